@@ -1,0 +1,50 @@
+"""See what a skip connection does: plain and residual networks side by side.
+
+Public names are listed in `_HOME` and imported when first used, so that `import resnet_explore` and the
+command line answer at once; torch is loaded by the first name that needs it.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "ResNetConfig": "models.config",
+    "ResNet": "models.resnet",
+    "build": "models.presets",
+    "twins": "models.presets",
+    "list_models": "models.presets",
+    "list_weights": "models.weights",
+    "describe": "models.summary",
+    "ImageSet": "inputs.datasets",
+    "load_dataset": "inputs.datasets",
+    "decode_image": "inputs.images",
+    "ImageError": "inputs.images",
+    "sample_photos": "inputs.images",
+    "Sweep": "training.sweep",
+    "run_sweep": "training.sweep",
+    "collect": "training.runs",
+    "Capture": "analysis.capture",
+    "gradient_flow": "analysis.gradients",
+    "class_activation_maps": "analysis.cams",
+    "Filmstrip": "widgets.filmstrip",
+    "DegradationExplorer": "widgets.degradation",
+    "GradientFlowExplorer": "widgets.gradient_flow",
+    "SaliencyExplorer": "widgets.saliency",
+    "ExploreError": "errors",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,24 @@
+"""One family of errors for mistakes that a person can make, each one sentence long."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class ExploreError(ValueError):
+    """A request that cannot be met; its message is one sentence that names the argument and what is allowed."""
+
+
+def unknown(what: str, name: object, options: Iterable[str], hint: str = "") -> ExploreError:
+    """Return (not raise) the error for a name that is not among `options`, offering the closest ones.
+
+    `what` is the noun ("model", "layer", ...); `hint` is appended where a list of options is not the
+    whole truth, for example a pattern such as "cifar_resnet{6n+2}".
+    """
+    known = list(options)
+    close = get_close_matches(str(name), known, n=3, cutoff=0.5)
+    if close:
+        offer = "did you mean " + " or ".join(repr(c) for c in close) + "?"
+    else:
+        shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
+        offer = f"known: {shown}." if known else "none exist."
+    return ExploreError(f"Unknown {what} {name!r}: {offer}" + (f" {hint}" if hint else ""))
