@@ -1,0 +1,162 @@
+"""Trained weights: those that ship with us, torchvision's, and a person's own files. Never a raw pickle."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from pickle import UnpicklingError
+from urllib.error import URLError
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.models.config import ResNetConfig
+from resnet_explore.paths import shipped
+
+_TORCHVISION = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights that were found: their values, what they fit, and what is known of how they came about."""
+
+    source: str
+    state: Mapping[str, Tensor] = field(repr=False)
+    config: ResNetConfig | None = None
+    about: Mapping[str, str] = field(default_factory=dict)
+
+    def load_into(self, network: nn.Module) -> None:
+        """Copy the values into `network`, as float32; ExploreError and no change if any does not fit."""
+        own = network.state_dict()
+        missing = [key for key in own if key not in self.state and not key.endswith("num_batches_tracked")]
+        extra = [key for key in self.state if key not in own]
+        wrong = [k for k, v in self.state.items() if k in own and v.shape != own[k].shape]
+        for what, keys in (("lack", missing), ("have no place for", extra), ("have another shape in", wrong)):
+            if keys:
+                more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+                raise ExploreError(
+                    f"The weights in {self.source} don't fit this network: "
+                    f"{'it would ' if what == 'have no place for' else 'they '}{what} {', '.join(keys[:3])}{more}."
+                )
+        network.load_state_dict(dict(self.state), strict=False)
+        for key, value in network.state_dict().items():
+            if key.endswith("num_batches_tracked") and key not in self.state:
+                value.zero_()
+
+
+@dataclass(frozen=True)
+class ShippedWeights:
+    """One line of `list_weights()`: what ships, its errors in percent, and how to make it again."""
+
+    model: str
+    weights: str
+    train_error: float
+    test_error: float
+    data: str
+    provenance: str
+
+
+def list_weights(pattern: str = "*") -> list[ShippedWeights]:
+    """Return what ships with us, for models whose names match a shell pattern."""
+    rows = []
+    for path in sorted(shipped("data").glob(f"*/{pattern}.safetensors")):
+        about = _header(path)
+        rows.append(
+            ShippedWeights(
+                model=path.stem,
+                weights=path.parent.name,
+                train_error=float(about["train_error"]),
+                test_error=float(about["test_error"]),
+                data=about["data"],
+                provenance=about["provenance"],
+            )
+        )
+    return rows
+
+
+def find_weights(model: str | None, weights: str) -> Weights:
+    """Find weights by name or path for the model of that name (None if it has none).
+
+    Raises ExploreError for a name that is neither shipped, nor torchvision's, nor a file; for a damaged file;
+    and for torchvision weights that are neither in its cache nor to be downloaded.
+    """
+    path = Path(weights)
+    if path.suffix in (".safetensors", ".pth", ".pt"):
+        return _from_file(path)
+    ours = shipped("data", weights, f"{model}.safetensors")
+    if model is not None and ours.is_file():
+        about = _header(ours)
+        return Weights(str(ours), load_file(ours), _config_from(about), about)
+    theirs = _torchvision_names(model)
+    if weights in theirs:
+        return _from_torchvision(str(model), weights)
+    names = [*theirs, *sorted({row.weights for row in list_weights(model or "*")})]
+    hint = "" if names else f"Trained weights that ship: {_shipped_pairs()}."
+    raise unknown(f"weights for {model}:" if model else "weights:", weights, names, hint)
+
+
+def _shipped_pairs() -> str:
+    return ", ".join(f"{row.model} ({row.weights})" for row in list_weights()) or "none"
+
+
+def _header(path: Path) -> dict[str, str]:
+    with safe_open(path, framework="pt") as file:
+        return dict(file.metadata() or {})
+
+
+def _config_from(about: Mapping[str, str]) -> ResNetConfig | None:
+    return ResNetConfig(**json.loads(about["config"])) if "config" in about else None
+
+
+def _from_file(path: Path) -> Weights:
+    if not path.is_file():
+        raise ExploreError(f"There is no weights file {path}.")
+    try:
+        if path.suffix == ".safetensors":
+            state, about = load_file(path), _header(path)
+        else:
+            state, about = torch.load(path, map_location="cpu", weights_only=True), {}
+    except UnpicklingError:
+        raise ExploreError(
+            f"{path} holds more than tensors, so opening it could run code; save its state_dict alone."
+        ) from None
+    except (SafetensorError, RuntimeError, EOFError, OSError) as error:
+        raise ExploreError(f"{path} is no readable weights file ({str(error).splitlines()[0]}).") from None
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ExploreError(f"{path} holds no state_dict of tensors.")
+    return Weights(str(path), {_our_key(k): v for k, v in state.items()}, _config_from(about), about)
+
+
+def _our_key(key: str) -> str:
+    """DataParallel puts `module.` in front; akamaster's CIFAR networks call the classifier `linear`."""
+    key = key.removeprefix("module.")
+    return "fc." + key.removeprefix("linear.") if key.startswith("linear.") else key
+
+
+def _torchvision_names(model: str | None) -> list[str]:
+    if model not in _TORCHVISION:
+        return []
+    from torchvision.models import get_model_weights
+
+    return [weights.name for weights in get_model_weights(model)]
+
+
+def _from_torchvision(model: str, weights: str) -> Weights:
+    from torchvision.models import get_model_weights
+
+    entry = get_model_weights(model)[weights]
+    try:
+        state = entry.get_state_dict(progress=False, check_hash=True)
+    except (URLError, OSError) as error:
+        reason = getattr(error, "reason", error)
+        raise ExploreError(
+            f"{model} {weights} is not in torchvision's cache and could not be downloaded ({reason}); "
+            f"offline there are {_shipped_pairs()}."
+        ) from None
+    about = {"classes": json.dumps(entry.meta["categories"]), "data": "ImageNet-1k"}
+    return Weights(f"torchvision {model} {weights}", state, about=about)
