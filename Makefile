@@ -1,43 +1,67 @@
-# `make lab` opens the notebooks, `make test` runs every check. Both do all the set-up they need.
+# `make lab` opens the notebooks, `make test` runs every check; both do all the set-up that they need.
 PYTHON ?= python3
 VENV   ?= .venv
 PORT   ?= 8888
-BIN    := $(VENV)/bin
+
+BIN   := $(VENV)/bin
+# Python's venv writes its activate script last of all, so a half-made environment has none.
+MADE  := $(BIN)/activate
+# Stamps, touched when pip has finished: an interrupted install is done again, a new pyproject.toml too.
 READY  := $(VENV)/.ready
 TESTED := $(VENV)/.ready-test
 
-.PHONY: lab test check lint browser benchmark clean help
+.PHONY: help lab test lint browser benchmark clean
+.NOTPARALLEL:
 
-help:           ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/  /'
+help:           ## show this list
+	@echo "make TARGET [VARIABLE=value]"
+	@sed -nE 's/^([a-z]+):[^#]*## +/  \1|/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
 
-lab: $(READY)   ## open the notebooks in JupyterLab:  make lab PORT=9000 ARGS=--no-browser
-	$(BIN)/resnet-explore lab --here --port $(PORT) $(ARGS)
+lab: $(READY)   ## open the notebooks in JupyterLab (PORT=9000, ARGS=--no-browser)
+	@$(BIN)/python -m resnet_explore lab --port $(PORT) $(ARGS)
 
-test: $(TESTED) browser lint  ## install everything, then run the whole suite:  make test ARGS="-k capture"
-	$(BIN)/python -m pytest $(ARGS)
+test: $(TESTED) browser lint  ## run every check: style, types, tests, browser (ARGS="-k capture")
+	@$(BIN)/python -m pytest $(ARGS)
 
-lint: $(TESTED) ## style and types
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+lint: $(TESTED) ## check style and types only
+	@$(BIN)/python -m ruff check --quiet .
+	@$(BIN)/python -m ruff format --check --quiet .
+	@$(BIN)/python -m mypy
 
-browser: $(TESTED)
-	$(BIN)/python tests/install_browser.py
+browser: $(TESTED)  ## make sure that there is a Chromium for the browser tests
+	@$(BIN)/python tests/install_browser.py
 
-benchmark: $(TESTED)  ## the speed ratios that the README quotes
-	$(BIN)/python -m benchmarks
+benchmark: $(TESTED)  ## measure the speed ratios that the README quotes
+	@$(BIN)/python -m benchmarks
 
-clean:          ## remove the environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+clean:          ## remove the environment and the tools' caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-$(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+# In Python that even old versions can read, so that they can say that they are too old.
+define CHECK_PYTHON
+import sys
+name = "Python %d.%d (%s)" % (sys.version_info[0], sys.version_info[1], sys.executable)
+if sys.version_info < (3, 11):
+    sys.exit(name + " is too old: install Python 3.11 or newer and name it, as in `make lab PYTHON=python3.12`.")
+try:
+    import ensurepip, venv
+except ImportError:
+    sys.exit(name + " can't make environments: install its venv module first, on Debian or Ubuntu with "
+             "`apt install python3-venv`.")
+endef
+export CHECK_PYTHON
 
-$(READY): pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable .
+$(MADE):
+	@command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON) here: install Python 3.11 or newer, or name yours, as in \`make lab PYTHON=python3.12\`." >&2; exit 1; }
+	@"$(PYTHON)" -c "$$CHECK_PYTHON"
+	@"$(PYTHON)" -m venv --clear $(VENV)
+
+$(READY): pyproject.toml | $(MADE)
+	@echo "Installing into $(VENV) (several minutes the first time: PyTorch is large)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(TESTED): pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
+$(TESTED): pyproject.toml | $(MADE)
+	@echo "Installing into $(VENV), with the tools for testing (several minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(READY)
