@@ -3,9 +3,13 @@
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
-CHECKOUT = PACKAGE.parent if (PACKAGE.parent / "notebooks" / "00_start.ipynb").is_file() else None
+SHARE = PACKAGE / "_share"
+"""What a wheel carries; `tool.hatch.build.targets.wheel.sources` in pyproject.toml puts it there."""
+
+CHECKOUT: Path | None = None if SHARE.is_dir() else PACKAGE.parent
+"""The root of the source tree that this package runs from, or None when it was installed from a wheel."""
 
 
 def shipped(*parts: str) -> Path:
-    """Return the path of something that ships with us, e.g. `shipped("data", "digits")`."""
-    return (CHECKOUT or PACKAGE / "_share").joinpath(*parts)
+    """Return where something that ships with us lies, e.g. `shipped("data", "digits")`; it need not exist."""
+    return (CHECKOUT or SHARE).joinpath(*parts)
