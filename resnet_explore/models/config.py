@@ -81,9 +81,8 @@ class ResNetConfig:
             raise ExploreError("ResNetConfig: groups and group_width apply to block='bottleneck' only.")
         for width in self.widths:
             if self.block == "bottleneck" and self.inner_width(width) % self.groups:
-                raise ExploreError(
-                    f"ResNetConfig: groups={self.groups} must divide the inner width {self.inner_width(width)}."
-                )
+                inner = self.inner_width(width)
+                raise ExploreError(f"ResNetConfig: groups={self.groups} must divide the inner width {inner}.")
         if self.shortcut == "padding" and any(
             after < before for before, after in zip(self.widths, self.widths[1:], strict=False)
         ):
@@ -98,7 +97,7 @@ class ResNetConfig:
 
     @property
     def depth(self) -> int:
-        """Weighted layers on the main path: stem, every block's convolutions, classifier (shortcuts don't count)."""
+        """Weighted layers on the main path: stem, blocks and classifier; shortcuts don't count."""
         return 2 + BLOCKS[self.block][0] * sum(self.depths)
 
     def inner_width(self, width: int) -> int:

@@ -79,8 +79,8 @@ def config_of(name: str) -> ResNetConfig:
 def build(model: str | ResNetConfig, weights: str | None = None, seed: int = 0, **overrides: Any) -> ResNet:
     """Return a network in eval mode, by name or config, with some of the config's fields overridden.
 
-    weights   None for freshly drawn ones (`seed`); the name of weights that ship with us, such as
-              "cifar10"; a torchvision name such as "IMAGENET1K_V2"; or the path of a .safetensors or .pth file
+    weights   None for freshly drawn ones (`seed`); the name of weights that ship with us, such as "cifar10";
+              a torchvision name such as "IMAGENET1K_V2"; or the path of a .safetensors or .pth file
     seed      decides the random weights; equal seeds give equal weights on every machine
 
     Raises ExploreError for an unknown name or field, weights that don't fit, or a missing network.

@@ -34,17 +34,13 @@ class Weights:
         missing = [key for key in own if key not in self.state and not key.endswith("num_batches_tracked")]
         extra = [key for key in self.state if key not in own]
         wrong = [k for k, v in self.state.items() if k in own and v.shape != own[k].shape]
-        for what, keys in (("lack", missing), ("have no place for", extra), ("have another shape in", wrong)):
+        for problem, keys in (("they lack", missing), ("it lacks", extra), ("another shape in", wrong)):
             if keys:
-                more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-                raise ExploreError(
-                    f"The weights in {self.source} don't fit this network: "
-                    f"{'it would ' if what == 'have no place for' else 'they '}{what} {', '.join(keys[:3])}{more}."
-                )
-        network.load_state_dict(dict(self.state), strict=False)
-        for key, value in network.state_dict().items():
-            if key.endswith("num_batches_tracked") and key not in self.state:
-                value.zero_()
+                shown = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+                raise ExploreError(f"The weights in {self.source} don't fit this network: {problem} {shown}.")
+        # Old files lack batch norm's step counter, which nothing reads in eval mode.
+        counters = {k: torch.zeros_like(v) for k, v in own.items() if k.endswith("num_batches_tracked")}
+        network.load_state_dict({**counters, **self.state})
 
 
 @dataclass(frozen=True)

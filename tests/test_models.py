@@ -1,0 +1,277 @@
+"""Networks against torchvision, the paper's counts, and slow re-derivations."""
+
+import re
+
+import pytest
+import torch
+import torch.nn.functional as F
+import torchvision
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+from torch import nn
+
+import resnet_explore as rx
+from resnet_explore.models.blocks import PaddingShortcut
+
+# He et al. 2015 gives these rounded; torchvision to the parameter.
+IMAGENET = {18: 11_689_512, 34: 21_797_672, 50: 25_557_032, 101: 44_549_160, 152: 60_192_808}
+IMAGENET_MACS = {18: 1.814e9, 34: 3.664e9, 50: 4.089e9, 101: 7.801e9, 152: 11.514e9}
+
+
+def parameters(model):
+    return sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize("depth", IMAGENET)
+def test_imagenet_networks_equal_torchvisions(depth):
+    ours = rx.build(f"resnet{depth}", seed=3)
+    theirs = getattr(torchvision.models, f"resnet{depth}")().eval()
+    mine, other = ours.state_dict(), theirs.state_dict()
+    assert list(mine) == list(other)
+    assert [v.shape for v in mine.values()] == [v.shape for v in other.values()]
+    theirs.load_state_dict(mine)
+    images = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(ours(images), theirs(images))
+    assert parameters(ours) == IMAGENET[depth]
+    assert ours.config.depth == depth
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+def test_gradients_equal_torchvisions(depth):
+    ours = rx.build(f"resnet{depth}", seed=1).train()
+    theirs = getattr(torchvision.models, f"resnet{depth}")()
+    theirs.load_state_dict(ours.state_dict())
+    images = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    for model in (ours, theirs):
+        F.cross_entropy(model(images), torch.tensor([1, 7])).backward()
+    for (name, a), b in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-6, msg=name)
+
+
+@settings(max_examples=8, deadline=None)
+@given(n=st.integers(1, 40), plain=st.booleans())
+def test_cifar_networks_have_the_closed_form_counts(n, plain):
+    model = rx.build(f"cifar_{'plain' if plain else 'resnet'}{6 * n + 2}")
+    summary = rx.describe(model, (3, 32, 32))
+    assert parameters(model) == summary.parameters == 97_216 * n - 21_926
+    assert summary.macs == 14_155_776 * n - 1_916_288
+    assert model.config.depth == summary.depth == 6 * n + 2
+
+
+@pytest.mark.parametrize(("n", "count"), [(3, 269_722), (18, 1_727_962), (200, 19_421_274)])
+def test_cifar_counts_of_the_paper(n, count):
+    assert parameters(rx.build(f"cifar_resnet{6 * n + 2}")) == count
+
+
+def akamaster_forward(state, x):
+    """The network of akamaster/pytorch_resnet_cifar10, written out from its state_dict."""
+
+    def bn(x, name):
+        return F.batch_norm(
+            x,
+            state[f"{name}.running_mean"],
+            state[f"{name}.running_var"],
+            state[f"{name}.weight"],
+            state[f"{name}.bias"],
+        )
+
+    x = bn(F.conv2d(x, state["module.conv1.weight"], padding=1), "module.bn1").relu()
+    for layer in (1, 2, 3):
+        for block in range(3):
+            name = f"module.layer{layer}.{block}"
+            stride = 2 if layer > 1 and block == 0 else 1
+            out = bn(
+                F.conv2d(x, state[f"{name}.conv1.weight"], stride=stride, padding=1), f"{name}.bn1"
+            ).relu()
+            out = bn(F.conv2d(out, state[f"{name}.conv2.weight"], padding=1), f"{name}.bn2")
+            if stride == 2:
+                quarter = out.shape[1] // 4
+                x = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, quarter, quarter))
+            x = (out + x).relu()
+    x = F.avg_pool2d(x, x.shape[2:]).flatten(1)
+    return F.linear(x, state["module.linear.weight"], state["module.linear.bias"])
+
+
+def test_public_cifar_weights_load(tmp_path):
+    random = torch.Generator().manual_seed(0)
+    state = {}
+    for key, value in rx.build("cifar_resnet20", seed=5).state_dict().items():
+        if key.endswith("num_batches_tracked"):
+            continue  # files of that age lack it
+        noise = torch.rand(value.shape, generator=random) * 0.5
+        state["module." + key.replace("fc.", "linear.")] = value + (noise if "bn" in key else 0)
+    torch.save({"state_dict": state, "best_prec1": 91.7}, tmp_path / "resnet20.pth")
+    model = rx.build("cifar_resnet20", weights=str(tmp_path / "resnet20.pth"))
+    images = torch.randn(2, 3, 24, 40, generator=random)
+    with torch.no_grad():
+        torch.testing.assert_close(model(images), akamaster_forward(state, images), rtol=1e-5, atol=1e-5)
+
+
+def test_padding_shortcut_pads_both_sides_and_subsamples():
+    x = torch.arange(2 * 3 * 4 * 6.0).reshape(2, 3, 4, 6)
+    y = PaddingShortcut(3, 8, stride=2)(x)
+    assert y.shape == (2, 8, 2, 3)
+    assert torch.equal(y[:, 2:5], x[:, :, ::2, ::2])
+    assert not y[:, :2].any()
+    assert not y[:, 5:].any()
+
+
+@pytest.mark.parametrize("name", ["cifar_resnet20", "resnet18", "plain50"])
+def test_twins_share_every_weight_that_both_have(name):
+    plain, residual = rx.twins(name, seed=7)
+    assert (plain.config.residual, residual.config.residual) == (False, True)
+    shared = plain.state_dict()
+    assert all(torch.equal(value, residual.state_dict()[key]) for key, value in shared.items())
+    extra = set(residual.state_dict()) - set(shared)
+    assert all("downsample" in key for key in extra)
+    assert bool(extra) == (name != "cifar_resnet20")
+
+
+def test_a_plain_network_is_its_twin_with_the_skips_cut():
+    plain, residual = rx.twins("cifar_resnet20", seed=2)
+    images = torch.randn(2, 3, 24, 40, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert not torch.allclose(residual(images), plain(images))
+        for stage in residual.stages:
+            for block in stage:
+                block.add.skip_scale = 0.0
+        torch.testing.assert_close(residual(images), plain(images), rtol=0, atol=0)
+
+
+def test_add_scales_branch_and_skip():
+    block = rx.build("cifar_resnet8").layer2[0]
+    x = torch.randn(1, 16, 6, 10, generator=torch.Generator().manual_seed(0))
+    block.add.branch_scale, block.add.skip_scale = 0.5, 0.25
+    with torch.no_grad():
+        expected = (0.5 * block.branch(x) + 0.25 * block.shortcut(x)).relu()
+        torch.testing.assert_close(block(x), expected)
+
+
+def test_seeds_decide_weights_and_leave_the_global_state_alone():
+    before = torch.random.get_rng_state()
+    first, again, other = (rx.build("cifar_resnet8", seed=s).fc.weight for s in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_initial_weights_are_he_normal_fan_out():
+    weight = rx.build("resnet18").layer3[1].conv2.weight
+    expected = (2 / (256 * 9)) ** 0.5
+    assert weight.std().item() == pytest.approx(expected, rel=0.01)
+    assert weight.mean().item() == pytest.approx(0, abs=expected / 100)
+
+
+def test_without_norm_there_is_none_and_convolutions_have_biases():
+    model = rx.build("cifar_plain20", norm="none")
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
+    assert all(m.bias is not None for m in model.modules() if isinstance(m, nn.Conv2d))
+
+
+@pytest.mark.parametrize("depth", IMAGENET)
+def test_describe_measures_what_the_papers_count(depth):
+    model = rx.build(f"resnet{depth}").train()
+    summary = rx.describe(model)
+    assert summary.macs == pytest.approx(IMAGENET_MACS[depth], rel=3e-4)
+    assert (summary.parameters, summary.depth) == (IMAGENET[depth], depth)
+    assert sum(p.macs for p in summary.parts) == summary.macs
+    assert all(m.training for m in model.modules())
+    assert not any(m._forward_hooks for m in model.modules())
+    assert f"{IMAGENET[depth]:,}" in str(summary)
+
+
+def test_describe_takes_other_peoples_networks_and_refuses_wrong_sizes():
+    vgg = rx.describe(torchvision.models.vgg19())
+    assert (vgg.parameters, vgg.depth) == (143_667_240, 19)
+    assert vgg.macs == pytest.approx(19.632e9, rel=1e-4)
+    with pytest.raises(rx.ExploreError, match=r"can't take an input of size \(5, 8, 8\)"):
+        rx.describe(rx.build("cifar_resnet8"), (5, 8, 8))
+
+
+def test_list_models_matches_patterns():
+    assert rx.list_models("resnet*") == [f"resnet{d}" for d in IMAGENET]
+    assert "cifar_plain56" in rx.list_models("cifar_*")
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: rx.build("resnet5O"), "Unknown model 'resnet5O': did you mean .*'resnet50'"),
+        (lambda: rx.build("cifar_resnet21"), r"must be 6n\+2 .* not 21; the nearest are 20 and 26"),
+        (lambda: rx.build("cifar_plain2"), "the nearest are 8 and 14"),
+        (lambda: rx.build("resnet18", widht=3), "did you mean 'widths'"),
+        (lambda: rx.build("resnet18", weights="IMAGENET1K_V3"), "did you mean 'IMAGENET1K_V1'"),
+        (lambda: rx.build("plain18", weights="IMAGENET1K_V1"), "Unknown weights for plain18"),
+        (lambda: rx.build("resnet18", weights="no/such/file.pth"), "There is no weights file"),
+        (lambda: rx.ResNetConfig(block="botleneck"), "did you mean 'bottleneck'"),
+        (
+            lambda: rx.ResNetConfig(depths=(2, 0)),
+            r"needs depths as whole numbers of at least 1, not \(2, 0\)",
+        ),
+        (lambda: rx.ResNetConfig(depths=(2, 2)), "one width for each stage"),
+        (lambda: rx.ResNetConfig(groups=4), "apply to block='bottleneck' only"),
+        (lambda: rx.ResNetConfig("bottleneck", groups=3, group_width=1.5), "needs group_width as a whole"),
+        (lambda: rx.ResNetConfig(shortcut="padding", widths=(64, 32, 64, 64)), "widths that never shrink"),
+        (lambda: rx.ResNetConfig(num_classes=True), "needs num_classes as a whole number"),
+    ],
+)
+def test_mistakes_get_one_sentence(call, sentence):
+    with pytest.raises(rx.ExploreError, match=sentence) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_network_names_the_offline_choices(tmp_path, monkeypatch):
+    from urllib.error import URLError
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+
+    def offline(*_, **__):
+        raise URLError("Name or service not known")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", offline)
+    with pytest.raises(
+        rx.ExploreError, match=r"could not be downloaded \(Name or service.*offline there are"
+    ):
+        rx.build("resnet50", weights="IMAGENET1K_V2")
+
+
+def test_torchvision_weights_load_from_the_cache(tmp_path, monkeypatch):
+    theirs = torchvision.models.resnet18()
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    torch.save(theirs.state_dict(), tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    ours = rx.build("resnet18", weights="IMAGENET1K_V1")
+    images = torch.randn(1, 3, 40, 56)
+    with torch.no_grad():
+        assert torch.equal(ours(images), theirs.eval()(images))
+
+
+class Bomb:
+    def __reduce__(self):
+        return (re.compile, ("boom",))
+
+
+@pytest.mark.parametrize("damage", ["code", "cut", "misfit", "text"])
+def test_bad_weight_files_get_one_sentence(tmp_path, damage):
+    path = tmp_path / "w.pth"
+    good = rx.build("cifar_resnet8").state_dict()
+    if damage == "code":
+        torch.save({"state_dict": Bomb()}, path)
+        sentence = "holds more than tensors"
+    elif damage == "cut":
+        path = tmp_path / "w.safetensors"
+        save_file(good, path)
+        path.write_bytes(path.read_bytes()[:1000])
+        sentence = "no readable weights file"
+    elif damage == "misfit":
+        torch.save(rx.build("cifar_resnet14").state_dict(), path)
+        sentence = "don't fit this network: it lacks layer1.1.conv1.weight"
+    else:
+        torch.save({"a": 1}, path)
+        sentence = "no state_dict of tensors"
+    with pytest.raises(rx.ExploreError, match=sentence) as caught:
+        rx.build("cifar_resnet8", weights=str(path))
+    assert "\n" not in str(caught.value)
