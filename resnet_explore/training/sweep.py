@@ -1,0 +1,244 @@
+"""Many runs: kinds x depths x seeds, in parallel on any `concurrent.futures` executor.
+
+Everything that the processes tell each other goes through the folder of runs: epochs as lines of their
+histories, a wish to stop as a file. So the same code serves threads, processes and machines that share a disk.
+"""
+
+import contextlib
+import functools
+import itertools
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.inputs.datasets import ImageSet, load_dataset
+from resnet_explore.models.presets import config_of
+from resnet_explore.training.runs import Run, RunFolder, collect, model_name, write_json
+from resnet_explore.training.trainer import train_run
+
+KINDS = ("plain", "residual")
+_STOP = "STOP"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The degradation experiment: the same recipe for every kind, depth and seed.
+
+    dataset        a name that `load_dataset` knows; `root` is passed on to it
+    family         "cifar" (depths 6n+2) or "imagenet" (18, 34, 50, 101, 152)
+    width          channels of the first stage; each later stage has twice as many
+    epochs, batch_size, lr, momentum, weight_decay   SGD with one-cycle learning rate that peaks at `lr`
+    augment        random crops and flips
+    precision      "fp32", or "bf16" (autocast), which is faster where the processor has it
+
+    The defaults are for the 8x8 digits and take seconds. Raises ExploreError, naming the field, for values
+    that describe no experiment.
+    """
+
+    dataset: str = "digits"
+    family: str = "cifar"
+    depths: tuple[int, ...] = (8, 20, 32, 56, 110)
+    kinds: tuple[str, ...] = KINDS
+    seeds: tuple[int, ...] = (0,)
+    epochs: int = 8
+    width: int = 8
+    batch_size: int = 64
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    augment: bool = False
+    precision: str = "fp32"
+    root: str | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in ("depths", "kinds", "seeds"):
+            values = getattr(self, name)
+            if isinstance(values, str) or not hasattr(values, "__iter__") or not list(values):
+                raise ExploreError(f"Sweep needs {name} as a list with at least one entry, not {values!r}.")
+            object.__setattr__(self, name, tuple(dict.fromkeys(values)))
+        for name, choices in (
+            ("family", ("cifar", "imagenet")),
+            ("precision", ("fp32", "bf16")),
+        ):
+            if getattr(self, name) not in choices:
+                raise unknown(f"{name} in Sweep:", getattr(self, name), choices)
+        for kind in self.kinds:
+            if kind not in KINDS:
+                raise unknown("kind in Sweep:", kind, KINDS)
+        for name in ("epochs", "width", "batch_size"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ExploreError(
+                    f"Sweep needs {name} as a whole number of at least 1, not {getattr(self, name)!r}."
+                )
+        if not self.lr > 0:
+            raise ExploreError(f"Sweep needs a learning rate lr above 0, not {self.lr!r}.")
+        for kind, depth in itertools.product(self.kinds, self.depths):
+            config_of(model_name(self.family, kind, depth))
+
+    def runs(self) -> list[Run]:
+        """Return the runs, the longest (deepest) first, so that a pool of workers ends evenly."""
+        shared = {f.name: getattr(self, f.name) for f in fields(Run) if hasattr(self, f.name)}
+        return [
+            Run(kind=kind, depth=depth, seed=seed, **shared)
+            for depth in sorted(self.depths, reverse=True)
+            for seed in self.seeds
+            for kind in self.kinds
+        ]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a sweep is: `rows` are the epochs finished since the last call, with their run's fields."""
+
+    rows: tuple[dict[str, Any], ...]
+    epochs_done: int
+    epochs_total: int
+    seconds: float
+
+    @property
+    def finished(self) -> bool:
+        """Whether every epoch of every run is done."""
+        return self.epochs_done == self.epochs_total
+
+
+def run_sweep(
+    sweep: Sweep,
+    out: str | Path,
+    executor: Executor | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> pd.DataFrame:
+    """Do what is missing of a sweep in the folder `out`, and return `collect(out)`.
+
+    executor   any concurrent.futures executor; by default one process for each processor
+    progress   called about five times a second while epochs finish, in this thread
+    stop       asked as often; once it says True, each run stops before its next step
+
+    Interrupted in any way, the same call goes on where it was; finished epochs are never lost. Raises
+    ExploreError if `out` belongs to another sweep (nothing is written then), or, after all others have
+    finished, if runs failed.
+    """
+    out = Path(out)
+    _claim(sweep, out)
+    _load(
+        sweep.dataset, sweep.root
+    )  # a data set that can't be read is one clear error here, not ten in workers
+    runs = {run.id: run for run in sweep.runs()}
+    watch = _Watch(out, runs, progress)
+    todo = [run for run in runs.values() if not RunFolder(out / run.id).finished]
+    # A caller's executor is theirs to shut down.
+    with contextlib.nullcontext(executor) if executor else _processes(len(todo)) as pool:
+        futures = {pool.submit(_work, run, str(out), sweep.root): run for run in todo}
+        try:
+            _wait(out, list(futures), watch, stop)
+        except BaseException:
+            (out / _STOP).touch()
+            raise
+    _report_failures(out, futures)
+    return collect(out) if watch.done else pd.DataFrame()
+
+
+def _wait(out: Path, futures: list[Future[bool]], watch: "_Watch", stop: Callable[[], bool]) -> None:
+    pending = set(futures)
+    while pending:
+        pending = wait(pending, timeout=0.2).not_done
+        watch.look()
+        if pending and not (out / _STOP).exists() and stop():
+            (out / _STOP).touch()
+            for future in pending:
+                future.cancel()
+    watch.look()
+
+
+def _claim(sweep: Sweep, out: Path) -> None:
+    """Make `out` this sweep's folder, or raise."""
+    path, mine = out / "sweep.json", json.loads(json.dumps({**asdict(sweep), "root": None}))
+    if path.is_file():
+        theirs = json.loads(path.read_text())
+        different = sorted(k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k))
+        if different:
+            raise ExploreError(
+                f"{out} belongs to another sweep (it differs in {', '.join(different)}); choose another one."
+            )
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ExploreError(f"{out} exists and is no folder of runs; choose another folder.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(path, mine)
+        (out / _STOP).unlink(missing_ok=True)
+    except OSError as error:
+        raise ExploreError(f"Runs can't be written to {out} ({error.strerror}).") from None
+
+
+def _processes(runs: int) -> ProcessPoolExecutor:
+    # Workers forked from a server that has loaded torch start at once; a fork of a notebook's own process
+    # could deadlock, since torch has threads there.
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload([__name__])
+    return ProcessPoolExecutor(max(1, min(os.cpu_count() or 1, runs)), mp_context=context)
+
+
+def _work(run: Run, out: str, root: str | None) -> bool:
+    """Train one run in a worker. One thread each: networks this small gain nothing from more."""
+    torch.set_num_threads(1)
+    parent, stop_file = multiprocessing.parent_process(), Path(out, _STOP)
+
+    def stop() -> bool:
+        return stop_file.exists() or (parent is not None and not parent.is_alive())
+
+    if stop():
+        return False
+    train, test = _load(run.dataset, root)
+    return train_run(run, train, test, Path(out, run.id), stop)
+
+
+@functools.lru_cache(maxsize=2)
+def _load(dataset: str, root: str | None) -> tuple[ImageSet, ImageSet]:
+    train, test = (load_dataset(dataset, split=split, root=root) for split in ("train", "test"))
+    return train, test
+
+
+def _report_failures(out: Path, futures: dict[Future[bool], Run]) -> None:
+    failed = [(run, f.exception()) for f, run in futures.items() if not f.cancelled() and f.exception()]
+    if failed:
+        run, error = failed[0]
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ExploreError(
+            f"{len(failed)} of {len(futures)} runs in {out} failed, the first ({run.id}) with: {reason}"
+        ) from error
+
+
+class _Watch:
+    """Tells `progress` about epochs as they appear in the histories."""
+
+    def __init__(self, out: Path, runs: dict[str, Run], progress: Callable[[Progress], None] | None) -> None:
+        self.out, self.runs, self.progress = out, runs, progress
+        self.seen = dict.fromkeys(runs, 0)
+        self.total = sum(run.epochs for run in runs.values())
+        self.began = time.perf_counter()
+
+    @property
+    def done(self) -> int:
+        return sum(self.seen.values())
+
+    def look(self) -> None:
+        new: list[dict[str, Any]] = []
+        for run_id, run in self.runs.items():
+            rows = RunFolder(self.out / run_id).rows()
+            new += [{"run": run_id, **asdict(run), **row} for row in rows[self.seen[run_id] :]]
+            self.seen[run_id] = max(len(rows), self.seen[run_id])
+        if new and self.progress:
+            seconds = time.perf_counter() - self.began
+            self.progress(Progress(tuple(new), self.done, self.total, seconds))
