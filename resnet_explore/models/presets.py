@@ -94,6 +94,7 @@ def build(model: str | ResNetConfig, weights: str | None = None, seed: int = 0, 
     if found is None:
         return network.initialize(seed).eval()
     found.load_into(network)
+    network.about = found.about
     return network.eval()
 
 

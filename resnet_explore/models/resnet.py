@@ -2,6 +2,8 @@
 
 import math
 import zlib
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +24,8 @@ class ResNet(nn.Module):
     def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
         self.config = config
+        #: What is known of loaded weights ("data", "classes", "mean", "std", "input_size"); empty if random.
+        self.about: Mapping[str, Any] = {}
         width = config.widths[0]
         large = config.stem == "imagenet"
         self.conv1 = conv(config, config.in_channels, width, 7 if large else 3, 2 if large else 1)

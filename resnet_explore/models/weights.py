@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 from urllib.error import URLError
 
 import torch
@@ -26,7 +27,7 @@ class Weights:
     source: str
     state: Mapping[str, Tensor] = field(repr=False)
     config: ResNetConfig | None = None
-    about: Mapping[str, str] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     def load_into(self, network: nn.Module) -> None:
         """Copy the values into `network`, as float32; ExploreError and no change if any does not fit."""
@@ -98,13 +99,15 @@ def _shipped_pairs() -> str:
     return ", ".join(f"{row.model} ({row.weights})" for row in list_weights()) or "none"
 
 
-def _header(path: Path) -> dict[str, str]:
+def _header(path: Path) -> dict[str, Any]:
+    """Return a file's header; our own hold JSON, anybody else's are left as text."""
     with safe_open(path, framework="pt") as file:
-        return dict(file.metadata() or {})
+        header = dict(file.metadata() or {})
+    return {key: json.loads(text) for key, text in header.items()} if "config" in header else header
 
 
-def _config_from(about: Mapping[str, str]) -> ResNetConfig | None:
-    return ResNetConfig(**json.loads(about["config"])) if "config" in about else None
+def _config_from(about: Mapping[str, Any]) -> ResNetConfig | None:
+    return ResNetConfig(**about["config"]) if "config" in about else None
 
 
 def _from_file(path: Path) -> Weights:
@@ -154,5 +157,12 @@ def _from_torchvision(model: str, weights: str) -> Weights:
             f"{model} {weights} is not in torchvision's cache and could not be downloaded ({reason}); "
             f"offline there are {_shipped_pairs()}."
         ) from None
-    about = {"classes": json.dumps(entry.meta["categories"]), "data": "ImageNet-1k"}
+    crop = entry.transforms()
+    about = {
+        "data": "ImageNet-1k",
+        "classes": entry.meta["categories"],
+        "mean": crop.mean,
+        "std": crop.std,
+        "input_size": (3, crop.crop_size[0], crop.crop_size[0]),
+    }
     return Weights(f"torchvision {model} {weights}", state, about=about)

@@ -1,7 +1,7 @@
 """Many runs: kinds x depths x seeds, in parallel on any `concurrent.futures` executor.
 
 Everything that the processes tell each other goes through the folder of runs: epochs as lines of their
-histories, a wish to stop as a file. So the same code serves threads, processes and machines that share a disk.
+histories, a wish to stop as a file. So the same code serves threads, processes and machines with one disk.
 """
 
 import contextlib

@@ -53,7 +53,7 @@ def train_run(
         # The history first: `rewind` drops a line whose epoch the file below never came to hold.
         files.append(row)
         _save_resume(model, optimizer, files, epoch + 1)
-    _finish(run, model, files, asdict(config), train.source)
+    _finish(run, model, files, {"config": asdict(config), **about_data(train)})
     return True
 
 
@@ -181,14 +181,19 @@ def _restore(model: nn.Module, optimizer: torch.optim.SGD, files: RunFolder) -> 
     return int(about["epoch"])
 
 
-def _finish(run: Run, model: nn.Module, files: RunFolder, config: dict[str, Any], source: str) -> None:
-    last = files.rows()[-1]
-    about = {
-        "config": json.dumps(config),
-        "run": json.dumps(asdict(run)),
-        "data": source,
-        "train_error": str(last["train_error"]),
-        "test_error": str(last["test_error"]),
+def about_data(data: ImageSet) -> dict[str, Any]:
+    """Return what a person needs to know of the training data in order to use the trained network."""
+    return {
+        "data": data.source,
+        "classes": data.classes,
+        "mean": data.mean,
+        "std": data.std,
+        "input_size": tuple(data.images.shape[1:]),
     }
-    save_tensors(files.checkpoint, model.state_dict(), about)
+
+
+def _finish(run: Run, model: nn.Module, files: RunFolder, about: dict[str, Any]) -> None:
+    last = files.rows()[-1]
+    about = {**about, "run": asdict(run), **{k: last[k] for k in ("train_error", "test_error")}}
+    save_tensors(files.checkpoint, model.state_dict(), {k: json.dumps(v) for k, v in about.items()})
     files.resume.unlink(missing_ok=True)
