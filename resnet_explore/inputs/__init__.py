@@ -1,0 +1,1 @@
+"""What goes in: labelled sets of images, a person's own image, and sample photos."""

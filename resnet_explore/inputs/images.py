@@ -1,0 +1,343 @@
+"""A person's image made safe, upright and RGB; the pixels of it that a network sees; sample photos."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from ..errors import ExploreError
+
+if TYPE_CHECKING:  # decoding needs no torch, so only `to_batch` imports it
+    import torch
+
+PIXEL_LIMIT = 64_000_000
+"""Most pixels (width times height) that are decoded: 256 MB in memory; a 50-megapixel phone photo passes."""
+
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+_ACCEPTED = "give a PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF image"
+
+# First bytes, by offset. Pillow does not recognise one of its own formats that was cut off in its header.
+_OWN_SIGNATURES = (
+    (0, b"\x89PNG", "a PNG image"),
+    (0, b"\xff\xd8\xff", "a JPEG image"),
+    (0, b"GIF8", "a GIF image"),
+    (8, b"WEBP", "a WebP image"),
+    (0, b"II*\0", "a TIFF image"),
+    (0, b"MM\0*", "a TIFF image"),
+)
+_OTHER_SIGNATURES = (
+    (0, b"%PDF", "a PDF"),
+    (0, b"%!PS", "a PostScript file"),
+    (0, b"PK\x03\x04", "a ZIP archive or an office document"),
+    (0, b"\x1f\x8b", "a gzip archive"),
+    (0, b"8BPS", "a Photoshop document"),
+    (0, b"\x93NUMPY", "a NumPy array"),
+    (0, b"\0\0\1\0", "an icon (ICO)"),
+    (4, b"jP  ", "a JPEG 2000 image"),
+    (4, b"JXL ", "a JPEG XL image"),
+    (8, b"WAVE", "a sound file"),
+    (8, b"AVI ", "a video"),
+    (0, b"\x1aE\xdf\xa3", "a video"),
+    (4, b"ftypavi", "an AVIF image, damaged or of a kind that Pillow cannot read"),
+    (4, b"ftyp", "a video"),
+    (0, b"version https://git-lfs", "a Git LFS pointer whose file was not fetched"),
+)
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+_UPRIGHT = {  # EXIF 2.32, tag 0x0112: the value says how the camera was held; the transposition undoes it
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ORIENTATION = 0x0112
+
+_one_at_a_time = threading.RLock()
+
+
+class ImageError(ExploreError):
+    """Something that cannot be used as an image; the sentence says what it is instead, or what is wrong."""
+
+
+def decode_image(source: bytes | bytearray | memoryview | str | Path) -> Image.Image:
+    """Return an image file as an upright RGB picture that no longer depends on the file.
+
+    `source` is the file's bytes or its path: PNG, JPEG, WebP, GIF and TIFF (first frame or page), BMP,
+    AVIF where Pillow has it, HEIC with the extra `resnet-explore[heic]`. EXIF orientation is applied;
+    transparency is laid on white; palettes, grey, 1-bit and CMYK become RGB. Deep grey keeps its range:
+    16-bit values are divided by 257, 32-bit and float ones are scaled from the smallest of 0..1 (floats
+    only), 0..255 and 0..65535 that holds them all, else from their own minimum and maximum. Colour
+    profiles are not applied, as torchvision does not apply them either.
+
+    Raises `ImageError` for what is not an image, is damaged or cut off, or has more than `PIXEL_LIMIT`
+    pixels; the limit is checked from the header, before anything is decoded.
+    """
+    with quiet():
+        return decode_unguarded(source)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let no Pillow warning out, and turn its warning of a decompression bomb into an error.
+
+    `warnings.catch_warnings` swaps a list that all threads share; two threads inside it could leave it
+    swapped, hence one at a time. Whoever decodes in many threads enters once, around them all.
+    """
+    with _one_at_a_time, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def decode_unguarded(source: bytes | bytearray | memoryview | str | Path) -> Image.Image:
+    """`decode_image` for callers that are inside `quiet()` already."""
+    stream, label = _open_source(source)
+    with stream:
+        head = stream.read(1024)
+        if not head:
+            raise ImageError(f"{label} is empty: {_ACCEPTED}.")
+        try:
+            return _decode(stream, head, label)
+        except ImageError:
+            raise
+        except UnidentifiedImageError:
+            raise ImageError(_not_an_image(head, label)) from None
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            raise ImageError(f"{label} has more than {PIXEL_LIMIT:,} pixels, the most allowed.") from None
+        except Exception as error:  # on damaged files Pillow's readers let nearly every type of error out
+            kind = _looks_like(head, _OWN_SIGNATURES) or "an image"
+            raise ImageError(f"{label} begins like {kind} but is damaged or cut off.") from error
+
+
+def _open_source(source: object) -> tuple[BinaryIO, str]:
+    """Return what to read from, and how to call it in a sentence."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        data = bytes(source)
+        return BytesIO(data), f"The data ({len(data):,} bytes)"
+    if not isinstance(source, (str, Path)):
+        raise ImageError(f"An image is given as bytes or as a path, not as {type(source).__name__}.")
+    if str(source).startswith(("http://", "https://")):
+        raise ImageError(f"{str(source)!r} is a web address: save the image and give the path of the file.")
+    path = Path(source).expanduser()
+    try:
+        if not path.exists():
+            raise ImageError(f"There is no file {str(source)!r}.")
+        if not path.is_file():
+            raise ImageError(f"{str(source)!r} is not a file: {_ACCEPTED}.")
+        return path.open("rb"), repr(path.name)
+    except (OSError, ValueError) as error:
+        if isinstance(error, ImageError):
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"{str(source)!r} cannot be opened: {reason}.") from None
+
+
+def _decode(stream: BinaryIO, head: bytes, label: str) -> Image.Image:
+    Image.init()
+    formats = [name for name in _FORMATS if name in Image.OPEN]  # Image.open raises KeyError on others
+    if _is_heif(head):
+        formats += _heif(label)
+    with Image.open(stream, formats=formats) as image:
+        width, height = image.size
+        if width * height > PIXEL_LIMIT:
+            raise ImageError(f"{label} has {width} x {height} pixels; at most {PIXEL_LIMIT:,} are allowed.")
+        image.load()
+        upright = _upright(image)
+    rgb = _to_rgb(upright)
+    rgb.info = {}  # an orientation tag left here would turn the picture again when it is saved
+    return rgb
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        turn = image.getexif().get(_ORIENTATION)
+    except Exception:  # a broken EXIF block should not cost anybody the photo beside it
+        turn = None
+    return image.transpose(_UPRIGHT[turn]) if turn in _UPRIGHT else image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        image = _grey_of_16_bits(image)
+    elif image.mode in ("I", "F"):
+        image = _grey_of_any_range(image)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return image.convert("RGB")  # always a new object, also from RGB
+
+
+def _grey_of_16_bits(image: Image.Image) -> Image.Image:
+    """Return 0..65535 as 0..255, rounded; Pillow's own conversion clips at 255."""
+    values = np.asarray(image).astype(np.int32)
+    grey = ((values + 128) // 257).astype(np.uint8)
+    if getattr(image, "tag_v2", {}).get(262) == 0:  # TIFF's WhiteIsZero, which Pillow applies to 8 bits only
+        grey = 255 - grey
+    if "transparency" in image.info:
+        grey[values == image.info["transparency"]] = 255
+    return Image.fromarray(grey)
+
+
+def _grey_of_any_range(image: Image.Image) -> Image.Image:
+    """Return 32-bit integers or floats, whose nominal range no file states, as 0..255."""
+    values = np.asarray(image, dtype=np.float64)
+    finite = values[np.isfinite(values)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    tops = (255, 65535) if image.mode == "I" else (1, 255, 65535)
+    if low >= 0 and high <= tops[-1]:
+        low, high = 0.0, next(top for top in tops if high <= top)
+    values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
+    return Image.fromarray(np.rint((values - low) * (255 / ((high - low) or 1))).astype(np.uint8))
+
+
+def _is_heif(head: bytes) -> bool:
+    # "mif1" may be the first brand of an AVIF file too; then "avif" is among the brands that follow
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS and b"avif" not in head[:64]
+
+
+def _heif(label: str) -> list[str]:
+    try:
+        import_module("pillow_heif").register_heif_opener()
+    except ImportError:
+        raise ImageError(
+            f"{label} is a HEIC photo, which needs the extra `pip install 'resnet-explore[heic]'`; "
+            "or save it as JPEG."
+        ) from None
+    return ["HEIF"]
+
+
+def _looks_like(head: bytes, signatures: tuple[tuple[int, bytes, str], ...]) -> str | None:
+    return next((noun for offset, start, noun in signatures if head.startswith(start, offset)), None)
+
+
+def _not_an_image(head: bytes, label: str) -> str:
+    if own := _looks_like(head, _OWN_SIGNATURES):
+        return f"{label} begins like {own} but is damaged or cut off."
+    kind = _looks_like(head, _OTHER_SIGNATURES) or _kind_of_text(head)
+    return f"{label} is not an image that can be read{kind and f' but looks like {kind}'}: {_ACCEPTED}."
+
+
+def _kind_of_text(head: bytes) -> str:
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if b"<svg" in text:
+        return "an SVG drawing"
+    if text.startswith((b"<!doctype html", b"<html", b"<head")):
+        return "an HTML page"
+    try:
+        head[:-3].decode()  # without the end, where a character may be cut in two
+    except UnicodeDecodeError:
+        return ""
+    return "" if b"\0" in head else "a text file"
+
+
+# --- the pixels that a network sees ----------------------------------------------------------------------
+
+
+def square_crop(image: Image.Image, size: int) -> Image.Image:
+    """Return the `size` x `size` pixels that a network sees: short side resized, then the centre cut out.
+
+    Equal to torchvision's `Resize(size)` (bilinear, antialiased) and `CenterCrop(size)` on the same PIL
+    image, to the bit; the mode (RGB or L) is kept. Nothing of the short side is lost. Raises `ImageError`
+    for a strip so thin that resizing its short side would exceed `PIXEL_LIMIT`.
+    """
+    if not isinstance(size, int) or size < 1:
+        raise ExploreError(f"size must be a positive whole number of pixels, not {size!r}.")
+    short, long = sorted(image.size)
+    new_long = int(size * long / short)
+    if size * new_long > PIXEL_LIMIT:
+        raise ImageError(f"The image, {image.width} x {image.height} pixels, is too thin for a square crop.")
+    width, height = (size, new_long) if image.width <= image.height else (new_long, size)
+    if (width, height) != image.size:
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    return image.crop((left, top, left + size, top + size))
+
+
+def to_batch(image: Image.Image, size: int, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
+    """Return `square_crop(image, size)` as a network's input: float32 of shape (1, C, size, size).
+
+    Values are (v / 255 - mean) / std with one mean and std per channel, in units of 0..1, as an `ImageSet`
+    holds them. Three of them take the image as RGB, one takes it as grey (for networks of digits).
+    """
+    import torch
+
+    if len(mean) not in (1, 3) or len(std) != len(mean):
+        raise ExploreError(
+            f"mean and std must have one value each, or three each, not {len(mean)} and {len(std)}."
+        )
+    seen = square_crop(image.convert("RGB" if len(mean) == 3 else "L"), size)
+    pixels = torch.from_numpy(np.array(seen).reshape(size, size, len(mean))).permute(2, 0, 1)[None]
+    return standardise(pixels, mean, std)
+
+
+def standardise(pixels: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
+    """Return uint8 pixels (..., C, H, W) as contiguous float32 values (v / 255 - mean) / std."""
+    import torch
+
+    shift, scale = (torch.tensor(v, dtype=torch.float32).reshape(-1, 1, 1) for v in (mean, std))
+    return pixels.to(torch.float32, memory_format=torch.contiguous_format).div_(255).sub_(shift).div_(scale)
+
+
+# --- photos that are there offline ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SamplePhoto:
+    """A photo inside scikit-image's or scikit-learn's wheel; `credit` (author, licence) belongs beside it."""
+
+    name: str
+    title: str
+    credit: str
+    package: str
+    file: str
+
+    def load(self) -> Image.Image:
+        """Return the photo as RGB, read from the installed package; nothing is ever downloaded."""
+        spec = find_spec(self.package)  # finds the folder without importing the package
+        folder = (spec.submodule_search_locations or [""])[0] if spec else ""
+        return decode_image(Path(folder, self.file))
+
+
+_PHOTOS = tuple(
+    SamplePhoto(name, title, credit, package, file)
+    for name, title, credit, package, file in (
+        ("cat", "Chelsea the cat", "Stefan van der Walt, CC0", "skimage", "data/chelsea.png"),
+        ("coffee", "A cup of espresso", "Rachel Michetti, CC0", "skimage", "data/coffee.png"),
+        ("rocket", "A Falcon 9 before its launch", "SpaceX, public domain", "skimage", "data/rocket.jpg"),
+        ("astronaut", "Eileen Collins", "NASA, public domain", "skimage", "data/astronaut.png"),
+        ("camera", "A man behind a camera", "Lav Varshney, CC0", "skimage", "data/camera.png"),
+        (
+            "temple",
+            "A tower of the Summer Palace, Beijing",
+            "danielbuechele, flickr.com/photos/danielbuechele/6061409035, CC BY 2.0",
+            "sklearn",
+            "datasets/images/china.jpg",
+        ),
+        (
+            "flower",
+            "A dahlia",
+            "vultilion, flickr.com/photos/vultilion/6056698931, CC BY 2.0",
+            "sklearn",
+            "datasets/images/flower.jpg",
+        ),
+    )
+)
+
+
+def sample_photos() -> dict[str, SamplePhoto]:
+    """Return the photos that are there offline, by name; `sample_photos()["cat"].load()` is a PIL image."""
+    return {photo.name: photo for photo in _PHOTOS}
