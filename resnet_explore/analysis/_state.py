@@ -1,0 +1,58 @@
+"""To measure without changing: whatever happens to a model inside, it is left exactly as it was found."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+
+@contextmanager
+def left_as_found(model: nn.Module) -> Iterator[None]:
+    """On leaving, also by an exception, undo what the block did to the state of `model`.
+
+    Put back are every module's training flag, every parameter's requires_grad and .grad (the same object
+    with the same values), and every buffer, such as the running statistics of batch normalisation.
+    Inside the block .grad starts as None, so a backward pass there can't add to the caller's gradients.
+    The values of parameters are not saved: running a model doesn't change them.
+    """
+    training = [(module, module.training) for module in model.modules()]
+    parameters = [(p, p.requires_grad, p.grad) for p in model.parameters()]
+    # All buffers are copied, not only those of normalisation in train mode: some modules count or cache
+    # in eval mode too, and their version counters don't tell (batch norm writes without moving them).
+    buffers = [
+        (module, name, buffer, buffer.clone())
+        for module in model.modules()
+        for name, buffer in module.named_buffers(recurse=False)
+    ]
+    for parameter, _, _ in parameters:
+        parameter.grad = None
+    try:
+        yield
+    finally:
+        for module, flag in training:
+            module.training = flag
+        for parameter, requires_grad, grad in parameters:
+            parameter.requires_grad_(requires_grad)
+            parameter.grad = grad
+        for module, name, buffer, copy in buffers:
+            module._buffers[name] = buffer
+            # Through .data, so that a graph the caller still holds doesn't see a modified buffer.
+            buffer.data.copy_(copy)
+
+
+@contextmanager
+def measuring(model: nn.Module) -> Iterator[None]:
+    """What our own forward and backward passes run in: `left_as_found`, with gradients on.
+
+    The random state of the CPU and of the model's CUDA devices is put back too: dropout in a measured
+    network draws numbers, and a training run that is looked at must go on as if it had not been.
+    """
+    cuda = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
+    with (
+        torch.random.fork_rng(devices=cuda),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        left_as_found(model),
+    ):
+        yield
