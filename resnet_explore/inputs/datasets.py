@@ -1,0 +1,419 @@
+"""Labelled images, each set held as one uint8 tensor: digits (offline), CIFAR-10, Imagenette, any folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import tarfile
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..errors import ExploreError, unknown
+from .images import ImageError, decode_unguarded, quiet, square_crop, standardise
+
+_SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
+_OFFLINE = 'what works offline is load_dataset("digits") or load_dataset("folder", root=...)'
+_IMAGENETTE = {
+    "n01440764": "tench",
+    "n02102040": "English springer",
+    "n02979186": "cassette player",
+    "n03000684": "chain saw",
+    "n03028079": "church",
+    "n03394916": "French horn",
+    "n03417042": "garbage truck",
+    "n03425413": "gas pump",
+    "n03445777": "golf ball",
+    "n03888257": "parachute",
+}
+_IMAGENETTE_COUNT = 9_469 + 3_925
+
+_Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation of each channel."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ImageSet:
+    """Images and labels of one split, small enough to be held in memory.
+
+    images     uint8 (N, C, H, W), contiguous, C is 1 (grey) or 3 (RGB)
+    labels     int64 (N,), each an index into `classes`
+    mean, std  per channel, in units of 0..1, always of the training split; a constant channel has std 1
+    source     what was read, in words
+    skipped    files of this split that could not be read, relative to the root (see `skip_unreadable`)
+
+    Raises `ExploreError` where these do not fit together.
+    """
+
+    name: str
+    split: str
+    images: torch.Tensor
+    labels: torch.Tensor
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    source: str = ""
+    skipped: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        images, labels, channels = self.images, self.labels, len(self.mean)
+        if images.dtype != torch.uint8 or images.ndim != 4 or not images.is_contiguous() or not len(images):
+            raise ExploreError(
+                f"images must be contiguous uint8 of shape (N, C, H, W) with N > 0, not {_form(images)}."
+            )
+        if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
+            raise ExploreError(f"labels must be int64 of shape ({len(images)},), not {_form(labels)}.")
+        if len(set(self.classes)) != len(self.classes) or len(self.classes) < 2:
+            raise ExploreError(f"classes must be two or more different names, not {self.classes!r}.")
+        if labels.min() < 0 or labels.max() >= len(self.classes):
+            raise ExploreError(
+                f"labels must lie in 0..{len(self.classes) - 1}, not in {labels.min()}..{labels.max()}."
+            )
+        if channels not in (1, 3) or channels != images.shape[1] or channels != len(self.std):
+            raise ExploreError(
+                f"mean and std must have one value for each of the {images.shape[1]} channels (1 or 3), "
+                f"not {channels} and {len(self.std)}."
+            )
+        if not all(0 <= m <= 1 and 0 < s <= 1 for m, s in zip(self.mean, self.std, strict=True)):
+            raise ExploreError(f"mean and std must be in units of 0..1, not {self.mean} and {self.std}.")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        shape = "×".join(str(n) for n in self.images.shape[1:])
+        kinds = f"{len(self.classes)} classes"
+        return f"ImageSet({self.name!r}, {self.split!r}: {len(self):,} images of {shape}, {kinds})"
+
+    def normalized(
+        self,
+        index: int | slice | Sequence[int] | torch.Tensor | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> torch.Tensor:
+        """Return (v / 255 - mean) / std of all images, or of those that `index` selects as a tensor would.
+
+        Shape (n, C, H, W), or (C, H, W) for a single number. Computed in float32, then cast to `dtype`.
+        """
+        chosen = self.images if index is None else self.images[index]
+        return standardise(chosen, self.mean, self.std).to(dtype)
+
+
+def load_dataset(
+    name: str,
+    split: str = "train",
+    *,
+    root: str | Path | None = None,
+    size: int | None = None,
+    download: bool = True,
+    skip_unreadable: bool = False,
+) -> ImageSet:
+    """Return one split of a data set as an `ImageSet`.
+
+    "digits"      1,797 handwritten digits inside scikit-learn (no network): grey, 8x8; values v of 0..16
+                  become round(v * 255 / 16). Split into 1,437 train and 360 test by `held_out`.
+    "cifar10"     32x32; train and test; through torchvision.
+    "imagenette"  160x160; train and val, which is also test; through torchvision.
+    "folder"      `root/<class>/<image>`, split by `held_out` into train and test; or
+                  `root/<split>/<class>/<image>` with train, val, test, where val stands in for a missing
+                  test. Short side resized and centre cropped to 64x64, or 32x32 if no image is larger.
+
+    `root` holds the data of "cifar10" and "imagenette", by default in $RESNET_EXPLORE_DATA or
+    ~/.cache/resnet_explore; what is not there is downloaded unless `download` is false. A root that
+    is laid out as `train/<class>/<image>` is read as it stands. `size` resizes, as `square_crop` does.
+    With `skip_unreadable` broken files are left out and listed in `.skipped`; without it they are an error.
+
+    Raises `ExploreError` for an unknown name or split, a root without usable images, and a download
+    that failed.
+    """
+    if size is not None and (not isinstance(size, int) or size < 1):
+        raise ExploreError(f"size must be a positive whole number of pixels or None, not {size!r}.")
+    if name == "digits":
+        return _digits(split, size)
+    if name == "cifar10":
+        return _cifar10(split, _home(name, root), size, download, skip_unreadable)
+    if name == "imagenette":
+        return _imagenette(split, _home(name, root), size, download, skip_unreadable)
+    if name == "folder":
+        if root is None:
+            raise ExploreError('load_dataset("folder") needs root=..., the folder that holds the images.')
+        return _folder(name, split, Path(root).expanduser(), size, skip_unreadable)
+    raise unknown("dataset", name, ("digits", "cifar10", "imagenette", "folder"))
+
+
+def held_out(keys: Sequence[str], labels: Sequence[int]) -> np.ndarray:
+    """Return a mask (N,) of the test images: a fifth of all, rounded up, and as near as may be of each class.
+
+    Within a class those whose key has the smallest SHA-256 are taken, so the split depends neither on a
+    random generator nor on the order of the images, and hardly changes when a few are added. What rounding
+    down to whole images costs goes to the classes that lost most; no class is ever taken whole.
+    """
+    classes = np.asarray(labels)
+    counts = np.bincount(classes)
+    share = counts // 5
+    missing = -(-len(classes) // 5) - share.sum()
+    share[np.argsort(-(counts % 5), kind="stable")[:missing]] += 1
+    share = np.minimum(share, np.maximum(counts - 1, 0))
+    mask = np.zeros(len(classes), dtype=bool)
+    for label, n in enumerate(share):
+        members = np.flatnonzero(classes == label).tolist()
+        mask[sorted(members, key=lambda i: hashlib.sha256(keys[i].encode()).digest())[:n]] = True
+    return mask
+
+
+# --- the four sources -------------------------------------------------------------------------------------
+
+
+def _digits(split: str, size: int | None) -> ImageSet:
+    _known(split, ("train", "test"))
+    from sklearn.datasets import load_digits  # costs a second, so only here
+
+    digits = load_digits()
+    pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+    images, labels = _tensor(pixels, size), torch.from_numpy(digits.target.astype(np.int64))
+    test = torch.from_numpy(held_out([f"digits/{i}" for i in range(len(labels))], digits.target))
+    chosen = test if split == "test" else ~test
+    mean, std = channel_statistics(images[~test])
+    classes = tuple(str(c) for c in range(10))
+    source = "scikit-learn's handwritten digits"
+    return ImageSet("digits", split, images[chosen], labels[chosen], classes, mean, std, source)
+
+
+def _cifar10(split: str, root: Path, size: int | None, download: bool, skip: bool) -> ImageSet:
+    if _files(root / "train"):
+        return _folder("cifar10", split, root, size or 32, skip, "CIFAR-10 read from an image folder")
+    _known(split, ("train", "test"))
+    from torchvision.datasets import CIFAR10
+
+    with _fetching("CIFAR-10", root, download), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"dtype\(\): align")  # Python 2 pickles, NumPy 2.4
+        train = CIFAR10(root, train=True, download=download)
+        chosen = train if split == "train" else CIFAR10(root, train=False)
+    mean, std = channel_statistics(_tensor(train.data, size))
+    images, labels = _tensor(chosen.data, size), torch.tensor(chosen.targets)
+    return ImageSet("cifar10", split, images, labels, tuple(train.classes), mean, std, "CIFAR-10")
+
+
+def _imagenette(split: str, root: Path, size: int | None, download: bool, skip: bool) -> ImageSet:
+    size = size or 160
+    if _files(root / "train"):
+        return _folder("imagenette", split, root, size, skip, "Imagenette read from an image folder")
+    short_side = "160" if size <= 160 else "320"
+    folder = root / f"imagenette2-{short_side}"  # where torchvision unpacks it
+    if not folder.is_dir():
+        from torchvision.datasets import Imagenette
+
+        with _fetching("Imagenette", root, download):
+            Imagenette(root, size=f"{short_side}px", download=download)
+    found = sum(len(_files(folder / part)) for part in ("train", "val"))
+    if found != _IMAGENETTE_COUNT:
+        raise ExploreError(
+            f"{folder} holds {found:,} of Imagenette's {_IMAGENETTE_COUNT:,} images: delete it, load again."
+        )
+    return _folder("imagenette", split, folder, size, skip, f"Imagenette, {short_side} px")
+
+
+def _folder(name: str, split: str, root: Path, size: int | None, skip: bool, source: str = "") -> ImageSet:
+    splits, source = _splits(root), source or f"image folder {root}"
+    if split == "test" and "test" not in splits and "val" in splits:
+        part, source = "val", f"{source}, its val split"
+    else:
+        part = _known(split, splits)
+    labels = {label: i for i, label in enumerate(sorted({label for label, _ in splits["train"]}))}
+    strangers = {label for label, _ in splits[part]} - set(labels)
+    if len(labels) < 2:
+        raise ExploreError(f"{root} holds images of one class only ({next(iter(labels))!r}); two are needed.")
+    if strangers:
+        raise ExploreError(f"The {part} split of {root} has classes that train lacks: {_some(strangers)}.")
+
+    paths = {p: [file for _, file in splits[p]] for p in {part, "train"}}
+    size = size or _default_size([file for files in paths.values() for file in files])
+    images, lost = _read(root, paths[part], size, skip)
+    mean, std = _train_statistics(root, paths["train"], size, skip, images if part == "train" else None)
+    return ImageSet(
+        name,
+        split,
+        images,
+        torch.tensor([labels[label] for i, (label, _) in enumerate(splits[part]) if i not in lost]),
+        tuple(_IMAGENETTE.get(c, c) if name == "imagenette" else c for c in labels),
+        mean,
+        std,
+        source,
+        tuple(_relative(paths[part][i], root) for i in sorted(lost)),
+    )
+
+
+# --- image folders ----------------------------------------------------------------------------------------
+
+_Files = list[tuple[str, Path]]
+"""Class name and file of each image of a split, in the order of the names."""
+
+
+def _splits(root: Path) -> dict[str, _Files]:
+    """Return the splits that a root has as folders, or else those that `held_out` makes of its classes."""
+    if not root.is_dir():
+        raise ExploreError(f"root={str(root)!r} is {'not a folder' if root.exists() else 'not there'}.")
+    folders = {d.name for d in root.iterdir() if d.is_dir() and not d.name.startswith(".")}
+    found = {split: _files(root / d) for d, split in _SPLIT_FOLDERS.items() if d in folders}
+    if found.get("train") or (folders and folders <= set(_SPLIT_FOLDERS)):
+        if not found.get("train"):
+            raise ExploreError(f"{root} has splits but no images in train/<class>/ to take the classes from.")
+        return {split: files for split, files in found.items() if files}
+    files = _files(root)
+    if not files:
+        raise ExploreError(f"{root} has no images in folders of their class: {root.name}/<class>/<image>.")
+    names = sorted({label for label, _ in files})
+    test = held_out([_relative(file, root) for _, file in files], [names.index(label) for label, _ in files])
+    parts = {
+        "train": [f for f, held in zip(files, test, strict=True) if not held],
+        "test": [f for f, held in zip(files, test, strict=True) if held],
+    }
+    return {split: part for split, part in parts.items() if part}
+
+
+def _files(folder: Path) -> _Files:
+    """Return the images in the sub-folders of `folder`, at any depth; what is hidden is passed over."""
+    found: _Files = []
+    for path, folders, names in os.walk(folder):
+        folders[:] = sorted(d for d in folders if not d.startswith((".", "__MACOSX")))
+        inside = Path(path).relative_to(folder).parts
+        if inside:
+            images = (n for n in sorted(names) if Path(n).suffix.lower() in _SUFFIXES and n[0] != ".")
+            found += [(inside[0], Path(path, n)) for n in images]
+    return sorted(found)
+
+
+def _default_size(files: list[Path]) -> int:
+    with quiet():
+        return 32 if 0 < max(map(_longest_side, files)) <= 32 else 64
+
+
+def _longest_side(file: Path) -> int:
+    """Return it from the header alone; 0 where that cannot be read."""
+    try:
+        with Image.open(file) as image:
+            return max(image.size)
+    except Exception:
+        return 0
+
+
+def _read(root: Path, files: list[Path], size: int, skip: bool) -> tuple[torch.Tensor, set[int]]:
+    """Return (n, 3, size, size) and the positions of the files that are left out for being unreadable."""
+    pixels = np.empty((len(files), 3, size, size), dtype=np.uint8)
+    problems: set[int] = set()
+
+    def read(start: int) -> None:
+        for i in range(start, min(start + 32, len(files))):
+            try:
+                pixels[i] = np.asarray(square_crop(decode_unguarded(files[i]), size)).transpose(2, 0, 1)
+            except ImageError:
+                problems.add(i)
+
+    # 32 files to a task: with one, handing tasks over costs more than decoding a 32x32 JPEG (60 us)
+    with quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(read, range(0, len(files), 32)))
+    if problems and not skip:
+        raise ExploreError(
+            f"{len(problems):,} of {len(files):,} images in {root} cannot be read "
+            f"({_some(_relative(files[i], root) for i in problems)}): "
+            "mend or remove them, or pass skip_unreadable=True."
+        )
+    if len(problems) == len(files):
+        raise ExploreError(f"None of the {len(files):,} images in {root} can be read.")
+    kept = np.delete(pixels, sorted(problems), axis=0) if problems else pixels
+    return torch.from_numpy(kept), problems
+
+
+_remembered: dict[int, _Statistics] = {}
+
+
+def _train_statistics(
+    root: Path, files: list[Path], size: int, skip: bool, images: torch.Tensor | None
+) -> _Statistics:
+    """Return those of the train split, whose `images` a caller has at hand or not.
+
+    Remembered for as long as the files stay what they are: whoever loads train and then test should not
+    wait for the decoding of train twice.
+    """
+    stamps = tuple((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files)
+    key = hash((size, stamps))
+    if key not in _remembered:
+        _remembered[key] = channel_statistics(_read(root, files, size, skip)[0] if images is None else images)
+    return _remembered[key]
+
+
+# --- small things -----------------------------------------------------------------------------------------
+
+
+def channel_statistics(images: torch.Tensor) -> _Statistics:
+    """Return mean and (population) standard deviation per channel of uint8 (N, C, H, W), in units of 0..1.
+
+    Counted exactly, from each channel's histogram. A channel of one value gets 1, so that one can divide.
+    """
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    means, stds = [], []
+    for c in range(images.shape[1]):
+        share = torch.bincount(images[:, c].flatten(), minlength=256).double() / images[:, c].numel()
+        mean = (share * levels).sum()
+        deviation = (share * (levels - mean) ** 2).sum().sqrt()
+        means.append(float(mean))
+        stds.append(float(deviation) if share.max() < 1 else 1.0)
+    return tuple(means), tuple(stds)
+
+
+@contextmanager
+def _fetching(title: str, root: Path, download: bool) -> Iterator[None]:
+    """Turn whatever torchvision raises when the data is neither there nor to be had into one sentence."""
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(20)  # a network that swallows packets would keep a class waiting for minutes
+    try:
+        yield
+    except (OSError, RuntimeError, HTTPException, EOFError, tarfile.TarError) as error:
+        if not download:
+            raise ExploreError(f"{title} is not in {root}, and download is off; {_OFFLINE}.") from None
+        reason = getattr(error, "reason", None) or error
+        raise ExploreError(f"{title} could not be downloaded to {root} ({reason}); {_OFFLINE}.") from error
+    finally:
+        socket.setdefaulttimeout(patience)
+
+
+def _home(name: str, root: str | Path | None) -> Path:
+    if root is not None:
+        return Path(root).expanduser()
+    return Path(os.environ.get("RESNET_EXPLORE_DATA") or "~/.cache/resnet_explore").expanduser() / name
+
+
+def _known(split: str, options: Iterable[str]) -> str:
+    if split not in options:
+        raise unknown("split", split, options)
+    return split
+
+
+def _tensor(pixels: np.ndarray, size: int | None) -> torch.Tensor:
+    """Return uint8 (N, H, W) or (N, H, W, 3) as contiguous (N, C, size, size)."""
+    if size and size != pixels.shape[1]:
+        pixels = np.stack([np.asarray(square_crop(Image.fromarray(p), size)) for p in pixels])
+    planes = pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
+    return torch.from_numpy(np.ascontiguousarray(planes))
+
+
+def _relative(file: Path, root: Path) -> str:
+    return file.relative_to(root).as_posix()
+
+
+def _some(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    return ", ".join(map(repr, ordered[:3])) + (", ..." if len(ordered) > 3 else "")
+
+
+def _form(tensor: torch.Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} of shape {tuple(tensor.shape)}"
