@@ -1,0 +1,91 @@
+"""The degradation problem drawn: error against depth, and the learning curves of one depth."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from resnet_explore.figures.style import COLORS, INK, LABELS, MARKERS, MUTED, dress, new_figure
+
+# Errors by depth or epoch: {"plain": {"train": array (points, seeds), "test": ...}, "residual": {...}}.
+# A value that isn't there yet is nan.
+Curves = Mapping[str, Mapping[str, np.ndarray]]
+
+
+class DegradationFigure:
+    """One figure drawn once and then moved, depth by depth: new data into old lines takes half the time.
+
+    Left: training error in percent against depth, both kinds, with a line at the depth looked at. Right: that
+    depth's learning curves, plain then residual, training solid and test dashed. Bands span the seeds.
+    """
+
+    def __init__(self, depths: list[int], epochs: int, width: float = 920, height: float = 330) -> None:
+        self.depths, self.epochs = depths, epochs
+        self.figure = new_figure(width, height)
+        grid = self.figure.add_gridspec(
+            1, 3, width_ratios=(1.5, 1, 1), left=0.065, right=0.985, top=0.89, bottom=0.16, wspace=0.24
+        )
+        self.overview = dress(self.figure.add_subplot(grid[0]))
+        self.panels = {
+            kind: dress(self.figure.add_subplot(grid[i]))
+            for i, kind in enumerate(("plain", "residual"), start=1)
+        }
+        self._draw_axes()
+
+    def _draw_axes(self) -> None:
+        ax = self.overview
+        ax.set(xscale="log", xlim=(self.depths[0] * 0.9, self.depths[-1] * 1.1), ylim=(-3, 100))
+        ax.xaxis.set_major_locator(FixedLocator(self.depths))
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_xticklabels([str(d) for d in self.depths])
+        ax.set(xlabel="depth (layers with weights)", ylabel="training error (%)")
+        ax.set_title("Training error of all depths", loc="left", color=INK, fontsize=11, weight="bold")
+        for kind, panel in self.panels.items():
+            panel.set(xlim=(0.7, self.epochs + 0.3), ylim=(-3, 100), xlabel="epoch")
+            panel.tick_params(labelleft=kind == "plain")
+        self.panels["plain"].set_ylabel("error (%)")
+
+    def draw(self, by_depth: Curves, by_epoch: Curves, depth: int) -> Figure:
+        """Draw one depth and return the figure: `by_depth` has a row a depth, `by_epoch` a row an epoch."""
+        self._clear()
+        ax = self.overview
+        ax.axvline(depth, color=MUTED, linewidth=1.2, linestyle=":", zorder=1)
+        for kind, errors in by_depth.items():
+            _band(ax, np.array(self.depths), errors["train"], kind, markers=True)
+            here = errors["train"][self.depths.index(depth)]
+            if np.isfinite(here).any():
+                ax.plot(depth, np.nanmean(here), MARKERS[kind], color=COLORS[kind], markersize=11, zorder=4)
+            ax.plot([], [], MARKERS[kind] + "-", color=COLORS[kind], label=LABELS[kind])
+        ax.legend(loc="upper left", fontsize=9.5, frameon=False, labelcolor=INK)
+        for kind, panel in self.panels.items():
+            panel.set_title(
+                f"{LABELS[kind]}-{depth}", loc="left", color=COLORS[kind], fontsize=11, weight="bold"
+            )
+            epochs = np.arange(1, self.epochs + 1)
+            for name, style in (("train", "-"), ("test", "--")):
+                _band(panel, epochs, by_epoch[kind][name], kind, style=style)
+        for style, name in (("-", "training"), ("--", "test")):
+            self.panels["residual"].plot([], [], style, color=MUTED, label=name)
+        self.panels["residual"].legend(loc="upper right", fontsize=9.5, frameon=False, labelcolor=INK)
+        return self.figure
+
+    def _clear(self) -> None:
+        for ax in (self.overview, *self.panels.values()):
+            for artist in (*ax.lines, *ax.collections):
+                artist.remove()
+
+
+def _band(
+    ax: Axes, x: np.ndarray, values: np.ndarray, kind: str, style: str = "-", markers: bool = False
+) -> None:
+    """Draw the mean over seeds as a line and their range as a band; points without any seed are left out."""
+    seen = np.isfinite(values).any(axis=1)
+    x, values = x[seen], values[seen]
+    if not len(x):
+        return
+    low, mean, high = np.nanmin(values, 1), np.nanmean(values, 1), np.nanmax(values, 1)
+    ax.fill_between(x, low, high, color=COLORS[kind], alpha=0.18, linewidth=0)
+    marker = MARKERS[kind] if markers or len(x) == 1 else None
+    ax.plot(x, mean, style, marker=marker, color=COLORS[kind], linewidth=1.8, markersize=5, zorder=3)

@@ -1,0 +1,66 @@
+"""Signed maps as colours over a photo: red speaks for a class, blue against it, 0 leaves the photo bare."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from PIL import Image
+
+from resnet_explore.figures.style import CARD
+
+GAP = 0.04  # between two pictures side by side, as a share of a picture's side
+
+
+def _signed_colors() -> np.ndarray:
+    """Return RGBA (256, 4) for values -1..1: the map's colour, and as much of it as the value is large."""
+    table = (colormaps["RdBu_r"](np.linspace(0, 1, 256)) * 255).round().astype(np.uint8)
+    # The middle of the map is white; what lies near 0 takes the hue of its sign and little opacity instead.
+    table[64:128, :3], table[128:192, :3] = table[40, :3], table[215, :3]
+    table[:, 3] = (255 * np.abs(np.linspace(-1, 1, 256)) ** 0.75).round()
+    return table
+
+
+_SIGNED = _signed_colors()
+
+
+def signed_overlay(maps: Sequence[np.ndarray], scale: float) -> bytes:
+    """Return maps (h, w) side by side as one RGBA PNG of small tiles, to be stretched over `side_by_side`.
+
+    `scale` is the magnitude drawn in full colour, one for all the maps, so that they can be compared.
+    """
+    tiles = []
+    for values in maps:
+        share = np.clip(values / scale if scale > 0 else np.zeros_like(values), -1, 1)
+        tiles.append(_SIGNED[np.round((share + 1) * 127.5).astype(int)])
+    return png(_smooth(tiles))
+
+
+def _smooth(tiles: Sequence[np.ndarray], side: int = 192) -> np.ndarray:
+    """Enlarge tiles bilinearly and lay them beside each other with a transparent gap.
+
+    Each is enlarged alone: stretched as one mosaic, the edge of a picture would bleed into its neighbour.
+    """
+    gap = np.zeros((side, round(side * GAP), 4), np.uint8)
+    row: list[np.ndarray] = []
+    for tile in tiles:
+        large = Image.fromarray(tile).resize((side, side), Image.Resampling.BILINEAR)
+        row += [np.asarray(large), gap]
+    return np.concatenate(row[:-1], axis=1)
+
+
+def side_by_side(picture: Image.Image, count: int = 2, side: int = 640) -> bytes:
+    """Return a square picture repeated `count` times in a row, enlarged to `side` pixels, as PNG."""
+    gap = round(side * GAP)
+    row = Image.new("RGB", (count * side + (count - 1) * gap, side), CARD)
+    large = picture.convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
+    for i in range(count):
+        row.paste(large, (i * (side + gap), 0))
+    return png(np.asarray(row))
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """Return uint8 (h, w, 3 or 4) as PNG, compressed little."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
