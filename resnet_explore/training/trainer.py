@@ -5,6 +5,7 @@ alone. So both twins see the same data, and weights and momentum are all that a 
 """
 
 import contextlib
+import itertools
 import json
 import math
 import time
@@ -79,6 +80,14 @@ def train_step(
     loss.backward()
     optimizer.step()
     return loss.detach()
+
+
+def first_steps(run: Run, model: nn.Module, data: ImageSet, steps: int) -> nn.Module:
+    """Take the first steps of a run at its full rate `run.lr`, without warm-up; return the model, in eval mode."""
+    model, optimizer = prepare(run, model)
+    for images, labels in itertools.islice(batches(run, data, epoch=0), steps):
+        train_step(run, model, optimizer, images, labels, run.lr)
+    return model.eval()
 
 
 def learning_rate(run: Run, step: int, total: int) -> float:
