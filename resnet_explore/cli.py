@@ -1,0 +1,168 @@
+"""The `resnet-explore` command. Rooms are imported inside the commands, so that --help answers at once."""
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from resnet_explore import __version__, lab
+from resnet_explore.errors import ExploreError
+
+PROG = "resnet-explore"
+MISTAKE, INTERRUPTED = 2, 130  # exit statuses: argparse's own for a mistake, the shell's for Ctrl-C
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status; a mistake is one sentence on stderr, never a traceback."""
+    parser = _parser()
+    options, extra = parser.parse_known_args(arguments)
+    if extra and options.command is not open_lab:
+        parser.error(f"unrecognized arguments: {' '.join(extra)}")
+    options.jupyter_arguments = [argument for argument in extra if argument != "--"]
+    try:
+        options.command(options)
+    except ExploreError as error:
+        print(f"{PROG}: {error}", file=sys.stderr)
+        return MISTAKE
+    except KeyboardInterrupt:
+        print(options.when_interrupted(options), file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def open_lab(options: argparse.Namespace) -> None:
+    """Copy the notebooks where needed, say what happened in a line, and serve them in JupyterLab."""
+    folder = options.dir or Path.cwd()
+    copied = lab.prepare(folder)
+    if copied is None:
+        print(f"The notebooks lie in {folder.resolve() / 'notebooks'}, in the source tree itself.")
+    else:
+        print(f"The notebooks lie in {copied.folder.resolve()} ({len(copied.written)} copied or updated).")
+        if copied.kept:
+            print(f"Kept as you changed them: {', '.join(copied.kept)} (delete one to get ours again).")
+    sys.stdout.flush()
+    if not options.copy_only:
+        lab.run_jupyter(folder, options.port, options.jupyter_arguments)
+
+
+def show_info(options: argparse.Namespace) -> None:
+    """Print the table of parameters, multiply-adds and layers of each named model."""
+    import resnet_explore as rx
+
+    for name in options.names:
+        model = rx.build(name)
+        size = options.size or (32 if model.config.stem == "cifar" else 224)
+        found = rx.describe(model, (model.config.in_channels, size, size))
+        print(
+            f"{name}: {found.depth} layers, {found.parameters:,} parameters, "
+            f"{found.macs:,} multiply-adds for an image of {size}x{size}\n\n{found}\n"
+        )
+
+
+def list_names(options: argparse.Namespace) -> None:
+    """Print the names of models that match a pattern, one a line."""
+    import resnet_explore as rx
+
+    names = rx.list_models(options.pattern)
+    if not names:
+        raise ExploreError(f"No model's name matches {options.pattern!r}; `{PROG} list` shows them all.")
+    print("\n".join(names))
+
+
+def run_sweep(options: argparse.Namespace) -> None:
+    """Train what is missing of a sweep, printing one line for each epoch as it ends."""
+    import resnet_explore as rx
+
+    given = ("dataset", "depths", "kinds", "seeds", "epochs")
+    fields = {name: getattr(options, name) for name in given if getattr(options, name) is not None}
+    out = _out(options)
+    with _executor(options.jobs) as executor:
+        rx.run_sweep(rx.Sweep(**fields), out=out, executor=executor, progress=_print_epoch)
+    print(f"All runs are in {out}; `resnet_explore.collect({str(out)!r})` gives them as one table.")
+
+
+def _print_epoch(event: Any) -> None:
+    print(event, flush=True)
+
+
+def _executor(jobs: int | None) -> contextlib.AbstractContextManager[Executor | None]:
+    return contextlib.nullcontext() if jobs is None else ProcessPoolExecutor(jobs)
+
+
+def _out(options: argparse.Namespace) -> Path:
+    return options.out or Path("runs") / options.dataset
+
+
+def _sweep_interrupted(options: argparse.Namespace) -> str:
+    return f"Stopped. Finished epochs are kept in {_out(options)}; the same command goes on from there."
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROG,
+        allow_abbrev=False,
+        description="See what a skip connection does: plain and residual networks side by side, in Jupyter.",
+    )
+    parser.add_argument("--version", action="version", version=f"{PROG} {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        sub.set_defaults(command=run, when_interrupted=lambda _: "Stopped.")
+        return sub
+
+    sub = command("lab", open_lab, "Open the notebooks in JupyterLab.")
+    sub.usage = f"{PROG} lab [-h] [--dir DIR] [--port PORT] [--copy-only] [JUPYTERLAB'S OWN OPTIONS ...]"
+    sub.add_argument("--dir", type=Path, help="where to copy the notebooks to (default: this folder)")
+    sub.add_argument("--port", type=_port, default=8888, help="first port to try (default: %(default)s)")
+    sub.add_argument("--copy-only", action="store_true", help="copy the notebooks and stop")
+
+    sub = command("info", show_info, "Print parameters, multiply-adds and layers of models.")
+    sub.add_argument("names", nargs="+", metavar="NAME", help="such as resnet50 or cifar_plain56")
+    sub.add_argument("--size", type=_count, help="image height and width (default: 224, for CIFAR models 32)")
+
+    sub = command("list", list_names, "List the models' names.")
+    sub.add_argument("pattern", nargs="?", default="*", metavar="PATTERN", help='such as "cifar_*"')
+
+    sub = command(
+        "sweep", run_sweep, "Train twins of several depths; run again, it does only what is missing."
+    )
+    sub.set_defaults(when_interrupted=_sweep_interrupted)
+    sub.add_argument(
+        "dataset", nargs="?", default="digits", help="digits, cifar10, ... (default: %(default)s)"
+    )
+    sub.add_argument("--depths", type=_counts, metavar="8,20,...", help="depths, each 6n+2")
+    sub.add_argument("--kinds", type=_words, metavar="plain,residual", help="which of the twins")
+    sub.add_argument("--seeds", type=_counts, metavar="0,1,...", help="one run for each seed")
+    sub.add_argument("--epochs", type=_count, help="passes over the training images")
+    sub.add_argument("--out", type=Path, help="folder of the runs (default: runs/DATASET)")
+    sub.add_argument("--jobs", type=_count, help="processes at a time (default: one for each core)")
+    return parser
+
+
+def _count(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return number
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(_count(part) for part in _words(text))
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _port(text: str) -> int:
+    number = _count(text)
+    if number > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
+    return number
