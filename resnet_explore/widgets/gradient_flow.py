@@ -1,0 +1,148 @@
+"""What really happens to gradients: layer by layer, twins on one axis, with every condition a visible switch."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import ipywidgets
+import numpy as np
+
+from resnet_explore.analysis.gradients import GradientFlow, gradient_flow
+from resnet_explore.figures.gradients import gradient_profile
+from resnet_explore.figures.style import LABELS, SCREEN_SCALE, to_png
+from resnet_explore.inputs.datasets import load_dataset
+from resnet_explore.models.presets import build
+from resnet_explore.models.resnet import ResNet
+from resnet_explore.training.runs import Run, model_name
+from resnet_explore.training.sweep import KINDS, Sweep
+from resnet_explore.training.trainer import first_steps
+from resnet_explore.widgets.filmstrip import Filmstrip
+from resnet_explore.widgets.words import factor
+
+MOMENTS = {"step 0": "start", "after 10 steps": "steps", "after training": "trained"}
+MODES = {"train mode": "train", "eval mode": "eval"}
+NORMS = {"with batch norm": "batch", "without": "none"}
+STEPS = 10
+_FLOOR, _CEILING = 1e-12, 1e8  # beyond lies what has overflowed or died out; drawn as arrows on the edge
+
+Flows = Mapping[int, Mapping[str, GradientFlow]]
+
+
+class GradientFlowExplorer(ipywidgets.VBox):
+    """Gradient norms of plain and residual networks at each layer, for depths to slide through.
+
+    depths   of CIFAR-style networks; the last moment, "after training", needs those whose weights ship
+    batch    how many digits the gradient is taken over
+
+    Switches: the mode (train, eval), batch norm (with, without), the moment (step 0, after ten steps of SGD,
+    after training). Each combination is measured when first chosen and kept. Attributes: `strip` (the
+    picture), `mode`, `norm`, `moment` (the switches), `flows` (what is shown: {depth: {kind: GradientFlow}}).
+    """
+
+    def __init__(self, depths: Sequence[int] = (8, 20, 32, 56, 110), batch: int = 64) -> None:
+        self.sweep = Sweep(depths=tuple(depths))
+        self.depths = sorted(self.sweep.depths)
+        self._data = load_dataset("digits")
+        self._batch = batch
+        self._measured: dict[tuple[str, str, str], Flows] = {}
+        self.flows: Flows = {}
+        self.strip = Filmstrip(name="Depth", scale=SCREEN_SCALE, message="Measuring gradients at step 0 ...")
+        self.mode, self.norm, self.moment = (
+            ipywidgets.ToggleButtons(options=options, description=name, style={"button_width": "8.5em"})
+            for name, options in (("Mode", MODES), ("Batch norm", NORMS), ("Moment", MOMENTS))
+        )
+        super().__init__([self.moment, self.mode, self.norm, self.strip])
+        self.norm.observe(self._offer_moments, "value")
+        for switch in (self.mode, self.norm, self.moment):
+            switch.observe(lambda _: self._show(), "value")
+        self._show()
+        self.strip.index = len(self.depths) * 3 // 4
+
+    def _offer_moments(self, _change: object) -> None:
+        """Trained weights ship with batch norm alone: without it the deep ones don't train."""
+        offered = {k: v for k, v in MOMENTS.items() if v != "trained" or self.norm.value == "batch"}
+        chosen = self.moment.value if self.moment.value in offered.values() else "steps"
+        self.moment.options = offered
+        self.moment.value = chosen
+
+    def _show(self) -> None:
+        wanted = (self.mode.value, self.norm.value, self.moment.value)
+        if None in wanted:
+            return
+        if wanted not in self._measured:
+            self.strip.show(busy=bool(self.strip.frames), message=f"Measuring {_condition(*wanted)} ...")
+            self._measured[wanted] = {
+                d: {k: self._measure(k, d, *wanted) for k in KINDS} for d in self.depths
+            }
+        self.flows = self._measured[wanted]
+        limits = _limits(self.flows)
+        self.strip.show(
+            frames=[
+                to_png(gradient_profile({k: f.weight_gradient_norms for k, f in twins.items()}, limits))
+                for twins in self.flows.values()
+            ],
+            titles=[_finding(depth, twins) for depth, twins in self.flows.items()],
+            captions=[self._caption(*wanted)],
+            ticks=[str(depth) for depth in self.depths],
+            busy=False,
+        )
+
+    def _measure(self, kind: str, depth: int, mode: str, norm: str, moment: str) -> GradientFlow:
+        run = next(r for r in self.sweep.runs() if (r.kind, r.depth) == (kind, depth))
+        if moment == "trained":
+            model = build(model_name("cifar", kind, depth), weights="digits")
+        else:
+            model = self._untrained(run, norm)
+            if moment == "steps":
+                model = first_steps(run, model, self._data, STEPS)
+        chosen = slice(0, self._batch)
+        return gradient_flow(model, self._data.normalized(chosen), self._data.labels[chosen], mode=mode)
+
+    def _untrained(self, run: Run, norm: str) -> ResNet:
+        config = run.config(self._data.images.shape[1], len(self._data.classes))
+        return build(config.replace(norm=norm), seed=run.seed)
+
+    def _caption(self, mode: str, norm: str, moment: str) -> str:
+        when = {
+            "start": "at step 0 (He initialisation)",
+            "steps": f"after {STEPS} steps of SGD at rate {self.sweep.lr:g}",
+            "trained": f"after {self.sweep.epochs} epochs of training",
+        }[moment]
+        return (
+            f"Norm of the loss's gradient with respect to each layer's weights, {when}; {mode} mode, "
+            f"{'with' if norm == 'batch' else 'without'} batch norm; the first {self._batch} training digits, "
+            f"first stage {self.sweep.width} channels wide, seed 0. Logarithmic axis, the same for all depths."
+        )
+
+
+def _condition(mode: str, norm: str, moment: str) -> str:
+    wanted = (mode, norm, moment)
+    words = [name for names in (MODES, NORMS, MOMENTS) for name, value in names.items() if value in wanted]
+    return ", ".join(words).replace("without", "without batch norm")
+
+
+def _limits(flows: Flows) -> tuple[float, float]:
+    """Return whole decades around all norms that can be drawn."""
+    norms = np.concatenate([f.weight_gradient_norms for twins in flows.values() for f in twins.values()])
+    norms = norms[np.isfinite(norms) & (norms >= _FLOOR) & (norms <= _CEILING)]
+    if not len(norms):
+        return 1e-3, 1e3
+    return 10.0 ** math.floor(math.log10(norms.min())), 10.0 ** math.ceil(math.log10(norms.max()))
+
+
+def _finding(depth: int, twins: Mapping[str, GradientFlow]) -> str:
+    plain, residual = (_read_aloud(LABELS[kind], twins[kind]) for kind in KINDS)
+    return f"{depth} layers. {plain}; {residual[0].lower()}{residual[1:]}."
+
+
+def _read_aloud(who: str, flow: GradientFlow) -> str:
+    """Say in words how the gradient at the first layers compares with that at the last ones."""
+    ratio = flow.ratio
+    if not flow.finite or not np.isfinite(ratio):
+        return f"{who}: not finite any more, the network has blown up"
+    if ratio > 3:
+        verb = "explodes" if ratio > 100 else "grows"
+        return f"{who}: {verb} towards the image, {factor(ratio)} times"
+    if ratio < 1 / 3:
+        verb = "vanishes" if ratio < 1 / 100 else "shrinks"
+        return f"{who}: {verb} towards the image, {factor(1 / ratio)} times"
+    return f"{who}: about level (ratio {ratio:.1f})"

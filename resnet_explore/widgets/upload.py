@@ -1,0 +1,65 @@
+"""A place to drop, paste or choose a photo; what is too big to be sent is shrunk in the browser."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets as t
+
+from ..errors import ExploreError
+
+_HERE = Path(__file__).parent
+
+Callback = Callable[[str, bytes, str], object]
+
+
+class UploadZone(anywidget.AnyWidget):
+    """Hands a person's photo to `on_upload` callbacks, as the bytes of a file.
+
+    Files above 4 MB or 2048 pixels a side arrive shrunk to 1600 pixels, upright as EXIF says, as PNG
+    or, where that stays above 6 MB, JPEG; all others arrive byte for byte, also those that are no images.
+    `status` is one sentence below the zone, shown as an error where `error` is true. A callback that raises
+    `ExploreError` has its sentence shown so.
+    """
+
+    _esm = _HERE / "upload.js"
+    _css = _HERE / "card.css"
+
+    status = t.Unicode("").tag(sync=True)
+    error = t.Bool(False).tag(sync=True)
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        self._callbacks: list[Callback] = []
+        self.on_msg(self._receive)
+
+    def on_upload(self, callback: Callback, remove: bool = False) -> None:
+        """Call `callback(name, data, note)` for each photo; `note` says how the browser changed it, if so."""
+        if remove:
+            self._callbacks.remove(callback)
+        else:
+            self._callbacks.append(callback)
+
+    def _receive(self, _widget: object, content: dict[str, Any], buffers: Sequence[Any]) -> None:
+        name, note = str(content.get("name", "photo")), str(content.get("note", ""))
+        if len(buffers) != 1:
+            return
+        with self.hold_sync():
+            self.error, self.status = False, note or f"{name} arrived."
+        try:
+            for callback in list(self._callbacks):
+                callback(name, bytes(buffers[0]), note)
+        except ExploreError as problem:
+            self._say_error(str(problem))
+        except Exception as problem:
+            self._say_error(f"{name} could not be used ({type(problem).__name__}: {problem}).")
+            raise
+        finally:
+            self.send(
+                {"answered": content.get("id")}
+            )  # the zone now shows `status`, even where it is the same again
+
+    def _say_error(self, sentence: str) -> None:
+        with self.hold_sync():
+            self.error, self.status = True, sentence

@@ -1,0 +1,28 @@
+"""How explorers say numbers."""
+
+import math
+
+
+def percent(value: float) -> str:
+    """Return "0 %", "0.3 %" or "74 %": a decimal only where it says something."""
+    if not math.isfinite(value):
+        return "?"
+    return f"{value:.1f} %" if 0.05 <= value < 9.95 else f"{value:.0f} %"
+
+
+def factor(value: float) -> str:
+    """Return how many times: "1.2", "38", "4,500", "6 million"."""
+    if not math.isfinite(value):
+        return "?"
+    if value >= 1e6:
+        return f"{value / 1e6:,.0f} million"
+    digits = max(0, 1 - math.floor(math.log10(value))) if value > 0 else 1
+    rounded = round(value, 1 - math.floor(math.log10(value))) if value > 0 else 0.0
+    return f"{rounded:,.{digits if value < 10 else 0}f}"
+
+
+def among(values: list[int]) -> str:
+    """Return "seed 0" or "seeds 0, 1 and 2"."""
+    if len(values) == 1:
+        return f"seed {values[0]}"
+    return f"seeds {', '.join(map(str, values[:-1]))} and {values[-1]}"

@@ -1,0 +1,67 @@
+"""Fixtures: one JupyterLab and one browser for all tests here, a fresh notebook and kernel for each."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext
+
+from tests.browser.lab import LabServer, NotebookPage, open_browser
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    report = yield
+    if report.when == "call":
+        item.stash[_FAILED] = report.failed
+    return report
+
+
+_FAILED = pytest.StashKey[bool]()
+
+
+@pytest.fixture(scope="session")
+def browser_context() -> Iterator[BrowserContext]:
+    try:
+        with open_browser() as context:
+            yield context
+    except LookupError as missing:
+        required = os.environ.get("CI", "") not in ("", "0", "false")
+        (pytest.fail if required else pytest.skip)(str(missing))
+
+
+@pytest.fixture(scope="session")
+def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
+    with LabServer(tmp_path_factory.mktemp("lab")) as server:
+        yield server
+
+
+@pytest.fixture
+def open_notebook(
+    request: pytest.FixtureRequest, browser_context: BrowserContext, lab_server: LabServer
+) -> Iterator[Callable[..., NotebookPage]]:
+    """`open_notebook("notebooks/00_start.ipynb")` or `open_notebook([cell, cell], theme="dark", width=420)`."""
+    opened: list[NotebookPage] = []
+
+    def open_it(
+        what: str | Sequence[str], theme: str = "light", width: int = 1280, height: int = 900
+    ) -> NotebookPage:
+        path = what if isinstance(what, str) else lab_server.write_notebook(what)
+        opened.append(NotebookPage(lab_server, browser_context, path, theme, width, height))
+        return opened[-1]
+
+    yield open_it
+    failed = request.node.stash.get(_FAILED, False)
+    for k, notebook in enumerate(opened):
+        if failed:
+            notebook.screenshot(f"FAILED-{request.node.name}-{k}")
+        notebook.close()

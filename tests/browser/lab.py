@@ -1,0 +1,363 @@
+"""A real JupyterLab and a real browser, as classes: for the tests here and for the benchmarks.
+
+    with LabServer(folder) as server, open_browser() as context:
+        notebook = NotebookPage(server, context, server.write_notebook(["print('hello')"]))
+        notebook.run_all()
+        notebook.assert_clean()
+        notebook.close()
+"""
+
+import base64
+import contextlib
+import hashlib
+import io
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import psutil
+from PIL import Image
+from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, WebSocket, sync_playwright
+
+from tests.install_browser import find
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SCREENSHOTS = CHECKOUT / "artifacts" / "screenshots"
+
+_SETTINGS = {
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True},
+    "docmanager-extension/plugin": {"autosave": False},
+}
+
+# JupyterLab's own complaints that say nothing about us.
+_NOISE = (
+    re.compile(r"/lab/api/extensions|/api/contents/.*\b404\b"),  # a file that it only asks after
+    re.compile(r"/lsp/|language ?server", re.IGNORECASE),  # no language server is installed
+)
+
+_BROWSER_FLAGS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--no-proxy-server",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+class LabServer:
+    """JupyterLab on a free local port, over a copy of the notebooks, with all its folders below `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.root = folder / "root"
+        self.token = secrets.token_hex(16)
+
+    def __enter__(self) -> "LabServer":
+        notebooks = CHECKOUT / "notebooks"
+        self.root.mkdir(parents=True)
+        shutil.copytree(notebooks, self.root / "notebooks", ignore=shutil.ignore_patterns(".*"))
+        for name, values in _SETTINGS.items():
+            path = self.folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(values))
+        self.log = self.folder / "jupyterlab.log"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                self._command(port), env=self._environment(), cwd=self.root, stdout=log, stderr=log
+            )
+        try:
+            self._wait_until_ready(90)
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._end()
+
+    def _command(self, port: int) -> list[str]:
+        options = {
+            "--ServerApp.ip": "127.0.0.1",
+            "--ServerApp.port": port,
+            "--ServerApp.port_retries": 0,
+            "--ServerApp.open_browser": False,
+            "--ServerApp.root_dir": self.root,
+            "--IdentityProvider.token": self.token,
+            "--LabApp.expose_app_in_browser": True,
+            "--LabApp.extension_manager": "readonly",
+            "--LabApp.user_settings_dir": self.folder / "settings",
+            "--LabApp.workspaces_dir": self.folder / "workspaces",
+        }
+        arguments = [f"{option}={value}" for option, value in options.items()]
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            arguments.append("--allow-root")
+        return [sys.executable, "-m", "jupyterlab", *arguments]
+
+    def _environment(self) -> dict[str, str]:
+        """The kernel is found where Python is installed; everything else is ours and starts empty."""
+        ours = {
+            "JUPYTER_CONFIG_DIR": "config",
+            "JUPYTER_DATA_DIR": "data",
+            "JUPYTER_RUNTIME_DIR": "runtime",
+            "IPYTHONDIR": "ipython",
+            "MPLCONFIGDIR": "matplotlib",
+        }
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTER")}
+        return inherited | {name: str(self.folder / part) for name, part in ours.items()}
+
+    def _wait_until_ready(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+                self.api("status")
+                return
+            time.sleep(0.1)
+        raise RuntimeError(f"JupyterLab did not start; its log ends:\n{self.log.read_text()[-2000:]}")
+
+    def _end(self) -> None:
+        """End the server and then what it has left behind, which are kernels that didn't listen."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            kernels = psutil.Process(self.process.pid).children(recursive=True)
+            self.process.terminate()
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+            for process in psutil.wait_procs(kernels, timeout=3)[1]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+        self.process.wait()
+
+    def api(self, path: str, method: str = "GET") -> Any:
+        """Call Jupyter's REST interface; returns what it answers, None if that is nothing."""
+        headers = {"Authorization": f"token {self.token}"}
+        request = urllib.request.Request(f"{self.url}/api/{path}", method=method, headers=headers)
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(request, timeout=10) as answer:
+            content = answer.read()
+        return json.loads(content) if content else None
+
+    def write_notebook(self, cells: Sequence[str]) -> str:
+        """Write code cells as a notebook; returns its path below the root."""
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        name = f"test-{uuid.uuid4().hex[:8]}.ipynb"
+        nbformat.write(notebook, self.root / name)
+        return name
+
+
+@contextlib.contextmanager
+def open_browser() -> Iterator[BrowserContext]:
+    """Start headless Chromium; its pages share a cache, so that JupyterLab is loaded once.
+
+    Raises LookupError if there is no browser.
+    """
+    executable = find()
+    if executable is None:
+        raise LookupError("there is no Chromium; `python tests/install_browser.py` installs one")
+    flags = list(_BROWSER_FLAGS)
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        flags.append("--no-sandbox")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=flags)
+        try:
+            yield browser.new_context()
+        finally:
+            browser.close()
+
+
+class NotebookPage:
+    """A notebook open in JupyterLab, alone on the page and with a kernel of its own."""
+
+    def __init__(
+        self,
+        server: LabServer,
+        context: BrowserContext,
+        path: str,
+        theme: str = "light",
+        width: int = 1280,
+        height: int = 900,
+    ) -> None:
+        self.server = server
+        self.path = path
+        self.problems: list[str] = []
+        self.sent: list[str | bytes] = []  # what the page has sent to kernels
+        self.page: Page = context.new_page()
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.page.on("console", self._on_console)
+        self.page.on("pageerror", lambda error: self.problems.append(f"page error: {error}"))
+        self.page.on("websocket", self._on_websocket)
+        workspace = f"test-{uuid.uuid4().hex[:8]}"
+        self.page.goto(f"{server.url}/doc/workspaces/{workspace}/tree/{path}?token={server.token}")
+        self.page.wait_for_function(_READY, timeout=60_000)
+        self.page.evaluate(_TIDY, f"JupyterLab {theme.capitalize()}")
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type != "error":
+            return
+        text = f"console error: {message.text} ({message.location.get('url', '')})"
+        if not any(pattern.search(text) for pattern in _NOISE):
+            self.problems.append(text)
+
+    def _on_websocket(self, websocket: WebSocket) -> None:
+        if "/channels" in websocket.url:
+            websocket.on("framesent", lambda frame: self.sent.append(frame))
+
+    # ---- the notebook ---------------------------------------------------------------------------------
+
+    def run_all(self, timeout: float = 120, check: bool = True) -> None:
+        """Run every cell and wait until the kernel rests; `check` fails at once where a cell failed."""
+        self.page.evaluate(_RUN_ALL)
+        self.page.wait_for_function(_HAS_RUN, timeout=1000 * timeout)
+        if check:
+            problems = self.page.evaluate(_CELL_PROBLEMS)
+            assert not problems, "\n".join(problems)
+
+    def execute(self, code: str) -> str:
+        """Run code in the notebook's kernel, outside its cells; returns what it prints."""
+        answer = self.page.evaluate(_EXECUTE, code)
+        assert answer["status"] == "ok", answer["text"]
+        return answer["text"].strip()
+
+    def assert_clean(self) -> None:
+        """Fail if anything that a person could see, or find in the console, says that something went wrong."""
+        problems = self.page.evaluate(_CELL_PROBLEMS) + self.page.evaluate(_PAGE_PROBLEMS) + self.problems
+        assert not problems, "\n".join(problems)
+
+    def close(self) -> None:
+        """Close the page and end its kernel."""
+        self.page.close()
+        for session in self.server.api("sessions"):
+            if session["path"] == self.path:
+                self.server.api(f"sessions/{session['id']}", method="DELETE")
+
+    # ---- what is on the page ---------------------------------------------------------------------------
+
+    def locator(self, selector: str) -> Locator:
+        """Shorthand for `page.locator`."""
+        return self.page.locator(selector)
+
+    def press(self, selector: str, key: str) -> None:
+        """Focus the one element that matches, and press a key there."""
+        self.page.locator(selector).press(key)
+
+    def pixels(self, selector: str) -> np.ndarray:
+        """Return what a canvas or img holds, uint8 (height, width, 4), as drawn and not as scaled on screen."""
+        encoded = self.page.locator(selector).evaluate(_AS_PNG)
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGBA"))
+
+    def digest(self, selector: str) -> str:
+        """Return a short hash of `pixels`."""
+        pixels = self.pixels(selector)
+        return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()[:16]
+
+    def wait_changed(self, selector: str, before: str, timeout: float = 10) -> str:
+        """Wait until the digest is no longer `before`; returns the new one."""
+        deadline = time.monotonic() + timeout
+        while (now := self.digest(selector)) == before:
+            assert time.monotonic() < deadline, f"{selector} still shows the same after {timeout} s"
+            self.page.wait_for_timeout(20)
+        return now
+
+    def screenshot(self, name: str, selector: str | None = None) -> Path:
+        """Keep a picture of the page, or of one element, among the artefacts."""
+        path = SCREENSHOTS / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        target = self.page.locator(selector) if selector else self.page
+        target.screenshot(path=path)
+        return path
+
+
+# Polled, so without `await`: a promise would count as true.
+_READY = """() => {
+    const app = window.jupyterapp;
+    const panel = app?.shell?.currentWidget;
+    return panel?.content?.model?.cells && panel.context.isReady && panel.sessionContext.isReady
+        && panel.sessionContext.session?.kernel?.status === 'idle'
+        && app.commands.hasCommand('apputils:change-theme') && Boolean(document.body.dataset.jpThemeName);
+}"""
+
+_TIDY = """async (theme) => {
+    const { shell, commands } = window.jupyterapp;
+    shell.collapseLeft();
+    shell.collapseRight();
+    if (document.body.dataset.jpThemeName !== theme) {
+        await commands.execute('apputils:change-theme', { theme });
+        while (document.body.dataset.jpThemeName !== theme) await new Promise((done) => setTimeout(done, 20));
+    }
+}"""
+
+_RUN_ALL = """() => {
+    window.testRun = 'running';
+    window.jupyterapp.commands.execute('notebook:run-all-cells')
+        .then(() => { window.testRun = 'done'; }, (error) => { window.testRun = String(error); });
+}"""
+
+_HAS_RUN = """() => window.testRun !== 'running'
+    && window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'"""
+
+_CELL_PROBLEMS = """() => {
+    const problems = [];
+    const cells = window.jupyterapp.shell.currentWidget.content.model.cells;
+    for (let k = 0; k < cells.length; k++) {
+        const cell = cells.get(k);
+        if (cell.type !== 'code' || !cell.sharedModel.source.trim()) continue;
+        for (const output of cell.outputs.toJSON()) {
+            if (output.output_type === 'error') {
+                problems.push(`cell ${k}: ${output.ename}: ${output.evalue}\\n${output.traceback.join('\\n')}`);
+            } else if (output.name === 'stderr') {
+                problems.push(`cell ${k} writes to stderr: ${output.text}`);
+            }
+        }
+        if (cell.executionCount === null && window.testRun) problems.push(`cell ${k} was not run`);
+    }
+    return problems;
+}"""
+
+_PAGE_PROBLEMS = """() => {
+    const text = document.querySelector('.jp-NotebookPanel-notebook')?.textContent ?? '';
+    const signs = ['Traceback (most recent call last)', 'Error displaying widget', 'Failed to load model class'];
+    const problems = signs.filter((sign) => text.includes(sign)).map((sign) => `on the page: ${sign}`);
+    for (const shown of document.querySelectorAll('[data-mime-type="application/vnd.jupyter.error"]')) {
+        problems.push(`on the page: ${shown.textContent}`);
+    }
+    return problems;
+}"""
+
+_EXECUTE = """async (code) => {
+    const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+    const future = kernel.requestExecute({ code, store_history: false });
+    let text = '';
+    future.onIOPub = ({ content }) => { text += content.text ?? content.traceback?.join('\\n') ?? ''; };
+    const reply = await future.done;
+    return { status: reply.content.status, text };
+}"""
+
+_AS_PNG = """(element) => {
+    const canvas = document.createElement('canvas');
+    canvas.width = element.naturalWidth ?? element.width;
+    canvas.height = element.naturalHeight ?? element.height;
+    canvas.getContext('2d').drawImage(element, 0, 0);
+    return canvas.toDataURL('image/png').split(',')[1];
+}"""
