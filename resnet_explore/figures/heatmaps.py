@@ -49,14 +49,16 @@ def _smooth(tiles: Sequence[np.ndarray], side: int = 192) -> np.ndarray:
     return np.concatenate(row[:-1], axis=1)
 
 
-def side_by_side(picture: Image.Image, count: int = 2, side: int = 640) -> bytes:
-    """Return a square picture repeated `count` times in a row, enlarged to `side` pixels, as PNG."""
+def side_by_side(picture: Image.Image, count: int = 2, side: int = 512) -> bytes:
+    """Return a square picture `count` times in a row, each `side` pixels large, as JPEG."""
     gap = round(side * GAP)
     row = Image.new("RGB", (count * side + (count - 1) * gap, side), CARD)
     large = picture.convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
     for i in range(count):
         row.paste(large, (i * (side + gap), 0))
-    return png(np.asarray(row))
+    buffer = io.BytesIO()
+    row.save(buffer, "JPEG", quality=92)
+    return buffer.getvalue()
 
 
 def png(pixels: np.ndarray) -> bytes:

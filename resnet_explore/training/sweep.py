@@ -41,7 +41,7 @@ class Sweep:
     augment        random crops and flips
     precision      "fp32", or "bf16" (autocast), which is faster where the processor has it
 
-    The defaults are for the 8x8 digits and take seconds. Raises ExploreError, naming the field, for values
+    The defaults are for the 8x8 digits and take seconds; at lr=0.05 some seeds of residual-110 fail too. Raises ExploreError, naming the field, for values
     that describe no experiment.
     """
 
@@ -53,7 +53,7 @@ class Sweep:
     epochs: int = 8
     width: int = 8
     batch_size: int = 64
-    lr: float = 0.05
+    lr: float = 0.04
     momentum: float = 0.9
     weight_decay: float = 1e-4
     augment: bool = False

@@ -83,7 +83,7 @@ def train_step(
 
 
 def first_steps(run: Run, model: nn.Module, data: ImageSet, steps: int) -> nn.Module:
-    """Take the first steps of a run at its full rate `run.lr`, without warm-up; return the model, in eval mode."""
+    """Take the first steps of a run at its full rate `run.lr`, without warm-up; return the model."""
     model, optimizer = prepare(run, model)
     for images, labels in itertools.islice(batches(run, data, epoch=0), steps):
         train_step(run, model, optimizer, images, labels, run.lr)

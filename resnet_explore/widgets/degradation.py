@@ -16,7 +16,7 @@ from resnet_explore.paths import shipped
 from resnet_explore.training.runs import collect
 from resnet_explore.training.sweep import KINDS, Progress, Sweep, run_sweep
 from resnet_explore.widgets.filmstrip import Filmstrip
-from resnet_explore.widgets.words import among, percent
+from resnet_explore.widgets.words import among, error, percent
 
 _REDRAW_SECONDS = 0.8  # between pictures while training: often enough to watch, seldom enough not to slow it
 
@@ -89,17 +89,20 @@ class DegradationExplorer(ipywidgets.VBox):
             run_sweep(sweep, out, progress=live.take, stop=self._halt.is_set)
             live.show()
             self._say_outcome(live)
-        except ExploreError as error:
-            self.status.value = _error(str(error))
-        except Exception as error:  # a thread has nobody else to tell
-            self.status.value = _error(f"Training stopped: {type(error).__name__}: {error}")
+        except ExploreError as problem:
+            self.status.value = error(str(problem))
+        except Exception as problem:  # a thread has nobody else to tell
+            self.status.value = error(f"Training stopped: {type(problem).__name__}: {problem}")
         finally:
             self._set_training(False)
 
     def _say_outcome(self, live: "_Live") -> None:
         if live.last is not None and live.last.finished:
             took = f"in {live.last.seconds:.0f} s" if live.fresh else "earlier"
-            self.status.value = f"All {len(live.sweep.runs())} networks were trained here {took}. Another seed trains them anew."
+            count = len(live.sweep.runs())
+            self.status.value = (
+                f"All {count} networks were trained here {took}. Another seed trains them anew."
+            )
         else:
             self.status.value = "Stopped. <b>Train</b> goes on from the last finished epochs."
 
@@ -235,7 +238,3 @@ def _conditions(table: pd.DataFrame, source: str) -> str:
         f"SGD (batch {run['batch_size']}, one-cycle to {run['lr']:g}), the same for both; "
         f"{among(seeds)}{spread}. Errors in eval mode."
     )
-
-
-def _error(sentence: str) -> str:
-    return f'<span style="color: var(--jp-error-color1, #c62828)">{sentence}</span>'

@@ -1,4 +1,4 @@
-"""What really happens to gradients: layer by layer, twins on one axis, with every condition a visible switch."""
+"""What really happens to gradients: layer by layer, twins on one axis, every condition a visible switch."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -109,8 +109,8 @@ class GradientFlowExplorer(ipywidgets.VBox):
         }[moment]
         return (
             f"Norm of the loss's gradient with respect to each layer's weights, {when}; {mode} mode, "
-            f"{'with' if norm == 'batch' else 'without'} batch norm; the first {self._batch} training digits, "
-            f"first stage {self.sweep.width} channels wide, seed 0. Logarithmic axis, the same for all depths."
+            f"{'with' if norm == 'batch' else 'without'} batch norm; {self._batch} training digits; "
+            f"width {self.sweep.width}, seed 0. One logarithmic axis for all depths."
         )
 
 

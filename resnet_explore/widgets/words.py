@@ -1,5 +1,6 @@
 """How explorers say numbers."""
 
+import html
 import math
 
 
@@ -26,3 +27,8 @@ def among(values: list[int]) -> str:
     if len(values) == 1:
         return f"seed {values[0]}"
     return f"seeds {', '.join(map(str, values[:-1]))} and {values[-1]}"
+
+
+def error(sentence: str) -> str:
+    """Return HTML that says what went wrong, in the theme's colour for that."""
+    return f'<span role="alert" style="color: var(--jp-error-color1, #c62828)">{html.escape(sentence)}</span>'
