@@ -14,11 +14,12 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.training.runs import Run, RunFolder, collect, load_tensors, save_tensors, write_json
 
 
-def record(out: str | Path, dest: str | Path, command: str, seed: int = 0) -> pd.DataFrame:
+def record(out: str | Path, dest: str | Path, command: str, data: str = "", seed: int = 0) -> pd.DataFrame:
     """Write what a finished sweep found into `dest` and return its table.
 
     Writes history.csv (`collect(dest)` reads it), <model>.safetensors for every network of that seed, and
-    about.json: the command, the commit, the data, the day. Convolution and classifier weights are stored as
+    about.json: the command, the commit, the data, the day. `data` says in words what the runs were trained
+    on, where what `load_dataset` says of itself is not enough. Convolution and classifier weights are stored as
     float16, about three digits; everything else, which is small, as float32.
 
     Raises ExploreError, and writes nothing, if runs are missing or unfinished.
@@ -40,7 +41,7 @@ def record(out: str | Path, dest: str | Path, command: str, seed: int = 0) -> pd
     for name in table.loc[table["seed"] == seed, "run"].unique():
         tensors, header = load_tensors(out / name / "checkpoint.safetensors")
         values = {key: json.loads(text) for key, text in header.items()}
-        about["data"] = values["data"]
+        about["data"] = values["data"] = data or values["data"]
         values["provenance"] = f"{command} (commit {about['commit']}, seed {seed}, {about['date']})"
         path = dest / f"{Run(**values['run']).model}.safetensors"
         save_tensors(path, _halved(tensors), {key: json.dumps(value) for key, value in values.items()})

@@ -41,8 +41,8 @@ class Sweep:
     augment        random crops and flips
     precision      "fp32", or "bf16" (autocast), which is faster where the processor has it
 
-    The defaults are for the 8x8 digits and take seconds; at lr=0.05 some seeds of residual-110 fail too. Raises ExploreError, naming the field, for values
-    that describe no experiment.
+    The defaults are for the 8x8 digits and take seconds; with lr=0.05 some seeds of residual-110 fail too.
+    Raises ExploreError, naming the field, for values that describe no experiment.
     """
 
     dataset: str = "digits"
