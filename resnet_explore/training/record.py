@@ -42,7 +42,7 @@ def record(out: str | Path, dest: str | Path, command: str, data: str = "", seed
         tensors, header = load_tensors(out / name / "checkpoint.safetensors")
         values = {key: json.loads(text) for key, text in header.items()}
         about["data"] = values["data"] = data or values["data"]
-        values["provenance"] = f"{command} (commit {about['commit']}, seed {seed}, {about['date']})"
+        values["provenance"] = f"{command} (seed {seed}; recorded at {about['commit']}, {about['date']})"
         path = dest / f"{Run(**values['run']).model}.safetensors"
         save_tensors(path, _halved(tensors), {key: json.dumps(value) for key, value in values.items()})
     table.to_csv(dest / "history.csv", index=False, float_format="%.6g")
