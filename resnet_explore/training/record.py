@@ -19,8 +19,8 @@ def record(out: str | Path, dest: str | Path, command: str, data: str = "", seed
 
     Writes history.csv (`collect(dest)` reads it), <model>.safetensors for every network of that seed, and
     about.json: the command, the commit, the data, the day. `data` says in words what the runs were trained
-    on, where what `load_dataset` says of itself is not enough. Convolution and classifier weights are stored as
-    float16, about three digits; everything else, which is small, as float32.
+    on, where what `load_dataset` says of itself is not enough. Convolution and classifier weights are
+    stored as float16, about three digits; everything else, which is small, as float32.
 
     Raises ExploreError, and writes nothing, if runs are missing or unfinished.
     """

@@ -148,7 +148,7 @@ def collect(out: str | Path) -> pd.DataFrame:
     """
     out = Path(out)
     if (out / "history.csv").is_file():
-        return pd.read_csv(out / "history.csv", float_precision="round_trip")
+        return pd.read_csv(out / "history.csv")
     if not out.is_dir():
         raise ExploreError(f"There is no folder of runs {out}.")
     rows = [{**config, **row} for config, folder in _folders(out) for row in folder.rows()]

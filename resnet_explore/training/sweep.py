@@ -129,10 +129,10 @@ def run_sweep(
     finished, if runs failed.
     """
     out = Path(out)
+    _refuse_foreign(sweep, out)
+    # Data that can't be read is one clear error here, before anything is written, and not ten in workers.
+    _load(sweep.dataset, sweep.root)
     _claim(sweep, out)
-    _load(
-        sweep.dataset, sweep.root
-    )  # a data set that can't be read is one clear error here, not ten in workers
     runs = {run.id: run for run in sweep.runs()}
     watch = _Watch(out, runs, progress)
     todo = [run for run in runs.values() if not RunFolder(out / run.id).finished]
@@ -160,9 +160,14 @@ def _wait(out: Path, futures: list[Future[bool]], watch: "_Watch", stop: Callabl
     watch.look()
 
 
-def _claim(sweep: Sweep, out: Path) -> None:
-    """Make `out` this sweep's folder, or raise."""
-    path, mine = out / "sweep.json", json.loads(json.dumps({**asdict(sweep), "root": None}))
+def _identity(sweep: Sweep) -> dict[str, Any]:
+    """Return what sweep.json holds; where the data lie is no part of it."""
+    return json.loads(json.dumps({**asdict(sweep), "root": None}))
+
+
+def _refuse_foreign(sweep: Sweep, out: Path) -> None:
+    """Raise unless `out` is new, empty or this sweep's own."""
+    path, mine = out / "sweep.json", _identity(sweep)
     if path.is_file():
         theirs = json.loads(path.read_text())
         different = sorted(k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k))
@@ -172,9 +177,13 @@ def _claim(sweep: Sweep, out: Path) -> None:
             )
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ExploreError(f"{out} exists and is no folder of runs; choose another folder.")
+
+
+def _claim(sweep: Sweep, out: Path) -> None:
+    """Make `out` this sweep's folder."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        write_json(path, mine)
+        write_json(out / "sweep.json", _identity(sweep))
         (out / _STOP).unlink(missing_ok=True)
     except OSError as error:
         raise ExploreError(f"Runs can't be written to {out} ({error.strerror}).") from None

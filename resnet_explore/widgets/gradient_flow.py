@@ -16,13 +16,15 @@ from resnet_explore.training.runs import Run, model_name
 from resnet_explore.training.sweep import KINDS, Sweep
 from resnet_explore.training.trainer import first_steps
 from resnet_explore.widgets.filmstrip import Filmstrip
-from resnet_explore.widgets.words import factor
+from resnet_explore.widgets.words import factor, power
 
 MOMENTS = {"step 0": "start", "after 10 steps": "steps", "after training": "trained"}
 MODES = {"train mode": "train", "eval mode": "eval"}
-NORMS = {"with batch norm": "batch", "without": "none"}
+NORMS = {"batch norm": "batch", "no batch norm": "none"}
 STEPS = 10
 _FLOOR, _CEILING = 1e-12, 1e8  # beyond lies what has overflowed or died out; drawn as arrows on the edge
+
+_FAINT = 1e-4  # below this at every layer, a gradient's slope is not what matters about it
 
 Flows = Mapping[int, Mapping[str, GradientFlow]]
 
@@ -47,10 +49,14 @@ class GradientFlowExplorer(ipywidgets.VBox):
         self.flows: Flows = {}
         self.strip = Filmstrip(name="Depth", scale=SCREEN_SCALE, message="Measuring gradients at step 0 ...")
         self.mode, self.norm, self.moment = (
-            ipywidgets.ToggleButtons(options=options, description=name, style={"button_width": "8.5em"})
-            for name, options in (("Mode", MODES), ("Batch norm", NORMS), ("Moment", MOMENTS))
+            ipywidgets.ToggleButtons(options=options, style={"button_width": "8em"}, layout={"width": "auto"})
+            for options in (MODES, NORMS, MOMENTS)
         )
-        super().__init__([self.moment, self.mode, self.norm, self.strip])
+        switches = ipywidgets.HBox(
+            [self.moment, self.mode, self.norm],
+            layout={"flex_flow": "row wrap", "grid_gap": "0 20px"},
+        )
+        super().__init__([switches, self.strip])
         self.norm.observe(self._offer_moments, "value")
         for switch in (self.mode, self.norm, self.moment):
             switch.observe(lambda _: self._show(), "value")
@@ -117,7 +123,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
 def _condition(mode: str, norm: str, moment: str) -> str:
     wanted = (mode, norm, moment)
     words = [name for names in (MODES, NORMS, MOMENTS) for name, value in names.items() if value in wanted]
-    return ", ".join(words).replace("without", "without batch norm")
+    return ", ".join(words)
 
 
 def _limits(flows: Flows) -> tuple[float, float]:
@@ -136,9 +142,15 @@ def _finding(depth: int, twins: Mapping[str, GradientFlow]) -> str:
 
 def _read_aloud(who: str, flow: GradientFlow) -> str:
     """Say in words how the gradient at the first layers compares with that at the last ones."""
-    ratio = flow.ratio
+    ratio, largest = flow.ratio, float(flow.weight_gradient_norms.max())
     if not flow.finite or not np.isfinite(ratio):
-        return f"{who}: not finite any more, the network has blown up"
+        return f"{who}: no finite numbers any more, the network has blown up"
+    if largest > _CEILING:
+        return f"{who}: beyond all measure, up to {power(largest)}"
+    if largest < _FAINT:
+        return f"{who}: all but gone at every layer, at most {power(largest)}"
+    if ratio == 0:
+        return f"{who}: exactly 0 at the first layers, which are dead"
     if ratio > 3:
         verb = "explodes" if ratio > 100 else "grows"
         return f"{who}: {verb} towards the image, {factor(ratio)} times"

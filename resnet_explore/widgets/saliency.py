@@ -74,7 +74,7 @@ class SaliencyExplorer(ipywidgets.VBox):
     def _build_controls(self, photos: dict[str, str], sample: str) -> None:
         menu = {"layout": {"width": "98%"}, "style": {"description_width": "5.5em"}}
         self.upload = UploadZone()
-        self.sample = ipywidgets.Dropdown(options=photos, value=sample, description="Or a sample", **menu)
+        self.sample = ipywidgets.Dropdown(options=photos, value=sample, description="Sample", **menu)
         self.pair = ipywidgets.Dropdown(options=list(self.pairs), description="Networks", **menu)
         self.target = ipywidgets.Dropdown(options=[OWN_CHOICE], description="Ask about", **menu)
         self.note, self.bars = ipywidgets.HTML(), ipywidgets.HTML()

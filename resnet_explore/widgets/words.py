@@ -15,11 +15,19 @@ def factor(value: float) -> str:
     """Return how many times: "1.2", "38", "4,500", "6 million"."""
     if not math.isfinite(value):
         return "?"
+    if value >= 1e9:
+        return power(value)
     if value >= 1e6:
         return f"{value / 1e6:,.0f} million"
     digits = max(0, 1 - math.floor(math.log10(value))) if value > 0 else 1
     rounded = round(value, 1 - math.floor(math.log10(value))) if value > 0 else 0.0
     return f"{rounded:,.{digits if value < 10 else 0}f}"
+
+
+def power(value: float) -> str:
+    """Return the nearest power of ten, such as "10⁻⁷"."""
+    exponent = f"{math.floor(math.log10(value) + 0.5):d}" if value > 0 else "-∞"
+    return "10" + exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def among(values: list[int]) -> str:

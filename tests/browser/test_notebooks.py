@@ -1,0 +1,150 @@
+"""Every notebook in a real JupyterLab, used as a person would use it."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+
+from resnet_explore.inputs.images import sample_photos
+
+STEP, CANVAS = ".rx-step", ".rx-canvas"
+
+
+def title(notebook):
+    return notebook.locator(".rx-title .rx-now").inner_text()
+
+
+def caption(notebook):
+    return notebook.locator(".rx-caption .rx-now").inner_text()
+
+
+def run(notebook):
+    """Run all cells, go back to the explorer and wait until its picture is there."""
+    notebook.run_all()
+    notebook.page.evaluate("""() => {
+        const { content } = window.jupyterapp.shell.currentWidget;
+        content.activeCellIndex = 1;
+        return content.scrollToItem(1, 'start');
+    }""")
+    notebook.page.wait_for_function("document.querySelector('.rx-canvas')?.dataset.drawn > 0", timeout=60_000)
+
+
+def press(notebook, name):
+    # By what is written on it: an icon's character is part of the accessible name.
+    notebook.page.locator("button.jupyter-button", has_text=re.compile(rf"^\s*{name}\s*$")).first.click()
+
+
+def test_start_shows_the_finding_after_one_run(open_notebook):
+    notebook = open_notebook("notebooks/00_start.ipynb")
+    run(notebook)
+    assert re.search(r"56 layers: the plain network gets \d\d % .* the residual one 0 %", title(notebook))
+    before, first = notebook.digest(CANVAS), title(notebook)
+    notebook.press(STEP, "ArrowRight")
+    notebook.wait_changed(CANVAS, before)
+    assert title(notebook) != first
+    assert title(notebook).startswith("110 layers")
+    notebook.locator(CANVAS).scroll_into_view_if_needed()
+    notebook.screenshot("00_start")
+    links = notebook.page.locator(".jp-MarkdownOutput a[href*='.ipynb']").all_inner_texts()
+    assert [link[:2] for link in links] == ["01", "02", "03"]
+    notebook.assert_clean()
+
+
+def test_train_stop_and_continue(open_notebook):
+    notebook = open_notebook("notebooks/01_degradation.ipynb")
+    run(notebook)
+    assert "Recorded runs" in caption(notebook)
+    before = notebook.digest(CANVAS)
+    press(notebook, "Train")
+    notebook.page.get_by_text("Your own run", exact=False).wait_for(timeout=60_000)
+    notebook.wait_changed(CANVAS, before)
+    press(notebook, "Stop")
+    notebook.page.get_by_text("Train goes on from the last finished epochs").wait_for(timeout=60_000)
+    done = int(notebook.execute("print(len(explorer.table))"))
+    assert 0 < done < 80
+    press(notebook, "Train")
+    notebook.page.get_by_text("All 10 networks were trained here").wait_for(timeout=240_000)
+    assert int(notebook.execute("print(len(explorer.table))")) == 80
+    shown = notebook.digest(CANVAS)
+    notebook.press(STEP, "Home")
+    notebook.wait_changed(CANVAS, shown)
+    assert title(notebook).startswith("8 layers")
+    notebook.press(STEP, "End")
+    assert title(notebook).startswith("110 layers: the plain network gets")
+    notebook.locator(CANVAS).scroll_into_view_if_needed()
+    notebook.screenshot("01_degradation-trained")
+    notebook.assert_clean()
+
+
+def test_gradient_switches_change_the_picture_and_say_so(open_notebook):
+    notebook = open_notebook("notebooks/02_gradient_flow.ipynb")
+    run(notebook)
+    assert "Plain: explodes towards the image" in title(notebook)
+    assert "at step 0" in caption(notebook)
+    notebook.locator(CANVAS).scroll_into_view_if_needed()
+    notebook.screenshot("02_gradient_flow")
+    for button, says in (
+        ("after 10 steps", "after 10 steps of SGD"),
+        ("eval mode", "eval mode"),
+        ("no batch norm", "without batch norm"),
+    ):
+        before = notebook.digest(CANVAS)
+        press(notebook, button)
+        notebook.page.locator(".rx-caption .rx-now", has_text=says).wait_for(timeout=60_000)
+        notebook.wait_changed(CANVAS, before)
+    assert notebook.page.locator("button.jupyter-button", has_text="after training").count() == 0
+    notebook.press(STEP, "End")
+    assert title(notebook).startswith("110 layers")
+    notebook.assert_clean()
+
+
+@pytest.fixture
+def photo():
+    buffer = io.BytesIO()
+    sample_photos()["rocket"].load().resize((300, 200)).save(buffer, "JPEG")
+    return {"name": "launch.jpg", "mimeType": "image/jpeg", "buffer": buffer.getvalue()}
+
+
+def test_an_uploaded_photo_is_explained_at_every_block(open_notebook, photo):
+    notebook = open_notebook("notebooks/03_saliency.ipynb")
+    run(notebook)
+    before = notebook.digest(f"{CANVAS} >> nth=0")
+    upload = notebook.page.locator(".rx-pick input").first
+    upload.set_input_files(photo)
+    notebook.wait_changed(f"{CANVAS} >> nth=0", before)
+    assert "your photo launch.jpg" in caption(notebook)
+    assert "Residual-20 says" in title(notebook)
+    seen = set()
+    for _ in range(9):
+        notebook.press(f"{STEP} >> nth=0", "ArrowLeft")
+        seen.add(notebook.digest(f"{CANVAS} >> nth=0"))
+    assert len(seen) == 8, "eight moves with a picture each, and one against the end"
+    half = notebook.digest(f"{CANVAS} >> nth=0")
+    notebook.press(".rx-opacity >> nth=0", "Home")
+    notebook.wait_changed(f"{CANVAS} >> nth=0", half)
+    left, right = np.array_split(notebook.pixels(f"{CANVAS} >> nth=0"), 2, axis=1)
+    assert np.abs(left[:, :480].astype(int) - right[:, -left.shape[1] :][:, -512:][:, :480]).mean() < 3
+    notebook.press(".rx-opacity >> nth=0", "End")
+    notebook.press(f"{STEP} >> nth=0", "End")
+    notebook.screenshot("03_saliency")
+    kept = notebook.digest(f"{CANVAS} >> nth=0")
+    page = {"name": "page.png", "mimeType": "image/png", "buffer": b"<!doctype html><p>hello"}
+    upload.set_input_files(page)
+    notebook.page.locator(".rx-status.rx-bad").first.wait_for(timeout=20_000)
+    assert "page.png" not in caption(notebook)
+    assert notebook.digest(f"{CANVAS} >> nth=0") == kept
+    notebook.assert_clean()
+
+
+@pytest.mark.parametrize("name", ["01_degradation", "02_gradient_flow", "03_saliency"])
+def test_dark_and_narrow(open_notebook, name):
+    notebook = open_notebook(f"notebooks/{name}.ipynb", theme="dark", width=620)
+    run(notebook)
+    wide = notebook.page.evaluate(
+        "[...document.querySelectorAll('.rx-card')].map((e) => e.scrollWidth - e.clientWidth)"
+    )
+    assert max(wide) <= 1
+    notebook.locator(f"{CANVAS} >> nth=0").scroll_into_view_if_needed()
+    notebook.screenshot(f"{name}-dark-narrow")
+    notebook.assert_clean()

@@ -1,0 +1,370 @@
+"""Runs that resume bit for bit, sweeps that can't be mixed up, and the degradation that they show."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import resnet_explore as rx
+from resnet_explore.paths import shipped
+from resnet_explore.training.record import record
+from resnet_explore.training.runs import RunFolder, load_tensors
+from resnet_explore.training.trainer import (
+    batches,
+    crop_and_flip,
+    evaluate,
+    learning_rate,
+    prepare,
+    train_run,
+    train_step,
+)
+
+TINY = {"depths": (8,), "epochs": 3, "width": 2, "batch_size": 128}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return rx.load_dataset("digits"), rx.load_dataset("digits", split="test")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def run_of(**changes):
+    return rx.Sweep(**{**TINY, "kinds": ("residual",), **changes}).runs()[0]
+
+
+# --- the trainer -------------------------------------------------------------------------------------------
+
+
+def test_learning_rate_is_torchs_one_cycle():
+    run, total = run_of(lr=0.3), 40
+    weight = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=0.3, total_steps=total, cycle_momentum=False
+    )
+    for step in range(total):
+        assert learning_rate(run, step, total) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
+        optimizer.step()
+        if step < total - 1:
+            schedule.step()
+
+
+@settings(max_examples=20, deadline=None)
+@given(height=st.integers(1, 9), width=st.integers(1, 9), seed=st.integers(0, 99))
+def test_crop_and_flip_moves_whole_images(height, width, seed):
+    images = torch.randn(6, 3, height, width, generator=torch.Generator().manual_seed(seed))
+    moved = crop_and_flip(images, torch.Generator().manual_seed(seed + 1))
+    for image, result in zip(images, moved, strict=True):
+        padded = F.pad(image, (4,) * 4)
+        candidates = [
+            crop
+            for source in (padded, padded.flip(2))
+            for top in range(9)
+            for left in range(9)
+            if torch.equal(crop := source[:, top : top + height, left : left + width], result)
+        ]
+        assert candidates
+
+
+def test_crop_and_flip_uses_all_shifts_and_both_sides():
+    images = torch.arange(1.0, 36).reshape(1, 1, 5, 7).expand(400, 1, 5, 7)
+    moved = crop_and_flip(images, torch.Generator().manual_seed(0))
+    assert len({tuple(m.flatten().tolist()) for m in moved}) > 100
+    assert (moved[:, 0, 0, 0] == 0).any(), "zeros move in"
+    rises = moved[..., 1:] - moved[..., :-1]
+    inside = (moved[..., 1:] > 0) & (moved[..., :-1] > 0)
+    mirrored = [
+        bool((rise[where] < 0).all()) for rise, where in zip(rises, inside, strict=True) if where.any()
+    ]
+    assert 0.4 < sum(mirrored) / len(mirrored) < 0.6
+
+
+def test_twins_see_the_same_batches_and_seeds_differ(digits):
+    train, _ = digits
+    plain, residual = (run_of(kinds=(kind,), augment=True) for kind in ("plain", "residual"))
+    seen = [list(batches(run, train, epoch=1)) for run in (plain, residual)]
+    assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(*seen, strict=True))
+    other = next(batches(run_of(seeds=(5,), augment=True), train, epoch=1))
+    assert not torch.equal(seen[0][0][0], other[0])
+    assert len(seen[0]) == len(train) // 128
+
+
+def test_a_step_is_sgd_with_momentum_and_weight_decay(digits):
+    train, _ = digits
+    run = run_of()
+    images, labels = train.normalized(slice(0, 32)), train.labels[:32]
+    model, optimizer = prepare(run, rx.build(run.config(1, 10)))
+    weight = model.layer2[0].conv1.weight
+    value, velocity = weight.detach().clone(), torch.zeros_like(weight)
+    for step in range(3):
+        twin = rx.build(run.config(1, 10)).train()
+        twin.load_state_dict(model.state_dict())
+        F.cross_entropy(twin(images), labels).backward()
+        velocity = 0.9 * velocity + twin.layer2[0].conv1.weight.grad + 1e-4 * value
+        train_step(run, model, optimizer, images, labels, lr=0.1 * (step + 1))
+        value = value - 0.1 * (step + 1) * velocity
+        torch.testing.assert_close(weight.detach(), value, rtol=1e-4, atol=1e-6)
+
+
+def test_evaluate_counts_and_keeps_the_mode(digits):
+    _, test = digits
+    model = rx.build(run_of().config(1, 10), seed=4).train()
+    loss, error = evaluate(model, test)
+    assert all(m.training for m in model.modules())
+    model.eval()
+    with torch.no_grad():
+        logits = [model(test.normalized(i)[None])[0] for i in range(len(test))]
+    wrong = sum(int(row.argmax() != label) for row, label in zip(logits, test.labels, strict=True))
+    assert error == pytest.approx(100 * wrong / 360)
+    assert loss == pytest.approx(F.cross_entropy(torch.stack(logits), test.labels).item(), rel=1e-5)
+
+
+def test_bf16_trains_too(tmp_path, digits):
+    assert train_run(run_of(precision="bf16", epochs=1), *digits, tmp_path)
+    assert RunFolder(tmp_path).rows()[0]["train_error"] < 95
+
+
+@settings(max_examples=6, deadline=None)
+@given(stops=st.lists(st.integers(0, 32), min_size=1, max_size=3))
+def test_a_stopped_run_ends_bit_equal(tmp_path_factory, digits, stops):
+    run, folder = run_of(augment=True), tmp_path_factory.mktemp("stopped")
+    for steps in stops:
+        countdown = iter(range(steps))
+        train_run(run, *digits, folder, stop=lambda left=countdown: next(left, None) is None)
+    assert train_run(run, *digits, folder)
+    whole = tmp_path_factory.mktemp("whole")
+    assert train_run(run, *digits, whole)
+    a, b = (load_tensors(p / "checkpoint.safetensors")[0] for p in (folder, whole))
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    lines = [[{**row, "seconds": 0} for row in RunFolder(p).rows()] for p in (folder, whole)]
+    assert lines[0] == lines[1]
+    assert not (folder / "resume.safetensors").exists()
+
+
+def test_a_line_that_the_resume_file_does_not_know_is_dropped(tmp_path, digits):
+    run = run_of()
+    seen = iter(range(15))  # one epoch has 11 steps
+    assert not train_run(run, *digits, tmp_path, stop=lambda: next(seen, None) is None)
+    files = RunFolder(tmp_path)
+    assert [row["epoch"] for row in files.rows()] == [1]
+    files.append({**files.rows()[0], "epoch": 2, "train_error": -1.0})
+    with files.history.open("a") as file:
+        file.write('{"epoch": 3, "tra')
+    assert train_run(run, *digits, tmp_path)
+    rows = files.rows()
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert all(row["train_error"] >= 0 for row in rows)
+
+
+def test_a_damaged_resume_file_is_named(tmp_path, digits):
+    seen = iter(range(15))
+    train_run(run_of(), *digits, tmp_path, stop=lambda: next(seen, None) is None)
+    (tmp_path / "resume.safetensors").write_bytes(b"\x00" * 64)
+    with pytest.raises(rx.ExploreError, match=r"resume.safetensors is damaged .* delete the folder"):
+        train_run(run_of(), *digits, tmp_path)
+
+
+# --- sweeps ------------------------------------------------------------------------------------------------
+
+
+def test_a_sweep_in_processes_reports_every_epoch_once(tmp_path):
+    seen = []
+    sweep = rx.Sweep(**TINY, seeds=(0, 1))
+    table = rx.run_sweep(sweep, tmp_path / "s", progress=seen.append)
+    assert len(table) == 2 * 2 * 3
+    rows = [(row["run"], row["epoch"]) for progress in seen for row in progress.rows]
+    assert len(rows) == len(set(rows)) == 12
+    assert (seen[-1].epochs_done, seen[-1].epochs_total, seen[-1].finished) == (12, 12, True)
+    assert list(table.groupby(["kind", "depth", "seed"])["epoch"].max()) == [3, 3, 3, 3]
+    again = rx.run_sweep(sweep, tmp_path / "s")
+    assert again.equals(table)
+
+
+def test_a_callers_executor_is_used_and_left_open(tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        table = rx.run_sweep(rx.Sweep(**TINY), tmp_path / "s", executor=pool)
+        assert pool.submit(int, "7").result() == 7
+    assert len(table) == 6
+
+
+def test_stop_and_go_on(tmp_path):
+    sweep, out = rx.Sweep(**{**TINY, "epochs": 60}), tmp_path / "s"
+    seen = []
+    rx.run_sweep(sweep, out, progress=seen.append, stop=lambda: bool(seen))
+    done = seen[-1].epochs_done
+    assert 0 < done < 120
+    kept = rx.collect(out)
+    whole = rx.run_sweep(sweep, out)
+    assert len(whole) == 120
+    merged = kept.merge(whole, on=["run", "epoch"], suffixes=("", "_later"))
+    assert len(merged) == len(kept)
+    assert (merged["train_error"] == merged["train_error_later"]).all()
+    assert (merged["seconds"] == merged["seconds_later"]).all(), "finished epochs were not trained again"
+
+
+def test_kill_9_and_go_on_is_bit_equal(tmp_path):
+    sweep = rx.Sweep(depths=(20,), kinds=("plain",), epochs=6, width=4)
+    script = tmp_path / "go.py"
+    script.write_text(
+        "import sys, resnet_explore as rx\n"
+        "if __name__ == '__main__':\n"
+        "    sweep = rx.Sweep(depths=(20,), kinds=('plain',), epochs=6, width=4)\n"
+        "    rx.run_sweep(sweep, sys.argv[1])\n"
+    )
+    out = tmp_path / "killed"
+    process = subprocess.Popen([sys.executable, str(script), str(out)], start_new_session=True)
+    history = out / sweep.runs()[0].id / "history.jsonl"
+    deadline = time.monotonic() + 60
+    while not (history.exists() and history.read_text().count("\n") >= 2):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not RunFolder(history.parent).finished
+    rx.run_sweep(sweep, out)
+    rx.run_sweep(sweep, tmp_path / "whole")
+    name = f"{sweep.runs()[0].id}/checkpoint.safetensors"
+    a, b = (load_tensors(folder / name)[0] for folder in (out, tmp_path / "whole"))
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_another_sweeps_folder_is_refused_and_left_alone(tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        rx.run_sweep(rx.Sweep(**TINY), tmp_path / "s", executor=pool)
+    before = {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file()}
+    with pytest.raises(rx.ExploreError, match=r"belongs to another sweep \(it differs in lr, seeds\)"):
+        rx.run_sweep(rx.Sweep(**TINY, lr=0.01, seeds=(3,)), tmp_path / "s")
+    assert before == {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file()}
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(rx.ExploreError, match="is no folder of runs"):
+        rx.run_sweep(rx.Sweep(**TINY), tmp_path / "mine")
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+def test_a_failing_run_is_named_and_the_others_end(tmp_path):
+    sweep = rx.Sweep(**TINY)
+    bad = tmp_path / "s" / sweep.runs()[0].id
+    rx.run_sweep(sweep, tmp_path / "s", stop=lambda: True)
+    bad.mkdir(exist_ok=True)
+    (bad / "resume.safetensors").write_bytes(b"not a checkpoint at all")
+    with pytest.raises(rx.ExploreError, match=rf"1 of 2 runs .* failed, the first \({bad.name}\) .* damaged"):
+        rx.run_sweep(sweep, tmp_path / "s")
+    assert len(rx.collect(tmp_path / "s")) == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"kinds": ("plane",)}, "Unknown kind in Sweep: 'plane': did you mean 'plain'"),
+        ({"depths": (21,)}, r"must be 6n\+2"),
+        ({"depths": ()}, "needs depths as a list with at least one entry"),
+        ({"epochs": 0}, "needs epochs as a whole number of at least 1, not 0"),
+        ({"lr": -1.0}, "learning rate lr above 0"),
+        ({"family": "cifra"}, "did you mean 'cifar'"),
+        ({"family": "imagenet", "depths": (20,)}, "Unknown model 'plain20'"),
+    ],
+)
+def test_impossible_sweeps_name_the_field(fields, sentence):
+    with pytest.raises(rx.ExploreError, match=sentence):
+        rx.Sweep(**fields)
+
+
+def test_an_unknown_dataset_writes_nothing(tmp_path):
+    with pytest.raises(rx.ExploreError, match="did you mean 'digits'"):
+        rx.run_sweep(rx.Sweep(dataset="digit", depths=(8,)), tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+
+
+def test_collect_without_runs(tmp_path):
+    with pytest.raises(rx.ExploreError, match="There is no folder of runs"):
+        rx.collect(tmp_path / "none")
+    with pytest.raises(rx.ExploreError, match=r"No run in .* has finished an epoch"):
+        rx.collect(tmp_path)
+
+
+# --- records and what they show ----------------------------------------------------------------------------
+
+
+def test_a_record_is_the_sweep_made_small(tmp_path):
+    sweep = rx.Sweep(**TINY)
+    with ThreadPoolExecutor(1) as pool:
+        table = rx.run_sweep(sweep, tmp_path / "runs", executor=pool)
+    record(tmp_path / "runs", tmp_path / "rec", "make it so")
+    again = rx.collect(tmp_path / "rec")
+    assert list(again.columns) == list(table.columns)
+    assert (again["train_error"] - table["train_error"]).abs().max() < 1e-3
+    assert json.loads((tmp_path / "rec" / "about.json").read_text())["command"] == "make it so"
+    run = next(r for r in sweep.runs() if r.kind == "residual")
+    small = rx.build("cifar_resnet8", weights=str(tmp_path / "rec" / "cifar_resnet8.safetensors"))
+    whole, _ = load_tensors(tmp_path / "runs" / run.id / "checkpoint.safetensors")
+    assert small.config.in_channels == 1
+    for key, value in small.state_dict().items():
+        if not key.endswith("num_batches_tracked"):
+            torch.testing.assert_close(value, whole[key], rtol=1e-3, atol=1e-4)
+
+
+def test_an_unfinished_sweep_is_not_recorded(tmp_path):
+    seen = []
+    rx.run_sweep(
+        rx.Sweep(**{**TINY, "epochs": 60}), tmp_path / "s", progress=seen.append, stop=lambda: bool(seen)
+    )
+    with pytest.raises(rx.ExploreError, match="not finished"):
+        record(tmp_path / "s", tmp_path / "rec", "")
+    assert not (tmp_path / "rec").exists()
+
+
+def test_the_recorded_digits_show_degradation_for_every_seed():
+    table = rx.collect(shipped("data", "digits"))
+    last = table[table["epoch"] == table["epochs"]].set_index(["kind", "depth", "seed"])["train_error"]
+    assert sorted(table["seed"].unique()) == [0, 1, 2]
+    for seed in (0, 1, 2):
+        plain, residual = (last[kind].xs(seed, level="seed") for kind in ("plain", "residual"))
+        assert plain[8] < 2
+        assert plain[56] > 40
+        assert plain.sort_index().is_monotonic_increasing
+        assert residual[56] < 3
+        assert residual[110] < plain[110] / 3
+
+
+def test_recorded_runs_are_those_of_todays_defaults():
+    recorded = set(rx.collect(shipped("data", "digits"))["run"])
+    assert recorded == {run.id for run in rx.Sweep(seeds=(0, 1, 2)).runs()}
+
+
+@pytest.mark.parametrize("row", rx.list_weights("*"), ids=lambda r: f"{r.weights}-{r.model}")
+def test_shipped_weights_load_by_name_and_err_as_they_say(row, digits):
+    model = rx.build(row.model, weights=row.weights)
+    assert not model.training
+    if row.weights == "digits":
+        for data, stated in zip(digits, (row.train_error, row.test_error), strict=True):
+            assert evaluate(model, data)[1] == pytest.approx(stated, abs=0.6)
+    assert set(model.about) >= {"classes", "mean", "std", "input_size", "data"}
+    assert Path(row.provenance.split()[0]).name == "resnet-explore"
+
+
+def test_run_ids_depend_on_every_field():
+    base = run_of()
+    ids = {base.id}
+    for name, value in asdict(base).items():
+        changed = {str: "x", int: 11, float: 0.123, bool: True}[type(value)]
+        ids.add(type(base)(**{**asdict(base), name: changed}).id)
+    assert len(ids) == 1 + len(asdict(base))
