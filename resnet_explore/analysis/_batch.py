@@ -20,7 +20,8 @@ def as_images(model: nn.Module, images: Any) -> Tensor:
             f"images must have shape (N, C, H, W) with nothing empty, not {tuple(images.shape)}{hint}."
         )
     weight = next(model.parameters(), images)
-    return images.detach().to(weight.device, weight.dtype, copy=True)
+    with torch.inference_mode(False):  # a copy made in inference mode could carry no gradient
+        return images.detach().to(weight.device, weight.dtype, copy=True)
 
 
 def as_classes(argument: str, values: Any, like: Tensor) -> Tensor:

@@ -82,7 +82,7 @@ def gradient_flow(
 ) -> GradientFlow:
     """Measure the norms of activations, weights and their gradients, in one forward and one backward pass.
 
-    images  float (N, C, H, W), standardised as the model expects; moved to its device
+    images  float (N, C, H, W), standardised as the model expects; brought to its device and dtype
     labels  N class indices; with `loss`, whatever that takes
     mode    "train": batch norm uses this batch's statistics and dropout drops; "eval": neither
     loss    a function of (model output, labels) that gives one number; None for the mean cross-entropy

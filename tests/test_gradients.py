@@ -1,0 +1,281 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import nn
+from witnesses import derivatives, fingerprint
+
+import resnet_explore as rx
+from resnet_explore.analysis.gradients import GradientFlow
+
+NETS = {
+    "cifar_resnet8": lambda: rx.build("cifar_resnet8"),
+    "cifar_plain14": lambda: rx.build("cifar_plain14"),
+    "projections": lambda: rx.build("cifar_resnet8", shortcut="projection"),
+    "torchvision resnet18": lambda: torchvision.models.resnet18(num_classes=10),
+}
+
+
+def noise(count=6, seed=0, size=(24, 40)):
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(count, 3, *size, generator=generator)
+    return images, torch.randint(10, (count,), generator=generator)
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+@pytest.mark.parametrize("name", NETS)
+def test_norms_are_those_of_loss_backward(name, mode):
+    torch.manual_seed(0)
+    net = NETS[name]()
+    images, labels = noise()
+    net.train()(images)  # so that running statistics are not those of a fresh net
+    net.train(mode == "train")
+    outputs, gradients, weights = derivatives(net, lambda model: F.cross_entropy(model(images), labels))
+    loss = F.cross_entropy(net(images), labels).item()
+    net.train(mode != "train")
+    flow = rx.gradient_flow(net, images, labels, mode=mode)
+
+    layers = [n for n in outputs if isinstance(net.get_submodule(n.split(":")[0]), (nn.Conv2d, nn.Linear))]
+    assert list(flow.names) == layers
+
+    def norms(tensors):
+        return [tensor.double().square().sum().sqrt().item() for tensor in tensors]
+
+    expected = {
+        "activation_norms": norms(outputs[n] for n in layers),
+        "activation_gradient_norms": norms(gradients[n] for n in layers),
+        "weight_norms": norms(net.get_submodule(n).weight.detach() for n in layers),
+        "weight_gradient_norms": norms(weights[f"{n}.weight"] for n in layers),
+    }
+    for field, values in expected.items():
+        np.testing.assert_allclose(getattr(flow, field), values, rtol=1e-3, err_msg=field)
+        assert getattr(flow, field).dtype == np.float64
+    assert flow.loss == pytest.approx(loss, rel=1e-5)
+    assert (flow.mode, flow.batch_size, flow.finite) == (mode, 6, True)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_at_initialisation_plain_gradients_explode_towards_the_input_and_residual_ones_do_not(seed):
+    images, labels = noise(16, seed, (32, 32))
+    ratios = {}
+    for depth in (20, 56):
+        twins = rx.twins(f"cifar_resnet{depth}", seed=seed)
+        ratios[depth] = [rx.gradient_flow(net, images, labels).ratio for net in twins]
+    # Ranges around what three seeds gave: 9.9-10.7 and 2.6-3.1 at depth 20, 1.6e3-3.5e3 and 10-12 at 56.
+    assert 6 < ratios[20][0] < 18
+    assert 1.5 < ratios[20][1] < 5
+    assert 500 < ratios[56][0] < 20_000
+    assert 6 < ratios[56][1] < 20
+
+
+def test_in_eval_mode_the_picture_is_another():
+    images, labels = noise(16, 0, (32, 32))
+    plain = rx.build("cifar_plain56")
+    assert rx.gradient_flow(plain, images, labels, mode="eval").ratio < 10
+    assert rx.gradient_flow(plain, images, labels, mode="train").ratio > 500
+
+
+def flow_with(kinds, weight_gradients, on_path=None):
+    values = np.array(weight_gradients, dtype=float)
+    on_path = tuple(on_path or [True] * len(kinds))
+    names = tuple(map(str, range(len(kinds))))
+    return GradientFlow(names, tuple(kinds), on_path, values, values, values, values, 1.0, "train", 2)
+
+
+def test_ratio_is_second_over_last_of_the_convolutions_that_look_around():
+    kinds = ["conv 7x7", "conv 1x1", "conv 3x3", "conv 3x3", "conv 1x3", "linear"]
+    assert flow_with(kinds, [1, 2, 12, 99, 4, 5]).ratio == 3
+    on_path = [True, True, True, True, False, True]
+    assert flow_with(kinds, [1, 2, 12, 3, 4, 5], on_path).ratio == 4
+    assert math.isnan(flow_with(["conv 3x3", "conv 3x3", "linear"], [1, 2, 3]).ratio)
+    assert flow_with(["conv 3x3"] * 3, [1, 2, 0]).ratio == math.inf
+
+
+def test_layers_say_what_they_are():
+    images, labels = noise(2)
+    flow = rx.gradient_flow(torchvision.models.resnet50(num_classes=10), images, labels)
+    about = dict(zip(flow.names, zip(flow.kinds, flow.on_path, strict=True), strict=True))
+    assert len(about) == 54
+    assert flow.names[:4] == ("conv1", "layer1.0.conv1", "layer1.0.conv2", "layer1.0.conv3")
+    assert about["conv1"] == ("conv 7x7", True)
+    assert about["layer2.0.conv3"] == ("conv 1x1", True)
+    assert about["fc"] == ("linear", True)
+    assert [name for name in flow.names if not about[name][1]] == [
+        f"layer{i}.0.downsample.0" for i in range(1, 5)
+    ]
+
+
+def busy():
+    """Everything that a pass in train mode disturbs: running statistics, dropout, gradients in waiting."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 3), nn.Dropout2d(0.5),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10),
+    )  # fmt: skip
+    net(noise()[0]).sum().backward()
+    net[1].eval()
+    net[7].bias.requires_grad_(False)
+    return net
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_model_and_random_state_are_left_as_found_so_that_measuring_twice_gives_the_same(mode):
+    net = busy()
+    images, labels = noise()
+    mine = images.clone()
+    before, state = fingerprint(net), torch.get_rng_state()
+    first = rx.gradient_flow(net, images, labels, mode)
+    assert fingerprint(net) == before
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(images, mine)
+    again = rx.gradient_flow(net, images, labels, mode)
+    assert np.array_equal(first.weight_gradient_norms, again.weight_gradient_norms)
+
+
+@pytest.mark.parametrize("where", range(8))
+def test_model_is_left_as_found_when_a_module_raises(where):
+    def sabotage(module, args, output):
+        raise ArithmeticError
+
+    net = busy()
+    net[where].register_forward_hook(sabotage)
+    before, state = fingerprint(net), torch.get_rng_state()
+    with pytest.raises(ArithmeticError):
+        rx.gradient_flow(net, *noise())
+    assert fingerprint(net) == before
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_one_forward_and_one_backward_pass():
+    net, passes = rx.build("cifar_resnet8"), []
+
+    def count(module, args, output):
+        passes.append("forward")
+        output.register_hook(lambda gradient: passes.append("backward"))
+
+    net.register_forward_hook(count)
+    rx.gradient_flow(net, *noise())
+    assert passes == ["forward", "backward"]
+
+
+def test_shared_and_reparametrised_weights():
+    torch.manual_seed(0)
+    shared = nn.Conv2d(3, 3, 3, padding=1)
+    head = nn.utils.parametrizations.weight_norm(nn.Linear(3, 10))
+    net = nn.Sequential(shared, nn.ReLU(), shared, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
+    images, labels = noise()
+    flow = rx.gradient_flow(net, images, labels)
+    assert flow.names == ("0:1", "0:2", "5")
+
+    features = net[:5](images)
+    weight = head.weight.detach().requires_grad_()
+    F.cross_entropy(features @ weight.T + head.bias, labels).backward()
+    np.testing.assert_allclose(
+        flow.weight_gradient_norms,
+        [shared.weight.grad.norm(), shared.weight.grad.norm(), weight.grad.norm()],
+        rtol=1e-5,
+    )
+
+
+def test_own_loss_and_a_layer_that_it_does_not_depend_on():
+    class TwoHeads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(3, 2), nn.Linear(3, 4)
+
+        def forward(self, x):
+            x = x.mean((2, 3))
+            return {"first": self.first(x), "second": self.second(x)}
+
+    net = TwoHeads()
+    images, _ = noise()
+    target = torch.zeros(6, 2)
+    flow = rx.gradient_flow(net, images, target, loss=lambda out, y: F.mse_loss(out["first"], y))
+    assert flow.loss == pytest.approx(net(images)["first"].square().mean().item())
+    assert flow.names == ("first", "second")
+    assert flow.weight_gradient_norms[0] > 0
+    assert flow.weight_gradient_norms[1] == flow.activation_gradient_norms[1] == 0
+    assert flow.kinds == ("linear", "linear")
+    with pytest.raises(rx.ExploreError, match=r"must return logits of shape .*not a dict; for other outputs"):
+        rx.gradient_flow(net, images, target)
+
+
+def test_large_norms_are_exact_and_infinite_ones_returned():
+    net = nn.Sequential(nn.Conv2d(3, 1, 1), nn.Flatten(), nn.Linear(24 * 40, 10))
+    images, labels = noise()
+    with torch.no_grad():
+        net[0].weight.fill_(1e25)  # its square is beyond float32
+    flow = rx.gradient_flow(net, images, labels)
+    assert flow.weight_norms[0] == pytest.approx(3**0.5 * 1e25, rel=1e-6)
+    assert flow.finite
+    with torch.no_grad():
+        net[0].weight.fill_(torch.inf)
+    flow = rx.gradient_flow(net, images, labels)
+    assert not flow.finite
+    assert flow.weight_norms[0] == math.inf
+
+
+def test_results_can_not_be_overwritten():
+    flow = rx.gradient_flow(rx.build("cifar_resnet8"), *noise())
+    with pytest.raises(ValueError, match="read-only"):
+        flow.weight_norms[0] = 0
+    with pytest.raises(AttributeError):
+        flow.mode = "eval"
+
+
+IMAGES, LABELS = noise()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"mode": "trian"}, "Unknown mode 'trian': did you mean 'train'"),
+        ({"images": IMAGES[0]}, r"not \(3, 24, 40\); for a single image pass image\[None\]"),
+        ({"images": IMAGES[:0], "labels": LABELS[:0]}, r"nothing empty, not \(0, 3, 24, 40\)"),
+        ({"images": (IMAGES * 255).byte()}, r"images must be a float tensor.*not torch\.uint8"),
+        ({"images": IMAGES.numpy()}, "images must be a float tensor.*not ndarray"),
+        ({"images": IMAGES[:1], "labels": LABELS[:1]}, "two or more in train mode"),
+        ({"labels": LABELS[:4]}, r"labels must be 6 whole numbers, one per image, not int64 of shape \(4,\)"),
+        ({"labels": LABELS[:, None]}, r"labels must be 6 whole numbers.*shape \(6, 1\)"),
+        ({"labels": LABELS.float()}, "labels must be 6 whole numbers.*not float32"),
+        ({"labels": [0, 1, 2, 3, 4, 10]}, r"labels must lie in 0\.\.9.*got 10"),
+        ({"labels": [0, 1, -1, 3, 4, 5]}, r"labels must lie in 0\.\.9.*got -1"),
+        ({"loss": lambda output, labels: output}, "loss must return one number"),
+        ({"loss": lambda output, labels: output.detach().sum()}, "loss must return one number"),
+        ({"loss": lambda output, labels: 3.0}, "loss must return one number"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_sentence_and_changes_nothing(arguments, sentence):
+    net = rx.build("cifar_resnet8")
+    before = fingerprint(net)
+    with pytest.raises(rx.ExploreError, match=sentence) as caught:
+        rx.gradient_flow(net, **{"images": IMAGES, "labels": LABELS, **arguments})
+    assert "\n" not in str(caught.value)
+    assert fingerprint(net) == before
+
+
+def test_models_without_gradients_to_measure():
+    net = rx.build("cifar_resnet8")
+    net.layer1.requires_grad_(False)
+    with pytest.raises(
+        rx.ExploreError, match=r"of the 8 .* 2 are frozen \(layer1\.0\.conv1, layer1\.0\.conv2\)"
+    ):
+        rx.gradient_flow(net, IMAGES, LABELS)
+    with pytest.raises(rx.ExploreError, match="no convolution or linear layer"):
+        rx.gradient_flow(nn.Flatten(), IMAGES, LABELS)
+
+
+def test_gradients_switched_off_make_no_difference():
+    net = rx.build("cifar_resnet8")
+    expected = rx.gradient_flow(net, IMAGES, LABELS)
+    with torch.inference_mode():
+        flow = rx.gradient_flow(net, IMAGES + 0, LABELS + 0)
+    assert np.array_equal(flow.weight_gradient_norms, expected.weight_gradient_norms)
+
+
+def test_one_image_in_eval_mode_and_plain_lists_as_labels_are_fine():
+    flow = rx.gradient_flow(rx.build("cifar_resnet8"), IMAGES[:1].double(), [3], mode="eval")
+    assert flow.batch_size == 1
