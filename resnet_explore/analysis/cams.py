@@ -79,7 +79,7 @@ def class_activation_maps(
 ) -> ActivationMaps:
     """Compute the maps of many layers and images in one forward and one backward pass, in eval mode.
 
-    images   float (N, C, H, W), standardised as the model expects; moved to its device
+    images   float (N, C, H, W), standardised as the model expects; brought to its device and dtype
     targets  one class for all images, one for each, or None for each image's most likely class
     layers   names or patterns as in `Capture`; None for `block_names(model)`
     method   one of METHODS: "grad_cam", "hirescam", "layercam"

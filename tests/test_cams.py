@@ -1,0 +1,311 @@
+import numpy as np
+import pytest
+import torch
+import torchvision
+from torch import nn
+from witnesses import derivatives, fingerprint
+
+import resnet_explore as rx
+from resnet_explore.analysis.cams import METHODS, block_names
+
+NETS = {
+    "torchvision resnet18": lambda: torchvision.models.resnet18(num_classes=10),
+    "torchvision resnext": lambda: torchvision.models.ResNet(
+        torchvision.models.resnet.Bottleneck, [1, 2, 1, 1], num_classes=10, groups=4, width_per_group=8
+    ),
+    "cifar_resnet20": lambda: rx.build("cifar_resnet20"),
+    "cifar_plain20": lambda: rx.build("cifar_plain20"),
+    "resnet18": lambda: rx.build("resnet18", num_classes=10),
+}
+IMAGES = torch.randn(3, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+
+
+def lived_in(net):
+    """Give a fresh network running statistics of its own, as a trained one has."""
+    torch.manual_seed(0)
+    net.train()
+    with torch.no_grad():
+        net(torch.randn(8, 3, 64, 96) + 0.3)
+    return net.eval()
+
+
+@pytest.fixture(params=NETS)
+def net(request):
+    torch.manual_seed(0)
+    return lived_in(NETS[request.param]()).double()
+
+
+def test_grad_cam_is_captum_s_at_every_block(net):
+    from captum.attr import LayerGradCam
+
+    targets = torch.tensor([1, 7, 3])
+    images = IMAGES.double()
+    maps = rx.class_activation_maps(net, images, targets)
+    assert list(maps) == block_names(net)
+    for layer, cam in maps.items():
+        theirs = LayerGradCam(net, net.get_submodule(layer)).attribute(
+            images, target=targets, relu_attributions=False
+        )
+        torch.testing.assert_close(cam, theirs[:, 0].detach(), rtol=1e-6, atol=1e-9 * cam.abs().max().item())
+        assert cam.shape[1] < cam.shape[2]
+    assert (maps["layer2.0"] < 0).any()
+    assert (maps["layer2.0"] > 0).any()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("layer", ["layer1.0", "layer2.0.conv2", "layer3.1", "layer4.1.bn1"])
+def test_methods_follow_their_formula(method, layer):
+    net = lived_in(torchvision.models.resnet18(num_classes=10))
+    targets = [2, 0, 9]
+    outputs, gradients, _ = derivatives(net, lambda model: model(IMAGES)[range(3), targets].sum())
+    cam = rx.class_activation_maps(net, IMAGES, targets, layer, method)[layer]
+    activation, gradient = outputs[layer].double().numpy(), gradients[layer].double().numpy()
+    weights = {
+        "grad_cam": gradient.mean((2, 3), keepdims=True),
+        "hirescam": gradient,
+        "layercam": np.maximum(gradient, 0),
+    }[method]
+    expected = (weights * activation).sum(1)
+    np.testing.assert_allclose(cam.numpy(), expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", ["cifar_resnet20", "cifar_plain20", "resnet18"])
+def test_before_global_pooling_and_one_linear_layer_grad_cam_is_hirescam_and_sums_to_the_logit(name):
+    net = lived_in(rx.build(name, num_classes=10))
+    last = block_names(net)[-1]
+    cam = rx.class_activation_maps(net, IMAGES, layers=last)
+    hires = rx.class_activation_maps(net, IMAGES, layers=last, method="hirescam")
+    torch.testing.assert_close(cam[last], hires[last], rtol=1e-4, atol=1e-6)
+    # The mean gradient is w / hw, so the map's sum is the logit without its bias (Zhou et al. 2016, CAM).
+    logit = cam.logits.gather(1, cam.targets[:, None])[:, 0] - net.fc.bias[cam.targets]
+    torch.testing.assert_close(cam[last].sum((1, 2)), logit.detach(), rtol=1e-4, atol=1e-4)
+    middle = block_names(net)[len(block_names(net)) // 2]
+    different = [rx.class_activation_maps(net, IMAGES, None, middle, m)[middle] for m in METHODS]
+    assert not torch.allclose(different[0], different[1], rtol=0.1)
+    assert not torch.allclose(different[1], different[2], rtol=0.1)
+
+
+def test_all_blocks_cost_one_forward_and_one_backward_pass():
+    net, passes = rx.build("cifar_resnet20"), []
+
+    def count(module, args, output):
+        passes.append("forward")
+        output.register_hook(lambda gradient: passes.append("backward"))
+
+    net.register_forward_hook(count)
+    net.layer1[0].conv1.register_forward_hook(
+        lambda module, args, output: output.register_hook(lambda g: passes.append("too far")) and None
+    )
+    assert len(rx.class_activation_maps(net, IMAGES)) == 9
+    assert passes == ["forward", "backward"]
+
+
+def test_each_image_has_its_own_target_and_gradient(net):
+    together = rx.class_activation_maps(net, IMAGES, [5, 0, 2])
+    for i, target in enumerate([5, 0, 2]):
+        alone = rx.class_activation_maps(net, IMAGES[i : i + 1], target)
+        for layer in together:
+            scale = alone[layer].abs().max().item()
+            torch.testing.assert_close(together[layer][i], alone[layer][0], rtol=1e-6, atol=1e-9 * scale)
+
+
+@pytest.mark.parametrize("targets", [4, np.int64(4), torch.tensor(4), [4, 4, 4], (4, 4, 4), np.full(3, 4)])
+def test_ways_to_name_the_targets(targets):
+    maps = rx.class_activation_maps(rx.build("cifar_resnet8"), IMAGES, targets)
+    assert maps.targets.tolist() == [4, 4, 4]
+
+
+def test_without_targets_the_most_likely_class_is_explained_in_eval_mode():
+    net = lived_in(rx.build("cifar_resnet8")).train()
+    maps = rx.class_activation_maps(net, IMAGES)
+    assert net.training
+    expected = net.eval()(IMAGES)
+    torch.testing.assert_close(maps.logits, expected.detach())
+    assert torch.equal(maps.targets, expected.argmax(1))
+    assert not maps.logits.requires_grad
+    assert not any(cam.requires_grad for cam in maps.values())
+
+
+def test_maps_are_a_mapping_with_a_positive_form():
+    maps = rx.class_activation_maps(rx.build("cifar_resnet8"), IMAGES, 1, method="hirescam")
+    assert list(maps) == ["layer1.0", "layer2.0", "layer3.0"]
+    assert len(maps) == 3
+    assert "layer1.0" in maps
+    assert maps["layer2.0"].shape == (3, 32, 48)
+    positive = maps.positive()
+    assert positive.method == "hirescam"
+    assert torch.equal(positive["layer1.0"], maps["layer1.0"].relu())
+    assert maps["layer1.0"].min() < 0
+    with pytest.raises(rx.ExploreError, match="Unknown layer 'layer1': did you mean"):
+        maps["layer1"]
+
+
+def test_layers_by_pattern_come_in_the_order_of_execution():
+    net = torchvision.models.resnet18(num_classes=10)
+    maps = rx.class_activation_maps(net, IMAGES, 1, ["layer4.?", "layer1.0.relu", "maxpool"])
+    assert list(maps) == ["maxpool", "layer1.0.relu:1", "layer1.0.relu:2", "layer4.0", "layer4.1"]
+
+
+def vgg():
+    features = torchvision.models.vgg.make_layers([8, "M", 16, 16, "M"])
+    return nn.Sequential(features, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16 * 4, 10))
+
+
+@pytest.mark.parametrize(
+    ("make", "count"),
+    [
+        (vgg, 3),
+        (lambda: torchvision.models.DenseNet(4, (2, 2), 8, num_classes=10), 10),
+        (lambda: torchvision.models.mobilenet_v3_small(num_classes=10), 52),
+    ],
+    ids=["vgg", "densenet", "mobilenet"],
+)
+def test_networks_without_residual_blocks_give_every_convolution(make, count):
+    net = make().eval()
+    convs = [name for name, module in net.named_modules() if isinstance(module, nn.Conv2d)]
+    before = fingerprint(net)
+    maps = rx.class_activation_maps(net, IMAGES, 1)
+    assert sorted(maps) == sorted(convs)
+    assert len(maps) == count
+    assert fingerprint(net) == before
+
+
+def test_block_names_of_residual_networks():
+    assert block_names(rx.build("cifar_plain8")) == ["layer1.0", "layer2.0", "layer3.0"]
+    expected = [f"layer{s}.{i}" for s, n in enumerate((3, 4, 6, 3), start=1) for i in range(n)]
+    for make in (torchvision.models.resnet50, torchvision.models.resnext50_32x4d):
+        with torch.device("meta"):
+            assert block_names(make()) == expected
+    assert block_names(rx.build("resnet50")) == expected
+    with pytest.raises(rx.ExploreError, match="a Linear, has no 2-D convolution"):
+        block_names(nn.Linear(2, 2))
+
+
+# How the model is left ---------------------------------------------------------------------------------
+
+
+def in_use():
+    """A network in the middle of training: mixed modes, a frozen layer, gradients in waiting, hooks."""
+    net = rx.build("cifar_resnet8").train()
+    net(IMAGES).sum().backward()
+    net.layer1.eval()
+    net.conv1.weight.requires_grad_(False)
+    net.fc.register_forward_hook(lambda *_: None)
+    return net
+
+
+def test_model_images_and_random_state_are_left_as_found():
+    net, mine = in_use(), IMAGES.clone()
+    before, state = fingerprint(net), torch.get_rng_state()
+    rx.class_activation_maps(net, IMAGES)
+    assert fingerprint(net) == before
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(IMAGES, mine)
+    assert not IMAGES.requires_grad
+
+
+@pytest.mark.parametrize("when", ["before", "after", "backward"])
+@pytest.mark.parametrize(
+    "where", ["conv1", "layer1.0.relu1", "layer2.0", "layer3.0.bn2", "avgpool", "fc", ""]
+)
+def test_model_is_left_as_found_when_a_module_raises(where, when):
+    def sabotage(*_):
+        raise ArithmeticError
+
+    def sabotage_backward(module, args, output):
+        output.register_hook(sabotage)
+
+    net = in_use()
+    module = net.get_submodule(where)
+    if when == "before":
+        module.register_forward_pre_hook(sabotage)
+    else:
+        module.register_forward_hook(sabotage if when == "after" else sabotage_backward)
+    before = fingerprint(net)
+    if when == "backward" and where in ("conv1", "layer1.0.relu1"):
+        rx.class_activation_maps(net, IMAGES)  # the backward pass doesn't go that far
+    else:
+        with pytest.raises(ArithmeticError):
+            rx.class_activation_maps(net, IMAGES)
+    assert fingerprint(net) == before
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_a_frozen_network_and_gradients_switched_off_make_no_difference(context):
+    net = lived_in(rx.build("cifar_resnet8"))
+    expected = rx.class_activation_maps(net, IMAGES)
+    net.requires_grad_(False)
+    with context():
+        maps = rx.class_activation_maps(net, IMAGES + 0)  # an inference tensor where that is the context
+    for layer, cam in expected.items():
+        torch.testing.assert_close(maps[layer], cam)
+
+
+def test_a_model_may_write_to_its_input():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = rx.build("cifar_resnet8")
+
+        def forward(self, x):
+            return self.net(x.mul_(2))
+
+    model, mine = Scaled(), IMAGES.clone()
+    maps = rx.class_activation_maps(model, mine)
+    assert torch.equal(mine, IMAGES)
+    expected = rx.class_activation_maps(model.net, IMAGES * 2)
+    torch.testing.assert_close(maps["net.layer2.0"], expected["layer2.0"])
+
+
+# Bad input ----------------------------------------------------------------------------------------------
+
+
+class Odd(nn.Module):
+    """A network with a layer that is not run, one that is cut off, and one whose output is no image."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 4, 3)
+        self.cut = nn.Conv2d(4, 4, 1)
+        self.spare = nn.Conv2d(3, 4, 3)
+        self.fc = nn.Linear(4, 10)
+
+    def forward(self, x):
+        x = self.conv1(x)
+        return self.fc((x + self.cut(x).detach()).mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"method": "gradcam"}, "Unknown method 'gradcam': did you mean 'grad_cam'"),
+        ({"layers": "conv2"}, "Unknown layer 'conv2': did you mean 'conv1'"),
+        ({"targets": 10}, r"targets must lie in 0\.\.9.*got 10"),
+        ({"targets": -1}, r"targets must lie in 0\.\.9.*got -1"),
+        ({"targets": [1, 2, 30]}, "got 30"),
+        ({"targets": [1, 2]}, r"targets must be 3 whole numbers, one per image, not int64 of shape \(2,\)"),
+        ({"targets": torch.zeros(3)}, "targets must be 3 whole numbers.*not float32"),
+        ({"targets": "cat"}, "targets must be 3 whole numbers"),
+        ({"targets": [[1], [1, 2], 3]}, "targets must be 3 whole numbers"),
+        ({"images": IMAGES[0]}, r"not \(3, 64, 96\); for a single image pass image\[None\]"),
+        ({"images": IMAGES.int()}, "images must be a float tensor"),
+        ({"layers": ["conv1", "fc"]}, r"'fc' gives an output of shape \(3, 10\), but a map needs"),
+        ({"layers": "spare"}, "The model did not run 'spare'"),
+        ({"layers": "cut"}, "No gradient of the logits reaches 'cut'"),
+        ({"layers": ["conv1", "cut"]}, "No gradient of the logits reaches 'cut'"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_changes_nothing(arguments, sentence):
+    net = Odd()
+    before = fingerprint(net)
+    with pytest.raises(rx.ExploreError, match=sentence) as caught:
+        rx.class_activation_maps(net, **{"images": IMAGES, "layers": "conv1", **arguments})
+    assert "\n" not in str(caught.value)
+    assert fingerprint(net) == before
+
+
+def test_models_that_give_no_logits():
+    with pytest.raises(
+        rx.ExploreError, match=r"must return logits of shape \(3, classes\), not shape \(3, 4, 62, 94\)"
+    ):
+        rx.class_activation_maps(nn.Conv2d(3, 4, 3), IMAGES)
