@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 
 class ExploreError(ValueError):
-    """A request that cannot be met; its message is one sentence that names the argument and what is allowed."""
+    """A request that cannot be met; its message is one sentence: the argument, what came, what is allowed."""
 
 
 def unknown(what: str, name: object, options: Iterable[str], hint: str = "") -> ExploreError:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from resnet_explore.figures.style import COLORS, INK, LABELS, MARKERS, dress, new_figure
 
@@ -24,6 +25,7 @@ def gradient_profile(
     ax = dress(figure.add_axes((0.075, 0.15, 0.905, 0.74)))
     layers = max(len(values) for values in norms.values())
     ax.set(yscale="log", ylim=limits, xlim=(1 - 0.02 * layers, layers * 1.02))
+    ax.yaxis.set_minor_locator(NullLocator())  # minor ticks take longer to draw than all the rest
     ax.set(xlabel="layer (1 sees the image, the last gives the classes)", ylabel=ylabel)
     low, high = limits
     for kind, values in norms.items():

@@ -115,7 +115,8 @@ def _from_file(path: Path) -> Weights:
         raise ExploreError(f"There is no weights file {path}.")
     try:
         if path.suffix == ".safetensors":
-            state, about = load_file(path), _header(path)
+            about = _header(path)
+            state: Any = load_file(path)
         else:
             state, about = torch.load(path, map_location="cpu", weights_only=True), {}
     except UnpicklingError:

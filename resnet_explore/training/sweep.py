@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.inputs.datasets import ImageSet, load_dataset
 from resnet_explore.models.presets import config_of
 from resnet_explore.training.runs import Run, RunFolder, collect, model_name, write_json
-from resnet_explore.training.trainer import train_run
+from resnet_explore.training.trainer import one_thread, train_run
 
 KINDS = ("plain", "residual")
 _STOP = "STOP"
@@ -200,8 +199,7 @@ def _processes(runs: int) -> ProcessPoolExecutor:
 
 
 def _work(run: Run, out: str, root: str | None) -> bool:
-    """Train one run in a worker. One thread each: networks this small gain nothing from more."""
-    torch.set_num_threads(1)
+    """Train one run in a worker."""
     parent, stop_file = multiprocessing.parent_process(), Path(out, _STOP)
 
     def stop() -> bool:
@@ -210,7 +208,8 @@ def _work(run: Run, out: str, root: str | None) -> bool:
     if stop():
         return False
     train, test = _load(run.dataset, root)
-    return train_run(run, train, test, Path(out, run.id), stop)
+    with one_thread():
+        return train_run(run, train, test, Path(out, run.id), stop)
 
 
 @functools.lru_cache(maxsize=2)

@@ -49,8 +49,8 @@ def train_run(
             train_step(run, model, optimizer, images, labels, learning_rate(run, step, run.epochs * steps))
         seconds = time.perf_counter() - began
         row = {"epoch": epoch + 1, "step": (epoch + 1) * steps, "seconds": round(seconds, 3)}
-        for name, images in (("train", train), ("test", test)):
-            row[f"{name}_loss"], row[f"{name}_error"] = evaluate(model, images, run.precision)
+        for name, data in (("train", train), ("test", test)):
+            row[f"{name}_loss"], row[f"{name}_error"] = evaluate(model, data, run.precision)
         # The history first: `rewind` drops a line whose epoch the file below never came to hold.
         files.append(row)
         _save_resume(model, optimizer, files, epoch + 1)
@@ -88,6 +88,21 @@ def first_steps(run: Run, model: nn.Module, data: ImageSet, steps: int) -> nn.Mo
     for images, labels in itertools.islice(batches(run, data, epoch=0), steps):
         train_step(run, model, optimizer, images, labels, run.lr)
     return model.eval()
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread for a while.
+
+    Networks this small gain nothing from more, and on a busy processor two that wait for each other at every
+    layer take many times as long as one.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def learning_rate(run: Run, step: int, total: int) -> float:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import ipywidgets
 import numpy as np
+from torch import nn
 
 from resnet_explore.analysis.gradients import GradientFlow, gradient_flow
 from resnet_explore.figures.gradients import gradient_profile
@@ -14,7 +15,7 @@ from resnet_explore.models.presets import build
 from resnet_explore.models.resnet import ResNet
 from resnet_explore.training.runs import Run, model_name
 from resnet_explore.training.sweep import KINDS, Sweep
-from resnet_explore.training.trainer import first_steps
+from resnet_explore.training.trainer import first_steps, one_thread
 from resnet_explore.widgets.filmstrip import Filmstrip
 from resnet_explore.widgets.words import factor, power
 
@@ -49,7 +50,9 @@ class GradientFlowExplorer(ipywidgets.VBox):
         self.flows: Flows = {}
         self.strip = Filmstrip(name="Depth", scale=SCREEN_SCALE, message="Measuring gradients at step 0 ...")
         self.mode, self.norm, self.moment = (
-            ipywidgets.ToggleButtons(options=options, style={"button_width": "8em"}, layout={"width": "auto"})
+            ipywidgets.ToggleButtons(
+                options=options, style={"button_width": "9.4em"}, layout={"width": "auto"}
+            )
             for options in (MODES, NORMS, MOMENTS)
         )
         switches = ipywidgets.HBox(
@@ -76,9 +79,11 @@ class GradientFlowExplorer(ipywidgets.VBox):
             return
         if wanted not in self._measured:
             self.strip.show(busy=bool(self.strip.frames), message=f"Measuring {_condition(*wanted)} ...")
-            self._measured[wanted] = {
-                d: {k: self._measure(k, d, *wanted) for k in KINDS} for d in self.depths
-            }
+            with one_thread():
+                self._measured[wanted] = {
+                    depth: {kind: self._measure(kind, depth, *wanted) for kind in KINDS}
+                    for depth in self.depths
+                }
         self.flows = self._measured[wanted]
         limits = _limits(self.flows)
         self.strip.show(
@@ -94,6 +99,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
 
     def _measure(self, kind: str, depth: int, mode: str, norm: str, moment: str) -> GradientFlow:
         run = next(r for r in self.sweep.runs() if (r.kind, r.depth) == (kind, depth))
+        model: nn.Module
         if moment == "trained":
             model = build(model_name("cifar", kind, depth), weights="digits")
         else:

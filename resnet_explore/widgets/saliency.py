@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from resnet_explore.analysis.cams import ActivationMaps, block_names, class_activation_maps
+from resnet_explore.analysis.cams import ActivationMaps, class_activation_maps
 from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.figures.heatmaps import side_by_side, signed_overlay
 from resnet_explore.figures.style import CARD, COLORS, INK
@@ -154,7 +154,7 @@ class SaliencyExplorer(ipywidgets.VBox):
         try:
             batch = to_batch(self._image, size, about["mean"], about["std"])
             self.maps = tuple(class_activation_maps(network, batch, asked) for network in networks)
-            self._draw([block_names(network) for network in networks], classes, size)
+            self._draw([list(maps) for maps in self.maps], classes, size)
         finally:
             self.strip.busy = False
 
