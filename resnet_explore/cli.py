@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,10 @@ from resnet_explore import __version__, lab
 from resnet_explore.errors import ExploreError
 
 PROG = "resnet-explore"
+_SWEEP_FIELDS = (
+    *("dataset", "root", "family", "depths", "kinds", "seeds", "epochs", "width"),
+    *("batch_size", "lr", "weight_decay", "augment", "precision"),
+)
 MISTAKE, INTERRUPTED = 2, 130  # exit statuses: argparse's own for a mistake, the shell's for Ctrl-C
 
 
@@ -76,20 +80,38 @@ def run_sweep(options: argparse.Namespace) -> None:
     """Train what is missing of a sweep, printing one line for each epoch as it ends."""
     import resnet_explore as rx
 
-    given = ("dataset", "depths", "kinds", "seeds", "epochs")
-    fields = {name: getattr(options, name) for name in given if getattr(options, name) is not None}
+    given = vars(options)
+    fields = {name: given[name] for name in _SWEEP_FIELDS if given[name] is not None}
     out = _out(options)
     with _executor(options.jobs) as executor:
-        rx.run_sweep(rx.Sweep(**fields), out=out, executor=executor, progress=_print_epoch)
+        rx.run_sweep(rx.Sweep(**fields), out=out, executor=executor, progress=_print_epochs)
     print(f"All runs are in {out}; `resnet_explore.collect({str(out)!r})` gives them as one table.")
 
 
-def _print_epoch(event: Any) -> None:
-    print(event, flush=True)
+def _print_epochs(progress: Any) -> None:
+    """Print a line for each epoch that has ended since the last call."""
+    first = progress.epochs_done - len(progress.rows) + 1
+    for done, row in enumerate(progress.rows, start=first):
+        name = f"{row['kind']}-{row['depth']}"
+        print(
+            f"{done:>4}/{progress.epochs_total}  {name:<13} seed {row['seed']}  epoch {row['epoch']:>3}/{row['epochs']}  "
+            f"train error {row['train_error']:6.2f} %  test error {row['test_error']:6.2f} %",
+            flush=True,
+        )
 
 
 def _executor(jobs: int | None) -> contextlib.AbstractContextManager[Executor | None]:
-    return contextlib.nullcontext() if jobs is None else ProcessPoolExecutor(jobs)
+    from resnet_explore.training.sweep import processes
+
+    return contextlib.nullcontext() if jobs is None else processes(max(1, jobs))
+
+
+def make_record(options: argparse.Namespace) -> None:
+    """Make a small record of a finished sweep: a table, half-precision weights of one seed, their origin."""
+    from resnet_explore.training.record import record
+
+    table = record(options.runs, options.dest, options.made_by, data=options.data, seed=options.seed)
+    print(f"{table['run'].nunique()} runs are recorded in {options.dest}.")
 
 
 def _out(options: argparse.Namespace) -> Path:
@@ -138,8 +160,23 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--kinds", type=_words, metavar="plain,residual", help="which of the twins")
     sub.add_argument("--seeds", type=_counts, metavar="0,1,...", help="one run for each seed")
     sub.add_argument("--epochs", type=_count, help="passes over the training images")
+    sub.add_argument("--root", help="where the data lie (default: downloaded to the cache)")
+    sub.add_argument("--family", help="cifar or imagenet (default: cifar)")
+    sub.add_argument("--width", type=_count, help="channels of the first stage (default: 8)")
+    sub.add_argument("--batch-size", type=_count, help="images in a step (default: 64)")
+    sub.add_argument("--lr", type=float, help="the learning rate's peak (default: 0.04)")
+    sub.add_argument("--weight-decay", type=float, help="(default: 1e-4)")
+    sub.add_argument("--augment", action="store_true", default=None, help="random crops and flips")
+    sub.add_argument("--precision", help="fp32, or bf16 where the processor has it (default: fp32)")
     sub.add_argument("--out", type=Path, help="folder of the runs (default: runs/DATASET)")
     sub.add_argument("--jobs", type=_count, help="processes at a time (default: one for each core)")
+
+    sub = command("record", make_record, "Make a small record, as it ships in data/, of a finished sweep.")
+    sub.add_argument("runs", type=Path, metavar="RUNS", help="the sweep's folder")
+    sub.add_argument("dest", type=Path, metavar="DEST", help="the folder to write")
+    sub.add_argument("--made-by", default="resnet-explore sweep", help="the command that made the runs")
+    sub.add_argument("--data", default="", help="what they were trained on, in words")
+    sub.add_argument("--seed", type=_count, default=0, help="whose weights to keep (default: %(default)s)")
     return parser
 
 

@@ -136,7 +136,11 @@ def run_sweep(
     watch = _Watch(out, runs, progress)
     todo = [run for run in runs.values() if not RunFolder(out / run.id).finished]
     # A caller's executor is theirs to shut down.
-    with contextlib.nullcontext(executor) if executor else _processes(len(todo)) as pool:
+    with (
+        contextlib.nullcontext(executor)
+        if executor
+        else processes(min(os.cpu_count() or 1, max(1, len(todo)))) as pool
+    ):
         futures = {pool.submit(_work, run, str(out), sweep.root): run for run in todo}
         try:
             _wait(out, list(futures), watch, stop)
@@ -188,14 +192,15 @@ def _claim(sweep: Sweep, out: Path) -> None:
         raise ExploreError(f"Runs can't be written to {out} ({error.strerror}).") from None
 
 
-def _processes(runs: int) -> ProcessPoolExecutor:
+def processes(workers: int) -> ProcessPoolExecutor:
+    """Return a pool of so many worker processes; more than one for each core does not pay."""
     # Workers forked from a server that has loaded torch start at once; a fork of a notebook's own process
     # could deadlock, since torch has threads there.
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
     if method == "forkserver":
         context.set_forkserver_preload([__name__])
-    return ProcessPoolExecutor(max(1, min(os.cpu_count() or 1, runs)), mp_context=context)
+    return ProcessPoolExecutor(workers, mp_context=context)
 
 
 def _work(run: Run, out: str, root: str | None) -> bool:
