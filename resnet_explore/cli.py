@@ -94,8 +94,9 @@ def _print_epochs(progress: Any) -> None:
     for done, row in enumerate(progress.rows, start=first):
         name = f"{row['kind']}-{row['depth']}"
         print(
-            f"{done:>4}/{progress.epochs_total}  {name:<13} seed {row['seed']}  epoch {row['epoch']:>3}/{row['epochs']}  "
-            f"train error {row['train_error']:6.2f} %  test error {row['test_error']:6.2f} %",
+            f"{done:>4}/{progress.epochs_total}  {name:<13} seed {row['seed']}  "
+            f"epoch {row['epoch']:>3}/{row['epochs']}  train error {row['train_error']:6.2f} %  "
+            f"test error {row['test_error']:6.2f} %",
             flush=True,
         )
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 import tarfile
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -18,11 +16,18 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..errors import ExploreError, unknown
-from .images import ImageError, decode_unguarded, quiet, square_crop, standardise
+from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.inputs.folders import (
+    default_size,
+    held_out,
+    image_files,
+    image_splits,
+    read_images,
+    relative,
+    some,
+)
+from resnet_explore.inputs.images import square_crop, standardise
 
-_SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
 _OFFLINE = 'what works offline is load_dataset("digits") or load_dataset("folder", root=...)'
 _IMAGENETTE = {
     "n01440764": "tench",
@@ -150,26 +155,6 @@ def load_dataset(
     raise unknown("dataset", name, ("digits", "cifar10", "imagenette", "folder"))
 
 
-def held_out(keys: Sequence[str], labels: Sequence[int]) -> np.ndarray:
-    """Return a mask (N,) of the test images: a fifth of all, rounded up, and as near as may be of each class.
-
-    Within a class those whose key has the smallest SHA-256 are taken, so the split depends neither on a
-    random generator nor on the order of the images, and hardly changes when a few are added. What rounding
-    down to whole images costs goes to the classes that lost most; no class is ever taken whole.
-    """
-    classes = np.asarray(labels)
-    counts = np.bincount(classes)
-    share = counts // 5
-    missing = -(-len(classes) // 5) - share.sum()
-    share[np.argsort(-(counts % 5), kind="stable")[:missing]] += 1
-    share = np.minimum(share, np.maximum(counts - 1, 0))
-    mask = np.zeros(len(classes), dtype=bool)
-    for label, n in enumerate(share):
-        members = np.flatnonzero(classes == label).tolist()
-        mask[sorted(members, key=lambda i: hashlib.sha256(keys[i].encode()).digest())[:n]] = True
-    return mask
-
-
 # --- the four sources -------------------------------------------------------------------------------------
 
 
@@ -189,7 +174,7 @@ def _digits(split: str, size: int | None) -> ImageSet:
 
 
 def _cifar10(split: str, root: Path, size: int | None, download: bool, skip: bool) -> ImageSet:
-    if _files(root / "train"):
+    if image_files(root / "train"):
         return _folder("cifar10", split, root, size or 32, skip, "CIFAR-10 read from an image folder")
     _known(split, ("train", "test"))
     from torchvision.datasets import CIFAR10
@@ -205,7 +190,7 @@ def _cifar10(split: str, root: Path, size: int | None, download: bool, skip: boo
 
 def _imagenette(split: str, root: Path, size: int | None, download: bool, skip: bool) -> ImageSet:
     size = size or 160
-    if _files(root / "train"):
+    if image_files(root / "train"):
         return _folder("imagenette", split, root, size, skip, "Imagenette read from an image folder")
     short_side = "160" if size <= 160 else "320"
     folder = root / f"imagenette2-{short_side}"  # where torchvision unpacks it
@@ -214,7 +199,7 @@ def _imagenette(split: str, root: Path, size: int | None, download: bool, skip: 
 
         with _fetching("Imagenette", root, download):
             Imagenette(root, size=f"{short_side}px", download=download)
-    found = sum(len(_files(folder / part)) for part in ("train", "val"))
+    found = sum(len(image_files(folder / part)) for part in ("train", "val"))
     if found != _IMAGENETTE_COUNT:
         raise ExploreError(
             f"{folder} holds {found:,} of Imagenette's {_IMAGENETTE_COUNT:,} images: delete it, load again."
@@ -223,7 +208,7 @@ def _imagenette(split: str, root: Path, size: int | None, download: bool, skip: 
 
 
 def _folder(name: str, split: str, root: Path, size: int | None, skip: bool, source: str = "") -> ImageSet:
-    splits, source = _splits(root), source or f"image folder {root}"
+    splits, source = image_splits(root), source or f"image folder {root}"
     if split == "test" and "test" not in splits and "val" in splits:
         part, source = "val", f"{source}, its val split"
     else:
@@ -233,11 +218,11 @@ def _folder(name: str, split: str, root: Path, size: int | None, skip: bool, sou
     if len(labels) < 2:
         raise ExploreError(f"{root} holds images of one class only ({next(iter(labels))!r}); two are needed.")
     if strangers:
-        raise ExploreError(f"The {part} split of {root} has classes that train lacks: {_some(strangers)}.")
+        raise ExploreError(f"The {part} split of {root} has classes that train lacks: {some(strangers)}.")
 
     paths = {p: [file for _, file in splits[p]] for p in {part, "train"}}
-    size = size or _default_size([file for files in paths.values() for file in files])
-    images, lost = _read(root, paths[part], size, skip)
+    size = size or default_size([file for files in paths.values() for file in files])
+    images, lost = read_images(root, paths[part], size, skip)
     mean, std = _train_statistics(root, paths["train"], size, skip, images if part == "train" else None)
     return ImageSet(
         name,
@@ -248,89 +233,8 @@ def _folder(name: str, split: str, root: Path, size: int | None, skip: bool, sou
         mean,
         std,
         source,
-        tuple(_relative(paths[part][i], root) for i in sorted(lost)),
+        tuple(relative(paths[part][i], root) for i in sorted(lost)),
     )
-
-
-# --- image folders ----------------------------------------------------------------------------------------
-
-_Files = list[tuple[str, Path]]
-"""Class name and file of each image of a split, in the order of the names."""
-
-
-def _splits(root: Path) -> dict[str, _Files]:
-    """Return the splits that a root has as folders, or else those that `held_out` makes of its classes."""
-    if not root.is_dir():
-        raise ExploreError(f"root={str(root)!r} is {'not a folder' if root.exists() else 'not there'}.")
-    folders = {d.name for d in root.iterdir() if d.is_dir() and not d.name.startswith(".")}
-    found = {split: _files(root / d) for d, split in _SPLIT_FOLDERS.items() if d in folders}
-    if found.get("train") or (folders and folders <= set(_SPLIT_FOLDERS)):
-        if not found.get("train"):
-            raise ExploreError(f"{root} has splits but no images in train/<class>/ to take the classes from.")
-        return {split: files for split, files in found.items() if files}
-    files = _files(root)
-    if not files:
-        raise ExploreError(f"{root} has no images in folders of their class: {root.name}/<class>/<image>.")
-    names = sorted({label for label, _ in files})
-    test = held_out([_relative(file, root) for _, file in files], [names.index(label) for label, _ in files])
-    parts = {
-        "train": [f for f, held in zip(files, test, strict=True) if not held],
-        "test": [f for f, held in zip(files, test, strict=True) if held],
-    }
-    return {split: part for split, part in parts.items() if part}
-
-
-def _files(folder: Path) -> _Files:
-    """Return the images in the sub-folders of `folder`, at any depth; what is hidden is passed over."""
-    found: _Files = []
-    for path, folders, names in os.walk(folder):
-        folders[:] = sorted(d for d in folders if not d.startswith((".", "__MACOSX")))
-        inside = Path(path).relative_to(folder).parts
-        if inside:
-            images = (n for n in sorted(names) if Path(n).suffix.lower() in _SUFFIXES and n[0] != ".")
-            found += [(inside[0], Path(path, n)) for n in images]
-    return sorted(found)
-
-
-def _default_size(files: list[Path]) -> int:
-    with quiet():
-        return 32 if 0 < max(map(_longest_side, files)) <= 32 else 64
-
-
-def _longest_side(file: Path) -> int:
-    """Return it from the header alone; 0 where that cannot be read."""
-    try:
-        with Image.open(file) as image:
-            return max(image.size)
-    except Exception:
-        return 0
-
-
-def _read(root: Path, files: list[Path], size: int, skip: bool) -> tuple[torch.Tensor, set[int]]:
-    """Return (n, 3, size, size) and the positions of the files that are left out for being unreadable."""
-    pixels = np.empty((len(files), 3, size, size), dtype=np.uint8)
-    problems: set[int] = set()
-
-    def read(start: int) -> None:
-        for i in range(start, min(start + 32, len(files))):
-            try:
-                pixels[i] = np.asarray(square_crop(decode_unguarded(files[i]), size)).transpose(2, 0, 1)
-            except ImageError:
-                problems.add(i)
-
-    # 32 files to a task: with one, handing tasks over costs more than decoding a 32x32 JPEG (60 us)
-    with quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(read, range(0, len(files), 32)))
-    if problems and not skip:
-        raise ExploreError(
-            f"{len(problems):,} of {len(files):,} images in {root} cannot be read "
-            f"({_some(_relative(files[i], root) for i in problems)}): "
-            "mend or remove them, or pass skip_unreadable=True."
-        )
-    if len(problems) == len(files):
-        raise ExploreError(f"None of the {len(files):,} images in {root} can be read.")
-    kept = np.delete(pixels, sorted(problems), axis=0) if problems else pixels
-    return torch.from_numpy(kept), problems
 
 
 _remembered: dict[int, _Statistics] = {}
@@ -347,7 +251,9 @@ def _train_statistics(
     stamps = tuple((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files)
     key = hash((size, stamps))
     if key not in _remembered:
-        _remembered[key] = channel_statistics(_read(root, files, size, skip)[0] if images is None else images)
+        _remembered[key] = channel_statistics(
+            read_images(root, files, size, skip)[0] if images is None else images
+        )
     return _remembered[key]
 
 
@@ -404,15 +310,6 @@ def _tensor(pixels: np.ndarray, size: int | None) -> torch.Tensor:
         pixels = np.stack([np.asarray(square_crop(Image.fromarray(p), size)) for p in pixels])
     planes = pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
     return torch.from_numpy(np.ascontiguousarray(planes))
-
-
-def _relative(file: Path, root: Path) -> str:
-    return file.relative_to(root).as_posix()
-
-
-def _some(names: Iterable[str]) -> str:
-    ordered = sorted(names)
-    return ", ".join(map(repr, ordered[:3])) + (", ..." if len(ordered) > 3 else "")
 
 
 def _form(tensor: torch.Tensor) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from ..errors import ExploreError
+from resnet_explore.errors import ExploreError
 
 if TYPE_CHECKING:  # decoding needs no torch, so only `to_batch` imports it
     import torch

@@ -1,0 +1,1 @@
+"""How networks become trained: one run, sweeps of many, what they leave on disk."""

@@ -1,0 +1,1 @@
+"""Explorers: controls wired to the other rooms. They own no mathematics."""

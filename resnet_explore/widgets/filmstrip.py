@@ -7,7 +7,7 @@ from typing import Any
 import anywidget
 import traitlets as t
 
-from ..errors import ExploreError, unknown
+from resnet_explore.errors import ExploreError, unknown
 
 _HERE = Path(__file__).parent
 _SIGNATURES = (b"\x89PNG", b"RIFF", b"\xff\xd8")

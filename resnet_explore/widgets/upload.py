@@ -7,7 +7,7 @@ from typing import Any
 import anywidget
 import traitlets as t
 
-from ..errors import ExploreError
+from resnet_explore.errors import ExploreError
 
 _HERE = Path(__file__).parent
 

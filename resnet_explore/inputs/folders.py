@@ -1,0 +1,126 @@
+"""Folders of images as they lie on a disk: their classes and splits, and their pixels as one array."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from resnet_explore.errors import ExploreError
+from resnet_explore.inputs.images import ImageError, decode_unguarded, quiet, square_crop
+
+_SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
+
+Files = list[tuple[str, Path]]
+"""Class name and file of each image of a split, in the order of the names."""
+
+
+def image_splits(root: Path) -> dict[str, Files]:
+    """Return the splits that a root has as folders, or else those that `held_out` makes of its classes."""
+    if not root.is_dir():
+        raise ExploreError(f"root={str(root)!r} is {'not a folder' if root.exists() else 'not there'}.")
+    folders = {d.name for d in root.iterdir() if d.is_dir() and not d.name.startswith(".")}
+    found = {split: image_files(root / d) for d, split in _SPLIT_FOLDERS.items() if d in folders}
+    if found.get("train") or (folders and folders <= set(_SPLIT_FOLDERS)):
+        if not found.get("train"):
+            raise ExploreError(f"{root} has splits but no images in train/<class>/ to take the classes from.")
+        return {split: files for split, files in found.items() if files}
+    files = image_files(root)
+    if not files:
+        raise ExploreError(f"{root} has no images in folders of their class: {root.name}/<class>/<image>.")
+    names = sorted({label for label, _ in files})
+    test = held_out([relative(file, root) for _, file in files], [names.index(label) for label, _ in files])
+    parts = {
+        "train": [f for f, held in zip(files, test, strict=True) if not held],
+        "test": [f for f, held in zip(files, test, strict=True) if held],
+    }
+    return {split: part for split, part in parts.items() if part}
+
+
+def image_files(folder: Path) -> Files:
+    """Return the images in the sub-folders of `folder`, at any depth; what is hidden is passed over."""
+    found: Files = []
+    for path, folders, names in os.walk(folder):
+        folders[:] = sorted(d for d in folders if not d.startswith((".", "__MACOSX")))
+        inside = Path(path).relative_to(folder).parts
+        if inside:
+            images = (n for n in sorted(names) if Path(n).suffix.lower() in _SUFFIXES and n[0] != ".")
+            found += [(inside[0], Path(path, n)) for n in images]
+    return sorted(found)
+
+
+def default_size(files: list[Path]) -> int:
+    with quiet():
+        return 32 if 0 < max(map(_longest_side, files)) <= 32 else 64
+
+
+def _longest_side(file: Path) -> int:
+    """Return it from the header alone; 0 where that cannot be read."""
+    try:
+        with Image.open(file) as image:
+            return max(image.size)
+    except Exception:
+        return 0
+
+
+def read_images(root: Path, files: list[Path], size: int, skip: bool) -> tuple[torch.Tensor, set[int]]:
+    """Return (n, 3, size, size) and the positions of the files that are left out for being unreadable."""
+    pixels = np.empty((len(files), 3, size, size), dtype=np.uint8)
+    problems: set[int] = set()
+
+    def read(start: int) -> None:
+        for i in range(start, min(start + 32, len(files))):
+            try:
+                pixels[i] = np.asarray(square_crop(decode_unguarded(files[i]), size)).transpose(2, 0, 1)
+            except ImageError:
+                problems.add(i)
+
+    # 32 files to a task: with one, handing tasks over costs more than decoding a 32x32 JPEG (60 us)
+    with quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(read, range(0, len(files), 32)))
+    if problems and not skip:
+        raise ExploreError(
+            f"{len(problems):,} of {len(files):,} images in {root} cannot be read "
+            f"({some(relative(files[i], root) for i in problems)}): "
+            "mend or remove them, or pass skip_unreadable=True."
+        )
+    if len(problems) == len(files):
+        raise ExploreError(f"None of the {len(files):,} images in {root} can be read.")
+    kept = np.delete(pixels, sorted(problems), axis=0) if problems else pixels
+    return torch.from_numpy(kept), problems
+
+
+def held_out(keys: Sequence[str], labels: Sequence[int]) -> np.ndarray:
+    """Return a mask (N,) of the test images: a fifth of all, rounded up, and as near as may be of each class.
+
+    Within a class those whose key has the smallest SHA-256 are taken, so the split depends neither on a
+    random generator nor on the order of the images, and hardly changes when a few are added. What rounding
+    down to whole images costs goes to the classes that lost most; no class is ever taken whole.
+    """
+    classes = np.asarray(labels)
+    counts = np.bincount(classes)
+    share = counts // 5
+    missing = -(-len(classes) // 5) - share.sum()
+    share[np.argsort(-(counts % 5), kind="stable")[:missing]] += 1
+    share = np.minimum(share, np.maximum(counts - 1, 0))
+    mask = np.zeros(len(classes), dtype=bool)
+    for label, n in enumerate(share):
+        members = np.flatnonzero(classes == label).tolist()
+        mask[sorted(members, key=lambda i: hashlib.sha256(keys[i].encode()).digest())[:n]] = True
+    return mask
+
+
+def relative(file: Path, root: Path) -> str:
+    return file.relative_to(root).as_posix()
+
+
+def some(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    return ", ".join(map(repr, ordered[:3])) + (", ..." if len(ordered) > 3 else "")

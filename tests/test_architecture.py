@@ -1,0 +1,111 @@
+"""The house rules, checked: who may import whom, and what may stand where."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import resnet_explore as rx
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "resnet_explore"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+# A room imports only rooms to its left; errors and paths are open to all.
+ROOMS = {
+    "models": set(),
+    "inputs": set(),
+    "training": {"models", "inputs"},
+    "analysis": {"models", "inputs"},
+    "figures": set(),
+    "widgets": {"models", "inputs", "training", "analysis", "figures"},
+}
+OPEN = {"errors", "paths"}
+# Third parties that are at home in some places only.
+HOMES = {
+    "captum": ("analysis/attribution.py",),
+    "ipywidgets": ("widgets/",),
+    "anywidget": ("widgets/",),
+    "traitlets": ("widgets/",),
+    "lightning": ("training/trainer.py",),
+    "skimage": ("inputs/",),
+    "sklearn": ("inputs/",),
+    "matplotlib": ("figures/",),
+}
+NOT_IN_FIGURES = {"torch", "torchvision", "ipywidgets"}
+
+
+def imports(path):
+    """Return the absolute dotted names that a module imports, inside functions too."""
+    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            yield ".".join([*base, *([node.module] if node.module else [])])
+
+
+def where(path):
+    return path.relative_to(PACKAGE).as_posix()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=where)
+def test_imports_go_one_way(path):
+    room = where(path).split("/")[0]
+    for name in imports(path):
+        top, *rest = name.split(".")
+        homes = HOMES.get(top)
+        assert homes is None or where(path).startswith(homes), f"{name} is at home in {homes}"
+        if room == "figures":
+            assert top not in NOT_IN_FIGURES
+        if top == "resnet_explore" and rest and room in ROOMS:
+            assert rest[0] in ROOMS[room] | OPEN | {room}, f"{where(path)} must not import {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=where)
+def test_modules_are_documented_short_and_quiet(path):
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree), "every module says what it is for"
+    assert len(path.read_text().splitlines()) <= 350, "is it one idea?"
+    for node in ast.walk(tree):
+        assert not isinstance(node, ast.Assert), "assert is for tests"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+            assert path.name in ("cli.py", "lab.py")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebooks_hold_prose_imports_and_calls(path):
+    notebook = json.loads(path.read_text())
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            assert not cell["outputs"]
+            assert cell["execution_count"] is None
+            tree = ast.parse("".join(cell["source"]))
+            assert not any(isinstance(n, ast.FunctionDef | ast.ClassDef | ast.Lambda) for n in ast.walk(tree))
+
+
+def test_there_are_four_notebooks_to_check():
+    assert [p.stem[:2] for p in NOTEBOOKS] == ["00", "01", "02", "03"]
+
+
+@pytest.mark.parametrize("name", rx.__all__)
+def test_public_names_exist_and_are_documented(name):
+    assert getattr(rx, name).__doc__
+
+
+def test_an_unknown_public_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'Explorer'"):
+        _ = rx.Explorer
+    assert set(dir(rx)) >= set(rx.__all__)
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = "import resnet_explore, sys; print([m for m in ('torch', 'pandas') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"

@@ -1,0 +1,135 @@
+"""The command line, as a person types it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from resnet_explore import cli, lab, paths
+
+
+def run(capsys, *arguments):
+    status = cli.main(list(arguments))
+    return status, *capsys.readouterr()
+
+
+def test_help_answers_without_loading_anything_heavy():
+    code = (
+        "import sys; from resnet_explore import cli\n"
+        "try: cli.main(['--help'])\n"
+        "finally: print([m for m in ('torch', 'pandas', 'matplotlib', 'PIL') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "usage: resnet-explore" in out
+    assert out.splitlines()[-1] == "[]"
+
+
+def test_info_and_list(capsys):
+    status, out, _ = run(capsys, "info", "resnet50", "cifar_plain20")
+    assert status == 0
+    assert "resnet50: 50 layers, 25,557,032 parameters, 4,089,184,256 multiply-adds" in out
+    assert "cifar_plain20: 20 layers, 269,722 parameters, 40,551,040 multiply-adds" in out
+    status, out, _ = run(capsys, "list", "resnet*")
+    assert out.split() == ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["info", "resnet5"], "did you mean 'resnet50'"),
+        (["list", "vgg*"], "No model's name matches 'vgg*'"),
+        (["sweep", "digit"], "did you mean 'digits'"),
+        (["sweep", "--depths", "21"], "must be 6n+2"),
+        (["record", "no-such-runs", "dest"], "There is no folder of runs"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_status_2(capsys, tmp_path, monkeypatch, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = run(capsys, *arguments)
+    assert status == 2
+    assert sentence in err
+    assert len(err.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sweep_prints_each_epoch_goes_on_and_is_recorded(capsys, tmp_path):
+    words = ["sweep", "digits", "--depths", "8", "--epochs", "2", "--width", "2", "--jobs", "1"]
+    words += ["--out", str(tmp_path / "s")]
+    status, out, _ = run(capsys, *words)
+    assert status == 0
+    assert sum("train error" in line for line in out.splitlines()) == 4
+    assert "4/4  residual-8" in out
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "s").rglob("*.safetensors")}
+    assert run(capsys, *words)[0] == 0
+    assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "s").rglob("*.safetensors")}
+    status, _, err = run(capsys, *words, "--lr", "0.5")
+    assert status == 2
+    assert "belongs to another sweep (it differs in lr)" in err
+    status, out, _ = run(capsys, "record", str(tmp_path / "s"), str(tmp_path / "r"))
+    assert (status, (tmp_path / "r" / "history.csv").is_file()) == (0, True)
+
+
+def test_ctrl_c_says_how_to_go_on(capsys, monkeypatch, tmp_path):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("resnet_explore.training.sweep.run_sweep", interrupted)
+    monkeypatch.setattr("resnet_explore.run_sweep", interrupted, raising=False)
+    status, _, err = run(capsys, "sweep", "digits", "--out", str(tmp_path / "s"))
+    assert status == 130
+    assert "the same command goes on from there" in err
+
+
+def test_notebooks_are_copied_but_never_over_a_changed_file(capsys, tmp_path):
+    words = ["lab", "--copy-only", "--dir", str(tmp_path)]
+    assert run(capsys, *words)[0] == 0
+    folder = tmp_path / "notebooks"
+    shipped = {p.name: p.read_bytes() for p in paths.shipped("notebooks").glob("*.ipynb")}
+    assert {p.name: p.read_bytes() for p in folder.glob("*.ipynb")} == shipped
+    (folder / "01_degradation.ipynb").write_text("mine")
+    # A file as an older version shipped it: its sum is in the manifest, its text is not today's.
+    (folder / "02_gradient_flow.ipynb").write_text("ours, of old")
+    manifest = json.loads((folder / lab.MANIFEST).read_text())
+    manifest["sha256"]["02_gradient_flow.ipynb"] = lab._sum(b"ours, of old")
+    (folder / lab.MANIFEST).write_text(json.dumps(manifest))
+    status, out, _ = run(capsys, *words)
+    assert status == 0
+    assert "Kept as you changed them: 01_degradation.ipynb" in out
+    assert (folder / "01_degradation.ipynb").read_text() == "mine"
+    assert (folder / "02_gradient_flow.ipynb").read_bytes() == shipped["02_gradient_flow.ipynb"]
+
+
+def test_a_folder_that_is_a_file_gets_one_sentence(capsys, tmp_path):
+    (tmp_path / "notebooks").write_text("in the way")
+    status, _, err = run(capsys, "lab", "--copy-only", "--dir", str(tmp_path))
+    assert status == 2
+    assert "can't be copied" in err
+
+
+def test_jupyterlab_listens_on_this_machine_alone_with_its_token(tmp_path):
+    arguments = lab.jupyter_arguments(tmp_path, 9000, ["--no-browser"])
+    text = " ".join(arguments)
+    assert "--ServerApp.ip=127.0.0.1" in text
+    assert "9000" in text
+    assert "--no-browser" in arguments
+    assert "token" not in text.lower()
+    assert "--allow-root" not in arguments
+    assert "--allow-root" in lab.jupyter_arguments(tmp_path, 9000, [], root=True)
+    other = " ".join(lab.jupyter_arguments(tmp_path, 9000, ["--ip=0.0.0.0"]))
+    assert "127.0.0.1" not in other
+
+
+def test_the_module_runs_too():
+    here = Path(__file__).parent
+    out = subprocess.run(
+        [sys.executable, "-m", "resnet_explore", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=here,
+        env={**os.environ},
+    )
+    assert out.stdout.startswith("resnet-explore 0.")
