@@ -49,7 +49,7 @@ def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
 def open_notebook(
     request: pytest.FixtureRequest, browser_context: BrowserContext, lab_server: LabServer
 ) -> Iterator[Callable[..., NotebookPage]]:
-    """`open_notebook("notebooks/00_start.ipynb")` or `open_notebook([cell, cell], theme="dark", width=420)`."""
+    """`open_notebook("notebooks/00_start.ipynb")` or `open_notebook([cell], theme="dark", width=420)`."""
     opened: list[NotebookPage] = []
 
     def open_it(

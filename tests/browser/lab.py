@@ -1,10 +1,10 @@
 """A real JupyterLab and a real browser, as classes: for the tests here and for the benchmarks.
 
-    with LabServer(folder) as server, open_browser() as context:
-        notebook = NotebookPage(server, context, server.write_notebook(["print('hello')"]))
-        notebook.run_all()
-        notebook.assert_clean()
-        notebook.close()
+with LabServer(folder) as server, open_browser() as context:
+    notebook = NotebookPage(server, context, server.write_notebook(["print('hello')"]))
+    notebook.run_all()
+    notebook.assert_clean()
+    notebook.close()
 """
 
 import base64
@@ -39,7 +39,11 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = CHECKOUT / "artifacts" / "screenshots"
 
 _SETTINGS = {
-    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True},
+    "apputils-extension/notification": {
+        "fetchNews": "false",
+        "checkForUpdates": False,
+        "doNotDisturbMode": True,
+    },
     "docmanager-extension/plugin": {"autosave": False},
 }
 
