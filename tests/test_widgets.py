@@ -1,0 +1,258 @@
+"""The explorers and widgets on the Python side; `tests/browser` has them on the screen."""
+
+import io
+import threading
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import resnet_explore as rx
+from resnet_explore.figures.heatmaps import _SIGNED, signed_overlay
+from resnet_explore.widgets.filmstrip import Filmstrip
+from resnet_explore.widgets.saliency import OWN_CHOICE, Pair, _in_step
+from resnet_explore.widgets.upload import UploadZone
+from resnet_explore.widgets.words import among, factor, percent, power
+
+
+def png(shade=0, size=(9, 5)):
+    buffer = io.BytesIO()
+    Image.new("RGB", size, (shade,) * 3).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+# --- filmstrip and upload ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"frames": [b"GIF89a"]}, r"frames\[0\] must be the bytes of a PNG"),
+        ({"frames": [png()] * 3, "titles": ["a", "b"]}, "titles has 2 entries for 3 steps"),
+        ({"frames": [png()] * 3, "index": 3}, "index must be from 0 to 2, got 3"),
+        ({"opacity": 1.5}, "opacity must be from 0 to 1"),
+        ({"scale": 0.0}, "scale must be above 0"),
+    ],
+)
+def test_a_strip_that_cannot_be_shown_is_refused(values, sentence):
+    with pytest.raises(rx.ExploreError, match=sentence):
+        Filmstrip(**values)
+
+
+def test_show_changes_all_or_nothing():
+    strip = Filmstrip(frames=[png(k) for k in range(4)], index=3)
+    with pytest.raises(rx.ExploreError, match="titles has 3 entries for 2 steps"):
+        strip.show(frames=[png()] * 2, titles=["a", "b", "c"])
+    assert (len(strip.frames), strip.titles, strip.index) == (4, [], 3)
+    strip.show(frames=[png()] * 2, titles=["a", "b"])
+    assert (strip.steps, strip.index) == (2, 1)
+    with pytest.raises(rx.ExploreError, match="did you mean 'titles'"):
+        strip.show(title=["a"])
+
+
+def test_an_upload_reaches_the_callback_and_its_errors_the_person():
+    zone, got = UploadZone(), []
+    zone.on_upload(lambda *args: got.append(args))
+    zone._receive(zone, {"name": "a.png", "note": ""}, [memoryview(b"bytes")])
+    assert got == [("a.png", b"bytes", "")]
+    assert (zone.error, zone.status) == (False, "a.png arrived.")
+
+    def refuse(name, data, note):
+        raise rx.ExploreError(f"{name} is no good.")
+
+    zone.on_upload(refuse)
+    zone._receive(zone, {"name": "b.png"}, [b"bytes"])
+    assert (zone.error, zone.status) == (True, "b.png is no good.")
+
+
+# --- degradation -------------------------------------------------------------------------------------------
+
+TINY = {"depths": (8, 14), "epochs": 2, "width": 2, "batch_size": 128}
+
+
+def test_degradation_begins_with_the_recorded_runs(tmp_path):
+    explorer = rx.DegradationExplorer(out=tmp_path)
+    assert explorer.strip.ticks == ["8", "20", "32", "56", "110"]
+    assert explorer.strip.ticks[explorer.strip.index] == "56"
+    last = explorer.table.query("epoch == 8 and depth == 56").groupby("kind")["train_error"].mean()
+    title = explorer.strip.titles[3]
+    assert f"{last['plain']:.0f} %" in title
+    assert "seeds 0, 1 and 2" in explorer.strip.captions[0]
+    assert len({bytes(frame) for frame in explorer.strip.frames}) == 5
+
+
+def test_training_in_the_notebook_stops_and_goes_on(tmp_path):
+    explorer = rx.DegradationExplorer(rx.Sweep(**{**TINY, "epochs": 40}), out=tmp_path)
+    explorer.start()
+    deadline = time.monotonic() + 60
+    while "Your own run" not in explorer.strip.captions[0]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert explorer.train.disabled
+    assert not explorer.stop.disabled
+    explorer.stop.click()
+    explorer.wait(60)
+    assert "goes on from the last finished epochs" in explorer.status.value
+    assert 0 < len(explorer.table) < 160
+    explorer.train.click()
+    explorer.wait(120)
+    assert len(explorer.table) == 160
+    assert explorer.progress.value == 1
+    assert "All 4 networks were trained here in" in explorer.status.value
+    explorer.start()
+    explorer.wait(60)
+    assert "All 4 networks were trained here earlier" in explorer.status.value
+    assert not [t for t in threading.enumerate() if t is explorer._thread and t.is_alive()]
+
+
+def test_a_folder_that_is_taken_is_said_and_the_picture_stays(tmp_path):
+    (tmp_path / "seed-0").mkdir()
+    (tmp_path / "seed-0" / "thesis.txt").write_text("mine")
+    explorer = rx.DegradationExplorer(rx.Sweep(**TINY), out=tmp_path)
+    before = explorer.strip.frames
+    explorer.start()
+    explorer.wait(60)
+    assert "is no folder of runs" in explorer.status.value
+    assert explorer.strip.frames == before
+    assert not explorer.train.disabled
+
+
+def test_half_a_sweep_can_be_drawn(tmp_path):
+    explorer = rx.DegradationExplorer(rx.Sweep(depths=(8, 14, 20)), out=tmp_path)
+    row = explorer.table.iloc[0].to_dict()
+    explorer.show_table(pd.DataFrame([{**row, "kind": "plain", "depth": 8, "epoch": 1}]), "Your own run")
+    assert explorer.strip.ticks == ["8", "14", "20"]
+    assert all("no finished epoch yet of both twins" in title for title in explorer.strip.titles)
+
+
+# --- gradient flow -----------------------------------------------------------------------------------------
+
+
+def test_gradient_switches_measure_what_they_say():
+    explorer = rx.GradientFlowExplorer(depths=(8, 56))
+    plain = explorer.flows[56]["plain"]
+    assert plain.mode == "train"
+    assert plain.ratio > 100
+    assert "explodes towards the image" in explorer.strip.titles[1]
+    digits = rx.load_dataset("digits")
+    model = rx.build("cifar_plain56", widths=(8, 16, 32), in_channels=1, seed=0)
+    flow = rx.gradient_flow(model, digits.normalized(slice(0, 64)), digits.labels[:64], mode="train")
+    np.testing.assert_allclose(plain.weight_gradient_norms, flow.weight_gradient_norms, rtol=1e-3)
+    explorer.moment.value = "steps"
+    assert explorer.flows[56]["plain"].ratio < 1
+    assert "after 10 steps of SGD" in explorer.strip.captions[0]
+    explorer.mode.value = "eval"
+    assert explorer.flows[8]["residual"].mode == "eval"
+    explorer.moment.value = "trained"
+    explorer.norm.value = "none"
+    assert explorer.moment.value == "steps"
+    assert "after training" not in explorer.moment.options
+    assert "without batch norm" in explorer.strip.captions[0]
+    assert "blown up" in explorer.strip.titles[1]
+
+
+# --- saliency ----------------------------------------------------------------------------------------------
+
+
+def test_saliency_shows_every_block_of_both_twins_on_one_scale():
+    explorer = rx.SaliencyExplorer()
+    assert len(explorer.strip.overlays) == 9
+    assert explorer.strip.ticks[-1] == "3.2"
+    left, right = explorer.maps
+    scale = max(float(cams["layer3.2"].abs().max()) for cams in (left, right))
+    assert f"±{scale:.2g} logits" in explorer.strip.captions[-1]
+    image = rx.sample_photos()["cat"].load()
+    model = rx.build("cifar_resnet20", weights="cifar10")
+    from resnet_explore.inputs.images import to_batch
+
+    batch = to_batch(image, 32, model.about["mean"], model.about["std"])
+    with torch.no_grad():
+        best = model.about["classes"][int(model(batch).argmax())]
+    assert f"Residual-20 says {best}" in explorer.strip.titles[0]
+    explorer.target.value = "ship"
+    assert explorer.maps[0].targets.tolist() == [list(model.about["classes"]).index("ship")]
+    assert all("asked about ship" in heading for heading in explorer.strip.headings)
+
+
+def test_a_bad_upload_keeps_the_picture_and_a_good_one_replaces_it():
+    explorer = rx.SaliencyExplorer()
+    before = explorer.strip.frames
+    explorer.upload._receive(explorer.upload, {"name": "page.png"}, [b"<html></html>"])
+    assert explorer.upload.error
+    assert explorer.strip.frames == before
+    explorer.upload._receive(explorer.upload, {"name": "thin.png"}, [png(9, (40_000, 1))])
+    assert explorer.upload.error
+    assert explorer.strip.frames == before
+    assert not explorer.strip.busy
+    explorer.upload._receive(explorer.upload, {"name": "wide.png"}, [png(200, (90, 50))])
+    assert not explorer.upload.error
+    assert "your photo wide.png" in explorer.strip.captions[0]
+    assert explorer.sample.value is None
+
+
+def test_a_pair_that_cannot_be_loaded_is_said_and_the_menu_goes_back():
+    def offline():
+        raise rx.ExploreError("No network; offline there are the CIFAR-10 twins.")
+
+    pairs = {
+        "twins": Pair(("a", "b"), lambda: tuple(rx.twins("cifar_resnet20", weights="cifar10"))),
+        "far": Pair(("c", "d"), offline),
+    }
+    explorer = rx.SaliencyExplorer(pairs)
+    before = explorer.strip.frames
+    explorer.pair.value = "far"
+    assert "No network" in explorer.note.value
+    assert explorer.pair.value == "twins"
+    assert explorer.strip.frames == before
+    assert not explorer.strip.busy
+    assert explorer.target.value == OWN_CHOICE
+    with pytest.raises(rx.ExploreError, match="did you mean 'rocket'"):
+        rx.SaliencyExplorer(sample="rockte")
+
+
+def test_blocks_of_unequal_networks_go_in_step():
+    steps = _in_step(["a1", "a2"], ["b1", "b2", "b3", "b4"])
+    assert steps == [("a1", "b1"), ("a1", "b2"), ("a2", "b3"), ("a2", "b4")]
+
+
+def test_signed_colours_are_red_for_blue_against_and_clear_at_zero():
+    red, clear, blue = _SIGNED[255], _SIGNED[127:129], _SIGNED[0]
+    assert red[0] > red[2]
+    assert blue[2] > blue[0]
+    assert (red[3], blue[3]) == (255, 255)
+    assert (clear[:, 3] < 8).all()
+    values = np.zeros((2, 3))
+    values[0, 2] = 5.0
+    pixels = np.asarray(Image.open(io.BytesIO(signed_overlay([values, -values], 5.0))).convert("RGBA"))
+    side = pixels.shape[0]
+    assert tuple(pixels[2, side - 3]) == tuple(_SIGNED[255])
+    assert tuple(pixels[2, -3]) == tuple(_SIGNED[0])
+    assert pixels[:, side : side + 4, 3].max() == 0, "a clear gap between the pictures"
+
+
+# --- words -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (percent(0.02), "0 %"),
+        (percent(0.28), "0.3 %"),
+        (percent(9.97), "10 %"),
+        (percent(73.6), "74 %"),
+        (percent(float("nan")), "?"),
+        (factor(1.23), "1.2"),
+        (factor(38.4), "38"),
+        (factor(4512.0), "4,500"),
+        (factor(6.2e6), "6 million"),
+        (factor(3e12), "10¹²"),
+        (power(2e-7), "10⁻⁷"),
+        (among([4]), "seed 4"),
+        (among([0, 1, 2]), "seeds 0, 1 and 2"),
+    ],
+)
+def test_numbers_in_words(said, expected):
+    assert said == expected
