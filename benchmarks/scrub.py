@@ -1,0 +1,156 @@
+"""From an arrow key on a slider to new pixels: `Filmstrip` against `interact` with inline matplotlib.
+
+    python -m benchmarks.scrub [presses]
+
+Both show the same grid of 18 feature maps at 60 steps, in one notebook in a real JupyterLab and headless
+Chromium. A press is timed in the page, from just before the key goes down until the first animation frame
+after the picture has changed (a canvas drawn anew, an image with another source). They take turns.
+Then a key is held for 60 repeats at 30 a second, and the pictures that were shown are counted.
+"""
+
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.browser.lab import LabServer, NotebookPage, open_browser
+
+CELLS = [
+    """
+import io
+import ipywidgets, numpy as np
+import matplotlib.pyplot as plt
+from resnet_explore.figures.style import to_png
+from resnet_explore.widgets.filmstrip import Filmstrip
+%matplotlib inline
+
+maps = np.random.default_rng(0).random((60, 18, 16, 16))
+
+def draw(step):
+    figure, axes = plt.subplots(3, 6, figsize=(8, 4))
+    for ax, image in zip(axes.flat, maps[step]):
+        ax.imshow(image)
+        ax.axis("off")
+    return figure
+
+def png(step):
+    figure = draw(step)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    plt.close(figure)
+    return buffer.getvalue()
+
+def show(step):
+    draw(step)
+    plt.show()
+
+ipywidgets.interact(show, step=ipywidgets.IntSlider(min=0, max=59, value=0))
+""",
+    "Filmstrip(frames=[png(step) for step in range(60)])",
+]
+
+# Names of what changes, where the key goes, and how to tell one picture from another.
+PEERS = {
+    "filmstrip": (".rx-step", "document.querySelector('.rx-canvas').dataset.drawn"),
+    "interact": (".noUi-handle", "document.querySelector('.jp-OutputArea img')?.src ?? ''"),
+}
+
+WATCH = """(state) => {
+    const read = () => eval(state);
+    window.seen = new Set([read()]);
+    window.changed = null;
+    let before = read();
+    document.addEventListener('keydown', () => {
+        const start = performance.now();
+        const look = () => {
+            const now = read();
+            if (now && now !== before) {
+                before = now;
+                window.changed = performance.now() - start;
+            } else requestAnimationFrame(look);
+        };
+        window.changed = null;
+        requestAnimationFrame(look);
+    }, { capture: true, signal: (window.watching = new AbortController()).signal });
+    const count = () => {
+        if (window.watching.signal.aborted) return;
+        const now = read();
+        if (now) window.seen.add(now);
+        requestAnimationFrame(count);
+    };
+    count();
+}"""
+
+
+class Peer:
+    """One way of showing pictures, on a page of its own making."""
+
+    def __init__(self, notebook: NotebookPage, name: str) -> None:
+        self.notebook, self.page, self.name = notebook, notebook.page, name
+        self.selector, self.state = PEERS[name]
+        # In command mode JupyterLab takes the arrow keys, unless the focused element says otherwise.
+        self.page.locator(self.selector).first.evaluate("(e) => { e.dataset.lmSuppressShortcuts = 'true'; }")
+
+    def press(self, key: str) -> float:
+        """Press a key; returns milliseconds until the picture has changed."""
+        self.page.locator(self.selector).first.focus()
+        self.page.evaluate(WATCH, self.state)
+        self.page.keyboard.press(key)
+        self.page.wait_for_function("window.changed !== null", polling="raf", timeout=30_000)
+        self.page.evaluate("window.watching.abort()")
+        return float(self.page.evaluate("window.changed"))
+
+    def hold(self, repeats: int = 59) -> int:
+        """Hold the right arrow from the first step on; returns how many of the pictures were shown."""
+        self.page.locator(self.selector).first.focus()
+        self.page.keyboard.press("Home")
+        self.page.wait_for_timeout(2000)
+        self.page.evaluate(WATCH, self.state)
+        for _ in range(repeats):
+            self.page.keyboard.down("ArrowRight")
+            self.page.wait_for_timeout(1000 / 30)
+        self.page.keyboard.up("ArrowRight")
+        self.page.wait_for_timeout(3000)
+        self.page.evaluate("window.watching.abort()")
+        return int(self.page.evaluate("window.seen.size"))
+
+
+def percentile(values: list[float], share: float) -> float:
+    """Return the value below which that share of all lies."""
+    return sorted(values)[min(len(values) - 1, round(share * (len(values) - 1)))]
+
+
+def report(times: dict[str, list[float]], shown: dict[str, int]) -> None:
+    """Print the table."""
+    print(f"{'':12}{'p50 ms':>9}{'p95 ms':>9}{'shown of 60':>13}")
+    rows: dict[str, Any] = {}
+    for name, values in times.items():
+        rows[name] = (statistics.median(values), percentile(values, 0.95))
+        print(f"{name:12}{rows[name][0]:9.1f}{rows[name][1]:9.1f}{shown[name]:13}")
+    ratios = [slow / fast for slow, fast in zip(rows["interact"], rows["filmstrip"], strict=True)]
+    print(f"{'ratio':12}{ratios[0]:9.1f}{ratios[1]:9.1f}")
+
+
+def main(presses: int = 40) -> None:
+    """Run both side by side and print the table."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        LabServer(Path(folder)) as server,
+        open_browser() as context,
+    ):
+        notebook = NotebookPage(server, context, server.write_notebook(CELLS), height=1400)
+        notebook.run_all()
+        notebook.page.wait_for_function("document.querySelector('.rx-canvas')?.dataset.drawn > 0")
+        notebook.page.wait_for_timeout(3000)
+        peers = [Peer(notebook, name) for name in PEERS]
+        times: dict[str, list[float]] = {peer.name: [] for peer in peers}
+        for i in range(presses):
+            for peer in peers if i % 2 else reversed(peers):
+                times[peer.name].append(peer.press("ArrowRight"))
+        report(times, {peer.name: peer.hold() for peer in peers})
+        notebook.close()
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
