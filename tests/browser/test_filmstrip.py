@@ -1,6 +1,20 @@
 """The filmstrip in a real JupyterLab: keys, play, opacity, names, new pictures, narrow windows."""
 
+import base64
+import io
+import json
+from pathlib import Path
+
+import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+import resnet_explore.widgets
+from resnet_explore.widgets.filmstrip import Filmstrip
+
+ROOM = Path(resnet_explore.widgets.__file__).parent
 
 CELL = """
 import io
@@ -133,3 +147,121 @@ def test_it_fits_narrow_windows_and_dark_themes(strip, theme, width):
     assert card.evaluate("(e) => getComputedStyle(e).backgroundColor") == "rgb(250, 250, 250)"
     notebook.screenshot(f"filmstrip-{theme}-{width}")
     notebook.assert_clean()
+
+
+def test_moving_waits_for_no_kernel_and_never_jumps_back(strip):
+    notebook = strip()
+    notebook.execute("import threading, time")
+    notebook.page.evaluate("""() => {
+        const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
+        kernel.requestExecute({ code: 'time.sleep(1.5)', store_history: false });
+        const film = document.querySelector('.rx-film');
+        window.indices = [];
+        new MutationObserver(() => window.indices.push(Number(film.dataset.index)))
+            .observe(film, { attributeFilter: ['data-index'] });
+    }""")
+    for k in range(1, 6):
+        notebook.press(STEP, "ArrowRight")
+        assert index(notebook) == k
+        notebook.page.wait_for_timeout(200)  # each rest is told to a kernel that cannot answer yet
+    notebook.page.wait_for_timeout(2000)
+    assert notebook.page.evaluate("window.indices") == [1, 2, 3, 4, 5]
+    assert notebook.execute("print(strip.index)") == "5"
+
+
+def test_a_sentence_stands_where_no_picture_is(strip):
+    notebook = strip()
+    notebook.execute("strip.show(frames=[], overlays=[], message='Training ten networks ...')")
+    notebook.page.get_by_text("Training ten networks ...").wait_for()
+    assert not notebook.locator(CANVAS).is_visible()
+    assert not notebook.locator(STEP).is_visible()
+    notebook.execute("strip.show(frames=[picture(0), picture(1)[:60]], titles=[], ticks=[])")
+    notebook.locator(CANVAS).wait_for()
+    notebook.press(STEP, "End")
+    notebook.page.get_by_text("Picture 2 could not be decoded.").wait_for()
+    notebook.press(STEP, "Home")
+    assert notebook.locator(CANVAS).is_visible()
+    notebook.assert_clean()
+
+
+# ---- a page without a kernel --------------------------------------------------------------------------------
+
+PAGE = """<!doctype html><meta charset="utf-8"><style>{css}</style><main></main>
+<script type="module">
+{esm_without_export}
+const bytes = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+const state = {state};
+for (const name of ["frames", "overlays"]) state[name] = state[name].map(bytes);
+const heard = {{}};
+const model = {{
+    get: (name) => state[name],
+    set: (name, value) => {{ state[name] = value; heard[`change:${{name}}`]?.(); }},
+    on: (name, handler) => {{ heard[name] = handler; }},
+    save_changes: () => {{}},
+}};
+window.leave = widget.render({{ model, el: document.querySelector("main") }});
+</script>"""
+
+
+@pytest.fixture
+def offline_page(browser_context):
+    """Show a strip in a page that has the widget's own file, a stand-in for its model, and nothing else."""
+    pages = []
+
+    def opened(**values):
+        strip = Filmstrip(**values)
+        state = {name: getattr(strip, name) for name in strip.trait_names(sync=True) if name[0] != "_"}
+        state = {
+            name: value for name, value in state.items() if name not in ("layout", "tabbable", "tooltip")
+        }
+        for name in ("frames", "overlays"):
+            state[name] = [base64.b64encode(picture).decode() for picture in state[name]]
+        source = (ROOM / "filmstrip.js").read_text().replace("export default", "const widget =")
+        page = browser_context.new_page()
+        pages.append(page)
+        page.on("pageerror", lambda error: pytest.fail(str(error)))
+        css = (ROOM / "card.css").read_text()
+        page.set_content(PAGE.format(css=css, esm_without_export=source, state=json.dumps(state)))
+        page.wait_for_function("document.querySelector('.rx-canvas').dataset.drawn > 0")
+        return page
+
+    yield opened
+    for page in pages:
+        page.close()
+
+
+def pixels(page):
+    url = page.locator(CANVAS).evaluate("(canvas) => canvas.toDataURL()")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))))
+
+
+def encoded(array):
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_the_same_file_runs_in_a_page_without_a_kernel(offline_page):
+    frames = [encoded(np.full((20, 30, 3), 60 * k, np.uint8)) for k in range(4)]
+    page = offline_page(frames=frames, titles=[f"Finding {k}" for k in range(4)], name="Depth")
+    page.get_by_role("slider", name="Depth").press("End")
+    assert (pixels(page)[..., :3] == 180).all()
+    assert page.get_by_text("Finding 3").is_visible()
+    page.evaluate("window.leave()")
+    assert page.locator("main *").count() == 0
+
+
+def test_an_overlay_is_stretched_as_torch_interpolates(offline_page):
+    heat = np.zeros((3, 4, 4), np.uint8)
+    heat[..., 0] = np.random.default_rng(0).integers(0, 256, (3, 4))
+    heat[..., 3] = 255
+    frame = np.zeros((96, 160, 3), np.uint8)
+    page = offline_page(frames=[encoded(frame)], overlays=[encoded(heat)], opacity=1.0)
+    red = torch.from_numpy(heat[None, None, :, :, 0].astype(np.float32))
+    drawn = pixels(page)[..., 0].astype(np.float32)
+    right, wrong = (
+        np.abs(drawn - F.interpolate(red, drawn.shape, mode="bilinear", align_corners=corners)[0, 0].numpy())
+        for corners in (False, True)
+    )
+    assert right.max() <= 17, "without a GPU Chromium weighs neighbours in sixteenths"
+    assert right.mean() < wrong.mean() / 5
