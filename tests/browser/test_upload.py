@@ -115,3 +115,63 @@ def test_what_is_no_image_is_said_below_and_text_is_ignored(zone):
     wait_for(zone, 2)
     zone.page.wait_for_function("!document.querySelector('.rx-status').classList.contains('rx-bad')")
     zone.assert_clean()
+
+
+def test_a_large_photo_arrives_upright(zone):
+    sideways = Image.new("RGB", (2400, 1200), "blue")
+    sideways.paste("red", (0, 0, 1200, 1200))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn a quarter clockwise to see it upright: red comes on top
+    buffer = io.BytesIO()
+    sideways.save(buffer, "JPEG", exif=exif)
+    choose(zone, "phone.jpg", buffer.getvalue())
+    wait_for(zone, 1)
+    arrived = base64.b64decode(zone.execute("import base64; print(base64.b64encode(got[0][1]).decode())"))
+    with Image.open(io.BytesIO(arrived)) as photo:
+        assert photo.size == (800, 1600)
+        assert [photo.getpixel((400, y)) for y in (100, 1500)] == [
+            pytest.approx((254, 0, 0), abs=3),
+            pytest.approx((0, 0, 254), abs=3),
+        ]
+        assert photo.getexif().get(0x0112, 1) == 1
+
+
+def test_what_can_be_neither_shrunk_nor_sent_is_refused_here(zone):
+    choose(zone, "scan.tiff", b"II*\0" + bytes(9_000_000), "image/tiff")
+    zone.locator(".rx-status.rx-bad").wait_for()
+    said = zone.locator(".rx-status").inner_text()
+    assert said.startswith("scan.tiff has 9.0 MB and this browser cannot read it")
+    choose(zone, "small.jpg", jpeg())
+    wait_for(zone, 1)  # the connection is alive, and nothing else came
+    assert zone.execute("print([name for name, _, _ in got])") == "['small.jpg']"
+
+
+COPY = """async (encoded) => {
+    const bytes = Uint8Array.from(atob(encoded), (c) => c.charCodeAt(0));
+    await navigator.clipboard.write([new ClipboardItem({ 'image/png': new Blob([bytes], { type: 'image/png' }) })]);
+}"""
+
+
+def test_ctrl_v_after_a_click_on_the_zone_but_not_in_an_editor(zone):
+    buffer = io.BytesIO()
+    Image.new("RGB", (31, 17), "teal").save(buffer, "PNG")
+    zone.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    zone.page.evaluate(COPY, base64.b64encode(buffer.getvalue()).decode())
+    zone.locator(".cm-content").first.click()
+    zone.page.keyboard.press("ControlOrMeta+V")
+    zone.page.wait_for_timeout(500)
+    assert zone.execute("print(len(got))") == "0"
+    zone.locator(".rx-zone").click(position={"x": 8, "y": 8})
+    zone.page.keyboard.press("ControlOrMeta+V")
+    wait_for(zone, 1)
+    assert zone.execute("print(Image.open(io.BytesIO(got[0][1])).size)") == "(31, 17)"
+    assert zone.page.evaluate("window.jupyterapp.shell.currentWidget.content.model.cells.length") == 1
+    zone.assert_clean()
+
+
+def test_the_button_has_a_name_and_opens_by_key(zone):
+    button = zone.page.get_by_role("button", name="Choose a file", exact=True)
+    for key in ("Enter", "Space"):
+        with zone.page.expect_file_chooser(timeout=5000):
+            button.press(key)
+    zone.screenshot("upload")
