@@ -154,6 +154,14 @@ def test_gradient_switches_measure_what_they_say():
     assert "blown up" in explorer.strip.titles[1]
 
 
+def test_depths_without_shipped_weights_have_no_trained_moment():
+    explorer = rx.GradientFlowExplorer(depths=(14,))
+    assert list(explorer.moment.options) == ["step 0", "after 10 steps"]
+    assert explorer.strip.ticks == ["14"]
+    with pytest.raises(rx.ExploreError, match=r"must be 6n\+2"):
+        rx.GradientFlowExplorer(depths=(15,))
+
+
 # --- saliency ----------------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from resnet_explore.figures.style import LABELS, SCREEN_SCALE, to_png
 from resnet_explore.inputs.datasets import load_dataset
 from resnet_explore.models.presets import build
 from resnet_explore.models.resnet import ResNet
+from resnet_explore.models.weights import list_weights
 from resnet_explore.training.runs import Run, model_name
 from resnet_explore.training.sweep import KINDS, Sweep
 from resnet_explore.training.trainer import first_steps, one_thread
@@ -33,7 +34,7 @@ Flows = Mapping[int, Mapping[str, GradientFlow]]
 class GradientFlowExplorer(ipywidgets.VBox):
     """Gradient norms of plain and residual networks at each layer, for depths to slide through.
 
-    depths   of CIFAR-style networks; the last moment, "after training", needs those whose weights ship
+    depths   of CIFAR-style networks; "after training" is offered where the weights of all of them ship
     batch    how many digits the gradient is taken over
 
     Switches: the mode (train, eval), batch norm (with, without), the moment (step 0, after ten steps of SGD,
@@ -60,6 +61,9 @@ class GradientFlowExplorer(ipywidgets.VBox):
             layout={"flex_flow": "row wrap", "grid_gap": "0 20px"},
         )
         super().__init__([switches, self.strip])
+        trained = {row.model for row in list_weights() if row.weights == "digits"}
+        self._shipped = {model_name("cifar", kind, d) for kind in KINDS for d in self.depths} <= trained
+        self._offer_moments(None)
         self.norm.observe(self._offer_moments, "value")
         for switch in (self.mode, self.norm, self.moment):
             switch.observe(lambda _: self._show(), "value")
@@ -67,8 +71,9 @@ class GradientFlowExplorer(ipywidgets.VBox):
         self.strip.index = len(self.depths) * 3 // 4
 
     def _offer_moments(self, _change: object) -> None:
-        """Trained weights ship with batch norm alone: without it the deep ones don't train."""
-        offered = {k: v for k, v in MOMENTS.items() if v != "trained" or self.norm.value == "batch"}
+        """Offer trained networks where they ship: with batch norm, since deep ones don't train without."""
+        trained = self._shipped and self.norm.value == "batch"
+        offered = {name: moment for name, moment in MOMENTS.items() if trained or moment != "trained"}
         chosen = self.moment.value if self.moment.value in offered.values() else "steps"
         self.moment.options = offered
         self.moment.value = chosen
@@ -79,11 +84,14 @@ class GradientFlowExplorer(ipywidgets.VBox):
             return
         if wanted not in self._measured:
             self.strip.show(busy=bool(self.strip.frames), message=f"Measuring {_condition(*wanted)} ...")
-            with one_thread():
-                self._measured[wanted] = {
-                    depth: {kind: self._measure(kind, depth, *wanted) for kind in KINDS}
-                    for depth in self.depths
-                }
+            try:
+                with one_thread():
+                    self._measured[wanted] = {
+                        depth: {kind: self._measure(kind, depth, *wanted) for kind in KINDS}
+                        for depth in self.depths
+                    }
+            finally:
+                self.strip.busy = False
         self.flows = self._measured[wanted]
         limits = _limits(self.flows)
         self.strip.show(
@@ -94,7 +102,6 @@ class GradientFlowExplorer(ipywidgets.VBox):
             titles=[_finding(depth, twins) for depth, twins in self.flows.items()],
             captions=[self._caption(*wanted)],
             ticks=[str(depth) for depth in self.depths],
-            busy=False,
         )
 
     def _measure(self, kind: str, depth: int, mode: str, norm: str, moment: str) -> GradientFlow:
