@@ -70,10 +70,11 @@ async function shrink(bitmap, type) {
   return { blob, width, height };
 }
 
+const EDITORS = `textarea, select, [contenteditable]:not([contenteditable=false]),
+  input:not([type=range], [type=file], [type=button], [type=checkbox], [type=radio])`;
+
 /** Is the person typing into something that wants the pasted thing itself? */
-function isEditor(node) {
-  return node instanceof Element && node.closest("input, textarea, select, [contenteditable]:not([contenteditable=false])") !== null;
-}
+const isEditor = (node) => node instanceof Element && node.closest(EDITORS) !== null;
 
 function isVisible(node) {
   const box = node.getBoundingClientRect();

@@ -152,7 +152,7 @@ COPY = """async (encoded) => {
 }"""
 
 
-def test_ctrl_v_after_a_click_on_the_zone_but_not_in_an_editor(zone):
+def test_ctrl_v_on_the_zone_and_in_command_mode_but_not_in_an_editor(zone):
     buffer = io.BytesIO()
     Image.new("RGB", (31, 17), "teal").save(buffer, "PNG")
     zone.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -165,6 +165,9 @@ def test_ctrl_v_after_a_click_on_the_zone_but_not_in_an_editor(zone):
     zone.page.keyboard.press("ControlOrMeta+V")
     wait_for(zone, 1)
     assert zone.execute("print(Image.open(io.BytesIO(got[0][1])).size)") == "(31, 17)"
+    zone.locator(".jp-InputPrompt").first.click()
+    zone.page.keyboard.press("ControlOrMeta+V")
+    wait_for(zone, 2)
     assert zone.page.evaluate("window.jupyterapp.shell.currentWidget.content.model.cells.length") == 1
     zone.assert_clean()
 
