@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -28,9 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.jupyter_arguments = [argument for argument in extra if argument != "--"]
     try:
         options.command(options)
+        sys.stdout.flush()
     except ExploreError as error:
         print(f"{PROG}: {error}", file=sys.stderr)
         return MISTAKE
+    except BrokenPipeError:  # whoever read our output has seen enough, as in `resnet-explore list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print(options.when_interrupted(options), file=sys.stderr)
         return INTERRUPTED
@@ -104,14 +108,17 @@ def _print_epochs(progress: Any) -> None:
 def _executor(jobs: int | None) -> contextlib.AbstractContextManager[Executor | None]:
     from resnet_explore.training.sweep import processes
 
-    return contextlib.nullcontext() if jobs is None else processes(max(1, jobs))
+    return contextlib.nullcontext() if jobs is None else processes(jobs)
 
 
 def make_record(options: argparse.Namespace) -> None:
     """Make a small record of a finished sweep: a table, half-precision weights of one seed, their origin."""
     from resnet_explore.training.record import record
 
-    table = record(options.runs, options.dest, options.made_by, data=options.data, seed=options.seed)
+    try:
+        table = record(options.runs, options.dest, options.made_by, data=options.data, seed=options.seed)
+    except OSError as error:
+        raise ExploreError(f"The record can't be written to {options.dest} ({error.strerror}).") from None
     print(f"{table['run'].nunique()} runs are recorded in {options.dest}.")
 
 
@@ -145,7 +152,9 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("info", show_info, "Print parameters, multiply-adds and layers of models.")
     sub.add_argument("names", nargs="+", metavar="NAME", help="such as resnet50 or cifar_plain56")
-    sub.add_argument("--size", type=_count, help="image height and width (default: 224, for CIFAR models 32)")
+    sub.add_argument(
+        "--size", type=_positive, help="image height and width (default: 224, for CIFAR models 32)"
+    )
 
     sub = command("list", list_names, "List the models' names.")
     sub.add_argument("pattern", nargs="?", default="*", metavar="PATTERN", help='such as "cifar_*"')
@@ -170,7 +179,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--augment", action="store_true", default=None, help="random crops and flips")
     sub.add_argument("--precision", help="fp32, or bf16 where the processor has it (default: fp32)")
     sub.add_argument("--out", type=Path, help="folder of the runs (default: runs/DATASET)")
-    sub.add_argument("--jobs", type=_count, help="processes at a time (default: one for each core)")
+    sub.add_argument("--jobs", type=_positive, help="processes at a time (default: one for each core)")
 
     sub = command("record", make_record, "Make a small record, as it ships in data/, of a finished sweep.")
     sub.add_argument("runs", type=Path, metavar="RUNS", help="the sweep's folder")
@@ -189,6 +198,12 @@ def _count(text: str) -> int:
     if number < 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     return number
+
+
+def _positive(text: str) -> int:
+    if _count(text) == 0:
+        raise argparse.ArgumentTypeError("at least 1, not 0")
+    return _count(text)
 
 
 def _counts(text: str) -> tuple[int, ...]:

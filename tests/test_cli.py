@@ -44,6 +44,7 @@ def test_info_and_list(capsys):
         (["sweep", "digit"], "did you mean 'digits'"),
         (["sweep", "--depths", "21"], "must be 6n+2"),
         (["record", "no-such-runs", "dest"], "There is no folder of runs"),
+        (["lab", "--copy-only", "--dir", __file__], "can't be copied"),
     ],
 )
 def test_mistakes_are_one_sentence_and_status_2(capsys, tmp_path, monkeypatch, arguments, sentence):
@@ -70,6 +71,24 @@ def test_a_sweep_prints_each_epoch_goes_on_and_is_recorded(capsys, tmp_path):
     assert "belongs to another sweep (it differs in lr)" in err
     status, out, _ = run(capsys, "record", str(tmp_path / "s"), str(tmp_path / "r"))
     assert (status, (tmp_path / "r" / "history.csv").is_file()) == (0, True)
+    status, _, err = run(capsys, "record", str(tmp_path / "s"), str(tmp_path / "r" / "history.csv"))
+    assert (status, "The record can't be written to" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "words", [["info", "resnet18", "--size", "0"], ["lab", "--port", "70000"], ["list", "--depths", "8"], []]
+)
+def test_words_that_make_no_sense_are_answered_with_the_usage(capsys, words):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(words)
+    assert stop.value.code == 2
+    assert "usage: resnet-explore" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    command = f"{sys.executable} -m resnet_explore list | true"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert done.stderr == ""
 
 
 def test_ctrl_c_says_how_to_go_on(capsys, monkeypatch, tmp_path):
@@ -100,6 +119,22 @@ def test_notebooks_are_copied_but_never_over_a_changed_file(capsys, tmp_path):
     assert "Kept as you changed them: 01_degradation.ipynb" in out
     assert (folder / "01_degradation.ipynb").read_text() == "mine"
     assert (folder / "02_gradient_flow.ipynb").read_bytes() == shipped["02_gradient_flow.ipynb"]
+
+
+def test_in_the_source_tree_the_notebooks_are_opened_in_place(capsys, monkeypatch):
+    monkeypatch.chdir(paths.CHECKOUT)
+    status, out, _ = run(capsys, "lab", "--copy-only")
+    assert (status, "in the source tree itself" in out) == (0, True)
+    assert not (paths.CHECKOUT / "notebooks" / lab.MANIFEST).exists()
+
+
+def test_an_unreadable_manifest_never_costs_a_persons_work(capsys, tmp_path):
+    words = ["lab", "--copy-only", "--dir", str(tmp_path)]
+    run(capsys, *words)
+    (tmp_path / "notebooks" / "00_start.ipynb").write_text("mine")
+    (tmp_path / "notebooks" / lab.MANIFEST).write_text("{")
+    assert "Kept as you changed them: 00_start.ipynb" in run(capsys, *words)[1]
+    assert (tmp_path / "notebooks" / "00_start.ipynb").read_text() == "mine"
 
 
 def test_a_folder_that_is_a_file_gets_one_sentence(capsys, tmp_path):
