@@ -1,7 +1,8 @@
-"""The wheel works where there is no checkout."""
+"""The source distribution builds the wheel, and the wheel works where there is no checkout."""
 
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -12,22 +13,27 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    folder = tmp_path_factory.mktemp("dist")
+    build = [sys.executable, "-m", "hatchling", "build", "-d", str(folder), "-t"]
+    subprocess.run([*build, "sdist"], cwd=ROOT, check=True, capture_output=True)
+    (source,) = folder.glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        archive.extractall(folder, filter="data")
+    root = folder / source.name.removesuffix(".tar.gz")
+    subprocess.run([*build, "wheel"], cwd=root, check=True, capture_output=True)
     (path,) = folder.glob("*.whl")
     return path
 
 
 def test_the_wheel_carries_what_a_person_needs_and_no_more(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder in ("notebooks", "data"):
-        tracked = subprocess.run(
-            ["git", "ls-files", folder], cwd=ROOT, check=True, capture_output=True, text=True
-        ).stdout.split()
+    places = {"notebooks": "resnet_explore/_share/", "data": "resnet_explore/_share/", "resnet_explore": ""}
+    for folder, place in places.items():
+        command = ["git", "ls-files", folder]
+        tracked = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
         assert tracked
-        assert {f"resnet_explore/_share/{name}" for name in tracked} <= names
-    assert {f"resnet_explore/widgets/{n}" for n in ("filmstrip.js", "upload.js", "card.css")} <= names
+        assert {place + name for name in tracked} <= names
+    assert {"resnet_explore/widgets/filmstrip.js", "resnet_explore/jupyter/overrides.json"} <= names
     assert not [n for n in names if n.startswith(("tests/", "benchmarks/")) or "/runs/" in n]
     assert [n for n in names if n.endswith("licenses/LICENSE")]
 
