@@ -40,14 +40,20 @@ NOT_IN_FIGURES = {"torch", "torchvision", "ipywidgets"}
 
 
 def imports(path):
-    """Return the absolute dotted names that a module imports, inside functions too."""
+    """Yield the absolute dotted names that a module imports, inside functions too.
+
+    `from a import b` yields "a.b": b may be a module, and so a room. A public name stands for its own room.
+    """
     package = path.relative_to(ROOT).with_suffix("").parts[:-1]
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
-            yield ".".join([*base, *([node.module] if node.module else [])])
+            base = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                home = rx._HOME.get(alias.name) if base == "resnet_explore" else None
+                yield f"{base}.{home or alias.name}"
 
 
 def where(path):
