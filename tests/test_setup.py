@@ -35,9 +35,11 @@ needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="there is n
 @pytest.fixture
 def make(tmp_path):
     """Run make where only the files that set-up reads lie; return the process, and what Python was asked."""
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    python, calls = tmp_path / "python", tmp_path / "calls"
+    folder = tmp_path / "a folder"  # people have them with spaces
+    folder.mkdir()
+    shutil.copy(ROOT / "Makefile", folder)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    python, calls = folder / "python", folder / "calls"
     python.write_text(STAND_IN)
     python.chmod(0o755)
     # A make that runs these tests hands its own variables down.
@@ -47,7 +49,7 @@ def make(tmp_path):
         calls.write_text("")
         done = subprocess.run(
             ["make", *words, f"PYTHON={interpreter}"],
-            cwd=tmp_path,
+            cwd=folder,
             env={**clean, "CALLS": str(calls), "FAIL": fail, "LACKING": lacking},
             capture_output=True,
             text=True,
@@ -55,7 +57,7 @@ def make(tmp_path):
         asked = [line for line in calls.read_text().splitlines() if line.startswith("-m")]
         return done, [words.split()[1] for words in asked]
 
-    run.folder = tmp_path
+    run.folder = folder
     return run
 
 
