@@ -146,8 +146,9 @@ def main(presses: int = 40) -> None:
         peers = [Peer(notebook, name) for name in PEERS]
         times: dict[str, list[float]] = {peer.name: [] for peer in peers}
         for i in range(presses):
+            key = "ArrowLeft" if i // 59 % 2 else "ArrowRight"  # there are 60 steps: turn round at the ends
             for peer in peers if i % 2 else reversed(peers):
-                times[peer.name].append(peer.press("ArrowRight"))
+                times[peer.name].append(peer.press(key))
         report(times, {peer.name: peer.hold() for peer in peers})
         notebook.close()
 
