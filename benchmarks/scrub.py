@@ -94,6 +94,8 @@ class Peer:
 
     def press(self, key: str) -> float:
         """Press a key; returns milliseconds until the picture has changed."""
+        # `interact` sends each picture back to the kernel; a press meanwhile can leave the old one standing.
+        self.page.wait_for_timeout(500)
         self.page.locator(self.selector).first.focus()
         self.page.evaluate(WATCH, self.state)
         self.page.keyboard.press(key)
