@@ -28,9 +28,10 @@ from resnet_explore.widgets.filmstrip import Filmstrip
 maps = np.random.default_rng(0).random((60, 18, 16, 16))
 
 def draw(step):
-    figure, axes = plt.subplots(3, 6, figsize=(8, 4))
-    for ax, image in zip(axes.flat, maps[step]):
+    figure, axes = plt.subplots(3, 6, figsize=(12, 6))
+    for channel, (ax, image) in enumerate(zip(axes.flat, maps[step])):
         ax.imshow(image)
+        ax.set_title(f"channel {channel}")
         ax.axis("off")
     return figure
 

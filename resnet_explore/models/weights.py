@@ -96,7 +96,11 @@ def find_weights(model: str | None, weights: str) -> Weights:
 
 
 def _shipped_pairs() -> str:
-    return ", ".join(f"{row.model} ({row.weights})" for row in list_weights()) or "none"
+    models: dict[str, list[str]] = {}
+    for row in list_weights():
+        models.setdefault(row.weights, []).append(row.model)
+    parts = [f"{w!r} for {', '.join(m) if len(m) < 4 else f'{len(m)} networks'}" for w, m in models.items()]
+    return " and ".join(parts) or "none"
 
 
 def _header(path: Path) -> dict[str, Any]:
@@ -156,7 +160,7 @@ def _from_torchvision(model: str, weights: str) -> Weights:
         reason = getattr(error, "reason", error)
         raise ExploreError(
             f"{model} {weights} is not in torchvision's cache and could not be downloaded ({reason}); "
-            f"offline there are {_shipped_pairs()}."
+            f"offline there are the weights {_shipped_pairs()}."
         ) from None
     crop = entry.transforms()
     about = {

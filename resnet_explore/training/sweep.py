@@ -85,11 +85,11 @@ class Sweep:
             config_of(model_name(self.family, kind, depth))
 
     def runs(self) -> list[Run]:
-        """Return the runs, the longest (deepest) first, so that a pool of workers ends evenly."""
+        """Return the runs, shallow ones first: a picture of them is there soon, and fills from the left."""
         shared = {f.name: getattr(self, f.name) for f in fields(Run) if hasattr(self, f.name)}
         return [
             Run(kind=kind, depth=depth, seed=seed, **shared)
-            for depth in sorted(self.depths, reverse=True)
+            for depth in sorted(self.depths)
             for seed in self.seeds
             for kind in self.kinds
         ]

@@ -39,4 +39,5 @@ def among(values: list[int]) -> str:
 
 def error(sentence: str) -> str:
     """Return HTML that says what went wrong, in the theme's colour for that."""
-    return f'<span role="alert" style="color: var(--jp-error-color1, #c62828)">{html.escape(sentence)}</span>'
+    style = "display: block; color: var(--jp-error-color1, #c62828); line-height: 1.4"
+    return f'<span role="alert" style="{style}">{html.escape(sentence)}</span>'
