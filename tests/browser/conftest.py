@@ -1,4 +1,4 @@
-"""Fixtures: one JupyterLab and one browser for all tests here, a fresh notebook and kernel for each."""
+"""Fixtures: one JupyterLab and one browser for all tests here, and a notebook for each test or for each file."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -43,6 +43,41 @@ def browser_context() -> Iterator[BrowserContext]:
 def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
     with LabServer(tmp_path_factory.mktemp("lab")) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def _notebook_of_this_file(
+    request: pytest.FixtureRequest, browser_context: BrowserContext, lab_server: LabServer
+) -> Iterator[NotebookPage]:
+    notebook = NotebookPage(lab_server, browser_context, lab_server.write_notebook([request.module.CELL]))
+    yield notebook
+    notebook.close()
+
+
+@pytest.fixture
+def rerun(request: pytest.FixtureRequest, _notebook_of_this_file: NotebookPage) -> Iterator[NotebookPage]:
+    """The file's `CELL`, run anew: new widgets for each test, without waiting for a new page and kernel.
+
+    A test that passes must also leave a page where nothing says that something went wrong.
+    """
+    notebook = _notebook_of_this_file
+    notebook.problems.clear()
+    notebook.sent.clear()
+    notebook.page.evaluate(_MARK_OLD)
+    notebook.run_all()
+    notebook.page.wait_for_function(_ONLY_NEW)
+    yield notebook
+    if request.node.stash.get(_FAILED, False):
+        notebook.screenshot(f"FAILED-{request.node.name}")
+    else:
+        notebook.assert_clean()
+
+
+_MARK_OLD = "document.querySelectorAll('.rx-card').forEach((card) => card.classList.add('test-old'))"
+_ONLY_NEW = """() => {
+    const cards = [...document.querySelectorAll('.rx-card')];
+    return cards.length > 0 && !cards.some((card) => card.classList.contains('test-old'));
+}"""
 
 
 @pytest.fixture

@@ -41,17 +41,13 @@ strip = Filmstrip(
 strip
 """
 STEP, CANVAS, OPACITY = ".rx-step", ".rx-canvas", ".rx-opacity"
+DRAWN = "document.querySelector('.rx-canvas')?.dataset.drawn > 0"
 
 
 @pytest.fixture
-def strip(open_notebook):
-    def opened(**options):
-        notebook = open_notebook([CELL], **options)
-        notebook.run_all()
-        notebook.page.wait_for_function("document.querySelector('.rx-canvas')?.dataset.drawn > 0")
-        return notebook
-
-    return opened
+def strip(rerun):
+    rerun.page.wait_for_function(DRAWN)
+    return rerun
 
 
 def index(notebook):
@@ -59,88 +55,83 @@ def index(notebook):
 
 
 def test_keys_move_the_picture_and_python_hears_of_it(strip):
-    notebook = strip()
-    before = notebook.digest(CANVAS)
-    notebook.press(STEP, "ArrowRight")
-    assert index(notebook) == 1
-    after = notebook.digest(CANVAS)
+    before = strip.digest(CANVAS)
+    strip.press(STEP, "ArrowRight")
+    assert index(strip) == 1
+    after = strip.digest(CANVAS)
     assert after != before
     for key, there in (("End", 5), ("ArrowRight", 5), ("Home", 0), ("ArrowLeft", 0), ("ArrowUp", 1)):
-        notebook.press(STEP, key)
-        assert index(notebook) == there
-    assert notebook.digest(CANVAS) == after
-    notebook.page.wait_for_timeout(500)
-    assert notebook.execute("print(strip.index)") == "1"
-    notebook.execute("strip.index = 4")
-    notebook.page.wait_for_function("document.querySelector('.rx-film').dataset.index === '4'")
-    assert notebook.locator(".rx-title .rx-now").inner_text() == "Finding 4"
-    notebook.assert_clean()
+        strip.press(STEP, key)
+        assert index(strip) == there
+    assert strip.digest(CANVAS) == after
+    strip.page.wait_for_timeout(500)
+    assert strip.execute("print(strip.index)") == "1"
+    strip.execute("strip.index = 4")
+    strip.page.wait_for_function("document.querySelector('.rx-film').dataset.index === '4'")
+    assert strip.locator(".rx-title .rx-now").inner_text() == "Finding 4"
 
 
 def test_everything_has_a_name(strip):
-    notebook = strip()
-    page = notebook.page
+    page = strip.page
     slider = page.get_by_role("slider", name="Depth")
     assert slider.get_attribute("aria-valuetext") == "8"
     assert page.get_by_role("slider", name="Opacity").get_attribute("aria-valuetext") == "50 %"
     assert page.get_by_role("button", name="Play", exact=True).count() == 1
     picture = page.get_by_role("img", name="Finding 0. digits, seed 0, train mode")
     assert picture.count() == 1
-    notebook.press(STEP, "ArrowRight")
+    strip.press(STEP, "ArrowRight")
     assert slider.get_attribute("aria-valuetext") == "20"
     assert page.get_by_role("img", name="Finding 1. digits, seed 0, train mode").count() == 1
 
 
 def test_opacity_changes_pixels_and_asks_nobody(strip):
-    notebook = strip()
-    notebook.press(STEP, "End")
-    notebook.page.wait_for_timeout(500)
-    sent = len(notebook.sent)
+    strip.press(STEP, "End")
+    strip.page.wait_for_timeout(500)
+    sent = len(strip.sent)
     shades = set()
     for key in ("Home", "End", "ArrowLeft"):
-        notebook.press(OPACITY, key)
-        shades.add(notebook.digest(CANVAS))
+        strip.press(OPACITY, key)
+        shades.add(strip.digest(CANVAS))
     assert len(shades) == 3
-    notebook.press(OPACITY, "Home")
-    assert notebook.pixels(CANVAS)[150, 20].tolist() == [0, 100, 180, 255]
-    notebook.page.wait_for_timeout(300)
-    assert len(notebook.sent) == sent
+    strip.press(OPACITY, "Home")
+    assert strip.pixels(CANVAS)[150, 20].tolist() == [0, 100, 180, 255]
+    strip.page.wait_for_timeout(300)
+    assert len(strip.sent) == sent
 
 
 def test_play_runs_to_the_end_and_a_hand_on_the_slider_stops_it(strip):
-    notebook = strip()
-    notebook.locator(".rx-play").press("Enter")
-    notebook.page.wait_for_function("document.querySelector('.rx-film').dataset.index === '5'")
-    notebook.page.get_by_role("button", name="Play", exact=True).wait_for()
-    notebook.locator(".rx-play").press("Enter")
-    notebook.page.wait_for_function("document.querySelector('.rx-film').dataset.index === '2'")
-    notebook.press(STEP, "ArrowLeft")
-    stopped = index(notebook)
-    notebook.page.wait_for_timeout(400)
-    assert index(notebook) == stopped
+    strip.locator(".rx-play").press("Enter")
+    strip.page.wait_for_function("document.querySelector('.rx-film').dataset.index === '5'")
+    strip.page.get_by_role("button", name="Play", exact=True).wait_for()
+    strip.locator(".rx-play").press("Enter")
+    strip.page.wait_for_function("document.querySelector('.rx-film').dataset.index === '2'")
+    strip.press(STEP, "ArrowLeft")
+    stopped = index(strip)
+    strip.page.wait_for_timeout(400)
+    assert index(strip) == stopped
 
 
 def test_new_pictures_keep_the_step_and_the_size(strip):
-    notebook = strip()
-    notebook.press(STEP, "End")
-    notebook.page.wait_for_timeout(400)
-    before, box = notebook.digest(CANVAS), notebook.locator(CANVAS).bounding_box()
-    notebook.execute("strip.show(busy=True, message='Training ...')")
-    notebook.page.get_by_text("Training ...").wait_for()
-    notebook.execute("strip.show(frames=[picture(k, tint=200) for k in range(6)], busy=False)")
-    notebook.wait_changed(CANVAS, before)
-    assert index(notebook) == 5
-    assert notebook.locator(CANVAS).bounding_box() == box
-    notebook.execute(
+    strip.press(STEP, "End")
+    strip.page.wait_for_timeout(400)
+    before, box = strip.digest(CANVAS), strip.locator(CANVAS).bounding_box()
+    strip.execute("strip.show(busy=True, message='Training ...')")
+    strip.page.get_by_text("Training ...").wait_for()
+    strip.execute("strip.show(frames=[picture(k, tint=200) for k in range(6)], busy=False)")
+    strip.wait_changed(CANVAS, before)
+    assert index(strip) == 5
+    assert strip.locator(CANVAS).bounding_box() == box
+    strip.execute(
         "strip.show(frames=[picture(k) for k in range(3)], overlays=[], titles=[], ticks=['a', 'b', 'c'])"
     )
-    notebook.page.wait_for_function("document.querySelector('.rx-film').dataset.index === '2'")
-    notebook.assert_clean()
+    strip.page.wait_for_function("document.querySelector('.rx-film').dataset.index === '2'")
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 420), ("dark", 1280)])
-def test_it_fits_narrow_windows_and_dark_themes(strip, theme, width):
-    notebook = strip(theme=theme, width=width)
+def test_it_fits_narrow_windows_and_dark_themes(open_notebook, theme, width):
+    notebook = open_notebook([CELL], theme=theme, width=width)
+    notebook.run_all()
+    notebook.page.wait_for_function(DRAWN)
     card = notebook.locator(".rx-film")
     assert card.evaluate("(e) => e.scrollWidth <= e.clientWidth")
     around = notebook.locator(".jp-OutputArea-output").filter(has=card)
@@ -152,9 +143,8 @@ def test_it_fits_narrow_windows_and_dark_themes(strip, theme, width):
 
 
 def test_moving_waits_for_no_kernel_and_never_jumps_back(strip):
-    notebook = strip()
-    notebook.execute("import threading, time")
-    notebook.page.evaluate("""() => {
+    strip.execute("import time")
+    strip.page.evaluate("""() => {
         const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
         kernel.requestExecute({ code: 'time.sleep(1.5)', store_history: false });
         const film = document.querySelector('.rx-film');
@@ -163,27 +153,25 @@ def test_moving_waits_for_no_kernel_and_never_jumps_back(strip):
             .observe(film, { attributeFilter: ['data-index'] });
     }""")
     for k in range(1, 6):
-        notebook.press(STEP, "ArrowRight")
-        assert index(notebook) == k
-        notebook.page.wait_for_timeout(200)  # each rest is told to a kernel that cannot answer yet
-    notebook.page.wait_for_timeout(2000)
-    assert notebook.page.evaluate("window.indices") == [1, 2, 3, 4, 5]
-    assert notebook.execute("print(strip.index)") == "5"
+        strip.press(STEP, "ArrowRight")
+        assert index(strip) == k
+        strip.page.wait_for_timeout(200)  # each rest is told to a kernel that cannot answer yet
+    strip.page.wait_for_timeout(2000)
+    assert strip.page.evaluate("window.indices") == [1, 2, 3, 4, 5]
+    assert strip.execute("print(strip.index)") == "5"
 
 
 def test_a_sentence_stands_where_no_picture_is(strip):
-    notebook = strip()
-    notebook.execute("strip.show(frames=[], overlays=[], message='Training ten networks ...')")
-    notebook.page.get_by_text("Training ten networks ...").wait_for()
-    assert not notebook.locator(CANVAS).is_visible()
-    assert not notebook.locator(STEP).is_visible()
-    notebook.execute("strip.show(frames=[picture(0), picture(1)[:60]], titles=[], ticks=[])")
-    notebook.locator(CANVAS).wait_for()
-    notebook.press(STEP, "End")
-    notebook.page.get_by_text("Picture 2 could not be decoded.").wait_for()
-    notebook.press(STEP, "Home")
-    assert notebook.locator(CANVAS).is_visible()
-    notebook.assert_clean()
+    strip.execute("strip.show(frames=[], overlays=[], message='Training ten networks ...')")
+    strip.page.get_by_text("Training ten networks ...").wait_for()
+    assert not strip.locator(CANVAS).is_visible()
+    assert not strip.locator(STEP).is_visible()
+    strip.execute("strip.show(frames=[picture(0), picture(1)[:60]], titles=[], ticks=[])")
+    strip.locator(CANVAS).wait_for()
+    strip.press(STEP, "End")
+    strip.page.get_by_text("Picture 2 could not be decoded.").wait_for()
+    strip.press(STEP, "Home")
+    assert strip.locator(CANVAS).is_visible()
 
 
 # ---- a page without a kernel --------------------------------------------------------------------------------
