@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 import resnet_explore as rx
@@ -30,16 +32,67 @@ def png(shade=0, size=(9, 5)):
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
+        ({"frames": [png()] * 3, "captions": "seed 0"}, "captions must be a list, got 'seed 0'"),
+        ({"titles": 5}, "titles must be a list, got 5"),
+        ({"index": 1.5}, "index must be a whole number, got 1.5"),
+        ({"opacity": "half"}, "opacity must be a number, got 'half'"),
         ({"frames": [b"GIF89a"]}, r"frames\[0\] must be the bytes of a PNG"),
+        ({"frames": [png(), b""]}, r"frames\[1\] must be the bytes of a PNG"),
+        ({"frames": ["picture.png"]}, r"frames\[0\] must be .*, got str"),
+        ({"overlays": [b"<svg/>"]}, r"overlays\[0\] must be"),
         ({"frames": [png()] * 3, "titles": ["a", "b"]}, "titles has 2 entries for 3 steps"),
+        ({"frames": [png()] * 3, "overlays": [png()] * 2}, "overlays has 2 entries for 3 steps"),
+        ({"frames": [png()] * 3, "headings": [["a"], ["b"]]}, "headings has 2 entries for 3 steps"),
+        (
+            {"frames": [png()] * 3, "headings": ["a", ["b"]]},
+            "headings must be a list of str, or one such list",
+        ),
         ({"frames": [png()] * 3, "index": 3}, "index must be from 0 to 2, got 3"),
+        ({"index": -1}, "index must be from 0"),
         ({"opacity": 1.5}, "opacity must be from 0 to 1"),
+        ({"opacity": float("nan")}, "opacity must be from 0 to 1"),
         ({"scale": 0.0}, "scale must be above 0"),
+        ({"interval_ms": 10}, "interval_ms must be at least 50, got 10"),
     ],
 )
 def test_a_strip_that_cannot_be_shown_is_refused(values, sentence):
     with pytest.raises(rx.ExploreError, match=sentence):
         Filmstrip(**values)
+    strip = Filmstrip()
+    before = {name: getattr(strip, name) for name in values}
+    with pytest.raises(rx.ExploreError, match=sentence):
+        strip.show(**values)
+    assert {name: getattr(strip, name) for name in values} == before
+
+
+@pytest.mark.parametrize(
+    "headings", [[], ["plain", "residual", "gap", "sum"], [["plain"]] * 3, [["plain", "residual"]]]
+)
+def test_one_entry_serves_every_step(headings):
+    strip = Filmstrip(frames=[png()] * 3, overlays=[png()], captions=["seed 0"], headings=headings, index=2)
+    assert (strip.steps, strip.index, strip.headings) == (3, 2, headings)
+    assert Filmstrip(frames=[png()], overlays=[png()] * 4).steps == 4
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(-3, 9)), max_size=8))
+def test_the_index_never_leaves_the_pictures(moves):
+    strip = Filmstrip()
+    for count, asked in moves:
+        strip.frames = [png(k) for k in range(count)]
+        if count:
+            assert 0 <= strip.index < count
+            strip.set_state({"index": asked})  # as the browser says it, perhaps for pictures that are gone
+            assert strip.index == min(max(asked, 0), count - 1)
+
+
+def test_a_show_is_one_message_and_one_change():
+    strip, sent, heard = Filmstrip(frames=[png()] * 4, index=3), [], []
+    strip.comm.send = lambda data=None, buffers=None, **_: sent.append(data)
+    strip.observe(lambda change: heard.append(change["name"]), ["frames", "titles", "index"])
+    strip.show(frames=[png(1)] * 2, titles=["a", "b"])
+    assert len(sent) == 1
+    assert set(sent[0]["state"]) >= {"titles", "index"}
+    assert sorted(heard) == ["frames", "index", "titles"]
 
 
 def test_show_changes_all_or_nothing():
@@ -66,6 +119,33 @@ def test_an_upload_reaches_the_callback_and_its_errors_the_person():
     zone.on_upload(refuse)
     zone._receive(zone, {"name": "b.png"}, [b"bytes"])
     assert (zone.error, zone.status) == (True, "b.png is no good.")
+    zone.on_upload(refuse, remove=True)
+    zone._receive(zone, {"name": "c.png", "note": "c.png was shrunk."}, [b"more"])
+    assert (zone.error, zone.status) == (False, "c.png was shrunk.")
+    assert got[-1] == ("c.png", b"more", "c.png was shrunk.")
+
+
+def test_a_message_without_a_file_is_no_upload():
+    zone, got = UploadZone(), []
+    zone.on_upload(lambda *args: got.append(args))
+    for buffers in ([], [b"a", b"b"]):
+        zone._receive(zone, {"name": "a.png"}, buffers)
+    assert (got, zone.status) == ([], "")
+
+
+def test_every_upload_is_answered_also_after_a_programming_error():
+    zone, answers = UploadZone(), []
+    zone.send = lambda content, buffers=None: answers.append(content)
+
+    def broken(name, data, note):
+        raise KeyError("layer9")
+
+    zone.on_upload(broken)
+    with pytest.raises(KeyError):
+        zone._receive(zone, {"name": "a.png", "id": "7"}, [b"bytes"])
+    assert zone.error
+    assert zone.status == "a.png could not be used (KeyError: 'layer9')."
+    assert answers == [{"answered": "7"}]
 
 
 # --- degradation -------------------------------------------------------------------------------------------

@@ -13,6 +13,11 @@ _HERE = Path(__file__).parent
 _SIGNATURES = (b"\x89PNG", b"RIFF", b"\xff\xd8")
 _TEXTS = ("titles", "captions", "alts", "ticks")
 _LISTS = ("frames", "overlays", *_TEXTS, "headings")
+_KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
+    **dict.fromkeys(_LISTS, ((list, tuple), "list")),
+    **dict.fromkeys(("index", "interval_ms"), (int, "whole number")),
+    **dict.fromkeys(("scale", "opacity"), ((int, float), "number")),
+}
 
 
 class Filmstrip(anywidget.AnyWidget):
@@ -109,6 +114,9 @@ def _steps(values: Mapping[str, Any]) -> int:
 
 def _check(values: Mapping[str, Any]) -> None:
     """Raise `ExploreError` unless the traits in `values` make a strip that can be shown."""
+    for name, (kind, noun) in _KINDS.items():
+        if not isinstance(values[name], kind):
+            raise ExploreError(f"{name} must be a {noun}, got {values[name]!r:.40}.")
     for name in ("frames", "overlays"):
         for k, picture in enumerate(values[name]):
             if not isinstance(picture, bytes) or not picture.startswith(_SIGNATURES):
