@@ -238,10 +238,10 @@ class NotebookPage:
             problems = self.page.evaluate(_CELL_PROBLEMS)
             assert not problems, "\n".join(problems)
 
-    def execute(self, code: str) -> str:
+    def execute(self, code: str, timeout: float = 30) -> str:
         """Run code in the notebook's kernel, outside its cells; returns what it prints."""
-        answer = self.page.evaluate(_EXECUTE, code)
-        assert answer["status"] == "ok", answer["text"]
+        answer = self.page.evaluate(_EXECUTE, [code, 1000 * timeout])
+        assert answer["status"] == "ok", answer["text"] or f"{answer['status']} after {timeout} s: {code}"
         return answer["text"].strip()
 
     def assert_clean(self) -> None:
@@ -349,12 +349,14 @@ _PAGE_PROBLEMS = """() => {
     return problems;
 }"""
 
-_EXECUTE = """async (code) => {
+# A kernel whose websocket has closed never answers.
+_EXECUTE = """async ([code, milliseconds]) => {
     const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
     const future = kernel.requestExecute({ code, store_history: false });
     let text = '';
     future.onIOPub = ({ content }) => { text += content.text ?? content.traceback?.join('\\n') ?? ''; };
-    const reply = await future.done;
+    const silence = new Promise((done) => setTimeout(done, milliseconds, { content: { status: 'no answer' } }));
+    const reply = await Promise.race([future.done, silence]);
     return { status: reply.content.status, text };
 }"""
 
