@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from codecs import getincrementaldecoder
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -132,16 +133,16 @@ def _open_source(source: object) -> tuple[BinaryIO, str]:
         raise ImageError(f"An image is given as bytes or as a path, not as {type(source).__name__}.")
     if str(source).startswith(("http://", "https://")):
         raise ImageError(f"{str(source)!r} is a web address: save the image and give the path of the file.")
-    path = Path(source).expanduser()
     try:
+        path = Path(source).expanduser()
         if not path.exists():
             raise ImageError(f"There is no file {str(source)!r}.")
         if not path.is_file():
             raise ImageError(f"{str(source)!r} is not a file: {_ACCEPTED}.")
         return path.open("rb"), repr(path.name)
-    except (OSError, ValueError) as error:
-        if isinstance(error, ImageError):
-            raise
+    except ImageError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: the home of an unknown ~user
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"{str(source)!r} cannot be opened: {reason}.") from None
 
@@ -238,7 +239,7 @@ def _kind_of_text(head: bytes) -> str:
     if text.startswith((b"<!doctype html", b"<html", b"<head")):
         return "an HTML page"
     try:
-        head[:-3].decode()  # without the end, where a character may be cut in two
+        getincrementaldecoder("utf-8")().decode(head)  # incremental: its end may cut a character in two
     except UnicodeDecodeError:
         return ""
     return "" if b"\0" in head else "a text file"
