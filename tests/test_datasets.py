@@ -1,15 +1,25 @@
 """Every source gives one uint8 tensor; every mistake one sentence."""
 
 import hashlib
+import math
+import pickle
+import socket
+import warnings
 from urllib.error import URLError
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_digits
 
 import resnet_explore as rx
+from resnet_explore.inputs import datasets
+from resnet_explore.inputs.datasets import channel_statistics
+from resnet_explore.inputs.folders import held_out
+from resnet_explore.inputs.images import square_crop, to_batch
 
 
 def paint(path, colour, size=(20, 12)):
@@ -44,6 +54,48 @@ def test_digits_are_scikit_learns_split_once_and_for_all():
     torch.testing.assert_close(train.normalized(slice(3, 5)), pixels[3:5])
 
 
+def test_normalized_is_the_formula_and_what_to_batch_does(folder):
+    data = rx.load_dataset("folder", root=folder)
+    every = data.normalized()
+    assert every.is_contiguous()
+    mean, std = (np.array(v)[:, None, None] for v in (data.mean, data.std))
+    expected = (data.images.numpy() / 255 - mean) / std
+    np.testing.assert_allclose(every.numpy(), expected, rtol=1e-5, atol=1e-5)
+    for index in (slice(2, 9, 3), [5, 0], torch.tensor([7, 7, 1]), 4):
+        assert torch.equal(data.normalized(index), every[index])
+    assert torch.equal(data.normalized([3], torch.bfloat16), every[3:4].to(torch.bfloat16))
+    image = Image.fromarray(data.images[6].permute(1, 2, 0).numpy())
+    assert torch.equal(to_batch(image, 32, data.mean, data.std), every[6:7])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 4), st.sampled_from([1, 3]), st.integers(1, 6), st.integers(1, 5), st.integers(1, 256))
+def test_channel_statistics_are_numpys(n, channels, height, width, levels):
+    pixels = np.random.default_rng(n).integers(0, levels, (n, channels, height, width), dtype=np.uint8)
+    mean, std = channel_statistics(torch.from_numpy(pixels))
+    np.testing.assert_allclose(mean, (pixels / 255).mean((0, 2, 3)), atol=1e-12)
+    expected = (pixels / 255).std((0, 2, 3))
+    np.testing.assert_allclose(std, np.where(np.ptp(pixels, (0, 2, 3)) == 0, 1, expected), atol=1e-12)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=80), st.randoms(use_true_random=False))
+def test_held_out_is_a_fifth_of_each_class_in_any_order(labels, random):
+    keys = [f"{label}/{i}.png" for i, label in enumerate(labels)]
+    mask = held_out(keys, labels)
+    for label in set(labels):
+        size = labels.count(label)
+        taken = sum(m for m, given in zip(mask, labels, strict=True) if given == label)
+        assert taken <= size - 1
+        assert abs(taken - size / 5) < 1
+    if min(labels.count(label) for label in set(labels)) > 1:
+        assert mask.sum() == math.ceil(len(labels) / 5)
+    order = list(range(len(labels)))
+    random.shuffle(order)
+    shuffled = held_out([keys[i] for i in order], [labels[i] for i in order])
+    assert shuffled.tolist() == mask[order].tolist()
+
+
 def test_a_folder_of_classes_is_split_by_itself(folder):
     train, test = (rx.load_dataset("folder", split=split, root=folder) for split in ("train", "test"))
     assert (len(train), len(test)) == (16, 4)
@@ -65,6 +117,124 @@ def test_a_folder_with_splits_is_read_as_it_stands(folder, tmp_path):
     assert (len(test), test.labels.tolist(), test.images.shape[2:]) == (1, [1], (16, 16))
     assert "val" in test.source
     assert len(rx.load_dataset("folder", root=root)) == 20
+
+
+def test_splits_have_the_size_and_classes_of_train(folder, tmp_path):
+    root = tmp_path / "split"
+    root.mkdir()
+    folder.rename(root / "train")
+    paint(root / "validation" / "dog" / "large.png", (1, 2, 3), (300, 200))
+    for split in ("train", "val", "test"):
+        assert rx.load_dataset("folder", split=split, root=root).images.shape[1:] == (3, 32, 32)
+    paint(root / "train" / "dog" / "large.png", (1, 2, 3), (300, 200))
+    for split in ("train", "val", "test"):
+        assert rx.load_dataset("folder", split=split, root=root).images.shape[1:] == (3, 64, 64)
+    paint(root / "test" / "emu" / "0.png", (1, 2, 3))
+    with pytest.raises(rx.ExploreError, match=r"test split of .* has classes that train lacks: 'emu'"):
+        rx.load_dataset("folder", split="test", root=root)
+
+
+def test_images_of_a_folder_are_square_crops_and_hidden_files_none(folder):
+    noise = np.random.default_rng(0).integers(0, 256, (37, 91, 3), dtype=np.uint8)
+    paths = [folder / "emu" / f"{i}.png" for i in range(2)]
+    paths[0].parent.mkdir()
+    for path in paths:
+        Image.fromarray(noise).save(path)
+    paint(folder / "emu" / ".hidden.png", (0, 0, 0))
+    paint(folder / ".ipynb_checkpoints" / "0.png", (0, 0, 0))
+    data = rx.load_dataset("folder", root=folder, size=24)
+    assert data.classes == ("cat", "dog", "emu")
+    expected = np.asarray(square_crop(Image.fromarray(noise), 24)).transpose(2, 0, 1)
+    emus = data.images[data.labels == 2]
+    assert 1 <= len(emus) <= 2
+    assert all(np.array_equal(emu, expected) for emu in emus)
+
+
+def test_train_is_decoded_once_for_train_and_test(folder, monkeypatch):
+    train = rx.load_dataset("folder", root=folder)
+    read, count = datasets.read_images, []
+
+    def counting(root, files, size, skip):
+        count.append(len(files))
+        return read(root, files, size, skip)
+
+    monkeypatch.setattr(datasets, "read_images", counting)
+    test = rx.load_dataset("folder", split="test", root=folder)
+    assert (count, test.mean, test.std) == ([4], train.mean, train.std)
+    for i in range(10):
+        paint(folder / "cat" / f"{i}.png", (99, i, 50))  # other pixels in the same files: nothing stale
+    fresh = rx.load_dataset("folder", split="test", root=folder)
+    assert (count, fresh.mean != train.mean) == ([4, 4, 16], True)
+
+
+class OldDtype:
+    """Pickles as numpy's dtype did in Python 2, when the CIFAR files were written: align is the integer 0."""
+
+    def __reduce__(self):
+        return np.dtype, ("u1", 0, 1)
+
+
+@pytest.fixture
+def cifar10(tmp_path, monkeypatch):
+    """CIFAR-10 as torchvision keeps it, with three images to a file."""
+    from torchvision.datasets import CIFAR10
+
+    rng = np.random.default_rng(0)
+    home = tmp_path / CIFAR10.base_folder
+    home.mkdir()
+    pixels = {}
+
+    def write(name, content):
+        data = pickle.dumps(content, protocol=2)
+        (home / name).write_bytes(data)
+        return [name, hashlib.md5(data, usedforsecurity=False).hexdigest()]
+
+    def batch(name, labels):
+        pixels[name] = rng.integers(0, 256, (3, 3072), dtype=np.uint8)
+        return write(name, {"data": pixels[name], "labels": labels, "old": OldDtype()})
+
+    trains = [batch(f"data_batch_{i}", [i, 0, 9]) for i in range(1, 6)]
+    tests = [batch("test_batch", [3, 8, 1])]
+    names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+    meta = write("batches.meta", {"label_names": names})
+    monkeypatch.setattr(CIFAR10, "train_list", trains)
+    monkeypatch.setattr(CIFAR10, "test_list", tests)
+    monkeypatch.setattr(CIFAR10, "meta", {"filename": meta[0], "key": "label_names", "md5": meta[1]})
+    return tmp_path, pixels
+
+
+def test_cifar10_in_torchvisions_own_files(cifar10):
+    root, pixels = cifar10
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train, test = (rx.load_dataset("cifar10", s, root=root, download=False) for s in ("train", "test"))
+    assert train.labels.tolist() == [1, 0, 9, 2, 0, 9, 3, 0, 9, 4, 0, 9, 5, 0, 9]
+    assert test.labels.tolist() == [3, 8, 1]
+    assert test.classes[3] == "cat"
+    assert np.array_equal(test.images, pixels["test_batch"].reshape(3, 3, 32, 32))
+    every = np.concatenate([pixels[f"data_batch_{i}"].reshape(3, 3, 32, 32) for i in range(1, 6)])
+    assert np.array_equal(train.images, every)
+    np.testing.assert_allclose(test.mean, (every / 255).mean((0, 2, 3)))
+    assert rx.load_dataset("cifar10", "test", root=root, size=16).images.shape == (3, 3, 16, 16)
+    with pytest.raises(rx.ExploreError, match="Unknown split 'val'"):
+        rx.load_dataset("cifar10", "val", root=root)
+
+
+def test_imagenette_as_torchvision_unpacks_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("RESNET_EXPLORE_DATA", str(tmp_path))
+    root = tmp_path / "imagenette" / "imagenette2-160"
+    for split in ("train", "val"):
+        paint(root / split / "n02102040" / "a.png", (10, 20, 30))
+        paint(root / split / "n03888257" / "b.png", (30, 20, 10))
+    with pytest.raises(rx.ExploreError, match="holds 4 of Imagenette's 13,394 images"):
+        rx.load_dataset("imagenette")  # an unpacking that was interrupted
+    monkeypatch.setattr(datasets, "_IMAGENETTE_COUNT", 4)
+    data = rx.load_dataset("imagenette", "test")
+    assert data.classes == ("English springer", "parachute")
+    assert data.images.shape == (2, 3, 160, 160)
+    assert (data.name, data.split) == ("imagenette", "test")
+    assert "val split" in data.source
+    assert rx.load_dataset("imagenette", root=root, size=8).images.shape == (2, 3, 8, 8)  # straight at it
 
 
 def test_cifar10_in_an_image_folder(tmp_path):
@@ -97,6 +267,7 @@ def test_a_missing_network_names_what_works_offline(name, tmp_path, monkeypatch)
     ) as caught:
         rx.load_dataset(name, root=tmp_path / "new")
     assert "\n" not in str(caught.value)
+    assert socket.getdefaulttimeout() is None  # as it was
     with pytest.raises(rx.ExploreError, match="download is off"):
         rx.load_dataset(name, root=tmp_path / "new", download=False)
 
@@ -104,6 +275,7 @@ def test_a_missing_network_names_what_works_offline(name, tmp_path, monkeypatch)
 def test_mistakes_get_one_sentence(folder, tmp_path):
     (tmp_path / "empty").mkdir()
     paint(tmp_path / "one" / "cat" / "0.png", (0, 0, 0))
+    paint(tmp_path / "no-train" / "test" / "cat" / "0.png", (0, 0, 0))
     cases = [
         (lambda: rx.load_dataset("digts"), "did you mean 'digits'"),
         (lambda: rx.load_dataset("digits", split="trian"), "did you mean 'train'"),
@@ -111,6 +283,9 @@ def test_mistakes_get_one_sentence(folder, tmp_path):
         (lambda: rx.load_dataset("folder", root=tmp_path / "gone"), "not there"),
         (lambda: rx.load_dataset("folder", root=tmp_path / "empty"), "has no images"),
         (lambda: rx.load_dataset("folder", root=tmp_path / "one"), "one class only"),
+        (lambda: rx.load_dataset("folder", root=tmp_path / "no-train"), "no images in train/<class>/"),
+        (lambda: rx.load_dataset("folder", root=folder / "cat" / "0.png"), "is not a folder"),
+        (lambda: rx.load_dataset("folder", "val", root=folder), "Unknown split 'val': known: train, test"),
         (lambda: rx.load_dataset("folder", root=folder, size=0), "size must be a positive"),
     ]
     for call, sentence in cases:

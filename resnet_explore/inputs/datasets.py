@@ -221,7 +221,7 @@ def _folder(name: str, split: str, root: Path, size: int | None, skip: bool, sou
         raise ExploreError(f"The {part} split of {root} has classes that train lacks: {some(strangers)}.")
 
     paths = {p: [file for _, file in splits[p]] for p in {part, "train"}}
-    size = size or default_size([file for files in paths.values() for file in files])
+    size = size or default_size(paths["train"])  # of train for every split, so that their sizes agree
     images, lost = read_images(root, paths[part], size, skip)
     mean, std = _train_statistics(root, paths["train"], size, skip, images if part == "train" else None)
     return ImageSet(
