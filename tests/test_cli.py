@@ -1,11 +1,15 @@
 """The command line, as a person types it."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from resnet_explore import cli, lab, paths
@@ -99,6 +103,45 @@ def test_ctrl_c_says_how_to_go_on(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("resnet_explore.run_sweep", interrupted, raising=False)
     status, _, err = run(capsys, "sweep", "digits", "--out", str(tmp_path / "s"))
     assert status == 130
+    assert "the same command goes on from there" in err
+
+
+def commands_under(pid):
+    """Return the command lines of a process's descendants."""
+    found = []
+    for child in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # gone meanwhile
+            found.append(" ".join(child.cmdline()))
+    return found
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="Windows has no groups of processes to signal")
+@pytest.mark.parametrize("moment", ["while workers start", "while they train"])
+def test_ctrl_c_reaches_all_processes_and_is_one_line(tmp_path, moment):
+    words = ["sweep", "--depths", "8,110", "--epochs", "99", "--jobs", "2", "--out", str(tmp_path / "s")]
+    sweep = subprocess.Popen(
+        [sys.executable, "-m", "resnet_explore", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # as in a terminal, where Ctrl-C goes to the whole group
+    )
+    try:
+        if moment == "while they train":
+            assert "epoch   1/99" in sweep.stdout.readline()
+        else:
+            deadline = time.monotonic() + 60
+            while not any("forkserver" in words for words in commands_under(sweep.pid)):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        os.killpg(sweep.pid, signal.SIGINT)
+        _, err = sweep.communicate(timeout=60)
+    finally:
+        if sweep.poll() is None:
+            os.killpg(sweep.pid, signal.SIGKILL)
+            sweep.communicate()
+    assert sweep.returncode == 130
+    assert len(err.splitlines()) == 1
     assert "the same command goes on from there" in err
 
 

@@ -10,8 +10,10 @@ import itertools
 import json
 import multiprocessing
 import os
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -141,8 +143,9 @@ def run_sweep(
         if executor
         else processes(min(os.cpu_count() or 1, max(1, len(todo)))) as pool
     ):
-        futures = {pool.submit(_work, run, str(out), sweep.root): run for run in todo}
         try:
+            with _ctrl_c_held_back():
+                futures = {pool.submit(_work, run, str(out), sweep.root): run for run in todo}
             _wait(out, list(futures), watch, stop)
         except BaseException:
             (out / _STOP).touch()
@@ -201,6 +204,31 @@ def processes(workers: int) -> ProcessPoolExecutor:
     if method == "forkserver":
         context.set_forkserver_preload([__name__])
     return ProcessPoolExecutor(workers, mp_context=context)
+
+
+@contextlib.contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Hold Ctrl-C back until the end, and for good from processes that start meanwhile.
+
+    A terminal sends it to every process at once. Here it would leave a pool half started; a worker that is
+    still loading torch would answer with a traceback, though the file is what tells it to stop.
+    """
+    held: list[int] = []
+    # Processes inherit a mask, but not a handler. It holds for one thread alone and another may get the
+    # signal, so the main thread, where Python acts on it, needs the handler too.
+    in_main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, lambda number, _: held.append(number)) if in_main else None
+    has_masks = hasattr(signal, "pthread_sigmask")  # not on Windows
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if has_masks else set()
+    try:
+        yield
+    finally:
+        if has_masks:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if in_main:
+            signal.signal(signal.SIGINT, handler)
+        if held:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _work(run: Run, out: str, root: str | None) -> bool:
