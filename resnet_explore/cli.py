@@ -15,7 +15,7 @@ from resnet_explore.errors import ExploreError
 PROG = "resnet-explore"
 _SWEEP_FIELDS = (
     *("dataset", "root", "family", "depths", "kinds", "seeds", "epochs", "width"),
-    *("batch_size", "lr", "weight_decay", "augment", "precision"),
+    *("batch_size", "lr", "momentum", "weight_decay", "augment", "precision"),
 )
 MISTAKE, INTERRUPTED = 2, 130  # exit statuses: argparse's own for a mistake, the shell's for Ctrl-C
 
@@ -175,7 +175,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--width", type=_count, help="channels of the first stage (default: 8)")
     sub.add_argument("--batch-size", type=_count, help="images in a step (default: 64)")
     sub.add_argument("--lr", type=float, help="the learning rate's peak (default: 0.04)")
-    sub.add_argument("--weight-decay", type=float, help="(default: 1e-4)")
+    sub.add_argument("--momentum", type=float, help="of SGD (default: 0.9)")
+    sub.add_argument("--weight-decay", type=float, help="of SGD (default: 1e-4)")
     sub.add_argument("--augment", action="store_true", default=None, help="random crops and flips")
     sub.add_argument("--precision", help="fp32, or bf16 where the processor has it (default: fp32)")
     sub.add_argument("--out", type=Path, help="folder of the runs (default: runs/DATASET)")

@@ -3,15 +3,18 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import psutil
 import pytest
 
+import resnet_explore as rx
 from resnet_explore import cli, lab, paths
 
 
@@ -47,6 +50,10 @@ def test_info_and_list(capsys):
         (["list", "vgg*"], "No model's name matches 'vgg*'"),
         (["sweep", "digit"], "did you mean 'digits'"),
         (["sweep", "--depths", "21"], "must be 6n+2"),
+        (["sweep", "--lr", "inf"], "a finite learning rate lr above 0, not inf"),
+        (["sweep", "--momentum", "0"], "a momentum above 0 and below 1, not 0.0"),
+        (["sweep", "--weight-decay", "-1"], "a finite weight_decay of at least 0, not -1.0"),
+        (["sweep", "--precision", "fp8"], "did you mean 'fp32'"),
         (["record", "no-such-runs", "dest"], "There is no folder of runs"),
         (["lab", "--copy-only", "--dir", __file__], "can't be copied"),
     ],
@@ -87,6 +94,21 @@ def test_words_that_make_no_sense_are_answered_with_the_usage(capsys, words):
         cli.main(words)
     assert stop.value.code == 2
     assert "usage: resnet-explore" in capsys.readouterr().err
+
+
+def test_a_sweep_has_an_option_for_every_field_and_tells_its_default(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["sweep", "--help"])
+    # One entry for each argument: they start two columns in, and their texts go on further to the right.
+    entries = re.split(r"\n  (?=\S)", capsys.readouterr().out)
+    helps = {entry.split()[0]: " ".join(entry.split()[1:]) for entry in entries}
+    for field in fields(rx.Sweep):
+        text = helps["dataset" if field.name == "dataset" else "--" + field.name.replace("_", "-")]
+        told = re.search(r"\(default: (\S+)\)", text)
+        if told:
+            assert type(field.default)(told[1]) == field.default
+        else:
+            assert field.name in ("depths", "kinds", "seeds", "epochs", "augment", "root")
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import itertools
 import json
+import math
 import multiprocessing
 import os
 import signal
@@ -81,8 +82,12 @@ class Sweep:
                 raise ExploreError(
                     f"Sweep needs {name} as a whole number of at least 1, not {getattr(self, name)!r}."
                 )
-        if not self.lr > 0:
-            raise ExploreError(f"Sweep needs a learning rate lr above 0, not {self.lr!r}.")
+        if not 0 < self.lr < math.inf:
+            raise ExploreError(f"Sweep needs a finite learning rate lr above 0, not {self.lr!r}.")
+        if not 0 < self.momentum < 1:  # a continued run needs its buffers, and SGD has none at 0
+            raise ExploreError(f"Sweep needs a momentum above 0 and below 1, not {self.momentum!r}.")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ExploreError(f"Sweep needs a finite weight_decay of at least 0, not {self.weight_decay!r}.")
         for kind, depth in itertools.product(self.kinds, self.depths):
             config_of(model_name(self.family, kind, depth))
 
