@@ -2,10 +2,12 @@
 
 import argparse
 import contextlib
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -115,11 +117,30 @@ def make_record(options: argparse.Namespace) -> None:
     """Make a small record of a finished sweep: a table, half-precision weights of one seed, their origin."""
     from resnet_explore.training.record import record
 
+    made_by = options.made_by or _command_of(options.runs)
     try:
-        table = record(options.runs, options.dest, options.made_by, data=options.data, seed=options.seed)
+        table = record(options.runs, options.dest, made_by, data=options.data, seed=options.seed)
     except OSError as error:
         raise ExploreError(f"The record can't be written to {options.dest} ({error.strerror}).") from None
     print(f"{table['run'].nunique()} runs are recorded in {options.dest}.")
+
+
+def _command_of(runs: Path) -> str:
+    """Return the command that makes such a sweep; where its data lay (--root) is not noted with the runs."""
+    from resnet_explore.training.sweep import Sweep
+
+    words, usual = [PROG, "sweep"], json.loads(json.dumps(asdict(Sweep())))
+    try:
+        made = json.loads((runs / "sweep.json").read_text())
+    except (OSError, ValueError):  # of runs that are no sweep more can't be said
+        return " ".join(words)
+    words.append(made.pop("dataset"))
+    for name, value in made.items():
+        if value != usual.get(name):
+            words.append("--" + name.replace("_", "-"))
+            if value is not True:
+                words.append(",".join(map(str, value)) if isinstance(value, list) else str(value))
+    return " ".join(words)
 
 
 def _out(options: argparse.Namespace) -> Path:
@@ -185,7 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("record", make_record, "Make a small record, as it ships in data/, of a finished sweep.")
     sub.add_argument("runs", type=Path, metavar="RUNS", help="the sweep's folder")
     sub.add_argument("dest", type=Path, metavar="DEST", help="the folder to write")
-    sub.add_argument("--made-by", default="resnet-explore sweep", help="the command that made the runs")
+    sub.add_argument("--command", dest="made_by", help="what made the runs (default: read from them)")
     sub.add_argument("--data", default="", help="what they were trained on, in words")
     sub.add_argument("--seed", type=_count, default=0, help="whose weights to keep (default: %(default)s)")
     return parser

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import psutil
@@ -82,6 +82,10 @@ def test_a_sweep_prints_each_epoch_goes_on_and_is_recorded(capsys, tmp_path):
     assert "belongs to another sweep (it differs in lr)" in err
     status, out, _ = run(capsys, "record", str(tmp_path / "s"), str(tmp_path / "r"))
     assert (status, (tmp_path / "r" / "history.csv").is_file()) == (0, True)
+    about = tmp_path / "r" / "about.json"
+    assert json.loads(about.read_text())["command"] == "resnet-explore " + " ".join(words[:8])
+    run(capsys, "record", str(tmp_path / "s"), str(tmp_path / "r"), "--command", "by hand")
+    assert json.loads(about.read_text())["command"] == "by hand"
     status, _, err = run(capsys, "record", str(tmp_path / "s"), str(tmp_path / "r" / "history.csv"))
     assert (status, "The record can't be written to" in err) == (2, True)
 
@@ -109,6 +113,18 @@ def test_a_sweep_has_an_option_for_every_field_and_tells_its_default(capsys):
             assert type(field.default)(told[1]) == field.default
         else:
             assert field.name in ("depths", "kinds", "seeds", "epochs", "augment", "root")
+
+
+def test_the_command_read_from_a_folder_makes_the_same_sweep(monkeypatch, tmp_path):
+    other = {"family": "imagenet", "depths": (34, 18), "kinds": ("plain",), "seeds": (3, 1), "epochs": 2}
+    other |= {"width": 4, "batch_size": 7, "lr": 1e-5, "momentum": 0.5, "weight_decay": 5e-4}
+    sweep = rx.Sweep("folder", **other, augment=True, precision="bf16")
+    (tmp_path / "sweep.json").write_text(json.dumps(asdict(sweep)))
+    made = []
+    monkeypatch.setattr(rx, "run_sweep", lambda sweep, **_: made.append(sweep), raising=False)
+    command = cli._command_of(tmp_path).split()
+    assert cli.main(command[1:]) == 0
+    assert (command[0], made) == ("resnet-explore", [sweep])
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():
