@@ -289,6 +289,8 @@ class Odd(nn.Module):
         ({"targets": [[1], [1, 2], 3]}, "targets must be 3 whole numbers"),
         ({"images": IMAGES[0]}, r"not \(3, 64, 96\); for a single image pass image\[None\]"),
         ({"images": IMAGES.int()}, "images must be a float tensor"),
+        ({"images": IMAGES[:, :1]}, r"a Odd, can't take images of shape \(3, 1, 64, 96\): .* 3 channels"),
+        ({"images": IMAGES[..., :2]}, r"can't take images of shape \(3, 3, 64, 2\): .*Kernel size"),
         ({"layers": ["conv1", "fc"]}, r"'fc' gives an output of shape \(3, 10\), but a map needs"),
         ({"layers": "spare"}, "The model did not run 'spare'"),
         ({"layers": "cut"}, "No gradient of the logits reaches 'cut'"),
@@ -302,6 +304,18 @@ def test_bad_input_is_one_sentence_and_changes_nothing(arguments, sentence):
         rx.class_activation_maps(net, **{"images": IMAGES, "layers": "conv1", **arguments})
     assert "\n" not in str(caught.value)
     assert fingerprint(net) == before
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, NotImplementedError, RecursionError, KeyError])
+def test_what_has_nothing_to_do_with_the_images_goes_through(error):
+    def fail(module, args):
+        raise error("of another kind")
+
+    net = rx.build("cifar_resnet8")
+    net.layer2.register_forward_pre_hook(fail)
+    for measure in (rx.class_activation_maps, rx.gradient_flow):
+        with pytest.raises(error, match="of another kind"):
+            measure(net, IMAGES, [1, 2, 3])
 
 
 def test_models_that_give_no_logits():

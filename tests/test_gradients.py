@@ -237,6 +237,7 @@ IMAGES, LABELS = noise()
         ({"images": IMAGES[:0], "labels": LABELS[:0]}, r"nothing empty, not \(0, 3, 24, 40\)"),
         ({"images": (IMAGES * 255).byte()}, r"images must be a float tensor.*not torch\.uint8"),
         ({"images": IMAGES.numpy()}, "images must be a float tensor.*not ndarray"),
+        ({"images": IMAGES[:, :1]}, r"a ResNet, can't take images of shape \(6, 1, 24, 40\): .* 3 channels"),
         ({"images": IMAGES[:1], "labels": LABELS[:1]}, "two or more in train mode"),
         ({"labels": LABELS[:4]}, r"labels must be 6 whole numbers, one per image, not int64 of shape \(4,\)"),
         ({"labels": LABELS[:, None]}, r"labels must be 6 whole numbers.*shape \(6, 1\)"),

@@ -24,6 +24,24 @@ def as_images(model: nn.Module, images: Any) -> Tensor:
         return images.detach().to(weight.device, weight.dtype, copy=True)
 
 
+def answer(model: nn.Module, images: Tensor) -> Any:
+    """Return `model(images)`; if the images don't fit its layers, say so in one sentence.
+
+    Only RuntimeError itself is taken for that, which torch raises for shapes that don't fit. Its subclasses
+    (out of memory, not implemented, recursion) and every other error mean something else and go through.
+    """
+    try:
+        return model(images)
+    except RuntimeError as error:
+        if type(error) is not RuntimeError:
+            raise
+        reason = str(error).strip().split("\n")[0].rstrip(".")
+        raise ExploreError(
+            f"The model, a {type(model).__name__}, can't take images of shape {tuple(images.shape)}: "
+            f"{reason or 'torch gives no reason'}."
+        ) from error
+
+
 def as_classes(argument: str, values: Any, like: Tensor) -> Tensor:
     """Return one class index per row of `like`, logits (N, K): int64 (N,) on its device.
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from resnet_explore.analysis._batch import as_classes, as_images, as_logits
+from resnet_explore.analysis._batch import answer, as_classes, as_images, as_logits
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.capture import Capture
 from resnet_explore.errors import ExploreError, unknown
@@ -101,7 +101,7 @@ def class_activation_maps(
         with Capture(model, block_names(model) if layers is None else layers, restore=False) as seen:
             # Inputs that need a gradient give even a frozen network a graph. The model gets a copy of them,
             # since it may write to its input in place, which autograd forbids for the original.
-            logits = as_logits(model(batch.requires_grad_().clone()), len(batch))
+            logits = as_logits(answer(model, batch.requires_grad_().clone()), len(batch))
             targets = _targets(targets, logits)
             activations = seen.outputs
             _need_maps(activations, [] if layers is None else seen.idle, len(batch))

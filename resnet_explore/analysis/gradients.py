@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 
-from resnet_explore.analysis._batch import as_classes, as_images, as_logits
+from resnet_explore.analysis._batch import answer, as_classes, as_images, as_logits
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.capture import Capture
 from resnet_explore.errors import ExploreError, unknown
@@ -108,7 +108,7 @@ def gradient_flow(
     with measuring(model), parametrize.cached():
         model.train(mode == "train")
         with Capture(model, layers, gradients=True, keep=_norm, restore=False) as seen:
-            output = model(batch)
+            output = answer(model, batch)
             value = _cross_entropy(output, labels, len(batch)) if loss is None else loss(output, labels)
         weights = _trainable_weights(seen.modules)
         if not isinstance(value, Tensor) or value.numel() != 1 or not value.requires_grad:
