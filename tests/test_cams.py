@@ -52,6 +52,21 @@ def test_grad_cam_is_captum_s_at_every_block(net):
     assert (maps["layer2.0"] > 0).any()
 
 
+def by_loops(method, activation, gradient):
+    """The papers' formulas without their ReLU, channel by channel and place by place; (N, h, w)."""
+    count, channels, height, width = activation.shape
+    cam = np.zeros((count, height, width))
+    for n in range(count):
+        for k in range(channels):
+            alpha = sum(gradient[n, k, i, j] for i in range(height) for j in range(width)) / (height * width)
+            for i in range(height):
+                for j in range(width):
+                    g = gradient[n, k, i, j]
+                    weight = {"grad_cam": alpha, "hirescam": g, "layercam": g if g > 0 else 0}[method]
+                    cam[n, i, j] += weight * activation[n, k, i, j]
+    return cam
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("layer", ["layer1.0", "layer2.0.conv2", "layer3.1", "layer4.1.bn1"])
 def test_methods_follow_their_formula(method, layer):
@@ -59,26 +74,20 @@ def test_methods_follow_their_formula(method, layer):
     targets = [2, 0, 9]
     outputs, gradients, _ = derivatives(net, lambda model: model(IMAGES)[range(3), targets].sum())
     cam = rx.class_activation_maps(net, IMAGES, targets, layer, method)[layer]
-    activation, gradient = outputs[layer].double().numpy(), gradients[layer].double().numpy()
-    weights = {
-        "grad_cam": gradient.mean((2, 3), keepdims=True),
-        "hirescam": gradient,
-        "layercam": np.maximum(gradient, 0),
-    }[method]
-    expected = (weights * activation).sum(1)
+    expected = by_loops(method, outputs[layer].double().numpy(), gradients[layer].double().numpy())
     np.testing.assert_allclose(cam.numpy(), expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("name", ["cifar_resnet20", "cifar_plain20", "resnet18"])
 def test_before_global_pooling_and_one_linear_layer_grad_cam_is_hirescam_and_sums_to_the_logit(name):
-    net = lived_in(rx.build(name, num_classes=10))
+    net = lived_in(rx.build(name, num_classes=10)).double()
     last = block_names(net)[-1]
     cam = rx.class_activation_maps(net, IMAGES, layers=last)
     hires = rx.class_activation_maps(net, IMAGES, layers=last, method="hirescam")
-    torch.testing.assert_close(cam[last], hires[last], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(cam[last], hires[last], rtol=1e-6, atol=1e-12)
     # The mean gradient is w / hw, so the map's sum is the logit without its bias (Zhou et al. 2016, CAM).
     logit = cam.logits.gather(1, cam.targets[:, None])[:, 0] - net.fc.bias[cam.targets]
-    torch.testing.assert_close(cam[last].sum((1, 2)), logit.detach(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(cam[last].sum((1, 2)), logit.detach(), rtol=1e-6, atol=1e-12)
     middle = block_names(net)[len(block_names(net)) // 2]
     different = [rx.class_activation_maps(net, IMAGES, None, middle, m)[middle] for m in METHODS]
     assert not torch.allclose(different[0], different[1], rtol=0.1)
@@ -177,6 +186,8 @@ def test_block_names_of_residual_networks():
         with torch.device("meta"):
             assert block_names(make()) == expected
     assert block_names(rx.build("resnet50")) == expected
+    assert len(block_names(rx.build("cifar_resnet20"))) == 9
+    assert len(block_names(torchvision.models.resnet18())) == 8
     with pytest.raises(rx.ExploreError, match="a Linear, has no 2-D convolution"):
         block_names(nn.Linear(2, 2))
 
