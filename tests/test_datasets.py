@@ -5,6 +5,7 @@ import math
 import pickle
 import socket
 import warnings
+from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
@@ -270,6 +271,45 @@ def test_a_missing_network_names_what_works_offline(name, tmp_path, monkeypatch)
     assert socket.getdefaulttimeout() is None  # as it was
     with pytest.raises(rx.ExploreError, match="download is off"):
         rx.load_dataset(name, root=tmp_path / "new", download=False)
+    assert not list(tmp_path.iterdir())
+
+
+ARCHIVES = {"cifar10": "cifar-10-python.tar.gz", "imagenette": "imagenette2-160.tgz"}
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+@pytest.mark.parametrize("error", [ConnectionResetError("reset by peer"), KeyboardInterrupt()])
+def test_nothing_is_left_of_half_a_download(name, error, tmp_path, monkeypatch):
+    def cut(url, file, *_):
+        Path(file).write_bytes(b"half of it")
+        raise error
+
+    monkeypatch.setattr("torchvision.datasets.utils._get_redirect_url", lambda url, **_: url)
+    monkeypatch.setattr("torchvision.datasets.utils._urlretrieve", cut)
+    expected = KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else rx.ExploreError
+    with pytest.raises(expected):
+        rx.load_dataset(name, root=tmp_path / "a" / "b")
+    assert not list(tmp_path.iterdir())
+    assert socket.getdefaulttimeout() is None
+    mine = tmp_path / "mine" / "notes.txt"  # what was there before stays
+    mine.parent.mkdir()
+    mine.write_text("keep")
+    mine.with_name(ARCHIVES[name]).write_bytes(b"an archive, perhaps a whole one")
+    with pytest.raises(expected):
+        rx.load_dataset(name, root=mine.parent)
+    assert sorted(path.name for path in mine.parent.iterdir()) == sorted([mine.name, ARCHIVES[name]])
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_a_download_that_is_not_what_was_asked_for(name, tmp_path, monkeypatch):
+    def portal(url, file, *_):  # as a hotel's network answers
+        Path(file).write_bytes(b"<html>Please log in</html>")
+
+    monkeypatch.setattr("torchvision.datasets.utils._get_redirect_url", lambda url, **_: url)
+    monkeypatch.setattr("torchvision.datasets.utils._urlretrieve", portal)
+    with pytest.raises(rx.ExploreError, match=r"could not be downloaded .*corrupted"):
+        rx.load_dataset(name, root=tmp_path / "new")
+    assert not list(tmp_path.iterdir())
 
 
 def test_mistakes_get_one_sentence(folder, tmp_path):

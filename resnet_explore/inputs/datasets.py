@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-import socket
-import tarfile
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +13,7 @@ import torch
 from PIL import Image
 
 from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.inputs.download import fetching
 from resnet_explore.inputs.folders import (
     default_size,
     held_out,
@@ -28,7 +25,6 @@ from resnet_explore.inputs.folders import (
 )
 from resnet_explore.inputs.images import square_crop, standardise
 
-_OFFLINE = 'what works offline is load_dataset("digits") or load_dataset("folder", root=...)'
 _IMAGENETTE = {
     "n01440764": "tench",
     "n02102040": "English springer",
@@ -179,7 +175,7 @@ def _cifar10(split: str, root: Path, size: int | None, download: bool, skip: boo
     _known(split, ("train", "test"))
     from torchvision.datasets import CIFAR10
 
-    with _fetching("CIFAR-10", root, download), warnings.catch_warnings():
+    with fetching("CIFAR-10", root / CIFAR10.filename, download), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"dtype\(\): align")  # Python 2 pickles, NumPy 2.4
         train = CIFAR10(root, train=True, download=download)
         chosen = train if split == "train" else CIFAR10(root, train=False)
@@ -197,7 +193,7 @@ def _imagenette(split: str, root: Path, size: int | None, download: bool, skip: 
     if not folder.is_dir():
         from torchvision.datasets import Imagenette
 
-        with _fetching("Imagenette", root, download):
+        with fetching("Imagenette", folder.with_suffix(".tgz"), download):
             Imagenette(root, size=f"{short_side}px", download=download)
     found = sum(len(image_files(folder / part)) for part in ("train", "val"))
     if found != _IMAGENETTE_COUNT:
@@ -274,22 +270,6 @@ def channel_statistics(images: torch.Tensor) -> _Statistics:
         means.append(float(mean))
         stds.append(float(deviation) if share.max() < 1 else 1.0)
     return tuple(means), tuple(stds)
-
-
-@contextmanager
-def _fetching(title: str, root: Path, download: bool) -> Iterator[None]:
-    """Turn whatever torchvision raises when the data is neither there nor to be had into one sentence."""
-    patience = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(20)  # a network that swallows packets would keep a class waiting for minutes
-    try:
-        yield
-    except (OSError, RuntimeError, HTTPException, EOFError, tarfile.TarError) as error:
-        if not download:
-            raise ExploreError(f"{title} is not in {root}, and download is off; {_OFFLINE}.") from None
-        reason = getattr(error, "reason", None) or error
-        raise ExploreError(f"{title} could not be downloaded to {root} ({reason}); {_OFFLINE}.") from error
-    finally:
-        socket.setdefaulttimeout(patience)
 
 
 def _home(name: str, root: str | Path | None) -> Path:
