@@ -312,6 +312,31 @@ def test_a_download_that_is_not_what_was_asked_for(name, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_link_that_leads_nowhere_is_a_file_that_cannot_be_read(folder):
+    (folder / "cat" / "0.png").unlink()
+    (folder / "cat" / "0.png").symlink_to(folder / "gone.png")
+    with pytest.raises(rx.ExploreError, match=r"1 of \d+ images .*'cat/0\.png'"):
+        [rx.load_dataset("folder", split=split, root=folder) for split in ("train", "test")]
+    sets = [rx.load_dataset("folder", split=s, root=folder, skip_unreadable=True) for s in ("train", "test")]
+    assert sum(map(len, sets)) == 19
+    assert sum((s.skipped for s in sets), ()) == ("cat/0.png",)
+
+
+@pytest.mark.parametrize("name", ["folder", "cifar10", "imagenette"])
+@pytest.mark.parametrize(
+    ("root", "sentence"),
+    [
+        ("a" * 5000, r"^root='aaaa.{,100}: File name too long\.$"),
+        ("~nobody-of-this-name/x", "cannot be used: Could not determine home directory"),
+        ("a\0b", "cannot be used: .*null byte"),
+        (3, "root='3' cannot be used: "),
+    ],
+)  # fmt: skip
+def test_a_root_that_is_no_path(name, root, sentence):
+    with pytest.raises(rx.ExploreError, match=sentence):
+        rx.load_dataset(name, root=root)
+
+
 def test_mistakes_get_one_sentence(folder, tmp_path):
     (tmp_path / "empty").mkdir()
     paint(tmp_path / "one" / "cat" / "0.png", (0, 0, 0))
@@ -337,7 +362,22 @@ def test_mistakes_get_one_sentence(folder, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"images": torch.zeros(2, 3, 4, 5)}, "contiguous uint8"),
+        ({"images": torch.zeros(2, 3, 4, 5)}, r"contiguous uint8 .* not float32 of shape \(2, 3, 4, 5\)"),
+        ({"images": torch.zeros(2, 4, 5, dtype=torch.uint8)}, r"contiguous uint8 .*shape \(2, 4, 5\)"),
+        ({"images": torch.zeros(0, 3, 4, 5, dtype=torch.uint8)}, r"N > 0, not uint8 of shape \(0, 3, 4, 5\)"),
+        ({"images": torch.zeros(2, 4, 5, 3, dtype=torch.uint8).permute(0, 3, 1, 2)}, "contiguous uint8"),
+        ({"images": torch.zeros(2, 1, 4, 5, dtype=torch.uint8)}, "each of the 1 channels"),
+        (
+            {"images": torch.zeros(2, 2, 4, 5, dtype=torch.uint8), "mean": (0.5,) * 2, "std": (0.2,) * 2},
+            "1 or 3",
+        ),
+        ({"labels": torch.tensor([0, 1], dtype=torch.int32)}, r"not int32 of shape \(2,\)"),
+        ({"labels": torch.tensor([-1, 1])}, r"labels must lie in 0\.\.1, not in -1\.\.1"),
+        ({"classes": ("a",)}, "two or more"),
+        ({"std": (0.2,)}, "not 3 and 1"),
+        ({"std": (0.2, 0.2, 0.0)}, r"in units of 0\.\.1"),
+        ({"mean": (0.5, 0.5, 128.0)}, r"in units of 0\.\.1"),
+        ({"mean": (0.5, 0.5, math.nan)}, r"in units of 0\.\.1"),
         ({"labels": torch.tensor([0, 1, 1])}, "labels must be int64"),
         ({"labels": torch.tensor([0, 7])}, "labels must lie in"),
         ({"classes": ("a", "a")}, "different names"),

@@ -22,6 +22,7 @@ from resnet_explore.inputs.folders import (
     read_images,
     relative,
     some,
+    usable_root,
 )
 from resnet_explore.inputs.images import square_crop, standardise
 
@@ -147,7 +148,7 @@ def load_dataset(
     if name == "folder":
         if root is None:
             raise ExploreError('load_dataset("folder") needs root=..., the folder that holds the images.')
-        return _folder(name, split, Path(root).expanduser(), size, skip_unreadable)
+        return _folder(name, split, usable_root(root), size, skip_unreadable)
     raise unknown("dataset", name, ("digits", "cifar10", "imagenette", "folder"))
 
 
@@ -244,13 +245,21 @@ def _train_statistics(
     Remembered for as long as the files stay what they are: whoever loads train and then test should not
     wait for the decoding of train twice.
     """
-    stamps = tuple((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files)
-    key = hash((size, stamps))
+    key = hash((size, tuple(_stamp(file) for file in files)))
     if key not in _remembered:
         _remembered[key] = channel_statistics(
             read_images(root, files, size, skip)[0] if images is None else images
         )
     return _remembered[key]
+
+
+def _stamp(file: Path) -> tuple[str, int, int]:
+    """Return what changes when a file does; a link that leads nowhere is a file that cannot be read."""
+    try:
+        status = file.stat()
+    except OSError:
+        return str(file), -1, -1
+    return str(file), status.st_size, status.st_mtime_ns
 
 
 # --- small things -----------------------------------------------------------------------------------------
@@ -274,8 +283,8 @@ def channel_statistics(images: torch.Tensor) -> _Statistics:
 
 def _home(name: str, root: str | Path | None) -> Path:
     if root is not None:
-        return Path(root).expanduser()
-    return Path(os.environ.get("RESNET_EXPLORE_DATA") or "~/.cache/resnet_explore").expanduser() / name
+        return usable_root(root)
+    return usable_root(os.environ.get("RESNET_EXPLORE_DATA") or "~/.cache/resnet_explore") / name
 
 
 def _known(split: str, options: Iterable[str]) -> str:

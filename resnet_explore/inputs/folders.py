@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,18 @@ _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", 
 
 Files = list[tuple[str, Path]]
 """Class name and file of each image of a split, in the order of the names."""
+
+
+def usable_root(root: str | Path) -> Path:
+    """Return `root` as a path that the system can be asked about, whether it is there or not."""
+    try:
+        path = Path(root).expanduser()  # RuntimeError: the home of an unknown ~user
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()  # ValueError: a zero byte; OSError: too long a name, a folder that may not be entered
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(getattr(error, "strerror", None) or error).rstrip(".")
+        raise ExploreError(f"root={str(root)!r:.80} cannot be used: {reason}.") from None
+    return path
 
 
 def image_splits(root: Path) -> dict[str, Files]:
