@@ -246,6 +246,21 @@ def test_kill_9_and_go_on_is_bit_equal(tmp_path):
     assert all(torch.equal(a[key], b[key]) for key in a)
 
 
+def test_a_script_without_a_guard_is_told_what_is_missing(tmp_path):
+    script = tmp_path / "plain.py"
+    script.write_text(
+        "import sys, resnet_explore as rx\n"
+        "try:\n"
+        "    rx.run_sweep(rx.Sweep(depths=(8,), epochs=1, width=2), sys.argv[1])\n"
+        "except rx.ExploreError as problem:\n"
+        "    print(problem)\n"
+    )
+    out = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "s")], capture_output=True, text=True, check=False
+    )
+    assert 'below `if __name__ == "__main__":`' in out.stdout.splitlines()[-1]
+
+
 def test_another_sweeps_folder_is_refused_and_left_alone(tmp_path):
     with ThreadPoolExecutor(1) as pool:
         rx.run_sweep(rx.Sweep(**TINY), tmp_path / "s", executor=pool)

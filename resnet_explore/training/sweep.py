@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,12 @@ def _report_failures(out: Path, futures: dict[Future[bool], Run]) -> None:
     failed = [(run, f.exception()) for f, run in futures.items() if not f.cancelled() and f.exception()]
     if failed:
         run, error = failed[0]
+        if isinstance(error, BrokenProcessPool):
+            raise ExploreError(
+                "The worker processes died. In a script, run_sweep must be called below "
+                '`if __name__ == "__main__":`, since each worker reads the script anew; '
+                "otherwise memory may have run out."
+            ) from None
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ExploreError(
             f"{len(failed)} of {len(futures)} runs in {out} failed, the first ({run.id}) with: {reason}"
