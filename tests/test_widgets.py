@@ -182,6 +182,10 @@ def test_training_in_the_notebook_stops_and_goes_on(tmp_path):
     assert len(explorer.table) == 160
     assert explorer.progress.value == 1
     assert "All 4 networks were trained here in" in explorer.status.value
+    assert "after an earlier start" in explorer.status.value
+    explorer.back.click()
+    assert "Recorded runs" in explorer.strip.captions[0]
+    assert explorer.back.disabled
     explorer.start()
     explorer.wait(60)
     assert "All 4 networks were trained here earlier" in explorer.status.value
@@ -229,15 +233,21 @@ def test_gradient_switches_measure_what_they_say():
     explorer.moment.value = "trained"
     explorer.norm.value = "none"
     assert explorer.moment.value == "steps"
-    assert "after training" not in explorer.moment.options
+    assert "No trained networks ship without batch norm" in explorer.note.value
+    assert list(explorer.moment.options) == ["step 0", "after 10 steps", "after training"]
     assert "without batch norm" in explorer.strip.captions[0]
     assert "blown up" in explorer.strip.titles[1]
 
 
 def test_depths_without_shipped_weights_have_no_trained_moment():
     explorer = rx.GradientFlowExplorer(depths=(14,))
-    assert list(explorer.moment.options) == ["step 0", "after 10 steps"]
     assert explorer.strip.ticks == ["14"]
+    explorer.moment.value = "trained"
+    assert explorer.moment.value == "steps"
+    assert "No trained networks ship of these depths" in explorer.note.value
+    assert "after 10 steps" in explorer.strip.captions[0]
+    explorer.moment.value = "start"
+    assert explorer.note.value == ""
     with pytest.raises(rx.ExploreError, match=r"must be 6n\+2"):
         rx.GradientFlowExplorer(depths=(15,))
 
@@ -262,7 +272,7 @@ def test_saliency_shows_every_block_of_both_twins_on_one_scale():
     assert f"Residual-20 says {best}" in explorer.strip.titles[0]
     explorer.target.value = "ship"
     assert explorer.maps[0].targets.tolist() == [list(model.about["classes"]).index("ship")]
-    assert all("asked about ship" in heading for heading in explorer.strip.headings)
+    assert all("asked about ship (" in heading for heading in explorer.strip.headings)
 
 
 def test_a_bad_upload_keeps_the_picture_and_a_good_one_replaces_it():
@@ -293,6 +303,7 @@ def test_a_pair_that_cannot_be_loaded_is_said_and_the_menu_goes_back():
     before = explorer.strip.frames
     explorer.pair.value = "far"
     assert "No network" in explorer.note.value
+    assert "Still showing twins." in explorer.note.value
     assert explorer.pair.value == "twins"
     assert explorer.strip.frames == before
     assert not explorer.strip.busy
@@ -327,7 +338,8 @@ def test_signed_colours_are_red_for_blue_against_and_clear_at_zero():
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        (percent(0.02), "0 %"),
+        (percent(0.0), "0 %"),
+        (percent(0.02), "under 0.1 %"),
         (percent(0.28), "0.3 %"),
         (percent(9.97), "10 %"),
         (percent(73.6), "74 %"),

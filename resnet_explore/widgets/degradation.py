@@ -18,6 +18,7 @@ from resnet_explore.training.sweep import KINDS, Progress, Sweep, run_sweep
 from resnet_explore.widgets.filmstrip import Filmstrip
 from resnet_explore.widgets.words import among, error, percent
 
+_RECORDED = "Recorded runs"
 _REDRAW_SECONDS = 0.8  # between pictures while training: often enough to watch, seldom enough not to slow it
 
 
@@ -29,7 +30,7 @@ class DegradationExplorer(ipywidgets.VBox):
     recorded  a folder that `collect` reads, shown until you train; by default the digits sweep that ships
 
     Attributes: `strip` (the picture), `table` (what it shows, as `collect` returns it), and the controls
-    `train`, `stop`, `seed`, `progress` and `status`.
+    `train`, `stop`, `back` (to the recorded runs), `seed`, `progress` and `status`.
     """
 
     def __init__(
@@ -37,13 +38,16 @@ class DegradationExplorer(ipywidgets.VBox):
     ) -> None:
         self.sweep = sweep or Sweep()
         self.out = Path(out)
-        self.table = collect(recorded or shipped("data", "digits"))
+        self._recorded = self.table = collect(recorded or shipped("data", "digits"))
         self.strip = Filmstrip(name="Depth", scale=SCREEN_SCALE, message="Drawing the recorded runs ...")
         self.train = ipywidgets.Button(
             description="Train", icon="play", button_style="primary", tooltip="Train all networks here, now"
         )
         self.stop = ipywidgets.Button(
             description="Stop", icon="stop", disabled=True, tooltip="Stop; finished epochs are kept"
+        )
+        self.back = ipywidgets.Button(
+            description="Recorded runs", disabled=True, tooltip="Show the recorded runs again; yours are kept"
         )
         self.seed = ipywidgets.BoundedIntText(
             value=self.sweep.seeds[0], min=0, max=2**31 - 1, description="Seed", layout={"width": "150px"}
@@ -54,13 +58,14 @@ class DegradationExplorer(ipywidgets.VBox):
         self._thread: threading.Thread | None = None
         self.train.on_click(lambda _: self.start())
         self.stop.on_click(lambda _: self._halt.set())
+        self.back.on_click(lambda _: self.show_table(self._recorded, _RECORDED))
         self.seed.observe(lambda _: self._say_what_train_does(), "value")
         row = ipywidgets.HBox(
-            [self.train, self.stop, self.seed, self.progress],
+            [self.train, self.stop, self.back, self.seed, self.progress],
             layout={"flex_flow": "row wrap", "align_items": "center"},
         )
         super().__init__([self.strip, row, self.status])
-        self._show("Recorded runs")
+        self._show(_RECORDED)
         self.strip.index = self._first_failure()
         self._say_what_train_does()
 
@@ -98,13 +103,16 @@ class DegradationExplorer(ipywidgets.VBox):
 
     def _say_outcome(self, live: "_Live") -> None:
         if live.last is not None and live.last.finished:
-            took = f"in {live.last.seconds:.0f} s" if live.fresh else "earlier"
+            took = "earlier" if not live.fresh else f"in {live.last.seconds:.0f} s"
+            took += ", after an earlier start" if live.fresh and live.resumed else ""
             count = len(live.sweep.runs())
             self.status.value = (
                 f"All {count} networks were trained here {took}. Another seed trains them anew."
             )
-        else:
+        elif live.rows:
             self.status.value = "Stopped. <b>Train</b> goes on from the last finished epochs."
+        else:
+            self.status.value = "Stopped before an epoch was finished. <b>Train</b> begins again."
 
     def _say_what_train_does(self) -> None:
         runs = len(self._sweep(int(self.seed.value)).runs())
@@ -124,18 +132,19 @@ class DegradationExplorer(ipywidgets.VBox):
 
     def _set_training(self, training: bool) -> None:
         self.train.disabled, self.stop.disabled, self.seed.disabled = training, not training, training
+        self.back.disabled = training or self.table is self._recorded
 
     # --- the picture --------------------------------------------------------------------------------------
 
     def show_table(self, table: pd.DataFrame, source: str) -> None:
         """Show another table of runs; `source` says in a word or two what it is."""
         self.table = table
+        self.back.disabled = self.train.disabled or table is self._recorded
         self._show(source)
 
     def _show(self, source: str) -> None:
         depths = sorted(
-            {int(d) for d in self.table["depth"]}
-            | (set() if source == "Recorded runs" else set(self.sweep.depths))
+            {int(d) for d in self.table["depth"]} | (set() if source == _RECORDED else set(self.sweep.depths))
         )
         epochs = int(self.table["epochs"].max())
         figure = DegradationFigure(depths, epochs)
@@ -169,6 +178,7 @@ class _Live:
         self.rows: list[dict[str, Any]] = []
         self.last: Progress | None = None
         self.fresh = False  # whether epochs were trained now, not all before
+        self.resumed = (explorer._folder(sweep.seeds[0]) / "sweep.json").is_file()
         self._drawn = 0.0
 
     def take(self, progress: Progress) -> None:
@@ -221,10 +231,11 @@ def _finding(table: pd.DataFrame, depth: int) -> str:
     plain, residual = (_final(table, kind, depth) for kind in KINDS)
     if np.isnan(plain) or np.isnan(residual):
         return f"{depth} layers: no finished epoch yet of both twins."
-    if max(plain, residual) < 2:
-        return f"{depth} layers: plain and residual network both learn their training images."
+    runs = table[table["depth"] == depth].groupby(["kind", "seed"])["epoch"].max()
+    total = int(table["epochs"].max())
+    when = "" if runs.min() == total else f" after {runs.min()} of {total} epochs"
     return (
-        f"{depth} layers: the plain network gets {percent(plain)} of its training images wrong, "
+        f"{depth} layers{when}: the plain network gets {percent(plain)} of its training images wrong, "
         f"the residual one {percent(residual)}."
     )
 

@@ -338,7 +338,7 @@ class FilmstripView {
 
   alt(step) {
     const said = ["titles", "captions"].map((name) => entry(this.model.get(name), step));
-    return entry(this.model.get("alts"), step) || said.filter(Boolean).join(". ") || this.tick(step);
+    return entry(this.model.get("alts"), step) || said.filter(Boolean).map((text) => text.replace(/\.$/, "")).join(". ") || this.tick(step);
   }
 
   writeTexts() {

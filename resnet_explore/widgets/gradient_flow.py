@@ -34,7 +34,7 @@ Flows = Mapping[int, Mapping[str, GradientFlow]]
 class GradientFlowExplorer(ipywidgets.VBox):
     """Gradient norms of plain and residual networks at each layer, for depths to slide through.
 
-    depths   of CIFAR-style networks; "after training" is offered where the weights of all of them ship
+    depths   of CIFAR-style networks; "after training" is there if the weights of all of them ship
     batch    how many digits the gradient is taken over
 
     Switches: the mode (train, eval), batch norm (with, without), the moment (step 0, after ten steps of SGD,
@@ -60,28 +60,31 @@ class GradientFlowExplorer(ipywidgets.VBox):
             [self.moment, self.mode, self.norm],
             layout={"flex_flow": "row wrap", "grid_gap": "0 20px"},
         )
-        super().__init__([switches, self.strip])
+        self.note = ipywidgets.HTML()
+        super().__init__([switches, self.strip, self.note])
         trained = {row.model for row in list_weights() if row.weights == "digits"}
         self._shipped = {model_name("cifar", kind, d) for kind in KINDS for d in self.depths} <= trained
-        self._offer_moments(None)
-        self.norm.observe(self._offer_moments, "value")
         for switch in (self.mode, self.norm, self.moment):
-            switch.observe(lambda _: self._show(), "value")
+            switch.observe(self._choose, "value")
         self._show()
         self.strip.index = len(self.depths) * 3 // 4
 
-    def _offer_moments(self, _change: object) -> None:
-        """Offer trained networks where they ship: with batch norm, since deep ones don't train without."""
-        trained = self._shipped and self.norm.value == "batch"
-        offered = {name: moment for name, moment in MOMENTS.items() if trained or moment != "trained"}
-        chosen = self.moment.value if self.moment.value in offered.values() else "steps"
-        self.moment.options = offered
-        self.moment.value = chosen
+    def _choose(self, _change: object) -> None:
+        """Show what the switches say, or say why that is not to be had and go to the nearest that is."""
+        lacking = self.moment.value == "trained" and not (self._shipped and self.norm.value == "batch")
+        if lacking:
+            self.moment.value = "steps"  # comes back here
+            why = (
+                "without batch norm, since the deep ones don't train" if self._shipped else "of these depths"
+            )
+            self.note.value = f"No trained networks ship {why}; this is after {STEPS} steps."
+        else:
+            if self.moment.value != "steps":
+                self.note.value = ""
+            self._show()
 
     def _show(self) -> None:
         wanted = (self.mode.value, self.norm.value, self.moment.value)
-        if None in wanted:
-            return
         if wanted not in self._measured:
             self.strip.show(busy=bool(self.strip.frames), message=f"Measuring {_condition(*wanted)} ...")
             try:
@@ -129,7 +132,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
         return (
             f"Norm of the loss's gradient with respect to each layer's weights, {when}; {mode} mode, "
             f"{'with' if norm == 'batch' else 'without'} batch norm; {self._batch} training digits; "
-            f"width {self.sweep.width}, seed 0. One logarithmic axis for all depths."
+            f"width {self.sweep.width}, seed 0. One logarithmic axis for all depths; triangles lie beyond it."
         )
 
 
@@ -159,7 +162,7 @@ def _read_aloud(who: str, flow: GradientFlow) -> str:
     if not flow.finite or not np.isfinite(ratio):
         return f"{who}: no finite numbers any more, the network has blown up"
     if largest > _CEILING:
-        return f"{who}: beyond all measure, up to {power(largest)}"
+        return f"{who}: far beyond the axis, up to {power(largest)}"
     if largest < _FAINT:
         return f"{who}: all but gone at every layer, at most {power(largest)}"
     if ratio == 0:

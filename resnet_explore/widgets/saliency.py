@@ -101,6 +101,7 @@ class SaliencyExplorer(ipywidgets.VBox):
 
         Raises ExploreError, and keeps the old picture, if it can't be made a network's input.
         """
+        self.note.value = ""
         before = self._image, self._about
         self._image, self._about = image, about
         try:
@@ -110,7 +111,10 @@ class SaliencyExplorer(ipywidgets.VBox):
             raise
 
     def _take_upload(self, name: str, data: bytes, note: str) -> None:
-        self.show_image(decode_image(data), f"your photo {name}")  # errors are shown below the upload zone
+        try:  # errors are shown below the upload zone
+            self.show_image(decode_image(data), f"your photo {name}")
+        except ExploreError as problem:
+            raise ExploreError(f"{name}: {problem}") from None
         self.sample.value = None
 
     def _take_sample(self, change: dict[str, Any]) -> None:
@@ -129,8 +133,9 @@ class SaliencyExplorer(ipywidgets.VBox):
             if wanted not in self._loaded:
                 self._loaded[wanted] = self.pairs[wanted].load()
         except ExploreError as problem:
-            self.note.value = error(str(problem))
             self.strip.busy = False
+            kept = f" Still showing {self._current}." if self._current else ""
+            self.note.value = error(f"{problem}{kept}")
             if self._current:
                 self.pair.value = self._current
             return
@@ -172,7 +177,7 @@ class SaliencyExplorer(ipywidgets.VBox):
             frames=[side_by_side(square_crop(self._image, _SIDE), side=_SIDE)],
             overlays=overlays,
             headings=[
-                f"{name}, asked about {classes[int(maps.targets[0])]}"
+                f"{name}, asked about {_asked(maps, classes)}"
                 for name, maps in zip(names, self.maps, strict=True)
             ],
             titles=[_finding(names, self.maps, classes)],
@@ -187,8 +192,8 @@ class SaliencyExplorer(ipywidgets.VBox):
         places = " and ".join(dict.fromkeys(shown))
         return (
             f"Grad-CAM at block {places}. Red speaks for the class, blue against it; full colour is "
-            f"±{scale:.2g} logits, the same for both. Eval mode; the networks see this square as "
-            f"{size}×{size} pixels. Picture: {self._about}."
+            f"±{scale:.2g} logits, the same for both. Eval mode; the networks see the middle square, shown "
+            f"here, as {size}×{size} pixels. Picture: {self._about}."
         )
 
 
@@ -196,6 +201,11 @@ def _in_step(left: Sequence[str], right: Sequence[str]) -> list[tuple[str, str]]
     """Pair the blocks of two networks by how deep they lie; twins pair one to one."""
     count = max(len(left), len(right))
     return [(left[i * len(left) // count], right[i * len(right) // count]) for i in range(count)]
+
+
+def _asked(maps: ActivationMaps, classes: list[str]) -> str:
+    target = int(maps.targets[0])
+    return f"{classes[target]} ({percent(100 * float(torch.softmax(maps.logits[0], 0)[target]))})"
 
 
 def _finding(names: Sequence[str], maps: Sequence[ActivationMaps], classes: list[str]) -> str:

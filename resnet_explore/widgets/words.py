@@ -5,9 +5,11 @@ import math
 
 
 def percent(value: float) -> str:
-    """Return "0 %", "0.3 %" or "74 %": a decimal only where it says something."""
+    """Return "0 %", "under 0.1 %", "0.3 %" or "74 %": a decimal only where it says something."""
     if not math.isfinite(value):
         return "?"
+    if 0 < value < 0.05:
+        return "under 0.1 %"
     return f"{value:.1f} %" if 0.05 <= value < 9.95 else f"{value:.0f} %"
 
 
