@@ -289,6 +289,8 @@ class _Watch:
     def look(self) -> None:
         new: list[dict[str, Any]] = []
         for run_id, run in self.runs.items():
+            if self.seen[run_id] == run.epochs:
+                continue
             rows = RunFolder(self.out / run_id).rows()
             new += [{"run": run_id, **asdict(run), **row} for row in rows[self.seen[run_id] :]]
             self.seen[run_id] = max(len(rows), self.seen[run_id])
