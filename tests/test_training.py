@@ -323,6 +323,9 @@ def test_a_record_is_the_sweep_made_small(tmp_path):
     sweep = rx.Sweep(**TINY)
     with ThreadPoolExecutor(1) as pool:
         table = rx.run_sweep(sweep, tmp_path / "runs", executor=pool)
+    with pytest.raises(rx.ExploreError, match="has seed 7"):
+        record(tmp_path / "runs", tmp_path / "rec", "make it so", seed=7)
+    assert not (tmp_path / "rec").exists()
     record(tmp_path / "runs", tmp_path / "rec", "make it so")
     again = rx.collect(tmp_path / "rec")
     assert list(again.columns) == list(table.columns)

@@ -22,13 +22,15 @@ def record(out: str | Path, dest: str | Path, command: str, data: str = "", seed
     on, where what `load_dataset` says of itself is not enough. Convolution and classifier weights are
     stored as float16, about three digits; everything else, which is small, as float32.
 
-    Raises ExploreError, and writes nothing, if runs are missing or unfinished.
+    Raises ExploreError, and writes nothing, if runs are missing or unfinished, or none has `seed`.
     """
     out, dest = Path(out), Path(dest)
     table = collect(out)
     unfinished = [run for run in table["run"].unique() if not RunFolder(out / run).finished]
     if unfinished:
         raise ExploreError(f"{len(unfinished)} runs in {out} are not finished, {unfinished[0]} for one.")
+    if seed not in table["seed"].to_numpy():
+        raise ExploreError(f"No run in {out} has seed {seed}, so there are no weights of it to record.")
     about = {
         "command": command,
         "commit": _commit(),
