@@ -237,6 +237,8 @@ def test_gradient_switches_measure_what_they_say():
     assert list(explorer.moment.options) == ["step 0", "after 10 steps", "after training"]
     assert "without batch norm" in explorer.strip.captions[0]
     assert "blown up" in explorer.strip.titles[1]
+    explorer.norm.value = "batch"
+    assert explorer.note.value == "", "what was said of another choice is gone"
 
 
 def test_depths_without_shipped_weights_have_no_trained_moment():

@@ -12,9 +12,8 @@ from resnet_explore.figures.gradients import gradient_profile
 from resnet_explore.figures.style import LABELS, SCREEN_SCALE, to_png
 from resnet_explore.inputs.datasets import load_dataset
 from resnet_explore.models.presets import build
-from resnet_explore.models.resnet import ResNet
 from resnet_explore.models.weights import list_weights
-from resnet_explore.training.runs import Run, model_name
+from resnet_explore.training.runs import model_name
 from resnet_explore.training.sweep import KINDS, Sweep
 from resnet_explore.training.trainer import first_steps, one_thread
 from resnet_explore.widgets.filmstrip import Filmstrip
@@ -47,6 +46,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
         self.depths = sorted(self.sweep.depths)
         self._data = load_dataset("digits")
         self._batch = batch
+        self._models: dict[tuple[str, int, str, str], nn.Module] = {}  # either mode measures the same network
         self._measured: dict[tuple[str, str, str], Flows] = {}
         self.flows: Flows = {}
         self.strip = Filmstrip(name="Depth", scale=SCREEN_SCALE, message="Measuring gradients at step 0 ...")
@@ -79,8 +79,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
             )
             self.note.value = f"No trained networks ship {why}; this is after {STEPS} steps."
         else:
-            if self.moment.value != "steps":
-                self.note.value = ""
+            self.note.value = ""
             self._show()
 
     def _show(self) -> None:
@@ -108,20 +107,21 @@ class GradientFlowExplorer(ipywidgets.VBox):
         )
 
     def _measure(self, kind: str, depth: int, mode: str, norm: str, moment: str) -> GradientFlow:
-        run = next(r for r in self.sweep.runs() if (r.kind, r.depth) == (kind, depth))
-        model: nn.Module
-        if moment == "trained":
-            model = build(model_name("cifar", kind, depth), weights="digits")
-        else:
-            model = self._untrained(run, norm)
-            if moment == "steps":
-                model = first_steps(run, model, self._data, STEPS)
+        key = (kind, depth, norm, moment)
+        if key not in self._models:
+            self._models[key] = self._model(*key)
         chosen = slice(0, self._batch)
-        return gradient_flow(model, self._data.normalized(chosen), self._data.labels[chosen], mode=mode)
+        return gradient_flow(
+            self._models[key], self._data.normalized(chosen), self._data.labels[chosen], mode=mode
+        )
 
-    def _untrained(self, run: Run, norm: str) -> ResNet:
+    def _model(self, kind: str, depth: int, norm: str, moment: str) -> nn.Module:
+        if moment == "trained":
+            return build(model_name("cifar", kind, depth), weights="digits")
+        run = next(r for r in self.sweep.runs() if (r.kind, r.depth) == (kind, depth))
         config = run.config(self._data.images.shape[1], len(self._data.classes))
-        return build(config.replace(norm=norm), seed=run.seed)
+        model = build(config.replace(norm=norm), seed=run.seed)
+        return first_steps(run, model, self._data, STEPS) if moment == "steps" else model
 
     def _caption(self, mode: str, norm: str, moment: str) -> str:
         when = {
