@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -124,22 +125,24 @@ class DegradationExplorer(ipywidgets.VBox):
         )
 
     def _sweep(self, seed: int) -> Sweep:
-        fields = {name: getattr(self.sweep, name) for name in self.sweep.__dataclass_fields__}
-        return Sweep(**{**fields, "seeds": (seed,)})
+        return replace(self.sweep, seeds=(seed,))
 
     def _folder(self, seed: int) -> Path:
         return self.out / f"seed-{seed}"
 
     def _set_training(self, training: bool) -> None:
         self.train.disabled, self.stop.disabled, self.seed.disabled = training, not training, training
-        self.back.disabled = training or self.table is self._recorded
+        self._offer_recorded()
+
+    def _offer_recorded(self) -> None:
+        self.back.disabled = self.train.disabled or self.table is self._recorded
 
     # --- the picture --------------------------------------------------------------------------------------
 
     def show_table(self, table: pd.DataFrame, source: str) -> None:
         """Show another table of runs; `source` says in a word or two what it is."""
         self.table = table
-        self.back.disabled = self.train.disabled or table is self._recorded
+        self._offer_recorded()
         self._show(source)
 
     def _show(self, source: str) -> None:

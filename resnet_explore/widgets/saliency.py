@@ -92,7 +92,7 @@ class SaliencyExplorer(ipywidgets.VBox):
         self.upload.on_upload(self._take_upload)
         self.sample.observe(self._take_sample, "value")
         self.pair.observe(self._change_pair, "value")
-        self.target.observe(lambda _: self._explain(), "value")
+        self.target.observe(self._explain, "value")
 
     # --- what comes in ------------------------------------------------------------------------------------
 
@@ -141,14 +141,14 @@ class SaliencyExplorer(ipywidgets.VBox):
             return
         self._current = wanted
         classes = self._loaded[wanted][0].about["classes"]
-        self.target.unobserve_all("value")  # new options change the value; explain once, not twice
+        self.target.unobserve(self._explain, "value")  # new options change the value; explain once, not twice
         self.target.options = [OWN_CHOICE, *classes]
-        self.target.observe(lambda _: self._explain(), "value")
+        self.target.observe(self._explain, "value")
         self._explain()
 
     # --- what is shown ------------------------------------------------------------------------------------
 
-    def _explain(self) -> None:
+    def _explain(self, _change: object = None) -> None:
         networks = self._loaded.get(self._current)
         if networks is None:
             return
@@ -159,13 +159,13 @@ class SaliencyExplorer(ipywidgets.VBox):
         try:
             batch = to_batch(self._image, size, about["mean"], about["std"])
             self.maps = tuple(class_activation_maps(network, batch, asked) for network in networks)
-            self._draw([list(maps) for maps in self.maps], classes, size)
+            self._draw(classes, size)
         finally:
             self.strip.busy = False
 
-    def _draw(self, blocks: Sequence[list[str]], classes: list[str], size: int) -> None:
+    def _draw(self, classes: list[str], size: int) -> None:
         names = self.pairs[self._current].names
-        steps = _in_step(*blocks)
+        steps = _in_step(*(list(maps) for maps in self.maps))
         overlays, captions = [], []
         for step in steps:
             cams = [maps[block][0].numpy() for maps, block in zip(self.maps, step, strict=True)]
@@ -203,15 +203,19 @@ def _in_step(left: Sequence[str], right: Sequence[str]) -> list[tuple[str, str]]
     return [(left[i * len(left) // count], right[i * len(right) // count]) for i in range(count)]
 
 
+def _probabilities(maps: ActivationMaps) -> torch.Tensor:
+    return torch.softmax(maps.logits[0], 0)
+
+
 def _asked(maps: ActivationMaps, classes: list[str]) -> str:
     target = int(maps.targets[0])
-    return f"{classes[target]} ({percent(100 * float(torch.softmax(maps.logits[0], 0)[target]))})"
+    return f"{classes[target]} ({percent(100 * float(_probabilities(maps)[target]))})"
 
 
 def _finding(names: Sequence[str], maps: Sequence[ActivationMaps], classes: list[str]) -> str:
     parts = []
     for name, cams in zip(names, maps, strict=True):
-        sure = torch.softmax(cams.logits[0], 0)
+        sure = _probabilities(cams)
         best = int(sure.argmax())
         parts.append(f"{name} says {classes[best]} ({percent(100 * float(sure[best]))})")
     return "; ".join(parts) + "."
@@ -221,7 +225,7 @@ def _bars(names: Sequence[str], maps: Sequence[ActivationMaps], classes: list[st
     """Return the most likely classes of both networks as bars, in HTML."""
     columns = []
     for name, cams, color in zip(names, maps, COLORS.values(), strict=True):
-        sure, order = torch.softmax(cams.logits[0], 0).topk(min(count, len(classes)))
+        sure, order = _probabilities(cams).topk(min(count, len(classes)))
         rows = "".join(
             f'<div style="display:flex;gap:6px;align-items:center;line-height:1.5">'
             f'<span style="flex:1;overflow:hidden;text-overflow:ellipsis;white-space:nowrap">'
