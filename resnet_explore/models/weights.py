@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -46,12 +47,15 @@ class Weights:
 
 @dataclass(frozen=True)
 class ShippedWeights:
-    """One line of `list_weights()`: what ships, its errors in percent, and how to make it again."""
+    """One line of `list_weights()`: what ships, its errors in percent, and how to make it again.
+
+    `build(model, weights=weights)` loads it. Weights of a step ("cifar10@10": before step 10) have no errors.
+    """
 
     model: str
     weights: str
-    train_error: float
-    test_error: float
+    train_error: float | None
+    test_error: float | None
     data: str
     provenance: str
 
@@ -59,14 +63,17 @@ class ShippedWeights:
 def list_weights(pattern: str = "*") -> list[ShippedWeights]:
     """Return what ships with us, for models whose names match a shell pattern."""
     rows = []
-    for path in sorted(shipped("data").glob(f"*/{pattern}.safetensors")):
+    for path in sorted(shipped("data").glob("*/*.safetensors")):
+        model, at, step = path.stem.partition("@")
+        if not fnmatchcase(model, pattern):
+            continue
         about = _header(path)
         rows.append(
             ShippedWeights(
-                model=path.stem,
-                weights=path.parent.name,
-                train_error=float(about["train_error"]),
-                test_error=float(about["test_error"]),
+                model=model,
+                weights=f"{path.parent.name}{at}{step}",
+                train_error=about.get("train_error"),
+                test_error=about.get("test_error"),
                 data=about["data"],
                 provenance=about["provenance"],
             )
@@ -83,7 +90,8 @@ def find_weights(model: str | None, weights: str) -> Weights:
     path = Path(weights)
     if path.suffix in (".safetensors", ".pth", ".pt"):
         return _from_file(path)
-    ours = shipped("data", weights, f"{model}.safetensors")
+    data, at, step = weights.partition("@")
+    ours = shipped("data", data, f"{model}{at}{step}.safetensors")
     if model is not None and ours.is_file():
         about = _header(ours)
         return Weights(str(ours), load_file(ours), _config_from(about), about)
