@@ -16,8 +16,9 @@ from resnet_explore.errors import ExploreError
 
 PROG = "resnet-explore"
 _SWEEP_FIELDS = (
-    *("dataset", "root", "family", "depths", "kinds", "seeds", "epochs", "width"),
-    *("batch_size", "lr", "momentum", "weight_decay", "augment", "precision"),
+    *("dataset", "root", "family", "depths", "kinds", "seeds", "epochs", "width", "batch_size", "schedule"),
+    *("lr", "momentum", "weight_decay", "label_smoothing", "augment", "precision", "size", "eval_images"),
+    *("keep_steps", "accelerator"),
 )
 MISTAKE, INTERRUPTED = 2, 130  # exit statuses: argparse's own for a mistake, the shell's for Ctrl-C
 
@@ -85,9 +86,12 @@ def list_names(options: argparse.Namespace) -> None:
 def run_sweep(options: argparse.Namespace) -> None:
     """Train what is missing of a sweep, printing one line for each epoch as it ends."""
     import resnet_explore as rx
+    from resnet_explore.training.plan import RECIPE
 
     given = vars(options)
     fields = {name: given[name] for name in _SWEEP_FIELDS if given[name] is not None}
+    # A recipe's single value is that value, so that a sweep is the same however it was written.
+    fields |= {n: v[0] for n, v in fields.items() if n in RECIPE and len(v) == 1}
     out = _out(options)
     with _executor(options.jobs) as executor:
         rx.run_sweep(rx.Sweep(**fields), out=out, executor=executor, progress=_print_epochs)
@@ -114,20 +118,20 @@ def _executor(jobs: int | None) -> contextlib.AbstractContextManager[Executor | 
 
 
 def make_record(options: argparse.Namespace) -> None:
-    """Make a small record of a finished sweep: a table, half-precision weights of one seed, their origin."""
-    from resnet_explore.training.record import record
+    """Make a small record of finished sweeps: tables, half-precision weights of one seed, their origin."""
+    from resnet_explore.training.record import Source, record
 
-    made_by = options.made_by or _command_of(options.runs)
+    sources = [Source(runs, _command_of(runs, options.root)) for runs in options.runs]
     try:
-        table = record(options.runs, options.dest, made_by, data=options.data, seed=options.seed)
+        table = record(sources, options.dest, data=options.data, seed=options.seed)
     except OSError as error:
         raise ExploreError(f"The record can't be written to {options.dest} ({error.strerror}).") from None
     print(f"{table['run'].nunique()} runs are recorded in {options.dest}.")
 
 
-def _command_of(runs: Path) -> str:
-    """Return the command that makes such a sweep; where its data lay (--root) is not noted with the runs."""
-    from resnet_explore.training.sweep import Sweep
+def _command_of(runs: Path, root: str | None = None) -> str:
+    """Return the command that makes such a sweep; where its data lay is not noted with the runs."""
+    from resnet_explore.training.plan import Sweep
 
     words, usual = [PROG, "sweep"], json.loads(json.dumps(asdict(Sweep())))
     try:
@@ -135,12 +139,13 @@ def _command_of(runs: Path) -> str:
     except (OSError, ValueError):  # of runs that are no sweep more can't be said
         return " ".join(words)
     words.append(made.pop("dataset"))
+    if words[-1] == "digits":
+        usual["precision"] = "fp32"  # what "auto" is for them everywhere
     for name, value in made.items():
-        if value != usual.get(name):
+        if name in usual and value != usual[name]:
             words.append("--" + name.replace("_", "-"))
-            if value is not True:
-                words.append(",".join(map(str, value)) if isinstance(value, list) else str(value))
-    return " ".join(words)
+            words.append(",".join(map(str, value)) if isinstance(value, list) else str(value))
+    return " ".join([*words, "--root", root] if root else words)
 
 
 def _out(options: argparse.Namespace) -> Path:
@@ -190,23 +195,34 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--depths", type=_counts, metavar="8,20,...", help="depths, each 6n+2")
     sub.add_argument("--kinds", type=_words, metavar="plain,residual", help="which of the twins")
     sub.add_argument("--seeds", type=_counts, metavar="0,1,...", help="one run for each seed")
-    sub.add_argument("--epochs", type=_count, help="passes over the training images")
     sub.add_argument("--root", help="where the data lie (default: downloaded to the cache)")
+    sub.add_argument("--size", type=_positive, help="height and width that images are brought to")
     sub.add_argument("--family", help="cifar or imagenet (default: cifar)")
-    sub.add_argument("--width", type=_count, help="channels of the first stage (default: 8)")
-    sub.add_argument("--batch-size", type=_count, help="images in a step (default: 64)")
-    sub.add_argument("--lr", type=float, help="the learning rate's peak (default: 0.04)")
-    sub.add_argument("--momentum", type=float, help="of SGD (default: 0.9)")
-    sub.add_argument("--weight-decay", type=float, help="of SGD (default: 1e-4)")
-    sub.add_argument("--augment", action="store_true", default=None, help="random crops and flips")
-    sub.add_argument("--precision", help="fp32, or bf16 where the processor has it (default: fp32)")
+    sub.add_argument("--eval-images", type=_count, help="images for an epoch's errors (default: 2000)")
+    sub.add_argument("--keep-steps", type=_counts, metavar="0,10", help="also keep the weights before these")
+    sub.add_argument("--accelerator", help="cpu, cuda or auto (default: auto)")
+    recipe = sub.add_argument_group("the recipe", "Each may be a list, as in --lr 0.04,0.1: all are tried.")
+    recipe.add_argument("--epochs", type=_counts, help="passes over the training images (default: 8)")
+    recipe.add_argument("--width", type=_counts, help="channels of the first stage (default: 8)")
+    recipe.add_argument("--batch-size", type=_counts, help="images in a step (default: 64)")
+    recipe.add_argument(
+        "--schedule", type=_words, help="one-cycle, or steps as in He et al. 2015 (default: one-cycle)"
+    )
+    recipe.add_argument("--lr", type=_numbers, help="the learning rate's peak (default: 0.04)")
+    recipe.add_argument("--momentum", type=_numbers, help="of SGD (default: 0.9)")
+    recipe.add_argument("--weight-decay", type=_numbers, help="of SGD (default: 1e-4)")
+    recipe.add_argument("--label-smoothing", type=_numbers, help="of the loss that is trained (default: 0)")
+    recipe.add_argument("--augment", type=_words, help="none, crop or zoom; both also mirror (default: none)")
+    recipe.add_argument(
+        "--precision", type=_words, help="fp32, bf16, or auto: bf16 where it is fast (default: auto)"
+    )
     sub.add_argument("--out", type=Path, help="folder of the runs (default: runs/DATASET)")
     sub.add_argument("--jobs", type=_positive, help="processes at a time (default: one for each core)")
 
-    sub = command("record", make_record, "Make a small record, as it ships in data/, of a finished sweep.")
-    sub.add_argument("runs", type=Path, metavar="RUNS", help="the sweep's folder")
+    sub = command("record", make_record, "Make a small record, as it ships in data/, of finished sweeps.")
+    sub.add_argument("runs", type=Path, nargs="+", metavar="RUNS", help="the sweeps' folders")
     sub.add_argument("dest", type=Path, metavar="DEST", help="the folder to write")
-    sub.add_argument("--command", dest="made_by", help="what made the runs (default: read from them)")
+    sub.add_argument("--root", help="where the data lay, if not downloaded: named in the record")
     sub.add_argument("--data", default="", help="what they were trained on, in words")
     sub.add_argument("--seed", type=_count, default=0, help="whose weights to keep (default: %(default)s)")
     return parser
@@ -230,6 +246,13 @@ def _positive(text: str) -> int:
 
 def _counts(text: str) -> tuple[int, ...]:
     return tuple(_count(part) for part in _words(text))
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in _words(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number, or list of numbers") from None
 
 
 def _words(text: str) -> tuple[str, ...]:

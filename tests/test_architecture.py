@@ -31,7 +31,7 @@ HOMES = {
     "ipywidgets": ("widgets/",),
     "anywidget": ("widgets/",),
     "traitlets": ("widgets/",),
-    "lightning": ("training/trainer.py",),
+    "lightning_fabric": ("training/trainer.py",),
     "skimage": ("inputs/",),
     "sklearn": ("inputs/",),
     "matplotlib": ("figures/",),

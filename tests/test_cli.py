@@ -50,9 +50,9 @@ def test_info_and_list(capsys):
         (["list", "vgg*"], "No model's name matches 'vgg*'"),
         (["sweep", "digit"], "did you mean 'digits'"),
         (["sweep", "--depths", "21"], "must be 6n+2"),
-        (["sweep", "--lr", "inf"], "a finite learning rate lr above 0, not inf"),
-        (["sweep", "--momentum", "0"], "a momentum above 0 and below 1, not 0.0"),
-        (["sweep", "--weight-decay", "-1"], "a finite weight_decay of at least 0, not -1.0"),
+        (["sweep", "--lr", "inf"], "lr as a finite number above 0, not inf"),
+        (["sweep", "--momentum", "0"], "momentum as a number above 0 and below 1, not 0.0"),
+        (["sweep", "--weight-decay", "-1"], "weight_decay as a finite number of at least 0, not -1.0"),
         (["sweep", "--precision", "fp8"], "did you mean 'fp32'"),
         (["record", "no-such-runs", "dest"], "There is no folder of runs"),
         (["lab", "--copy-only", "--dir", __file__], "can't be copied"),
@@ -83,9 +83,10 @@ def test_a_sweep_prints_each_epoch_goes_on_and_is_recorded(capsys, tmp_path):
     status, out, _ = run(capsys, "record", str(tmp_path / "s"), str(tmp_path / "r"))
     assert (status, (tmp_path / "r" / "history.csv").is_file()) == (0, True)
     about = tmp_path / "r" / "about.json"
-    assert json.loads(about.read_text())["command"] == "resnet-explore " + " ".join(words[:8])
-    run(capsys, "record", str(tmp_path / "s"), str(tmp_path / "r"), "--command", "by hand")
-    assert json.loads(about.read_text())["command"] == "by hand"
+    command = "resnet-explore " + " ".join(words[:8])
+    assert json.loads(about.read_text())["commands"] == [command]
+    run(capsys, "record", str(tmp_path / "s"), str(tmp_path / "r"), "--root", "here")
+    assert json.loads(about.read_text())["commands"] == [f"{command} --root here"]
     status, _, err = run(capsys, "record", str(tmp_path / "s"), str(tmp_path / "r" / "history.csv"))
     assert (status, "The record can't be written to" in err) == (2, True)
 
@@ -112,13 +113,14 @@ def test_a_sweep_has_an_option_for_every_field_and_tells_its_default(capsys):
         if told:
             assert type(field.default)(told[1]) == field.default
         else:
-            assert field.name in ("depths", "kinds", "seeds", "epochs", "augment", "root")
+            assert field.name in ("depths", "kinds", "seeds", "keep_steps", "root", "size")
 
 
 def test_the_command_read_from_a_folder_makes_the_same_sweep(monkeypatch, tmp_path):
     other = {"family": "imagenet", "depths": (34, 18), "kinds": ("plain",), "seeds": (3, 1), "epochs": 2}
-    other |= {"width": 4, "batch_size": 7, "lr": 1e-5, "momentum": 0.5, "weight_decay": 5e-4}
-    sweep = rx.Sweep("folder", **other, augment=True, precision="bf16")
+    other |= {"width": (4, 8), "batch_size": 7, "lr": (1e-5, 1.0), "momentum": 0.5, "weight_decay": 5e-4}
+    other |= {"schedule": "steps", "label_smoothing": 0.1, "augment": ("crop", "zoom"), "size": 48}
+    sweep = rx.Sweep("folder", **other, eval_images=9, keep_steps=(0, 10), precision="bf16")
     (tmp_path / "sweep.json").write_text(json.dumps(asdict(sweep)))
     made = []
     monkeypatch.setattr(rx, "run_sweep", lambda sweep, **_: made.append(sweep), raising=False)

@@ -1,9 +1,10 @@
-"""From a folder of runs to a record small enough to ship: a table, half-precision weights, their origin."""
+"""From folders of runs to a record small enough to ship: tables, half-precision weights, their origin."""
 
 import datetime
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -11,28 +12,57 @@ import torch
 from torch import Tensor
 
 from resnet_explore.errors import ExploreError
-from resnet_explore.training.runs import Run, RunFolder, collect, load_tensors, save_tensors, write_json
+from resnet_explore.training.runs import (
+    Run,
+    RunFolder,
+    collect,
+    collect_layers,
+    load_tensors,
+    save_tensors,
+    write_json,
+)
 
 
-def record(out: str | Path, dest: str | Path, command: str, data: str = "", seed: int = 0) -> pd.DataFrame:
-    """Write what a finished sweep found into `dest` and return its table.
+@dataclass(frozen=True)
+class Source:
+    """A folder of runs, and the command that makes them."""
 
-    Writes history.csv (`collect(dest)` reads it), <model>.safetensors for every network of that seed, and
-    about.json: the command, the commit, the data, the day. `data` says in words what the runs were trained
-    on, where what `load_dataset` says of itself is not enough. Convolution and classifier weights are
+    runs: Path
+    command: str
+
+
+def record(sources: Sequence[Source], dest: str | Path, data: str = "", seed: int = 0) -> pd.DataFrame:
+    """Write what finished sweeps of one data set found into `dest` and return their table.
+
+    Writes history.csv (`collect(dest)` reads it), layers.parquet (`collect_layers(dest)`), of every network
+    with that seed <model>.safetensors and <model>@<step>.safetensors where a step's weights were kept, and
+    about.json: the commands, the commit, the data, the day, the time. `data` says in words what the runs were
+    trained on, where what `load_dataset` says of itself is not enough. Convolution and classifier weights are
     stored as float16, about three digits; everything else, which is small, as float32.
 
-    Raises ExploreError, and writes nothing, if runs are missing or unfinished, or none has `seed`.
+    Raises ExploreError, and writes nothing, if runs are missing or unfinished, or if there is not exactly
+    one run with `seed` for each network.
     """
-    out, dest = Path(out), Path(dest)
-    table = collect(out)
-    unfinished = [run for run in table["run"].unique() if not RunFolder(out / run).finished]
+    dest = Path(dest)
+    tables = [collect(source.runs) for source in sources]
+    folders = {
+        run: (RunFolder(source.runs / run), source.command)
+        for source, table in zip(sources, tables, strict=True)
+        for run in table["run"].unique()
+    }
+    unfinished = [run for run, (folder, _) in folders.items() if not folder.finished]
     if unfinished:
-        raise ExploreError(f"{len(unfinished)} runs in {out} are not finished, {unfinished[0]} for one.")
+        raise ExploreError(f"{len(unfinished)} runs are not finished, {unfinished[0]} for one.")
+    table = pd.concat(tables).drop_duplicates(["run", "epoch"])
+    table = table.sort_values(["kind", "depth", "seed", "epoch"], ignore_index=True)
     if seed not in table["seed"].to_numpy():
-        raise ExploreError(f"No run in {out} has seed {seed}, so there are no weights of it to record.")
+        raise ExploreError(f"No run has seed {seed}, so there are no weights of it to record.")
+    recorded = table[table["seed"] == seed].drop_duplicates("run")
+    twice = recorded[recorded.duplicated(["family", "kind", "depth"])]
+    if len(twice):
+        raise ExploreError(f"Two runs with seed {seed} are of one network, {twice['run'].iloc[0]} for one.")
     about = {
-        "command": command,
+        "commands": [source.command for source in sources],
         "commit": _commit(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "seeds": sorted(int(s) for s in table["seed"].unique()),
@@ -40,16 +70,34 @@ def record(out: str | Path, dest: str | Path, command: str, data: str = "", seed
         "torch": torch.__version__,
     }
     dest.mkdir(parents=True, exist_ok=True)
-    for name in table.loc[table["seed"] == seed, "run"].unique():
-        tensors, header = load_tensors(out / name / "checkpoint.safetensors")
-        values = {key: json.loads(text) for key, text in header.items()}
-        about["data"] = values["data"] = data or values["data"]
-        values["provenance"] = f"{command} (seed {seed}; recorded at {about['commit']}, {about['date']})"
-        path = dest / f"{Run(**values['run']).model}.safetensors"
-        save_tensors(path, _halved(tensors), {key: json.dumps(value) for key, value in values.items()})
+    for run in recorded["run"]:
+        folder, command = folders[run]
+        origin = f"{command} (seed {seed}; recorded at {about['commit']}, {about['date']})"
+        about["data"] = _record_weights(folder, dest, data, origin)
     table.to_csv(dest / "history.csv", index=False, float_format="%.6g")
+    layers = pd.concat([collect_layers(source.runs) for source in sources])
+    layers = layers.drop_duplicates(["run", "step", "layer"])
+    _shrunk(layers).to_parquet(dest / "layers.parquet", index=False, compression="zstd")
     write_json(dest / "about.json", about)
     return table
+
+
+def _record_weights(folder: RunFolder, dest: Path, data: str, origin: str) -> str:
+    """Write one run's weights, at its end and at the steps kept, and return what it was trained on."""
+    for path in (folder.checkpoint, *folder.path.glob("step-*.safetensors")):
+        tensors, header = load_tensors(path)
+        values = {key: json.loads(text) for key, text in header.items()}
+        values |= {"data": data or values["data"], "provenance": origin}
+        name = _run(values["run"]).model
+        if "step" in values:
+            name += f"@{values['step']}"
+        header = {key: json.dumps(value) for key, value in values.items()}
+        save_tensors(dest / f"{name}.safetensors", _halved(tensors), header)
+    return values["data"]
+
+
+def _run(fields: Mapping[str, object]) -> Run:
+    return Run(**{**fields, "keep_steps": tuple(fields["keep_steps"])})  # type: ignore[arg-type]
 
 
 def _halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -59,6 +107,17 @@ def _halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for key, value in tensors.items()
         if not key.endswith("num_batches_tracked")
     }
+
+
+def _shrunk(layers: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with small types: numbers have four digits, and texts repeat."""
+    types = {
+        **dict.fromkeys(("run", "kind", "layer"), "category"),
+        **dict.fromkeys(("gradient_norm", "response_std"), "float32"),
+        **dict.fromkeys(("depth", "width", "position"), "int16"),
+        "step": "int32",
+    }
+    return layers.astype(types)
 
 
 def _commit() -> str:

@@ -3,7 +3,9 @@
     <sweep>/sweep.json                        what the folder is for
     <sweep>/<run id>/config.json              the run
     <sweep>/<run id>/history.jsonl            one line per finished epoch
-    <sweep>/<run id>/resume.safetensors       weights and momentum after the last of these; gone when finished
+    <sweep>/<run id>/layers.jsonl             one line per step in which the layers were looked at
+    <sweep>/<run id>/step-10.safetensors      the weights before step 10, where they were asked for
+    <sweep>/<run id>/resume.safetensors       weights and momentum after the last epoch; gone when finished
     <sweep>/<run id>/checkpoint.safetensors   the final weights, with the config in their header
 
 Whole files are written under a temporary name and renamed, so that a reader, or a run continued after a
@@ -29,7 +31,7 @@ from resnet_explore.models.config import ResNetConfig
 from resnet_explore.models.presets import config_of
 
 # Part of each run's id: raised when the same config would no longer give the same numbers.
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,16 @@ class Run:
     seed: int
     epochs: int
     batch_size: int
+    schedule: str
     lr: float
     momentum: float
     weight_decay: float
-    augment: bool
+    label_smoothing: float
+    augment: str
     precision: str
+    size: int | None
+    eval_images: int
+    keep_steps: tuple[int, ...]
 
     @property
     def model(self) -> str:
@@ -79,7 +86,9 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.config = path / "config.json"
         self.history = path / "history.jsonl"
+        self.layers = path / "layers.jsonl"
         self.resume = path / "resume.safetensors"
         self.checkpoint = path / "checkpoint.safetensors"
 
@@ -88,33 +97,78 @@ class RunFolder:
         """Whether the run came to its end."""
         return self.checkpoint.is_file()
 
+    def is_finished_by(self, run: Run) -> bool:
+        """Whether this run has ended here; ExploreError for another version's folder or a damaged file."""
+        try:
+            theirs = json.loads(self.config.read_text())
+        except FileNotFoundError:
+            return False
+        except ValueError:
+            theirs = {}  # a crash while it was written; nothing else can have been then
+        if theirs and theirs != _as_json(run):
+            raise ExploreError(
+                f"{self.path} was written by another version of resnet_explore (format "
+                f"{theirs.get('format', 1)}; this is {FORMAT}): move it away and run the sweep again."
+            )
+        if self.finished:
+            load_tensors(self.checkpoint, header_only=True)
+        return self.finished
+
+    def at_step(self, step: int) -> Path:
+        """Return where the weights before a step are kept."""
+        return self.path / f"step-{step}.safetensors"
+
     def start(self, run: Run) -> None:
         """Make the folder and note what it is for."""
         self.path.mkdir(parents=True, exist_ok=True)
-        write_json(self.path / "config.json", asdict(run))
+        write_json(self.config, _as_json(run))
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the finished epochs, oldest first; a line cut short by a crash does not count."""
-        if not self.history.is_file():
-            return []
-        rows = []
-        for line in self.history.read_text().splitlines():
-            with contextlib.suppress(json.JSONDecodeError):
-                rows.append(json.loads(line))
-        return rows
+        return _lines(self.history)
+
+    def layer_rows(self) -> list[dict[str, Any]]:
+        """Return what was seen of the layers, a row for each step looked at: lists of names and numbers."""
+        return _lines(self.layers)
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add one epoch to the history."""
-        with self.history.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        _append(self.history, row)
 
-    def rewind(self, epochs: int) -> None:
-        """Keep the history's first epochs only: what the file to resume from knows of."""
-        kept = [row for row in self.rows() if row["epoch"] <= epochs]
-        if self.history.is_file():
-            _replace(self.history, lambda p: p.write_text("".join(json.dumps(row) + "\n" for row in kept)))
+    def append_layers(self, row: Mapping[str, Any]) -> None:
+        """Add one look at the layers."""
+        _append(self.layers, row)
+
+    def rewind(self, epochs: int, steps: int) -> None:
+        """Keep the first epochs and steps only: what the file to resume from knows of."""
+        for path, rows, key, last in (
+            (self.history, self.rows(), "epoch", epochs),
+            (self.layers, self.layer_rows(), "step", steps - 1),
+        ):
+            if path.is_file():
+                kept = "".join(json.dumps(row) + "\n" for row in rows if row[key] <= last)
+                write_text(path, kept)
+
+
+def _as_json(run: Run) -> dict[str, Any]:
+    return json.loads(json.dumps({**asdict(run), "format": FORMAT}))
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    rows = []
+    for line in path.read_text().splitlines():
+        with contextlib.suppress(json.JSONDecodeError):
+            rows.append(json.loads(line))
+    return rows
+
+
+def _append(path: Path, row: Mapping[str, Any]) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
@@ -123,11 +177,12 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, 
     _replace(path, lambda p: save_file(dense, p, metadata=dict(about)))
 
 
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return what `save_tensors` wrote; ExploreError for a damaged file."""
+def load_tensors(path: Path, header_only: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return what `save_tensors` wrote, or the header alone; ExploreError for a damaged file."""
     try:
         with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            keys = [] if header_only else file.keys()
+            return {key: file.get_tensor(key) for key in keys}, dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise ExploreError(
             f"{path} is damaged ({error}); delete the folder {path.parent} and run the sweep again."
@@ -136,21 +191,25 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON, whole or not at all."""
-    _replace(path, lambda p: p.write_text(json.dumps(value, indent=1) + "\n"))
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text, whole or not at all."""
+    _replace(path, lambda p: p.write_text(text))
 
 
 def collect(out: str | Path) -> pd.DataFrame:
     """Return every finished epoch under `out` as a table: the run's fields, then the epoch's numbers.
 
-    `out` is a folder that `run_sweep` wrote, finished or not, or one that `record` made from it. Errors and
-    losses are on the clean training set and the test set, errors in percent. One row per run and epoch,
-    ordered by kind, depth, seed and epoch. Raises ExploreError if there is no such folder or nothing in it.
+    `out` is a folder that `run_sweep` wrote, finished or not, or one that `record` made from it. Errors, in
+    percent, and losses are in eval mode, on training images without augmentation and on test images; on
+    `eval_images` of each, and on all after the last epoch. One row per run and epoch, ordered by kind, depth,
+    seed and epoch. Raises ExploreError if there is no such folder or nothing in it.
     """
     out = Path(out)
     if (out / "history.csv").is_file():
         return pd.read_csv(out / "history.csv")
-    if not out.is_dir():
-        raise ExploreError(f"There is no folder of runs {out}.")
     rows = [{**config, **row} for config, folder in _folders(out) for row in folder.rows()]
     if not rows:
         raise ExploreError(f"No run in {out} has finished an epoch yet.")
@@ -158,9 +217,36 @@ def collect(out: str | Path) -> pd.DataFrame:
     return table.sort_values(["kind", "depth", "seed", "epoch"], ignore_index=True)
 
 
+def collect_layers(out: str | Path) -> pd.DataFrame:
+    """Return what the runs under `out` noted of their layers: one row per run, step and layer.
+
+    Columns: run, kind, depth, width, seed, step (0 is the first), position (of the layer, from 1), layer,
+    gradient_norm (Frobenius, of the training loss by the layer's weight) and response_std (of its output
+    after batch norm; He et al. 2015, Fig. 7), both of that step's training batch in train mode. Arguments
+    and errors are those of `collect`.
+    """
+    out = Path(out)
+    if (out / "layers.parquet").is_file():
+        return pd.read_parquet(out / "layers.parquet")
+    names = ("run", "kind", "depth", "width", "seed")
+    parts = [
+        pd.DataFrame({**{n: config[n] for n in names}, "position": range(1, len(row["layer"]) + 1), **row})
+        for config, folder in _folders(out)
+        for row in folder.layer_rows()
+    ]
+    if not parts:
+        raise ExploreError(f"No run in {out} has taken a step yet.")
+    table = pd.concat(parts, ignore_index=True).drop_duplicates(["run", "step", "layer"], keep="last")
+    return table.sort_values(["kind", "depth", "seed", "step", "position"], ignore_index=True)
+
+
 def _folders(out: Path) -> Iterator[tuple[dict[str, Any], RunFolder]]:
+    if not out.is_dir():
+        raise ExploreError(f"There is no folder of runs {out}.")
     for path in sorted(out.glob("*/config.json")):
-        yield {"run": path.parent.name, **json.loads(path.read_text())}, RunFolder(path.parent)
+        config = json.loads(path.read_text())
+        if config.pop("format", 1) == FORMAT:
+            yield {"run": path.parent.name, **config}, RunFolder(path.parent)
 
 
 def _replace(path: Path, write: Callable[[Path], Any]) -> None:

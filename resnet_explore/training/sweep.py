@@ -6,9 +6,7 @@ histories, a wish to stop as a file. So the same code serves threads, processes 
 
 import contextlib
 import functools
-import itertools
 import json
-import math
 import multiprocessing
 import os
 import signal
@@ -17,90 +15,19 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.errors import ExploreError
 from resnet_explore.inputs.datasets import ImageSet, load_dataset
-from resnet_explore.models.presets import config_of
-from resnet_explore.training.runs import Run, RunFolder, collect, model_name, write_json
+from resnet_explore.training.plan import Sweep
+from resnet_explore.training.runs import FORMAT, Run, RunFolder, collect, write_json
 from resnet_explore.training.trainer import one_thread, train_run
 
-KINDS = ("plain", "residual")
 _STOP = "STOP"
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """The degradation experiment: the same recipe for every kind, depth and seed.
-
-    dataset        a name that `load_dataset` knows; `root` is passed on to it
-    family         "cifar" (depths 6n+2) or "imagenet" (18, 34, 50, 101, 152)
-    width          channels of the first stage; each later stage has twice as many
-    epochs, batch_size, lr, momentum, weight_decay   SGD with one-cycle learning rate that peaks at `lr`
-    augment        random crops and flips
-    precision      "fp32", or "bf16" (autocast), which is faster where the processor has it
-
-    The defaults are for the 8x8 digits and take seconds; with lr=0.05 some seeds of residual-110 fail too.
-    Raises ExploreError, naming the field, for values that describe no experiment.
-    """
-
-    dataset: str = "digits"
-    family: str = "cifar"
-    depths: tuple[int, ...] = (8, 20, 32, 56, 110)
-    kinds: tuple[str, ...] = KINDS
-    seeds: tuple[int, ...] = (0,)
-    epochs: int = 8
-    width: int = 8
-    batch_size: int = 64
-    lr: float = 0.04
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    augment: bool = False
-    precision: str = "fp32"
-    root: str | None = field(default=None, compare=False)
-
-    def __post_init__(self) -> None:
-        for name in ("depths", "kinds", "seeds"):
-            values = getattr(self, name)
-            if isinstance(values, str) or not hasattr(values, "__iter__") or not list(values):
-                raise ExploreError(f"Sweep needs {name} as a list with at least one entry, not {values!r}.")
-            object.__setattr__(self, name, tuple(dict.fromkeys(values)))
-        for name, choices in (
-            ("family", ("cifar", "imagenet")),
-            ("precision", ("fp32", "bf16")),
-        ):
-            if getattr(self, name) not in choices:
-                raise unknown(f"{name} in Sweep:", getattr(self, name), choices)
-        for kind in self.kinds:
-            if kind not in KINDS:
-                raise unknown("kind in Sweep:", kind, KINDS)
-        for name in ("epochs", "width", "batch_size"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ExploreError(
-                    f"Sweep needs {name} as a whole number of at least 1, not {getattr(self, name)!r}."
-                )
-        if not 0 < self.lr < math.inf:
-            raise ExploreError(f"Sweep needs a finite learning rate lr above 0, not {self.lr!r}.")
-        if not 0 < self.momentum < 1:  # a continued run needs its buffers, and SGD has none at 0
-            raise ExploreError(f"Sweep needs a momentum above 0 and below 1, not {self.momentum!r}.")
-        if not 0 <= self.weight_decay < math.inf:
-            raise ExploreError(f"Sweep needs a finite weight_decay of at least 0, not {self.weight_decay!r}.")
-        for kind, depth in itertools.product(self.kinds, self.depths):
-            config_of(model_name(self.family, kind, depth))
-
-    def runs(self) -> list[Run]:
-        """Return the runs, shallow ones first: a picture of them is there soon, and fills from the left."""
-        shared = {f.name: getattr(self, f.name) for f in fields(Run) if hasattr(self, f.name)}
-        return [
-            Run(kind=kind, depth=depth, seed=seed, **shared)
-            for depth in sorted(self.depths)
-            for seed in self.seeds
-            for kind in self.kinds
-        ]
 
 
 @dataclass(frozen=True)
@@ -136,9 +63,10 @@ def run_sweep(
     finished, if runs failed.
     """
     out = Path(out)
+    sweep = _settled(sweep, out)
     _refuse_foreign(sweep, out)
     # Data that can't be read is one clear error here, before anything is written, and not ten in workers.
-    _load(sweep.dataset, sweep.root)
+    _load(sweep.dataset, sweep.root, sweep.size)
     _claim(sweep, out)
     runs = {run.id: run for run in sweep.runs()}
     watch = _Watch(out, runs, progress)
@@ -151,7 +79,9 @@ def run_sweep(
     ):
         try:
             with _ctrl_c_held_back():
-                futures = {pool.submit(_work, run, str(out), sweep.root): run for run in todo}
+                futures = {
+                    pool.submit(_work, run, str(out), sweep.root, sweep.accelerator): run for run in todo
+                }
             _wait(out, list(futures), watch, stop)
         except BaseException:
             (out / _STOP).touch()
@@ -172,9 +102,21 @@ def _wait(out: Path, futures: list[Future[bool]], watch: "_Watch", stop: Callabl
     watch.look()
 
 
+def _settled(sweep: Sweep, out: Path) -> Sweep:
+    """Return the sweep with precision "auto" settled: by this machine, or as it was when `out` was begun."""
+    if sweep.precision != "auto":
+        return sweep
+    try:
+        begun = json.loads((out / "sweep.json").read_text())["precision"]
+    except (OSError, ValueError, KeyError):
+        begun = sweep.runs()[0].precision
+    return replace(sweep, precision=begun)
+
+
 def _identity(sweep: Sweep) -> dict[str, Any]:
-    """Return what sweep.json holds; where the data lie is no part of it."""
-    return json.loads(json.dumps({**asdict(sweep), "root": None}))
+    """Return what sweep.json holds; where the data lie, and on what it runs, is no part of it."""
+    made = {name: value for name, value in asdict(sweep).items() if name not in ("root", "accelerator")}
+    return json.loads(json.dumps({**made, "format": FORMAT}))
 
 
 def _refuse_foreign(sweep: Sweep, out: Path) -> None:
@@ -237,7 +179,7 @@ def _ctrl_c_held_back() -> Iterator[None]:
             signal.raise_signal(signal.SIGINT)
 
 
-def _work(run: Run, out: str, root: str | None) -> bool:
+def _work(run: Run, out: str, root: str | None, accelerator: str) -> bool:
     """Train one run in a worker."""
     parent, stop_file = multiprocessing.parent_process(), Path(out, _STOP)
 
@@ -246,14 +188,14 @@ def _work(run: Run, out: str, root: str | None) -> bool:
 
     if stop():
         return False
-    train, test = _load(run.dataset, root)
+    train, test = _load(run.dataset, root, run.size)
     with one_thread():
-        return train_run(run, train, test, Path(out, run.id), stop)
+        return train_run(run, train, test, Path(out, run.id), stop, accelerator)
 
 
 @functools.lru_cache(maxsize=2)
-def _load(dataset: str, root: str | None) -> tuple[ImageSet, ImageSet]:
-    train, test = (load_dataset(dataset, split=split, root=root) for split in ("train", "test"))
+def _load(dataset: str, root: str | None, size: int | None) -> tuple[ImageSet, ImageSet]:
+    train, test = (load_dataset(dataset, split=split, root=root, size=size) for split in ("train", "test"))
     return train, test
 
 

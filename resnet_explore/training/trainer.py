@@ -1,93 +1,215 @@
 """One run, from a config to a history and a checkpoint; stopped or killed, it continues bit for bit.
 
-The order of the images and their crops come from (seed, epoch) alone and the learning rate from the step
-alone. So both twins see the same data, and weights and momentum are all that a continued run needs.
+The only file that knows the engine, Lightning Fabric: the same loop runs on a processor, on a GPU, on several
+under `torchrun`, in fp32 or bf16. Weights, momentum and whether the warm-up is over are all that a continued
+run needs; everything random comes from (seed, epoch), see `batches`.
 """
 
 import contextlib
 import itertools
 import json
-import math
+import logging
+import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from torch import Tensor, nn
 
+from resnet_explore.errors import ExploreError
 from resnet_explore.inputs.datasets import ImageSet
 from resnet_explore.models.presets import build
+from resnet_explore.training.batches import batches, steps_per_epoch
+from resnet_explore.training.measure import LayerProbe, evaluate
 from resnet_explore.training.runs import Run, RunFolder, load_tensors, save_tensors
+from resnet_explore.training.schedule import WarmUp, learning_rate
 
-_PAD = 4  # He et al. 2015, section 4.2: pad 4 pixels on each side, crop at random, flip at random
+# Layers are looked at in these steps and in the last of each epoch.
+PROBED_STEPS = (0, 1, 3, 10, 30)
+
+logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it would greet every run
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 
 def train_run(
-    run: Run, train: ImageSet, test: ImageSet, folder: Path, stop: Callable[[], bool] = lambda: False
+    run: Run,
+    train: ImageSet,
+    test: ImageSet,
+    folder: Path,
+    stop: Callable[[], bool] = lambda: False,
+    accelerator: str = "auto",
 ) -> bool:
     """Train to the end, or until `stop()`, asked before each step, says so; return whether it got there.
 
     Writes what `runs` describes into `folder`, and continues from what it finds there. A stop loses the epoch
-    that it interrupts, never a finished one.
+    that it interrupts, never a finished one. `accelerator` is "cpu", "cuda" or "auto".
+
+    Raises ExploreError where the folder holds something else, a file of it is damaged, nothing can be
+    written, or a GPU's memory does not suffice.
     """
+    fabric = engine(run, accelerator)
     files = RunFolder(folder)
-    if files.finished:
+    if fabric.broadcast(fabric.is_global_zero and files.is_finished_by(run)):
         return True
-    files.start(run)
-    config = run.config(train.images.shape[1], len(train.classes))
-    model, optimizer = prepare(run, build(config, seed=run.seed))
-    first = _restore(model, optimizer, files)
-    steps = steps_per_epoch(run, train)
-    for epoch in range(first, run.epochs):
-        began = time.perf_counter()
-        for step, (images, labels) in enumerate(batches(run, train, epoch), start=epoch * steps):
+    training = _Training(fabric, run, train, test, files)
+    try:
+        return training.go(stop)
+    except torch.OutOfMemoryError:
+        raise ExploreError(training.what_would_fit()) from None
+
+
+class _Training:
+    """The state of one run while it trains."""
+
+    def __init__(self, fabric: Fabric, run: Run, train: ImageSet, test: ImageSet, files: RunFolder) -> None:
+        self.fabric, self.run, self.files, self.about = fabric, run, files, about_data(train)
+        self.train, self.test = (_on(fabric.device, data) for data in (train, test))
+        self.network = build(run.config(train.images.shape[1], len(train.classes)), seed=run.seed)
+        self.model, self.optimizer = prepare(fabric, run, self.network)
+        self.steps = steps_per_epoch(run, train)
+        self.warm_up = WarmUp(run, self.steps)
+
+    def go(self, stop: Callable[[], bool]) -> bool:
+        if self.fabric.is_global_zero:
+            self.files.start(self.run)
+        self.fabric.barrier()  # the others read what the first has tidied
+        for epoch in range(self._restore(), self.run.epochs):
+            self.warm_up.start_epoch()
+            began = time.perf_counter()
+            if not self._epoch(epoch, stop):
+                return False
+            self._note(epoch, time.perf_counter() - began)
+        if self.fabric.is_global_zero:
+            self._finish()
+        self.fabric.barrier()
+        return True
+
+    def _epoch(self, epoch: int, stop: Callable[[], bool]) -> bool:
+        """Take an epoch's steps; return False, at once, if `stop` says so."""
+        first = epoch * self.steps
+        mine = self.fabric.global_rank, self.fabric.world_size
+        for step, batch in enumerate(batches(self.run, self.train, epoch, *mine), start=first):
             if stop():
                 return False
-            train_step(run, model, optimizer, images, labels, learning_rate(run, step, run.epochs * steps))
-        seconds = time.perf_counter() - began
-        row = {"epoch": epoch + 1, "step": (epoch + 1) * steps, "seconds": round(seconds, 3)}
-        for name, data in (("train", train), ("test", test)):
-            row[f"{name}_loss"], row[f"{name}_error"] = evaluate(model, data, run.precision)
+            if step in self.run.keep_steps and self.fabric.is_global_zero:
+                self._save(self.files.at_step(step), {"step": step})
+            if step in PROBED_STEPS or step == first + self.steps - 1:
+                with LayerProbe(self.network) as probe:
+                    self._step(step, *batch)
+                if self.fabric.is_global_zero:
+                    self.files.append_layers({"step": step, **probe.read()})
+            else:
+                self._step(step, *batch)
+        return True
+
+    def _step(self, step: int, images: Tensor, labels: Tensor) -> None:
+        lr = learning_rate(self.run, step, self.run.epochs * self.steps) * self.warm_up.factor
+        logits = train_step(self.fabric, self.run, self.model, self.optimizer, images, labels, lr)
+        if self.warm_up.going:
+            wrong = (logits.argmax(1) != labels).float().mean() * 100
+            self.warm_up.see(cast(Tensor, self.fabric.all_reduce(wrong)).item())
+
+    def _note(self, epoch: int, seconds: float) -> None:
+        """Write down an epoch and what a continued run needs."""
+        if not self.fabric.is_global_zero:
+            return
+        last = epoch + 1 == self.run.epochs
+        row = {"epoch": epoch + 1, "step": (epoch + 1) * self.steps, "seconds": round(seconds, 3)}
+        for name, data in (("train", self.train), ("test", self.test)):
+            count = None if last else self.run.eval_images
+            found = evaluate(self.network, data, self.fabric.autocast, count)
+            row[f"{name}_loss"], row[f"{name}_error"] = found
         # The history first: `rewind` drops a line whose epoch the file below never came to hold.
-        files.append(row)
-        _save_resume(model, optimizer, files, epoch + 1)
-    _finish(run, model, files, {"config": asdict(config), **about_data(train)})
-    return True
+        self.files.append(row)
+        self._save_resume(epoch + 1)
+
+    def _save_resume(self, epoch: int) -> None:
+        tensors = {f"model.{key}": value for key, value in self.network.state_dict().items()}
+        for name, parameter in self.network.named_parameters():
+            tensors[f"momentum.{name}"] = self.optimizer.state[parameter]["momentum_buffer"]
+        about = {"epoch": str(epoch), "warming_up": str(self.warm_up.going)}
+        save_tensors(self.files.resume, tensors, about)
+
+    def _restore(self) -> int:
+        """Take up the state after the last saved epoch and return its number, 0 for a fresh run."""
+        epoch = 0
+        if self.files.resume.is_file():
+            tensors, about = load_tensors(self.files.resume)
+            parts: dict[str, dict[str, Tensor]] = {"model": {}, "momentum": {}}
+            for key, value in tensors.items():
+                part, _, name = key.partition(".")
+                parts[part][name] = value
+            self.network.load_state_dict(parts["model"])
+            for name, parameter in self.network.named_parameters():
+                buffer = torch.empty_like(parameter, requires_grad=False).copy_(parts["momentum"][name])
+                self.optimizer.state[parameter]["momentum_buffer"] = buffer
+            epoch, self.warm_up.going = int(about["epoch"]), about["warming_up"] == "True"
+        if self.fabric.is_global_zero:
+            self.files.rewind(epoch, epoch * self.steps)
+        return epoch
+
+    def _finish(self) -> None:
+        last = self.files.rows()[-1]
+        self._save(self.files.checkpoint, {key: last[key] for key in ("train_error", "test_error")})
+        self.files.resume.unlink(missing_ok=True)
+
+    def _save(self, path: Path, more: dict[str, Any]) -> None:
+        config = asdict(self.network.config)
+        about = {"config": config, **self.about, "run": asdict(self.run), **more}
+        save_tensors(path, self.network.state_dict(), {k: json.dumps(v) for k, v in about.items()})
+
+    def what_would_fit(self) -> str:
+        """Say, after the GPU's memory ran out, how large a batch it holds; uses up the network."""
+        size = self.run.batch_size
+        while size > 1:
+            size //= 2
+            self.optimizer.zero_grad(set_to_none=True)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            with contextlib.suppress(torch.OutOfMemoryError):
+                images, labels = next(batches(replace(self.run, batch_size=size), self.train, 0))
+                train_step(self.fabric, self.run, self.model, self.optimizer, images, labels, lr=0.0)
+                return (
+                    f"The GPU's memory does not hold a batch of {self.run.batch_size} images; "
+                    f"batch_size={size} would fit."
+                )
+        return "The GPU's memory does not hold even one image of this size with this network."
 
 
-def prepare(run: Run, model: nn.Module) -> tuple[nn.Module, torch.optim.SGD]:
-    """Return the model, laid out for speed, in train mode, and its optimizer (SGD with momentum)."""
-    if run.precision == "fp32":
-        model = model.to(memory_format=torch.channels_last)  # helps fp32 on processors, hurts bf16
-    optimizer = torch.optim.SGD(
-        model.parameters(), lr=run.lr, momentum=run.momentum, weight_decay=run.weight_decay, fused=True
+# --- the engine -------------------------------------------------------------------------------------------
+
+
+def engine(run: Run, accelerator: str = "auto") -> Fabric:
+    """Return Fabric for a run: one device, or those that `torchrun` started this process for."""
+    if accelerator == "auto":
+        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    elif accelerator == "cuda" and not torch.cuda.is_available():
+        raise ExploreError("There is no GPU that torch can use here: choose accelerator 'cpu' or 'auto'.")
+    precision: Any = "bf16-mixed" if run.precision == "bf16" else "32-true"
+    if not distributed():
+        # Named outright: Fabric would else take a cluster's job for one of its own and ask for its nodes.
+        return Fabric(accelerator=accelerator, devices=1, precision=precision, plugins=LightningEnvironment())
+    fabric = Fabric(
+        accelerator=accelerator,
+        devices=int(os.environ["LOCAL_WORLD_SIZE"]),
+        num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", 1)),
+        strategy="ddp",
+        precision=precision,
+        plugins=TorchElasticEnvironment(),
     )
-    return model.train(), optimizer
+    fabric.launch()
+    return fabric
 
 
-def train_step(
-    run: Run, model: nn.Module, optimizer: torch.optim.SGD, images: Tensor, labels: Tensor, lr: float
-) -> Tensor:
-    """Take one SGD step in place and return the loss before it, a scalar tensor."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-    with autocast(run.precision):
-        loss = F.cross_entropy(model(images), labels)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
-    return loss.detach()
-
-
-def first_steps(run: Run, model: nn.Module, data: ImageSet, steps: int) -> nn.Module:
-    """Take the first steps of a run at its full rate `run.lr`, without warm-up; return the model."""
-    model, optimizer = prepare(run, model)
-    for images, labels in itertools.islice(batches(run, data, epoch=0), steps):
-        train_step(run, model, optimizer, images, labels, run.lr)
-    return model.eval()
+def distributed() -> bool:
+    """Whether `torchrun` started this process as one of several."""
+    return TorchElasticEnvironment.detect() and int(os.environ.get("WORLD_SIZE", 1)) > 1
 
 
 @contextlib.contextmanager
@@ -105,104 +227,45 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def learning_rate(run: Run, step: int, total: int) -> float:
-    """Return the one-cycle rate at a step: lr/25, up to lr at 30 % of the run, down to about 0, on cosines.
-
-    Smith & Topin 2018 (arXiv 1708.07120), in the form and with the defaults of torch's OneCycleLR.
-    """
-    low, high, end = run.lr / 25, run.lr, run.lr / 25e4
-    peak = 0.3 * total - 1
-    if step <= peak:
-        return _cosine(low, high, step / peak)
-    return _cosine(high, end, (step - peak) / max(total - 1 - peak, 1e-9))
+# --- steps ------------------------------------------------------------------------------------------------
 
 
-def _cosine(start: float, end: float, share: float) -> float:
-    return end + (start - end) / 2 * (1 + math.cos(math.pi * share))
+def prepare(fabric: Fabric, run: Run, network: nn.Module) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """Return the network, laid out for speed, on the device, in train mode, and SGD with momentum for it."""
+    network = network.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(
+        network.parameters(), lr=run.lr, momentum=run.momentum, weight_decay=run.weight_decay, fused=True
+    )
+    model, wrapped = fabric.setup(network, optimizer)
+    return model.train(), wrapped
 
 
-def steps_per_epoch(run: Run, data: ImageSet) -> int:
-    """Return how many whole batches an epoch has; the few images left over wait for the next shuffle."""
-    return max(1, len(data) // run.batch_size)
+def train_step(
+    fabric: Fabric,
+    run: Run,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    lr: float,
+) -> Tensor:
+    """Take one SGD step in place and return the logits before it, (B, classes); gradients are kept."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    optimizer.zero_grad(set_to_none=True)
+    logits = model(images)
+    fabric.backward(F.cross_entropy(logits, labels, label_smoothing=run.label_smoothing))
+    optimizer.step()
+    return logits.detach()
 
 
-def batches(run: Run, data: ImageSet, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield an epoch's batches (float images (B, C, H, W), labels (B,)), the same for both twins."""
-    random = torch.Generator().manual_seed(run.seed * 1_000_003 + epoch)
-    order = torch.randperm(len(data), generator=random)
-    mean, std = (torch.tensor(v).view(1, -1, 1, 1) * 255 for v in (data.mean, data.std))
-    size = min(run.batch_size, len(data))
-    for i in range(steps_per_epoch(run, data)):
-        chosen = order[i * size : (i + 1) * size]
-        images = data.images[chosen].float().sub_(mean).div_(std)
-        if run.augment:
-            images = crop_and_flip(images, random)
-        if run.precision == "fp32":
-            images = images.contiguous(memory_format=torch.channels_last)
-        yield images, data.labels[chosen]
-
-
-def crop_and_flip(images: Tensor, random: torch.Generator) -> Tensor:
-    """Shift each image by up to 4 pixels either way, zeros (the mean) moving in, and mirror half of them.
-
-    Takes and returns (B, C, H, W). All images move in one gather; nothing is done per image.
-    """
-    count, _, height, width = images.shape
-    padded = F.pad(images, (_PAD,) * 4)
-    top, left = torch.randint(2 * _PAD + 1, (2, count, 1), generator=random)
-    columns = torch.arange(width).expand(count, -1)
-    mirrored = torch.rand(count, 1, generator=random) < 0.5
-    columns = torch.where(mirrored, columns.flip(1), columns) + left
-    rows = torch.arange(height) + top
-    which = torch.arange(count).view(-1, 1, 1)
-    return padded.permute(0, 2, 3, 1)[which, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-
-
-@torch.inference_mode()
-def evaluate(model: nn.Module, data: ImageSet, precision: str = "fp32") -> tuple[float, float]:
-    """Return mean cross-entropy and error in percent, in eval mode; the model keeps the mode it was in."""
-    was_training = model.training
-    model.eval()
-    loss, wrong = 0.0, 0
-    for start in range(0, len(data), 500):
-        index = slice(start, start + 500)
-        with autocast(precision):
-            logits = model(data.normalized(index)).float()
-        labels = data.labels[index]
-        loss += F.cross_entropy(logits, labels, reduction="sum").item()
-        wrong += int((logits.argmax(1) != labels).sum())
-    model.train(was_training)
-    return loss / len(data), 100 * wrong / len(data)
-
-
-def autocast(precision: str) -> contextlib.AbstractContextManager[Any]:
-    """Return the context in which forward passes run: "bf16" or "fp32"."""
-    return torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
-
-
-def _save_resume(model: nn.Module, optimizer: torch.optim.SGD, files: RunFolder, epoch: int) -> None:
-    tensors = {f"model.{key}": value for key, value in model.state_dict().items()}
-    for name, parameter in model.named_parameters():
-        tensors[f"momentum.{name}"] = optimizer.state[parameter]["momentum_buffer"]
-    save_tensors(files.resume, tensors, {"epoch": str(epoch)})
-
-
-def _restore(model: nn.Module, optimizer: torch.optim.SGD, files: RunFolder) -> int:
-    """Take up the state after the last saved epoch and return its number, 0 for a fresh run."""
-    if not files.resume.is_file():
-        files.rewind(0)
-        return 0
-    tensors, about = load_tensors(files.resume)
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "momentum": {}}
-    for key, value in tensors.items():
-        part, _, name = key.partition(".")
-        parts[part][name] = value
-    model.load_state_dict(parts["model"])
-    for name, parameter in model.named_parameters():
-        buffer = torch.empty_like(parameter, requires_grad=False).copy_(parts["momentum"][name])
-        optimizer.state[parameter]["momentum_buffer"] = buffer
-    files.rewind(int(about["epoch"]))
-    return int(about["epoch"])
+def first_steps(run: Run, network: nn.Module, data: ImageSet, steps: int) -> nn.Module:
+    """Take the first steps of a run at its full rate `run.lr`, without warm-up; return the network."""
+    fabric = engine(run, "cpu")
+    model, optimizer = prepare(fabric, run, network)
+    for images, labels in itertools.islice(batches(run, data, epoch=0), steps):
+        train_step(fabric, run, model, optimizer, images, labels, run.lr)
+    return network.eval()
 
 
 def about_data(data: ImageSet) -> dict[str, Any]:
@@ -216,8 +279,5 @@ def about_data(data: ImageSet) -> dict[str, Any]:
     }
 
 
-def _finish(run: Run, model: nn.Module, files: RunFolder, about: dict[str, Any]) -> None:
-    last = files.rows()[-1]
-    about = {**about, "run": asdict(run), **{k: last[k] for k in ("train_error", "test_error")}}
-    save_tensors(files.checkpoint, model.state_dict(), {k: json.dumps(v) for k, v in about.items()})
-    files.resume.unlink(missing_ok=True)
+def _on(device: torch.device, data: ImageSet) -> ImageSet:
+    return replace(data, images=data.images.to(device), labels=data.labels.to(device))

@@ -14,8 +14,9 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.figures.degradation import DegradationFigure
 from resnet_explore.figures.style import SCREEN_SCALE, to_png
 from resnet_explore.paths import shipped
+from resnet_explore.training.plan import KINDS, Sweep
 from resnet_explore.training.runs import collect
-from resnet_explore.training.sweep import KINDS, Progress, Sweep, run_sweep
+from resnet_explore.training.sweep import Progress, run_sweep
 from resnet_explore.widgets.filmstrip import Filmstrip
 from resnet_explore.widgets.words import among, error, percent
 

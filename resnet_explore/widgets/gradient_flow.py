@@ -13,8 +13,8 @@ from resnet_explore.figures.style import LABELS, SCREEN_SCALE, to_png
 from resnet_explore.inputs.datasets import load_dataset
 from resnet_explore.models.presets import build
 from resnet_explore.models.weights import list_weights
+from resnet_explore.training.plan import KINDS, Sweep
 from resnet_explore.training.runs import model_name
-from resnet_explore.training.sweep import KINDS, Sweep
 from resnet_explore.training.trainer import first_steps, one_thread
 from resnet_explore.widgets.filmstrip import Filmstrip
 from resnet_explore.widgets.words import factor, power
