@@ -10,7 +10,7 @@ MADE  := $(BIN)/activate
 READY  := $(VENV)/.ready
 TESTED := $(VENV)/.ready-test
 
-.PHONY: help lab test lint browser benchmark clean
+.PHONY: help lab test lint browser benchmark experiments clean
 .NOTPARALLEL:
 
 help:           ## show this list
@@ -33,6 +33,25 @@ browser: $(TESTED)  ## make sure that there is a Chromium for the browser tests
 
 benchmark: $(TESTED)  ## measure the speed ratios that the README quotes
 	@$(BIN)/python -m benchmarks
+
+# Every recorded experiment, resumable: the same command goes on after any stop. The data are downloaded unless
+# CIFAR10 and IMAGENETTE name folders of images laid out as train/<class>/<image>.
+SWEEP  := $(BIN)/resnet-explore sweep
+RECORD := $(BIN)/resnet-explore record
+CIFAR_RECIPE := cifar10 --epochs 10 --width 16 --batch-size 128 --lr 0.1 --weight-decay 5e-4 --augment crop \
+	--precision bf16 $(if $(CIFAR10),--root $(CIFAR10))
+PHOTO_RECIPE := imagenette --family imagenet --depths 18 --epochs 20 --width 32 --batch-size 64 --lr 0.1 \
+	--weight-decay 5e-4 --label-smoothing 0.1 --augment zoom --precision bf16 --size 128 \
+	$(if $(IMAGENETTE),--root $(IMAGENETTE))
+
+experiments: $(READY)  ## run all recorded experiments again (hours) and record them in data/
+	$(SWEEP) digits --seeds 0,1,2,3,4 --out runs/digits-seeds
+	$(RECORD) runs/digits-seeds data/digits
+	$(SWEEP) $(CIFAR_RECIPE) --depths 20,56 --seeds 0,1,2 --keep-steps 0,10 --out runs/cifar10-seeds
+	$(SWEEP) $(CIFAR_RECIPE) --depths 8,14,32,44 --out runs/cifar10-depths
+	$(RECORD) runs/cifar10-seeds runs/cifar10-depths data/cifar10 $(if $(CIFAR10),--root $(CIFAR10))
+	$(SWEEP) $(PHOTO_RECIPE) --out runs/imagenette
+	$(RECORD) runs/imagenette data/imagenette $(if $(IMAGENETTE),--root $(IMAGENETTE))
 
 clean:          ## remove the environment and the tools' caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -120,16 +120,18 @@ def _executor(jobs: int | None) -> contextlib.AbstractContextManager[Executor | 
 def make_record(options: argparse.Namespace) -> None:
     """Make a small record of finished sweeps: tables, half-precision weights of one seed, their origin."""
     from resnet_explore.training.record import Source, record
+    from resnet_explore.training.summary import summarize, to_markdown
 
-    sources = [Source(runs, _command_of(runs, options.root)) for runs in options.runs]
+    sources = [Source(runs, _command_of(runs), options.root) for runs in options.runs]
     try:
         table = record(sources, options.dest, data=options.data, seed=options.seed)
     except OSError as error:
         raise ExploreError(f"The record can't be written to {options.dest} ({error.strerror}).") from None
+    print(to_markdown(summarize(table)))
     print(f"{table['run'].nunique()} runs are recorded in {options.dest}.")
 
 
-def _command_of(runs: Path, root: str | None = None) -> str:
+def _command_of(runs: Path) -> str:
     """Return the command that makes such a sweep; where its data lay is not noted with the runs."""
     from resnet_explore.training.plan import Sweep
 
@@ -145,7 +147,7 @@ def _command_of(runs: Path, root: str | None = None) -> str:
         if name in usual and value != usual[name]:
             words.append("--" + name.replace("_", "-"))
             words.append(",".join(map(str, value)) if isinstance(value, list) else str(value))
-    return " ".join([*words, "--root", root] if root else words)
+    return " ".join(words)
 
 
 def _out(options: argparse.Namespace) -> Path:

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -26,6 +28,7 @@ from resnet_explore.training.measure import LayerProbe, evaluate
 from resnet_explore.training.record import Source, record
 from resnet_explore.training.runs import RunFolder, load_tensors
 from resnet_explore.training.schedule import WarmUp, learning_rate
+from resnet_explore.training.summary import summarize, to_markdown
 from resnet_explore.training.trainer import engine, prepare, train_run, train_step
 
 TINY = {"depths": (8,), "epochs": 3, "width": 2, "batch_size": 128}
@@ -480,6 +483,15 @@ def test_a_record_is_the_sweep_made_small(tmp_path):
     assert list(again.columns) == list(table.columns)
     assert (again["train_error"] - table["train_error"]).abs().max() < 1e-3
     assert json.loads((tmp_path / "rec" / "about.json").read_text())["commands"] == ["make it so"]
+    page = (tmp_path / "rec" / "README.md").read_text()
+    last = table[table["epoch"] == 3].set_index("kind")["test_error"]
+    assert f"| plain | 8 | 1 | {table['train_error'][2]:.2f} | {last['plain']:.2f} |" in page
+    assert "    make it so\n" in page
+    layers = rx.collect_layers(tmp_path / "rec")
+    whole_layers = rx.collect_layers(tmp_path / "runs")
+    assert list(layers.columns) == list(whole_layers.columns)
+    assert len(layers) == 2 * 7 * 8, "two runs, seven steps, eight layers"
+    assert (layers["gradient_norm"] - whole_layers["gradient_norm"]).abs().max() < 1e-5
     run = next(r for r in sweep.runs() if r.kind == "residual")
     small = rx.build("cifar_resnet8", weights=str(tmp_path / "rec" / "cifar_resnet8.safetensors"))
     whole, _ = load_tensors(tmp_path / "runs" / run.id / "checkpoint.safetensors")
@@ -487,6 +499,27 @@ def test_a_record_is_the_sweep_made_small(tmp_path):
     for key, value in small.state_dict().items():
         if not key.endswith("num_batches_tracked"):
             torch.testing.assert_close(value, whole[key], rtol=1e-3, atol=1e-4)
+
+
+def test_a_summary_is_mean_and_deviation_of_the_finished_runs():
+    rows = [
+        {"kind": kind, "depth": 8, "seed": seed, "epoch": epoch, "epochs": 2, "lr": 0.1, "width": 4}
+        | {"train_error": 10 * seed + epoch, "test_error": 50.0}
+        for kind in ("plain", "residual")
+        for seed in (0, 1, 3)
+        for epoch in (1, 2)
+    ]
+    same = {"batch_size": 8, "schedule": "steps", "momentum": 0.9, "weight_decay": 0.0}
+    same |= {"label_smoothing": 0.0, "augment": "none", "precision": "fp32"}
+    unfinished = {**rows[0], "kind": "residual", "seed": 9}
+    found = summarize(pd.DataFrame([row | same for row in [*rows, unfinished]]))
+    assert found.loc[("residual", 8)].tolist() == pytest.approx(
+        [3, 46 / 3, statistics.stdev([2, 12, 32]), 50, 0]
+    )
+    assert "| plain | 8 | 3 | 15.33 ± 15.28 | 50.00 ± 0.00 |" in to_markdown(found)
+    two = summarize(pd.DataFrame([row | same | {"lr": 0.1 + (row["seed"] == 3)} for row in rows]))
+    assert two.index.names == ["kind", "depth", "lr"]
+    assert "| plain | 8 | 1.1 | 1 | 32.00 | 50.00 |" in to_markdown(two)
 
 
 def test_an_unfinished_sweep_is_not_recorded(tmp_path):

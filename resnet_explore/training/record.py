@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -20,15 +21,23 @@ from resnet_explore.training.runs import (
     load_tensors,
     save_tensors,
     write_json,
+    write_text,
 )
+from resnet_explore.training.summary import summarize, to_markdown
 
 
 @dataclass(frozen=True)
 class Source:
-    """A folder of runs, and the command that makes them."""
+    """A folder of runs, the command that makes them, and where their data lay if not downloaded."""
 
     runs: Path
     command: str
+    root: str | None = None
+
+    @property
+    def origin(self) -> str:
+        """The command with the place of the data."""
+        return f"{self.command} --root {self.root}" if self.root else self.command
 
 
 def record(sources: Sequence[Source], dest: str | Path, data: str = "", seed: int = 0) -> pd.DataFrame:
@@ -36,9 +45,9 @@ def record(sources: Sequence[Source], dest: str | Path, data: str = "", seed: in
 
     Writes history.csv (`collect(dest)` reads it), layers.parquet (`collect_layers(dest)`), of every network
     with that seed <model>.safetensors and <model>@<step>.safetensors where a step's weights were kept, and
-    about.json: the commands, the commit, the data, the day, the time. `data` says in words what the runs were
-    trained on, where what `load_dataset` says of itself is not enough. Convolution and classifier weights are
-    stored as float16, about three digits; everything else, which is small, as float32.
+    about.json and README.md: the commands, the commit, the data, the day, the time, the errors. `data` says
+    what the runs were trained on, where what `load_dataset` says of itself is not enough. Convolution and
+    classifier weights are stored as float16, about three digits; the rest, which is small, as float32.
 
     Raises ExploreError, and writes nothing, if runs are missing or unfinished, or if there is not exactly
     one run with `seed` for each network.
@@ -46,7 +55,7 @@ def record(sources: Sequence[Source], dest: str | Path, data: str = "", seed: in
     dest = Path(dest)
     tables = [collect(source.runs) for source in sources]
     folders = {
-        run: (RunFolder(source.runs / run), source.command)
+        run: (RunFolder(source.runs / run), source.origin)
         for source, table in zip(sources, tables, strict=True)
         for run in table["run"].unique()
     }
@@ -62,7 +71,7 @@ def record(sources: Sequence[Source], dest: str | Path, data: str = "", seed: in
     if len(twice):
         raise ExploreError(f"Two runs with seed {seed} are of one network, {twice['run'].iloc[0]} for one.")
     about = {
-        "commands": [source.command for source in sources],
+        "commands": [source.origin for source in sources],
         "commit": _commit(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "seeds": sorted(int(s) for s in table["seed"].unique()),
@@ -71,15 +80,39 @@ def record(sources: Sequence[Source], dest: str | Path, data: str = "", seed: in
     }
     dest.mkdir(parents=True, exist_ok=True)
     for run in recorded["run"]:
-        folder, command = folders[run]
-        origin = f"{command} (seed {seed}; recorded at {about['commit']}, {about['date']})"
+        folder, origin = folders[run]
+        origin += f" (seed {seed}; recorded at {about['commit']}, {about['date']})"
         about["data"] = _record_weights(folder, dest, data, origin)
     table.to_csv(dest / "history.csv", index=False, float_format="%.6g")
     layers = pd.concat([collect_layers(source.runs) for source in sources])
     layers = layers.drop_duplicates(["run", "step", "layer"])
     _shrunk(layers).to_parquet(dest / "layers.parquet", index=False, compression="zstd")
     write_json(dest / "about.json", about)
+    write_text(dest / "README.md", _page(dest.resolve().name, sources, about, table))
     return table
+
+
+def _page(name: str, sources: Sequence[Source], about: Mapping[str, Any], table: pd.DataFrame) -> str:
+    """Return what a person reads first, in Markdown."""
+    lines = [f"# {name}", "", f"Trained on {about['data']}. Made by", ""]
+    lines += [f"    {source.origin}" for source in sources]
+    if any(source.root for source in sources):
+        lines += ["", "and on the data as they are downloaded, where errors may differ, by", ""]
+        lines += [f"    {source.command}" for source in sources]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Recorded at commit {about['commit']} on {about['date']} with torch {about['torch']}; "
+            f"{about['minutes']:g} minutes of training, summed over runs, each on one core.",
+            "",
+            to_markdown(summarize(table)),
+            "",
+            "Errors are those after the last epoch, in eval mode, on all training images, without augmentation,",
+            "and all test images; mean ± standard deviation over the seeds.",
+            "",
+        ]
+    )
 
 
 def _record_weights(folder: RunFolder, dest: Path, data: str, origin: str) -> str:
