@@ -28,6 +28,7 @@ _HOME = {
     "collect_layers": "training.runs",
     "Capture": "analysis.capture",
     "gradient_flow": "analysis.gradients",
+    "structure": "analysis.structure",
     "class_activation_maps": "analysis.cams",
     "Filmstrip": "widgets.filmstrip",
     "DegradationExplorer": "widgets.degradation",

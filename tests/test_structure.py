@@ -1,0 +1,114 @@
+"""How networks are wired, read off the live module: counts of the papers, skips of every sort."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import nn
+
+import resnet_explore as rx
+
+
+def bare(name, **options):
+    return getattr(torchvision.models, name)(weights=None, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "depth", "parameters", "macs"),
+    [
+        ("resnet18", 18, 11_689_512, 1.814e9),
+        ("resnet50", 50, 25_557_032, 4.089e9),
+        ("resnext50_32x4d", 50, 25_028_904, 4.230e9),
+        ("wide_resnet50_2", 50, 68_883_240, 11.398e9),
+        ("vgg19", 19, 143_667_240, 19.632e9),
+    ],
+)
+def test_counts_are_the_published_ones(name, depth, parameters, macs):
+    found = rx.structure(bare(name))
+    assert (found.depth, found.parameters) == (depth, parameters)
+    assert found.macs == pytest.approx(macs, rel=2e-4)
+
+
+def test_ours_and_torchvisions_resnet_have_the_same_units():
+    ours, theirs = (
+        rx.structure(rx.build("resnet34"), (3, 96, 64)),
+        rx.structure(bare("resnet34"), (3, 96, 64)),
+    )
+    for a, b in zip(ours.units, theirs.units, strict=True):
+        assert (a.name, a.kind, a.shape, a.skip, a.macs, a.layers) == (
+            *(b.name, b.kind, b.shape, b.skip, b.macs, b.layers),
+        )
+    assert ours.units[0].shape == (64, 48, 32)
+
+
+def test_skips_are_named_by_what_they_pass():
+    residual = [unit.skip for unit in rx.structure(rx.build("cifar_resnet14"), (3, 32, 32)).units]
+    assert residual == ["", *["identity"] * 2, "padding", "identity", "padding", "identity", "", ""]
+    assert not any(unit.skip for unit in rx.structure(rx.build("cifar_plain14"), (3, 32, 32)).units)
+    skips = [unit.skip for unit in rx.structure(bare("resnet50")).units if unit.kind == "Bottleneck"]
+    assert skips == ["projection", "identity", "identity"] + (["projection"] + ["identity"] * 3) + (
+        ["projection"] + ["identity"] * 5
+    ) + ["projection", "identity", "identity"]
+
+
+def test_a_dense_net_feeds_every_layer_with_all_before_it():
+    units = rx.structure(bare("densenet121"), (3, 64, 96)).units
+    layers = [i for i, unit in enumerate(units) if "denseblock1.denselayer" in unit.name]
+    assert [len(units[i].inputs) for i in layers] == [1, 2, 3, 4, 5, 6]
+    assert units[layers[-1]].inputs == (layers[0] - 1, *layers[:-1])
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "skips"),
+    [
+        (
+            lambda: torchvision.models.segmentation.fcn_resnet50(weights=None, weights_backbone=None),
+            (3, 64, 96),
+            16,
+        ),
+        (lambda: torchvision.models.video.r3d_18(weights=None), (3, 4, 32, 48), 8),
+        (lambda: bare("mobilenet_v2"), (3, 64, 96), 10),
+    ],
+)
+def test_backbones_in_use_are_read_too(model, size, skips):
+    assert sum(unit.skip in ("identity", "projection") for unit in rx.structure(model(), size).units) == skips
+
+
+class Functional(nn.Module):
+    """Written as people do: a reused ReLU, `F` functions, an in-place sum, a parameter of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(1, 4, 3, padding=1)
+        self.second = nn.Conv2d(4, 4, (3, 1), padding=(1, 0), bias=False)
+        self.gain = nn.Parameter(torch.ones(4, 1, 1))
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        start = self.relu(self.first(x))
+        out = F.relu(self.second(start) * self.gain)
+        out += start
+        return self.relu(out).mean((2, 3))
+
+
+def test_functional_code_is_followed():
+    model = Functional()
+    found = rx.structure(model, (1, 6, 9))
+    names = [op.name for op in found.operations]
+    assert names == ["first", "relu:1", "second", "/mul", "/relu", "/add", "relu:2", "/mean"]
+    by_name = dict(zip(names, found.operations, strict=True))
+    assert by_name["/add"].inputs == (4, 1), "the sum has the branch and the start"
+    assert by_name["second"].shape == (4, 6, 9)
+    assert by_name["second"].macs == 4 * 6 * 9 * 4 * 3
+    assert found.parameters == sum(p.numel() for p in model.parameters())
+    assert all(p.device.type == "cpu" for p in model.parameters())
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+def test_what_cannot_be_followed_is_said_in_a_sentence():
+    with pytest.raises(rx.ExploreError, match="can't be followed with an input of 3x32x32"):
+        rx.structure(rx.build("cifar_resnet8", in_channels=1), (3, 32, 32))
+    detector = torchvision.models.detection.fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None)
+    with pytest.raises(rx.ExploreError, match="can't be followed"):
+        rx.structure(detector, (3, 64, 64))
+    assert rx.structure(detector.backbone, (3, 64, 96)).units[2].skip == "projection"
