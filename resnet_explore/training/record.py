@@ -108,8 +108,8 @@ def _page(name: str, sources: Sequence[Source], about: Mapping[str, Any], table:
             "",
             to_markdown(summarize(table)),
             "",
-            "Errors are those after the last epoch, in eval mode, on all training images, without augmentation,",
-            "and all test images; mean ± standard deviation over the seeds.",
+            "Errors are those after the last epoch, in eval mode, on all training images, not augmented, and",
+            "all test images; mean ± standard deviation over the seeds.",
             "",
         ]
     )
