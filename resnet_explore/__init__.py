@@ -34,6 +34,7 @@ _HOME = {
     "DegradationExplorer": "widgets.degradation",
     "GradientFlowExplorer": "widgets.gradient_flow",
     "SaliencyExplorer": "widgets.saliency",
+    "ArchitectureExplorer": "widgets.architecture",
     "ExploreError": "errors",
 }
 

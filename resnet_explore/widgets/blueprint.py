@@ -1,0 +1,120 @@
+"""A drawing of networks, box by box, with skips as arcs; hover for details, click to see inside a block."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets as t
+
+from resnet_explore.analysis.structure import Operation, Structure, Unit
+
+_HERE = Path(__file__).parent
+_MOST_BOXES = 80  # more would be too narrow to be hit; equal neighbours are drawn as one "×n" then
+
+
+class Blueprint(anywidget.AnyWidget):
+    """Networks drawn below each other on one scale.
+
+    networks   what `blueprint` returns, one for each network
+    selected   [network, box] whose inside is shown, or []
+
+    All of it happens in the browser. Boxes are as high as their maps are large, on a logarithmic scale.
+    """
+
+    _esm = _HERE / "blueprint.js"
+    _css = _HERE / "card.css"
+
+    networks: Any = t.List().tag(sync=True)
+    selected: Any = t.List().tag(sync=True)
+    message = t.Unicode("").tag(sync=True)
+
+
+def blueprint(found: Structure, title: str, facts: str, color: str) -> dict[str, Any]:
+    """Return one network for `Blueprint`: its title, a line of facts, and its boxes in order."""
+    return {"title": title, "facts": facts, "color": color, "boxes": list(_boxes(found))}
+
+
+def _boxes(found: Structure) -> Iterator[dict[str, Any]]:
+    runs = _runs(found.units) if len(found.units) > _MOST_BOXES else [[k] for k in range(len(found.units))]
+    box_of = {k: i for i, run in enumerate(runs) for k in run} | {-1: -1}
+    for run in runs:
+        unit = found.units[run[0]]
+        sources = sorted({box_of[s] for k in run for s in found.units[k].inputs} - {box_of[run[0]]})
+        yield {
+            "name": unit.name if len(run) == 1 else f"{unit.name} to {found.units[run[-1]].name}",
+            "kind": unit.kind,
+            "count": len(run),
+            "shape": list(unit.shape),
+            "parameters": sum(found.units[k].parameters for k in run),
+            "macs": sum(found.units[k].macs for k in run),
+            "layers": sum(found.units[k].layers for k in run),
+            "skip": unit.skip,
+            "from": sources,
+            "inside": list(_inside(found.operations, unit)),
+        }
+
+
+def _runs(units: Sequence[Unit]) -> list[list[int]]:
+    """Return the indices of units, equal neighbours in a chain together."""
+    runs: list[list[int]] = []
+    for k, unit in enumerate(units):
+        before = units[k - 1] if k else unit
+        same = [
+            getattr(unit, n) == getattr(before, n) for n in ("kind", "shape", "skip", "parameters", "macs")
+        ]
+        if k and all(same) and unit.inputs == (k - 1,):
+            runs[-1].append(k)
+        else:
+            runs.append([k])
+    return runs
+
+
+def _inside(operations: Sequence[Operation], unit: Unit) -> Iterator[dict[str, Any]]:
+    """Yield what a box holds; inputs from outside the box are -1."""
+    place = {i: k for k, i in enumerate(unit.operations)}
+    for i in unit.operations:
+        operation = operations[i]
+        label, detail = _label(operation)
+        yield {
+            "name": operation.name,
+            "label": label,
+            "detail": detail,
+            "shape": list(operation.shape),
+            "parameters": operation.parameters,
+            "macs": operation.macs,
+            "from": [place.get(source, -1) for source in operation.inputs],
+        }
+
+
+def _label(operation: Operation) -> tuple[str, str]:
+    """Return what a layer is called on a drawing, and its channels: "3×3 conv", "64 → 128, stride 2"."""
+    convolution = re.match(r"(\d+), (\d+), kernel_size=\(([^)]*)\), stride=\((\d+)", operation.details)
+    if operation.kind.startswith("Conv") and convolution:
+        into, out, kernel, stride = convolution.groups()
+        groups = re.search(r"groups=(\d+)", operation.details)
+        more = (f", stride {stride}" if stride != "1" else "") + (f", {groups[1]} groups" if groups else "")
+        return f"{'×'.join(kernel.split(', '))} conv", f"{into} → {out}{more}"
+    linear = re.match(r"in_features=(\d+), out_features=(\d+)", operation.details)
+    if linear:
+        return "linear", f"{linear[1]} → {linear[2]}"
+    return _SHORT.get(operation.kind, operation.kind), ""
+
+
+_SHORT = {
+    "BatchNorm2d": "BN",
+    "BatchNorm3d": "BN",
+    "native_batch_norm": "BN",
+    "add": "+",
+    "Add": "+",
+    "mul": "×",
+    "cat": "concat",
+    "relu": "ReLU",
+    "MaxPool2d": "max pool",
+    "AvgPool2d": "average pool",
+    "AdaptiveAvgPool2d": "global average",
+    "AdaptiveAvgPool3d": "global average",
+    "mean": "global average",
+    "PaddingShortcut": "every 2nd pixel, zero channels",
+}
