@@ -112,7 +112,7 @@ def _print_epochs(progress: Any) -> None:
 
 
 def _executor(jobs: int | None) -> contextlib.AbstractContextManager[Executor | None]:
-    from resnet_explore.training.sweep import processes
+    from resnet_explore.training.executors import processes
 
     return contextlib.nullcontext() if jobs is None else processes(jobs)
 
