@@ -197,7 +197,7 @@ def test_safetensors_own_complaint_about_a_full_disk_is_told_alike(tmp_path, mon
     monkeypatch.setattr("resnet_explore.training.runs.save_file", full)
     with (
         ThreadPoolExecutor(1) as pool,
-        pytest.raises(rx.ExploreError, match="can't be written to .*No space"),
+        pytest.raises(rx.ExploreError, match=r"can't be written to .*No space"),
     ):
         rx.run_sweep(rx.Sweep(**TINY), tmp_path / "s", executor=pool)
 

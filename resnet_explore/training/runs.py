@@ -129,6 +129,13 @@ class RunFolder:
         except Timeout:
             yield False
 
+    def is_locked(self) -> bool:
+        """Whether somebody trains this run at the moment; writes nothing."""
+        if not (self.path / ".lock").is_file():
+            return False
+        with self.lock() as free:
+            return not free
+
     def at_step(self, step: int) -> Path:
         """Return where the weights before a step are kept."""
         return self.path / f"step-{step}.safetensors"
