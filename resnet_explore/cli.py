@@ -18,7 +18,7 @@ PROG = "resnet-explore"
 _SWEEP_FIELDS = (
     *("dataset", "root", "family", "depths", "kinds", "seeds", "epochs", "width", "batch_size", "schedule"),
     *("lr", "momentum", "weight_decay", "label_smoothing", "augment", "precision", "size", "eval_images"),
-    *("keep_steps", "accelerator"),
+    *("keep_steps", "accelerator", "skip_unreadable"),
 )
 MISTAKE, INTERRUPTED = 2, 130  # exit statuses: argparse's own for a mistake, the shell's for Ctrl-C
 
@@ -84,18 +84,25 @@ def list_names(options: argparse.Namespace) -> None:
 
 
 def run_sweep(options: argparse.Namespace) -> None:
-    """Train what is missing of a sweep, printing one line for each epoch as it ends."""
+    """Train what is missing of a sweep, with a live table, or where there is none a line for each epoch."""
     import resnet_explore as rx
+    from resnet_explore.terminal import LiveTable
     from resnet_explore.training.plan import RECIPE
 
     given = vars(options)
     fields = {name: given[name] for name in _SWEEP_FIELDS if given[name] is not None}
     # A recipe's single value is that value, so that a sweep is the same however it was written.
     fields |= {n: v[0] for n, v in fields.items() if n in RECIPE and len(v) == 1}
-    out = _out(options)
-    with _executor(options.jobs) as executor:
-        rx.run_sweep(rx.Sweep(**fields), out=out, executor=executor, progress=_print_epochs)
-    print(f"All runs are in {out}; `resnet_explore.collect({str(out)!r})` gives them as one table.")
+    sweep, out = rx.Sweep(**fields), _out(options)
+    show = _print_epochs
+    if sys.stdout.isatty():
+        live = LiveTable(sweep.runs(), sys.stdout)
+        live.draw("Starting")
+        show = live.take
+    with _executor(options) as executor:
+        rx.run_sweep(sweep, out=out, executor=executor, progress=show)
+    if os.environ.get("RANK", "0") == "0":  # under torchrun one speaks for all
+        print(f"All runs are in {out}; `resnet_explore.collect({str(out)!r})` gives them as one table.")
 
 
 def _print_epochs(progress: Any) -> None:
@@ -111,10 +118,40 @@ def _print_epochs(progress: Any) -> None:
         )
 
 
-def _executor(jobs: int | None) -> contextlib.AbstractContextManager[Executor | None]:
-    from resnet_explore.training.sweep import processes
+def _executor(options: argparse.Namespace) -> contextlib.AbstractContextManager[Executor | None]:
+    from resnet_explore.training import executors
 
-    return contextlib.nullcontext() if jobs is None else processes(jobs)
+    if options.dask is not None:
+        return executors.dask(options.dask)
+    return contextlib.nullcontext() if options.jobs is None else executors.processes(options.jobs)
+
+
+def show_status(options: argparse.Namespace) -> None:
+    """Print how far each run of a sweep is."""
+    from resnet_explore.terminal import summary, table
+    from resnet_explore.training.status import status
+
+    rows = list(status(options.runs))
+    print("\n".join([*table(rows), "", f"{options.runs}: {summary(rows)}"]))
+
+
+def write_table(options: argparse.Namespace) -> None:
+    """Write the epochs, or the layers, of all runs below a folder as one table."""
+    import resnet_explore as rx
+
+    suffix = options.table.suffix
+    if suffix not in (".csv", ".parquet"):
+        raise ExploreError(
+            f"A table is written as .csv or .parquet, not as {suffix or 'a file without suffix'}."
+        )
+    found = (rx.collect_layers if options.layers else rx.collect)(options.runs)
+    try:
+        options.table.parent.mkdir(parents=True, exist_ok=True)
+        write = found.to_csv if suffix == ".csv" else found.to_parquet
+        write(options.table, index=False)
+    except OSError as error:
+        raise ExploreError(f"{options.table} can't be written ({error.strerror}).") from None
+    print(f"{len(found):,} rows of {found['run'].nunique()} runs are in {options.table}.")
 
 
 def make_record(options: argparse.Namespace) -> None:
@@ -198,6 +235,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--kinds", type=_words, metavar="plain,residual", help="which of the twins")
     sub.add_argument("--seeds", type=_counts, metavar="0,1,...", help="one run for each seed")
     sub.add_argument("--root", help="where the data lie (default: downloaded to the cache)")
+    sub.add_argument(
+        "--skip-unreadable", action="store_true", default=None, help="leave out images that can't be read"
+    )
     sub.add_argument("--size", type=_positive, help="height and width that images are brought to")
     sub.add_argument("--family", help="cifar or imagenet (default: cifar)")
     sub.add_argument("--eval-images", type=_count, help="images for an epoch's errors (default: 2000)")
@@ -219,7 +259,21 @@ def _parser() -> argparse.ArgumentParser:
         "--precision", type=_words, help="fp32, bf16, or auto: bf16 where it is fast (default: auto)"
     )
     sub.add_argument("--out", type=Path, help="folder of the runs (default: runs/DATASET)")
-    sub.add_argument("--jobs", type=_positive, help="processes at a time (default: one for each core)")
+    where = sub.add_mutually_exclusive_group()
+    where.add_argument(
+        "--jobs", type=_positive, help="processes at a time (default: one for each core or GPU)"
+    )
+    where.add_argument(
+        "--dask", metavar="ADDRESS", help="a scheduler, tcp://host:port, whose workers see the same folders"
+    )
+
+    sub = command("status", show_status, "Print how far each run of a sweep is, also while it goes on.")
+    sub.add_argument("runs", type=Path, metavar="RUNS", help="the sweep's folder")
+
+    sub = command("collect", write_table, "Write all epochs of all runs as one table.")
+    sub.add_argument("runs", type=Path, metavar="RUNS", help="the sweep's folder, or a record's")
+    sub.add_argument("table", type=Path, metavar="TABLE", help="the file to write: .csv or .parquet")
+    sub.add_argument("--layers", action="store_true", help="gradients and responses of layers instead")
 
     sub = command("record", make_record, "Make a small record, as it ships in data/, of finished sweeps.")
     sub.add_argument("runs", type=Path, nargs="+", metavar="RUNS", help="the sweeps' folders")

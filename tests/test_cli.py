@@ -1,9 +1,12 @@
 """The command line, as a person types it."""
 
 import contextlib
+import io
 import json
+import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,11 +14,16 @@ import time
 from dataclasses import asdict, fields
 from pathlib import Path
 
+import pandas as pd
 import psutil
 import pytest
 
 import resnet_explore as rx
 from resnet_explore import cli, lab, paths
+from resnet_explore.paths import shipped
+from resnet_explore.terminal import LiveTable, duration
+from resnet_explore.training.runs import RunFolder
+from resnet_explore.training.sweep import Progress
 
 
 def run(capsys, *arguments):
@@ -91,6 +99,83 @@ def test_a_sweep_prints_each_epoch_goes_on_and_is_recorded(capsys, tmp_path):
     assert (status, "The record can't be written to" in err) == (2, True)
 
 
+def test_status_and_collect_read_the_folder(capsys, tmp_path):
+    out, words = str(tmp_path / "s"), ["--depths", "8", "--width", "2", "--batch-size", "128", "--jobs", "1"]
+    run(capsys, "sweep", *words, "--epochs", "2", "--out", out)
+    run_ids = sorted(path.parent.name for path in (tmp_path / "s").glob("*/config.json"))
+    residual = tmp_path / "s" / run_ids[1]
+    (residual / "checkpoint.safetensors").unlink()
+    for lines, state in ((1, "stopped"), (0, "waiting")):
+        history = residual / "history.jsonl"
+        history.write_text("".join(history.read_text().splitlines(keepends=True)[:lines]))
+        status, text, _ = run(capsys, "status", out)
+        head, first, second, _, total = text.splitlines()
+        assert status == 0
+        assert head.split()[:3] == ["run", "seed", "epoch"]
+        assert re.fullmatch(r"plain-8 +0 +2/2 +\S+ % +\S+ % +\d+ +finished", first)
+        assert second.startswith("residual-8")
+        assert second.endswith(state)
+        assert total == f"{out}: 1 finished, 1 {state}"
+    with RunFolder(residual).lock():
+        assert run(capsys, "status", out)[1].endswith("1 finished, 1 training\n")
+    for suffix, read in ((".csv", pd.read_csv), (".parquet", pd.read_parquet)):
+        table = tmp_path / "new" / f"table{suffix}"
+        assert run(capsys, "collect", out, str(table))[0] == 0
+        pd.testing.assert_frame_equal(
+            read(table)[["run", "epoch", "train_error"]], rx.collect(out)[["run", "epoch", "train_error"]]
+        )
+        assert run(capsys, "collect", out, str(table), "--layers")[0] == 0
+        assert {"layer", "gradient_norm", "response_std"} <= set(read(table).columns)
+    status, _, err = run(capsys, "collect", out, str(tmp_path / "table.xlsx"))
+    assert (status, "as .csv or .parquet, not as .xlsx" in err) == (2, True)
+    status, _, err = run(capsys, "status", str(tmp_path))
+    assert (status, "is no folder of a sweep's runs" in err) == (2, True)
+
+
+def test_the_live_table_is_drawn_over_itself(monkeypatch):
+    sweep, stream = rx.Sweep(depths=(8, 14), epochs=2), io.StringIO()
+    runs = sweep.runs()
+    monkeypatch.setattr("resnet_explore.terminal._REDRAW_SECONDS", 0)
+    live = LiveTable(runs, stream)
+    live.draw("Starting")
+    assert stream.getvalue() == "Starting: 4 waiting\n"
+    numbers = {"train_error": 12.345, "test_error": 50.0, "seconds": 2.0}
+
+    def progress(done, *rows):
+        given = [{"run": run.id, "epoch": epoch, "step": 22 * epoch, **numbers} for run, epoch in rows]
+        live.take(Progress(tuple(given), done, 8, seconds=200.0))
+
+    progress(2, (runs[0], 1), (runs[1], 1))
+    drawn = stream.getvalue().split("\x1b[1A\r\x1b[J")[-1].splitlines()
+    assert drawn[0] == "2 of 8 epochs in 3 min: 2 training, 2 waiting"
+    assert drawn[2].split() == [
+        "plain-8",
+        *["0", "1/2", "12.35", "%", "50.00", "%", "704", "2", "s", "training"],
+    ]
+    progress(3, (runs[0], 2))
+    assert (
+        stream.getvalue()
+        .split("\x1b[4A\r\x1b[J")[-1]
+        .splitlines()[0]
+        .endswith("1 finished, 1 training, 2 waiting")
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(3.4, "3 s"), (89, "89 s"), (150, "2 min"), (7500, "2 h 05 min"), (math.nan, "?")]
+)
+def test_durations_are_said_in_words(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_an_unreachable_scheduler_is_a_sentence(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("resnet_explore.training.executors._DASK_SECONDS", 1)
+    status, _, err = run(capsys, "sweep", "--dask", "tcp://127.0.0.1:1", "--out", str(tmp_path / "s"))
+    assert (status, len(err.strip().splitlines())) == (2, 1)
+    assert "No Dask scheduler answers at 'tcp://127.0.0.1:1'" in err
+    assert not (tmp_path / "s").exists()
+
+
 @pytest.mark.parametrize(
     "words", [["info", "resnet18", "--size", "0"], ["lab", "--port", "70000"], ["list", "--depths", "8"], []]
 )
@@ -113,7 +198,7 @@ def test_a_sweep_has_an_option_for_every_field_and_tells_its_default(capsys):
         if told:
             assert type(field.default)(told[1]) == field.default
         else:
-            assert field.name in ("depths", "kinds", "seeds", "keep_steps", "root", "size")
+            assert field.name in ("depths", "kinds", "seeds", "keep_steps", "root", "size", "skip_unreadable")
 
 
 def test_the_command_read_from_a_folder_makes_the_same_sweep(monkeypatch, tmp_path):
@@ -127,6 +212,25 @@ def test_the_command_read_from_a_folder_makes_the_same_sweep(monkeypatch, tmp_pa
     command = cli._command_of(tmp_path).split()
     assert cli.main(command[1:]) == 0
     assert (command[0], made) == ("resnet-explore", [sweep])
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
+@pytest.mark.parametrize("record", sorted(shipped("data").glob("*/about.json")), ids=lambda p: p.parent.name)
+def test_make_experiments_makes_what_is_recorded(monkeypatch, record):
+    made = []
+    monkeypatch.setattr(rx, "run_sweep", lambda sweep, **_: made.append(sweep), raising=False)
+    root = Path(__file__).resolve().parents[1]
+    lines = subprocess.run(
+        ["make", "-n", "experiments"], cwd=root, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    for line in lines:
+        if "resnet-explore sweep" in line:
+            assert cli.main(line.split()[1:]) == 0
+    offered, made[:] = list(made), []
+    for command in json.loads(record.read_text())["commands"]:
+        assert cli.main(command.split()[1:]) == 0
+    assert made
+    assert all(sweep in offered for sweep in made)
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():

@@ -59,7 +59,8 @@ class Sweep:
                      computes in it; fp32 elsewhere, and for the digits, which are too small to gain
     eval_images      of each set, for the errors of every epoch but the last, which takes all images
     keep_steps       steps before which the weights are kept, beside those at the end
-    root, accelerator   where the data lie, and "cpu", "cuda" or "auto": no part of what the sweep is
+    root, skip_unreadable, accelerator   where the data lie, whether broken images are left out, and "cpu",
+                     "cuda" or "auto": no part of what the sweep is
 
     A field of the recipe (epochs to precision) may also be a tuple: then every value is tried.
 
@@ -86,6 +87,7 @@ class Sweep:
     eval_images: int = 2000
     keep_steps: tuple[int, ...] = ()
     root: str | None = field(default=None, compare=False)
+    skip_unreadable: bool = field(default=False, compare=False)
     accelerator: str = field(default="auto", compare=False)
 
     def __post_init__(self) -> None:

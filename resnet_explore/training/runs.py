@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -114,6 +115,27 @@ class RunFolder:
             load_tensors(self.checkpoint, header_only=True)
         return self.finished
 
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[bool]:
+        """Tell whether this run is ours for as long as the block lasts: nobody trains it elsewhere.
+
+        The operating system holds the lock and lets go of it when a process dies, however it does. On a
+        network drive that needs one with locks, as NFS has them since version 4.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.path / ".lock", timeout=0):
+                yield True
+        except Timeout:
+            yield False
+
+    def is_locked(self) -> bool:
+        """Whether somebody trains this run at the moment; writes nothing."""
+        if not (self.path / ".lock").is_file():
+            return False
+        with self.lock() as free:
+            return not free
+
     def at_step(self, step: int) -> Path:
         """Return where the weights before a step are kept."""
         return self.path / f"step-{step}.safetensors"
@@ -174,7 +196,10 @@ def _append(path: Path, row: Mapping[str, Any]) -> None:
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
     """Write tensors with a header of strings, whole or not at all."""
     dense = {key: value.detach().contiguous() for key, value in tensors.items()}
-    _replace(path, lambda p: save_file(dense, p, metadata=dict(about)))
+    try:
+        _replace(path, lambda p: save_file(dense, p, metadata=dict(about)))
+    except SafetensorError as error:  # what it makes of a full disk
+        raise OSError(str(error)) from None
 
 
 def load_tensors(path: Path, header_only: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -9,13 +9,11 @@ import functools
 import json
 import multiprocessing
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +21,13 @@ import pandas as pd
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.inputs.datasets import ImageSet, load_dataset
+from resnet_explore.training.executors import InStep, ctrl_c_held_back, usual_executor
 from resnet_explore.training.plan import Sweep
 from resnet_explore.training.runs import FORMAT, Run, RunFolder, collect, write_json
-from resnet_explore.training.trainer import one_thread, train_run
+from resnet_explore.training.trainer import distributed, one_thread, train_run
 
 _STOP = "STOP"
+_LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -54,46 +54,60 @@ def run_sweep(
 ) -> pd.DataFrame:
     """Do what is missing of a sweep in the folder `out`, and return `collect(out)`.
 
-    executor   any concurrent.futures executor; by default one process for each processor
+    executor   any concurrent.futures executor, such as a Dask client's; by default one process for each GPU,
+               or each processor where there is none
     progress   called about five times a second while epochs finish, in this thread
     stop       asked as often; once it says True, each run stops before its next step
 
-    Interrupted in any way, the same call goes on where it was; finished epochs are never lost. Raises
-    ExploreError if `out` belongs to another sweep (nothing is written then), or, after all others have
+    Interrupted in any way, the same call goes on where it was; finished epochs are never lost, and a run is
+    never trained twice at once, by whomever. Under `torchrun` all its processes train each run together.
+    Raises ExploreError if `out` belongs to another sweep (nothing is written then), or, after all others have
     finished, if runs failed.
     """
     out = Path(out)
     sweep = _settled(sweep, out)
-    _refuse_foreign(sweep, out)
+    leader = not distributed() or os.environ["RANK"] == "0"
+    if leader:
+        _refuse_foreign(sweep, out)
     # Data that can't be read is one clear error here, before anything is written, and not ten in workers.
-    _load(sweep.dataset, sweep.root, sweep.size)
-    _claim(sweep, out)
+    _load(sweep)
+    if leader:
+        _claim(sweep, out)
     runs = {run.id: run for run in sweep.runs()}
-    watch = _Watch(out, runs, progress)
-    todo = [run for run in runs.values() if not RunFolder(out / run.id).finished]
-    # A caller's executor is theirs to shut down.
-    with (
-        contextlib.nullcontext(executor)
-        if executor
-        else processes(min(os.cpu_count() or 1, max(1, len(todo)))) as pool
-    ):
+    watch = _Watch(out, runs, progress if leader else None)
+    todo = [run for run in runs.values() if distributed() or not _is_done(out, run)]
+    with _executor(executor, len(todo), sweep.accelerator) as pool:
         try:
-            with _ctrl_c_held_back():
-                futures = {
-                    pool.submit(_work, run, str(out), sweep.root, sweep.accelerator): run for run in todo
-                }
+            with ctrl_c_held_back():
+                futures = {pool.submit(_work, run, str(out), sweep): run for run in todo}
             _wait(out, list(futures), watch, stop)
         except BaseException:
             (out / _STOP).touch()
             raise
-    _report_failures(out, futures)
+    _report_failures(out, futures, (out / _STOP).exists())
     return collect(out) if watch.done else pd.DataFrame()
+
+
+def _executor(
+    given: Executor | None, runs: int, accelerator: str
+) -> contextlib.AbstractContextManager[Executor]:
+    if distributed():
+        return InStep()
+    # A caller's executor is theirs to shut down.
+    return contextlib.nullcontext(given) if given else usual_executor(runs, accelerator)
+
+
+def _is_done(out: Path, run: Run) -> bool:
+    try:
+        return RunFolder(out / run.id).is_finished_by(run)
+    except ExploreError:  # the worker that takes it up says so, while the others go on
+        return False
 
 
 def _wait(out: Path, futures: list[Future[bool]], watch: "_Watch", stop: Callable[[], bool]) -> None:
     pending = set(futures)
     while pending:
-        pending = wait(pending, timeout=0.2).not_done
+        pending = wait(pending, timeout=_LOOK_SECONDS).not_done
         watch.look()
         if pending and not (out / _STOP).exists() and stop():
             (out / _STOP).touch()
@@ -115,7 +129,7 @@ def _settled(sweep: Sweep, out: Path) -> Sweep:
 
 def _identity(sweep: Sweep) -> dict[str, Any]:
     """Return what sweep.json holds; where the data lie, and on what it runs, is no part of it."""
-    made = {name: value for name, value in asdict(sweep).items() if name not in ("root", "accelerator")}
+    made = {f.name: getattr(sweep, f.name) for f in fields(sweep) if f.compare}
     return json.loads(json.dumps({**made, "format": FORMAT}))
 
 
@@ -124,6 +138,8 @@ def _refuse_foreign(sweep: Sweep, out: Path) -> None:
     path, mine = out / "sweep.json", _identity(sweep)
     if path.is_file():
         theirs = json.loads(path.read_text())
+        if theirs.get("format") != FORMAT:
+            raise ExploreError(f"{out} was made by another version of resnet_explore; choose another folder.")
         different = sorted(k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k))
         if different:
             raise ExploreError(
@@ -143,76 +159,71 @@ def _claim(sweep: Sweep, out: Path) -> None:
         raise ExploreError(f"Runs can't be written to {out} ({error.strerror}).") from None
 
 
-def processes(workers: int) -> ProcessPoolExecutor:
-    """Return a pool of so many worker processes; more than one for each core does not pay."""
-    # Workers forked from a server that has loaded torch start at once; a fork of a notebook's own process
-    # could deadlock, since torch has threads there.
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        context.set_forkserver_preload([__name__])
-    return ProcessPoolExecutor(workers, mp_context=context)
-
-
-@contextlib.contextmanager
-def _ctrl_c_held_back() -> Iterator[None]:
-    """Hold Ctrl-C back until the end, and for good from processes that start meanwhile.
-
-    A terminal sends it to every process at once. Here it would leave a pool half started; a worker that is
-    still loading torch would answer with a traceback, though the file is what tells it to stop.
-    """
-    held: list[int] = []
-    # Processes inherit a mask, but not a handler. It holds for one thread alone and another may get the
-    # signal, so the main thread, where Python acts on it, needs the handler too.
-    in_main = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, lambda number, _: held.append(number)) if in_main else None
-    has_masks = hasattr(signal, "pthread_sigmask")  # not on Windows
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if has_masks else set()
-    try:
-        yield
-    finally:
-        if has_masks:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        if in_main:
-            signal.signal(signal.SIGINT, handler)
-        if held:
-            signal.raise_signal(signal.SIGINT)
-
-
-def _work(run: Run, out: str, root: str | None, accelerator: str) -> bool:
-    """Train one run in a worker."""
+def _work(run: Run, out: str, sweep: Sweep) -> bool:
+    """Train one run in a worker; return whether it got to its end."""
     parent, stop_file = multiprocessing.parent_process(), Path(out, _STOP)
 
     def stop() -> bool:
         return stop_file.exists() or (parent is not None and not parent.is_alive())
 
-    if stop():
-        return False
-    train, test = _load(run.dataset, root, run.size)
-    with one_thread():
-        return train_run(run, train, test, Path(out, run.id), stop, accelerator)
+    if distributed():  # all ranks must take every step together; the first alone writes
+        train, test = _load(sweep)
+        return train_run(run, train, test, Path(out, run.id), accelerator=sweep.accelerator)
+    folder = RunFolder(Path(out, run.id))
+    while not stop():
+        with folder.lock() as mine, one_thread():
+            if mine:
+                train, test = _load(sweep)
+                return train_run(run, train, test, folder.path, stop, sweep.accelerator)
+        # Another worker has it: one that a scheduler took for dead, or that of a second sweep.
+        time.sleep(_LOOK_SECONDS)
+    return False
+
+
+def _load(sweep: Sweep) -> tuple[ImageSet, ImageSet]:
+    return _load_once(sweep.dataset, sweep.root, sweep.size, sweep.skip_unreadable)
 
 
 @functools.lru_cache(maxsize=2)
-def _load(dataset: str, root: str | None, size: int | None) -> tuple[ImageSet, ImageSet]:
-    train, test = (load_dataset(dataset, split=split, root=root, size=size) for split in ("train", "test"))
+def _load_once(dataset: str, root: str | None, size: int | None, skip: bool) -> tuple[ImageSet, ImageSet]:
+    train, test = (
+        load_dataset(dataset, split=split, root=root, size=size, skip_unreadable=skip)
+        for split in ("train", "test")
+    )
     return train, test
 
 
-def _report_failures(out: Path, futures: dict[Future[bool], Run]) -> None:
-    failed = [(run, f.exception()) for f, run in futures.items() if not f.cancelled() and f.exception()]
-    if failed:
-        run, error = failed[0]
-        if isinstance(error, BrokenProcessPool):
-            raise ExploreError(
-                "The worker processes died. In a script, run_sweep must be called below "
-                '`if __name__ == "__main__":`, since each worker reads the script anew; '
-                "otherwise memory may have run out."
-            ) from None
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ExploreError(
-            f"{len(failed)} of {len(futures)} runs in {out} failed, the first ({run.id}) with: {reason}"
-        ) from error
+def _report_failures(out: Path, futures: dict[Future[bool], Run], stopped: bool) -> None:
+    reasons: dict[str, list[str]] = {}
+    first: BaseException | None = None
+    for future, run in futures.items():
+        if future.cancelled():
+            if not stopped:
+                reasons.setdefault("nobody trained them to the end, as the scheduler went away", []).append(
+                    run.id
+                )
+        elif error := future.exception():
+            first = first or error
+            reasons.setdefault(_reason(error), []).append(run.id)
+    if reasons:
+        failed = sum(map(len, reasons.values()))
+        told = "; ".join(
+            f"{reason} ({ids[0]}{f' and {len(ids) - 1} more' if len(ids) > 1 else ''})"
+            for reason, ids in reasons.items()
+        )
+        raise ExploreError(f"{failed} of {len(futures)} runs in {out} failed: {told}") from first
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, BrokenProcessPool):
+        return (
+            "the worker processes died: in a script, run_sweep must be called below "
+            '`if __name__ == "__main__":`, since each worker reads the script anew; '
+            "otherwise memory may have run out"
+        )
+    if type(error).__name__ == "KilledWorker":  # Dask's, which need not be installed
+        return "the workers that tried died, perhaps for lack of memory"
+    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
 
 
 class _Watch:

@@ -62,6 +62,8 @@ def train_run(
         return training.go(stop)
     except torch.OutOfMemoryError:
         raise ExploreError(training.what_would_fit()) from None
+    except OSError as error:
+        raise ExploreError(f"{folder} can't be written to ({error.strerror or error}).") from None
 
 
 class _Training:

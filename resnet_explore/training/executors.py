@@ -1,0 +1,108 @@
+"""Where runs are trained: processes here, one for each GPU, a Dask cluster, or all of `torchrun` in step."""
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from typing import Any
+
+import torch
+
+from resnet_explore.errors import ExploreError
+
+_DASK_SECONDS = 8  # a scheduler that has not answered by then will not
+
+
+def processes(workers: int, gpus: int = 0) -> ProcessPoolExecutor:
+    """Return a pool of so many worker processes; more than one for each core does not pay.
+
+    With `gpus` the workers see one of them each, in turn.
+    """
+    # Workers forked from a server that has loaded torch start at once; a fork of a notebook's own process
+    # could deadlock, since torch has threads there.
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload(["resnet_explore.training.sweep"])
+    if not gpus:
+        return ProcessPoolExecutor(workers, mp_context=context)
+    turns: Any = context.Queue()
+    for worker in range(workers):
+        turns.put(worker % gpus)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_bind, initargs=(turns,))
+
+
+def _bind(turns: Any) -> None:
+    os.environ["CUDA_VISIBLE_DEVICES"] = str(turns.get())  # read when CUDA starts, which it has not yet
+
+
+def usual_executor(runs: int, accelerator: str) -> Executor:
+    """Return what suits this machine: a process for each GPU that is to be used, or else for each core."""
+    gpus = torch.cuda.device_count() if accelerator != "cpu" and torch.cuda.is_available() else 0
+    return processes(max(1, min(gpus or os.cpu_count() or 1, runs)), gpus)
+
+
+@contextlib.contextmanager
+def dask(address: str) -> Iterator[Executor]:
+    """Give an executor on a Dask cluster, whose workers must have resnet_explore and see the same folders.
+
+    Raises ExploreError if no scheduler answers at `address`, such as "tcp://10.0.0.5:8786".
+    """
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ExploreError(
+            "Dask is not installed here: `pip install 'resnet-explore[cluster]'` does that."
+        ) from None
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters arrives as an exception
+    try:
+        client = Client(address, timeout=_DASK_SECONDS, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:  # TimeoutError is an OSError
+        reason = f" ({error})" if isinstance(error, ValueError) else ""
+        raise ExploreError(f"No Dask scheduler answers at {address!r}{reason}.") from None
+    try:
+        yield client.get_executor(pure=False)
+    finally:
+        client.close()
+
+
+class InStep(Executor):
+    """Does each task at once, in the caller's thread: all ranks of `torchrun` so have the same order."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Do the task and return a future that is done."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+@contextlib.contextmanager
+def ctrl_c_held_back() -> Iterator[None]:
+    """Hold Ctrl-C back until the end, and for good from processes that start meanwhile.
+
+    A terminal sends it to every process at once. Here it would leave a pool half started; a worker that is
+    still loading torch would answer with a traceback, though the file is what tells it to stop.
+    """
+    held: list[int] = []
+    # Processes inherit a mask, but not a handler. It holds for one thread alone and another may get the
+    # signal, so the main thread, where Python acts on it, needs the handler too.
+    in_main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, lambda number, _: held.append(number)) if in_main else None
+    has_masks = hasattr(signal, "pthread_sigmask")  # not on Windows
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if has_masks else set()
+    try:
+        yield
+    finally:
+        if has_masks:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if in_main:
+            signal.signal(signal.SIGINT, handler)
+        if held:
+            signal.raise_signal(signal.SIGINT)

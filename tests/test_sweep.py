@@ -1,0 +1,420 @@
+"""Sweeps that resume, that nobody can mix up, on processes, threads, a cluster, and under torchrun."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import SafetensorError
+
+import resnet_explore as rx
+from resnet_explore.training import executors, trainer
+from resnet_explore.training import sweep as sweeping
+from resnet_explore.training.runs import RunFolder, load_tensors
+
+TINY = {"depths": (8,), "epochs": 3, "width": 2, "batch_size": 128}
+
+
+def weights(out, run):
+    return load_tensors(Path(out, run.id, "checkpoint.safetensors"))[0]
+
+
+def assert_same_weights(sweep, out, other):
+    for run in sweep.runs():
+        a, b = weights(out, run), weights(other, run)
+        assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+# --- sweeps ------------------------------------------------------------------------------------------------
+
+
+def test_a_sweep_in_processes_reports_every_epoch_once(tmp_path):
+    seen = []
+    sweep = rx.Sweep(**TINY, seeds=(0, 1))
+    table = rx.run_sweep(sweep, tmp_path / "s", progress=seen.append)
+    assert len(table) == 2 * 2 * 3
+    rows = [(row["run"], row["epoch"]) for progress in seen for row in progress.rows]
+    assert len(rows) == len(set(rows)) == 12
+    assert (seen[-1].epochs_done, seen[-1].epochs_total, seen[-1].finished) == (12, 12, True)
+    assert list(table.groupby(["kind", "depth", "seed"])["epoch"].max()) == [3, 3, 3, 3]
+    again = rx.run_sweep(sweep, tmp_path / "s")
+    assert again.equals(table)
+
+
+def test_a_callers_executor_is_used_and_left_open(tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        table = rx.run_sweep(rx.Sweep(**TINY), tmp_path / "s", executor=pool)
+        assert pool.submit(int, "7").result() == 7
+    assert len(table) == 6
+
+
+def test_stop_and_go_on(tmp_path):
+    sweep, out = rx.Sweep(**{**TINY, "epochs": 60}), tmp_path / "s"
+    seen = []
+    rx.run_sweep(sweep, out, progress=seen.append, stop=lambda: bool(seen))
+    done = seen[-1].epochs_done
+    assert 0 < done < 120
+    kept = rx.collect(out)
+    whole = rx.run_sweep(sweep, out)
+    assert len(whole) == 120
+    merged = kept.merge(whole, on=["run", "epoch"], suffixes=("", "_later"))
+    assert len(merged) == len(kept)
+    assert (merged["train_error"] == merged["train_error_later"]).all()
+    assert (merged["seconds"] == merged["seconds_later"]).all(), "finished epochs were not trained again"
+
+
+def test_kill_9_and_go_on_is_bit_equal(tmp_path):
+    sweep = rx.Sweep(depths=(20,), kinds=("plain",), epochs=6, width=4)
+    script = tmp_path / "go.py"
+    script.write_text(
+        "import sys, resnet_explore as rx\n"
+        "if __name__ == '__main__':\n"
+        "    sweep = rx.Sweep(depths=(20,), kinds=('plain',), epochs=6, width=4)\n"
+        "    rx.run_sweep(sweep, sys.argv[1])\n"
+    )
+    out = tmp_path / "killed"
+    process = subprocess.Popen([sys.executable, str(script), str(out)], start_new_session=True)
+    history = out / sweep.runs()[0].id / "history.jsonl"
+    deadline = time.monotonic() + 60
+    while not (history.exists() and history.read_text().count("\n") >= 2):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not RunFolder(history.parent).finished
+    rx.run_sweep(sweep, out)
+    rx.run_sweep(sweep, tmp_path / "whole")
+    name = f"{sweep.runs()[0].id}/checkpoint.safetensors"
+    a, b = (load_tensors(folder / name)[0] for folder in (out, tmp_path / "whole"))
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_a_script_without_a_guard_is_told_what_is_missing(tmp_path):
+    script = tmp_path / "plain.py"
+    script.write_text(
+        "import sys, resnet_explore as rx\n"
+        "try:\n"
+        "    rx.run_sweep(rx.Sweep(depths=(8,), epochs=1, width=2), sys.argv[1])\n"
+        "except rx.ExploreError as problem:\n"
+        "    print(problem)\n"
+    )
+    out = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "s")], capture_output=True, text=True, check=False
+    )
+    assert 'below `if __name__ == "__main__":`' in out.stdout.splitlines()[-1]
+
+
+def test_another_sweeps_folder_is_refused_and_left_alone(tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        rx.run_sweep(rx.Sweep(**TINY), tmp_path / "s", executor=pool)
+    before = {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file()}
+    with pytest.raises(rx.ExploreError, match=r"belongs to another sweep \(it differs in lr, seeds\)"):
+        rx.run_sweep(rx.Sweep(**TINY, lr=0.01, seeds=(3,)), tmp_path / "s")
+    assert before == {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file()}
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(rx.ExploreError, match="is no folder of runs"):
+        rx.run_sweep(rx.Sweep(**TINY), tmp_path / "mine")
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+def test_a_failing_run_is_named_and_the_others_end(tmp_path):
+    sweep = rx.Sweep(**TINY)
+    bad = tmp_path / "s" / sweep.runs()[0].id
+    rx.run_sweep(sweep, tmp_path / "s", stop=lambda: True)
+    bad.mkdir(exist_ok=True)
+    (bad / "resume.safetensors").write_bytes(b"not a checkpoint at all")
+    with pytest.raises(rx.ExploreError, match=rf"1 of 2 runs .* failed, the first \({bad.name}\) .* damaged"):
+        rx.run_sweep(sweep, tmp_path / "s")
+    assert len(rx.collect(tmp_path / "s")) == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"kinds": ("plane",)}, "Unknown kind in Sweep: 'plane': did you mean 'plain'"),
+        ({"depths": (21,)}, r"must be 6n\+2"),
+        ({"depths": ()}, "needs depths as a list with at least one entry"),
+        ({"epochs": 0}, "needs epochs as a whole number of at least 1, not 0"),
+        ({"lr": -1.0}, "needs lr as a finite number above 0, not -1.0"),
+        ({"family": "cifra"}, "did you mean 'cifar'"),
+        ({"family": "imagenet", "depths": (20,)}, "Unknown model 'plain20'"),
+    ],
+)
+def test_impossible_sweeps_name_the_field(fields, sentence):
+    with pytest.raises(rx.ExploreError, match=sentence):
+        rx.Sweep(**fields)
+
+
+def test_an_unknown_dataset_writes_nothing(tmp_path):
+    with pytest.raises(rx.ExploreError, match="did you mean 'digits'"):
+        rx.run_sweep(rx.Sweep(dataset="digit", depths=(8,)), tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+
+
+def test_collect_without_runs(tmp_path):
+    with pytest.raises(rx.ExploreError, match="There is no folder of runs"):
+        rx.collect(tmp_path / "none")
+    with pytest.raises(rx.ExploreError, match=r"No run in .* has finished an epoch"):
+        rx.collect(tmp_path)
+
+
+# --- failures ----------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_is_named_and_the_others_end(tmp_path, monkeypatch):
+    sweep = rx.Sweep(**TINY)
+    full = sweep.runs()[0].id
+    save = trainer.save_tensors
+
+    def no_room(path, *rest):
+        if full in str(path):
+            raise OSError(28, os.strerror(28))
+        save(path, *rest)
+
+    monkeypatch.setattr(trainer, "save_tensors", no_room)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(rx.ExploreError, match=r"1 of 2 runs .*No space left"):
+        rx.run_sweep(sweep, tmp_path / "s", executor=pool)
+    monkeypatch.undo()
+    assert len(rx.collect(tmp_path / "s")) == 4, "an epoch that was written down, and the three of the other"
+    with ThreadPoolExecutor(1) as pool:
+        rx.run_sweep(sweep, tmp_path / "s", executor=pool)
+        rx.run_sweep(sweep, tmp_path / "whole", executor=pool)
+    assert_same_weights(sweep, tmp_path / "s", tmp_path / "whole")
+
+
+def test_safetensors_own_complaint_about_a_full_disk_is_told_alike(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("resnet_explore.training.runs.save_file", full)
+    with (
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(rx.ExploreError, match=r"can't be written to .*No space"),
+    ):
+        rx.run_sweep(rx.Sweep(**TINY), tmp_path / "s", executor=pool)
+
+
+def test_a_damaged_final_checkpoint_is_named_and_repaired_when_deleted(tmp_path):
+    sweep = rx.Sweep(**TINY)
+    with ThreadPoolExecutor(1) as pool:
+        rx.run_sweep(sweep, tmp_path / "s", executor=pool)
+        before = {k: v.clone() for k, v in weights(tmp_path / "s", sweep.runs()[1]).items()}  # not the file's
+        path = tmp_path / "s" / sweep.runs()[1].id / "checkpoint.safetensors"
+        path.write_bytes(path.read_bytes()[:-10])
+        with pytest.raises(
+            rx.ExploreError, match=rf"1 of 1 runs .*{path.name} is damaged .* delete the folder"
+        ):
+            rx.run_sweep(sweep, tmp_path / "s", executor=pool)
+        path.unlink()
+        rx.run_sweep(sweep, tmp_path / "s", executor=pool)
+    after = weights(tmp_path / "s", sweep.runs()[1])
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_folders_of_another_version_are_named_and_kept(tmp_path):
+    sweep, out = rx.Sweep(**TINY), tmp_path / "s"
+    with ThreadPoolExecutor(1) as pool:
+        rx.run_sweep(sweep, out, executor=pool)
+        config = out / sweep.runs()[0].id / "config.json"
+        config.write_text(config.read_text().replace('"format": 2', '"format": 1'))
+        with pytest.raises(
+            rx.ExploreError, match=r"another version of resnet_explore \(format 1; this is 2\)"
+        ):
+            rx.run_sweep(sweep, out, executor=pool)
+        assert set(rx.collect(out)["kind"]) == {"residual"}, "what the other version wrote is no row of ours"
+        identity = out / "sweep.json"
+        identity.write_text(identity.read_text().replace('"format": 2', '"format": 1'))
+        with pytest.raises(rx.ExploreError, match="was made by another version"):
+            rx.run_sweep(sweep, out, executor=pool)
+
+
+@pytest.mark.parametrize(
+    ("holds", "sentence"), [(30, "batch_size=16 would fit"), (0, "not hold even one image")]
+)
+def test_too_little_gpu_memory_is_told_with_what_would_fit(tmp_path, monkeypatch, holds, sentence):
+    real = trainer.train_step
+
+    def small(fabric, run, model, optimizer, images, labels, lr):
+        if len(images) > holds:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return real(fabric, run, model, optimizer, images, labels, lr)
+
+    monkeypatch.setattr(trainer, "train_step", small)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(rx.ExploreError, match=sentence) as told:
+        rx.run_sweep(rx.Sweep(**TINY), tmp_path / "s", executor=pool)
+    assert "2 of 2 runs" in str(told.value)
+    assert "and 1 more" in str(told.value), "equal reasons are told once"
+
+
+def test_broken_images_are_listed_and_left_out_when_asked(tmp_path):
+    from PIL import Image
+
+    for label, color in (("cat", "red"), ("dog", "blue")):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for i in range(12):
+            Image.new("RGB", (12, 8), color).save(tmp_path / "data" / label / f"{i}.png")
+    (tmp_path / "data" / "cat" / "3.png").write_bytes(b"no picture")
+    fields = {**TINY, "dataset": "folder", "root": str(tmp_path / "data"), "batch_size": 4, "size": 8}
+    with pytest.raises(rx.ExploreError, match=r"cat/3.png"):
+        rx.run_sweep(rx.Sweep(**fields), tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+    with ThreadPoolExecutor(1) as pool:
+        table = rx.run_sweep(rx.Sweep(**fields, skip_unreadable=True), tmp_path / "s", executor=pool)
+    assert len(table) == 6
+    one = {**fields, "root": str(tmp_path / "one")}
+    (tmp_path / "one").mkdir()
+    (tmp_path / "data" / "dog").rename(tmp_path / "one" / "dog")
+    with pytest.raises(rx.ExploreError, match="one class only"):
+        rx.run_sweep(rx.Sweep(**one), tmp_path / "t")
+
+
+# --- who trains what ---------------------------------------------------------------------------------------
+
+
+def test_a_run_that_another_trains_is_waited_for(tmp_path, monkeypatch):
+    sweep = rx.Sweep(**{**TINY, "kinds": ("plain",)})
+    trained = []
+    real = sweeping.train_run
+    monkeypatch.setattr(sweeping, "train_run", lambda run, *rest: trained.append(run.id) or real(run, *rest))
+    rx.run_sweep(sweep, tmp_path / "s", stop=lambda: True)
+    folder = RunFolder(tmp_path / "s" / sweep.runs()[0].id)
+    with ThreadPoolExecutor(1) as pool, ThreadPoolExecutor(1) as caller:
+        with folder.lock() as mine:
+            assert mine
+            with folder.lock() as again:
+                assert not again, "in one process too there is one lock"
+            trained.clear()
+            table = caller.submit(rx.run_sweep, sweep, tmp_path / "s", pool)
+            time.sleep(1)
+            assert not trained
+            assert not table.done()
+        assert len(table.result(timeout=60)) == 3
+    assert len(trained) == 1
+
+
+def test_with_gpus_each_process_sees_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with executors.usual_executor(runs=10, accelerator="auto") as pool:
+        assert pool._max_workers == 2
+        seen = set(pool.map(_visible_gpus, range(40)))
+    assert seen <= {"0", "1"}
+    assert seen
+    assert executors.usual_executor(3, "cpu")._max_workers == min(3, os.cpu_count())
+
+
+def _visible_gpus(_):
+    time.sleep(0.02)
+    return os.environ["CUDA_VISIBLE_DEVICES"]
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def test_torchrun_trains_each_run_with_all_its_processes(tmp_path):
+    words = ["sweep", "digits", "--depths", "8", "--epochs", "2", "--width", "4", "--batch-size", "128"]
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port())]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for _ in range(2):  # the second time there is nothing left to do
+        done = subprocess.run(
+            [sys.executable, *launch, "-m", "resnet_explore", *words, "--out", str(tmp_path / "s")],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env=environment,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert done.stdout.count("train error") == 4, "one process speaks for all"
+    table = rx.collect(tmp_path / "s")
+    assert list(table["epoch"]) == [1, 2, 1, 2]
+    assert table["train_error"].max() < 90
+    alone = rx.run_sweep(rx.Sweep(depths=(8,), epochs=2, width=4, batch_size=128), tmp_path / "alone")
+    # Batch norm sees half a batch in each process, so numbers are near each other and not equal.
+    assert (table["train_loss"] - alone["train_loss"]).abs().max() < 0.4
+
+
+@contextlib.contextmanager
+def cluster(folder, workers=2):
+    """A real scheduler and worker processes on this machine; yields its address and the workers."""
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "5"}
+    dask = str(Path(sys.executable).with_name("dask"))
+    options = ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--protocol", "tcp"]
+    log = (folder / "dask.log").open("w")
+    start = {"stdout": log, "stderr": log, "env": environment, "cwd": folder}
+    scheduler = subprocess.Popen([dask, "scheduler", *options], **start)
+    local = [
+        "--nthreads",
+        "1",
+        "--no-nanny",
+        "--no-dashboard",
+        "--host",
+        "127.0.0.1",
+        "--death-timeout",
+        "60",
+    ]
+    everyone = [subprocess.Popen([dask, "worker", address, *local], **start) for _ in range(workers)]
+    try:
+        yield address, everyone
+    finally:
+        for process in [*everyone, scheduler]:
+            process.terminate()
+            process.wait(20)
+        log.close()
+
+
+def test_a_dask_worker_killed_in_mid_run_loses_and_doubles_nothing(tmp_path):
+    sweep, out = rx.Sweep(depths=(20,), epochs=4, width=4), tmp_path / "s"
+    with cluster(tmp_path) as (address, workers), executors.dask(address) as executor:
+        killed = []
+
+        def kill_one(progress):
+            if not killed and any(row["epoch"] == 2 for row in progress.rows):
+                workers[0].kill()
+                killed.append(workers[0].pid)
+
+        table = rx.run_sweep(sweep, out, executor=executor, progress=kill_one)
+        assert killed, "the kill came before the end"
+    assert not table.duplicated(["run", "epoch"]).any()
+    for run in sweep.runs():
+        assert [row["epoch"] for row in RunFolder(out / run.id).rows()] == [1, 2, 3, 4]
+    rx.run_sweep(sweep, tmp_path / "here")
+    assert_same_weights(sweep, out, tmp_path / "here")
+
+
+def test_a_scheduler_that_does_not_answer_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(executors, "_DASK_SECONDS", 1)
+    address = f"tcp://127.0.0.1:{free_port()}"
+    began = time.monotonic()
+    with (
+        pytest.raises(rx.ExploreError, match=f"No Dask scheduler answers at '{address}'"),
+        executors.dask(address),
+    ):
+        pass
+    assert time.monotonic() - began < 10
+    with (
+        pytest.raises(rx.ExploreError, match="No Dask scheduler answers at 'nonsense'"),
+        executors.dask("nonsense"),
+    ):
+        pass
+
+
+def test_without_dask_the_sentence_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with (
+        pytest.raises(rx.ExploreError, match=r"pip install 'resnet-explore\[cluster\]'"),
+        executors.dask("tcp://x"),
+    ):
+        pass
