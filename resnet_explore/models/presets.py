@@ -19,6 +19,15 @@ _IMAGENET = {
     101: ("bottleneck", (3, 4, 23, 3)),
     152: ("bottleneck", (3, 8, 36, 3)),
 }
+# ResNeXt (Xie et al. 2017, Table 1: 32x4d is 32 groups of 4 channels in the first stage) and Wide ResNet
+# (Zagoruyko and Komodakis 2016: inner convolutions twice as wide), as torchvision names and builds them.
+_AGGREGATED = {
+    "resnext50_32x4d": (50, 32, 4),
+    "resnext101_32x8d": (101, 32, 8),
+    "resnext101_64x4d": (101, 64, 4),
+    "wide_resnet50_2": (50, 1, 128),
+    "wide_resnet101_2": (101, 1, 128),
+}
 # He et al. 2015, section 4.2: the depths of Table 6, and 8 and 14 to begin the slope.
 _CIFAR_DEPTHS = (8, 14, 20, 32, 44, 56, 110, 1202)
 _CIFAR_NAME = re.compile(r"cifar_(resnet|plain)(\d+)")
@@ -39,6 +48,10 @@ def _cifar(n: int, residual: bool) -> ResNetConfig:
 PRESETS: dict[str, ResNetConfig] = {
     **{f"resnet{d}": ResNetConfig(block, depths) for d, (block, depths) in _IMAGENET.items()},
     **{f"plain{d}": ResNetConfig(block, depths).plain() for d, (block, depths) in _IMAGENET.items()},
+    **{
+        name: ResNetConfig(*_IMAGENET[depth], groups=groups, group_width=width)
+        for name, (depth, groups, width) in _AGGREGATED.items()
+    },
     **{f"cifar_resnet{d}": _cifar((d - 2) // 6, True) for d in _CIFAR_DEPTHS},
     **{f"cifar_plain{d}": _cifar((d - 2) // 6, False) for d in _CIFAR_DEPTHS},
 }

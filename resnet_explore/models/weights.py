@@ -18,7 +18,10 @@ from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.models.config import ResNetConfig
 from resnet_explore.paths import shipped
 
-_TORCHVISION = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+_TORCHVISION = (
+    *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+    *("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d", "wide_resnet50_2", "wide_resnet101_2"),
+)
 
 
 @dataclass(frozen=True)
