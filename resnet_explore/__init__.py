@@ -11,11 +11,13 @@ __version__ = "0.1.0"
 
 _HOME = {
     "ResNetConfig": "models.config",
+    "HRNetConfig": "models.hrnet",
     "ResNet": "models.resnet",
     "build": "models.presets",
     "twins": "models.presets",
     "list_models": "models.presets",
     "list_weights": "models.weights",
+    "load_weights": "models.weights",
     "describe": "models.summary",
     "ImageSet": "inputs.datasets",
     "load_dataset": "inputs.datasets",

@@ -1,18 +1,15 @@
 """Networks against torchvision, the paper's counts, and slow re-derivations."""
 
-import re
-
 import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import save_file
 from torch import nn
 
 import resnet_explore as rx
-from resnet_explore.models.blocks import PaddingShortcut
+from resnet_explore.models.shortcuts import PaddingShortcut
 
 # He et al. 2015 gives these rounded; torchvision to the parameter.
 IMAGENET = {18: 11_689_512, 34: 21_797_672, 50: 25_557_032, 101: 44_549_160, 152: 60_192_808}
@@ -63,50 +60,6 @@ def test_cifar_networks_have_the_closed_form_counts(n, plain):
 @pytest.mark.parametrize(("n", "count"), [(3, 269_722), (18, 1_727_962), (200, 19_421_274)])
 def test_cifar_counts_of_the_paper(n, count):
     assert parameters(rx.build(f"cifar_resnet{6 * n + 2}")) == count
-
-
-def akamaster_forward(state, x):
-    """The network of akamaster/pytorch_resnet_cifar10, written out from its state_dict."""
-
-    def bn(x, name):
-        return F.batch_norm(
-            x,
-            state[f"{name}.running_mean"],
-            state[f"{name}.running_var"],
-            state[f"{name}.weight"],
-            state[f"{name}.bias"],
-        )
-
-    x = bn(F.conv2d(x, state["module.conv1.weight"], padding=1), "module.bn1").relu()
-    for layer in (1, 2, 3):
-        for block in range(3):
-            name = f"module.layer{layer}.{block}"
-            stride = 2 if layer > 1 and block == 0 else 1
-            out = bn(
-                F.conv2d(x, state[f"{name}.conv1.weight"], stride=stride, padding=1), f"{name}.bn1"
-            ).relu()
-            out = bn(F.conv2d(out, state[f"{name}.conv2.weight"], padding=1), f"{name}.bn2")
-            if stride == 2:
-                quarter = out.shape[1] // 4
-                x = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, quarter, quarter))
-            x = (out + x).relu()
-    x = F.avg_pool2d(x, x.shape[2:]).flatten(1)
-    return F.linear(x, state["module.linear.weight"], state["module.linear.bias"])
-
-
-def test_public_cifar_weights_load(tmp_path):
-    random = torch.Generator().manual_seed(0)
-    state = {}
-    for key, value in rx.build("cifar_resnet20", seed=5).state_dict().items():
-        if key.endswith("num_batches_tracked"):
-            continue  # files of that age lack it
-        noise = torch.rand(value.shape, generator=random) * 0.5
-        state["module." + key.replace("fc.", "linear.")] = value + (noise if "bn" in key else 0)
-    torch.save({"state_dict": state, "best_prec1": 91.7}, tmp_path / "resnet20.pth")
-    model = rx.build("cifar_resnet20", weights=str(tmp_path / "resnet20.pth"))
-    images = torch.randn(2, 3, 24, 40, generator=random)
-    with torch.no_grad():
-        torch.testing.assert_close(model(images), akamaster_forward(state, images), rtol=1e-5, atol=1e-5)
 
 
 def test_padding_shortcut_pads_both_sides_and_subsamples():
@@ -191,7 +144,7 @@ def test_describe_takes_other_peoples_networks_and_refuses_wrong_sizes():
 
 
 def test_list_models_matches_patterns():
-    assert rx.list_models("resnet*") == [f"resnet{d}" for d in IMAGENET]
+    assert rx.list_models("resnet[1-9]*") == [f"resnet{d}" for d in IMAGENET]
     assert "cifar_plain56" in rx.list_models("cifar_*")
 
 
@@ -220,58 +173,4 @@ def test_list_models_matches_patterns():
 def test_mistakes_get_one_sentence(call, sentence):
     with pytest.raises(rx.ExploreError, match=sentence) as caught:
         call()
-    assert "\n" not in str(caught.value)
-
-
-def test_a_missing_network_names_the_offline_choices(tmp_path, monkeypatch):
-    from urllib.error import URLError
-
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-
-    def offline(*_, **__):
-        raise URLError("Name or service not known")
-
-    monkeypatch.setattr("torch.hub.download_url_to_file", offline)
-    with pytest.raises(
-        rx.ExploreError, match=r"could not be downloaded \(Name or service.*offline there are"
-    ):
-        rx.build("resnet50", weights="IMAGENET1K_V2")
-
-
-def test_torchvision_weights_load_from_the_cache(tmp_path, monkeypatch):
-    theirs = torchvision.models.resnet18()
-    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
-    torch.save(theirs.state_dict(), tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth")
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    ours = rx.build("resnet18", weights="IMAGENET1K_V1")
-    images = torch.randn(1, 3, 40, 56)
-    with torch.no_grad():
-        assert torch.equal(ours(images), theirs.eval()(images))
-
-
-class Bomb:
-    def __reduce__(self):
-        return (re.compile, ("boom",))
-
-
-@pytest.mark.parametrize("damage", ["code", "cut", "misfit", "text"])
-def test_bad_weight_files_get_one_sentence(tmp_path, damage):
-    path = tmp_path / "w.pth"
-    good = rx.build("cifar_resnet8").state_dict()
-    if damage == "code":
-        torch.save({"state_dict": Bomb()}, path)
-        sentence = "holds more than tensors"
-    elif damage == "cut":
-        path = tmp_path / "w.safetensors"
-        save_file(good, path)
-        path.write_bytes(path.read_bytes()[:1000])
-        sentence = "no readable weights file"
-    elif damage == "misfit":
-        torch.save(rx.build("cifar_resnet14").state_dict(), path)
-        sentence = "don't fit this network: it lacks layer1.1.conv1.weight"
-    else:
-        torch.save({"a": 1}, path)
-        sentence = "no state_dict of tensors"
-    with pytest.raises(rx.ExploreError, match=sentence) as caught:
-        rx.build("cifar_resnet8", weights=str(path))
     assert "\n" not in str(caught.value)

@@ -1,110 +1,122 @@
-"""The building blocks, and the skip itself.
+"""The building blocks (He et al. 2015, Fig. 5; He et al. 2016, Fig. 4).
 
-Each block computes `relu(add(branch(x), shortcut(x)))`; its plain twin `relu(branch(x))`. Names of the
-layers follow torchvision so that public weights load. Every ReLU is a module of its own and none works in
-place: each can be hooked once, and no stored activation is overwritten.
+A block is a branch, a shortcut and their sum; its plain twin is the branch alone. Names of the layers
+follow torchvision so that public weights load. Every ReLU is a module of its own and none works in place:
+each can be hooked once, and no stored activation is overwritten.
 """
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor, nn
 
 from resnet_explore.models.config import ResNetConfig
+from resnet_explore.models.layers import Scale, conv, last_norm, norm
+from resnet_explore.models.shortcuts import Add, Gate, downsample
 
-
-class Add(nn.Module):
-    """The skip connection: branch_scale * F(x) + skip_scale * shortcut(x) (He et al. 2015, eq. 1 and 2).
-
-    Both scales are 1 in a ResNet. They are plain numbers, not parameters, so that the skip of a trained
-    network can be weakened or cut (skip_scale = 0) and put back.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.branch_scale = 1.0
-        self.skip_scale = 1.0
-
-    def forward(self, branch: Tensor, skip: Tensor) -> Tensor:
-        if self.branch_scale != 1.0:
-            branch = branch * self.branch_scale
-        if self.skip_scale != 1.0:
-            skip = skip * self.skip_scale
-        return branch + skip
-
-
-class PaddingShortcut(nn.Module):
-    """Option A: keep every stride-th pixel and add zero channels, half in front and half behind."""
-
-    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
-        super().__init__()
-        extra = out_channels - in_channels
-        self.front, self.back = extra // 2, extra - extra // 2
-        self.stride = stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        # Equals x[:, :, ::stride, ::stride], but its gradient keeps x's layout: 12 % of a training step.
-        x = F.avg_pool2d(x, 1, self.stride)
-        return F.pad(x, (0, 0, 0, 0, self.front, self.back))
-
-    def extra_repr(self) -> str:
-        return f"stride={self.stride}, zero channels={self.front}+{self.back}"
+# He et al. 2016, Fig. 4: in which order a convolution, its norm and its ReLU come, and how many layers of
+# the block's last such group wait until after the addition. For "post" and two convolutions that is
+# conv1 bn1 relu1 conv2 bn2 | + | relu2.
+ORDERS = {
+    "post": (("conv", "bn", "relu"), 1),
+    "bn_after_add": (("conv", "bn", "relu"), 2),
+    "relu_before_add": (("conv", "bn", "relu"), 0),
+    "relu_only_pre": (("relu", "conv", "bn"), 0),
+    "pre": (("norm", "relu", "conv"), 0),
+}
 
 
 class Block(nn.Module):
-    """What all blocks share: a residual branch, a shortcut, their sum.
+    """What all blocks share: activate(add(branch(x), shortcut(x))), in a plain network activate(branch(x)).
 
-    In a plain network `add` and `downsample` are None. `downsample` is also None where the shortcut is the
-    identity.
+    `add` and `downsample` are None in a plain network. `downsample` is also None where the shortcut is the
+    identity. In the first pre-activation block of a stage x stands for split(x), see there.
     """
 
     add: Add | None
+    gate: Gate | None
     downsample: nn.Module | None
+
+    def __init__(self, config: ResNetConfig, convolutions: int) -> None:
+        super().__init__()
+        kinds, waiting = ORDERS[config.order]
+        layers = [f"{kind}{i}" for i in range(1, convolutions + 1) for kind in kinds]
+        self.before_add = layers[: len(layers) - waiting]
+        self.after_add = layers[len(layers) - waiting :]
+        #: Chance that a training step keeps the branch (stochastic depth); the network sets it.
+        self.survival = 1.0
+
+    def connect(self, config: ResNetConfig, in_channels: int, out_channels: int, stride: int) -> None:
+        """Make what a plain block lacks: the shortcut, what weighs it, and the addition."""
+        self.downsample = downsample(config, in_channels, out_channels, stride)
+        gated = config.residual and config.gate != "none"
+        self.gate = Gate(config, in_channels, out_channels, stride) if gated else None
+        if config.residual and config.init in ("rezero", "skipinit"):
+            self.alpha = Scale(0.0)
+            self.before_add = [*self.before_add, "alpha"]
+        self.add = Add(config.branch_scale, config.skip_scale) if config.residual else None
+
+    def split(self, x: Tensor) -> Tensor:
+        """Return what branch and shortcut both start from: x itself, but for some pre-activation blocks."""
+        return x
 
     def branch(self, x: Tensor) -> Tensor:
         """Return F(x), the residual branch before the addition: (N, C, H, W) to (N, C', H', W')."""
-        raise NotImplementedError
-
-    def activate(self, x: Tensor) -> Tensor:
-        """Return the block's last ReLU of x."""
-        raise NotImplementedError
+        for layer in self.before_add:
+            x = getattr(self, layer)(x)
+        return x
 
     def shortcut(self, x: Tensor) -> Tensor:
         """Return what the skip carries: x itself, or x brought to the branch's shape."""
         return x if self.downsample is None else self.downsample(x)
 
+    def activate(self, x: Tensor) -> Tensor:
+        """Return x after the layers behind the addition: in He et al. 2015 the block's last ReLU."""
+        for layer in self.after_add:
+            x = getattr(self, layer)(x)
+        return x
+
     def forward(self, x: Tensor) -> Tensor:
-        out = self.branch(x)
-        if self.add is not None:
-            out = self.add(out, self.shortcut(x))
-        return self.activate(out)
+        x = self.split(x)
+        if self.add is None:
+            return self.activate(self.branch(x))
+        branch, skip = self._branch_if_it_survives(x), self.shortcut(x)
+        if branch is None:
+            branch = torch.zeros_like(skip)
+        if self.gate is not None:
+            branch, skip = self.gate(x, branch, skip)
+        return self.activate(self.add(branch, skip))
+
+    def _branch_if_it_survives(self, x: Tensor) -> Tensor | None:
+        """Return F(x), in training None with chance 1 - survival (Huang et al. 2016, eq. 2).
+
+        One draw for the whole batch, as in the paper. The paper multiplies F(x) by the chance when testing;
+        we divide by it when training, as libraries do, so that eval mode is the network itself.
+        """
+        if not self.training or self.survival == 1:
+            return self.branch(x)
+        if torch.rand(()).item() >= self.survival:
+            return None
+        return self.branch(x) / self.survival
 
 
 class BasicBlock(Block):
     """Two 3x3 convolutions (He et al. 2015, Fig. 5 left)."""
 
     def __init__(self, config: ResNetConfig, in_channels: int, width: int, stride: int) -> None:
-        super().__init__()
+        super().__init__(config, convolutions=2)
         self.conv1 = conv(config, in_channels, width, 3, stride)
         self.bn1 = norm(config, width)
         self.relu1 = nn.ReLU()
         self.conv2 = conv(config, width, width, 3)
-        self.bn2 = norm(config, width)
-        self.downsample = downsample(config, in_channels, width, stride)
-        self.add = Add() if config.residual else None
+        self.bn2 = last_norm(config, width)
+        self.connect(config, in_channels, width, stride)
         self.relu2 = nn.ReLU()
-
-    def branch(self, x: Tensor) -> Tensor:
-        x = self.relu1(self.bn1(self.conv1(x)))
-        return self.bn2(self.conv2(x))
-
-    def activate(self, x: Tensor) -> Tensor:
-        return self.relu2(x)
 
 
 class Bottleneck(Block):
     """1x1, 3x3, 1x1 (He et al. 2015, Fig. 5 right), with the stride on the 3x3 as torchvision has it."""
 
     def __init__(self, config: ResNetConfig, in_channels: int, width: int, stride: int) -> None:
-        super().__init__()
+        super().__init__(config, convolutions=3)
         inner, out_channels = config.inner_width(width), width * config.expansion
         self.conv1 = conv(config, in_channels, inner, 1)
         self.bn1 = norm(config, inner)
@@ -113,37 +125,51 @@ class Bottleneck(Block):
         self.bn2 = norm(config, inner)
         self.relu2 = nn.ReLU()
         self.conv3 = conv(config, inner, out_channels, 1)
-        self.bn3 = norm(config, out_channels)
-        self.downsample = downsample(config, in_channels, out_channels, stride)
-        self.add = Add() if config.residual else None
+        self.bn3 = last_norm(config, out_channels)
+        self.connect(config, in_channels, out_channels, stride)
         self.relu3 = nn.ReLU()
 
-    def branch(self, x: Tensor) -> Tensor:
-        x = self.relu1(self.bn1(self.conv1(x)))
-        x = self.relu2(self.bn2(self.conv2(x)))
-        return self.bn3(self.conv3(x))
 
-    def activate(self, x: Tensor) -> Tensor:
-        return self.relu3(x)
+class Res2Bottleneck(Block):
+    """A bottleneck whose 3x3 works on a few channels at a time, each group seeing the one before.
+
+    y_1 = K_1(x_1), y_i = K_i(x_i + y_{i-1}), and the last group passes as it is (Gao et al. 2019, arXiv
+    1904.01169, eq. 1; the authors' code, and so timm's, passes the last and not the first). The first block
+    of a stage has no sums and pools the last group.
+    """
+
+    def __init__(self, config: ResNetConfig, in_channels: int, width: int, stride: int) -> None:
+        super().__init__(config, convolutions=3)
+        inner, out_channels = config.inner_width(width), width * config.expansion
+        self.first = stride != 1 or in_channels != out_channels
+        self.conv1 = conv(config, in_channels, inner * config.scales, 1)
+        self.bn1 = norm(config, inner * config.scales)
+        self.relu1 = nn.ReLU()
+        own = range(config.scales - 1)
+        self.convs = nn.ModuleList(conv(config, inner, inner, 3, stride, config.groups) for _ in own)
+        self.bns = nn.ModuleList(norm(config, inner) for _ in own)
+        self.relus = nn.ModuleList(nn.ReLU() for _ in own)
+        self.pool = nn.AvgPool2d(3, stride, padding=1) if self.first else nn.Identity()
+        self.conv3 = conv(config, inner * config.scales, out_channels, 1)
+        self.bn3 = last_norm(config, out_channels)
+        self.connect(config, in_channels, out_channels, stride)
+        self.relu3 = nn.ReLU()
+        rest = self.before_add[self.before_add.index("conv3") :]
+        self.before_add = ["conv1", "bn1", "relu1", "scales", *rest]
+
+    def scales(self, x: Tensor) -> Tensor:
+        """Return the groups of channels after their 3x3 convolutions: (N, s w, H, W) to (N, s w, H', W')."""
+        *groups, last = x.chunk(len(self.convs) + 1, dim=1)
+        outputs: list[Tensor] = []
+        for group, kernel, bn, relu in zip(groups, self.convs, self.bns, self.relus, strict=True):
+            seen = group if self.first or not outputs else outputs[-1] + group
+            outputs.append(relu(bn(kernel(seen))))
+        return torch.cat([*outputs, self.pool(last)], dim=1)
 
 
-def conv(
-    config: ResNetConfig, in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1
-) -> nn.Conv2d:
-    """Return a convolution padded to keep the size; it has a bias only where no batch norm follows."""
-    bias = config.norm == "none"
-    return nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=bias)
+BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {"basic": BasicBlock, "bottleneck": Bottleneck}
 
 
-def norm(config: ResNetConfig, channels: int) -> nn.Module:
-    """Return the normalisation that follows each convolution."""
-    return nn.BatchNorm2d(channels) if config.norm == "batch" else nn.Identity()
-
-
-def downsample(config: ResNetConfig, in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
-    """Return what brings x to the branch's shape, or None where nothing is needed or the net is plain."""
-    if not config.residual or (stride == 1 and in_channels == out_channels):
-        return None
-    if config.shortcut == "padding":
-        return PaddingShortcut(in_channels, out_channels, stride)
-    return nn.Sequential(conv(config, in_channels, out_channels, 1, stride), norm(config, out_channels))
+def block_of(config: ResNetConfig) -> type[BasicBlock] | type[Bottleneck] | type[Res2Bottleneck]:
+    """Return the class of this network's blocks, in torchvision's layout."""
+    return Res2Bottleneck if config.scales > 1 else BLOCKS[config.block]

@@ -1,33 +1,54 @@
 """How large a network is: measured on the live module, so that there is no second description to go stale."""
 
+import copy
+import html
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from resnet_explore.errors import ExploreError
+from resnet_explore.models.trace import Call, Watch
+
+Field = tuple[int, ...] | None
+_COLUMNS = ("part", "output", "parameters", "MACs", "layers", "receptive field", "activations")
 
 
 @dataclass(frozen=True)
 class Part:
-    """One top-level child of a network: output shape without the batch, parameters, multiply-adds, layers."""
+    """One stage of a network.
+
+    output            shape without the batch; of several outputs the first
+    outputs           all of them
+    parameters, macs, depth, receptive_field, activation_bytes   as in Summary; `depth` is by how much this
+                      part lengthens the longest path, `receptive_field` that of its output
+    """
 
     name: str
     output: tuple[int, ...]
     parameters: int
     macs: int
     depth: int
+    outputs: tuple[tuple[int, ...], ...] = ()
+    receptive_field: Field = None
+    activation_bytes: int = 0
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What `describe` measured; `str()` of it is a table.
+    """What `describe` measured; `str()` of it is a table, and notebooks show one.
 
-    parameters   learnable numbers
-    macs         multiply-adds of convolutions and fully connected layers for ONE image (papers say "FLOPs")
-    depth        weighted layers on the main path; projections on shortcuts don't count
+    parameters        learnable numbers
+    macs              multiply-adds of convolutions and fully connected layers for ONE input (papers say
+                      "FLOPs")
+    depth             layers with weights (convolutions and fully connected ones) on the longest path
+    receptive_field   input pixels, along each axis, that one pixel of the last map can depend on, also beyond
+                      the border; None where that is the whole input
+    activation_bytes  memory of what one input's forward pass must keep for the backward pass, each tensor
+                      once, in the network's precision; neither weights nor the input itself
     """
 
     input_size: tuple[int, ...]
@@ -35,78 +56,176 @@ class Summary:
     parameters: int
     macs: int
     depth: int
+    receptive_field: Field = None
+    activation_bytes: int = 0
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return the table's cells as text, the total last."""
+        rows = [
+            (
+                part.name,
+                _shapes(part.outputs),
+                f"{part.parameters:,}",
+                f"{part.macs:,}",
+                str(part.depth),
+                _pixels(part.receptive_field) if part.output else "",
+                _bytes(part.activation_bytes),
+            )
+            for part in self.parts
+        ]
+        total = (f"{self.parameters:,}", f"{self.macs:,}", str(self.depth), _pixels(self.receptive_field))
+        return [*rows, ("total", "", *total, _bytes(self.activation_bytes))]
 
     def __str__(self) -> str:
-        rows = [("part", "output", "parameters", "MACs", "layers")]
-        rows += [
-            (p.name, "x".join(map(str, p.output)), f"{p.parameters:,}", f"{p.macs:,}", str(p.depth))
-            for p in self.parts
-        ]
-        rows += [("total", "", f"{self.parameters:,}", f"{self.macs:,}", str(self.depth))]
-        widths = [max(len(row[i]) for row in rows) for i in range(5)]
-        lines = [
-            "  ".join(
-                [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
-            )
-            for row in rows
-        ]
+        rows = [_COLUMNS, *self.rows()]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = (
+            "  ".join([name.ljust(widths[0]), *(c.rjust(w) for c, w in zip(cells, widths[1:], strict=True))])
+            for name, *cells in rows
+        )
         return "\n".join(line.rstrip() for line in lines)
+
+    def _repr_html_(self) -> str:
+        # Colours are the page's own, so that the table reads in a light and in a dark theme.
+        left, right = ('style="text-align: left"', 'style="text-align: right; white-space: nowrap"')
+        line = 'style="border-top: 1px solid currentColor; font-weight: bold"'
+        *rows, total = self.rows()
+
+        def cells(row: tuple[str, ...], tag: str = "td") -> str:
+            first, *others = map(html.escape, row)
+            scope = "col" if tag == "th" else "row"
+            return f'<th scope="{scope}" {left}>{first}</th>' + "".join(
+                f"<{tag} {right}>{cell}</{tag}>" for cell in others
+            )
+
+        size = "×".join(map(str, self.input_size))
+        return (
+            '<table style="color: inherit; font-variant-numeric: tabular-nums">'
+            f"<caption {left}>Measured for one input of {size}; MACs are multiply-adds of convolutions and "
+            "fully connected layers, activations what training keeps for the backward pass.</caption>"
+            f"<thead><tr>{cells(_COLUMNS, 'th')}</tr></thead>"
+            f"<tbody>{''.join(f'<tr>{cells(row)}</tr>' for row in rows)}</tbody>"
+            f"<tfoot><tr {line}>{cells(total)}</tr></tfoot></table>"
+        )
 
 
 def describe(model: nn.Module, input_size: tuple[int, ...] = (3, 224, 224)) -> Summary:
-    """Measure any module that takes one image tensor, without computing anything: shapes alone are traced.
+    """Measure any module that takes one tensor of images, or of clips (C, T, H, W).
 
-    input_size is (C, H, W), without the batch. Raises ExploreError if the model can't take such an input.
-    The model is left as it was.
+    input_size is (C, H, W) or (C, T, H, W), without the batch. Where it can, only shapes are traced and
+    nothing is computed; a network whose shapes depend on values (a detector) runs once, on noise. Eval mode.
+    Raises ExploreError if the model can't take such an input. The model is left as it was.
     """
-    macs: dict[str, int] = {}
-    shapes: dict[str, tuple[int, ...]] = {}
-
-    def count(path: str) -> Any:
-        def hook(module: nn.Module, _: Any, output: Any) -> None:
-            if isinstance(output, Tensor):
-                shapes[path] = tuple(output.shape[1:])
-                if isinstance(module, nn.Conv2d | nn.Linear):
-                    per_output = module.weight.numel() // module.weight.shape[0]
-                    macs[path] = macs.get(path, 0) + output.numel() * per_output
-
-        return hook
-
-    handles = [m.register_forward_hook(count(path)) for path, m in model.named_modules()]
-    was_training = {m: m.training for m in model.modules()}
-    state = {k: torch.empty_like(v, device="meta") for k, v in model.state_dict(keep_vars=True).items()}
+    size = tuple(input_size)
     try:
-        model.eval()
-        with torch.no_grad():
-            functional_call(model, state, (torch.empty(1, *input_size, device="meta"),))
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise ExploreError(
-            f"The model can't take an input of size {input_size} ({str(error).splitlines()[0]})."
-        ) from None
-    finally:
-        for handle in handles:
-            handle.remove()
-        for module, training in was_training.items():
-            module.training = training
-    return _tabulate(model, input_size, macs, shapes)
-
-
-def _tabulate(
-    model: nn.Module, input_size: tuple[int, ...], macs: dict[str, int], shapes: dict[str, tuple[int, ...]]
-) -> Summary:
-    def layers(path: str) -> int:
-        return 0 if "downsample" in path.split(".") else 1
-
-    parts = []
-    for name, child in model.named_children():
-        inside = [path for path in macs if path == name or path.startswith(name + ".")]
-        parameters = sum(p.numel() for p in child.parameters())
-        total = sum(macs[p] for p in inside)
-        parts.append(Part(name, shapes.get(name, ()), parameters, total, sum(map(layers, inside))))
+        watch = _watch(model, size, torch.device("meta"))
+    except Exception:  # whatever a model raises that can't do without values
+        try:
+            watch = _watch(model, size, None)
+        except Exception as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ExploreError(f"The model can't take an input of size {size} ({reason}).") from None
+    total = watch.calls[""]
     return Summary(
-        input_size=tuple(input_size),
-        parts=tuple(parts),
-        parameters=sum(p.numel() for p in model.parameters()),
-        macs=sum(macs.values()),
-        depth=sum(map(layers, macs)),
+        input_size=size,
+        parts=tuple(_parts(model, watch.calls)),
+        parameters=_count(model),
+        macs=sum(call.macs for call in watch.calls.values()),
+        depth=total.depth,
+        receptive_field=_whole(watch.field),
+        activation_bytes=sum(call.kept for call in watch.calls.values()),
     )
+
+
+def _watch(model: nn.Module, size: tuple[int, ...], device: torch.device | None) -> Watch:
+    """Run one input, with shapes alone if a device is given, else with the weights' values.
+
+    A copy runs that shares the weights: models also note things outside of them, detectors their anchors.
+    """
+    own = model.state_dict(keep_vars=True)
+    copied = _copy(model, own.values()).eval()
+    state: dict[str, Tensor] = {}
+    for name, value in own.items():
+        parameter = isinstance(value, nn.Parameter)
+        if device is not None:
+            value = torch.empty_like(value, device=device)
+        value = value.detach() if parameter else value.detach().clone()
+        # Also where frozen: all networks are measured alike.
+        state[name] = value.requires_grad_(parameter and value.is_floating_point())
+    first = next((v for v in state.values() if v.is_floating_point()), torch.empty(0))
+    noise = torch.rand(1, *size, generator=torch.Generator().manual_seed(0))
+    image = noise.to(device=first.device, dtype=first.dtype)
+    watch = Watch(image, state.values())
+    with torch.random.fork_rng(devices=[]), torch.enable_grad(), watch.watching(copied):
+        functional_call(copied, state, (image,))
+    return watch
+
+
+def _copy(model: nn.Module, weights: Iterable[Tensor]) -> nn.Module:
+    """Return a copy that shares the weights and has none of the forward hooks."""
+    shared = {id(weight): weight for weight in weights}
+    copied = copy.deepcopy(model, shared)
+    for module in copied.modules():
+        module._forward_hooks.clear()
+    return copied
+
+
+def _parts(model: nn.Module, calls: dict[str, Call]) -> Iterator[Part]:
+    """Yield what ran of the top-level children, or of what they hold if they hold stages."""
+    here = calls[""]
+    if here.macs or here.kept:  # what the network does itself, outside of all modules
+        yield Part("(forward)", (), 0, here.macs, 0, activation_bytes=here.kept)
+    for name, child in model.named_children():
+        inner = {f"{name}.{own}": module for own, module in child.named_children()}
+        parts = inner if _holds_stages(child, name, calls) else {name: child}
+        yield from (_part(path, module, calls) for path, module in parts.items() if path in calls)
+
+
+def _part(path: str, module: nn.Module, calls: dict[str, Call]) -> Part:
+    call = calls[path]
+    inside = [c for p, c in calls.items() if p == path or p.startswith(path + ".")]
+    return Part(
+        name=path,
+        output=call.outputs[0] if call.outputs else (),
+        parameters=_count(module),
+        macs=sum(c.macs for c in inside),
+        depth=call.depth,
+        outputs=tuple(call.outputs),
+        receptive_field=_whole(call.field),
+        activation_bytes=sum(c.kept for c in inside),
+    )
+
+
+def _holds_stages(module: nn.Module, path: str, calls: dict[str, Call]) -> bool:
+    """Whether a module is a mere list, or a sequence of containers at more than one resolution."""
+    if path not in calls:
+        return True
+    inner = [(f"{path}.{name}", child) for name, child in module.named_children()]
+    if not isinstance(module, nn.Sequential) or not all(any(child.children()) for _, child in inner):
+        return False
+    shapes = [calls[name].outputs for name, _ in inner if name in calls]
+    return len({tuple(shape[1:] for shape in outputs) for outputs in shapes}) > 1
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _whole(field: tuple[float, ...] | None) -> Field:
+    return None if field is None else tuple(math.ceil(f) for f in field)
+
+
+def _shapes(outputs: tuple[tuple[int, ...], ...]) -> str:
+    outputs = tuple(shape for shape in outputs if shape)
+    shown = ["×".join(map(str, shape)) for shape in outputs[:4]]
+    return ", ".join([*shown, "…"] if len(outputs) > 4 else shown)
+
+
+def _pixels(field: Field) -> str:
+    if field is None:
+        return "all"
+    return str(field[0]) if len(set(field)) == 1 else "×".join(map(str, field))
+
+
+def _bytes(number: int) -> str:
+    return f"{number / 2**20:,.1f} MiB"

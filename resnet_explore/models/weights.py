@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
 from pickle import UnpicklingError
@@ -16,9 +16,55 @@ from torch import Tensor, nn
 
 from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.models.config import ResNetConfig
+from resnet_explore.models.hrnet import HRNetConfig
 from resnet_explore.paths import shipped
 
-_TORCHVISION = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+_TORCHVISION = (
+    *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+    *("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d", "wide_resnet50_2", "wide_resnet101_2"),
+)
+# What a file of weights may be called; all but the first are torch.save's.
+_FILES = (".safetensors", ".pth", ".pt", ".th", ".ckpt", ".bin", ".tar")
+# Where training scripts put the state_dict among other things.
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net")
+# What DataParallel and torch.compile put in front of names.
+_PREFIXES = ("module.", "_orig_mod.")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How weights and a network went together; `str()` of it is a report.
+
+    loaded       names of the network that got a value
+    missing      names of the network for which there was none
+    unexpected   names that the network doesn't have
+    reshaped     names of both, but of different shapes
+    """
+
+    source: str
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    reshaped: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything fitted."""
+        return not (self.missing or self.unexpected or self.reshaped)
+
+    @property
+    def problems(self) -> dict[str, tuple[str, ...]]:
+        """What did not fit, in words, with the names."""
+        found = {"they lack": self.missing, "it lacks": self.unexpected, "another shape in": self.reshaped}
+        return {problem: names for problem, names in found.items() if names}
+
+    def __str__(self) -> str:
+        lines = [
+            f"{len(self.loaded)} of {len(self.loaded) + len(self.missing) + len(self.reshaped)} values loaded"
+        ]
+        for name in ("missing", "unexpected", "reshaped"):
+            lines += [f"{name}: {key}" for key in getattr(self, name)]
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -27,22 +73,45 @@ class Weights:
 
     source: str
     state: Mapping[str, Tensor] = field(repr=False)
-    config: ResNetConfig | None = None
+    config: ResNetConfig | HRNetConfig | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
 
-    def load_into(self, network: nn.Module) -> None:
-        """Copy the values into `network`, as float32; ExploreError and no change if any does not fit."""
+    def load_into(self, network: nn.Module, partly: bool = False) -> Fit:
+        """Copy the values into `network`, in its precision, and say what fitted.
+
+        Raises ExploreError and changes nothing if any value does not fit, with `partly` if none does.
+        """
         own = network.state_dict()
-        missing = [key for key in own if key not in self.state and not key.endswith("num_batches_tracked")]
-        extra = [key for key in self.state if key not in own]
-        wrong = [k for k, v in self.state.items() if k in own and v.shape != own[k].shape]
-        for problem, keys in (("they lack", missing), ("it lacks", extra), ("another shape in", wrong)):
-            if keys:
-                shown = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
-                raise ExploreError(f"The weights in {self.source} don't fit this network: {problem} {shown}.")
         # Old files lack batch norm's step counter, which nothing reads in eval mode.
         counters = {k: torch.zeros_like(v) for k, v in own.items() if k.endswith("num_batches_tracked")}
-        network.load_state_dict({**counters, **self.state})
+        state = {**counters, **{_name_in(own, key): value for key, value in self.state.items()}}
+        fitting = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
+        fit = Fit(
+            source=self.source,
+            loaded=tuple(fitting),
+            missing=tuple(k for k in own if k not in state),
+            unexpected=tuple(k for k in state if k not in own),
+            reshaped=tuple(k for k in state if k in own and k not in fitting),
+        )
+        if partly and set(fitting) <= set(counters):
+            raise ExploreError(f"None of the weights in {self.source} fit this network.")
+        if not partly:
+            for problem, keys in fit.problems.items():
+                shown = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+                raise ExploreError(f"The weights in {self.source} don't fit this network: {problem} {shown}.")
+        network.load_state_dict(fitting, strict=False)
+        return fit
+
+
+def load_weights(network: nn.Module, path: str | Path) -> Fit:
+    """Copy what fits from a .safetensors or .pth file into any network, and report what does not.
+
+    Prefixes that wrappers put in front of names (`module.`, `_orig_mod.`) don't matter, and neither does a
+    dict around the state_dict. What the file has no fitting value for stays as it is. A .pth is opened with
+    weights_only: one that would run code is refused. Raises ExploreError if nothing fits or the file can't
+    be read.
+    """
+    return _from_file(Path(path)).load_into(network, partly=True)
 
 
 @dataclass(frozen=True)
@@ -88,13 +157,13 @@ def find_weights(model: str | None, weights: str) -> Weights:
     and for torchvision weights that are neither in its cache nor to be downloaded.
     """
     path = Path(weights)
-    if path.suffix in (".safetensors", ".pth", ".pt"):
+    if path.suffix in _FILES:
         return _from_file(path)
     data, at, step = weights.partition("@")
     ours = shipped("data", data, f"{model}{at}{step}.safetensors")
     if model is not None and ours.is_file():
         about = _header(ours)
-        return Weights(str(ours), load_file(ours), _config_from(about), about)
+        return Weights(str(ours), load_file(ours), _config_from(ours, about), about)
     theirs = _torchvision_names(model)
     if weights in theirs:
         return _from_torchvision(str(model), weights)
@@ -118,8 +187,14 @@ def _header(path: Path) -> dict[str, Any]:
     return {key: json.loads(text) for key, text in header.items()} if "config" in header else header
 
 
-def _config_from(about: Mapping[str, Any]) -> ResNetConfig | None:
-    return ResNetConfig(**about["config"]) if "config" in about else None
+def _config_from(path: Path, about: Mapping[str, Any]) -> ResNetConfig | HRNetConfig | None:
+    if "config" not in about:
+        return None
+    given = about["config"]
+    for kind in (ResNetConfig, HRNetConfig):
+        if set(given) <= {f.name for f in fields(kind)}:
+            return kind(**given)
+    raise ExploreError(f"{path} holds a network's config with fields that this version does not know.")
 
 
 def _from_file(path: Path) -> Weights:
@@ -137,17 +212,19 @@ def _from_file(path: Path) -> Weights:
         ) from None
     except (SafetensorError, RuntimeError, EOFError, OSError) as error:
         raise ExploreError(f"{path} is no readable weights file ({str(error).splitlines()[0]}).") from None
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+    if isinstance(state, dict):
+        state = next((state[name] for name in _WRAPPERS if isinstance(state.get(name), dict)), state)
+    if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
         raise ExploreError(f"{path} holds no state_dict of tensors.")
-    return Weights(str(path), {_our_key(k): v for k, v in state.items()}, _config_from(about), about)
+    return Weights(str(path), state, _config_from(path, about), about)
 
 
-def _our_key(key: str) -> str:
-    """DataParallel puts `module.` in front; akamaster's CIFAR networks call the classifier `linear`."""
-    key = key.removeprefix("module.")
-    return "fc." + key.removeprefix("linear.") if key.startswith("linear.") else key
+def _name_in(own: Mapping[str, Tensor], key: str) -> str:
+    """Return what this network calls a weight: akamaster's CIFAR networks call the classifier `linear`."""
+    while key not in own and key.startswith(_PREFIXES):
+        key = key.split(".", 1)[1]
+    classifier = "fc." + key.removeprefix("linear.")
+    return classifier if key not in own and key.startswith("linear.") and classifier in own else key
 
 
 def _torchvision_names(model: str | None) -> list[str]:

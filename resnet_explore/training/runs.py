@@ -19,7 +19,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 from filelock import FileLock, Timeout
@@ -71,7 +71,7 @@ class Run:
 
     def config(self, in_channels: int, num_classes: int) -> ResNetConfig:
         """Return the network's config for images of so many channels and classes."""
-        config = config_of(self.model)
+        config = cast(ResNetConfig, config_of(self.model))
         widths = tuple(self.width * 2**stage for stage in range(len(config.widths)))
         return config.replace(widths=widths, in_channels=in_channels, num_classes=num_classes)
 

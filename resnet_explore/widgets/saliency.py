@@ -15,8 +15,8 @@ from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.figures.heatmaps import side_by_side, signed_overlay
 from resnet_explore.figures.style import CARD, COLORS, INK
 from resnet_explore.inputs.images import SamplePhoto, decode_image, sample_photos, square_crop, to_batch
+from resnet_explore.models.network import Network
 from resnet_explore.models.presets import build
-from resnet_explore.models.resnet import ResNet
 from resnet_explore.widgets.filmstrip import Filmstrip
 from resnet_explore.widgets.upload import UploadZone
 from resnet_explore.widgets.words import error, percent
@@ -30,7 +30,7 @@ class Pair:
     """Two networks with the same classes and input, shown left and right under these names."""
 
     names: tuple[str, str]
-    load: Callable[[], tuple[ResNet, ResNet]]
+    load: Callable[[], tuple[Network, Network]]
 
 
 PAIRS = {
@@ -66,7 +66,7 @@ class SaliencyExplorer(ipywidgets.VBox):
             raise unknown("sample photo", sample, photos)
         self.maps: tuple[ActivationMaps, ...] = ()
         self._image, self._about = photos[sample].load(), _credit(photos[sample])
-        self._loaded: dict[str, tuple[ResNet, ResNet]] = {}
+        self._loaded: dict[str, tuple[Network, Network]] = {}
         self._current = ""
         self._build_controls({photo.title: name for name, photo in photos.items()}, sample)
         self._change_pair(None)
