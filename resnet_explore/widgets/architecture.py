@@ -1,31 +1,48 @@
-"""How are the networks of the family built? Two of them side by side, their table, and depth as a slider."""
+"""How are the networks built? Two drawn block by block, all of them in a table, and depth as a slider."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import ipywidgets
+import numpy as np
+import pandas as pd
 from torch import nn
 
 from resnet_explore.analysis.structure import Structure, structure
 from resnet_explore.errors import ExploreError
-from resnet_explore.figures.style import COLORS
+from resnet_explore.figures.depth import DepthFigure
+from resnet_explore.figures.style import COLORS, SCREEN_SCALE, to_png
 from resnet_explore.models.presets import build, config_of, list_models
+from resnet_explore.paths import shipped
 from resnet_explore.widgets.blueprint import Blueprint, blueprint
+from resnet_explore.widgets.filmstrip import Filmstrip
+from resnet_explore.widgets.table import SortableTable
 from resnet_explore.widgets.words import error
 
 Model = nn.Module | Callable[[], nn.Module]
 """A network, or a function that makes one when it is asked for."""
 
+DRAWING, DEPTH, TABLE = VIEWS = ("Two networks", "Depth", "The family")
+_COLUMNS = (
+    *(("Network", None), ("Data", None), ("Layers", 0), ("Parameters (M)", 2), ("MACs (G)", 3)),
+    *(("Receptive field", 0), ("Top-1 %", 2), ("newer recipe %", 2), ("Source of the accuracy", None)),
+)
+_SERIES = {
+    "ResNet-18 to ResNet-152, ImageNet": ("ImageNet", r"resnet\d+", 224),
+    "CIFAR ResNet, 6n+2 layers, n = 1 to 200": ("CIFAR", r"cifar_resnet\d+", 32),
+}
+
 
 class ArchitectureExplorer(ipywidgets.VBox):
-    """Two networks drawn block by block from the live modules, on one scale.
+    """Three views of the family: two networks block by block, what grows with depth, and a table of all.
 
-    left, right   names that the menus begin with
+    left, right   names that the menus of the drawing begin with
     models        {menu entry: a torch.nn.Module, or a function that makes one} for networks of your own; they
                   come first in the menus
     input_size    (C, H, W) that networks of your own are drawn for; named ones know theirs
 
-    Attributes: `drawing` (a `Blueprint`), `left`, `right` (the menus), `note`, `structures` (what is drawn).
+    Attributes: `view`, `left`, `right`, `series` (the menus), `drawing` (a `Blueprint`), `strip` (the slider
+    over depth), `table` (a `SortableTable`), `note`, `structures` (what was read, by name).
     """
 
     def __init__(
@@ -35,34 +52,56 @@ class ArchitectureExplorer(ipywidgets.VBox):
         models: Mapping[str, Model] | None = None,
         input_size: tuple[int, ...] = (3, 224, 224),
     ) -> None:
-        self.models = dict(models or {})
-        self.input_size = input_size
+        self.models, self.input_size = dict(models or {}), input_size
         self.structures: dict[str, Structure] = {}
-        self.drawing = Blueprint(message="Reading the networks ...")
+        self.family = pd.read_csv(shipped("data", "family.csv"))
         self.note = ipywidgets.HTML()
-        names = [*self.models, *sorted(list_models(), key=_by_family), *PEERS]
+        self.view = ipywidgets.ToggleButtons(options=VIEWS, tooltips=_TIPS)
+        self._build_drawing(left, right)
+        self.series = ipywidgets.Dropdown(
+            options=list(_SERIES), description="Networks", layout={"width": "380px"}
+        )
+        self.strip = Filmstrip(name="Depth", scale=SCREEN_SCALE, message="Drawing the curves ...")
+        self.table = _table(self.family)
+        self._pages = {
+            DRAWING: ipywidgets.VBox([self._menus, self.note, self.drawing]),
+            DEPTH: ipywidgets.VBox([self.series, self.strip]),
+            TABLE: self.table,
+        }
+        super().__init__([self.view, self._pages[DRAWING]])
+        self.view.observe(self._turn, "value")
+        self.series.observe(lambda _: self._show_depths(), "value")
+        self._choose(None)
+
+    def _build_drawing(self, left: str, right: str) -> None:
+        self.drawing = Blueprint(message="Reading the networks ...")
+        names = [*self.models, *list_models(), *PEERS]
         for name in (left, right):
             if name not in names:
                 config_of(name)  # a CIFAR network of a depth that the list lacks, or the closest names
                 names.append(name)
         self.left, self.right = (
             ipywidgets.Dropdown(options=names, value=name, description=word, layout={"width": "300px"})
-            for name, word in ((left, "Upper"), (right, "Lower"))
+            for name, word in ((left, "Above"), (right, "Below"))
         )
         for menu in (self.left, self.right):
             menu.observe(self._choose, "value")
-        row = ipywidgets.HBox([self.left, self.right], layout={"flex_flow": "row wrap"})
-        super().__init__([row, self.note, self.drawing])
-        self._choose(None)
+        self._menus = ipywidgets.HBox([self.left, self.right], layout={"flex_flow": "row wrap"})
+
+    def _turn(self, _change: Any) -> None:
+        if self.view.value == DEPTH and not self.strip.steps:
+            self._show_depths()
+        self.children = [self.view, self._pages[self.view.value]]
+
+    # --- two networks -------------------------------------------------------------------------------------
 
     def _choose(self, change: Any) -> None:
         try:
             self._draw()
             self.note.value = ""
         except ExploreError as problem:
-            self.note.value = error(str(problem))
-            if change:
-                self.note.value += " Still showing the ones before."
+            kept = " Still showing the ones before." if change else ""
+            self.note.value = error(f"{problem}{kept}")
 
     def _draw(self) -> None:
         chosen = self.left.value, self.right.value
@@ -72,6 +111,7 @@ class ArchitectureExplorer(ipywidgets.VBox):
         drawn = [_drawn(name, self.structures[name]) for name in chosen]
         with self.drawing.hold_sync():
             self.drawing.networks, self.drawing.selected = drawn, []
+            self.drawing.title = _comparison(*((name, self.structures[name]) for name in chosen))
 
     def _read(self, name: str) -> Structure:
         own = self.models.get(name)
@@ -80,23 +120,52 @@ class ArchitectureExplorer(ipywidgets.VBox):
         if name in PEERS:
             return structure(PEERS[name](), (3, 224, 224))
         model = build(name)
-        side = 32 if model.config.stem == "cifar" else 224
+        side = 32 if getattr(model.config, "stem", "") == "cifar" else 224
         return structure(model, (model.config.in_channels, side, side))
 
+    # --- depth --------------------------------------------------------------------------------------------
 
-def _vgg19() -> nn.Module:
-    from torchvision.models import vgg19
+    def _show_depths(self) -> None:
+        data, pattern, side = _SERIES[self.series.value]
+        rows = self.family[self.family["model"].str.fullmatch(pattern)].sort_values("depth")
+        depths = [int(depth) for depth in rows["depth"]]
+        curves = {
+            "parameters (millions)": rows["parameters"].to_numpy() / 1e6,
+            "multiply-adds (billions)": rows["macs"].to_numpy() / 1e9,
+            "receptive field (pixels)": rows["receptive_field"].to_numpy(float),
+        }
+        figure = DepthFigure(depths, curves, (side, f"the image: {side}"))
+        self.strip.show(
+            frames=[to_png(figure.draw(depth)) for depth in depths],
+            titles=[_growth(dict(row), side) for _, row in rows.iterrows()],
+            captions=[
+                f"Measured on the live networks for one image of {side}×{side} ({data}); multiply-adds of "
+                "convolutions and fully connected layers; the receptive field is how far an output of the "
+                "last stage can look at most."
+            ],
+            ticks=[str(depth) for depth in depths],
+            index=0,
+        )
 
-    return vgg19(weights=None)
+
+_TIPS = (
+    "Two networks drawn block by block",
+    "Parameters, multiply-adds and receptive field as depth grows",
+    "All networks in a table that sorts",
+)
+
+
+def _peer(name: str) -> Callable[[], nn.Module]:
+    def make() -> nn.Module:
+        import torchvision.models
+
+        return torchvision.models.get_model(name, weights=None)
+
+    return make
 
 
 # What people compare the family with.
-PEERS: dict[str, Callable[[], nn.Module]] = {"vgg19": _vgg19}
-
-
-def _by_family(name: str) -> tuple[str, int]:
-    family = name.rstrip("0123456789")
-    return family, int(name.removeprefix(family) or 0)
+PEERS = {name: _peer(name) for name in ("vgg16", "vgg19")}
 
 
 def _drawn(name: str, found: Structure) -> dict[str, Any]:
@@ -106,3 +175,55 @@ def _drawn(name: str, found: Structure) -> dict[str, Any]:
         f"{found.macs / 1e9:,.2f} G multiply-adds for an image of {size}, {skips} skip connections"
     )
     return blueprint(found, name, facts, COLORS["residual" if skips else "plain"])
+
+
+def _comparison(upper: tuple[str, Structure], lower: tuple[str, Structure]) -> str:
+    """Return a sentence that says what sets two networks apart."""
+    (name, a), (other, b) = upper, lower
+    if name == other:
+        return f"{name}, twice."
+    if a.depth == b.depth and a.macs and abs(a.macs / b.macs - 1) < 0.1:
+        skips = [sum(bool(unit.skip) for unit in found.units) for found in (a, b)]
+        if skips[0] != skips[1] and 0 in skips:
+            return f"{name} and {other} have the same {a.depth} layers; {max(skips)} skips set them apart."
+    larger, smaller = ((name, a), (other, b)) if a.macs >= b.macs else ((other, b), (name, a))
+    macs, parameters = larger[1].macs / smaller[1].macs, larger[1].parameters / smaller[1].parameters
+    more = (
+        f"{max(parameters, 1 / parameters):.2f} times "
+        + ("the" if parameters >= 1 else "fewer")
+        + " parameters"
+    )
+    return (
+        f"{larger[0]} takes {macs:.2f} times the multiply-adds of {smaller[0]}, with {more} "
+        f"and {larger[1].depth} layers against {smaller[1].depth}."
+    )
+
+
+def _growth(row: Mapping[str, Any], side: int) -> str:
+    field = int(row["receptive_field"])
+    sees = "more than the whole image" if field > side else f"less than the image's {side}"
+    size = f"{row['parameters'] / 1e6:,.2f} M parameters, {row['macs'] / 1e9:,.2f} G multiply-adds"
+    return f"{row['depth']} layers: {size}, and an output that looks at {field:,} pixels across, {sees}."
+
+
+def _table(family: pd.DataFrame) -> SortableTable:
+    names = {*list_models(), *PEERS}
+    rows = [
+        [r["model"], r["family"], r["depth"], r["parameters"] / 1e6, r["macs"] / 1e9]
+        + [_known(r[name]) for name in ("receptive_field", "accuracy", "newer", "source")]
+        for r in family.to_dict("records")
+        if r["model"] in names
+    ]
+    return SortableTable(
+        columns=[{"title": title, "digits": digits} for title, digits in _COLUMNS],
+        rows=rows,
+        order=[1, -1],
+        caption="Click a head to sort. Layers, parameters, multiply-adds (MACs) and receptive field are "
+        "measured on the live networks at 224×224 or, for CIFAR, 32×32; layers are those with weights on the "
+        "longest way. Accuracies are published ones, on one crop; a newer recipe changes the training, not "
+        "the network, so compare within a column.",
+    )
+
+
+def _known(value: Any) -> Any:
+    return None if isinstance(value, float) and np.isnan(value) else value

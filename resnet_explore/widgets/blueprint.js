@@ -4,7 +4,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 908, GAP = 3, WIDEST = 40, ARC = 15, LOWEST = 10, PER_OCTAVE = 7, LABELS = 18;
-const STEP_W = 92, STEP_H = 46, STEP_GAP = 22;
+const STEP_W = 96, SMALL_W = 48, STEP_H = 46, STEP_GAP = 16;
 const SKIP_WORDS = {
   identity: "the input itself is added",
   projection: "a projection of the input is added",
@@ -128,39 +128,48 @@ function sizes(boxes, x, width, y) {
 /** What a box holds: its layers in order, every other way as an arc. */
 function drawInside(box) {
   const steps = box.inside;
-  const at = (k) => (k + 1) * (STEP_W + STEP_GAP) - STEP_W / 2;
+  const widths = steps.map((step) => (step.macs || step.label.length > 8 ? STEP_W : SMALL_W));
+  const lefts = [];
+  let right = STEP_GAP;
+  for (const width of widths) {
+    lefts.push(right);
+    right += width + STEP_GAP;
+  }
+  const middle = (k) => lefts[k] + widths[k] / 2;
+  const exit = (k) => (k < 0 ? 4 : lefts[k] + widths[k]);
   const arcs = steps.flatMap((step, k) => step.from.filter((s) => k - s > 1).map((s) => [s, k]));
-  const above = arcs.length ? 44 : 8;
-  const right = at(steps.length) - STEP_W / 2;
+  const above = arcs.length ? 44 : 8, y = above + STEP_H / 2;
   const picture = svg("svg", {
-    width: right + 8, height: above + STEP_H + 24, viewBox: `0 0 ${right + 8} ${above + STEP_H + 24}`,
+    width: right, height: above + STEP_H + 24, viewBox: `0 0 ${right} ${above + STEP_H + 24}`,
     role: "img", "aria-label": `Inside ${box.name}: ${steps.map((s) => `${s.label} ${s.detail}`).join(", ")}`,
   });
-  const y = above + STEP_H / 2;
-  const exit = (k) => (k < 0 ? 4 : at(k) + STEP_W / 2);
   for (const [k, step] of steps.entries()) {
-    if (step.from.includes(k - 1)) picture.append(svg("path", { d: `M ${exit(k - 1)} ${y} H ${at(k) - STEP_W / 2}`, class: "rx-way" }));
+    if (step.from.includes(k - 1)) picture.append(svg("path", { d: `M ${exit(k - 1)} ${y} H ${lefts[k]}`, class: "rx-way" }));
   }
   for (const [from, to] of arcs) {
-    const begin = exit(from) + (from < 0 ? 0 : STEP_GAP / 2), end = at(to);
-    const high = above - 40;
+    const begin = exit(from) + (from < 0 ? 0 : STEP_GAP / 2), end = middle(to), high = above - 40;
     picture.append(svg("path", { d: `M ${begin} ${y} C ${begin} ${high}, ${end} ${high}, ${end} ${above}`, class: "rx-way rx-skip" }));
   }
-  for (const [k, step] of steps.entries()) {
-    const group = svg("g", {}, svg("title"));
-    group.firstChild.textContent = `${step.name}: output ${size(step.shape)}` + (step.macs ? `, ${short(step.macs)} multiply-adds` : "");
-    group.append(svg("rect", { x: at(k) - STEP_W / 2, y: above, width: STEP_W, height: STEP_H, rx: 6, class: step.macs ? "rx-step rx-weighted" : "rx-step" }));
-    const lines = [[step.label.length > 15 ? `${step.label.slice(0, 14)}…` : step.label, "rx-label"], [step.detail, "rx-detail"]];
-    lines.filter(([text]) => text).forEach(([text, className], i, all) => {
-      const line = svg("text", { x: at(k), y: y + 4 + (i - (all.length - 1) / 2) * 15, class: className });
-      line.textContent = text;
-      group.append(line);
-    });
-    const shape = svg("text", { x: at(k), y: above + STEP_H + 15, class: "rx-detail" });
-    shape.textContent = size(step.shape);
-    picture.append(group, shape);
-  }
+  for (const [k, step] of steps.entries()) picture.append(drawStep(step, lefts[k], above, widths[k]));
   return picture;
+}
+
+function drawStep(step, left, top, width) {
+  const group = svg("g", {}, svg("title")), middle = left + width / 2;
+  group.firstChild.textContent = `${step.name}: output ${size(step.shape)}` + (step.macs ? `, ${short(step.macs)} multiply-adds` : "");
+  group.append(svg("rect", { x: left, y: top, width, height: STEP_H, rx: 6, class: step.macs ? "rx-step rx-weighted" : "rx-step" }));
+  const lines = [[step.label.length > 15 ? `${step.label.slice(0, 14)}…` : step.label, "rx-label"], [step.detail, "rx-detail"]];
+  lines.filter(([text]) => text).forEach(([text, className], i, all) => {
+    const line = svg("text", { x: middle, y: top + STEP_H / 2 + 4 + (i - (all.length - 1) / 2) * 15, class: className });
+    line.textContent = text;
+    group.append(line);
+  });
+  if (step.macs || width === STEP_W) {
+    const shape = svg("text", { x: middle, y: top + STEP_H + 15, class: "rx-detail" });
+    shape.textContent = size(step.shape);
+    group.append(shape);
+  }
+  return group;
 }
 
 function render({ model, el }) {
@@ -181,11 +190,11 @@ function render({ model, el }) {
 
   function showNetworks() {
     const networks = model.get("networks");
-    rows.replaceChildren();
+    rows.replaceChildren(html("p", "rx-title", model.get("title")));
     if (!networks.length) rows.append(html("p", "rx-message", model.get("message")));
     const most = Math.max(1, ...networks.map((network) => network.boxes.length));
     drawn = networks.map((network, i) => {
-      const head = html("p", "rx-title", network.title);
+      const head = html("p", "rx-subtitle", network.title);
       head.style.color = network.color;
       const { picture, nodes } = drawNetwork(network, most, (text) => { words.textContent = text; }, (box) => open(i, box));
       rows.append(head, html("p", "rx-caption", network.facts), picture);

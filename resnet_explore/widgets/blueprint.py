@@ -17,6 +17,7 @@ _MOST_BOXES = 80  # more would be too narrow to be hit; equal neighbours are dra
 class Blueprint(anywidget.AnyWidget):
     """Networks drawn below each other on one scale.
 
+    title      a sentence above them
     networks   what `blueprint` returns, one for each network
     selected   [network, box] whose inside is shown, or []
 
@@ -26,6 +27,7 @@ class Blueprint(anywidget.AnyWidget):
     _esm = _HERE / "blueprint.js"
     _css = _HERE / "card.css"
 
+    title = t.Unicode("").tag(sync=True)
     networks: Any = t.List().tag(sync=True)
     selected: Any = t.List().tag(sync=True)
     message = t.Unicode("").tag(sync=True)

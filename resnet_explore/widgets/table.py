@@ -1,0 +1,26 @@
+"""A table that a click on a column's head sorts, in the browser."""
+
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets as t
+
+_HERE = Path(__file__).parent
+
+
+class SortableTable(anywidget.AnyWidget):
+    """Rows of texts and numbers.
+
+    columns   [{"title": str, "digits": decimals of its numbers, or None for texts}, ...]
+    rows      one list a row: str, number, or None for what is not known, which is sorted last
+    order     [column, 1 or -1]: by what is sorted, and whether upwards or downwards
+    """
+
+    _esm = _HERE / "table.js"
+    _css = _HERE / "card.css"
+
+    caption = t.Unicode("").tag(sync=True)
+    columns: Any = t.List().tag(sync=True)
+    rows: Any = t.List().tag(sync=True)
+    order: Any = t.List([0, 1]).tag(sync=True)
