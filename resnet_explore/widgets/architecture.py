@@ -168,11 +168,17 @@ def _peer(name: str) -> Callable[[], nn.Module]:
 PEERS = {name: _peer(name) for name in ("vgg16", "vgg19")}
 
 
+def _skips(found: Structure) -> int:
+    """Return how many ways pass something by: a block's own skip, or a box that other boxes lie between."""
+    past = sum(k - source > 1 for k, unit in enumerate(found.units) for source in unit.inputs)
+    return past + sum(bool(unit.skip) for unit in found.units)
+
+
 def _drawn(name: str, found: Structure) -> dict[str, Any]:
-    skips, size = sum(bool(unit.skip) for unit in found.units), "×".join(map(str, found.input_shape[1:]))
+    skips, size = _skips(found), "×".join(map(str, found.input_shape[1:]))
     facts = (
         f"{found.depth} weighted layers, {found.parameters / 1e6:,.2f} M parameters, "
-        f"{found.macs / 1e9:,.2f} G multiply-adds for an image of {size}, {skips} skip connections"
+        f"{found.macs / 1e9:,.2f} G multiply-adds for an image of {size}, {skips or 'no'} skip connections"
     )
     return blueprint(found, name, facts, COLORS["residual" if skips else "plain"])
 
@@ -183,7 +189,7 @@ def _comparison(upper: tuple[str, Structure], lower: tuple[str, Structure]) -> s
     if name == other:
         return f"{name}, twice."
     if a.depth == b.depth and a.macs and abs(a.macs / b.macs - 1) < 0.1:
-        skips = [sum(bool(unit.skip) for unit in found.units) for found in (a, b)]
+        skips = [_skips(found) for found in (a, b)]
         if skips[0] != skips[1] and 0 in skips:
             return f"{name} and {other} have the same {a.depth} layers; {max(skips)} skips set them apart."
     larger, smaller = ((name, a), (other, b)) if a.macs >= b.macs else ((other, b), (name, a))

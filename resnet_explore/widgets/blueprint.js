@@ -3,8 +3,8 @@
  */
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 908, GAP = 3, WIDEST = 40, ARC = 15, LOWEST = 10, PER_OCTAVE = 7, LABELS = 18;
-const STEP_W = 96, SMALL_W = 48, STEP_H = 46, STEP_GAP = 16;
+const WIDTH = 908, GAP = 3, WIDEST = 40, NARROWEST = 6, ARC = 15, LOWEST = 10, PER_OCTAVE = 7, LABELS = 18;
+const STEP_W = 96, SMALL_W = 44, STEP_H = 46, STEP_GAP = 14;
 const SKIP_WORDS = {
   identity: "the input itself is added",
   projection: "a projection of the input is added",
@@ -53,15 +53,19 @@ function drawNetwork(network, most, say, open) {
   const tallest = Math.max(...heights);
   const far = Math.max(1, ...boxes.map((box, i) => i - Math.min(i, ...box.from.filter((s) => s >= 0))));
   const above = ARC + 6 + (far > 1 ? Math.min(70, 6 * far) : 0);
-  const width = Math.min(WIDEST, WIDTH / most - GAP);
+  // One width for all networks, so that lengths compare, unless that would be too narrow to be hit.
+  const shared = WIDTH / most - GAP;
+  const width = Math.min(WIDEST, Math.max(NARROWEST, shared < NARROWEST ? WIDTH / boxes.length - GAP : shared));
+  const extent = Math.max(WIDTH, boxes.length * (width + GAP));
   const x = boxes.map((_, i) => i * (width + GAP));
   const middle = above + tallest / 2;
   const picture = svg("svg", {
-    viewBox: `0 0 ${WIDTH} ${above + tallest + LABELS}`,
+    viewBox: `0 0 ${extent} ${above + tallest + LABELS}`,
     class: "rx-blueprint",
     role: "group",
     "aria-label": `${network.title}: ${boxes.length} boxes`,
   });
+  picture.style.minWidth = `${Math.round((extent / WIDTH) * 100)}%`;
   const nodes = boxes.map((box, i) => {
     const top = middle - heights[i] / 2;
     const weighted = box.layers > 0;
@@ -197,7 +201,9 @@ function render({ model, el }) {
       const head = html("p", "rx-subtitle", network.title);
       head.style.color = network.color;
       const { picture, nodes } = drawNetwork(network, most, (text) => { words.textContent = text; }, (box) => open(i, box));
-      rows.append(head, html("p", "rx-caption", network.facts), picture);
+      const scroll = html("div", "rx-across");
+      scroll.append(picture);
+      rows.append(head, html("p", "rx-caption", network.facts), scroll);
       return nodes;
     });
     words.textContent = networks.length ? hint : "";

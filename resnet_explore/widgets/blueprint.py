@@ -91,12 +91,12 @@ def _inside(operations: Sequence[Operation], unit: Unit) -> Iterator[dict[str, A
 
 
 def _label(operation: Operation) -> tuple[str, str]:
-    """Return what a layer is called on a drawing, and its channels: "3×3 conv", "64 → 128, stride 2"."""
+    """Return what a layer is called on a drawing, and its channels: "3×3 conv", "64 → 128, /2" for stride 2."""
     convolution = re.match(r"(\d+), (\d+), kernel_size=\(([^)]*)\), stride=\((\d+)", operation.details)
     if operation.kind.startswith("Conv") and convolution:
         into, out, kernel, stride = convolution.groups()
         groups = re.search(r"groups=(\d+)", operation.details)
-        more = (f", stride {stride}" if stride != "1" else "") + (f", {groups[1]} groups" if groups else "")
+        more = (f", /{stride}" if stride != "1" else "") + (f", {groups[1]} groups" if groups else "")
         return f"{'×'.join(kernel.split(', '))} conv", f"{into} → {out}{more}"
     linear = re.match(r"in_features=(\d+), out_features=(\d+)", operation.details)
     if linear:
