@@ -91,7 +91,7 @@ def _inside(operations: Sequence[Operation], unit: Unit) -> Iterator[dict[str, A
 
 
 def _label(operation: Operation) -> tuple[str, str]:
-    """Return what a layer is called on a drawing, and its channels: "3×3 conv", "64 → 128, /2" for stride 2."""
+    """Return what a layer is called, and its channels: "3×3 conv", and for stride 2 "64 → 128, /2"."""
     convolution = re.match(r"(\d+), (\d+), kernel_size=\(([^)]*)\), stride=\((\d+)", operation.details)
     if operation.kind.startswith("Conv") and convolution:
         into, out, kernel, stride = convolution.groups()
