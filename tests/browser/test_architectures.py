@@ -1,0 +1,42 @@
+"""Notebook 04 in a real JupyterLab: boxes are looked at, opened by mouse and keys, and the table is sorted."""
+
+import re
+
+
+def test_boxes_open_and_the_table_sorts(open_notebook):
+    notebook = open_notebook("notebooks/04_architectures.ipynb")
+    notebook.run_all()
+    page = notebook.page
+    card = page.locator(".rx-drawing").first
+    card.locator(".rx-box").first.wait_for(timeout=60_000)
+    assert "16 skips set them apart" in card.locator(".rx-title").first.inner_text()
+    lower = card.locator(".rx-blueprint").nth(1)
+    assert lower.locator(".rx-arc").count() == 16
+    assert card.locator(".rx-blueprint").first.locator(".rx-arc").count() == 0
+    box = lower.locator(".rx-box").nth(5)
+    box.hover()
+    assert "a projection of the input is added" in card.locator("p[aria-live]").inner_text()
+    box.click()
+    assert card.locator(".rx-inside").inner_text().startswith("Inside layer2.0, BasicBlock")
+    assert card.locator(".rx-inside .rx-weighted").count() == 3
+    box.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    assert card.locator(".rx-inside").inner_text().startswith("Inside layer2.1, BasicBlock")
+    notebook.screenshot("04_architectures")
+
+    page.get_by_role("button", name="Depth", exact=True).first.click()
+    page.locator(".rx-title .rx-now", has_text=re.compile("^18 layers")).wait_for(timeout=30_000)
+    notebook.press(".rx-step", "End")
+    page.locator(".rx-title .rx-now", has_text=re.compile("^152 layers: 60.19 M")).wait_for(timeout=10_000)
+    page.get_by_role("button", name="The family", exact=True).first.click()
+    table = page.locator(".rx-table").first
+    table.get_by_role("button", name="Parameters").click()
+    assert table.locator("td").first.inner_text() == "cifar_resnet8"
+    assert table.locator("th").nth(3).get_attribute("aria-sort") == "ascending"
+    page.keyboard.press("Enter")
+    assert table.locator("td").first.inner_text() == "vgg19"
+    last = table.locator("tr").last
+    table.get_by_role("button", name="Top-1").click()
+    assert "–" in last.inner_text(), "what is not known stands last"
+    notebook.assert_clean()

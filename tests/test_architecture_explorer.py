@@ -1,0 +1,126 @@
+"""The drawing of networks, its table and its slider, without a browser."""
+
+import csv
+
+import pytest
+import torchvision
+from torch import nn
+
+import resnet_explore as rx
+from resnet_explore.analysis.structure import structure
+from resnet_explore.paths import shipped
+from resnet_explore.widgets.architecture import DEPTH, TABLE
+from resnet_explore.widgets.blueprint import blueprint
+
+FAMILY = {row["model"]: row for row in csv.DictReader(shipped("data", "family.csv").read_text().splitlines())}
+
+
+@pytest.fixture(scope="module")
+def explorer():
+    return rx.ArchitectureExplorer("cifar_plain20", "cifar_resnet20")
+
+
+def test_twins_are_drawn_alike_but_for_their_skips(explorer):
+    plain, residual = explorer.drawing.networks
+    assert [box["name"] for box in plain["boxes"]] == [box["name"] for box in residual["boxes"]]
+    assert [box["shape"] for box in plain["boxes"]] == [box["shape"] for box in residual["boxes"]]
+    assert {box["skip"] for box in plain["boxes"]} == {""}
+    assert [box["skip"] for box in residual["boxes"]].count("identity") == 7
+    assert [box["skip"] for box in residual["boxes"]].count("padding") == 2
+    assert "20 weighted layers, 0.27 M parameters" in plain["facts"]
+    assert "no skip connections" in plain["facts"]
+    assert "9 skip connections" in residual["facts"]
+    assert "the same 20 layers; 9 skips set them apart" in explorer.drawing.title
+
+
+def test_inside_a_bottleneck_stand_its_three_convolutions():
+    found = structure(rx.build("resnet50"), (3, 64, 96))
+    box = next(b for b in blueprint(found, "", "", "")["boxes"] if b["name"] == "layer2.0")
+    steps = [(step["label"], step["detail"]) for step in box["inside"] if "conv" in step["label"]]
+    assert steps == [
+        ("1×1 conv", "256 → 128"),
+        ("3×3 conv", "128 → 128, /2"),
+        ("1×1 conv", "128 → 512"),
+        ("1×1 conv", "256 → 512, /2"),
+    ]
+    add = next(step for step in box["inside"] if step["label"] == "+")
+    assert [box["inside"][source]["label"] for source in add["from"]] == ["BN", "BN"]
+    assert box["inside"][0]["from"] == [-1], "the block's input comes from outside"
+
+
+def test_what_is_too_long_to_draw_is_counted():
+    found = structure(rx.build("cifar_resnet602"), (3, 32, 32))
+    boxes = blueprint(found, "", "", "")["boxes"]
+    assert len(found.units) == 303
+    assert [box["count"] for box in boxes] == [1, 100, 1, 99, 1, 99, 1, 1]
+    assert [box["from"] for box in boxes[1:]] == [[k] for k in range(7)]
+    assert sum(box["parameters"] for box in boxes) == found.parameters
+    assert boxes[1]["name"] == "layer1.0 to layer1.99"
+
+
+def test_resnet152_against_vgg19(explorer):
+    explorer.left.value, explorer.right.value = "resnet152", "vgg19"
+    assert explorer.drawing.title == (
+        "vgg19 takes 1.71 times the multiply-adds of resnet152, with 2.39 times the parameters "
+        "and 19 layers against 152."
+    )
+
+
+def test_a_network_of_ones_own_is_drawn_and_a_bad_one_is_a_sentence():
+    models = {"dense": lambda: torchvision.models.densenet121(weights=None), "bad": nn.Linear(7, 2)}
+    explorer = rx.ArchitectureExplorer("dense", "resnet18", models=models, input_size=(3, 32, 48))
+    assert list(explorer.left.options)[:2] == ["dense", "bad"]
+    drawn = explorer.drawing.networks
+    assert "skip connections" in drawn[0]["facts"]
+    assert "no skip" not in drawn[0]["facts"]
+    explorer.right.value = "bad"
+    assert "can&#x27;t be followed with an input of 3x32x48" in explorer.note.value
+    assert "Still showing the ones before" in explorer.note.value
+    assert explorer.drawing.networks == drawn
+    explorer.right.value = "resnet18"
+    assert explorer.note.value == ""
+
+
+def test_unknown_names_offer_the_closest():
+    with pytest.raises(rx.ExploreError, match="did you mean 'resnet50'"):
+        rx.ArchitectureExplorer("resent50")
+
+
+def test_depth_moves_along_two_series(explorer):
+    explorer.view.value = DEPTH
+    assert explorer.strip.ticks == ["18", "34", "50", "101", "152"]
+    assert explorer.strip.titles[-1].startswith("152 layers: 60.19 M parameters, 11.51 G multiply-adds")
+    explorer.series.value = explorer.series.options[1]
+    assert (explorer.strip.ticks[0], explorer.strip.ticks[-1]) == ("8", "1202")
+    assert "25 pixels across, less than the image's 32" in explorer.strip.titles[0]
+    assert len(set(explorer.strip.frames)) == len(explorer.strip.ticks)
+
+
+def test_the_table_has_every_listed_network(explorer):
+    explorer.view.value = TABLE
+    names = [row[0] for row in explorer.table.rows]
+    assert set(names) == {*rx.list_models(), "vgg16", "vgg19"}
+    assert all(len(row) == len(explorer.table.columns) for row in explorer.table.rows)
+    by_name = dict(zip(names, explorer.table.rows, strict=True))
+    assert by_name["resnet50"][6:8] == [76.13, 80.858]
+    assert by_name["plain50"][6:] == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet18", "resnext50_32x4d", "res2net50_26w_4s", "hrnet_w18", "cifar_preresnet110", "wrn28_10"]
+)
+def test_the_shipped_numbers_are_what_describe_measures(name):
+    row, side = FAMILY[name], 32 if FAMILY[name]["family"] == "CIFAR" else 224
+    found = rx.describe(rx.build(name), (3, side, side))
+    assert [found.depth, found.parameters, found.macs, max(found.receptive_field)] == [
+        int(row[key]) for key in ("depth", "parameters", "macs", "receptive_field")
+    ]
+
+
+@pytest.mark.parametrize("name", ["resnet50", "wide_resnet101_2", "vgg19"])
+def test_accuracies_are_those_of_torchvisions_metadata(name):
+    entries = {
+        w.name: w.meta["_metrics"]["ImageNet-1K"]["acc@1"] for w in torchvision.models.get_model_weights(name)
+    }
+    assert float(FAMILY[name]["accuracy"]) == entries["IMAGENET1K_V1"]
+    assert FAMILY[name]["newer"] == str(entries.get("IMAGENET1K_V2", ""))
