@@ -13,6 +13,7 @@ _HOME = {
     "ResNetConfig": "models.config",
     "HRNetConfig": "models.hrnet",
     "ResNet": "models.resnet",
+    "add_block": "models.blocks",
     "build": "models.presets",
     "twins": "models.presets",
     "list_models": "models.presets",

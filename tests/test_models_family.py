@@ -1,5 +1,7 @@
 """ResNet's relatives against torchvision's and timm's networks and the papers' counts."""
 
+from pathlib import Path
+
 import pytest
 import timm
 import torch
@@ -7,8 +9,11 @@ import torchvision
 from torch import nn
 
 import resnet_explore as rx
+from resnet_explore.models import blocks
 from resnet_explore.models.hrnet import HRNetConfig
 from resnet_explore.models.presets import config_of, network_of
+
+README = Path(__file__).resolve().parents[1] / "README.md"
 
 # Parameters to the last one; G multiply-adds at 224 x 224 as the libraries' own networks give them.
 TORCHVISION = {
@@ -209,3 +214,33 @@ def test_mistakes_get_one_sentence(call, sentence):
     with pytest.raises(rx.ExploreError, match=sentence) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+# --- a block of one's own ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_new_blocks():
+    yield
+    for known in (blocks.BLOCKS, blocks.SIZES):
+        known.pop("squeeze_excite", None)
+
+
+def test_the_readmes_block_of_ones_own_works(no_new_blocks):
+    section = README.read_text().split("## Add your own block")[1].split("\n## ")[0]
+    names = {}
+    exec(section.split("```python")[1].split("```")[0], names)
+    residual, plain = names["residual"], names["plain"]
+    assert residual.config.depth == 20
+    x = torch.randn(2, 3, 32, 24)
+    assert residual(x).shape == plain(x).shape == (2, 10)
+    stem = residual.relu(residual.bn1(residual.conv1(x)))
+    block, h = residual.layer2[1], residual.layer2[0](residual.layer1(stem))
+    branch = block.bn2(block.conv2(torch.relu(block.bn1(block.conv1(h)))))
+    torch.testing.assert_close(block(h), torch.relu(branch * block.weigh(branch) + h))
+    squeezes = sum(p.numel() for b in residual.blocks for p in b.weigh.parameters())
+    assert rx.describe(residual, (3, 32, 32)).parameters == 269_722 + squeezes
+    with pytest.raises(rx.ExploreError, match="There is a block 'basic' already"):
+        rx.add_block("basic", names["SqueezeExcite"], layers=2)
+    with pytest.raises(rx.ExploreError, match=r"Unknown block .*: did you mean 'squeeze_excite'"):
+        rx.ResNetConfig("squeeze_exite")

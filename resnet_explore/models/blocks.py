@@ -5,9 +5,13 @@ follow torchvision so that public weights load. Every ReLU is a module of its ow
 each can be hooked once, and no stored activation is overwritten.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
+from resnet_explore.errors import ExploreError
+from resnet_explore.models.config import BLOCKS as SIZES
 from resnet_explore.models.config import ResNetConfig
 from resnet_explore.models.layers import Scale, conv, last_norm, norm
 from resnet_explore.models.shortcuts import Add, Gate, downsample
@@ -167,9 +171,26 @@ class Res2Bottleneck(Block):
         return torch.cat([*outputs, self.pool(last)], dim=1)
 
 
-BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {"basic": BasicBlock, "bottleneck": Bottleneck}
+BLOCKS: dict[str, Callable[..., Block]] = {"basic": BasicBlock, "bottleneck": Bottleneck}
 
 
-def block_of(config: ResNetConfig) -> type[BasicBlock] | type[Bottleneck] | type[Res2Bottleneck]:
+def block_of(config: ResNetConfig) -> Callable[..., Block]:
     """Return the class of this network's blocks, in torchvision's layout."""
     return Res2Bottleneck if config.scales > 1 else BLOCKS[config.block]
+
+
+def add_block(name: str, block: type[Block], layers: int, expansion: int = 1) -> None:
+    """Let `ResNetConfig(block=name)` build networks of blocks of your own.
+
+    block      a Block, called with (config, in_channels, width, stride), that makes its layers, then calls
+               `connect`; or one of ours with more to it
+    layers     how many weighted layers one has on its longest way
+    expansion  how many times wider than `width` its output is
+
+    Raises ExploreError for a name that another block has.
+    """
+    known = getattr(BLOCKS.get(name, block), "__qualname__", "")
+    if known != block.__qualname__:  # the same again is no mistake: a notebook's cell may well run twice
+        raise ExploreError(f"There is a block {name!r} already; choose another name for {block.__name__}.")
+    BLOCKS[name] = block
+    SIZES[name] = (layers, expansion)

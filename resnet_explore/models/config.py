@@ -12,7 +12,7 @@ from resnet_explore.errors import ExploreError, unknown
 BLOCKS = {"basic": (2, 1), "bottleneck": (3, 4)}
 
 _CHOICES = {
-    "block": tuple(BLOCKS),
+    "block": BLOCKS,
     "stem": ("imagenet", "cifar"),
     "shortcut": ("projection", "padding", "projection_all"),
     "order": ("post", "bn_after_add", "relu_before_add", "relu_only_pre", "pre"),
