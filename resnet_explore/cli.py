@@ -161,7 +161,7 @@ def make_record(options: argparse.Namespace) -> None:
 
     sources = [Source(runs, _command_of(runs), options.root) for runs in options.runs]
     try:
-        table = record(sources, options.dest, data=options.data, seed=options.seed)
+        table = record(sources, options.dest, options.data, options.seed, options.finished_only, options.add)
     except OSError as error:
         raise ExploreError(f"The record can't be written to {options.dest} ({error.strerror}).") from None
     print(to_markdown(summarize(table)))
@@ -281,6 +281,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--root", help="where the data lay, if not downloaded: named in the record")
     sub.add_argument("--data", default="", help="what they were trained on, in words")
     sub.add_argument("--seed", type=_count, default=0, help="whose weights to keep (default: %(default)s)")
+    sub.add_argument("--finished-only", action="store_true", help="leave out runs that are not finished yet")
+    sub.add_argument("--add", action="store_true", help="keep what DEST records already, and add to it")
     return parser
 
 

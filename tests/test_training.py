@@ -393,6 +393,59 @@ def test_an_unfinished_sweep_is_not_recorded(tmp_path):
     assert not (tmp_path / "rec").exists()
 
 
+def test_a_record_grows_with_its_seeds(tmp_path):
+    """Seed 0 is recorded while seed 1 trains, and seed 1 added later, where seed 0's runs no longer are."""
+    first, second, both, dest = (tmp_path / name for name in ("first", "second", "both", "rec"))
+    with ThreadPoolExecutor(1) as pool:
+        rx.run_sweep(rx.Sweep(**{**TINY, "seeds": (0,)}), first, executor=pool)
+        rx.run_sweep(rx.Sweep(**{**TINY, "seeds": (1,)}), second, executor=pool)
+        rx.run_sweep(rx.Sweep(**{**TINY, "seeds": (0, 1)}), both, executor=pool)
+    unfinished = next(iter(second.glob("plain*"))) / "checkpoint.safetensors"
+    hidden = unfinished.rename(tmp_path / "hidden")
+    started = Source(second, "train seed 1", root="there")
+    table = record([Source(first, "train seed 0"), started], dest, finished_only=True)
+    assert set(zip(table["kind"], table["seed"], strict=True)) == {
+        ("plain", 0),
+        ("residual", 0),
+        ("residual", 1),
+    }
+    hidden.rename(unfinished)
+    weights = (dest / "cifar_plain8.safetensors").read_bytes()
+    record([started], dest, add=True)
+    assert (dest / "cifar_plain8.safetensors").read_bytes() == weights
+    record([Source(both, "train both")], tmp_path / "whole")
+    for read in (rx.collect, rx.collect_layers):
+        pd.testing.assert_frame_equal(
+            read(dest).drop(columns="seconds", errors="ignore"),
+            read(tmp_path / "whole").drop(columns="seconds", errors="ignore"),
+        )
+    about = json.loads((dest / "about.json").read_text())
+    assert about["commands"] == ["train seed 1 --root there", "train seed 0"]
+    assert about["data"] == "scikit-learn's handwritten digits"
+    assert about["seeds"] == [0, 1]
+    page = (dest / "README.md").read_text()
+    assert "by\n\n    train seed 1 --root there\n    train seed 0\n" in page
+    assert "by\n\n    train seed 1\n    train seed 0\n" in page
+
+
+def test_what_can_not_grow_is_left_alone(tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        rx.run_sweep(rx.Sweep(**TINY), tmp_path / "runs", executor=pool)
+        rx.run_sweep(rx.Sweep(**{**TINY, "lr": 0.01}), tmp_path / "other", executor=pool)
+    with pytest.raises(rx.ExploreError, match=r"no record in .*rec to add to"):
+        record([Source(tmp_path / "runs", "")], tmp_path / "rec", add=True)
+    assert not (tmp_path / "rec").exists()
+    record([Source(tmp_path / "runs", "")], tmp_path / "rec")
+    before = {path: path.read_bytes() for path in (tmp_path / "rec").iterdir()}
+    with pytest.raises(rx.ExploreError, match="Two runs with seed 0 are of one network"):
+        record([Source(tmp_path / "other", "")], tmp_path / "rec", add=True)
+    assert {path: path.read_bytes() for path in (tmp_path / "rec").iterdir()} == before
+    for checkpoint in (tmp_path / "runs").glob("*/checkpoint.safetensors"):
+        checkpoint.unlink()
+    with pytest.raises(rx.ExploreError, match=r"No run in .*runs is finished yet"):
+        record([Source(tmp_path / "runs", "")], tmp_path / "new", finished_only=True)
+
+
 def test_the_recorded_digits_show_degradation_for_every_seed():
     table = rx.collect(shipped("data", "digits"))
     last = table[table["epoch"] == table["epochs"]].set_index(["kind", "depth", "seed"])["train_error"]

@@ -25,6 +25,8 @@ from resnet_explore.training.runs import (
 )
 from resnet_explore.training.summary import summarize, to_markdown
 
+_ROOT = " --root "  # last in a command, so that it can be taken off again
+
 
 @dataclass(frozen=True)
 class Source:
@@ -37,11 +39,18 @@ class Source:
     @property
     def origin(self) -> str:
         """The command with the place of the data."""
-        return f"{self.command} --root {self.root}" if self.root else self.command
+        return f"{self.command}{_ROOT}{self.root}" if self.root else self.command
 
 
-def record(sources: Sequence[Source], dest: str | Path, data: str = "", seed: int = 0) -> pd.DataFrame:
-    """Write what finished sweeps of one data set found into `dest` and return their table.
+def record(
+    sources: Sequence[Source],
+    dest: str | Path,
+    data: str = "",
+    seed: int = 0,
+    finished_only: bool = False,
+    add: bool = False,
+) -> pd.DataFrame:
+    """Write what finished sweeps of one data set found into `dest` and return its table.
 
     Writes history.csv (`collect(dest)` reads it), layers.parquet (`collect_layers(dest)`), of every network
     with that seed <model>.safetensors and <model>@<step>.safetensors where a step's weights were kept, and
@@ -49,56 +58,95 @@ def record(sources: Sequence[Source], dest: str | Path, data: str = "", seed: in
     what the runs were trained on, where what `load_dataset` says of itself is not enough. Convolution and
     classifier weights are stored as float16, about three digits; the rest, which is small, as float32.
 
+    finished_only  leave out runs that are not finished yet
+    add            keep what `dest` records already, so that a record grows with its seeds
+
     Raises ExploreError, and writes nothing, if runs are missing or unfinished, or if there is not exactly
     one run with `seed` for each network.
     """
     dest = Path(dest)
-    tables = [collect(source.runs) for source in sources]
-    folders = {
+    parts = [_read(source, finished_only) for source in sources]
+    runs = {
         run: (RunFolder(source.runs / run), source.origin)
-        for source, table in zip(sources, tables, strict=True)
-        for run in table["run"].unique()
+        for source, part in zip(sources, parts, strict=True)
+        for run in part.table["run"].unique()
     }
-    unfinished = [run for run, (folder, _) in folders.items() if not folder.finished]
-    if unfinished:
-        raise ExploreError(f"{len(unfinished)} runs are not finished, {unfinished[0]} for one.")
-    table = pd.concat(tables).drop_duplicates(["run", "epoch"])
+    if add:
+        parts.append(_recorded(dest))
+    table = pd.concat([part.table for part in parts]).drop_duplicates(["run", "epoch"])
     table = table.sort_values(["kind", "depth", "seed", "epoch"], ignore_index=True)
+    _refuse_ambiguous(table, seed)
+    commands = list(dict.fromkeys(command for part in parts for command in part.commands))
+    about = {
+        "commands": commands,
+        "commit": _commit(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "seeds": sorted(int(s) for s in table["seed"].unique()),
+        "minutes": round(float(table["seconds"].sum()) / 60, 1),
+        "torch": torch.__version__,
+        "data": parts[-1].data,
+    }
+    dest.mkdir(parents=True, exist_ok=True)
+    with_seed = set(table.loc[table["seed"] == seed, "run"])
+    for run, (folder, origin) in runs.items():
+        if run in with_seed:
+            origin += f" (seed {seed}; recorded at {about['commit']}, {about['date']})"
+            about["data"] = _record_weights(folder, dest, data, origin)
+    table.to_csv(dest / "history.csv", index=False, float_format="%.6g")
+    layers = pd.concat([part.layers for part in parts]).drop_duplicates(["run", "step", "layer"])
+    layers = layers.sort_values(["kind", "depth", "seed", "step", "position"])
+    _shrunk(layers).to_parquet(dest / "layers.parquet", index=False, compression="zstd")
+    write_json(dest / "about.json", about)
+    write_text(dest / "README.md", _page(dest.resolve().name, about, table))
+    return table
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one source adds to a record."""
+
+    table: pd.DataFrame
+    layers: pd.DataFrame
+    commands: Sequence[str]
+    data: str = ""
+
+
+def _read(source: Source, finished_only: bool) -> _Part:
+    table, layers = collect(source.runs), collect_layers(source.runs)
+    unfinished = [run for run in table["run"].unique() if not RunFolder(source.runs / run).finished]
+    if unfinished and not finished_only:
+        raise ExploreError(f"{len(unfinished)} runs are not finished, {unfinished[0]} for one.")
+    table, layers = (part[~part["run"].isin(unfinished)] for part in (table, layers))
+    if table.empty:
+        raise ExploreError(f"No run in {source.runs} is finished yet.")
+    return _Part(table, layers, [source.origin])
+
+
+def _recorded(dest: Path) -> _Part:
+    try:
+        about = json.loads((dest / "about.json").read_text())
+        return _Part(collect(dest), collect_layers(dest), about["commands"], about["data"])
+    except (OSError, ValueError, KeyError):
+        raise ExploreError(f"There is no record in {dest} to add to.") from None
+
+
+def _refuse_ambiguous(table: pd.DataFrame, seed: int) -> None:
     if seed not in table["seed"].to_numpy():
         raise ExploreError(f"No run has seed {seed}, so there are no weights of it to record.")
     recorded = table[table["seed"] == seed].drop_duplicates("run")
     twice = recorded[recorded.duplicated(["family", "kind", "depth"])]
     if len(twice):
         raise ExploreError(f"Two runs with seed {seed} are of one network, {twice['run'].iloc[0]} for one.")
-    about = {
-        "commands": [source.origin for source in sources],
-        "commit": _commit(),
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "seeds": sorted(int(s) for s in table["seed"].unique()),
-        "minutes": round(float(table["seconds"].sum()) / 60, 1),
-        "torch": torch.__version__,
-    }
-    dest.mkdir(parents=True, exist_ok=True)
-    for run in recorded["run"]:
-        folder, origin = folders[run]
-        origin += f" (seed {seed}; recorded at {about['commit']}, {about['date']})"
-        about["data"] = _record_weights(folder, dest, data, origin)
-    table.to_csv(dest / "history.csv", index=False, float_format="%.6g")
-    layers = pd.concat([collect_layers(source.runs) for source in sources])
-    layers = layers.drop_duplicates(["run", "step", "layer"])
-    _shrunk(layers).to_parquet(dest / "layers.parquet", index=False, compression="zstd")
-    write_json(dest / "about.json", about)
-    write_text(dest / "README.md", _page(dest.resolve().name, sources, about, table))
-    return table
 
 
-def _page(name: str, sources: Sequence[Source], about: Mapping[str, Any], table: pd.DataFrame) -> str:
+def _page(name: str, about: Mapping[str, Any], table: pd.DataFrame) -> str:
     """Return what a person reads first, in Markdown."""
     lines = [f"# {name}", "", f"Trained on {about['data']}. Made by", ""]
-    lines += [f"    {source.origin}" for source in sources]
-    if any(source.root for source in sources):
+    lines += [f"    {command}" for command in about["commands"]]
+    downloading = [command.partition(_ROOT)[0] for command in about["commands"]]
+    if downloading != about["commands"]:
         lines += ["", "and on the data as they are downloaded, where errors may differ, by", ""]
-        lines += [f"    {source.command}" for source in sources]
+        lines += [f"    {command}" for command in downloading]
     return "\n".join(
         [
             *lines,
