@@ -62,14 +62,16 @@ def open_lab(options: argparse.Namespace) -> None:
 def show_info(options: argparse.Namespace) -> None:
     """Print the table of parameters, multiply-adds and layers of each named model."""
     import resnet_explore as rx
+    from resnet_explore.models.peers import open_network
 
     for name in options.names:
-        model = rx.build(name)
-        size = options.size or (32 if model.config.stem == "cifar" else 224)
-        found = rx.describe(model, (model.config.in_channels, size, size))
+        model, size = open_network(name)
+        if options.size:
+            size = (*size[:-2], options.size, options.size)
+        found = rx.describe(model, size)
         print(
             f"{name}: {found.depth} layers, {found.parameters:,} parameters, "
-            f"{found.macs:,} multiply-adds for an image of {size}x{size}\n\n{found}\n"
+            f"{found.macs:,} multiply-adds for an image of {'x'.join(map(str, size[1:]))}\n\n{found}\n"
         )
 
 
@@ -216,9 +218,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--copy-only", action="store_true", help="copy the notebooks and stop")
 
     sub = command("info", show_info, "Print parameters, multiply-adds and layers of models.")
-    sub.add_argument("names", nargs="+", metavar="NAME", help="such as resnet50 or cifar_plain56")
     sub.add_argument(
-        "--size", type=_positive, help="image height and width (default: 224, for CIFAR models 32)"
+        "names", nargs="+", metavar="NAME", help="such as resnet50, cifar_plain56, or torchvision's vgg19"
+    )
+    sub.add_argument(
+        "--size",
+        type=_positive,
+        help="image height and width (default: 224; for CIFAR models 32, for clips 112 or 224)",
     )
 
     sub = command("list", list_names, "List the models' names.")

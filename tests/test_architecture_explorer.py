@@ -74,7 +74,7 @@ def test_a_network_of_ones_own_is_drawn_and_a_bad_one_is_a_sentence():
     assert "skip connections" in drawn[0]["facts"]
     assert "no skip" not in drawn[0]["facts"]
     explorer.right.value = "bad"
-    assert "can&#x27;t be followed with an input of 3x32x48" in explorer.note.value
+    assert "can&#x27;t take an input of size (3, 32, 48)" in explorer.note.value
     assert "Still showing the ones before" in explorer.note.value
     assert explorer.drawing.networks == drawn
     explorer.right.value = "resnet18"

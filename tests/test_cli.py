@@ -42,6 +42,19 @@ def test_help_answers_without_loading_anything_heavy():
     assert out.splitlines()[-1] == "[]"
 
 
+def test_info_takes_all_networks_ours_and_torchvisions(capsys):
+    status, out, _ = run(capsys, "info", "vgg19", "hrnet_w18", "cifar_preresnet20")
+    assert status == 0
+    heads = [line for line in out.splitlines() if "multiply-adds for" in line]
+    assert heads == [
+        "vgg19: 19 layers, 143,667,240 parameters, 19,632,062,464 multiply-adds for an image of 224x224",
+        "hrnet_w18: 101 layers, 21,299,004 parameters, 4,283,537,072 multiply-adds for an image of 224x224",
+        "cifar_preresnet20: 20 layers, 269,722 parameters, 40,551,040 multiply-adds for an image of 32x32",
+    ]
+    status, out, _ = run(capsys, "info", "r3d_18", "--size", "56")
+    assert "multiply-adds for an image of 16x56x56" in out
+
+
 def test_info_and_list(capsys):
     status, out, _ = run(capsys, "info", "resnet50", "cifar_plain20")
     assert status == 0
@@ -55,6 +68,8 @@ def test_info_and_list(capsys):
     ("arguments", "sentence"),
     [
         (["info", "resnet5"], "did you mean 'resnet50'"),
+        (["info", "vgg91"], "did you mean 'vgg19'"),
+        (["info", "cifar_resnet21"], "the nearest are 20 and 26"),
         (["list", "vgg*"], "No model's name matches 'vgg*'"),
         (["sweep", "digit"], "did you mean 'digits'"),
         (["sweep", "--depths", "21"], "must be 6n+2"),

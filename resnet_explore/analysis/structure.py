@@ -2,23 +2,19 @@
 
 Every tensor operation of the pass is noted with the module it belongs to and the operations that made its
 inputs. So a skip connection is found as what it is, a second way to the same sum, whether it is a module, a
-`+`, or an in-place `+=`. Nothing is computed: the pass runs on the meta device, where tensors are shapes.
+`+`, or an in-place `+=`.
 """
 
-import copy
-import math
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakTensorKeyDictionary
 
-from resnet_explore.analysis._state import measuring
-from resnet_explore.errors import ExploreError
+from resnet_explore.models.dry_run import dry_run
+from resnet_explore.models.trace import Watch, tensors_in
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _SUMS, _CONCATENATIONS = ("add", "Add"), ("cat", "stack")
@@ -46,10 +42,15 @@ class Operation:
     parameters: int = 0
     macs: int = 0
 
+    @property
+    def bare(self) -> bool:
+        """Whether it stands in a forward as it is, as a `+` does, and is no leaf module."""
+        return "/" in self.name
+
 
 @dataclass(frozen=True)
 class Unit:
-    """One box of a drawing: a block, or a layer outside of blocks with its norm and activation.
+    """One box of a drawing: a block, a layer outside of blocks with its norm and activation, or arithmetic.
 
     operations      their indices, in order
     inputs          indices of the units that feed it; -1 is the network's input
@@ -97,130 +98,101 @@ class Structure:
 def structure(model: nn.Module, input_size: tuple[int, ...] = (3, 224, 224)) -> Structure:
     """Return how a module that takes one image tensor is wired; `input_size` is (C, H, W), or longer.
 
-    The model is left as it was. Raises ExploreError if it can't take such an input, or if what it does
-    depends on the values that it sees, as in detection.
+    The pass is that of `describe`, so counts agree and the model is left as it was. Raises ExploreError if it
+    can't take such an input.
     """
-    try:
-        with measuring(model):
-            twin = copy.deepcopy(model).to("meta").eval()
-    except (RuntimeError, TypeError, NotImplementedError) as error:
-        raise ExploreError(f"The model can't be copied to be looked at ({_first_line(error)}).") from None
-    image = torch.zeros((1, *input_size), device="meta")
-    tracer = _Tracer(twin)
-    try:
-        with torch.no_grad(), tracer.listening(), tracer:
-            tracer.made[id(image)] = -1
-            tracer.alive.append(image)
-            twin(image)
-    except Exception as error:
-        size = "x".join(map(str, input_size))
-        raise ExploreError(
-            f"The model can't be followed with an input of {size} ({_first_line(error)})."
-        ) from None
-    operations = tuple(tracer.operations())
-    return Structure(tuple(input_size), operations, tuple(_units(operations, model)))
+    watch = dry_run(model, input_size, _Wiring)
+    modules = dict(model.named_modules())
+    operations = tuple(_operations(watch, modules))
+    return Structure(tuple(input_size), operations, tuple(_units(operations, modules)))
 
 
-class _Tracer(TorchDispatchMode):
-    """Notes each operation and which module's forward it runs in."""
+@dataclass
+class _Step:
+    """An operation while it is being noted."""
 
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.names = {module: name for name, module in model.named_modules()}
-        self.calls: dict[nn.Module, int] = {}
-        self.stack: list[tuple[nn.Module, int]] = []
-        self.made: dict[int, int] = {}  # id of a tensor -> index of what made it
-        self.alive: list[Any] = []  # an id is only good for as long as its tensor lives
-        self.steps: list[dict[str, Any]] = []
+    path: str
+    run: int
+    operation: str
+    inputs: tuple[int, ...]
+    shape: tuple[int, ...]
+    macs: int
+
+
+class _Wiring(Watch):
+    """Notes each operation, which module's forward it runs in, and what made its inputs."""
+
+    def __init__(self, image: Tensor, weights: Iterable[Tensor]) -> None:
+        super().__init__(image, weights)
+        self.steps: list[_Step] = []
+        self._made = WeakTensorKeyDictionary({image: -1})  # which step made a tensor
+        self._leaves: set[str] = set()
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Follow which module runs."""
-        with ExitStack() as stack:
-            for module in self.names:
-                for handle in (
-                    module.register_forward_pre_hook(self._enter, prepend=True),
-                    module.register_forward_hook(self._leave, always_call=True),
-                ):
-                    stack.callback(handle.remove)
+    def watching(self, model: nn.Module) -> Iterator[None]:
+        """Watch, as `Watch` does."""
+        self._leaves = {path for path, module in model.named_modules() if _is_leaf(module)}
+        with super().watching(model):
             yield
 
-    def _enter(self, module: nn.Module, _inputs: Any) -> None:
-        self.calls[module] = self.calls.get(module, 0) + 1
-        self.stack.append((module, self.calls[module]))
-
-    def _leave(self, *_: Any) -> None:
-        self.stack.pop()
-
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        inputs = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
-        sources = tuple(dict.fromkeys(self.made[id(t)] for t in inputs if id(t) in self.made))
-        outputs = [t for t in tree_leaves(result) if isinstance(t, Tensor)]
-        if sources and outputs:
-            index = self._step(str(func.overloadpacket), sources, inputs, outputs[0])
+        before = self.macs
+        result = super().__torch_dispatch__(func, types, args, kwargs)
+        known = [self._made[t] for t in tensors_in((args, kwargs)) if t in self._made]
+        outputs = tensors_in(result)
+        if known and outputs:
+            self._note(str(func.overloadpacket), tuple(dict.fromkeys(known)), outputs[0], self.macs - before)
             for tensor in outputs:
-                self.made[id(tensor)] = index
-                self.alive.append(tensor)
+                self._made[tensor] = len(self.steps) - 1
         return result
 
-    def _step(self, operation: str, sources: tuple[int, ...], inputs: list[Tensor], output: Tensor) -> int:
-        module, call = self.stack[-1]
-        leaf = not any(True for _ in module.children())
-        key = (module, call) if leaf else None
-        macs = _macs(operation, inputs, output)
-        if key is not None and self.steps and self.steps[-1]["key"] == key:
-            last = self.steps[-1]  # a leaf's further operations belong to the one entry it has
-            index = len(self.steps) - 1
-            last["inputs"] += tuple(s for s in sources if s != index and s not in last["inputs"])
-            last["shape"], last["macs"] = tuple(output.shape[1:]), last["macs"] + macs
-            return index
-        self.steps.append(
-            {
-                "key": key,
-                "module": module,
-                "leaf": leaf,
-                "call": call,
-                "operation": operation,
-                "inputs": sources,
-                "shape": tuple(output.shape[1:]),
-                "macs": macs,
-            }
-        )
-        return len(self.steps) - 1
+    def _note(self, operation: str, sources: tuple[int, ...], output: Tensor, macs: int) -> None:
+        path = self.running[-1]
+        step = _Step(path, self.calls[path].runs, operation, sources, tuple(output.shape[1:]), macs)
+        last = self.steps[-1] if self.steps else None
+        if last and path in self._leaves and (last.path, last.run) == (step.path, step.run):
+            # A leaf's further operations belong to the one entry it has.
+            own = len(self.steps) - 1
+            last.inputs = tuple(dict.fromkeys([*last.inputs, *(s for s in sources if s != own)]))
+            last.shape, last.macs = step.shape, last.macs + macs
+        else:
+            self.steps.append(step)
 
-    def operations(self) -> Iterator[Operation]:
-        """Yield what was noted."""
-        counted: set[nn.Module] = set()
-        for step in self.steps:
-            module, leaf, name = step["module"], step["leaf"], self.names[step["module"]]
-            if self.calls[module] > 1:
-                name += f":{step['call']}"
-            kind = type(module).__name__ if leaf else step["operation"].removeprefix("aten.").rstrip("_")
-            own = 0 if module in counted else sum(p.numel() for p in module.parameters(recurse=False))
-            counted.add(module)
-            yield Operation(
-                name=name if leaf else f"{name}/{kind}",
-                kind=kind,
-                owner=self.names[module].rpartition(".")[0] if leaf else self.names[module],
-                shape=step["shape"],
-                inputs=step["inputs"],
-                details=module.extra_repr() if leaf else "",
-                parameters=own,
-                macs=step["macs"],
-            )
+
+def _is_leaf(module: nn.Module) -> bool:
+    return next(module.children(), None) is None
+
+
+def _operations(watch: _Wiring, modules: Mapping[str, nn.Module]) -> Iterator[Operation]:
+    counted: set[str] = set()
+    for step in watch.steps:
+        module = modules[step.path]
+        leaf = _is_leaf(module)
+        name = step.path + (f":{step.run}" if watch.calls[step.path].runs > 1 else "")
+        kind = type(module).__name__ if leaf else step.operation.removeprefix("aten.").rstrip("_")
+        own = () if step.path in counted else module.parameters(recurse=False)
+        counted.add(step.path)
+        yield Operation(
+            name=name if leaf else f"{name}/{kind}",
+            kind=kind,
+            owner=step.path.rpartition(".")[0] if leaf else step.path,
+            shape=step.shape,
+            inputs=step.inputs,
+            details=module.extra_repr() if leaf else "",
+            parameters=sum(p.numel() for p in own),
+            macs=step.macs,
+        )
 
 
 # --- what belongs together -------------------------------------------------------------------------------
 
 
-def _units(operations: tuple[Operation, ...], model: nn.Module) -> Iterator[Unit]:
-    blocks = _blocks(operations, model)
-    modules = dict(model.named_modules())
-    groups: list[tuple[str, list[int]]] = []  # a block's name, or "" for a layer on its own
+def _units(operations: tuple[Operation, ...], modules: Mapping[str, nn.Module]) -> Iterator[Unit]:
+    blocks = _blocks(operations, modules)
+    groups: list[tuple[str, list[int]]] = []  # a block's name, or "" for what stands outside of blocks
     for i, operation in enumerate(operations):
         block = next((b for b in _holders(operation) if b in blocks), "")
-        if groups and block == groups[-1][0] and (block or _trails(operations, groups[-1][1], i)):
+        if groups and block == groups[-1][0] and (block or _goes_with(operations, groups[-1][1], i)):
             groups[-1][1].append(i)
         else:
             groups.append((block, [i]))
@@ -230,7 +202,7 @@ def _units(operations: tuple[Operation, ...], model: nn.Module) -> Iterator[Unit
         sources = dict.fromkeys(unit_of[s] for op in inside for s in op.inputs)
         yield Unit(
             name=block or inside[0].name,
-            kind=type(modules[block]).__name__ if block else inside[0].kind,
+            kind=type(modules[block]).__name__ if block else _kind(inside),
             operations=tuple(members),
             inputs=tuple(source for source in sources if source != k),
             shape=inside[-1].shape,
@@ -241,7 +213,11 @@ def _units(operations: tuple[Operation, ...], model: nn.Module) -> Iterator[Unit
         )
 
 
-def _blocks(operations: tuple[Operation, ...], model: nn.Module) -> set[str]:
+def _kind(inside: list[Operation]) -> str:
+    return f"{len(inside)} operations" if inside[0].bare and len(inside) > 2 else inside[0].kind
+
+
+def _blocks(operations: tuple[Operation, ...], modules: Mapping[str, nn.Module]) -> set[str]:
     """Return the names of the smallest modules, no mere containers, that hold two weighted layers."""
     weighted: dict[str, int] = {}
     for operation in operations:
@@ -249,7 +225,7 @@ def _blocks(operations: tuple[Operation, ...], model: nn.Module) -> set[str]:
             weighted[holder] = weighted.get(holder, 0) + (1 if operation.macs else 0)
     candidates = {
         name
-        for name, module in model.named_modules()
+        for name, module in modules.items()
         if name and weighted.get(name, 0) >= 2 and not isinstance(module, _CONTAINERS)
     }
     return {name for name in candidates if not any(c.startswith(f"{name}.") for c in candidates)}
@@ -263,12 +239,14 @@ def _holders(operation: Operation) -> Iterator[str]:
         name = name.rpartition(".")[0]
 
 
-def _trails(operations: tuple[Operation, ...], members: list[int], i: int) -> bool:
-    """Whether a layer outside of blocks only finishes what the ones before it began: a norm, a ReLU."""
-    operation = operations[i]
-    follows = operation.inputs == (members[-1],)
-    same = operation.shape == operations[members[-1]].shape or operation.kind in ("flatten", "view")
-    return follows and same and not operation.macs
+def _goes_with(operations: tuple[Operation, ...], members: list[int], i: int) -> bool:
+    """Whether what stands outside of blocks belongs to the box before: a norm, a ReLU, more arithmetic."""
+    operation, last = operations[i], operations[members[-1]]
+    if operation.macs:
+        return False
+    same = operation.shape == last.shape or operation.kind in ("flatten", "view")
+    finishes = operation.inputs == (members[-1],) and same
+    return finishes or (operation.bare and last.bare and operation.owner == last.owner)
 
 
 def _layers_before(operations: tuple[Operation, ...], members: Any) -> dict[int, int]:
@@ -296,17 +274,3 @@ def _skip(operations: tuple[Operation, ...], members: list[int]) -> str:
             return "identity"
         return "projection" if layers[shortest] else "padding"
     return ""
-
-
-def _macs(operation: str, inputs: list[Tensor], output: Tensor) -> int:
-    """Return the multiply-adds of a convolution or matrix product of one image, 0 for all else."""
-    if operation in ("aten.convolution", "aten._convolution"):
-        weight = inputs[1]
-        return output[0].numel() * math.prod(weight.shape[1:])
-    if operation in ("aten.addmm", "aten.mm"):
-        return output[0].numel() * inputs[-1].shape[0]
-    return 0
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -34,7 +34,7 @@ _AGGREGATED = {
 # He et al. 2015, section 4.2: the depths of Table 6, and 8 and 14 to begin the slope.
 _CIFAR_DEPTHS = (8, 14, 20, 32, 44, 56, 110, 1202)
 _CIFAR_NAME = re.compile(r"cifar_(resnet|plain|preresnet)(\d+)")
-_CIFAR_HINT = (
+CIFAR_HINT = (
     "CIFAR networks are cifar_resnet{6n+2}, cifar_plain{6n+2} and cifar_preresnet{6n+2}, "
     "for example cifar_resnet20."
 )
@@ -104,13 +104,18 @@ def list_models(pattern: str = "*") -> list[str]:
     return [name for name in PRESETS if fnmatchcase(name, pattern)]
 
 
+def is_name(name: object) -> bool:
+    """Whether this names a network of ours, or would if its depth were one of the family's."""
+    return isinstance(name, str) and (name in PRESETS or _CIFAR_NAME.fullmatch(name) is not None)
+
+
 def config_of(name: str) -> Config:
     """Return the config behind a name; ExploreError with the closest names if there is none."""
     if name in PRESETS:
         return PRESETS[name]
     match = _CIFAR_NAME.fullmatch(name) if isinstance(name, str) else None
     if match is None:
-        raise unknown("model", name, PRESETS, _CIFAR_HINT)
+        raise unknown("model", name, PRESETS, CIFAR_HINT)
     depth = int(match[2])
     if depth < 8 or depth % 6 != 2:
         below = max(8, depth - (depth - 2) % 6)

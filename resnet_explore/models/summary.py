@@ -1,17 +1,16 @@
 """How large a network is: measured on the live module, so that there is no second description to go stale."""
 
-import copy
 import html
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import nn
 
-from resnet_explore.errors import ExploreError
+from resnet_explore.models.dry_run import dry_run
 from resnet_explore.models.trace import Call, Watch
+
+_SHOWN = 0.05 * 2**20  # fewer bytes would read as none
 
 Field = tuple[int, ...] | None
 _COLUMNS = ("part", "output", "parameters", "MACs", "layers", "receptive field", "activations")
@@ -72,6 +71,7 @@ class Summary:
                 _bytes(part.activation_bytes),
             )
             for part in self.parts
+            if part.output or part.parameters or part.macs or part.activation_bytes >= _SHOWN
         ]
         total = (f"{self.parameters:,}", f"{self.macs:,}", str(self.depth), _pixels(self.receptive_field))
         return [*rows, ("total", "", *total, _bytes(self.activation_bytes))]
@@ -112,62 +112,21 @@ class Summary:
 def describe(model: nn.Module, input_size: tuple[int, ...] = (3, 224, 224)) -> Summary:
     """Measure any module that takes one tensor of images, or of clips (C, T, H, W).
 
-    input_size is (C, H, W) or (C, T, H, W), without the batch. Where it can, only shapes are traced and
-    nothing is computed; a network whose shapes depend on values (a detector) runs once, on noise. Eval mode.
-    Raises ExploreError if the model can't take such an input. The model is left as it was.
+    input_size is (C, H, W) or (C, T, H, W), without the batch. Eval mode. Mostly shapes alone are traced; a
+    network whose shapes depend on values (a detector) runs once, on noise. Raises ExploreError if the model
+    can't take such an input. The model is left as it was.
     """
     size = tuple(input_size)
-    try:
-        watch = _watch(model, size, torch.device("meta"))
-    except Exception:  # whatever a model raises that can't do without values
-        try:
-            watch = _watch(model, size, None)
-        except Exception as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ExploreError(f"The model can't take an input of size {size} ({reason}).") from None
-    total = watch.calls[""]
+    watch = dry_run(model, size, Watch)
     return Summary(
         input_size=size,
         parts=tuple(_parts(model, watch.calls)),
         parameters=_count(model),
-        macs=sum(call.macs for call in watch.calls.values()),
-        depth=total.depth,
+        macs=watch.macs,
+        depth=watch.depth,
         receptive_field=_whole(watch.field),
         activation_bytes=sum(call.kept for call in watch.calls.values()),
     )
-
-
-def _watch(model: nn.Module, size: tuple[int, ...], device: torch.device | None) -> Watch:
-    """Run one input, with shapes alone if a device is given, else with the weights' values.
-
-    A copy runs that shares the weights: models also note things outside of them, detectors their anchors.
-    """
-    own = model.state_dict(keep_vars=True)
-    copied = _copy(model, own.values()).eval()
-    state: dict[str, Tensor] = {}
-    for name, value in own.items():
-        parameter = isinstance(value, nn.Parameter)
-        if device is not None:
-            value = torch.empty_like(value, device=device)
-        value = value.detach() if parameter else value.detach().clone()
-        # Also where frozen: all networks are measured alike.
-        state[name] = value.requires_grad_(parameter and value.is_floating_point())
-    first = next((v for v in state.values() if v.is_floating_point()), torch.empty(0))
-    noise = torch.rand(1, *size, generator=torch.Generator().manual_seed(0))
-    image = noise.to(device=first.device, dtype=first.dtype)
-    watch = Watch(image, state.values())
-    with torch.random.fork_rng(devices=[]), torch.enable_grad(), watch.watching(copied):
-        functional_call(copied, state, (image,))
-    return watch
-
-
-def _copy(model: nn.Module, weights: Iterable[Tensor]) -> nn.Module:
-    """Return a copy that shares the weights and has none of the forward hooks."""
-    shared = {id(weight): weight for weight in weights}
-    copied = copy.deepcopy(model, shared)
-    for module in copied.modules():
-        module._forward_hooks.clear()
-    return copied
 
 
 def _parts(model: nn.Module, calls: dict[str, Call]) -> Iterator[Part]:

@@ -66,13 +66,17 @@ class Call:
     depth: int = 0
     macs: int = 0
     kept: int = 0
+    runs: int = 0
 
 
 class Watch(TorchDispatchMode):
     """Notes, while it is active, what every operation does to the origin of its tensors.
 
-    calls   for each module's path ("" is the network itself) what it did
-    field   the receptive field behind the last convolution or pooling that still has a map
+    calls     for each module's path ("" is the network itself) what it did
+    macs      multiply-adds of all
+    depth     layers with weights on the longest path
+    field     the receptive field behind the last convolution or pooling that still has a map
+    running   the paths of the modules that run at the moment, the innermost last
     """
 
     def __init__(self, image: Tensor, weights: Iterable[Tensor]) -> None:
@@ -80,8 +84,9 @@ class Watch(TorchDispatchMode):
         axes = image.ndim - 2
         self.calls: dict[str, Call] = defaultdict(Call)
         self.field: tuple[float, ...] | None = (1.0,) * axes
+        self.macs = self.depth = 0
+        self.running = [""]
         self._deepest = 0
-        self._running = [""]
         self._origins = WeakTensorKeyDictionary()
         self._origins[image] = Origin(0, (1.0,) * axes, (1.0,) * axes)
         # Storages stay referenced, so that no address is used twice.
@@ -103,20 +108,22 @@ class Watch(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        sources = [self._origins[t] for t in _tensors((args, kwargs)) if t in self._origins]
+        sources = [self._origins[t] for t in tensors_in((args, kwargs)) if t in self._origins]
         if sources:
             rule = _RULES.get(func.overloadpacket.__name__)
             origin = _join(sources)
-            made = _tensors(result)
+            made = tensors_in(result)
             if rule is not None and made:
                 origin = rule(self, origin, args, made[0])
+            self.depth = max(self.depth, origin.depth)
             for tensor in made:
                 self._origins[tensor] = origin
         return result
 
     def weigh(self, macs: int) -> None:
         """Count multiply-adds for the module that runs."""
-        self.calls[self._running[-1]].macs += macs
+        self.calls[self.running[-1]].macs += macs
+        self.macs += macs
 
     def mapped(self, origin: Origin, result: Tensor) -> Origin:
         """Remember the receptive field of the deepest map, the last of equally deep ones."""
@@ -138,20 +145,21 @@ class Watch(TorchDispatchMode):
         storage = tensor.untyped_storage()
         if storage._cdata not in self._known:
             self._known[storage._cdata] = storage
-            self.calls[self._running[-1]].kept += storage.nbytes()
+            self.calls[self.running[-1]].kept += storage.nbytes()
         return tensor
 
     def _enter(self, path: str) -> Callable[..., None]:
         def hook(_module: nn.Module, args: Any, kwargs: Any) -> None:
-            self._running.append(path)
+            self.running.append(path)
+            self.calls[path].runs += 1
             self.calls[path].depth -= self._depth_of((args, kwargs))
 
         return hook
 
     def _leave(self, path: str) -> Callable[..., None]:
         def hook(_module: nn.Module, _args: Any, _kwargs: Any, output: Any) -> None:
-            self._running.pop()
-            call, tensors = self.calls[path], _tensors(output)
+            self.running.pop()
+            call, tensors = self.calls[path], tensors_in(output)
             call.outputs = [tuple(t.shape[1:]) for t in tensors]
             call.depth += self._depth_of(output)
             known = [self._origins[t] for t in tensors if t in self._origins]
@@ -160,10 +168,11 @@ class Watch(TorchDispatchMode):
         return hook
 
     def _depth_of(self, values: Any) -> int:
-        return max((self._origins[t].depth for t in _tensors(values) if t in self._origins), default=0)
+        return max((self._origins[t].depth for t in tensors_in(values) if t in self._origins), default=0)
 
 
-def _tensors(values: Any) -> list[Tensor]:
+def tensors_in(values: Any) -> list[Tensor]:
+    """Return the tensors in a nested structure, in order."""
     return [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
 
 

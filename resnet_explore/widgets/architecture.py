@@ -12,7 +12,8 @@ from resnet_explore.analysis.structure import Structure, structure
 from resnet_explore.errors import ExploreError
 from resnet_explore.figures.depth import DepthFigure
 from resnet_explore.figures.style import COLORS, SCREEN_SCALE, to_png
-from resnet_explore.models.presets import build, config_of, list_models
+from resnet_explore.models.peers import open_network
+from resnet_explore.models.presets import list_models
 from resnet_explore.paths import shipped
 from resnet_explore.widgets.blueprint import Blueprint, blueprint
 from resnet_explore.widgets.filmstrip import Filmstrip
@@ -36,7 +37,7 @@ _SERIES = {
 class ArchitectureExplorer(ipywidgets.VBox):
     """Three views of the family: two networks block by block, what grows with depth, and a table of all.
 
-    left, right   names that the menus of the drawing begin with
+    left, right   what the menus of the drawing begin with: names of ours or of torchvision's
     models        {menu entry: a torch.nn.Module, or a function that makes one} for networks of your own; they
                   come first in the menus
     input_size    (C, H, W) that networks of your own are drawn for; named ones know theirs
@@ -78,7 +79,7 @@ class ArchitectureExplorer(ipywidgets.VBox):
         names = [*self.models, *list_models(), *PEERS]
         for name in (left, right):
             if name not in names:
-                config_of(name)  # a CIFAR network of a depth that the list lacks, or the closest names
+                open_network(name)  # one that the list lacks, or the closest names
                 names.append(name)
         self.left, self.right = (
             ipywidgets.Dropdown(options=names, value=name, description=word, layout={"width": "300px"})
@@ -117,11 +118,7 @@ class ArchitectureExplorer(ipywidgets.VBox):
         own = self.models.get(name)
         if own is not None:
             return structure(own if isinstance(own, nn.Module) else own(), self.input_size)
-        if name in PEERS:
-            return structure(PEERS[name](), (3, 224, 224))
-        model = build(name)
-        side = 32 if getattr(model.config, "stem", "") == "cifar" else 224
-        return structure(model, (model.config.in_channels, side, side))
+        return structure(*open_network(name))
 
     # --- depth --------------------------------------------------------------------------------------------
 
@@ -155,22 +152,16 @@ _TIPS = (
 )
 
 
-def _peer(name: str) -> Callable[[], nn.Module]:
-    def make() -> nn.Module:
-        import torchvision.models
-
-        return torchvision.models.get_model(name, weights=None)
-
-    return make
-
-
-# What people compare the family with.
-PEERS = {name: _peer(name) for name in ("vgg16", "vgg19")}
+# What people compare the family with, and networks that it is the backbone of.
+PEERS = (
+    *("vgg16", "vgg19", "densenet121", "mobilenet_v2"),
+    *("fcn_resnet50", "deeplabv3_resnet50", "r3d_18", "r2plus1d_18"),
+)
 
 
 def _skips(found: Structure) -> int:
     """Return how many ways pass something by: a block's own skip, or a box that other boxes lie between."""
-    past = sum(k - source > 1 for k, unit in enumerate(found.units) for source in unit.inputs)
+    past = sum(source >= 0 and k - source > 1 for k, unit in enumerate(found.units) for source in unit.inputs)
     return past + sum(bool(unit.skip) for unit in found.units)
 
 
@@ -213,7 +204,7 @@ def _growth(row: Mapping[str, Any], side: int) -> str:
 
 
 def _table(family: pd.DataFrame) -> SortableTable:
-    names = {*list_models(), *PEERS}
+    names = {*list_models(), "vgg16", "vgg19"}
     rows = [
         [r["model"], r["family"], r["depth"], r["parameters"] / 1e6, r["macs"] / 1e9]
         + [_known(r[name]) for name in ("receptive_field", "accuracy", "newer", "source")]

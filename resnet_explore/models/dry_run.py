@@ -1,0 +1,75 @@
+"""Send one input through any network to see what happens there, and leave no trace in it."""
+
+import copy
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from resnet_explore.errors import ExploreError
+from resnet_explore.models.trace import Watch
+
+W = TypeVar("W", bound=Watch)
+
+
+def dry_run(
+    model: nn.Module, input_size: tuple[int, ...], watcher: Callable[[Tensor, Iterable[Tensor]], W]
+) -> W:
+    """Return what `watcher` (called with the input and the weights) saw of one pass in eval mode.
+
+    input_size is (C, H, W) or (C, T, H, W), without the batch. Where it can, only shapes are traced and
+    nothing is computed; a network whose shapes depend on values (a detector) runs once, on noise. Raises
+    ExploreError if the model can't take such an input. The model is left as it was.
+    """
+    size = tuple(input_size)
+    try:
+        return _run(model, size, watcher, torch.device("meta"))
+    except Exception:  # whatever a model raises that can't do without values
+        try:
+            return _run(model, size, watcher, None)
+        except Exception as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ExploreError(f"The model can't take an input of size {size} ({reason}).") from None
+
+
+def _run(
+    model: nn.Module,
+    size: tuple[int, ...],
+    watcher: Callable[[Tensor, Iterable[Tensor]], W],
+    device: torch.device | None,
+) -> W:
+    """Run one input, with shapes alone if a device is given, else with the weights' values.
+
+    A copy runs that shares the weights: models also note things outside of them, detectors their anchors.
+    """
+    own = model.state_dict(keep_vars=True)
+    copied = _copy(model, own.values()).eval()
+    state: dict[str, Tensor] = {}
+    for name, value in own.items():
+        parameter = isinstance(value, nn.Parameter)
+        if device is not None:
+            value = torch.empty_like(value, device=device)
+        value = value.detach() if parameter else value.detach().clone()
+        # Also where frozen: all networks are measured alike.
+        state[name] = value.requires_grad_(parameter and value.is_floating_point())
+    first = next((v for v in state.values() if v.is_floating_point()), torch.empty(0))
+    noise = torch.rand(1, *size, generator=torch.Generator().manual_seed(0))
+    image = noise.to(device=first.device, dtype=first.dtype)
+    watch = watcher(image, state.values())
+    with torch.random.fork_rng(devices=[]), torch.enable_grad(), watch.watching(copied):
+        functional_call(copied, state, (image,))
+    return watch
+
+
+def _copy(model: nn.Module, weights: Iterable[Tensor]) -> nn.Module:
+    """Return a copy that shares the weights and has none of the hooks that look at outputs.
+
+    Hooks before a forward stay: weight normalisation makes its weights there.
+    """
+    shared = {id(weight): weight for weight in weights}
+    copied = copy.deepcopy(model, shared)
+    for module in copied.modules():
+        module._forward_hooks.clear()
+    return copied
