@@ -12,16 +12,29 @@ from resnet_explore.figures.style import CARD
 GAP = 0.04  # between two pictures side by side, as a share of a picture's side
 
 
-def _signed_colors() -> np.ndarray:
+def _signed_colors(name: str) -> np.ndarray:
     """Return RGBA (256, 4) for values -1..1: the map's colour, and as much of it as the value is large."""
-    table = (colormaps["RdBu_r"](np.linspace(0, 1, 256)) * 255).round().astype(np.uint8)
-    # The middle of the map is white; what lies near 0 takes the hue of its sign and little opacity instead.
-    table[64:128, :3], table[128:192, :3] = table[40, :3], table[215, :3]
-    table[:, 3] = (255 * np.abs(np.linspace(-1, 1, 256)) ** 0.75).round()
+    values = np.linspace(-1, 1, 256)
+    size = np.abs(values)
+    # The middle of the map is white. What lies near 0 takes the hue of its sign and little opacity instead;
+    # the upper half of the magnitudes darkens, without a step between the two.
+    hue = 0.5 + np.sign(values) * (0.345 + 0.155 * np.clip(2 * size - 1, 0, 1))
+    table = (colormaps[name](hue) * 255).round().astype(np.uint8)
+    # The two entries nearest to 0 are wholly bare.
+    table[:, 3] = (255 * ((255 * size - 1) / 254).clip(0) ** 0.75).round()
     return table
 
 
-_SIGNED = _signed_colors()
+# Signed, with 0 left bare; all three can be told apart by people who don't see red or green.
+PALETTES = {
+    name: _signed_colors(theirs)
+    for name, theirs in (
+        ("red and blue", "RdBu_r"),
+        ("orange and purple", "PuOr_r"),
+        ("brown and teal", "BrBG_r"),
+    )
+}
+_SIGNED = PALETTES["red and blue"]
 
 
 def signed_overlay(maps: Sequence[np.ndarray], scale: float) -> bytes:

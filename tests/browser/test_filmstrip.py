@@ -2,8 +2,6 @@
 
 import base64
 import io
-import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +9,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-import resnet_explore.widgets
 from resnet_explore.widgets.filmstrip import Filmstrip
-
-ROOM = Path(resnet_explore.widgets.__file__).parent
+from tests.browser.offline import open_offline
 
 CELL = """
 import io
@@ -196,44 +192,14 @@ def test_a_sentence_stands_where_no_picture_is(strip):
 
 # ---- a page without a kernel --------------------------------------------------------------------------------
 
-PAGE = """<!doctype html><meta charset="utf-8"><style>{css}</style><main></main>
-<script type="module">
-{esm_without_export}
-const bytes = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
-const state = {state};
-for (const name of ["frames", "overlays"]) state[name] = state[name].map(bytes);
-const heard = {{}};
-const model = {{
-    get: (name) => state[name],
-    set: (name, value) => {{ state[name] = value; heard[`change:${{name}}`]?.(); }},
-    on: (name, handler) => {{ heard[name] = handler; }},
-    save_changes: () => {{}},
-}};
-window.leave = widget.render({{ model, el: document.querySelector("main") }});
-</script>"""
-
 
 @pytest.fixture
 def offline_page(browser_context):
-    """Show a strip in a page that has the widget's own file, a stand-in for its model, and nothing else."""
     pages = []
 
     def opened(**values):
-        strip = Filmstrip(**values)
-        state = {name: getattr(strip, name) for name in strip.trait_names(sync=True) if name[0] != "_"}
-        state = {
-            name: value for name, value in state.items() if name not in ("layout", "tabbable", "tooltip")
-        }
-        for name in ("frames", "overlays"):
-            state[name] = [base64.b64encode(picture).decode() for picture in state[name]]
-        source = (ROOM / "filmstrip.js").read_text().replace("export default", "const widget =")
-        page = browser_context.new_page()
-        pages.append(page)
-        page.on("pageerror", lambda error: pytest.fail(str(error)))
-        css = (ROOM / "card.css").read_text()
-        page.set_content(PAGE.format(css=css, esm_without_export=source, state=json.dumps(state)))
-        page.wait_for_function("document.querySelector('.rx-canvas').dataset.drawn > 0")
-        return page
+        pages.append(open_offline(browser_context, Filmstrip(**values), "filmstrip.js"))
+        return pages[-1]
 
     yield opened
     for page in pages:

@@ -1,0 +1,61 @@
+"""A page without a kernel: a widget's own file and style, a few lines standing in for its model, nothing else."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import pytest
+from playwright.sync_api import BrowserContext, Page
+
+import resnet_explore.widgets
+
+ROOM = Path(resnet_explore.widgets.__file__).parent
+
+_PAGE = """<!doctype html><meta charset="utf-8"><style>{css}</style><main></main>
+<script type="module">
+{esm_without_export}
+const decoded = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+const state = JSON.parse({state}, (_, value) => value?.base64 === undefined ? value : decoded(value.base64));
+const heard = {{}};
+window.asked = [];
+window.model = {{
+    get: (name) => state[name],
+    set: (name, value) => {{ state[name] = value; heard[`change:${{name}}`]?.(); }},
+    on: (name, handler) => {{ heard[name] = handler; }},
+    save_changes: () => {{}},
+    send: (content) => window.asked.push(content),
+}};
+window.leave = widget.render({{ model, el: document.querySelector("main") }});
+</script>"""
+
+
+def open_offline(context: BrowserContext, widget: anywidget.AnyWidget, file: str, width: int = 1280) -> Page:
+    """Show a widget whose script is `file` and wait until its canvas has been drawn; page errors fail the test."""
+    # `_esm` and the like are the page's own; a layout is a widget of ipywidgets.
+    state = {
+        name: _encoded(getattr(widget, name))
+        for name in widget.trait_names(sync=True)
+        if name[0] != "_" and name not in ("layout", "tabbable", "tooltip")
+    }
+    page = context.new_page()
+    page.set_viewport_size({"width": width, "height": 900})
+    page.on("pageerror", lambda error: pytest.fail(str(error)))
+    page.set_content(
+        _PAGE.format(
+            css=(ROOM / "card.css").read_text(),
+            esm_without_export=(ROOM / file).read_text().replace("export default", "const widget ="),
+            state=json.dumps(json.dumps(state)),
+        )
+    )
+    page.wait_for_function("document.querySelector('.rx-canvas').dataset.drawn > 0")
+    return page
+
+
+def _encoded(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return {"base64": base64.b64encode(value).decode()}
+    if isinstance(value, list | tuple):
+        return [_encoded(item) for item in value]
+    return value
