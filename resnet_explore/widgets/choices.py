@@ -1,0 +1,27 @@
+"""Buttons of which one may be pressed, each with a small picture or with bars."""
+
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets as t
+
+_HERE = Path(__file__).parent
+
+
+class Choices(anywidget.AnyWidget):
+    """A row of thumbnails, or a column of words with bars, to choose one of.
+
+    items    [{"label": str, "picture": bytes of an image}] or
+             [{"label": str, "bars": [{"share": 0..1, "text": "83 %", "colour": "#0072B2"}, ...]}]
+    chosen   the position of the one that is pressed, -1 for none
+    heading, note   what stands above and below
+    """
+
+    _esm = _HERE / "choices.js"
+    _css = _HERE / "card.css"
+
+    items: Any = t.List().tag(sync=True)
+    chosen = t.Int(-1).tag(sync=True)
+    heading = t.Unicode("").tag(sync=True)
+    note = t.Unicode("").tag(sync=True)
