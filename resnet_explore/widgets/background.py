@@ -1,0 +1,55 @@
+"""One slow thing at a time beside the page: a newer one ends the one before."""
+
+import threading
+from collections.abc import Callable
+
+from resnet_explore.errors import ExploreError
+
+
+class Background:
+    """Runs work in a thread; `start` asks what still runs to stop, and takes its place.
+
+    `work(cancelled)` should ask `cancelled()` now and then and return when it says True. An ExploreError that
+    it raises goes to `failed`, as one sentence, unless something newer has begun; so does any other error,
+    with its type, since a thread has nobody else to tell.
+    """
+
+    def __init__(self, failed: Callable[[str], None]) -> None:
+        self._failed = failed
+        self._current = 0
+        self._thread: threading.Thread | None = None
+
+    def start(self, work: Callable[[Callable[[], bool]], None]) -> None:
+        """Begin; returns at once."""
+        self.cancel()
+        number, before = self._current, self._thread
+
+        def cancelled() -> bool:
+            return number != self._current
+
+        def run() -> None:
+            if before is not None:
+                before.join()
+            try:
+                if not cancelled():
+                    work(cancelled)
+            except ExploreError as problem:
+                self._tell(number, str(problem))
+            except Exception as problem:
+                self._tell(number, f"This failed: {type(problem).__name__}: {problem}")
+
+        self._thread = threading.Thread(target=run, daemon=True)
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """Ask what runs to stop; what it still says is not shown."""
+        self._current += 1
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait until what was started last has ended, at most so many seconds."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    def _tell(self, number: int, sentence: str) -> None:
+        if number == self._current:
+            self._failed(sentence)

@@ -1,0 +1,85 @@
+"""Which two networks stand side by side: twins that ship, torchvision's, a person's own."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from resnet_explore.errors import ExploreError
+from resnet_explore.models.presets import build
+from resnet_explore.models.weights import list_weights
+from resnet_explore.training.plan import KINDS
+from resnet_explore.training.runs import model_name
+
+PHOTOS = "Plain-18 and residual-18, Imagenette photos (offline)"
+CIFAR = "Plain and residual twins of {} depths, CIFAR-10 (offline)"
+IMAGENET = "ResNet-18 and ResNet-50, ImageNet (downloads 142 MB once)"
+
+Load = Callable[[str], tuple[nn.Module, nn.Module]]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two networks with the same classes and input, shown left and right; of one depth, or of several.
+
+    names   what they are called, with {} where the depth goes
+    load    a function of the depth, one of `depths`, that gives the two
+    depths  positions of a slider, shallow first; ("",) for none
+    about   {"classes": names, "mean": ..., "std": ..., "input_size": (C, H, W)} for networks that don't
+            carry it, as those built with `weights` do
+    """
+
+    names: tuple[str, str]
+    load: Load
+    depths: Sequence[str] = ("",)
+    about: Mapping[str, Any] | None = None
+
+    def called(self, depth: str) -> tuple[str, str]:
+        """Return the names at a depth."""
+        return self.names[0].format(depth), self.names[1].format(depth)
+
+    def described(self, network: nn.Module) -> Mapping[str, Any]:
+        """Return classes, mean, std and input_size; ExploreError where nobody has said."""
+        about = self.about or getattr(network, "about", None)
+        missing = {"classes", "mean", "std", "input_size"} - set(about or {})
+        if missing:
+            raise ExploreError(
+                f"Nothing says what a {type(network).__name__} takes and answers: give Pair(..., about=...) with "
+                f"{', '.join(sorted(missing))}."
+            )
+        return about or {}
+
+
+def usual_pairs() -> dict[str, Pair]:
+    """Return the menu of pairs: first the photo twins and the CIFAR twins, as far as they ship."""
+    pairs = {}
+    if _shipped_depths("imagenet", "imagenette") == ["18"]:
+        pairs[PHOTOS] = Pair(
+            ("Plain-18", "Residual-18"),
+            lambda _: (build("plain18", weights="imagenette"), build("resnet18", weights="imagenette")),
+        )
+    if depths := _shipped_depths("cifar", "cifar10"):
+        name = (
+            CIFAR.format(len(depths))
+            if len(depths) > 1
+            else f"Plain-{depths[0]} and residual-{depths[0]}, CIFAR-10 (offline)"
+        )
+        pairs[name] = Pair(("Plain-{}", "Residual-{}"), _load_cifar, tuple(depths))
+    pairs[IMAGENET] = Pair(
+        ("ResNet-18", "ResNet-50"),
+        lambda _: (build("resnet18", weights="IMAGENET1K_V1"), build("resnet50", weights="IMAGENET1K_V1")),
+    )
+    return pairs
+
+
+def _load_cifar(depth: str) -> tuple[nn.Module, nn.Module]:
+    plain, residual = (build(model_name("cifar", kind, int(depth)), weights="cifar10") for kind in KINDS)
+    return plain, residual
+
+
+def _shipped_depths(family: str, weights: str) -> list[str]:
+    """Return the depths of which both twins ship."""
+    names = {row.model for row in list_weights() if row.weights == weights}
+    depths = (18, 34) if family == "imagenet" else range(8, 111)
+    return [str(d) for d in depths if {model_name(family, kind, d) for kind in KINDS} <= names]

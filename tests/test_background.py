@@ -1,0 +1,49 @@
+"""One slow thing at a time: the newer wins, what fails is told."""
+
+import threading
+
+from resnet_explore.errors import ExploreError
+from resnet_explore.widgets.background import Background
+
+
+def test_a_newer_one_ends_the_one_before_and_waits_for_it():
+    order, told, begun = [], [], threading.Event()
+    background = Background(told.append)
+
+    def first(cancelled):
+        begun.set()
+        while not cancelled():
+            pass
+        order.append("first ended")
+        raise ExploreError("nobody wants to hear this")
+
+    background.start(first)
+    assert begun.wait(10)
+    background.start(lambda cancelled: order.append(f"second, cancelled: {cancelled()}"))
+    background.wait(10)
+    assert order == ["first ended", "second, cancelled: False"]
+    assert told == []
+
+
+def test_what_was_overtaken_before_it_began_is_never_done():
+    done, hold = [], threading.Event()
+    background = Background(done.append)
+    background.start(lambda _: hold.wait(10))
+    background.start(lambda _: done.append("overtaken"))
+    background.start(lambda _: done.append("last"))
+    hold.set()
+    background.wait(10)
+    assert done == ["last"]
+
+
+def test_errors_are_one_sentence():
+    told = []
+    background = Background(told.append)
+    for error in (ExploreError("This can't be."), ZeroDivisionError("by 0")):
+
+        def work(_, error=error):
+            raise error
+
+        background.start(work)
+        background.wait(10)
+    assert told == ["This can't be.", "This failed: ZeroDivisionError: by 0"]
