@@ -116,11 +116,12 @@ class Capture:
         """The watched modules that have not run."""
         return [name for name in self._watched if name not in self._calls]
 
-    def differentiate(self, scalar: Tensor) -> "Captured":
+    def differentiate(self, scalar: Tensor, again: bool = False) -> "Captured":
         """Return the gradient of `scalar` with respect to each captured output, in one backward pass.
 
         Works inside the `with` block, with gradients=False too. It stops at the earliest captured output
-        and computes no parameter's gradient. An output that `scalar` doesn't depend on is left out.
+        and computes no parameter's gradient. An output that `scalar` doesn't depend on is left out. With
+        `again` the graph is kept for another call.
         """
         if scalar.numel() != 1 or not scalar.requires_grad:
             raise ExploreError(
@@ -128,7 +129,9 @@ class Capture:
                 f"{tuple(scalar.shape)} with requires_grad={scalar.requires_grad}."
             )
         edges = [edge for _, edge in self._edges]
-        gradients = torch.autograd.grad(scalar, edges, allow_unused=True) if edges else ()
+        gradients: Sequence[Tensor | None] = ()
+        if edges:
+            gradients = torch.autograd.grad(scalar, edges, retain_graph=again, allow_unused=True)
         keep = self._keep or (lambda gradient: gradient)
         pairs = zip(self._edges, gradients, strict=True)
         found = {self._key(record): keep(grad) for (record, _), grad in pairs if grad is not None}
