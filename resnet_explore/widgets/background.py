@@ -25,7 +25,7 @@ class Background:
         number, before = self._current, self._thread
 
         def cancelled() -> bool:
-            return number != self._current
+            return number != self._current or not threading.main_thread().is_alive()
 
         def run() -> None:
             if before is not None:
@@ -38,7 +38,8 @@ class Background:
             except Exception as problem:
                 self._tell(number, f"This failed: {type(problem).__name__}: {problem}")
 
-        self._thread = threading.Thread(target=run, daemon=True)
+        # No daemon: Python ending under a thread that computes would abort. It is asked to stop instead.
+        self._thread = threading.Thread(target=run)
         self._thread.start()
 
     def cancel(self) -> None:

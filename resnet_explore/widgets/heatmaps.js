@@ -150,8 +150,8 @@ class HeatmapView {
       make("label", "", { htmlFor: this.palette.id, textContent: "Colours" }), this.palette,
       make("label", "", {}, this.shared, " one scale for all blocks"),
       make("span", "rx-saves", {}, "Save ", ...this.buttons));
-    this.body = make("div", "rx-body", {}, this.title.node, this.headings, this.stage, this.legend, this.readout,
-      this.caption.node, this.controls, this.options);
+    this.body = make("div", "rx-body", {}, this.title.node, this.headings, this.stage, this.controls, this.legend,
+      this.readout, this.caption.node, this.options);
     this.root = make("div", "rx-card rx-heatmaps", {}, this.body);
   }
 

@@ -101,12 +101,16 @@ class HeatmapView(anywidget.AnyWidget):
         self.on_msg(self._receive)
 
     def show(
-        self, series: Sequence[HeatmapSeries], picture: bytes | None = None, step: int | None = None
+        self,
+        series: Sequence[HeatmapSeries],
+        picture: bytes | None = None,
+        step: int | None = None,
+        depth: int | None = None,
     ) -> None:
         """Show other maps, and another photo if `picture`, the bytes of a PNG or JPEG, is given.
 
-        Sliders stay where the person left them, or at the last position if there are fewer now; `step` moves
-        the block slider. Raises ExploreError where maps are not float (h, w), one for each heading.
+        Sliders stay where the person left them, or at the last position if there are fewer now; `step` and
+        `depth` move them. Raises ExploreError where maps are not float (h, w), one for each heading.
         """
         for one in series:
             for position in one.steps:
@@ -137,7 +141,7 @@ class HeatmapView(anywidget.AnyWidget):
                 self.picture = picture
             self.maps = np.concatenate(flat).tobytes() if flat else b""
             self.series = described
-            self.depth = min(self.depth, max(0, len(series) - 1))
+            self.depth = min(self.depth if depth is None else depth, max(0, len(series) - 1))
             count = len(series[self.depth].steps) if series else 1
             self.step = min(self.step if step is None else step, count - 1)
 

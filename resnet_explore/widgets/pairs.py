@@ -45,8 +45,8 @@ class Pair:
         missing = {"classes", "mean", "std", "input_size"} - set(about or {})
         if missing:
             raise ExploreError(
-                f"Nothing says what a {type(network).__name__} takes and answers: give Pair(..., about=...) with "
-                f"{', '.join(sorted(missing))}."
+                f"Nothing says what a {type(network).__name__} takes and answers: give Pair(..., about=...) "
+                f"with {', '.join(sorted(missing))}."
             )
         return about or {}
 

@@ -1,100 +1,119 @@
-"""Where did the network look? Class activation maps of twins on your own photo, at every block."""
+"""Where did the network look? Heatmaps of two networks on your own photo, at every block and depth."""
 
-import html
-from collections.abc import Callable, Sequence
+import io
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import ipywidgets
-import numpy as np
-import torch
 from PIL import Image
+from torch import Tensor, nn
 
+from resnet_explore.analysis.cam_methods import METHODS
+from resnet_explore.analysis.cam_trials import TRIALS
 from resnet_explore.analysis.cams import ActivationMaps, class_activation_maps
-from resnet_explore.errors import ExploreError, unknown
-from resnet_explore.figures.heatmaps import side_by_side, signed_overlay
-from resnet_explore.figures.style import CARD, COLORS, INK
+from resnet_explore.analysis.targets import Difference
+from resnet_explore.errors import CancelledError, ExploreError, unknown
+from resnet_explore.figures.heatmaps import side_by_side
 from resnet_explore.inputs.images import SamplePhoto, decode_image, sample_photos, square_crop, to_batch
-from resnet_explore.models.network import Network
-from resnet_explore.models.presets import build
-from resnet_explore.widgets.filmstrip import Filmstrip
+from resnet_explore.training.trainer import one_thread
+from resnet_explore.widgets.background import Background
+from resnet_explore.widgets.choices import Choices
+from resnet_explore.widgets.heatmaps import HeatmapView
+from resnet_explore.widgets.pairs import Pair, usual_pairs
+from resnet_explore.widgets.saliency_words import Asked, answers, series
 from resnet_explore.widgets.upload import UploadZone
-from resnet_explore.widgets.words import error, percent
+from resnet_explore.widgets.words import error
 
 OWN_CHOICE = "each network's own first choice"
-_SIDE = 512  # pixels of each shown picture; 1.6 of them for a CSS pixel
+NOTHING = "nothing else"
+_TITLES = {**{method.title: name for name, method in METHODS.items()}, **{t: n for n, t in TRIALS.items()}}
+_SIDE = 512  # pixels of each shown picture
+_MOST_PHOTOS = 12
+
+Maps = tuple[ActivationMaps, ...]  # of the left and the right network
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two networks with the same classes and input, shown left and right under these names."""
+class _Request:
+    """All that decides what is shown."""
 
-    names: tuple[str, str]
-    load: Callable[[], tuple[Network, Network]]
-
-
-PAIRS = {
-    "Plain-20 and residual-20, CIFAR-10 (offline)": Pair(
-        ("Plain-20", "Residual-20"),
-        lambda: (build("cifar_plain20", weights="cifar10"), build("cifar_resnet20", weights="cifar10")),
-    ),
-    "ResNet-18 and ResNet-50, ImageNet (downloads 142 MB once)": Pair(
-        ("ResNet-18", "ResNet-50"),
-        lambda: (build("resnet18", weights="IMAGENET1K_V1"), build("resnet50", weights="IMAGENET1K_V1")),
-    ),
-}
+    networks: Mapping[str, tuple[nn.Module, nn.Module]]
+    batch: Tensor
+    target: Any
+    method: str
+    asked: Asked
 
 
 class SaliencyExplorer(ipywidgets.VBox):
-    """Upload a photo, or pick one, and slide through the blocks of two networks side by side.
+    """Upload photos, or pick one, and slide through the blocks and depths of two networks side by side.
 
-    Red speaks for the class, blue against it. At each block both networks share one scale, whose number
-    stands below the picture.
+    Red speaks for what is asked about, blue against it. At each block both networks share one scale.
 
-    pairs    {menu entry: Pair}; by default plain-20 and residual-20 on CIFAR-10, which ship, and
-             torchvision's ResNet-18 and ResNet-50 on ImageNet, downloaded when chosen
+    pairs    {menu entry: Pair}; by default the twins that ship, on photos and on CIFAR-10, and torchvision's
+             ResNet-18 and ResNet-50 on ImageNet, downloaded when chosen
     sample   the photo to begin with, a name in `sample_photos()`
 
-    Attributes: `strip` (the picture), `upload`, `sample`, `pair` and `target` (the controls), `note` (what
-    went wrong), `maps` (an `ActivationMaps` for the left and one for the right network).
+    Attributes: `view` (the pictures), `upload`, `photos`, `sample`, `pair`, `method`, `target`, `rather` and
+    `answers` (the controls), `note` (what went wrong), `maps` (an `ActivationMaps` for the left and one for
+    the right network, of the depth that is shown).
     """
 
-    def __init__(self, pairs: dict[str, Pair] | None = None, sample: str = "cat") -> None:
-        self.pairs = dict(PAIRS if pairs is None else pairs)
+    def __init__(self, pairs: Mapping[str, Pair] | None = None, sample: str = "cat") -> None:
+        self.pairs = dict(usual_pairs() if pairs is None else pairs)
         photos = sample_photos()
         if sample not in photos:
             raise unknown("sample photo", sample, photos)
-        self.maps: tuple[ActivationMaps, ...] = ()
-        self._image, self._about = photos[sample].load(), _credit(photos[sample])
-        self._loaded: dict[str, tuple[Network, Network]] = {}
+        self._all: dict[str, Maps] = {}
+        self._asked: Asked | None = None
+        self._photos: list[tuple[Image.Image, str]] = [(photos[sample].load(), _credit(photos[sample]))]
+        self._at = 0
+        self._loaded: dict[str, dict[str, tuple[nn.Module, nn.Module]]] = {}
         self._current = ""
+        self._background = Background(self._fail)
         self._build_controls({photo.title: name for name, photo in photos.items()}, sample)
         self._change_pair(None)
 
+    @property
+    def maps(self) -> Maps:
+        """The maps of the left and the right network at the depth that is shown; empty before the first."""
+        return list(self._all.values())[self.view.depth] if self._all else ()
+
     def _build_controls(self, photos: dict[str, str], sample: str) -> None:
-        menu = {"layout": {"width": "98%"}, "style": {"description_width": "5.5em"}}
+        menu = {"layout": {"width": "98%"}, "style": {"description_width": "6em"}}
         self.upload = UploadZone()
+        self.photos = Choices(heading="")
         self.sample = ipywidgets.Dropdown(options=photos, value=sample, description="Sample", **menu)
         self.pair = ipywidgets.Dropdown(options=list(self.pairs), description="Networks", **menu)
+        self.method = ipywidgets.Dropdown(options=_TITLES, description="Method", **menu)
         self.target = ipywidgets.Dropdown(options=[OWN_CHOICE], description="Ask about", **menu)
-        self.note, self.bars = ipywidgets.HTML(), ipywidgets.HTML()
-        self.strip = Filmstrip(
-            name="Block", scale=1.6, opacity=0.75, show_opacity=True, message="Loading the networks ..."
-        )
+        self.rather = ipywidgets.Dropdown(options=[NOTHING], description="rather than", **menu)
+        self.stop = ipywidgets.Button(description="Stop", icon="stop", layout={"display": "none"})
+        self.note = ipywidgets.HTML()
+        self.answers = Choices()
+        self.view = HeatmapView(message="Loading the networks ...")
         controls = ipywidgets.VBox(
-            [self.upload, self.sample, self.pair, self.target, self.note, self.bars],
+            [
+                *(self.upload, self.photos, self.sample, self.pair, self.method, self.target, self.rather),
+                *(self.stop, self.note, self.answers),
+            ],
             layout={"flex": "1 1 300px", "max_width": "400px"},
         )
-        picture = ipywidgets.VBox([self.strip], layout={"flex": "1 1 340px", "max_width": "720px"})
+        picture = ipywidgets.VBox([self.view], layout={"flex": "1 1 340px", "max_width": "760px"})
         super().__init__(
             [ipywidgets.HBox([controls, picture], layout={"flex_flow": "row wrap", "grid_gap": "8px 16px"})]
         )
         self.upload.on_upload(self._take_upload)
+        self.photos.observe(self._take_photo, "chosen")
         self.sample.observe(self._take_sample, "value")
         self.pair.observe(self._change_pair, "value")
-        self.target.observe(self._explain, "value")
+        for control in (self.method, self.target, self.rather):
+            control.observe(self._ask, "value")
+        self.stop.on_click(lambda _: self._stop())
+        self.answers.observe(self._take_answer, "chosen")
+        self.view.observe(lambda _: self._show_answers(), "depth")
 
-    # --- what comes in ------------------------------------------------------------------------------------
+    # --- photos that come in ------------------------------------------------------------------------------
 
     def show_image(self, image: Image.Image, about: str = "an image of yours") -> None:
         """Explain another RGB image; `about` says in a few words what it is.
@@ -102,13 +121,15 @@ class SaliencyExplorer(ipywidgets.VBox):
         Raises ExploreError, and keeps the old picture, if it can't be made a network's input.
         """
         self.note.value = ""
-        before = self._image, self._about
-        self._image, self._about = image, about
+        before = self._photos, self._at
+        self._photos = [*self._photos[-_MOST_PHOTOS + 1 :], (image, about)]
+        self._at = len(self._photos) - 1
         try:
             self._explain()
         except ExploreError:
-            self._image, self._about = before
+            self._photos, self._at = before
             raise
+        self._show_photos()
 
     def _take_upload(self, name: str, data: bytes, note: str) -> None:
         try:  # errors are shown below the upload zone
@@ -123,124 +144,162 @@ class SaliencyExplorer(ipywidgets.VBox):
             self.upload.status = ""
             self.show_image(photo.load(), _credit(photo))
 
+    def _take_photo(self, change: dict[str, Any]) -> None:
+        if change["new"] not in (self._at, -1):
+            self._at = change["new"]
+            self._ask()
+
+    def _show_photos(self) -> None:
+        """Offer the photos so far, once there are two."""
+        items = [{"label": about, "picture": _thumbnail(image)} for image, about in self._photos]
+        self.photos.chosen = self._at
+        self.photos.items = items if len(items) > 1 else []
+
+    # --- what is asked, of whom ---------------------------------------------------------------------------
+
     def _change_pair(self, _change: object) -> None:
         wanted = self.pair.value
         if wanted == self._current:
             return
         self.note.value = ""
-        self.strip.show(busy=True, message="Loading the networks ...")
+        self.view.busy, self.view.message = True, "Loading the networks ..."
+        pair = self.pairs[wanted]
         try:
             if wanted not in self._loaded:
-                self._loaded[wanted] = self.pairs[wanted].load()
+                self._loaded[wanted] = {depth: pair.load(depth) for depth in pair.depths}
+            classes = list(pair.described(self._any_network(wanted))["classes"])
         except ExploreError as problem:
-            self.strip.busy = False
+            self._loaded.pop(wanted, None)
+            self.view.busy = False
             kept = f" Still showing {self._current}." if self._current else ""
             self.note.value = error(f"{problem}{kept}")
             if self._current:
                 self.pair.value = self._current
             return
         self._current = wanted
-        classes = self._loaded[wanted][0].about["classes"]
-        self.target.unobserve(self._explain, "value")  # new options change the value; explain once, not twice
-        self.target.options = [OWN_CHOICE, *classes]
-        self.target.observe(self._explain, "value")
-        self._explain()
+        for menu, first in ((self.target, OWN_CHOICE), (self.rather, NOTHING)):
+            menu.unobserve(self._ask, "value")  # new options change the value; explain once, not three times
+            menu.options = [first, *classes]
+            menu.observe(self._ask, "value")
+        self._ask()
+
+    def _any_network(self, pair: str) -> nn.Module:
+        return next(iter(self._loaded[pair].values()))[0]
+
+    def _take_answer(self, change: dict[str, Any]) -> None:
+        if 0 <= change["new"] < len(self.answers.items):
+            self.target.value = self.answers.items[change["new"]]["label"]
+
+    def _ask(self, _change: object = None) -> None:
+        """Explain anew; what can't be is said below the controls."""
+        self.note.value = ""
+        try:
+            self._explain()
+        except ExploreError as problem:
+            self._fail(str(problem))
+
+    def _request(self) -> _Request:
+        pair = self.pairs[self._current]
+        about = pair.described(self._any_network(self._current))
+        classes, (_, height, width) = list(about["classes"]), about["input_size"]
+        if self.rather.value not in (NOTHING, self.target.value) and self.target.value == OWN_CHOICE:
+            raise ExploreError("Choose a class to ask about first, then what it is compared with.")
+        target: Any = None if self.target.value == OWN_CHOICE else classes.index(self.target.value)
+        if target is not None and self.rather.value not in (NOTHING, self.target.value):
+            target = Difference(target, classes.index(self.rather.value))
+        image, photo = self._photos[self._at]
+        return _Request(
+            networks=self._loaded[self._current],
+            batch=to_batch(image, width, about["mean"], about["std"]),
+            target=target,
+            method=self.method.value,
+            asked=Asked(pair, classes, self.method.label, photo, (height, width), about),
+        )
 
     # --- what is shown ------------------------------------------------------------------------------------
 
-    def _explain(self, _change: object = None) -> None:
-        networks = self._loaded.get(self._current)
-        if networks is None:
+    def _explain(self) -> None:
+        if not self._current:
             return
-        about = networks[0].about
-        classes, size = list(about["classes"]), int(about["input_size"][1])
-        asked = None if self.target.value == OWN_CHOICE else classes.index(self.target.value)
-        self.strip.show(busy=True, message="Following the gradient back ...")
+        request = self._request()
+        self._background.cancel()
+        self.view.busy, self.view.message = True, "Following the gradient back ..."
+        if request.method not in TRIALS:
+            self._show(request, self._compute(request))
+            return
+        self.view.message = f"{request.asked.method} tries every channel ..."
+        self.stop.layout.display = ""
+        self._background.start(lambda cancelled: self._try(request, cancelled))
+
+    def _try(self, request: _Request, cancelled: Callable[[], bool]) -> None:
+        def progress(done: int, total: int) -> None:
+            self.view.message = f"{request.asked.method}: {done:,} of {total:,} trials."
+
         try:
-            batch = to_batch(self._image, size, about["mean"], about["std"])
-            self.maps = tuple(class_activation_maps(network, batch, asked) for network in networks)
-            self._draw(classes, size)
-        finally:
-            self.strip.busy = False
+            found = self._compute(request, progress=progress, cancel=cancelled)
+        except CancelledError:
+            return
+        if not cancelled():
+            self._show(request, found)
 
-    def _draw(self, classes: list[str], size: int) -> None:
-        names = self.pairs[self._current].names
-        steps = _in_step(*(list(maps) for maps in self.maps))
-        overlays, captions = [], []
-        for step in steps:
-            cams = [maps[block][0].numpy() for maps, block in zip(self.maps, step, strict=True)]
-            scale = max(float(np.abs(cam).max()) for cam in cams)
-            overlays.append(signed_overlay(cams, scale))
-            captions.append(self._caption(step, cams, scale, size))
-        index = {} if self.strip.steps == len(steps) else {"index": len(steps) - 1}
-        self.strip.show(
-            frames=[side_by_side(square_crop(self._image, _SIDE), side=_SIDE)],
-            overlays=overlays,
-            headings=[
-                f"{name}, asked about {_asked(maps, classes)}"
-                for name, maps in zip(names, self.maps, strict=True)
-            ],
-            titles=[_finding(names, self.maps, classes)],
-            captions=captions,
-            ticks=[step[-1].removeprefix("layer") for step in steps],
-            **index,
+    def _compute(self, request: _Request, **trials: Any) -> dict[str, Maps]:
+        try:
+            with one_thread():
+                return {
+                    depth: tuple(
+                        class_activation_maps(
+                            network, request.batch, request.target, method=request.method, **trials
+                        )
+                        for network in networks
+                    )
+                    for depth, networks in request.networks.items()
+                }
+        except BaseException:
+            self.view.busy = False
+            raise
+
+    def _show(self, request: _Request, found: dict[str, Maps]) -> None:
+        first = not self._all or len(found) != len(self._all)
+        self._all, self._asked = found, request.asked
+        image = square_crop(self._photos[self._at][0], _SIDE)
+        shown = series(request.asked, found)
+        self.view.show(
+            shown,
+            picture=side_by_side(image, count=1, side=_SIDE),
+            step=len(shown[-1].steps) - 1 if first else None,
+            depth=len(shown) - 1 if first else None,
         )
-        self.bars.value = _bars(names, self.maps, classes)
+        self.view.busy = False
+        self.stop.layout.display = "none"
+        self._show_answers()
 
-    def _caption(self, step: Sequence[str], cams: Sequence[np.ndarray], scale: float, size: int) -> str:
-        shown = [f"{b} ({c.shape[0]}×{c.shape[1]})" for b, c in zip(step, cams, strict=True)]
-        places = " and ".join(dict.fromkeys(shown))
-        return (
-            f"Grad-CAM at block {places}. Red speaks for the class, blue against it; full colour is "
-            f"±{scale:.2g} logits, the same for both. Eval mode; the networks see the middle square, shown "
-            f"here, as {size}×{size} pixels. Picture: {self._about}."
-        )
+    def _show_answers(self) -> None:
+        if self._asked is None or not self._all:
+            return
+        depth = list(self._all)[self.view.depth]
+        items = answers(self._asked, depth, self._all[depth])
+        labels = [item["label"] for item in items]
+        with self.answers.hold_sync():
+            self.answers.chosen = labels.index(self.target.value) if self.target.value in labels else -1
+            self.answers.items = items
+            above, below = self._asked.pair.called(depth)
+            self.answers.heading = f"What they answer: {above} above, {below} below"
+            self.answers.note = "Press an answer to ask about it."
 
+    def _stop(self) -> None:
+        self._background.cancel()
+        self.stop.layout.display, self.view.busy = "none", False
+        self.note.value = error("Stopped; the picture is the one before.")
 
-def _in_step(left: Sequence[str], right: Sequence[str]) -> list[tuple[str, str]]:
-    """Pair the blocks of two networks by how deep they lie; twins pair one to one."""
-    count = max(len(left), len(right))
-    return [(left[i * len(left) // count], right[i * len(right) // count]) for i in range(count)]
-
-
-def _probabilities(maps: ActivationMaps) -> torch.Tensor:
-    return torch.softmax(maps.logits[0], 0)
-
-
-def _asked(maps: ActivationMaps, classes: list[str]) -> str:
-    target = int(maps.targets[0])
-    return f"{classes[target]} ({percent(100 * float(_probabilities(maps)[target]))})"
-
-
-def _finding(names: Sequence[str], maps: Sequence[ActivationMaps], classes: list[str]) -> str:
-    parts = []
-    for name, cams in zip(names, maps, strict=True):
-        sure = _probabilities(cams)
-        best = int(sure.argmax())
-        parts.append(f"{name} says {classes[best]} ({percent(100 * float(sure[best]))})")
-    return "; ".join(parts) + "."
+    def _fail(self, sentence: str) -> None:
+        self.stop.layout.display, self.view.busy = "none", False
+        self.note.value = error(f"{sentence} The picture is the one before.")
 
 
-def _bars(names: Sequence[str], maps: Sequence[ActivationMaps], classes: list[str], count: int = 5) -> str:
-    """Return the most likely classes of both networks as bars, in HTML."""
-    columns = []
-    for name, cams, color in zip(names, maps, COLORS.values(), strict=True):
-        sure, order = _probabilities(cams).topk(min(count, len(classes)))
-        rows = "".join(
-            f'<div style="display:flex;gap:6px;align-items:center;line-height:1.5">'
-            f'<span style="flex:1;overflow:hidden;text-overflow:ellipsis;white-space:nowrap">'
-            f"{html.escape(classes[int(i)])}</span>"
-            f'<span style="width:64px;height:9px;background:#e4e6ea"><span style="display:block;height:9px;'
-            f'width:{100 * float(p):.1f}%;background:{color}"></span></span>'
-            f'<span style="width:3.4em;text-align:right">{percent(100 * float(p))}</span></div>'
-            for p, i in zip(sure, order, strict=True)
-        )
-        head = f'<b style="color:{color}">{html.escape(name)}</b>'
-        columns.append(f'<div style="flex:1 1 150px;min-width:0">{head}{rows}</div>')
-    return (
-        f'<div style="display:flex;flex-wrap:wrap;gap:8px 16px;padding:10px 12px;border:1px solid #e2e4e9;'
-        f'border-radius:10px;background:{CARD};color:{INK};font-size:12.5px">{"".join(columns)}</div>'
-    )
+def _thumbnail(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    square_crop(image, 104).convert("RGB").save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
 
 
 def _credit(photo: SamplePhoto) -> str:

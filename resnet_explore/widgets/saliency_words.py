@@ -1,0 +1,118 @@
+"""What the saliency explorer says: findings, conditions and answers, read off the maps."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from resnet_explore.analysis.cams import ActivationMaps
+from resnet_explore.figures.style import COLORS
+from resnet_explore.widgets.heatmaps import HeatmapSeries, HeatmapStep
+from resnet_explore.widgets.pairs import Pair
+from resnet_explore.widgets.words import percent
+
+_ANSWERS = 5
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The conditions of a picture.
+
+    method   as the paper calls it
+    photo    what the photo is, in words
+    size     height and width of the networks' input
+    about    what the networks carry of their training
+    """
+
+    pair: Pair
+    classes: Sequence[str]
+    method: str
+    photo: str
+    size: tuple[int, int]
+    about: Mapping[str, Any]
+
+
+def series(asked: Asked, found: Mapping[str, Sequence[ActivationMaps]]) -> list[HeatmapSeries]:
+    """Return what to show for each depth."""
+    shown = []
+    for depth, maps in found.items():
+        names = asked.pair.called(depth)
+        steps = [
+            HeatmapStep(
+                maps=[cams[block][0].float().numpy() for cams, block in zip(maps, blocks, strict=True)],
+                tick=blocks[-1].removeprefix("layer"),
+                caption=_caption(asked, maps, blocks, names),
+            )
+            for blocks in in_step(*(list(cams) for cams in maps))
+        ]
+        headings = [
+            f"{name}, asked about {_target(cams, asked.classes)}"
+            for name, cams in zip(names, maps, strict=True)
+        ]
+        shown.append(HeatmapSeries(steps, depth, _finding(names, maps, asked.classes), headings))
+    return shown
+
+
+def answers(asked: Asked, depth: str, maps: Sequence[ActivationMaps]) -> list[dict[str, Any]]:
+    """Return the likeliest classes of both networks, with a bar for each network; none without classes."""
+    sure = [_probabilities(cams) for cams in maps]
+    if any(len(p) != len(asked.classes) for p in sure):
+        return []
+    best = torch.stack(sure).amax(0).topk(min(_ANSWERS, len(asked.classes))).indices
+    return [
+        {
+            "label": asked.classes[int(i)],
+            "bars": [
+                {"share": float(p[i]), "text": percent(100 * float(p[i])), "colour": colour}
+                for p, colour in zip(sure, COLORS.values(), strict=True)
+            ],
+        }
+        for i in best
+    ]
+
+
+def in_step(left: Sequence[str], right: Sequence[str]) -> list[tuple[str, str]]:
+    """Pair the blocks of two networks by how deep they lie; twins pair one to one."""
+    count = max(len(left), len(right))
+    return [(left[i * len(left) // count], right[i * len(right) // count]) for i in range(count)]
+
+
+def _probabilities(cams: ActivationMaps) -> torch.Tensor:
+    return torch.softmax(cams.logits[0].float(), 0)
+
+
+def _target(cams: ActivationMaps, classes: Sequence[str]) -> str:
+    index = int(cams.targets[0])
+    if index < 0:
+        words = str(cams.asked).split()
+        return " ".join(classes[int(w)] if w.isdigit() else w for w in words if w != "class")
+    return f"{classes[index]} ({percent(100 * float(_probabilities(cams)[index]))})"
+
+
+def _finding(names: Sequence[str], maps: Sequence[ActivationMaps], classes: Sequence[str]) -> str:
+    parts = []
+    for name, cams in zip(names, maps, strict=True):
+        sure = _probabilities(cams)
+        best = int(sure.argmax())
+        parts.append(f"{name} says {classes[best]} ({percent(100 * float(sure[best]))})")
+    return "; ".join(parts) + "."
+
+
+def _caption(
+    asked: Asked, maps: Sequence[ActivationMaps], blocks: Sequence[str], names: Sequence[str]
+) -> str:
+    sizes = [tuple(cams[block].shape[1:]) for cams, block in zip(maps, blocks, strict=True)]
+    places = dict.fromkeys(f"{block} ({h}×{w})" for block, (h, w) in zip(blocks, sizes, strict=True))
+    empty = [
+        f" {name}: {reason[0].lower()}{reason[1:]}"
+        for name, cams, block in zip(names, maps, blocks, strict=True)
+        if (reason := cams.why_empty(block))
+    ]
+    height, width = asked.size
+    trained = f", trained on {asked.about['data'].partition(' (')[0]}" if "data" in asked.about else ""
+    seed = f", seed {asked.about['run']['seed']}" if "run" in asked.about else ""
+    return (
+        f"{asked.method} at block {' and '.join(places)}. Eval mode{trained}{seed}; the networks see the "
+        f"middle square, shown here, as {height}×{width} pixels. Picture: {asked.photo}.{''.join(empty)}"
+    )
