@@ -7,15 +7,12 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 import resnet_explore as rx
-from resnet_explore.figures.heatmaps import _SIGNED, signed_overlay
 from resnet_explore.widgets.filmstrip import Filmstrip
-from resnet_explore.widgets.saliency import OWN_CHOICE, Pair, _in_step
 from resnet_explore.widgets.upload import UploadZone
 from resnet_explore.widgets.words import among, factor, percent, power
 
@@ -252,86 +249,6 @@ def test_depths_without_shipped_weights_have_no_trained_moment():
     assert explorer.note.value == ""
     with pytest.raises(rx.ExploreError, match=r"must be 6n\+2"):
         rx.GradientFlowExplorer(depths=(15,))
-
-
-# --- saliency ----------------------------------------------------------------------------------------------
-
-
-def test_saliency_shows_every_block_of_both_twins_on_one_scale():
-    explorer = rx.SaliencyExplorer()
-    assert len(explorer.strip.overlays) == 9
-    assert explorer.strip.ticks[-1] == "3.2"
-    left, right = explorer.maps
-    scale = max(float(cams["layer3.2"].abs().max()) for cams in (left, right))
-    assert f"±{scale:.2g} logits" in explorer.strip.captions[-1]
-    image = rx.sample_photos()["cat"].load()
-    model = rx.build("cifar_resnet20", weights="cifar10")
-    from resnet_explore.inputs.images import to_batch
-
-    batch = to_batch(image, 32, model.about["mean"], model.about["std"])
-    with torch.no_grad():
-        best = model.about["classes"][int(model(batch).argmax())]
-    assert f"Residual-20 says {best}" in explorer.strip.titles[0]
-    explorer.target.value = "ship"
-    assert explorer.maps[0].targets.tolist() == [list(model.about["classes"]).index("ship")]
-    assert all("asked about ship (" in heading for heading in explorer.strip.headings)
-
-
-def test_a_bad_upload_keeps_the_picture_and_a_good_one_replaces_it():
-    explorer = rx.SaliencyExplorer()
-    before = explorer.strip.frames
-    explorer.upload._receive(explorer.upload, {"name": "page.png"}, [b"<html></html>"])
-    assert explorer.upload.error
-    assert explorer.strip.frames == before
-    explorer.upload._receive(explorer.upload, {"name": "thin.png"}, [png(9, (40_000, 1))])
-    assert explorer.upload.error
-    assert explorer.strip.frames == before
-    assert not explorer.strip.busy
-    explorer.upload._receive(explorer.upload, {"name": "wide.png"}, [png(200, (90, 50))])
-    assert not explorer.upload.error
-    assert "your photo wide.png" in explorer.strip.captions[0]
-    assert explorer.sample.value is None
-
-
-def test_a_pair_that_cannot_be_loaded_is_said_and_the_menu_goes_back():
-    def offline():
-        raise rx.ExploreError("No network; offline there are the CIFAR-10 twins.")
-
-    pairs = {
-        "twins": Pair(("a", "b"), lambda: tuple(rx.twins("cifar_resnet20", weights="cifar10"))),
-        "far": Pair(("c", "d"), offline),
-    }
-    explorer = rx.SaliencyExplorer(pairs)
-    before = explorer.strip.frames
-    explorer.pair.value = "far"
-    assert "No network" in explorer.note.value
-    assert "Still showing twins." in explorer.note.value
-    assert explorer.pair.value == "twins"
-    assert explorer.strip.frames == before
-    assert not explorer.strip.busy
-    assert explorer.target.value == OWN_CHOICE
-    with pytest.raises(rx.ExploreError, match="did you mean 'rocket'"):
-        rx.SaliencyExplorer(sample="rockte")
-
-
-def test_blocks_of_unequal_networks_go_in_step():
-    steps = _in_step(["a1", "a2"], ["b1", "b2", "b3", "b4"])
-    assert steps == [("a1", "b1"), ("a1", "b2"), ("a2", "b3"), ("a2", "b4")]
-
-
-def test_signed_colours_are_red_for_blue_against_and_clear_at_zero():
-    red, clear, blue = _SIGNED[255], _SIGNED[127:129], _SIGNED[0]
-    assert red[0] > red[2]
-    assert blue[2] > blue[0]
-    assert (red[3], blue[3]) == (255, 255)
-    assert (clear[:, 3] < 8).all()
-    values = np.zeros((2, 3))
-    values[0, 2] = 5.0
-    pixels = np.asarray(Image.open(io.BytesIO(signed_overlay([values, -values], 5.0))).convert("RGBA"))
-    side = pixels.shape[0]
-    assert tuple(pixels[2, side - 3]) == tuple(_SIGNED[255])
-    assert tuple(pixels[2, -3]) == tuple(_SIGNED[0])
-    assert pixels[:, side : side + 4, 3].max() == 0, "a clear gap between the pictures"
 
 
 # --- words -------------------------------------------------------------------------------------------------

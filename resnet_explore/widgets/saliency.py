@@ -39,6 +39,7 @@ class _Request:
     """All that decides what is shown."""
 
     networks: Mapping[str, tuple[nn.Module, nn.Module]]
+    picture: bytes
     batch: Tensor
     target: Any
     method: str
@@ -210,6 +211,7 @@ class SaliencyExplorer(ipywidgets.VBox):
         image, photo = self._photos[self._at]
         return _Request(
             networks=self._loaded[self._current],
+            picture=side_by_side(square_crop(image, _SIDE), count=1, side=_SIDE),
             batch=to_batch(image, width, about["mean"], about["std"]),
             target=target,
             method=self.method.value,
@@ -261,11 +263,10 @@ class SaliencyExplorer(ipywidgets.VBox):
     def _show(self, request: _Request, found: dict[str, Maps]) -> None:
         first = not self._all or len(found) != len(self._all)
         self._all, self._asked = found, request.asked
-        image = square_crop(self._photos[self._at][0], _SIDE)
         shown = series(request.asked, found)
         self.view.show(
             shown,
-            picture=side_by_side(image, count=1, side=_SIDE),
+            picture=request.picture,
             step=len(shown[-1].steps) - 1 if first else None,
             depth=len(shown) - 1 if first else None,
         )

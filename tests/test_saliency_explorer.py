@@ -1,0 +1,204 @@
+"""The saliency explorer: photos in, heatmaps of two networks out, at every block and depth."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from PIL import Image
+
+import resnet_explore as rx
+from resnet_explore.analysis.cams import class_activation_maps
+from resnet_explore.inputs.images import to_batch
+from resnet_explore.widgets.pairs import Pair, usual_pairs
+from resnet_explore.widgets.saliency import NOTHING, OWN_CHOICE
+from resnet_explore.widgets.saliency_words import in_step
+
+ABOUT = {"classes": [f"thing {k}" for k in range(10)], "mean": (0.5,) * 3, "std": (0.25,) * 3}
+ABOUT |= {"input_size": (3, 32, 32)}
+
+
+def pair(depths=("8", "14"), names=("Plain-{}", "Residual-{}")):
+    """Random CIFAR twins, which take milliseconds."""
+
+    def load(depth):
+        twins = rx.twins(f"cifar_resnet{depth}", seed=0, widths=(4, 8, 16))
+        return twins.plain, twins.residual
+
+    return Pair(names, load, depths, ABOUT)
+
+
+def png(value, shape):
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((*shape, 3), value, np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def explorer():
+    return rx.SaliencyExplorer({"twins": pair()})
+
+
+def shown(explorer, depth=0, step=-1, side=1):
+    """Return what the browser has of one map."""
+    entry = explorer.view.series[depth]["steps"][step]["maps"][side]
+    numbers = np.frombuffer(explorer.view.maps, "<f4")[entry["at"] : entry["at"] + entry["h"] * entry["w"]]
+    return numbers.reshape(entry["h"], entry["w"])
+
+
+def test_every_block_of_every_depth_is_there_and_begins_at_the_last(explorer):
+    assert [len(one["steps"]) for one in explorer.view.series] == [3, 6]
+    assert (explorer.view.depth, explorer.view.step) == (1, 5)
+    plain, residual = pair().load("14")
+    batch = to_batch(rx.sample_photos()["cat"].load(), 32, ABOUT["mean"], ABOUT["std"])
+    for side, model in enumerate((plain, residual)):
+        expected = class_activation_maps(model, batch)
+        np.testing.assert_allclose(
+            shown(explorer, 1, -1, side), expected["layer3.1"][0], rtol=1e-4, atol=1e-6
+        )
+        np.testing.assert_allclose(shown(explorer, 1, 0, side), expected["layer1.0"][0], rtol=1e-4, atol=1e-6)
+        best = int(expected.targets[0])
+        assert f"says thing {best} (" in explorer.view.series[1]["title"]
+    last = explorer.view.series[1]["steps"][-1]
+    assert last["tick"] == "3.1"
+    assert last["caption"].startswith(
+        "Grad-CAM at block layer3.1 (8×8). Eval mode; the networks see the middle"
+    )
+    assert [h.split(",")[0] for h in explorer.view.series[0]["headings"]] == ["Plain-8", "Residual-8"]
+
+
+def test_what_is_asked_about_is_a_class_or_one_rather_than_another(explorer):
+    explorer.target.value = "thing 3"
+    assert [cams.targets.tolist() for cams in explorer.maps] == [[3], [3]]
+    three = shown(explorer)
+    explorer.target.value = "thing 5"
+    five = shown(explorer)
+    explorer.rather.value = "thing 3"
+    np.testing.assert_allclose(shown(explorer), five - three, atol=1e-5)
+    assert "asked about thing 5 rather than thing 3" in explorer.view.series[0]["headings"][1]
+    explorer.target.value = OWN_CHOICE
+    assert "Choose a class to ask about first" in explorer.note.value
+    explorer.rather.value = NOTHING
+    assert explorer.note.value == ""
+
+
+def test_answers_are_the_likeliest_of_both_and_buttons(explorer):
+    sure = [torch.softmax(cams.logits[0], 0) for cams in explorer.maps]
+    best = torch.stack(sure).amax(0).topk(5).indices.tolist()
+    items = explorer.answers.items
+    assert [item["label"] for item in items] == [f"thing {k}" for k in best]
+    for item, k in zip(items, best, strict=True):
+        assert [bar["share"] for bar in item["bars"]] == pytest.approx([float(p[k]) for p in sure])
+    explorer.answers.chosen = 2
+    assert explorer.target.value == items[2]["label"]
+    assert explorer.maps[0].targets.tolist() == [best[2]]
+    assert explorer.answers.chosen == 2
+    explorer.view.depth = 0
+    assert "Plain-8 above, Residual-8 below" in explorer.answers.heading
+
+
+@pytest.mark.parametrize("method", ["grad_cam_plus_plus", "hirescam", "xgrad_cam", "layercam", "eigen_cam"])
+def test_the_method_menu_changes_the_maps(explorer, method):
+    before = shown(explorer, step=1)
+    explorer.method.value = method
+    assert explorer.maps[0].method == method
+    assert not np.allclose(shown(explorer, step=1), before)
+    assert explorer.view.series[0]["steps"][0]["caption"].startswith(f"{explorer.method.label} at block")
+
+
+def test_trials_run_beside_the_page_and_can_be_stopped(explorer):
+    before = explorer.view.maps
+    explorer.method.value = "ablation_cam"
+    explorer._background.wait(60)
+    assert explorer.maps[0].method == "ablation_cam"
+    assert explorer.view.maps != before
+    assert not explorer.view.busy
+    assert explorer.stop.layout.display == "none"
+    kept = explorer.view.maps
+    explorer.method.value = "score_cam"
+    explorer.stop.click()
+    explorer._background.wait(60)
+    assert "Stopped; the picture is the one before." in explorer.note.value
+    assert explorer.view.maps == kept
+
+
+def test_photos_collect_in_a_strip_and_can_be_gone_back_to(explorer):
+    assert explorer.photos.items == []
+    first = explorer.view.maps
+    explorer.upload._receive(explorer.upload, {"name": "wide.png"}, [png(200, (50, 90))])
+    assert not explorer.upload.error
+    assert "your photo wide.png" in explorer.view.series[0]["steps"][0]["caption"]
+    assert explorer.sample.value is None
+    assert ([item["label"] for item in explorer.photos.items][1], explorer.photos.chosen) == (
+        "your photo wide.png",
+        1,
+    )
+    assert explorer.view.maps != first
+    explorer.photos.chosen = 0
+    assert explorer.view.maps == first
+    assert "Chelsea" in explorer.view.series[0]["steps"][0]["caption"]
+    for k in range(14):
+        explorer.show_image(Image.new("RGB", (40, 30), (k, 0, 0)), f"photo {k}")
+    assert len(explorer.photos.items) == 12
+    assert explorer.photos.items[-1]["label"] == "photo 13"
+
+
+def test_a_bad_upload_keeps_the_picture(explorer):
+    before = explorer.view.maps, explorer.view.picture
+    for name, data in (("page.png", b"<html></html>"), ("thin.png", png(9, (40_000, 1)))):
+        explorer.upload._receive(explorer.upload, {"name": name}, [data])
+        assert explorer.upload.error
+        assert name in explorer.upload.status
+        assert (explorer.view.maps, explorer.view.picture) == before
+        assert not explorer.view.busy
+    assert explorer.photos.items == []
+
+
+def test_a_pair_that_cannot_be_loaded_is_said_and_the_menu_goes_back():
+    def offline(_):
+        raise rx.ExploreError("No network; offline there are the CIFAR-10 twins.")
+
+    explorer = rx.SaliencyExplorer({"twins": pair(), "far": Pair(("c", "d"), offline, about=ABOUT)})
+    before = explorer.view.maps
+    explorer.pair.value = "far"
+    assert "No network" in explorer.note.value
+    assert "Still showing twins." in explorer.note.value
+    assert (explorer.pair.value, explorer.view.maps, explorer.view.busy) == ("twins", before, False)
+    assert explorer.target.value == OWN_CHOICE
+    with pytest.raises(rx.ExploreError, match="did you mean 'rocket'"):
+        rx.SaliencyExplorer(sample="rockte")
+
+
+def test_networks_that_nobody_described_are_asked_for():
+    foreign = torchvision.models.squeezenet1_1(weights=None, num_classes=10)
+    explorer = rx.SaliencyExplorer({"mine": Pair(("a", "b"), lambda _: (foreign, foreign))})
+    assert "Nothing says what a SqueezeNet takes and answers" in explorer.note.value
+    assert "classes, input_size, mean, std" in explorer.note.value
+    assert explorer.view.series == []
+
+
+def test_any_two_models_stand_side_by_side():
+    models = torchvision.models
+    about = {**ABOUT, "input_size": (3, 64, 64)}
+    two = models.vgg11(weights=None, num_classes=10), models.mobilenet_v3_small(weights=None, num_classes=10)
+    explorer = rx.SaliencyExplorer({"mine": Pair(("VGG", "MobileNet"), lambda _: two, about=about)})
+    assert explorer.note.value == ""
+    left, right = (len(cams) for cams in explorer.maps)
+    assert len(explorer.view.series[0]["steps"]) == max(left, right)
+    assert left != right
+
+
+def test_what_ships_comes_first():
+    pairs = usual_pairs()
+    assert next(iter(pairs)).endswith("(offline)")
+    for name, one in pairs.items():
+        if "offline" in name:
+            left, right = one.load(one.depths[-1])
+            assert one.described(left)["classes"] == one.described(right)["classes"]
+            assert left.config == right.config.plain()
+
+
+def test_blocks_of_unequal_networks_go_in_step():
+    steps = in_step(["a1", "a2"], ["b1", "b2", "b3", "b4"])
+    assert steps == [("a1", "b1"), ("a1", "b2"), ("a2", "b3"), ("a2", "b4")]
