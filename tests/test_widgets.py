@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import resnet_explore as rx
+from resnet_explore import paths
 from resnet_explore.figures.heatmaps import _SIGNED, signed_overlay
 from resnet_explore.widgets.filmstrip import Filmstrip
-from resnet_explore.widgets.saliency import OWN_CHOICE, Pair, _in_step
+from resnet_explore.widgets.pairs import Pair, usual_pairs
+from resnet_explore.widgets.saliency import OWN_CHOICE, _in_step
 from resnet_explore.widgets.upload import UploadZone
 from resnet_explore.widgets.words import among, factor, listed, percent, power, slope
+from tests.made_up import write_weights
 
 
 def png(shade=0, size=(9, 5)):
@@ -190,8 +193,42 @@ def test_depths_without_shipped_weights_have_no_trained_moment():
 # --- saliency ----------------------------------------------------------------------------------------------
 
 
-def test_saliency_shows_every_block_of_both_twins_on_one_scale():
+def cifar20():
+    """The pair with 20 layers alone, whatever else ships."""
+    return {entry: pair for entry, pair in usual_pairs().items() if pair.names == ("Plain-20", "Residual-20")}
+
+
+def test_the_photo_twins_come_first_once_they_ship_and_then_the_deepest(tmp_path, monkeypatch):
+    data = tmp_path / "data"
+    monkeypatch.setattr(paths, "CHECKOUT", tmp_path)
+    (downloaded,) = usual_pairs()
+    assert "downloads" in downloaded
+    for depth in (20, 56):
+        write_weights(data / "cifar10", f"cifar_resnet{depth}", 32, widths=(4, 8, 16))
+        write_weights(data / "cifar10", f"cifar_plain{depth}", 32, widths=(4, 8, 16))
+    write_weights(data / "imagenette", "resnet18", 64, widths=(4, 8, 16, 32))
+    assert list(usual_pairs())[:-1] == [
+        "Plain-56 and residual-56, CIFAR-10 (offline)",
+        "Plain-20 and residual-20, CIFAR-10 (offline)",
+    ], "one of two twins is no pair"
+    write_weights(data / "imagenette", "plain18", 64, widths=(4, 8, 16, 32))
     explorer = rx.SaliencyExplorer()
+    assert explorer.pair.value == "Plain-18 and residual-18, photos of Imagenette (offline)"
+    assert len(explorer.pair.options) == 4
+    assert len(explorer.strip.overlays) == 8
+    assert explorer.sample.value == "temple"
+    assert "as 64×64 pixels" in explorer.strip.captions[0]
+    assert "Plain-18 says" in explorer.strip.titles[0]
+    assert "They get 23 % and 23 % of the test images wrong; data: made-up photos." in explorer.bars.value
+    explorer.pair.value = "Plain-20 and residual-20, CIFAR-10 (offline)"
+    assert len(explorer.strip.overlays) == 9
+    assert explorer.sample.value == "temple", "the photo stays"
+    with pytest.raises(rx.ExploreError, match="at least one pair"):
+        rx.SaliencyExplorer({})
+
+
+def test_saliency_shows_every_block_of_both_twins_on_one_scale():
+    explorer = rx.SaliencyExplorer(cifar20(), sample="cat")
     assert len(explorer.strip.overlays) == 9
     assert explorer.strip.ticks[-1] == "3.2"
     left, right = explorer.maps
