@@ -18,7 +18,8 @@ _CELL = "padding:2px 8px;text-align:right;white-space:nowrap"
 
 
 _CARD = (
-    "box-sizing:border-box;width:100%;max-width:940px;padding:14px 16px;border:1px solid #e2e4e9;"
+    # A width of 0 that may not stay: so a wide table scrolls in its place instead of widening the page.
+    "box-sizing:border-box;width:0;min-width:100%;max-width:940px;padding:14px 16px;border:1px solid #e2e4e9;"
     f"border-radius:10px;background:{CARD};color:{INK};font-size:13px;line-height:1.4"
 )
 _ROW = "display:flex;flex-wrap:wrap;align-items:flex-start;gap:12px 20px"
@@ -87,7 +88,8 @@ def _table(caption: str, heads: Iterable[str], rows: Iterable[Sequence[str]], gr
         for row in rows
     )
     return (
-        f'<div style="overflow-x:auto;max-width:100%;padding:6px;border-radius:6px;background:{ground}">'
+        f'<div tabindex="0" style="overflow-x:auto;max-width:100%;padding:6px;border-radius:6px;'
+        f'background:{ground}">'
         f'<table style="border-collapse:collapse;background:transparent;color:{INK};'
         f'font-variant-numeric:tabular-nums"><caption style="caption-side:top;text-align:left;'
         f'color:{INK};padding:0 8px 4px">{caption}</caption><thead><tr>{top}</tr></thead>'

@@ -223,9 +223,10 @@ def _bars(
         sure, order = _probabilities(cams).topk(min(count, len(classes)))
         rows = "".join(
             f'<div style="display:flex;gap:6px;align-items:center;line-height:1.5">'
-            f'<span style="flex:1;overflow:hidden;text-overflow:ellipsis;white-space:nowrap">'
+            f'<span title="{html.escape(classes[int(i)])}" style="flex:1;overflow:hidden;'
+            f'text-overflow:ellipsis;white-space:nowrap">'
             f"{html.escape(classes[int(i)])}</span>"
-            f'<span style="width:64px;height:9px;background:#e4e6ea"><span style="display:block;height:9px;'
+            f'<span style="width:32px;height:9px;background:#e4e6ea"><span style="display:block;height:9px;'
             f'width:{100 * float(p):.1f}%;background:{color}"></span></span>'
             f'<span style="width:3.4em;text-align:right">{percent(100 * float(p))}</span></div>'
             for p, i in zip(sure, order, strict=True)
