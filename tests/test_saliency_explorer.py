@@ -9,11 +9,13 @@ import torchvision
 from PIL import Image
 
 import resnet_explore as rx
+from resnet_explore import paths
 from resnet_explore.analysis.cams import class_activation_maps
 from resnet_explore.inputs.images import to_batch
 from resnet_explore.widgets.pairs import Pair, usual_pairs
 from resnet_explore.widgets.saliency import NOTHING, OWN_CHOICE
 from resnet_explore.widgets.saliency_words import in_step
+from tests.made_up import write_weights
 
 ABOUT = {"classes": [f"thing {k}" for k in range(10)], "mean": (0.5,) * 3, "std": (0.25,) * 3}
 ABOUT |= {"input_size": (3, 32, 32)}
@@ -189,14 +191,36 @@ def test_any_two_models_stand_side_by_side():
     assert left != right
 
 
-def test_what_ships_comes_first():
-    pairs = usual_pairs()
-    assert next(iter(pairs)).endswith("(offline)")
-    for name, one in pairs.items():
-        if "offline" in name:
-            left, right = one.load(one.depths[-1])
-            assert one.described(left)["classes"] == one.described(right)["classes"]
-            assert left.config == right.config.plain()
+def test_the_photo_twins_come_first_once_they_ship_then_all_depths(tmp_path, monkeypatch):
+    data = tmp_path / "data"
+    monkeypatch.setattr(paths, "CHECKOUT", tmp_path)
+    (downloaded,) = usual_pairs()
+    assert "downloads" in downloaded
+    write_weights(data / "cifar10", "cifar_resnet20", 32, widths=(4, 8, 16))
+    assert len(usual_pairs()) == 1, "one of two twins is no pair"
+    write_weights(data / "cifar10", "cifar_plain20", 32, widths=(4, 8, 16))
+    assert next(iter(usual_pairs())) == "Plain-20 and residual-20, CIFAR-10 (offline)"
+    for name in ("cifar_plain8", "cifar_resnet8", "cifar_plain56"):
+        write_weights(data / "cifar10", name, 32, widths=(4, 8, 16))
+    entry, twins = next(iter(usual_pairs().items()))
+    assert (entry, twins.depths) == ("Plain and residual twins of 2 depths, CIFAR-10 (offline)", ("8", "20"))
+    left, right = twins.load("20")
+    assert (left.config, right.config.depth) == (right.config.plain(), 20)
+    for name in ("plain18", "resnet18"):
+        write_weights(data / "imagenette", name, 64, widths=(4, 8, 16, 32))
+    explorer = rx.SaliencyExplorer()
+    assert explorer.pair.value == "Plain-18 and residual-18, Imagenette photos (offline)"
+    assert len(explorer.pair.options) == 3
+    assert [len(one["steps"]) for one in explorer.view.series] == [8]
+    assert explorer.sample.value == "temple"
+    assert "as 64×64 pixels" in explorer.view.series[0]["steps"][0]["caption"]
+    assert "Plain-18 says" in explorer.view.series[0]["title"]
+    assert "They get 23 % and 23 % of the test images wrong; data: made-up photos." in explorer.answers.note
+    explorer.pair.value = entry
+    assert [one["tick"] for one in explorer.view.series] == ["8", "20"]
+    assert explorer.sample.value == "temple", "the photo stays"
+    with pytest.raises(rx.ExploreError, match="at least one pair"):
+        rx.SaliencyExplorer({})
 
 
 def test_blocks_of_unequal_networks_go_in_step():

@@ -28,12 +28,14 @@ class Pair:
     depths  positions of a slider, shallow first; ("",) for none
     about   {"classes": names, "mean": ..., "std": ..., "input_size": (C, H, W)} for networks that don't
             carry it, as those built with `weights` do
+    sample  the photo to begin with, a name in `sample_photos()`
     """
 
     names: tuple[str, str]
     load: Load
     depths: Sequence[str] = ("",)
     about: Mapping[str, Any] | None = None
+    sample: str = "cat"
 
     def called(self, depth: str) -> tuple[str, str]:
         """Return the names at a depth."""
@@ -58,6 +60,7 @@ def usual_pairs() -> dict[str, Pair]:
         pairs[PHOTOS] = Pair(
             ("Plain-18", "Residual-18"),
             lambda _: (build("plain18", weights="imagenette"), build("resnet18", weights="imagenette")),
+            sample="temple",  # Imagenette has churches, but no cat
         )
     if depths := _shipped_depths("cifar", "cifar10"):
         name = (

@@ -23,7 +23,7 @@ from resnet_explore.widgets.heatmaps import HeatmapView
 from resnet_explore.widgets.pairs import Pair, usual_pairs
 from resnet_explore.widgets.saliency_words import Asked, answers, series
 from resnet_explore.widgets.upload import UploadZone
-from resnet_explore.widgets.words import error
+from resnet_explore.widgets.words import error, percent
 
 OWN_CHOICE = "each network's own first choice"
 NOTHING = "nothing else"
@@ -53,16 +53,19 @@ class SaliencyExplorer(ipywidgets.VBox):
 
     pairs    {menu entry: Pair}; by default the twins that ship, on photos and on CIFAR-10, and torchvision's
              ResNet-18 and ResNet-50 on ImageNet, downloaded when chosen
-    sample   the photo to begin with, a name in `sample_photos()`
+    sample   the photo to begin with, a name in `sample_photos()`; by default one that suits the first pair
 
     Attributes: `view` (the pictures), `upload`, `photos`, `sample`, `pair`, `method`, `target`, `rather` and
     `answers` (the controls), `note` (what went wrong), `maps` (an `ActivationMaps` for the left and one for
     the right network, of the depth that is shown).
     """
 
-    def __init__(self, pairs: Mapping[str, Pair] | None = None, sample: str = "cat") -> None:
+    def __init__(self, pairs: Mapping[str, Pair] | None = None, sample: str | None = None) -> None:
         self.pairs = dict(usual_pairs() if pairs is None else pairs)
+        if not self.pairs:
+            raise ExploreError("pairs must hold at least one pair of networks, got none.")
         photos = sample_photos()
+        sample = sample or next(iter(self.pairs.values())).sample
         if sample not in photos:
             raise unknown("sample photo", sample, photos)
         self._all: dict[str, Maps] = {}
@@ -285,7 +288,15 @@ class SaliencyExplorer(ipywidgets.VBox):
             self.answers.items = items
             above, below = self._asked.pair.called(depth)
             self.answers.heading = f"What they answer: {above} above, {below} below"
-            self.answers.note = "Press an answer to ask about it."
+            self.answers.note = f"Press an answer to ask about it. {self._how_good(depth)}"
+
+    def _how_good(self, depth: str) -> str:
+        """Say how often the networks are wrong, where that is known."""
+        about = [getattr(network, "about", {}) for network in self._loaded[self._current][depth]]
+        errors = [percent(a["test_error"]) for a in about if a.get("test_error") is not None]
+        if len(errors) < len(about):
+            return ""
+        return f"They get {errors[0]} and {errors[1]} of the test images wrong; data: {about[0]['data']}."
 
     def _stop(self) -> None:
         self._background.cancel()
