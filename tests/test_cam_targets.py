@@ -213,7 +213,7 @@ def test_a_box_takes_the_detection_that_overlaps_most():
         ),
         (torchvision.models.convnext_tiny, "ConvNeXt: its 18 repeated blocks (CNBlock), as"),
         (
-            lambda: torchvision.models.googlenet(init_weights=False),
+            lambda: torchvision.models.googlenet(init_weights=False, aux_logits=False),
             "GoogLeNet: its 9 repeated blocks (Inception)",
         ),
         (lambda: rx.build("cifar_plain8"), "ResNet: its 3 residual blocks (BasicBlock)."),
