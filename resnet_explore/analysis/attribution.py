@@ -4,11 +4,9 @@ captum hooks activations, and so stumbles over those that work in place or are c
 given a copy of the network in which neither happens, so the network itself is not touched at all.
 """
 
-import copy
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -17,17 +15,14 @@ import numpy as np
 import torch
 from captum import attr as captum
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from resnet_explore.analysis._batch import answer, as_images
+from resnet_explore.analysis._hookable import hookable
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.cam_layers import choose_layers
 from resnet_explore.analysis.cam_methods import why_empty
 from resnet_explore.analysis.targets import Classes, Target, as_target
 from resnet_explore.errors import ExploreError, unknown
-
-# What DeepLift has rules for, and must therefore see once each.
-_ACTIVATIONS = (nn.ReLU, nn.ELU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Softplus, nn.MaxPool2d)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +107,7 @@ def attribute(
     _check(chosen, batch)
     with measuring(model), _numpy_left_alone(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # captum warns that it hooks the (copied) model
-        twin, functional = _singled_out(model, batch)
+        twin, functional = hookable(model, batch)
         with torch.no_grad():
             output = answer(twin, batch.clone())
             target = as_target(targets).settle(output, len(batch))
@@ -183,14 +178,18 @@ def _occlusion(model: nn.Module, x: Tensor, target: Any, o: Options) -> Tensor:
     """How a score falls under a square of mean colour (Zeiler & Fergus 2013, arXiv 1311.2901); in logits."""
     window = o.window or max(1, min(x.shape[2:]) // 8)
     stride = o.stride or max(1, window // 2)
-    return captum.Occlusion(model).attribute(
-        x,
-        sliding_window_shapes=(x.shape[1], window, window),
-        strides=(x.shape[1], stride, stride),
-        baselines=_baseline(x, o),
-        target=target,
-        perturbations_per_eval=max(1, o.batch_size // len(x)),
-    ).to(x)
+    return (
+        captum.Occlusion(model)
+        .attribute(
+            x,
+            sliding_window_shapes=(x.shape[1], window, window),
+            strides=(x.shape[1], stride, stride),
+            baselines=_baseline(x, o),
+            target=target,
+            perturbations_per_eval=max(1, o.batch_size // len(x)),
+        )
+        .to(x)
+    )
 
 
 def _gradient_shap(model: nn.Module, x: Tensor, target: Any, o: Options) -> Tensor:
@@ -312,85 +311,6 @@ def _complete(
             f"deep_lift has no rule for something in this {type(twin).__name__}: its contributions add up to "
             f"{float(found[0]):.3g} instead of {float(wanted[0]):.3g}; choose another method."
         )
-
-
-# --- a copy that can be hooked ---------------------------------------------------------------------------
-
-
-def _singled_out(model: nn.Module, batch: Tensor) -> tuple[nn.Module, set[str]]:
-    """Return a copy with activations out of place, called once each, and those called as functions."""
-    try:
-        twin = copy.deepcopy(model).eval()
-    except (RuntimeError, TypeError) as error:
-        raise ExploreError(
-            f"The model can't be copied to be hooked ({str(error).splitlines()[0]})."
-        ) from None
-    for module in twin.modules():
-        if getattr(module, "inplace", False) is True:
-            module.inplace = False  # type: ignore[assignment]
-    listener = _Listener(twin)
-    with torch.no_grad(), listener.listening():
-        answer(twin, batch[:1].clone())
-    spread = {module: _Spread(module, calls) for module, calls in listener.calls.items() if calls > 1}
-    for path, module in list(twin.named_modules(remove_duplicate=False)):
-        if module in spread and path:
-            parent, _, name = path.rpartition(".")
-            setattr(twin.get_submodule(parent), name, spread[module])
-
-    def begin(*_: Any) -> None:
-        for one in spread.values():
-            one.called = 0
-
-    twin.register_forward_pre_hook(begin)
-    return twin, listener.functional
-
-
-class _Spread(nn.Module):
-    """As many copies of an activation as it is called in one pass, each called once."""
-
-    def __init__(self, module: nn.Module, calls: int) -> None:
-        super().__init__()
-        self.copies = nn.ModuleList(copy.deepcopy(module) for _ in range(calls))
-        self.called = 0
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.called += 1
-        return self.copies[(self.called - 1) % len(self.copies)](x)
-
-
-class _Listener(TorchFunctionMode):
-    """Counts the calls of activations that are modules, and notes those that are called as functions."""
-
-    _FUNCTIONS = frozenset(("relu", "relu_", "leaky_relu", "elu", "clamp_min", "relu6", "threshold"))
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.modules = [module for module in model.modules() if isinstance(module, _ACTIVATIONS)]
-        self.calls: Counter[nn.Module] = Counter()
-        self.functional: set[str] = set()
-        self._inside = 0
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        with ExitStack() as stack:
-            for module in self.modules:
-                stack.callback(module.register_forward_pre_hook(self._enter).remove)
-                stack.callback(module.register_forward_hook(self._leave, always_call=True).remove)
-            with self:
-                yield
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = getattr(func, "__name__", "")
-        if name in self._FUNCTIONS and not self._inside:
-            self.functional.add(name)
-        return func(*args, **(kwargs or {}))
-
-    def _enter(self, module: nn.Module, _inputs: Any) -> None:
-        self.calls[module] += 1
-        self._inside += 1
-
-    def _leave(self, *_: Any) -> None:
-        self._inside -= 1
 
 
 @contextmanager
