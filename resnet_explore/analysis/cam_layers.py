@@ -25,7 +25,8 @@ def choose_layers(model: nn.Module) -> LayerChoice:
     1. residual blocks and their plain twins (ours, torchvision's, timm's): modules that have both a `conv1`
        and a `downsample`;
     2. blocks that repeat: the outermost modules of a class that occurs at least twice, each holding two
-       convolutions or more, such as MobileNet's InvertedResidual or DenseNet's _DenseBlock;
+       layers with weights or more, one of them a convolution, such as MobileNet's InvertedResidual,
+       DenseNet's _DenseBlock or ConvNeXt's CNBlock;
     3. every 2-D convolution, as in VGG.
     Raises ExploreError for a network without a 2-D convolution.
     """
@@ -48,12 +49,10 @@ def choose_layers(model: nn.Module) -> LayerChoice:
 
 
 def _repeated(modules: dict[str, nn.Module], convolutions: list[str]) -> list[str]:
-    """Return the outermost modules, no containers, whose class occurs twice and holds two convolutions."""
-    inside: Counter[str] = Counter()
-    for name in convolutions:
-        while name := name.rpartition(".")[0]:
-            inside[name] += 1
-    able = [n for n, m in modules.items() if inside[n] >= 2 and type(m) not in _CONTAINERS]
+    """Return the outermost modules, no containers, whose class occurs twice and holds two layers."""
+    linear = [name for name, module in modules.items() if isinstance(module, nn.Linear)]
+    layers, spatial = _inside([*convolutions, *linear]), _inside(convolutions)
+    able = [n for n, m in modules.items() if layers[n] >= 2 and spatial[n] and type(m) not in _CONTAINERS]
     classes = Counter(type(modules[name]) for name in able)
     chosen: list[str] = []
     for name in able:  # an outer module is registered before what it holds
@@ -61,6 +60,15 @@ def _repeated(modules: dict[str, nn.Module], convolutions: list[str]) -> list[st
         if classes[type(modules[name])] >= 2 and not held:
             chosen.append(name)
     return chosen
+
+
+def _inside(names: list[str]) -> Counter[str]:
+    """Count for each module how many of these it holds."""
+    held: Counter[str] = Counter()
+    for name in names:
+        while name := name.rpartition(".")[0]:
+            held[name] += 1
+    return held
 
 
 def _classes(modules: dict[str, nn.Module], names: list[str]) -> str:

@@ -14,7 +14,7 @@ from resnet_explore.analysis.cam_layers import choose_layers
 from resnet_explore.analysis.cam_methods import METHODS, weighted_sum, why_empty
 from resnet_explore.analysis.cam_trials import TRIALS, Progress, trial_weights
 from resnet_explore.analysis.capture import Capture
-from resnet_explore.analysis.targets import Classes, Target, as_target
+from resnet_explore.analysis.targets import Classes, Difference, Target, as_target
 from resnet_explore.errors import ExploreError, unknown
 
 
@@ -130,7 +130,7 @@ def maps_of_targets(
             scores = [target.scores(output, len(batch)) for target in settled]
             activations = usable(seen, len(batch), skip=default)
             if method in METHODS:
-                weights = _weights(seen, activations, scores, method, skip=default)
+                weights = _weights(seen, activations, settled, scores, method, skip=default)
         if method in TRIALS:
             calls = {layer: (seen.modules[layer], call_number(layer)) for layer in activations}
             weights = trial_weights(
@@ -208,7 +208,12 @@ def call_number(layer: str) -> int:
 
 
 def _weights(
-    seen: Capture, activations: dict[str, Tensor], scores: list[Tensor], method: str, skip: bool
+    seen: Capture,
+    activations: dict[str, Tensor],
+    targets: Sequence[Target],
+    scores: Sequence[Tensor],
+    method: str,
+    skip: bool,
 ) -> list[dict[str, Tensor]]:
     """Return for each target the weights by layer; where the method looks at gradients, one backward each."""
     weigh = METHODS[method].weights
@@ -223,12 +228,16 @@ def _weights(
         lost = [layer for layer in activations if layer not in gradients]
         if lost and not (skip and len(lost) < len(activations)):
             raise ExploreError(
-                f"No gradient of the logits reaches {lost[0]!r}, so it has no map; leave it out."
+                f"No gradient of {_scored(targets[i])} reaches {lost[0]!r}, so it has no map; leave it out."
             )
         found.append(
             {layer: weigh(a, gradients[layer]) for layer, a in activations.items() if layer in gradients}
         )
     return found
+
+
+def _scored(target: Target) -> str:
+    return "the logits" if isinstance(target, Classes | Difference) else str(target)
 
 
 def _asked_classes(target: Target, output: Any, count: int) -> Tensor:
