@@ -61,9 +61,34 @@ def test_what_is_too_long_to_draw_is_counted():
 def test_resnet152_against_vgg19(explorer):
     explorer.left.value, explorer.right.value = "resnet152", "vgg19"
     assert explorer.drawing.title == (
-        "vgg19 takes 1.71 times the multiply-adds of resnet152, with 2.39 times the parameters "
-        "and 19 layers against 152."
+        "resnet152 has 152 layers against 19 in vgg19, yet 2.39 times fewer parameters and 1.71 times fewer "
+        "multiply-adds."
     )
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "sentence"),
+    [
+        (
+            "resnet34",
+            "resnet50",
+            "resnet50 has 50 layers against 34 in resnet34, with 1.17 times the parameters",
+        ),
+        (
+            "resnet50",
+            "resnetv2_50",
+            "has as many layers as resnetv2_50 (50), with as many parameters and as many",
+        ),
+        ("resnet18", "resnet18", "resnet18, twice."),
+        ("cifar_resnet8", "vgg16", "with 1,838 times the parameters and 1,264 times the multiply-adds."),
+    ],
+)
+def test_titles_say_what_sets_two_networks_apart(explorer, left, right, sentence):
+    explorer.left.value, explorer.right.value = "cifar_plain20", right
+    if left not in explorer.left.options:
+        explorer.left.options = [*explorer.left.options, left]
+    explorer.left.value = left
+    assert sentence in explorer.drawing.title
 
 
 def test_a_network_of_ones_own_is_drawn_and_a_bad_one_is_a_sentence():

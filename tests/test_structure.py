@@ -58,6 +58,20 @@ def test_a_dense_net_feeds_every_layer_with_all_before_it():
     assert units[layers[-1]].inputs == (layers[0] - 1, *layers[:-1])
 
 
+@pytest.mark.parametrize(
+    ("model", "skips"),
+    [
+        (lambda: bare("resnet50"), 16),
+        (lambda: bare("vgg11"), 0),
+        (lambda: bare("googlenet", init_weights=False), 0),  # branches side by side pass nothing by
+        # The last of n layers, and what follows, see all before: 1 + ... + n; four stages of a dense net.
+        (lambda: bare("densenet121"), sum(n * (n + 1) // 2 for n in (6, 12, 24, 16))),
+    ],
+)
+def test_skips_are_counted(model, skips):
+    assert rx.structure(model(), (3, 64, 96)).skips == skips
+
+
 def test_a_mobile_nets_skips_are_found():
     units = rx.structure(bare("mobilenet_v2"), (3, 64, 96)).units
     assert [unit.skip for unit in units].count("identity") == 10

@@ -94,6 +94,17 @@ class Structure:
         """Weighted layers on the longest way from input to output."""
         return max(_layers_before(self.operations, range(len(self.operations))).values(), default=0)
 
+    @property
+    def skips(self) -> int:
+        """How many ways pass something by: a block's own skip, or an input that another input is made of."""
+        before: list[set[int]] = []  # for each unit, all that lead to it
+        past = 0
+        for unit in self.units:
+            sources = [s for s in unit.inputs if s >= 0]
+            before.append({*sources}.union(*(before[s] for s in sources)))
+            past += sum(any(s in before[other] for other in sources) for s in sources)
+        return past + sum(bool(unit.skip) for unit in self.units)
+
 
 def structure(model: nn.Module, input_size: tuple[int, ...] = (3, 224, 224)) -> Structure:
     """Return how a module that takes one image tensor is wired; `input_size` is (C, H, W), or longer.
@@ -269,6 +280,8 @@ def _skip(operations: tuple[Operation, ...], members: list[int]) -> str:
         if layers.get(shortest, 0) >= max(layers.get(s, 0) for s in operation.inputs):
             continue
         if operation.kind in _CONCATENATIONS:
+            if layers.get(shortest, 0):
+                continue  # branches side by side, as in Inception
             return "concatenation"
         if shortest not in inside:
             return "identity"
