@@ -80,7 +80,11 @@ def test_resnet152_against_vgg19(explorer):
             "has as many layers as resnetv2_50 (50), with as many parameters and as many",
         ),
         ("resnet18", "resnet18", "resnet18, twice."),
-        ("cifar_resnet8", "vgg16", "with 1,838 times the parameters and 1,264 times the multiply-adds."),
+        (
+            "cifar_resnet8",
+            "vgg16",
+            "vgg16 has 16 layers against 8 in cifar_resnet8, with 1,838 times the parameters.",
+        ),
     ],
 )
 def test_titles_say_what_sets_two_networks_apart(explorer, left, right, sentence):
@@ -149,3 +153,9 @@ def test_accuracies_are_those_of_torchvisions_metadata(name):
     }
     assert float(FAMILY[name]["accuracy"]) == entries["IMAGENET1K_V1"]
     assert FAMILY[name]["newer"] == str(entries.get("IMAGENET1K_V2", ""))
+
+
+@pytest.mark.parametrize("name", ["resnext101_64x4d", "resnetv2_50", "resnetv2_101"])
+def test_newer_recipes_are_not_mixed_with_the_first_ones(name):
+    assert FAMILY[name]["accuracy"] == ""
+    assert float(FAMILY[name]["newer"]) > 80

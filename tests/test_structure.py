@@ -51,6 +51,24 @@ def test_skips_are_named_by_what_they_pass():
     ) + ["projection", "identity", "identity"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "skip"),
+    [
+        ({"gate": "exclusive"}, "gated"),
+        ({"gate": "shortcut_only"}, "gated"),
+        ({"shortcut": "projection_all"}, "projection"),
+        ({"skip_scale": 0.5}, "identity"),
+        ({"init": "rezero"}, "identity"),
+        ({"order": "pre"}, "identity"),
+        ({"skip_dropout": 0.5}, "identity"),
+        ({"residual": False}, ""),
+    ],
+)
+def test_variants_of_the_skip_are_told_apart(changes, skip):
+    units = rx.structure(rx.build("cifar_resnet14", **changes), (3, 16, 24)).units
+    assert next(unit for unit in units if unit.name.endswith(("layer1.1", "stages.0.blocks.1"))).skip == skip
+
+
 def test_a_dense_net_feeds_every_layer_with_all_before_it():
     units = rx.structure(bare("densenet121"), (3, 64, 96)).units
     layers = [i for i, unit in enumerate(units) if "denseblock1.denselayer" in unit.name]

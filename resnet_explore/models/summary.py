@@ -46,8 +46,8 @@ class Summary:
     depth             layers with weights (convolutions and fully connected ones) on the longest path
     receptive_field   input pixels, along each axis, that one pixel of the last map can depend on, also beyond
                       the border; None where that is the whole input
-    activation_bytes  memory of what one input's forward pass must keep for the backward pass, each tensor
-                      once, in the network's precision; neither weights nor the input itself
+    activation_bytes  memory of what one input's forward pass must keep in training for the backward pass,
+                      each tensor once, in the network's precision; neither weights nor the input itself
     """
 
     input_size: tuple[int, ...]

@@ -26,7 +26,7 @@ Model = nn.Module | Callable[[], nn.Module]
 DRAWING, DEPTH, TABLE = VIEWS = ("Two networks", "Depth", "The family")
 _COLUMNS = (
     *(("Network", None), ("Data", None), ("Layers", 0), ("Parameters (M)", 2), ("MACs (G)", 3)),
-    *(("Receptive field", 0), ("Top-1 %", 2), ("newer recipe %", 2), ("Source of the accuracy", None)),
+    *(("Sees (pixels)", 0), ("Top-1 %", 2), ("Newer recipe %", 2), ("Source of the accuracy", None)),
 )
 _SERIES = {
     "ResNet-18 to ResNet-152, ImageNet": ("ImageNet", r"resnet\d+", 224),
@@ -187,7 +187,11 @@ def _comparison(upper: tuple[str, Structure], lower: tuple[str, Structure]) -> s
     )
     parameters, macs = a.parameters / max(b.parameters, 1), a.macs / max(b.macs, 1)
     word = "yet" if max(parameters, macs) < 1 else "with"
-    more = f"{_times(parameters, 'parameters')} and {_times(macs, 'multiply-adds')}"
+    more = _times(parameters, "parameters")
+    if a.input_shape[1:] == b.input_shape[1:]:  # else multiply-adds don't compare
+        more += f" and {_times(macs, 'multiply-adds')}"
+    else:
+        word = "yet" if parameters < 1 else "with"
     return f"{name} has {layers}, {word} {more}."
 
 
@@ -214,14 +218,17 @@ def _table(family: pd.DataFrame) -> SortableTable:
         for r in family.to_dict("records")
         if r["model"] in names
     ]
+    one, other = (family[family["model"] == name].iloc[0].to_dict() for name in ("resnet50", "vgg19"))
     return SortableTable(
+        title=f"resnet50 is right about {one['accuracy']:.1f} % of the pictures and vgg19 about "
+        f"{other['accuracy']:.1f} %, with {_times(other['parameters'] / one['parameters'], 'parameters')}.",
         columns=[{"title": title, "digits": digits} for title, digits in _COLUMNS],
         rows=rows,
         order=[1, -1],
-        caption="Click a head to sort. Layers, parameters, multiply-adds (MACs) and receptive field are "
-        "measured on the live networks at 224×224 or, for CIFAR, 32×32; layers are those with weights on the "
-        "longest way. Accuracies are published ones, on one crop; a newer recipe changes the training, not "
-        "the network, so compare within a column.",
+        caption="Click a head to sort. Layers (with weights, on the longest way), parameters, multiply-adds "
+        "(MACs) and how many pixels across an output of the last stage can see are measured on the live "
+        "networks at 224×224 or, for CIFAR, 32×32. Accuracies are published ones, on one crop; a newer "
+        "recipe changes the training, not the network, so compare within a column.",
     )
 
 

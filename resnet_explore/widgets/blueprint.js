@@ -9,6 +9,7 @@ const SKIP_WORDS = {
   identity: "the input itself is added",
   projection: "a projection of the input is added",
   padding: "the input, padded with zero channels, is added",
+  gated: "the input is added, weighed by a gate",
   concatenation: "the input is put beside the output",
 };
 

@@ -112,7 +112,7 @@ def _label(operation: Operation) -> tuple[str, str]:
     linear = re.match(r"in_features=(\d+), out_features=(\d+)", operation.details)
     if linear:
         return "linear", f"{linear[1]} → {linear[2]}"
-    return _SHORT.get(operation.kind, operation.kind), ""
+    return _SHORT.get(operation.kind, operation.kind), operation.details if operation.kind == "Add" else ""
 
 
 _SHORT = {
@@ -122,6 +122,7 @@ _SHORT = {
     "add": "+",
     "Add": "+",
     "mul": "×",
+    "rsub": "1 − g",
     "cat": "concat",
     "relu": "ReLU",
     "MaxPool2d": "max pool",
