@@ -133,6 +133,7 @@ def test_the_table_has_every_listed_network(explorer):
     by_name = dict(zip(names, explorer.table.rows, strict=True))
     assert by_name["resnet50"][6:8] == [76.13, 80.858]
     assert by_name["plain50"][6:] == [None, None, None]
+    assert explorer.table.title.endswith("vgg19 about 72.4 % with 5.62 times the parameters.")
 
 
 @pytest.mark.parametrize(

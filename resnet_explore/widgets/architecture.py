@@ -26,7 +26,7 @@ Model = nn.Module | Callable[[], nn.Module]
 DRAWING, DEPTH, TABLE = VIEWS = ("Two networks", "Depth", "The family")
 _COLUMNS = (
     *(("Network", None), ("Data", None), ("Layers", 0), ("Parameters (M)", 2), ("MACs (G)", 3)),
-    *(("Sees (pixels)", 0), ("Top-1 %", 2), ("Newer recipe %", 2), ("Source of the accuracy", None)),
+    *(("Sees (pixels)", 0), ("Top-1 %", 2), ("Newer recipe %", 2), ("Source", None)),
 )
 _SERIES = {
     "ResNet-18 to ResNet-152, ImageNet": ("ImageNet", r"resnet\d+", 224),
@@ -164,9 +164,14 @@ def _drawn(name: str, found: Structure) -> dict[str, Any]:
     size = f"a clip of {frames[0]} frames of {height}×{width}" if frames else f"an image of {height}×{width}"
     facts = (
         f"{found.depth} weighted layers, {found.parameters / 1e6:,.2f} M parameters, "
-        f"{found.macs / 1e9:,.2f} G multiply-adds for {size}, {found.skips or 'no'} skip connections"
+        f"{_giga(found.macs)} multiply-adds for {size}, {found.skips or 'no'} skip connections"
     )
     return blueprint(found, name, facts, COLORS["residual" if found.skips else "plain"])
+
+
+def _giga(macs: float) -> str:
+    """Return "4.09 G", for small networks "40.6 M"."""
+    return f"{macs / 1e9:,.2f} G" if macs >= 1e9 else f"{macs / 1e6:,.1f} M"
 
 
 def _comparison(upper: tuple[str, Structure], lower: tuple[str, Structure]) -> str:
@@ -206,7 +211,7 @@ def _times(ratio: float, what: str) -> str:
 def _growth(row: Mapping[str, Any], side: int) -> str:
     field = int(row["receptive_field"])
     sees = "more than the whole image" if field > side else f"less than the image's {side}"
-    size = f"{row['parameters'] / 1e6:,.2f} M parameters, {row['macs'] / 1e9:,.2f} G multiply-adds"
+    size = f"{row['parameters'] / 1e6:,.2f} M parameters, {_giga(row['macs'])} multiply-adds"
     return f"{row['depth']} layers: {size}, and an output that looks at {field:,} pixels across, {sees}."
 
 
@@ -220,8 +225,8 @@ def _table(family: pd.DataFrame) -> SortableTable:
     ]
     one, other = (family[family["model"] == name].iloc[0].to_dict() for name in ("resnet50", "vgg19"))
     return SortableTable(
-        title=f"resnet50 is right about {one['accuracy']:.1f} % of the pictures and vgg19 about "
-        f"{other['accuracy']:.1f} %, with {_times(other['parameters'] / one['parameters'], 'parameters')}.",
+        title=f"resnet50 is right about {one['accuracy']:.1f} % of the pictures, vgg19 about "
+        f"{other['accuracy']:.1f} % with {_times(other['parameters'] / one['parameters'], 'parameters')}.",
         columns=[{"title": title, "digits": digits} for title, digits in _COLUMNS],
         rows=rows,
         order=[1, -1],

@@ -161,20 +161,18 @@ function arrange(steps) {
   const lane = steps.map(() => null);
   for (let k = steps.length - 1; k >= 0; k = feeds[k][0] ?? -1) lane[k] = 0;
   const runs = [];
-  steps.forEach((_, k) => {
-    const way = feeds[k].filter((s, i) => i > 0 || lane[k] === null);
-    if (lane[k] === null) return; // part of a run that is found from its end
-    for (const first of way) {
+  for (let k = steps.length - 1; k >= 0; k--) { // from the end on, so that a run is known before its own feeds
+    for (const first of lane[k] === null ? [] : feeds[k].slice(1)) {
       const members = [];
       let at = first;
       while (at >= 0 && lane[at] === null) {
         members.unshift(at);
-        lane[at] = -1;
+        lane[at] = -1; // a lane comes later
         at = feeds[at][0] ?? -1;
       }
       runs.push({ from: at, members, to: k });
     }
-  });
+  }
   // Shorter runs lie nearer to the longest way, so that lines don't cross.
   const reach = (run) => [run.from < 0 ? -1 : column[run.from], column[run.to]];
   const span = (run) => reach(run)[1] - reach(run)[0];
@@ -228,17 +226,16 @@ function drawInside(box) {
   const landings = new Map();
   for (const run of runs) {
     const [begin, base] = out(run.from), level = centers[run.lane];
-    const turn = begin + (run.from < 0 ? 2 : STEP_GAP / 2);
-    const lands = (landings.get(run.to) ?? 0);
-    landings.set(run.to, lands + 1);
-    const down = left[run.to] + widths[run.to] / 2 + 5 * lands;
-    const last = run.members.length ? run.members[run.members.length - 1] : null;
-    const first = run.members[0] ?? null;
-    line(`M ${begin} ${base} H ${turn} V ${level + CORNER} q 0 ${-CORNER} ${CORNER} ${-CORNER}`
-      + ` H ${first === null ? down - CORNER : left[first]}`, true);
+    const turn = begin + (run.from < 0 ? 2 : STEP_GAP / 2), rise = level < base ? -CORNER : CORNER;
+    const landed = landings.get(run.to) ?? 0;
+    landings.set(run.to, landed + 1);
+    const down = left[run.to] + widths[run.to] / 2 + 5 * landed, fall = level < y(run.to) ? CORNER : -CORNER;
+    const last = run.members[run.members.length - 1], first = run.members[0];
+    line(`M ${begin} ${base} H ${turn} V ${level - rise} q 0 ${rise} ${CORNER} ${rise}`
+      + ` H ${first === undefined ? down - CORNER : left[first]}`, true);
     run.members.slice(1).forEach((k, i) => line(`M ${out(run.members[i])[0]} ${level} H ${left[k]}`, true));
-    if (last !== null) line(`M ${out(last)[0]} ${level} H ${down - CORNER}`, true);
-    line(`M ${down - CORNER} ${level} q ${CORNER} 0 ${CORNER} ${CORNER} V ${y(run.to) - STEP_H / 2}`, true);
+    line(`M ${last === undefined ? down - CORNER : out(last)[0]} ${level} H ${down - CORNER}`
+      + ` q ${CORNER} 0 ${CORNER} ${fall} V ${y(run.to) - Math.sign(fall) * STEP_H / 2}`, true);
   }
   for (const [k, step] of steps.entries()) picture.append(drawStep(step, left[k], y(k) - STEP_H / 2, widths[k]));
   return picture;

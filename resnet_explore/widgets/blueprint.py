@@ -112,6 +112,10 @@ def _label(operation: Operation) -> tuple[str, str]:
     linear = re.match(r"in_features=(\d+), out_features=(\d+)", operation.details)
     if linear:
         return "linear", f"{linear[1]} → {linear[2]}"
+    padding = re.match(r"stride=(\d+), zero channels=(\d+)\+(\d+)", operation.details)
+    if padding:
+        stride, front, back = map(int, padding.groups())
+        return "padding", f"/{stride}, {front + back} zero channels"
     return _SHORT.get(operation.kind, operation.kind), operation.details if operation.kind == "Add" else ""
 
 
@@ -130,5 +134,4 @@ _SHORT = {
     "AdaptiveAvgPool2d": "global average",
     "AdaptiveAvgPool3d": "global average",
     "mean": "global average",
-    "PaddingShortcut": "2nd pixels, zero channels",
 }

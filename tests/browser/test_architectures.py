@@ -2,6 +2,24 @@
 
 import re
 
+# How many convolutions stand at each height, from the top on, and into which boxes from above lines lead.
+_LANES = """(picture) => {
+    const boxes = [...picture.querySelectorAll('g')].map((group) => ({
+        label: group.querySelector('.rx-label')?.textContent,
+        area: group.querySelector('rect').getBoundingClientRect(),
+        weighted: group.querySelector('.rx-weighted') !== null,
+    }));
+    const lanes = {};
+    for (const box of boxes.filter((box) => box.weighted)) lanes[box.area.top] = (lanes[box.area.top] ?? 0) + 1;
+    const ends = [...picture.querySelectorAll('.rx-skip')].map((path) => {
+        const point = path.getPointAtLength(path.getTotalLength()).matrixTransform(path.getScreenCTM());
+        return boxes.find(({ area }) => Math.abs(point.y - area.top) < 1 && point.x > area.left
+            && point.x < area.right)?.label;
+    });
+    const heights = Object.keys(lanes).map(Number).sort((a, b) => a - b);
+    return [ends.filter(Boolean), heights.map((height) => lanes[height])];
+}"""
+
 
 def test_boxes_open_and_the_table_sorts(open_notebook):
     notebook = open_notebook("notebooks/04_architectures.ipynb")
@@ -19,6 +37,12 @@ def test_boxes_open_and_the_table_sorts(open_notebook):
     box.click()
     assert card.locator(".rx-inside").inner_text().startswith("Inside layer2.0, BasicBlock")
     assert card.locator(".rx-inside .rx-weighted").count() == 3
+    ends, lanes = card.locator(".rx-inside svg").evaluate(_LANES)
+    assert lanes == [1, 2], "the shortcut's convolution stands in a lane of its own, above the other two"
+    assert ends == ["+"], "and its line ends at the sum"
+    box.click()
+    assert card.locator(".rx-inside").is_hidden(), "a second click closes it"
+    box.click()
     box.focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
