@@ -27,6 +27,7 @@ def test_boxes_open_and_the_table_sorts(open_notebook):
     page = notebook.page
     card = page.locator(".rx-drawing").first
     card.locator(".rx-box").first.wait_for(timeout=60_000)
+    card.scroll_into_view_if_needed()  # the notebook is longer than the window
     assert "16 skips set them apart" in card.locator(".rx-title").first.inner_text()
     lower = card.locator(".rx-blueprint").nth(1)
     assert lower.locator(".rx-arc").count() == 16
