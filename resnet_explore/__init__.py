@@ -29,6 +29,7 @@ _HOME = {
     "run_sweep": "training.sweep",
     "collect": "training.runs",
     "collect_layers": "training.runs",
+    "summarize": "training.summary",
     "Capture": "analysis.capture",
     "gradient_flow": "analysis.gradients",
     "structure": "analysis.structure",

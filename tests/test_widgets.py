@@ -1,11 +1,8 @@
 """The explorers and widgets on the Python side; `tests/browser` has them on the screen."""
 
 import io
-import threading
-import time
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -13,11 +10,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import resnet_explore as rx
+from resnet_explore import paths
 from resnet_explore.figures.heatmaps import _SIGNED, signed_overlay
 from resnet_explore.widgets.filmstrip import Filmstrip
-from resnet_explore.widgets.saliency import OWN_CHOICE, Pair, _in_step
+from resnet_explore.widgets.pairs import Pair, usual_pairs
+from resnet_explore.widgets.saliency import OWN_CHOICE, _in_step
 from resnet_explore.widgets.upload import UploadZone
-from resnet_explore.widgets.words import among, factor, percent, power
+from resnet_explore.widgets.words import among, factor, listed, percent, power, slope
+from tests.made_up import write_weights
 
 
 def png(shade=0, size=(9, 5)):
@@ -148,70 +148,6 @@ def test_every_upload_is_answered_also_after_a_programming_error():
     assert answers == [{"answered": "7"}]
 
 
-# --- degradation -------------------------------------------------------------------------------------------
-
-TINY = {"depths": (8, 14), "epochs": 2, "width": 2, "batch_size": 128}
-
-
-def test_degradation_begins_with_the_recorded_runs(tmp_path):
-    explorer = rx.DegradationExplorer(out=tmp_path)
-    assert explorer.strip.ticks == ["8", "20", "32", "56", "110"]
-    assert explorer.strip.ticks[explorer.strip.index] == "56"
-    last = explorer.table.query("epoch == 8 and depth == 56").groupby("kind")["train_error"].mean()
-    title = explorer.strip.titles[3]
-    assert f"{last['plain']:.0f} %" in title
-    assert "seeds 0, 1 and 2" in explorer.strip.captions[0]
-    assert len({bytes(frame) for frame in explorer.strip.frames}) == 5
-
-
-def test_training_in_the_notebook_stops_and_goes_on(tmp_path):
-    explorer = rx.DegradationExplorer(rx.Sweep(**{**TINY, "epochs": 40}), out=tmp_path)
-    explorer.start()
-    deadline = time.monotonic() + 60
-    while "Your own run" not in explorer.strip.captions[0]:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert explorer.train.disabled
-    assert not explorer.stop.disabled
-    explorer.stop.click()
-    explorer.wait(60)
-    assert "goes on from the last finished epochs" in explorer.status.value
-    assert 0 < len(explorer.table) < 160
-    explorer.train.click()
-    explorer.wait(120)
-    assert len(explorer.table) == 160
-    assert explorer.progress.value == 1
-    assert "All 4 networks were trained here in" in explorer.status.value
-    assert "after an earlier start" in explorer.status.value
-    explorer.back.click()
-    assert "Recorded runs" in explorer.strip.captions[0]
-    assert explorer.back.disabled
-    explorer.start()
-    explorer.wait(60)
-    assert "All 4 networks were trained here earlier" in explorer.status.value
-    assert not [t for t in threading.enumerate() if t is explorer._thread and t.is_alive()]
-
-
-def test_a_folder_that_is_taken_is_said_and_the_picture_stays(tmp_path):
-    (tmp_path / "seed-0").mkdir()
-    (tmp_path / "seed-0" / "thesis.txt").write_text("mine")
-    explorer = rx.DegradationExplorer(rx.Sweep(**TINY), out=tmp_path)
-    before = explorer.strip.frames
-    explorer.start()
-    explorer.wait(60)
-    assert "is no folder of runs" in explorer.status.value
-    assert explorer.strip.frames == before
-    assert not explorer.train.disabled
-
-
-def test_half_a_sweep_can_be_drawn(tmp_path):
-    explorer = rx.DegradationExplorer(rx.Sweep(depths=(8, 14, 20)), out=tmp_path)
-    row = explorer.table.iloc[0].to_dict()
-    explorer.show_table(pd.DataFrame([{**row, "kind": "plain", "depth": 8, "epoch": 1}]), "Your own run")
-    assert explorer.strip.ticks == ["8", "14", "20"]
-    assert all("no finished epoch yet of both twins" in title for title in explorer.strip.titles)
-
-
 # --- gradient flow -----------------------------------------------------------------------------------------
 
 
@@ -257,8 +193,42 @@ def test_depths_without_shipped_weights_have_no_trained_moment():
 # --- saliency ----------------------------------------------------------------------------------------------
 
 
-def test_saliency_shows_every_block_of_both_twins_on_one_scale():
+def cifar20():
+    """The pair with 20 layers alone, whatever else ships."""
+    return {entry: pair for entry, pair in usual_pairs().items() if pair.names == ("Plain-20", "Residual-20")}
+
+
+def test_the_photo_twins_come_first_once_they_ship_and_then_the_deepest(tmp_path, monkeypatch):
+    data = tmp_path / "data"
+    monkeypatch.setattr(paths, "CHECKOUT", tmp_path)
+    (downloaded,) = usual_pairs()
+    assert "downloads" in downloaded
+    for depth in (20, 56):
+        write_weights(data / "cifar10", f"cifar_resnet{depth}", 32, widths=(4, 8, 16))
+        write_weights(data / "cifar10", f"cifar_plain{depth}", 32, widths=(4, 8, 16))
+    write_weights(data / "imagenette", "resnet18", 64, widths=(4, 8, 16, 32))
+    assert list(usual_pairs())[:-1] == [
+        "Plain-56 and residual-56, CIFAR-10 (offline)",
+        "Plain-20 and residual-20, CIFAR-10 (offline)",
+    ], "one of two twins is no pair"
+    write_weights(data / "imagenette", "plain18", 64, widths=(4, 8, 16, 32))
     explorer = rx.SaliencyExplorer()
+    assert explorer.pair.value == "Plain-18 and residual-18, photos of Imagenette (offline)"
+    assert len(explorer.pair.options) == 4
+    assert len(explorer.strip.overlays) == 8
+    assert explorer.sample.value == "temple"
+    assert "as 64×64 pixels" in explorer.strip.captions[0]
+    assert "Plain-18 says" in explorer.strip.titles[0]
+    assert "They get 23 % and 23 % of the test images wrong; data: made-up photos." in explorer.bars.value
+    explorer.pair.value = "Plain-20 and residual-20, CIFAR-10 (offline)"
+    assert len(explorer.strip.overlays) == 9
+    assert explorer.sample.value == "temple", "the photo stays"
+    with pytest.raises(rx.ExploreError, match="at least one pair"):
+        rx.SaliencyExplorer({})
+
+
+def test_saliency_shows_every_block_of_both_twins_on_one_scale():
+    explorer = rx.SaliencyExplorer(cifar20(), sample="cat")
     assert len(explorer.strip.overlays) == 9
     assert explorer.strip.ticks[-1] == "3.2"
     left, right = explorer.maps
@@ -354,6 +324,17 @@ def test_signed_colours_are_red_for_blue_against_and_clear_at_zero():
         (power(2e-7), "10⁻⁷"),
         (among([4]), "seed 4"),
         (among([0, 1, 2]), "seeds 0, 1 and 2"),
+        (among([20, 56], ""), "20 and 56"),
+        (listed(["a<b", "c"], most=1), "a&lt;b and 1 more"),
+        (slope("Plain", 4512.0, 1.0), "Plain: explodes towards the image, 4,500 times"),
+        (slope("Plain", 38.4, 1.0), "Plain: grows towards the image, 38 times"),
+        (slope("Plain", 2.0, 1.0), "Plain: about level (ratio 2.0)"),
+        (slope("Plain", 1 / 38.4, 1.0), "Plain: shrinks towards the image, 38 times"),
+        (slope("Plain", 1 / 4512, 1.0), "Plain: vanishes towards the image, 4,500 times"),
+        (slope("Plain", 0.0, 1.0), "Plain: exactly 0 at the first layers, which are dead"),
+        (slope("Plain", 1.0, 2e-7), "Plain: all but gone at every layer, at most 10⁻⁷"),
+        (slope("Plain", 1.0, 3e12), "Plain: far beyond the axis, up to 10¹²"),
+        (slope("Plain", float("nan"), 1.0), "Plain: no finite numbers any more, the network has blown up"),
     ],
 )
 def test_numbers_in_words(said, expected):

@@ -18,11 +18,14 @@ class DegradationFigure:
     """One figure drawn once and then moved, depth by depth: new data into old lines takes half the time.
 
     Left: training error in percent against depth, both kinds, with a line at the depth looked at. Right: that
-    depth's learning curves, plain then residual, training solid and test dashed. Bands span the seeds.
+    depth's learning curves, plain then residual, training solid and test dashed. Bands span the seeds. `top`
+    is where the axis on the left ends, in percent.
     """
 
-    def __init__(self, depths: list[int], epochs: int, width: float = 920, height: float = 330) -> None:
-        self.depths, self.epochs = depths, epochs
+    def __init__(
+        self, depths: list[int], epochs: int, top: float = 100, width: float = 920, height: float = 330
+    ) -> None:
+        self.depths, self.epochs, self.top = depths, epochs, top
         self.figure = new_figure(width, height)
         grid = self.figure.add_gridspec(
             1, 3, width_ratios=(1.5, 1, 1), left=0.065, right=0.985, top=0.89, bottom=0.16, wspace=0.24
@@ -36,14 +39,15 @@ class DegradationFigure:
 
     def _draw_axes(self) -> None:
         ax = self.overview
-        ax.set(xscale="log", xlim=(self.depths[0] * 0.9, self.depths[-1] * 1.1), ylim=(-3, 100))
+        ax.set(xscale="log", xlim=(self.depths[0] * 0.9, self.depths[-1] * 1.1))
+        ax.set(ylim=(-0.03 * self.top, 1.03 * self.top))
         ax.xaxis.set_major_locator(FixedLocator(self.depths))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xticklabels([str(d) for d in self.depths])
         ax.set(xlabel="depth (layers with weights)", ylabel="training error (%)")
         ax.set_title("Training error of all depths", loc="left", color=INK, fontsize=11, weight="bold")
         for kind, panel in self.panels.items():
-            panel.set(xlim=(0.7, self.epochs + 0.3), ylim=(-3, 100), xlabel="epoch")
+            panel.set(xlim=(0.7, self.epochs + 0.3), ylim=(-3, 103), xlabel="epoch")
             panel.tick_params(labelleft=kind == "plain")
         self.panels["plain"].set_ylabel("error (%)")
 

@@ -21,6 +21,7 @@ from resnet_explore.inputs.folders import (
     image_splits,
     read_images,
     relative,
+    require_two_classes,
     some,
     usable_root,
 )
@@ -210,10 +211,8 @@ def _folder(name: str, split: str, root: Path, size: int | None, skip: bool, sou
         part, source = "val", f"{source}, its val split"
     else:
         part = _known(split, splits)
-    labels = {label: i for i, label in enumerate(sorted({label for label, _ in splits["train"]}))}
+    labels = {label: i for i, label in enumerate(require_two_classes(root, splits["train"]))}
     strangers = {label for label, _ in splits[part]} - set(labels)
-    if len(labels) < 2:
-        raise ExploreError(f"{root} holds images of one class only ({next(iter(labels))!r}); two are needed.")
     if strangers:
         raise ExploreError(f"The {part} split of {root} has classes that train lacks: {some(strangers)}.")
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,37 @@ def image_files(folder: Path) -> Files:
             images = (n for n in sorted(names) if Path(n).suffix.lower() in _SUFFIXES and n[0] != ".")
             found += [(inside[0], Path(path, n)) for n in images]
     return sorted(found)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a folder of images holds, told without opening an image."""
+
+    images: int  # of the train split
+    classes: tuple[str, ...]
+    fingerprint: str  # changes when a file is added, taken away or written anew
+
+
+def survey(root: str | Path) -> Survey:
+    """Look at a folder of images; ExploreError if it can't be one to train on."""
+    path = usable_root(root).absolute()
+    splits = image_splits(path)
+    classes = require_two_classes(path, splits["train"])
+    stamps = [str(path)]
+    for _, file in (item for split in splits.values() for item in split):
+        with suppress(OSError):  # a link that leads nowhere: reading the images will say so
+            status = file.stat()
+            stamps.append(f"{relative(file, path)} {status.st_size} {status.st_mtime_ns}")
+    digest = hashlib.sha256("\n".join(stamps).encode()).hexdigest()
+    return Survey(len(splits["train"]), classes, digest[:8])
+
+
+def require_two_classes(root: Path, files: Files) -> tuple[str, ...]:
+    """Return the classes of a train split in order; ExploreError if there is one only."""
+    classes = tuple(sorted({label for label, _ in files}))
+    if len(classes) < 2:
+        raise ExploreError(f"{root} holds images of one class only ({classes[0]!r}); two are needed.")
+    return classes
 
 
 def default_size(files: list[Path]) -> int:

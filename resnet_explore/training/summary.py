@@ -1,7 +1,12 @@
 """What a table of runs comes down to: errors at the end, over the seeds."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
+
+from resnet_explore.errors import ExploreError
+from resnet_explore.training.plan import RECIPE
 
 
 def summarize(table: pd.DataFrame) -> pd.DataFrame:
@@ -12,8 +17,7 @@ def summarize(table: pd.DataFrame) -> pd.DataFrame:
     epoch. Deviations are of the sample (n - 1), nan for a single seed. Unfinished runs are left out.
     """
     last = table[table["epoch"] == table["epochs"]]
-    recipe = ("epochs", "width", "batch_size", "schedule", "lr", "momentum", "weight_decay")
-    more = [name for name in (*recipe, "label_smoothing", "augment", "precision") if last[name].nunique() > 1]
+    more = [name for name in RECIPE if name in last and last[name].nunique() > 1]
     groups = last.groupby(["kind", "depth", *more], observed=True)
     columns: dict[str, pd.Series] = {"seeds": groups["seed"].nunique()}
     for name in ("train_error", "test_error"):
@@ -27,11 +31,88 @@ def to_markdown(summary: pd.DataFrame) -> str:
     lines = ["| " + " | ".join([*names, "seeds", "training error %", "test error %"]) + " |"]
     lines.append("| --- " * (len(names) + 3) + "|")
     for key, row in summary.iterrows():
-        values = [_mean(row[n], row[f"{n}_sd"]) for n in ("train_error", "test_error")]
+        values = [mean_and_deviation(row[n], row[f"{n}_sd"]) for n in ("train_error", "test_error")]
         cells = [*map(str, key if isinstance(key, tuple) else (key,)), str(int(row["seeds"])), *values]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _mean(mean: float, deviation: float) -> str:
+def mean_and_deviation(mean: float, deviation: float) -> str:
+    """Return "16.20 ± 0.31", or "16.20" where there is one seed and so no deviation."""
     return f"{mean:.2f}" if np.isnan(deviation) else f"{mean:.2f} ± {deviation:.2f}"
+
+
+# --- arrays to be drawn -----------------------------------------------------------------------------------
+
+
+def require_one_recipe(table: pd.DataFrame) -> None:
+    """Raise ExploreError if runs of a table differ in more than kind, depth and seed."""
+    fields = ("dataset", "family", "size", *RECIPE)
+    differ = [name for name in fields if name in table and table[name].nunique(dropna=False) > 1]
+    if differ:
+        raise ExploreError(
+            f"Runs drawn together must share one recipe, and these differ in {', '.join(differ)}: "
+            "choose some of them first."
+        )
+
+
+def final_errors(table: pd.DataFrame, kind: str, depths: list[int]) -> dict[str, np.ndarray]:
+    """Return {"train", "test"}: errors after each run's last epoch, (depths, seeds), nan if there is none."""
+    last = table[table["kind"] == kind].sort_values("epoch").groupby(["depth", "seed"]).last()
+    return {
+        name: last[f"{name}_error"].unstack("seed").reindex(depths).to_numpy(float)
+        if len(last)
+        else np.full((len(depths), 1), np.nan)
+        for name in ("train", "test")
+    }
+
+
+def learning_curves(table: pd.DataFrame, kind: str, depth: int, epochs: int) -> dict[str, np.ndarray]:
+    """Return {"train", "test"}: errors (epochs, seeds), nan where there is none."""
+    rows = table[(table["kind"] == kind) & (table["depth"] == depth)]
+    return {
+        name: rows.pivot(index="epoch", columns="seed", values=f"{name}_error")
+        .reindex(range(1, epochs + 1))
+        .to_numpy(float)
+        if len(rows)
+        else np.full((epochs, 1), np.nan)
+        for name in ("train", "test")
+    }
+
+
+def layer_values(layers: pd.DataFrame, depth: int, quantity: str) -> dict[int, dict[str, np.ndarray]]:
+    """Return {step: {kind: values (layers, seeds)}} of one depth, steps in order, nan where there is none.
+
+    Takes what `collect_layers` returns; `quantity` is one of its columns, such as "gradient_norm".
+    """
+    here = layers[layers["depth"] == depth]
+    found: dict[int, dict[str, np.ndarray]] = {}
+    for step in sorted(int(step) for step in here["step"].unique()):
+        for kind, rows in here[here["step"] == step].groupby("kind", observed=True):
+            grid = rows.pivot(index="position", columns="seed", values=quantity)
+            found.setdefault(step, {})[str(kind)] = grid.to_numpy(float)
+    return found
+
+
+def slope_ratio(values: np.ndarray) -> float:
+    """Return how much larger gradients, (layers, seeds), are near the image: layer 2 over the last but one.
+
+    The first layer sees the image and the last is the classifier, so both are left out; the mean over the
+    seeds is geometric. That of `GradientFlow.ratio`, for networks whose convolutions are all 3x3. inf where
+    a number is not finite, nan for fewer than four layers.
+    """
+    if len(values) < 4:
+        return float("nan")
+    if not np.isfinite(values[:, ~np.isnan(values).all(axis=0)]).all():
+        return float("inf")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.exp(np.nanmean(np.log(values[1]) - np.log(values[-2]))))
+
+
+def decades(values: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Return powers of ten around all numbers that are finite and above 0; (0.001, 1000) if none is."""
+    every = np.concatenate([v.ravel() for v in values])
+    every = every[np.isfinite(every) & (every > 0)]
+    if not len(every):
+        return 1e-3, 1e3
+    return 10.0 ** np.floor(np.log10(every.min())), 10.0 ** np.ceil(np.log10(every.max()))

@@ -69,8 +69,9 @@ def run_sweep(
     leader = not distributed() or os.environ["RANK"] == "0"
     if leader:
         _refuse_foreign(sweep, out)
+    _load_once.cache_clear()  # a person may have mended or added images since the last sweep
     # Data that can't be read is one clear error here, before anything is written, and not ten in workers.
-    _load(sweep)
+    load_sets(sweep)
     if leader:
         _claim(sweep, out)
     runs = {run.id: run for run in sweep.runs()}
@@ -167,20 +168,21 @@ def _work(run: Run, out: str, sweep: Sweep) -> bool:
         return stop_file.exists() or (parent is not None and not parent.is_alive())
 
     if distributed():  # all ranks must take every step together; the first alone writes
-        train, test = _load(sweep)
+        train, test = load_sets(sweep)
         return train_run(run, train, test, Path(out, run.id), accelerator=sweep.accelerator)
     folder = RunFolder(Path(out, run.id))
     while not stop():
         with folder.lock() as mine, one_thread():
             if mine:
-                train, test = _load(sweep)
+                train, test = load_sets(sweep)
                 return train_run(run, train, test, folder.path, stop, sweep.accelerator)
         # Another worker has it: one that a scheduler took for dead, or that of a second sweep.
         time.sleep(_LOOK_SECONDS)
     return False
 
 
-def _load(sweep: Sweep) -> tuple[ImageSet, ImageSet]:
+def load_sets(sweep: Sweep) -> tuple[ImageSet, ImageSet]:
+    """Return a sweep's training and test images; the last ones read in this process are kept."""
     return _load_once(sweep.dataset, sweep.root, sweep.size, sweep.skip_unreadable)
 
 

@@ -1,255 +1,256 @@
 """The degradation problem: slide through depths, in a recorded experiment or in one that you train."""
 
+import html
 import threading
-import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ipywidgets
-import numpy as np
 import pandas as pd
 
 from resnet_explore.errors import ExploreError
-from resnet_explore.figures.degradation import DegradationFigure
-from resnet_explore.figures.style import SCREEN_SCALE, to_png
-from resnet_explore.paths import shipped
-from resnet_explore.training.plan import KINDS, Sweep
-from resnet_explore.training.runs import collect
-from resnet_explore.training.sweep import Progress, run_sweep
+from resnet_explore.figures.style import SCREEN_SCALE
+from resnet_explore.training.plan import Sweep
+from resnet_explore.training.recorded import Record, list_records, open_record
+from resnet_explore.training.runs import collect_layers
+from resnet_explore.training.summary import require_one_recipe
+from resnet_explore.widgets.errors_view import conditions, error_pictures, first_failure
 from resnet_explore.widgets.filmstrip import Filmstrip
-from resnet_explore.widgets.words import among, error, percent
+from resnet_explore.widgets.layers_view import GradientsView, ResponsesView
+from resnet_explore.widgets.own_folder import FolderField
+from resnet_explore.widgets.paper_view import beside_the_paper
+from resnet_explore.widgets.training_panel import TrainingPanel
+from resnet_explore.widgets.words import error
 
-_RECORDED = "Recorded runs"
-_REDRAW_SECONDS = 0.8  # between pictures while training: often enough to watch, seldom enough not to slow it
+_RECORDED, _OWN = "Recorded runs", "Your own run"
+ERRORS, GRADIENTS, RESPONSES, PAPER = VIEWS = ("Errors", "Gradients", "Responses", "Beside the paper")
+YOUR_FOLDER = "Your folder of images ..."
 
 
 class DegradationExplorer(ipywidgets.VBox):
-    """Training error against depth for plain and residual networks, and the learning curves of one depth.
+    """Plain against residual networks: errors, gradients and responses, recorded or trained here.
 
     sweep     the experiment that *Train* runs, one seed at a time; by default `Sweep()`, on digits
-    out       where its runs are kept, in a folder for each seed; continued if it was interrupted
-    recorded  a folder that `collect` reads, shown until you train; by default the digits sweep that ships
+    out       where its runs are kept, in a folder for each seed; continued if it was interrupted. Runs on
+              your own images go beside it
+    recorded  a folder that `collect` reads, shown until you train; by default the record of the sweep's data.
+              The menu also has the other records that ship, and a folder of your own
 
-    Attributes: `strip` (the picture), `table` (what it shows, as `collect` returns it), and the controls
-    `train`, `stop`, `back` (to the recorded runs), `seed`, `progress` and `status`.
+    Attributes: `data` (the menu), `view` (what is shown: errors, gradients, responses, the paper's numbers),
+    `strip` (the errors), `gradients`, `responses` (a `LayersView` each), `paper`, `table` (what is shown, as
+    `collect` returns it), and the controls `train`, `stop`, `back` (to the recorded runs), `seed`,
+    `progress`, `status`, `folder`.
+
+    Raises ExploreError if `recorded` holds no runs, or runs of more than one recipe.
     """
 
     def __init__(
         self, sweep: Sweep | None = None, out: str | Path = "runs/digits", recorded: str | Path | None = None
     ) -> None:
-        self.sweep = sweep or Sweep()
-        self.out = Path(out)
-        self._recorded = self.table = collect(recorded or shipped("data", "digits"))
-        self.strip = Filmstrip(name="Depth", scale=SCREEN_SCALE, message="Drawing the recorded runs ...")
-        self.train = ipywidgets.Button(
-            description="Train", icon="play", button_style="primary", tooltip="Train all networks here, now"
+        self.sweep, self.out = sweep or Sweep(), Path(out)
+        self._records = _menu(self.sweep.dataset, recorded)
+        self._record: Record = next(iter(self._records.values()))
+        self._drawing = threading.RLock()  # a training draws from its own thread
+        self._outdated = set(VIEWS)
+        self._build_controls()
+        self._trained: Sweep | None = None  # the last one that was
+        self._moved_to: int | None = None  # the step that the slider was set to by new depths
+        self._show_record()
+        self._say_what_train_does()
+
+    def _build_controls(self) -> None:
+        self.data = ipywidgets.Dropdown(
+            options=[*self._records, YOUR_FOLDER], description="Data", layout={"width": "300px"}
         )
-        self.stop = ipywidgets.Button(
-            description="Stop", icon="stop", disabled=True, tooltip="Stop; finished epochs are kept"
+        self.view = ipywidgets.ToggleButtons(
+            options=VIEWS, tooltips=_TIPS, style={"button_width": "auto"}, layout={"width": "auto"}
         )
         self.back = ipywidgets.Button(
             description="Recorded runs", disabled=True, tooltip="Show the recorded runs again; yours are kept"
         )
-        self.seed = ipywidgets.BoundedIntText(
-            value=self.sweep.seeds[0], min=0, max=2**31 - 1, description="Seed", layout={"width": "150px"}
+        self.folder = FolderField(self.out.parent, self._say_what_train_does)
+        self.panel = TrainingPanel(self.sweep.seeds[0], self._job, self._show_own, self._turned, self.back)
+        self.train, self.stop, self.seed = self.panel.train, self.panel.stop, self.panel.seed
+        self.progress, self.status = self.panel.progress, self.panel.status
+        self.strip = Filmstrip(name="Depth", scale=SCREEN_SCALE, message="Drawing the recorded runs ...")
+        self.gradients, self.responses = GradientsView(), ResponsesView()
+        self.paper = ipywidgets.HTML(layout={"width": "98%", "min_width": "0"})
+        self._pages = {
+            ERRORS: self.strip,
+            GRADIENTS: self.gradients,
+            RESPONSES: self.responses,
+            PAPER: self.paper,
+        }
+        top = ipywidgets.HBox(
+            [self.data, self.view], layout={"flex_flow": "row wrap", "grid_gap": "4px 20px"}
         )
-        self.progress = ipywidgets.FloatProgress(min=0, max=1, layout={"width": "220px"})
-        self.status = ipywidgets.HTML()
-        self._halt = threading.Event()
-        self._thread: threading.Thread | None = None
-        self.train.on_click(lambda _: self.start())
-        self.stop.on_click(lambda _: self._halt.set())
-        self.back.on_click(lambda _: self.show_table(self._recorded, _RECORDED))
+        self._place = ipywidgets.VBox([self.strip])
+        self.folder.layout.display = "none"
+        super().__init__([top, self._place, self.folder, self.panel])
+        self.data.observe(self._choose_data, "value")
+        self.view.observe(self._turn, "value")
         self.seed.observe(lambda _: self._say_what_train_does(), "value")
-        row = ipywidgets.HBox(
-            [self.train, self.stop, self.back, self.seed, self.progress],
-            layout={"flex_flow": "row wrap", "align_items": "center"},
-        )
-        super().__init__([self.strip, row, self.status])
-        self._show(_RECORDED)
-        self.strip.index = self._first_failure()
-        self._say_what_train_does()
+        self.back.on_click(lambda _: self._show_record())
+
+    # --- which data ---------------------------------------------------------------------------------------
+
+    def _choose_data(self, _change: object) -> None:
+        on_folder = self.data.value == YOUR_FOLDER
+        self.folder.layout.display = "" if on_folder else "none"
+        try:
+            if not on_folder:
+                self._show_record()
+        except ExploreError as problem:
+            self.panel.offer(False, error(f"{problem} Still showing what was there before."))
+        else:
+            self._say_what_train_does()
+
+    def _show_record(self) -> None:
+        """Show the record that the menu names, or that it named before a folder was chosen."""
+        record = self._record if self.data.value == YOUR_FOLDER else self._records[self.data.value]
+        table = record.table()
+        require_one_recipe(table)
+        self._record, self._recorded = record, table
+        self._show(table, _RECORDED, record.about.get("data") or table["dataset"].iloc[0], record.layers)
+
+    def _show_own(self, table: pd.DataFrame, out: Path, data: str, going_on: bool) -> None:
+        self._show(table, _OWN, data, lambda: collect_layers(out), going_on)
+
+    def show_table(
+        self,
+        table: pd.DataFrame,
+        source: str,
+        data: str = "",
+        layers: Callable[[], pd.DataFrame] | None = None,
+    ) -> None:
+        """Show another table of runs, as `collect` returns it.
+
+        `source` says in a word or two whose it is, `data` what the networks were trained on; `layers` is a
+        function that returns what `collect_layers` would. Raises ExploreError if the runs differ in recipe.
+        """
+        require_one_recipe(table)
+        self._show(table, source, data or str(table["dataset"].iloc[0]), layers)
 
     # --- training -----------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Train, or continue, the sweep with the seed that is set; returns at once."""
-        if self._thread is not None and self._thread.is_alive():
-            return
-        self._halt.clear()
-        self._set_training(True)
-        self.status.value = "Starting the workers ..."
-        seed = int(self.seed.value)
-        self._thread = threading.Thread(target=self._work, args=(seed,), daemon=True)
-        self._thread.start()
+        """Train, or continue, what the menu names with the seed that is set; returns at once."""
+        self.panel.start()
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait for a training that `start` began, at most so many seconds."""
-        if self._thread is not None:
-            self._thread.join(seconds)
+        self.panel.wait(seconds)
 
-    def _work(self, seed: int) -> None:
-        sweep, out = self._sweep(seed), self._folder(seed)
-        live = _Live(self, sweep)
-        try:
-            run_sweep(sweep, out, progress=live.take, stop=self._halt.is_set)
-            live.show()
-            self._say_outcome(live)
-        except ExploreError as problem:
-            self.status.value = error(str(problem))
-        except Exception as problem:  # a thread has nobody else to tell
-            self.status.value = error(f"Training stopped: {type(problem).__name__}: {problem}")
-        finally:
-            self._set_training(False)
-
-    def _say_outcome(self, live: "_Live") -> None:
-        if live.last is not None and live.last.finished:
-            took = "earlier" if not live.fresh else f"in {live.last.seconds:.0f} s"
-            took += ", after an earlier start" if live.fresh and live.resumed else ""
-            count = len(live.sweep.runs())
-            self.status.value = (
-                f"All {count} networks were trained here {took}. Another seed trains them anew."
-            )
-        elif live.rows:
-            self.status.value = "Stopped. <b>Train</b> goes on from the last finished epochs."
+    def _job(self, seed: int) -> tuple[Sweep, Path]:
+        if self.data.value == YOUR_FOLDER:
+            sweep, out = self.folder.job(seed)
         else:
-            self.status.value = "Stopped before an epoch was finished. <b>Train</b> begins again."
+            sweep, out = replace(self.sweep, seeds=(seed,)), self.out / f"seed-{seed}"
+        self._trained = sweep
+        return sweep, out
+
+    def _turned(self, training: bool) -> None:
+        self.data.disabled = training
+        for control in (self.folder.path, self.folder.skip):
+            control.disabled = training
+        self._offer_recorded(training)
+
+    def _offer_recorded(self, training: bool) -> None:
+        self.back.disabled = training or self.table is self._recorded
 
     def _say_what_train_does(self) -> None:
-        runs = len(self._sweep(int(self.seed.value)).runs())
-        begun = (self._folder(int(self.seed.value)) / "sweep.json").is_file()
-        self.status.value = (
-            "<b>Train</b> continues or shows your run with this seed."
-            if begun
-            else f"<b>Train</b> trains these {runs} networks on this computer, in about half a minute."
-        )
+        if self.panel.training:
+            return
+        if self.data.value == YOUR_FOLDER:
+            still = f" The picture shows {self._record.title}." if self.table is self._recorded else ""
+            self.panel.offer(True, self.folder.sentence() + still)
+        elif self._record is not next(iter(self._records.values())):
+            self.panel.offer(False, _how_to_repeat(self._record))
+        elif (self.out / f"seed-{self.seed.value}" / "sweep.json").is_file():
+            self.panel.offer(True, "<b>Train</b> continues or shows your run with this seed.")
+        else:
+            soon = ", in about half a minute" if replace(self.sweep, seeds=(0,)) == Sweep() else ""
+            count = len(replace(self.sweep, seeds=(0,)).runs())
+            self.panel.offer(True, f"<b>Train</b> trains these {count} networks on this computer{soon}.")
 
-    def _sweep(self, seed: int) -> Sweep:
-        return replace(self.sweep, seeds=(seed,))
+    # --- what is shown ------------------------------------------------------------------------------------
 
-    def _folder(self, seed: int) -> Path:
-        return self.out / f"seed-{seed}"
+    def _show(
+        self,
+        table: pd.DataFrame,
+        source: str,
+        data: str,
+        layers: Callable[[], pd.DataFrame] | None,
+        going_on: bool = False,
+    ) -> None:
+        with self._drawing:
+            self.table, self._layers = table, layers
+            self._source, self._data = source, data
+            self._offer_recorded(self.train.disabled and self.panel.available)
+            self._outdated = set(VIEWS) - {ERRORS}
+            depths = {int(d) for d in table["depth"]} | set(self._planned(source))
+            pictures = error_pictures(table, source, data, sorted(depths))
+            if pictures["ticks"] != list(self.strip.ticks):
+                self._moved_to = pictures["index"] = 0
+            self.strip.show(**pictures)
+            if going_on:
+                return
+            if self.strip.index == self._moved_to:  # and nobody has moved it since
+                self.strip.index, self._moved_to = first_failure(table), None
+            self._refresh()
 
-    def _set_training(self, training: bool) -> None:
-        self.train.disabled, self.stop.disabled, self.seed.disabled = training, not training, training
-        self._offer_recorded()
+    def _planned(self, source: str) -> tuple[int, ...]:
+        """Return the depths that are going to be there, so that the slider keeps its places."""
+        if source == _RECORDED:
+            return ()
+        return (self._trained or self.sweep).depths
 
-    def _offer_recorded(self) -> None:
-        self.back.disabled = self.train.disabled or self.table is self._recorded
+    def _turn(self, _change: Any) -> None:
+        with self._drawing:
+            self._place.children = [self._pages[self.view.value]]
+            self._refresh()
 
-    # --- the picture --------------------------------------------------------------------------------------
-
-    def show_table(self, table: pd.DataFrame, source: str) -> None:
-        """Show another table of runs; `source` says in a word or two what it is."""
-        self.table = table
-        self._offer_recorded()
-        self._show(source)
-
-    def _show(self, source: str) -> None:
-        depths = sorted(
-            {int(d) for d in self.table["depth"]} | (set() if source == _RECORDED else set(self.sweep.depths))
-        )
-        epochs = int(self.table["epochs"].max())
-        figure = DegradationFigure(depths, epochs)
-        by_depth = {kind: _last_errors(self.table, kind, depths) for kind in KINDS}
-        frames, titles = [], []
-        for depth in depths:
-            by_epoch = {kind: _curves(self.table, kind, depth, epochs) for kind in KINDS}
-            frames.append(to_png(figure.draw(by_depth, by_epoch, depth)))
-            titles.append(_finding(self.table, depth))
-        self.strip.show(
-            frames=frames,
-            titles=titles,
-            captions=[_conditions(self.table, source)],
-            ticks=[str(d) for d in depths],
-        )
-
-    def _first_failure(self) -> int:
-        """Return the step that makes the point: the first depth where plain fails and residual doesn't."""
-        for i, depth in enumerate(sorted(self.table["depth"].unique())):
-            errors = {kind: _final(self.table, kind, depth) for kind in KINDS}
-            if errors["plain"] > 40 and errors["residual"] < 10:
-                return i
-        return 0
-
-
-class _Live:
-    """Collects a running sweep's epochs and redraws the explorer from time to time."""
-
-    def __init__(self, explorer: DegradationExplorer, sweep: Sweep) -> None:
-        self.explorer, self.sweep = explorer, sweep
-        self.rows: list[dict[str, Any]] = []
-        self.last: Progress | None = None
-        self.fresh = False  # whether epochs were trained now, not all before
-        self.resumed = (explorer._folder(sweep.seeds[0]) / "sweep.json").is_file()
-        self._drawn = 0.0
-
-    def take(self, progress: Progress) -> None:
-        self.fresh = self.fresh or self.last is not None or not progress.finished
-        self.rows += progress.rows
-        self.last = progress
-        self.explorer.progress.value = progress.epochs_done / progress.epochs_total
-        self.explorer.status.value = (
-            f"Trained {progress.epochs_done} of {progress.epochs_total} epochs in {progress.seconds:.0f} s."
-        )
-        if time.monotonic() - self._drawn > _REDRAW_SECONDS:
-            self.show()
-
-    def show(self) -> None:
-        if self.rows:
-            self.explorer.show_table(pd.DataFrame(self.rows), "Your own run")
-            self._drawn = time.monotonic()
+    def _refresh(self) -> None:
+        """Bring the page that is open up to date."""
+        page = self.view.value
+        if page not in self._outdated:
+            return
+        if page == PAPER:
+            self.paper.value = beside_the_paper(self.table, self._data)
+        elif page != ERRORS:
+            depth = int(self.strip.ticks[self.strip.index])
+            self._pages[page].show(
+                self.table, self._layers, f"{self._source}: {conditions(self.table, self._data)}", depth
+            )
+        self._outdated.discard(page)
 
 
-def _last_errors(table: pd.DataFrame, kind: str, depths: list[int]) -> dict[str, np.ndarray]:
-    """Return {"train", "test"}: errors after each run's last epoch, (depths, seeds), nan if there is none."""
-    last = table[table["kind"] == kind].sort_values("epoch").groupby(["depth", "seed"]).last()
-    return {
-        name: last[f"{name}_error"].unstack("seed").reindex(depths).to_numpy(float)
-        if len(last)
-        else np.full((len(depths), 1), np.nan)
-        for name in ("train", "test")
-    }
+_TIPS = (
+    "Training error against depth, and learning curves",
+    "Gradient norms layer by layer, step by step",
+    "How strongly each layer answers, step by step",
+    "Our numbers and those of He et al. 2015",
+)
 
 
-def _curves(table: pd.DataFrame, kind: str, depth: int, epochs: int) -> dict[str, np.ndarray]:
-    """Return {"train", "test"}: errors (epochs, seeds), nan where there is none."""
-    rows = table[(table["kind"] == kind) & (table["depth"] == depth)]
-    return {
-        name: rows.pivot(index="epoch", columns="seed", values=f"{name}_error")
-        .reindex(range(1, epochs + 1))
-        .to_numpy(float)
-        if len(rows)
-        else np.full((epochs, 1), np.nan)
-        for name in ("train", "test")
-    }
+def _menu(dataset: str, recorded: str | Path | None) -> dict[str, Record]:
+    """Return {menu entry: record}; the first is the one that *Train* repeats."""
+    records = list_records()
+    if recorded is not None:
+        given = open_record(recorded)
+        records = [given, *(r for r in records if r.path.resolve() != given.path.resolve())]
+    else:
+        records.sort(key=lambda record: record.name != dataset)
+    menu: dict[str, Record] = {}
+    for record in records:
+        menu.setdefault(record.title, record)
+    return menu
 
 
-def _final(table: pd.DataFrame, kind: str, depth: int) -> float:
-    errors = _last_errors(table, kind, [depth])["train"]
-    return float(np.nanmean(errors)) if np.isfinite(errors).any() else float("nan")
-
-
-def _finding(table: pd.DataFrame, depth: int) -> str:
-    plain, residual = (_final(table, kind, depth) for kind in KINDS)
-    if np.isnan(plain) or np.isnan(residual):
-        return f"{depth} layers: no finished epoch yet of both twins."
-    runs = table[table["depth"] == depth].groupby(["kind", "seed"])["epoch"].max()
-    total = int(table["epochs"].max())
-    when = "" if runs.min() == total else f" after {runs.min()} of {total} epochs"
-    return (
-        f"{depth} layers{when}: the plain network gets {percent(plain)} of its training images wrong, "
-        f"the residual one {percent(residual)}."
-    )
-
-
-def _conditions(table: pd.DataFrame, source: str) -> str:
-    run = table.iloc[0]
-    seeds = sorted(int(s) for s in table["seed"].unique())
-    spread = "; lines are means and bands the range over seeds" if len(seeds) > 1 else ""
-    return (
-        f"{source}: {run['dataset']}, first stage {run['width']} channels wide, {run['epochs']} epochs of "
-        f"SGD (batch {run['batch_size']}, one-cycle to {run['lr']:g}), the same for both; "
-        f"{among(seeds)}{spread}. Errors in eval mode."
-    )
+def _how_to_repeat(record: Record) -> str:
+    minutes = record.about.get("minutes")
+    took = f"took {minutes:.0f} minutes of training, summed over runs" if minutes else "take long"
+    commands = "".join(f"<br><code>{html.escape(command)}</code>" for command in record.commands)
+    return f"These runs {took}. In a terminal they are trained again by{commands}" if commands else ""

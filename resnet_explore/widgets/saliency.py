@@ -1,8 +1,7 @@
 """Where did the network look? Class activation maps of twins on your own photo, at every block."""
 
 import html
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import ipywidgets
@@ -13,36 +12,16 @@ from PIL import Image
 from resnet_explore.analysis.cams import ActivationMaps, class_activation_maps
 from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.figures.heatmaps import side_by_side, signed_overlay
-from resnet_explore.figures.style import CARD, COLORS, INK
+from resnet_explore.figures.style import CARD, COLORS, INK, MUTED
 from resnet_explore.inputs.images import SamplePhoto, decode_image, sample_photos, square_crop, to_batch
 from resnet_explore.models.network import Network
-from resnet_explore.models.presets import build
 from resnet_explore.widgets.filmstrip import Filmstrip
+from resnet_explore.widgets.pairs import Pair, usual_pairs
 from resnet_explore.widgets.upload import UploadZone
 from resnet_explore.widgets.words import error, percent
 
 OWN_CHOICE = "each network's own first choice"
 _SIDE = 512  # pixels of each shown picture; 1.6 of them for a CSS pixel
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two networks with the same classes and input, shown left and right under these names."""
-
-    names: tuple[str, str]
-    load: Callable[[], tuple[Network, Network]]
-
-
-PAIRS = {
-    "Plain-20 and residual-20, CIFAR-10 (offline)": Pair(
-        ("Plain-20", "Residual-20"),
-        lambda: (build("cifar_plain20", weights="cifar10"), build("cifar_resnet20", weights="cifar10")),
-    ),
-    "ResNet-18 and ResNet-50, ImageNet (downloads 142 MB once)": Pair(
-        ("ResNet-18", "ResNet-50"),
-        lambda: (build("resnet18", weights="IMAGENET1K_V1"), build("resnet50", weights="IMAGENET1K_V1")),
-    ),
-}
 
 
 class SaliencyExplorer(ipywidgets.VBox):
@@ -51,17 +30,20 @@ class SaliencyExplorer(ipywidgets.VBox):
     Red speaks for the class, blue against it. At each block both networks share one scale, whose number
     stands below the picture.
 
-    pairs    {menu entry: Pair}; by default plain-20 and residual-20 on CIFAR-10, which ship, and
-             torchvision's ResNet-18 and ResNet-50 on ImageNet, downloaded when chosen
-    sample   the photo to begin with, a name in `sample_photos()`
+    pairs    {menu entry: Pair}; by default the twins that ship, those for photos first, and torchvision's
+             ResNet-18 and ResNet-50 on ImageNet, downloaded when chosen
+    sample   the photo to begin with, a name in `sample_photos()`; by default one that suits the first pair
 
     Attributes: `strip` (the picture), `upload`, `sample`, `pair` and `target` (the controls), `note` (what
     went wrong), `maps` (an `ActivationMaps` for the left and one for the right network).
     """
 
-    def __init__(self, pairs: dict[str, Pair] | None = None, sample: str = "cat") -> None:
-        self.pairs = dict(PAIRS if pairs is None else pairs)
+    def __init__(self, pairs: dict[str, Pair] | None = None, sample: str | None = None) -> None:
+        self.pairs = usual_pairs() if pairs is None else dict(pairs)
+        if not self.pairs:
+            raise ExploreError("pairs must hold at least one pair of networks, got none.")
         photos = sample_photos()
+        sample = sample or next(iter(self.pairs.values())).sample
         if sample not in photos:
             raise unknown("sample photo", sample, photos)
         self.maps: tuple[ActivationMaps, ...] = ()
@@ -185,7 +167,18 @@ class SaliencyExplorer(ipywidgets.VBox):
             ticks=[step[-1].removeprefix("layer") for step in steps],
             **index,
         )
-        self.bars.value = _bars(names, self.maps, classes)
+        self.bars.value = _bars(names, self.maps, classes, self._how_good())
+
+    def _how_good(self) -> str:
+        """Say what the networks know and how often they are wrong, where that is known."""
+        about = [network.about for network in self._loaded[self._current]]
+        knows = f"Each answer is one of {len(about[0]['classes'])} classes. "
+        errors = [percent(a["test_error"]) for a in about if "test_error" in a]
+        if len(errors) < 2:
+            return knows
+        return (
+            f"{knows}They get {errors[0]} and {errors[1]} of the test images wrong; data: {about[0]['data']}."
+        )
 
     def _caption(self, step: Sequence[str], cams: Sequence[np.ndarray], scale: float, size: int) -> str:
         shown = [f"{b} ({c.shape[0]}×{c.shape[1]})" for b, c in zip(step, cams, strict=True)]
@@ -221,16 +214,19 @@ def _finding(names: Sequence[str], maps: Sequence[ActivationMaps], classes: list
     return "; ".join(parts) + "."
 
 
-def _bars(names: Sequence[str], maps: Sequence[ActivationMaps], classes: list[str], count: int = 5) -> str:
-    """Return the most likely classes of both networks as bars, in HTML."""
+def _bars(
+    names: Sequence[str], maps: Sequence[ActivationMaps], classes: list[str], below: str, count: int = 5
+) -> str:
+    """Return the most likely classes of both networks as bars, in HTML, and a sentence below them."""
     columns = []
     for name, cams, color in zip(names, maps, COLORS.values(), strict=True):
         sure, order = _probabilities(cams).topk(min(count, len(classes)))
         rows = "".join(
             f'<div style="display:flex;gap:6px;align-items:center;line-height:1.5">'
-            f'<span style="flex:1;overflow:hidden;text-overflow:ellipsis;white-space:nowrap">'
+            f'<span title="{html.escape(classes[int(i)])}" style="flex:1;overflow:hidden;'
+            f'text-overflow:ellipsis;white-space:nowrap">'
             f"{html.escape(classes[int(i)])}</span>"
-            f'<span style="width:64px;height:9px;background:#e4e6ea"><span style="display:block;height:9px;'
+            f'<span style="width:32px;height:9px;background:#e4e6ea"><span style="display:block;height:9px;'
             f'width:{100 * float(p):.1f}%;background:{color}"></span></span>'
             f'<span style="width:3.4em;text-align:right">{percent(100 * float(p))}</span></div>'
             for p, i in zip(sure, order, strict=True)
@@ -239,7 +235,8 @@ def _bars(names: Sequence[str], maps: Sequence[ActivationMaps], classes: list[st
         columns.append(f'<div style="flex:1 1 150px;min-width:0">{head}{rows}</div>')
     return (
         f'<div style="display:flex;flex-wrap:wrap;gap:8px 16px;padding:10px 12px;border:1px solid #e2e4e9;'
-        f'border-radius:10px;background:{CARD};color:{INK};font-size:12.5px">{"".join(columns)}</div>'
+        f'border-radius:10px;background:{CARD};color:{INK};font-size:12.5px">{"".join(columns)}'
+        f'<div style="flex:1 1 100%;color:{MUTED};line-height:1.4">{html.escape(below)}</div></div>'
     )
 
 

@@ -1,0 +1,103 @@
+"""Errors of a table of runs as a strip: all depths in an overview, and the learning curves of one."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from resnet_explore.figures.degradation import DegradationFigure
+from resnet_explore.figures.style import to_png
+from resnet_explore.training.plan import KINDS
+from resnet_explore.training.summary import final_errors, learning_curves
+from resnet_explore.widgets.words import among, percent
+
+_TOPS = (5, 10, 25, 50, 100)  # where the axis of the overview may end, in percent
+_AUGMENTED = {"crop": ", shifted and mirrored at random", "zoom": ", enlarged and mirrored at random"}
+
+
+def error_pictures(table: pd.DataFrame, source: str, data: str, depths: list[int]) -> dict[str, Any]:
+    """Return what `Filmstrip.show` takes: a picture, a title and a tick for each of the depths.
+
+    `source` and `data` say in words whose runs these are and what they were trained on.
+    """
+    epochs = int(table["epochs"].max())
+    by_depth = {kind: final_errors(table, kind, depths) for kind in KINDS}
+    figure = DegradationFigure(depths, epochs, _top(table, by_depth))
+    frames = []
+    for depth in depths:
+        by_epoch = {kind: learning_curves(table, kind, depth, epochs) for kind in KINDS}
+        frames.append(to_png(figure.draw(by_depth, by_epoch, depth)))
+    return {
+        "frames": frames,
+        "titles": [_finding(table, depth) for depth in depths],
+        "captions": [f"{source}: {conditions(table, data)} Errors in eval mode."],
+        "ticks": [str(depth) for depth in depths],
+    }
+
+
+def first_failure(table: pd.DataFrame) -> int:
+    """Return the step that makes the point: the first depth where plain fails and residual doesn't.
+
+    Where none of them fails outright, the depth that sets them furthest apart.
+    """
+    depths = sorted(int(depth) for depth in table["depth"].unique())
+    gaps = []
+    for i, depth in enumerate(depths):
+        plain, residual = (final(table, kind, depth) for kind in KINDS)
+        if plain > 40 and residual < 10:
+            return i
+        gaps.append(plain - residual if np.isfinite(plain - residual) else -np.inf)
+    return int(np.argmax(gaps))
+
+
+def final(table: pd.DataFrame, kind: str, depth: int, split: str = "train") -> float:
+    """Return the error after the last epoch in percent, the mean over the seeds; nan if there is none."""
+    errors = final_errors(table, kind, [depth])[split]
+    return float(np.nanmean(errors)) if np.isfinite(errors).any() else float("nan")
+
+
+def conditions(table: pd.DataFrame, data: str, drawn: bool = True) -> str:
+    """Say how the runs of a table were trained, over which seeds and, if `drawn`, how these are drawn."""
+    run = table.iloc[0].to_dict()  # the recipe is the same in all
+    seeds = table.groupby("depth")["seed"].unique()
+    spread = "; lines are means and bands the range over seeds" if drawn and seeds.map(len).max() > 1 else ""
+    precision = ", bf16" if run.get("precision") == "bf16" else ""
+    rate = "one-cycle to" if run.get("schedule", "one-cycle") == "one-cycle" else "in steps from"
+    return (
+        f"{data}{_AUGMENTED.get(str(run['augment']), '')}; first stage {run['width']} channels wide, "
+        f"{run['epochs']} epochs of SGD (batch {run['batch_size']}, {rate} {run['lr']:g}{precision}), the "
+        f"same for both; {_seeds(table)}{spread}."
+    )
+
+
+def _seeds(table: pd.DataFrame) -> str:
+    """Return "seeds 0, 1 and 2", or "seeds 0, 1 and 2 at depth 20 and 56, seed 0 elsewhere"."""
+    depths_of: dict[tuple[int, ...], list[int]] = {}
+    for depth, seeds in table.groupby("depth")["seed"]:
+        depths_of.setdefault(tuple(sorted(int(s) for s in seeds.unique())), []).append(int(str(depth)))
+    groups = sorted(depths_of, key=lambda seeds: len(depths_of[seeds]))
+    if len(groups) == 1:
+        return among(list(groups[0]))
+    parts = [f"{among(list(seeds))} at {among(depths_of[seeds], '')} layers" for seeds in groups[:-1]]
+    return ", ".join([*parts, f"{among(list(groups[-1]))} elsewhere"])
+
+
+def _top(table: pd.DataFrame, by_depth: dict[str, dict[str, np.ndarray]]) -> float:
+    """Return where the axis ends: 100 while runs are going on, so that it doesn't move under their feet."""
+    if table.groupby("run")["epoch"].max().min() < table["epochs"].max():
+        return 100
+    highest = max(float(np.nanmax(errors["train"], initial=0)) for errors in by_depth.values())
+    return next(top for top in _TOPS if top >= min(1.1 * highest, 100))
+
+
+def _finding(table: pd.DataFrame, depth: int) -> str:
+    plain, residual = (final(table, kind, depth) for kind in KINDS)
+    if np.isnan(plain) or np.isnan(residual):
+        return f"{depth} layers: no finished epoch yet of both twins."
+    runs = table[table["depth"] == depth].groupby(["kind", "seed"])["epoch"].max()
+    total = int(table["epochs"].max())
+    when = "" if runs.min() == total else f" after {runs.min()} of {total} epochs"
+    return (
+        f"{depth} layers{when}: the plain network gets {percent(plain)} of its training images wrong, "
+        f"the residual one {percent(residual)}."
+    )

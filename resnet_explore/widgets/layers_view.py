@@ -1,0 +1,175 @@
+"""What happened at each layer while the networks were trained: one depth, and a slider over the steps."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import ipywidgets
+import numpy as np
+import pandas as pd
+
+from resnet_explore.errors import ExploreError
+from resnet_explore.figures.layers import LayerFigure
+from resnet_explore.figures.style import LABELS, SCREEN_SCALE, to_png
+from resnet_explore.training.plan import KINDS
+from resnet_explore.training.summary import decades, layer_values, slope_ratio
+from resnet_explore.widgets.filmstrip import Filmstrip
+from resnet_explore.widgets.words import factor, slope
+
+ByStep = Mapping[int, Mapping[str, np.ndarray]]
+
+
+class LayersView(ipywidgets.VBox):
+    """A quantity by layer, both twins, for one depth of a menu and every step that was noted.
+
+    Attributes: `depth` (the menu), `strip` (the slider over steps).
+    """
+
+    quantity: ClassVar[str]
+    figure: ClassVar[Mapping[str, Any]]
+    meaning: ClassVar[str]
+    at_first: ClassVar[int]  # the step to begin with, -1 for the last
+
+    def __init__(self) -> None:
+        self.depth = ipywidgets.Dropdown(options=[], description="Depth", layout={"width": "170px"})
+        self.strip = Filmstrip(name="Step", scale=SCREEN_SCALE, message="Drawing the layers ...")
+        self._layers: pd.DataFrame | None = None
+        self._table = pd.DataFrame()
+        self._conditions = ""
+        self._drawn: dict[int, dict[str, Any]] = {}
+        super().__init__([self.depth, self.strip])
+        self.depth.observe(self._draw, "value")
+
+    def show(
+        self, table: pd.DataFrame, read: Callable[[], pd.DataFrame] | None, conditions: str, depth: int
+    ) -> None:
+        """Show what `read` returns of the runs in `table`; where it is None or raises, a sentence instead."""
+        self._table, self._conditions, self._layers, self._drawn = table, conditions, None, {}
+        try:
+            if read is None:
+                raise ExploreError("Nothing was noted of the layers in these runs.")
+            self._layers = read()
+        except ExploreError as problem:
+            self.depth.layout.display = "none"
+            self.strip.show(frames=[], titles=[], captions=[], ticks=[], message=str(problem))
+            return
+        depths = sorted(int(d) for d in self._layers["depth"].unique())
+        self.depth.layout.display = ""
+        self.depth.unobserve(self._draw, "value")  # new options change the value; draw once, not twice
+        self.depth.options = depths
+        self.depth.value = depth if depth in depths else depths[-1]
+        self.depth.observe(self._draw, "value")
+        self._draw()
+
+    def _draw(self, _change: object = None) -> None:
+        if self._layers is None or self.depth.value is None:
+            return
+        depth = int(self.depth.value)
+        if depth not in self._drawn:
+            self.strip.show(busy=bool(self.strip.frames), message="Drawing the layers ...")
+            try:
+                self._drawn[depth] = self._pictures(self._layers, depth)
+            finally:
+                self.strip.busy = False
+        pictures = self._drawn[depth]
+        stays = pictures["ticks"] == list(self.strip.ticks)
+        at = self.strip.index if stays else self.at_first % len(pictures["ticks"])
+        self.strip.show(**pictures, index=at)
+
+    def _pictures(self, layers: pd.DataFrame, depth: int) -> dict[str, Any]:
+        by_step = self._chosen(layer_values(layers, depth, self.quantity))
+        every = [values for twins in by_step.values() for values in twins.values()]
+        figure = LayerFigure(max(map(len, every)), **self._axes(every))
+        ends = dict(zip(self._table["step"].astype(int), self._table["epoch"].astype(int), strict=True))
+        return {
+            "frames": [to_png(figure.draw(twins)) for twins in by_step.values()],
+            "titles": [
+                f"{depth} layers, {_moment(step, ends)}. {self._finding(twins)}."
+                for step, twins in by_step.items()
+            ],
+            "captions": [f"{self.meaning} {self._conditions}"],
+            "ticks": [str(step) for step in by_step],
+        }
+
+    def _chosen(self, by_step: ByStep) -> ByStep:
+        return by_step
+
+    def _axes(self, every: list[np.ndarray]) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _finding(self, twins: Mapping[str, np.ndarray]) -> str:
+        raise NotImplementedError
+
+
+class GradientsView(LayersView):
+    """Gradient norms of the weights, layer by layer, as they were while the networks were trained."""
+
+    quantity = "gradient_norm"
+    meaning = (
+        "Norm of the training loss's gradient with respect to each layer's weights, of that step's batch, "
+        "train mode with batch norm. One logarithmic axis for all steps."
+    )
+    at_first = 0  # where plain and residual gradients differ most
+
+    def _axes(self, every: list[np.ndarray]) -> dict[str, Any]:
+        return {
+            "limits": decades(every),
+            "log": True,
+            "ylabel": "gradient norm of the weights",
+            "xlabel": "layer (1 sees the image, the last gives the classes)",
+        }
+
+    def _finding(self, twins: Mapping[str, np.ndarray]) -> str:
+        said = [
+            slope(LABELS[kind], slope_ratio(twins[kind]), float(np.nanmax(twins[kind])))
+            for kind in KINDS
+            if kind in twins
+        ]
+        return "; ".join([said[0], *(s[0].lower() + s[1:] for s in said[1:])])
+
+
+class ResponsesView(LayersView):
+    """Standard deviations of the convolutions' responses, after He et al. 2015, Fig. 7."""
+
+    quantity = "response_std"
+    meaning = (
+        "Standard deviation of each convolution's output after batch norm, before the ReLU or the addition, "
+        "as in He et al. 2015, Fig. 7 (who don't say in which mode); here of that step's batch, train mode. "
+        "One axis for all steps."
+    )
+    at_first = -1  # as in the paper, after training
+
+    def _chosen(self, by_step: ByStep) -> ByStep:
+        """Leave out the classifier, the last layer, which has no batch norm."""
+        return {step: {kind: v[:-1] for kind, v in twins.items()} for step, twins in by_step.items()}
+
+    def _axes(self, every: list[np.ndarray]) -> dict[str, Any]:
+        largest = max(float(np.nanmax(values)) for values in every)
+        log = largest > _LINEAR_UP_TO
+        return {
+            "limits": decades(every) if log else (0.0, 1.05 * largest),
+            "log": log,
+            "ranked": True,
+            "ylabel": "standard deviation of the response",
+            "xlabel": "convolution (1 sees the image)",
+        }
+
+    def _finding(self, twins: Mapping[str, np.ndarray]) -> str:
+        means = {kind: np.nanmean(values, axis=1) for kind, values in twins.items()}
+        if all(abs(values - 1).max() < 0.02 for values in means.values()):
+            return "Every layer answers with 1, which is how batch norm starts"
+        said = [
+            f"{kind} layers answer with {factor(means[kind].min())} to {factor(means[kind].max())}"
+            for kind in KINDS
+            if kind in means
+        ]
+        return ", ".join([said[0][0].upper() + said[0][1:], *said[1:]])
+
+
+_LINEAR_UP_TO = 20  # responses that reach further are drawn on a logarithmic axis
+
+
+def _moment(step: int, ends: Mapping[int, int]) -> str:
+    """Name a step; `ends` maps how many steps were done at the end of an epoch to that epoch."""
+    if step == 0:
+        return "before the first step"
+    return f"step {step}" + (f", the end of epoch {ends[step + 1]}" if step + 1 in ends else "")
