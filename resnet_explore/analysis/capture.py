@@ -1,6 +1,5 @@
 """What passes through a network: the outputs of its modules, and the gradients that come back to them."""
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -11,9 +10,11 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.utils.hooks import RemovableHandle
 
 from resnet_explore.analysis._outputs import call_name, tensors
-from resnet_explore.analysis._state import left_as_found
+from resnet_explore.analysis._state import left_as_found, refuse_replicas, uncompiled
+from resnet_explore.analysis.checkup import check
 from resnet_explore.analysis.keep import Levels, as_keep
 from resnet_explore.errors import ExploreError, unknown
 
@@ -31,8 +32,8 @@ class Capture:
                below layer2), a list of these; or a function of (name, module) that says which
     gradients  also record the gradient that any backward pass brings to each output
     keep       what to keep of each output and gradient: None for a full copy; "cpu", "half", "uint8" or
-               "thumbnails" to need less memory; `rx.Keep` for other devices, dtypes and sizes; or any function
-               of a tensor. For numbers over a whole data set see `layer_statistics`.
+               "thumbnails" to need less memory; `rx.Keep` for other devices, dtypes and sizes; or any
+               function of a tensor. For numbers over a whole data set see `layer_statistics`.
     restore    put the model back as it was on leaving: training flags, requires_grad, .grad and buffers.
                With False only the hooks are removed, for watching a training step.
 
@@ -46,9 +47,9 @@ class Capture:
     model called twice, gives "relu:1", "relu:2", in order. A tuple or dict of tensors gives "lstm[0]",
     "lstm[1][0]", "head[logits]"; what is not a tensor is left out.
 
-    Raises ExploreError for a layer that doesn't exist (the closest names are offered), a model that
-    DataParallel copies to several devices, and, on a call of the model, if there is no memory for a copy or
-    if gradients are wanted under torch.no_grad().
+    Raises ExploreError for a layer that doesn't exist (the closest names are offered), TorchScript, a model
+    that DataParallel copies to several devices, and, on a call of the model, if there is no memory for a copy
+    or if gradients are wanted under torch.no_grad().
     """
 
     def __init__(
@@ -71,20 +72,21 @@ class Capture:
         self._calls: Counter[str] = Counter()
         self._open: ExitStack | None = None
 
+    check = staticmethod(check)
+
     def __enter__(self) -> Self:
         if self._open is not None:
             raise ExploreError("This Capture is in use already; make another one for a second `with` block.")
-        _refuse_replicas(self.model)
+        refuse_replicas(self.model)
         self.clear()
         with ExitStack() as stack:
-            if "torch._dynamo" in sys.modules:  # without it nothing can be compiled, and importing it is slow
-                stack.enter_context(torch.compiler.set_stance("force_eager"))
+            stack.enter_context(uncompiled())
             if self._restore:
                 stack.enter_context(left_as_found(self.model))
             if self._gradients:
                 stack.callback(self.model.register_forward_pre_hook(_need_graph).remove)
             for name, module in self._watched.items():
-                stack.callback(module.register_forward_hook(self._hook(name)).remove)
+                stack.callback(self._watch(module, name).remove)
             self._open = stack.pop_all()
         return self
 
@@ -151,6 +153,17 @@ class Capture:
         found = {self._key(record): keep(grad) for (record, _), grad in pairs if grad is not None}
         return Captured(found, awaited=[self._key(r) for r in self._records])
 
+    def _watch(self, module: nn.Module, name: str) -> RemovableHandle:
+        try:
+            return module.register_forward_hook(self._hook(name))
+        except RuntimeError as error:
+            if not isinstance(module, torch.jit.ScriptModule):
+                raise
+            raise ExploreError(
+                f"{name or 'The model'} is TorchScript, which runs without Python and its hooks: nothing in "
+                "it can be captured, so choose other layers or build the network in Python."
+            ) from error
+
     def _hook(self, layer: str) -> Callable[[nn.Module, Any, Any], None]:
         def record(module: nn.Module, args: Any, output: Any) -> None:
             self._calls[layer] += 1
@@ -172,8 +185,8 @@ class Capture:
                 raise
             raise ExploreError(
                 f"No memory is left to keep {layer!r}, {_megabytes(tensor)}, beside the {len(self._records)} "
-                f"outputs before it ({self.nbytes / 1e6:.0f} MB): ask for fewer layers or images, or for less "
-                'of each, as with keep="thumbnails".'
+                f"outputs before it ({self.nbytes / 1e6:.0f} MB): ask for fewer layers or images, or for "
+                'less of each, as with keep="thumbnails".'
             ) from None
 
     def _key(self, record: "_Record") -> str:
@@ -270,15 +283,6 @@ def _need_graph(model: nn.Module, args: Any) -> None:
             "Capture(gradients=True) can record none as the model was called under torch.no_grad(); "
             "call it with gradients on, or leave gradients=False."
         )
-
-
-def _refuse_replicas(model: nn.Module) -> None:
-    for name, module in model.named_modules():
-        if isinstance(module, nn.DataParallel) and len(module.device_ids) > 1:
-            raise ExploreError(
-                f"The model runs as {len(module.device_ids)} copies at once, as {name or 'it'} is a "
-                "DataParallel, and their outputs can't be told apart: capture the network inside, its .module."
-            )
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -25,9 +25,9 @@ class Keep:
     size    how large: maps (N, C, h, w) are shrunk by averaging until neither side is longer than `size`
             pixels; None for as they are
 
-    Ready-made ones go by name: "full", "cpu", "half" (float16), "uint8", and "thumbnails" (7 pixels in uint8).
-    What is read from a capture that is kept as uint8 are floats in the dtype of the output. Integers and truth
-    values are only moved. An output that isn't finite has no range, so float16 is kept of it instead of uint8.
+    Ready-made ones go by name: "full", "cpu", "half" (float16), "uint8", and "thumbnails" (7 pixels, uint8).
+    What is read from a capture that is kept as uint8 are floats in the dtype of the output. Integers and
+    truth values are only moved. Where an output isn't finite it has no range: float16 is kept, not uint8.
 
     Raises ExploreError for a device that isn't there, another dtype, and a size that isn't positive.
     """
@@ -92,7 +92,7 @@ READY = {
 
 
 def as_keep(keep: Any) -> Callable[[Tensor], Any]:
-    """Return what `keep` means: a ready-made one's name, any function of a tensor, or None for a full copy."""
+    """Return what `keep` means: a ready-made one's name, a function of a tensor, or None for a full copy."""
     if keep is None:
         return READY["full"]
     if isinstance(keep, str):
