@@ -30,6 +30,8 @@ _HOME = {
     "collect": "training.runs",
     "collect_layers": "training.runs",
     "Capture": "analysis.capture",
+    "Keep": "analysis.keep",
+    "layer_statistics": "analysis.statistics",
     "gradient_flow": "analysis.gradients",
     "structure": "analysis.structure",
     "class_activation_maps": "analysis.cams",
