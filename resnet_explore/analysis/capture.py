@@ -68,7 +68,7 @@ class Capture:
         self._whole = keep is None
         self._restore = restore
         self._records: list[_Record] = []
-        self._edges: list[tuple[_Record, GradientEdge]] = []
+        self._edges: list[tuple[_Record, GradientEdge, _Version | None]] = []
         self._calls: Counter[str] = Counter()
         self._open: ExitStack | None = None
 
@@ -146,11 +146,14 @@ class Capture:
                 "differentiate() takes one number that was computed with gradients on, not a tensor of shape "
                 f"{tuple(scalar.shape)} with requires_grad={scalar.requires_grad}."
             )
-        edges = [edge for _, edge in self._edges]
+        edges = [edge for _, edge, _ in self._edges]
         gradients = torch.autograd.grad(scalar, edges, allow_unused=True) if edges else ()
         keep = (lambda gradient: gradient) if self._whole else self._keep
-        pairs = zip(self._edges, gradients, strict=True)
-        found = {self._key(record): keep(grad) for (record, _), grad in pairs if grad is not None}
+        found: dict[str, Any] = {}
+        for (record, _, stand_in), gradient in zip(self._edges, gradients, strict=True):
+            key = self._key(record)
+            if gradient is not None and (stand_in is None or (key not in found and stand_in.has_passed)):
+                found[key] = keep(gradient)
         return Captured(found, awaited=[self._key(r) for r in self._records])
 
     def _watch(self, module: nn.Module, name: str) -> RemovableHandle:
@@ -164,18 +167,28 @@ class Capture:
                 "it can be captured, so choose other layers or build the network in Python."
             ) from error
 
-    def _hook(self, layer: str) -> Callable[[nn.Module, Any, Any], None]:
-        def record(module: nn.Module, args: Any, output: Any) -> None:
+    def _hook(self, layer: str) -> Callable[[nn.Module, Any, Any], Any]:
+        def record(module: nn.Module, args: Any, output: Any) -> Any:
             self._calls[layer] += 1
+            source = output if _hands_on(module, args, output) else None
+            if source is not None:
+                output = source.view_as(source)
             for path, tensor in tensors(output):
                 made = _Record(layer, self._calls[layer], path, self._kept(tensor, layer))
                 self._records.append(made)
                 if tensor.requires_grad:
-                    self._edges.append((made, get_gradient_edge(tensor)))
-                    if self._gradients:
-                        tensor.register_hook(_receiver(made, self._kept))
+                    self._follow(made, tensor)
+                if source is not None:
+                    self._follow(made, source, _Version(source))
+            return output
 
         return record
+
+    def _follow(self, record: "_Record", tensor: Tensor, stand_in: "_Version | None" = None) -> None:
+        """Ask for the gradient of a tensor as that of the record, or to stand in for it, see `_hands_on`."""
+        self._edges.append((record, get_gradient_edge(tensor), stand_in))
+        if self._gradients:
+            tensor.register_hook(_receiver(record, self._kept, stand_in))
 
     def _kept(self, tensor: Tensor, layer: str) -> Any:
         try:
@@ -268,10 +281,46 @@ class _Record:
     path: str
     output: Any
     gradient: Any = None
+    own: bool = False  # whether the gradient came by a node of its own
 
 
-def _receiver(record: _Record, keep: Callable[[Tensor, str], Any]) -> Callable[[Tensor], None]:
+class _Version:
+    """Tells whether a tensor has been written to since, without keeping its memory."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._counter = tensor.detach()  # shares the count of writes, also when its data are let go
+        self._counter.data = tensor.new_empty(0)
+        self._then = self._counter._version
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether it has."""
+        return self._counter._version != self._then
+
+
+def _hands_on(module: nn.Module, args: Any, output: Any) -> bool:
+    """Whether a module returns its very input, as nn.Identity does, in a pass that has a graph.
+
+    Others may use that tensor too, but the gradient of what this module returns is that of its own uses: so
+    `Capture` returns a view of it, a node of its own. An in-place operation on the view cuts that node off
+    again, and then the tensor's gradient stands in. What is in-place itself has made a new node already.
+    """
+    return (
+        any(output is arg for arg in args)
+        and output.requires_grad
+        and torch.is_grad_enabled()
+        and not getattr(module, "inplace", False)
+    )
+
+
+def _receiver(
+    record: _Record, keep: Callable[[Tensor, str], Any], stand_in: _Version | None
+) -> Callable[[Tensor], None]:
     def receive(gradient: Tensor) -> None:
+        if stand_in is None:
+            record.own = True
+        elif record.own or not stand_in.has_passed:
+            return
         record.gradient = keep(gradient, record.layer)
 
     return receive

@@ -178,13 +178,14 @@ def reduced(tensor: Tensor) -> Tensor:
     rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
     variance, mean = torch.var_mean(rows, 1, correction=0)
     low, high = rows.aminmax(dim=1)
-    zeros = 1 - torch.count_nonzero(rows, 1) / rows.shape[1]
+    exact = torch.float32 if rows.device.type == "mps" else torch.float64
+    count = torch.full_like(mean, rows.shape[1], dtype=exact)
+    zeros = 1 - torch.count_nonzero(rows, 1) / count
     # Only where a channel reaches the bound: one more look at all numbers would cost as much as the rest.
     bound = 0.999 * torch.maximum(low.abs(), high.abs()).max()
     full, near = torch.zeros_like(mean), torch.maximum(low.abs(), high.abs()) >= bound
     full[near] = (rows[near].abs() >= bound).to(full.dtype).mean(1)
-    count = torch.full_like(mean, rows.shape[1])
-    return torch.stack([count, mean, variance.sqrt(), zeros.to(mean.dtype), low, high, full])
+    return torch.stack([row.to(exact) for row in (count, mean, variance.sqrt(), zeros, low, high, full)])
 
 
 def as_channels(numbers: Tensor) -> Channels:
