@@ -3,6 +3,6 @@
 import subprocess
 import sys
 
-for name in ("sweep", "training", "analysis", "scrub"):
+for name in ("sweep", "training", "analysis", "capture", "scrub"):
     print(f"\n== {name}", flush=True)
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

@@ -10,14 +10,14 @@ Memory: how much more is alive at the peak than in the same bare pass, beside th
 """
 
 import argparse
+import importlib.util
 import itertools
 from collections.abc import Callable, Iterable
-from functools import partial
 
 import torch
 import torchvision
 from captum.attr import LayerActivation
-from torch import Tensor, nn
+from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from torchvision.models.feature_extraction import create_feature_extractor
 
@@ -65,26 +65,20 @@ def time(rounds: int, threads: int) -> None:
         "torchvision, references": lambda: extract(image),
         "captum, references": lambda: activation.attribute(image),
     }
-    slow = torchlens(model, image, blocks)
-    if slow is not None:
-        contestants["torchlens"] = slow
     with torch.no_grad():
         medians = compare(contestants, rounds)
+        # Last and alone, as importing it puts a wrapper around every function of torch.
+        if importlib.util.find_spec("torchlens"):
+            torchlens = importlib.import_module("torchlens")
+            medians |= compare({"torchlens.extract": lambda: torchlens.extract(model, image, blocks)}, 3)
+        else:
+            print("torchlens is left out: it is not installed")
     print(f"resnet50, {len(blocks)} blocks, one 224x224 image, {rounds} rounds, threads: {threads}")
     bare = medians["bare forward"]
     for name, seconds in medians.items():
         print(f"  {name:<24} {seconds * 1e3:8.1f} ms   {seconds / bare - 1:+8.1%} of a bare forward")
     beyond = (medians["Capture"] - medians["bare forward + copies"]) / bare
     print(f"  Capture beyond the copying itself: {beyond:+.1%} of a bare forward")
-
-
-def torchlens(model: nn.Module, image: Tensor, blocks: list[str]) -> Callable[[], object] | None:
-    """Return the same for torchlens, if it is installed."""
-    try:
-        import torchlens
-    except ImportError:
-        return None
-    return partial(torchlens.log_forward_pass, model, image, layers_to_save=blocks)
 
 
 def memory(model: nn.Module, kept: Iterable[str]) -> dict[str, tuple[int, int]]:
