@@ -31,6 +31,8 @@ _HOME = {
     "collect_layers": "training.runs",
     "summarize": "training.summary",
     "Capture": "analysis.capture",
+    "Keep": "analysis.keep",
+    "layer_statistics": "analysis.statistics",
     "gradient_flow": "analysis.gradients",
     "structure": "analysis.structure",
     "class_activation_maps": "analysis.cams",
