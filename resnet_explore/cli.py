@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from resnet_explore import __version__, lab
+from resnet_explore import __version__, lab, saliency_files
 from resnet_explore.errors import ExploreError
 
 PROG = "resnet-explore"
@@ -170,6 +170,12 @@ def make_record(options: argparse.Namespace) -> None:
     print(f"{table['run'].nunique()} runs are recorded in {options.dest}.")
 
 
+def write_heatmaps(options: argparse.Namespace) -> None:
+    """Write heatmaps of images, a line for each; a file that can't be read is told of on stderr."""
+    for line in saliency_files.explain_files(options):
+        print(line.text, file=sys.stderr if line.failed else sys.stdout, flush=True)
+
+
 def _command_of(runs: Path) -> str:
     """Return the command that makes such a sweep; where its data lay is not noted with the runs."""
     from resnet_explore.training.plan import Sweep
@@ -272,6 +278,11 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument(
         "--dask", metavar="ADDRESS", help="a scheduler, tcp://host:port, whose workers see the same folders"
     )
+
+    sub = command(
+        "saliency", write_heatmaps, "Write heatmaps of images: where a network looked, block by block."
+    )
+    saliency_files.add_arguments(sub)
 
     sub = command("status", show_status, "Print how far each run of a sweep is, also while it goes on.")
     sub.add_argument("runs", type=Path, metavar="RUNS", help="the sweep's folder")

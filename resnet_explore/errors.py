@@ -8,6 +8,10 @@ class ExploreError(ValueError):
     """A request that cannot be met; its message is one sentence: the argument, what came, what is allowed."""
 
 
+class CancelledError(ExploreError):
+    """What a person stopped; raised where their `cancel` said so."""
+
+
 def unknown(what: str, name: object, options: Iterable[str], hint: str = "") -> ExploreError:
     """Return (not raise) the error for a name that is not among `options`, offering the closest ones.
 

@@ -32,7 +32,7 @@ HOMES = {
     "anywidget": ("widgets/",),
     "traitlets": ("widgets/",),
     "lightning_fabric": ("training/trainer.py",),
-    "skimage": ("inputs/",),
+    "skimage": ("inputs/", "analysis/sanity.py"),
     "sklearn": ("inputs/",),
     "matplotlib": ("figures/",),
 }

@@ -6,7 +6,9 @@ from torch import nn
 from witnesses import derivatives, fingerprint
 
 import resnet_explore as rx
-from resnet_explore.analysis.cams import METHODS, block_names
+from resnet_explore.analysis.cam_layers import choose_layers
+from resnet_explore.analysis.cam_methods import METHODS
+from resnet_explore.analysis.cams import block_names
 
 NETS = {
     "torchvision resnet18": lambda: torchvision.models.resnet18(num_classes=10),
@@ -54,44 +56,145 @@ def test_grad_cam_is_captum_s_at_every_block(net):
 
 def by_loops(method, activation, gradient):
     """The papers' formulas without their ReLU, channel by channel and place by place; (N, h, w)."""
-    count, channels, height, width = activation.shape
-    cam = np.zeros((count, height, width))
-    for n in range(count):
-        for k in range(channels):
-            alpha = sum(gradient[n, k, i, j] for i in range(height) for j in range(width)) / (height * width)
-            for i in range(height):
-                for j in range(width):
-                    g = gradient[n, k, i, j]
-                    weight = {"grad_cam": alpha, "hirescam": g, "layercam": g if g > 0 else 0}[method]
-                    cam[n, i, j] += weight * activation[n, k, i, j]
+    cam = np.zeros(activation[:, 0].shape)
+    for n, k in np.ndindex(activation.shape[:2]):
+        for place in np.ndindex(cam.shape[1:]):
+            weight = weight_by_loops(method, activation[n, k], gradient[n, k], place)
+            cam[n][place] += weight * activation[n, k][place]
     return cam
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("layer", ["layer1.0", "layer2.0.conv2", "layer3.1", "layer4.1.bn1"])
+def weight_by_loops(method, a, g, place):
+    if method == "hirescam":
+        return g[place]
+    if method == "layercam":
+        return max(g[place], 0)
+    if method == "grad_cam":
+        return sum(g.flat) / g.size
+    if method == "xgrad_cam":
+        return sum(x * y for x, y in zip(g.flat, a.flat, strict=True)) / (sum(a.flat) or 1)
+    total = sum(a.flat)
+    alphas = [0 if x == 0 else x**2 / (2 * x**2 + total * x**3) for x in g.flat]
+    return sum(alpha * max(x, 0) for alpha, x in zip(alphas, g.flat, strict=True))
+
+
+@pytest.mark.parametrize("method", [method for method in METHODS if method != "eigen_cam"])
+@pytest.mark.parametrize("layer", ["layer2.0.conv2", "layer3.1", "layer4.1.bn1"])
 def test_methods_follow_their_formula(method, layer):
-    net = lived_in(torchvision.models.resnet18(num_classes=10))
-    targets = [2, 0, 9]
-    outputs, gradients, _ = derivatives(net, lambda model: model(IMAGES)[range(3), targets].sum())
-    cam = rx.class_activation_maps(net, IMAGES, targets, layer, method)[layer]
-    expected = by_loops(method, outputs[layer].double().numpy(), gradients[layer].double().numpy())
-    np.testing.assert_allclose(cam.numpy(), expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
+    net = lived_in(torchvision.models.resnet18(num_classes=10)).double()
+    targets, images = [2, 0, 9], IMAGES.double()
+    outputs, gradients, _ = derivatives(net, lambda model: model(images)[range(3), targets].sum())
+    cam = rx.class_activation_maps(net, images, targets, layer, method)[layer]
+    expected = by_loops(method, outputs[layer].numpy()[:, :9], gradients[layer].numpy()[:, :9])
+    part = METHODS[method](outputs[layer][:, :9], gradients[layer][:, :9])
+    np.testing.assert_allclose(part.numpy(), expected, rtol=1e-6, atol=1e-9 * np.abs(expected).max())
+    np.testing.assert_allclose(cam, METHODS[method](outputs[layer], gradients[layer]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5, 7), (2, 40, 3, 4), (1, 6, 2, 3)])
+@pytest.mark.parametrize("relu", [True, False])
+def test_eigen_cam_projects_on_the_first_singular_vector(shape, relu):
+    a = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    a = a.relu() if relu else a
+    for one, cam in zip(a, METHODS["eigen_cam"](a, a), strict=True):
+        matrix = one.flatten(1).T.numpy()
+        projection = (matrix @ np.linalg.svd(matrix)[2][0]).reshape(shape[2:])
+        assert np.allclose(cam, projection) or np.allclose(cam, -projection)
+        assert (cam * one.sum(0)).sum() >= 0
+        if relu:
+            assert (cam >= -1e-9).all()
+
+
+@pytest.mark.filterwarnings("ignore")  # theirs
+@pytest.mark.parametrize(
+    ("method", "peer"),
+    [
+        ("grad_cam", "GradCAM"),
+        ("grad_cam_plus_plus", "GradCAMPlusPlus"),
+        ("hirescam", "HiResCAM"),
+        ("xgrad_cam", "XGradCAM"),
+        ("layercam", "LayerCAM"),
+        ("eigen_cam", "EigenCAM"),
+        ("score_cam", "ScoreCAM"),
+        ("ablation_cam", "AblationCAM"),
+    ],
+)
+def test_methods_are_those_of_pytorch_grad_cam(method, peer):
+    import pytorch_grad_cam
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    net, images, layer = trained(), IMAGES.double()[:2, :, :24, :32], "layer1.0"
+    targets = net(images).argmax(1).tolist()
+    maps = rx.class_activation_maps(net, images, targets, layer, method)
+    with getattr(pytorch_grad_cam, peer)(net, [net.get_submodule(layer)]) as theirs:
+        wanted = [ClassifierOutputTarget(target) for target in targets]
+        theirs(images, wanted)
+        a, g = theirs.activations_and_grads.activations[0], theirs.activations_and_grads.gradients
+        g = 1e4 * g[0] if g else a  # large, as they add small numbers to what they divide by
+        expected = theirs.get_cam_image(
+            images, theirs.target_layers[0], wanted, a.numpy(), g.numpy(), eigen_smooth=False
+        )
+    if method == "eigen_cam":  # they centre, and leave the sign to chance
+        centred = a - a.mean((2, 3), keepdim=True)
+        mine = METHODS[method](centred, centred)
+        signs = np.sign((mine.numpy() * expected).sum((1, 2), keepdims=True))
+        np.testing.assert_allclose(mine, expected * signs, rtol=1e-4, atol=1e-6)
+        return
+    mine = METHODS[method](a, g) if method in METHODS else maps[layer]
+    np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+    if method in METHODS:
+        torch.testing.assert_close(METHODS[method](a, g / 1e4), maps[layer])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("method", "peer"),
+    [("grad_cam", "GradCAM"), ("xgrad_cam", "XGradCAM"), ("layercam", "LayerCAM")],
+)
+def test_methods_are_those_of_torchcam_at_every_block(method, peer):
+    import torchcam.methods
+
+    net, images = trained(), IMAGES.double()
+    targets = [3, 4, 1]
+    layers = block_names(net)
+    maps = rx.class_activation_maps(net, images, targets, layers, method)
+    with getattr(torchcam.methods, peer)(net, [net.get_submodule(layer) for layer in layers]) as theirs:
+        cams = theirs(targets, net(images), normalized=False)
+    for layer, cam in zip(layers, cams, strict=True):
+        mine = maps[layer].relu()
+        torch.testing.assert_close(mine, cam.detach(), rtol=1e-4, atol=1e-4 * float(cam.max()))
+
+
+def trained():
+    net = rx.build("cifar_resnet8", seed=3)
+    return lived_in(net).double()
 
 
 @pytest.mark.parametrize("name", ["cifar_resnet20", "cifar_plain20", "resnet18"])
-def test_before_global_pooling_and_one_linear_layer_grad_cam_is_hirescam_and_sums_to_the_logit(name):
+def test_before_global_pooling_and_one_linear_layer_three_methods_are_one_and_sum_to_the_logit(name):
     net = lived_in(rx.build(name, num_classes=10)).double()
     last = block_names(net)[-1]
     cam = rx.class_activation_maps(net, IMAGES, layers=last)
-    hires = rx.class_activation_maps(net, IMAGES, layers=last, method="hirescam")
-    torch.testing.assert_close(cam[last], hires[last], rtol=1e-6, atol=1e-12)
+    for method in ("hirescam", "xgrad_cam"):
+        other = rx.class_activation_maps(net, IMAGES, layers=last, method=method)
+        torch.testing.assert_close(cam[last], other[last], rtol=1e-6, atol=1e-12)
     # The mean gradient is w / hw, so the map's sum is the logit without its bias (Zhou et al. 2016, CAM).
     logit = cam.logits.gather(1, cam.targets[:, None])[:, 0] - net.fc.bias[cam.targets]
     torch.testing.assert_close(cam[last].sum((1, 2)), logit.detach(), rtol=1e-6, atol=1e-12)
+    assert torch.equal(cam.scores, cam.logits.gather(1, cam.targets[:, None])[:, 0])
     middle = block_names(net)[len(block_names(net)) // 2]
     different = [rx.class_activation_maps(net, IMAGES, None, middle, m)[middle] for m in METHODS]
-    assert not torch.allclose(different[0], different[1], rtol=0.1)
-    assert not torch.allclose(different[1], different[2], rtol=0.1)
+    for i, one in enumerate(different):
+        assert not any(torch.allclose(one, other, rtol=0.1) for other in different[:i])
+
+
+def test_the_same_identity_in_single_precision_after_scaling_to_0_1():
+    net = lived_in(rx.build("resnet18", num_classes=10))
+    methods = ("grad_cam", "hirescam", "xgrad_cam")
+    cams = [rx.class_activation_maps(net, IMAGES, 1, "layer4.1", m).positive()["layer4.1"] for m in methods]
+    first, *rest = [cam / cam.amax((1, 2), keepdim=True) for cam in cams]
+    for other in rest:
+        torch.testing.assert_close(first, other, rtol=0, atol=2e-6)
 
 
 def test_all_blocks_cost_one_forward_and_one_backward_pass():
@@ -164,18 +267,21 @@ def vgg():
     ("make", "count"),
     [
         (vgg, 3),
-        (lambda: torchvision.models.DenseNet(4, (2, 2), 8, num_classes=10), 10),
-        (lambda: torchvision.models.mobilenet_v3_small(num_classes=10), 52),
+        (lambda: torchvision.models.DenseNet(4, (2, 2), 8, num_classes=10), 2),
+        (lambda: torchvision.models.mobilenet_v3_small(num_classes=10), 11),
+        (lambda: torchvision.models.squeezenet1_1(num_classes=10), 8),
+        (lambda: torchvision.models.efficientnet_b0(num_classes=10), 16),
     ],
-    ids=["vgg", "densenet", "mobilenet"],
+    ids=["vgg", "densenet", "mobilenet", "squeezenet", "efficientnet"],
 )
-def test_networks_without_residual_blocks_give_every_convolution(make, count):
+def test_networks_of_others_give_their_blocks_or_else_every_convolution(make, count):
     net = make().eval()
-    convs = [name for name, module in net.named_modules() if isinstance(module, nn.Conv2d)]
     before = fingerprint(net)
     maps = rx.class_activation_maps(net, IMAGES, 1)
-    assert sorted(maps) == sorted(convs)
+    chosen = choose_layers(net)
+    assert tuple(maps) == chosen.names
     assert len(maps) == count
+    assert f" {count} " in chosen.reason
     assert fingerprint(net) == before
 
 

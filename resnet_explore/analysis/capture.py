@@ -135,11 +135,12 @@ class Capture:
         """The watched modules that have not run."""
         return [name for name in self._watched if name not in self._calls]
 
-    def differentiate(self, scalar: Tensor) -> "Captured":
+    def differentiate(self, scalar: Tensor, again: bool = False) -> "Captured":
         """Return the gradient of `scalar` with respect to each captured output, in one backward pass.
 
         Works inside the `with` block, with gradients=False too. It stops at the earliest captured output
-        and computes no parameter's gradient. An output that `scalar` doesn't depend on is left out.
+        and computes no parameter's gradient. An output that `scalar` doesn't depend on is left out. With
+        `again` the graph is kept for another call.
         """
         if scalar.numel() != 1 or not scalar.requires_grad:
             raise ExploreError(
@@ -147,7 +148,9 @@ class Capture:
                 f"{tuple(scalar.shape)} with requires_grad={scalar.requires_grad}."
             )
         edges = [edge for _, edge, _ in self._edges]
-        gradients = torch.autograd.grad(scalar, edges, allow_unused=True) if edges else ()
+        gradients: Sequence[Tensor | None] = ()
+        if edges:
+            gradients = torch.autograd.grad(scalar, edges, retain_graph=again, allow_unused=True)
         keep = (lambda gradient: gradient) if self._whole else self._keep
         found: dict[str, Any] = {}
         for (record, _, stand_in), gradient in zip(self._edges, gradients, strict=True):

@@ -18,7 +18,7 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.inputs.images import ImageError, decode_unguarded, quiet, square_crop
 
 _SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
 
 Files = list[tuple[str, Path]]
 """Class name and file of each image of a split, in the order of the names."""
@@ -65,7 +65,7 @@ def image_files(folder: Path) -> Files:
         folders[:] = sorted(d for d in folders if not d.startswith((".", "__MACOSX")))
         inside = Path(path).relative_to(folder).parts
         if inside:
-            images = (n for n in sorted(names) if Path(n).suffix.lower() in _SUFFIXES and n[0] != ".")
+            images = (n for n in sorted(names) if Path(n).suffix.lower() in SUFFIXES and n[0] != ".")
             found += [(inside[0], Path(path, n)) for n in images]
     return sorted(found)
 

@@ -164,7 +164,7 @@ def find_weights(model: str | None, weights: str) -> Weights:
     if model is not None and ours.is_file():
         about = _header(ours)
         return Weights(str(ours), load_file(ours), _config_from(ours, about), about)
-    theirs = _torchvision_names(model)
+    theirs = torchvision_names(model)
     if weights in theirs:
         return _from_torchvision(str(model), weights)
     names = [*theirs, *sorted({row.weights for row in list_weights(model or "*")})]
@@ -227,7 +227,8 @@ def _name_in(own: Mapping[str, Tensor], key: str) -> str:
     return classifier if key not in own and key.startswith("linear.") and classifier in own else key
 
 
-def _torchvision_names(model: str | None) -> list[str]:
+def torchvision_names(model: str | None) -> list[str]:
+    """Return the names of torchvision's weights for a model, the best last."""
     if model not in _TORCHVISION:
         return []
     from torchvision.models import get_model_weights

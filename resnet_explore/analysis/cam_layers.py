@@ -1,0 +1,75 @@
+"""Which layers are worth a map, in a network that we may never have seen?"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from torch import nn
+
+from resnet_explore.errors import ExploreError
+
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+
+
+@dataclass(frozen=True)
+class LayerChoice:
+    """Layers in the order of registration, and in words why these."""
+
+    names: tuple[str, ...]
+    reason: str
+
+
+def choose_layers(model: nn.Module) -> LayerChoice:
+    """Return the layers whose maps show how a convolutional network's view grows with depth.
+
+    The first of these that the network has:
+    1. residual blocks and their plain twins (ours, torchvision's, timm's): modules that have both a `conv1`
+       and a `downsample`;
+    2. blocks that repeat: the outermost modules of a class that occurs at least twice, each holding two
+       layers with weights or more, one of them a convolution, such as MobileNet's InvertedResidual,
+       DenseNet's _DenseBlock or ConvNeXt's CNBlock;
+    3. every 2-D convolution, as in VGG.
+    Raises ExploreError for a network without a 2-D convolution.
+    """
+    modules = dict(model.named_modules())
+    kind = type(model).__name__
+    residual = [n for n, m in modules.items() if hasattr(m, "conv1") and hasattr(m, "downsample")]
+    if residual:
+        classes = _classes(modules, residual)
+        return LayerChoice(tuple(residual), f"{kind}: its {len(residual)} residual blocks ({classes}).")
+    convolutions = [name for name, module in modules.items() if isinstance(module, nn.Conv2d)]
+    if not convolutions:
+        raise ExploreError(f"The model, a {kind}, has no 2-D convolution, so it has no maps.")
+    repeated = _repeated(modules, convolutions)
+    if repeated:
+        classes = _classes(modules, repeated)
+        reason = f"{kind}: its {len(repeated)} repeated blocks ({classes}), as it has no residual blocks."
+        return LayerChoice(tuple(repeated), reason)
+    reason = f"{kind}: all its {len(convolutions)} convolutions, as it has no blocks that repeat."
+    return LayerChoice(tuple(convolutions), reason)
+
+
+def _repeated(modules: dict[str, nn.Module], convolutions: list[str]) -> list[str]:
+    """Return the outermost modules, no containers, whose class occurs twice and holds two layers."""
+    linear = [name for name, module in modules.items() if isinstance(module, nn.Linear)]
+    layers, spatial = _inside([*convolutions, *linear]), _inside(convolutions)
+    able = [n for n, m in modules.items() if layers[n] >= 2 and spatial[n] and type(m) not in _CONTAINERS]
+    classes = Counter(type(modules[name]) for name in able)
+    chosen: list[str] = []
+    for name in able:  # an outer module is registered before what it holds
+        held = any(name.startswith(f"{outer}.") for outer in chosen)
+        if classes[type(modules[name])] >= 2 and not held:
+            chosen.append(name)
+    return chosen
+
+
+def _inside(names: list[str]) -> Counter[str]:
+    """Count for each module how many of these it holds."""
+    held: Counter[str] = Counter()
+    for name in names:
+        while name := name.rpartition(".")[0]:
+            held[name] += 1
+    return held
+
+
+def _classes(modules: dict[str, nn.Module], names: list[str]) -> str:
+    return ", ".join(dict.fromkeys(type(modules[name]).__name__ for name in names))

@@ -1,0 +1,262 @@
+"""Is a heatmap better than chance? One line with its number, against random maps and a blob in the centre."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from resnet_explore.analysis import attribution
+from resnet_explore.analysis._batch import answer, as_classes, as_images, as_logits
+from resnet_explore.analysis._state import measuring
+from resnet_explore.analysis.cam_layers import choose_layers
+from resnet_explore.analysis.cam_methods import METHODS
+from resnet_explore.analysis.cam_trials import TRIALS
+from resnet_explore.analysis.cams import class_activation_maps
+from resnet_explore.analysis.faithfulness import deletion, insertion, road
+from resnet_explore.analysis.sanity import Explainer, cascading_randomisation, stability
+from resnet_explore.errors import CancelledError, ExploreError, unknown
+from resnet_explore.inputs.datasets import ImageSet
+
+_LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a measure says of a way to explain, beside what it says of chance; `str()` is one line.
+
+    metric        one of METRICS
+    value         the mean over the images
+    random        the mean over the draws of random maps, and `spread` their standard deviation
+    centre        of a blob in the centre, which knows nothing of the image
+    as_good       how many of the `draws` of random maps did as well or better
+    images        how many images it rests on
+    """
+
+    metric: str
+    value: float
+    random: float
+    spread: float
+    centre: float
+    as_good: int
+    draws: int
+    images: int
+
+    @property
+    def chance(self) -> float:
+        """How likely chance does as well, (as_good + 1) / (draws + 1): a randomisation test's p-value."""
+        return (self.as_good + 1) / (self.draws + 1)
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is better than chance; for "randomisation" whether the map is gone with the weights."""
+        wins = self.chance <= _LEVEL
+        return not wins if METRICS[self.metric].lost_is_good else wins
+
+    @property
+    def beats_centre(self) -> bool:
+        """Whether it does better than the blob in the centre."""
+        metric = METRICS[self.metric]
+        low = metric.low_is_good
+        return self.value < self.centre if low else self.value > self.centre
+
+    def __str__(self) -> str:
+        metric, centre = METRICS[self.metric], f"a centre blob gets {self.centre:.3f}"
+        better = "lower" if metric.low_is_good else "higher"
+        chance = f"{self.random:.3f} ± {self.spread:.3f}"
+        head = f"{metric.title} {self.value:.3f} ({better} is better)"
+        over = f"{self.images} image{'s' * (self.images > 1)}"
+        if metric.lost_is_good:
+            finding = "depends on the weights" if self.passed else "hardly depends on the weights"
+            rest = f"{self.as_good} of {self.draws} random pairs are as alike"
+        else:
+            finding = "better than chance" if self.passed else "not better than chance"
+            rest = f"{self.as_good} of {self.draws} random maps do as well"
+        return f"{head}: {finding}, as {rest} ({chance}); {centre}; {over}."
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A measure: (model, images, classes, explainer, seed) -> one number for each image, (N,)."""
+
+    title: str
+    measure: Callable[[nn.Module, Tensor, Tensor, Explainer, int], np.ndarray]
+    low_is_good: bool = False
+    lost_is_good: bool = False
+
+
+def _deletion(model: nn.Module, x: Tensor, y: Tensor, explain: Explainer, seed: int) -> np.ndarray:
+    return deletion(model, x, explain(model, x, y), y, steps=16).areas
+
+
+def _insertion(model: nn.Module, x: Tensor, y: Tensor, explain: Explainer, seed: int) -> np.ndarray:
+    return insertion(model, x, explain(model, x, y), y, steps=16).areas
+
+
+def _road(model: nn.Module, x: Tensor, y: Tensor, explain: Explainer, seed: int) -> np.ndarray:
+    return road(model, x, explain(model, x, y), y, shares=(0.1, 0.3, 0.5, 0.7, 0.9), seed=seed)
+
+
+def _randomisation(model: nn.Module, x: Tensor, y: Tensor, explain: Explainer, seed: int) -> np.ndarray:
+    return np.abs(cascading_randomisation(model, x, y, explain, seed).signed[-1])
+
+
+def _stability(model: nn.Module, x: Tensor, y: Tensor, explain: Explainer, seed: int) -> np.ndarray:
+    return stability(model, x, y, explain, seed=seed)
+
+
+METRICS: Mapping[str, Metric] = {
+    "deletion": Metric("Deletion", _deletion, low_is_good=True),
+    "insertion": Metric("Insertion", _insertion),
+    "road": Metric("ROAD", _road),
+    "randomisation": Metric(
+        "Likeness after all weights are random", _randomisation, low_is_good=True, lost_is_good=True
+    ),
+    "stability": Metric("Stability under noise", _stability),
+}
+
+
+def explainer(method: str, layer: str | None = None, **options: Any) -> Explainer:
+    """Return a method by name as a function (model, images, classes) -> raw maps (N, h, w).
+
+    method   any of `class_activation_maps` or of `attribute`
+    layer    of the former; None for the last of `choose_layers`. Where a network ends in global average
+             pooling several methods agree there: compare them one stage earlier
+    options  of the method
+    """
+    if method in METHODS or method in TRIALS:
+
+        def explain(model: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
+            name = choose_layers(model).names[-1] if layer is None else layer
+            found = class_activation_maps(model, images, classes, name, method, **options)
+            return next(iter(found.values()))
+
+        return explain
+    if method not in attribution.METHODS:
+        raise unknown("method", method, [*METHODS, *TRIALS, *attribution.METHODS])
+    return lambda model, x, classes: attribution.attribute(model, x, classes, method, **options).maps
+
+
+def random_maps(like: Tensor, seed: int) -> Explainer:
+    """Return an explainer that knows nothing: each call draws new maps of the shape (N, h, w) of `like`."""
+    draw = torch.Generator().manual_seed(seed)
+    return lambda model, images, classes: torch.randn(like.shape, generator=draw).to(images)
+
+
+def centre_blob(like: Tensor) -> Explainer:
+    """Return an explainer that always points at the centre: a Gaussian of a quarter of each side."""
+    height, width = like.shape[1:]
+    rows, columns = (torch.linspace(-1, 1, n) if n > 1 else torch.zeros(1) for n in (height, width))
+    blob = torch.exp(-2 * (rows[:, None] ** 2 + columns**2))
+    return lambda model, images, classes: blob.to(images).expand(like.shape)
+
+
+def judge(
+    model: nn.Module,
+    images: Tensor,
+    explain: Explainer | str,
+    targets: Any = None,
+    metrics: Sequence[str] = ("deletion", "insertion", "road", "randomisation", "stability"),
+    draws: int = 19,
+    seed: int = 0,
+    cancel: Callable[[], bool] | None = None,
+) -> dict[str, Verdict]:
+    """Say of a way to explain whether it is better than chance, by each metric: {metric: Verdict}.
+
+    explain  an `Explainer`, or the name of a method
+    targets  a class for each image; None for what the network says
+    metrics  some of METRICS. deletion, insertion and road ask whether the map points at what is used;
+             randomisation, whether it is gone once all weights are random; stability, whether it stays when
+             the image gets a little noise
+    draws    of random maps of the same resolution; fewer than 19 can't tell at the level of 5 %
+    cancel   asked between measurements; if it says True, `CancelledError` is raised
+
+    Random maps and a blob in the centre are measured in the same way, so a value can be read. The model is
+    left as found. Raises ExploreError for what doesn't fit.
+    """
+    strange = next((name for name in metrics if name not in METRICS), None)
+    if strange is not None:
+        raise unknown("metric", strange, METRICS)
+    if draws < 1:
+        raise ExploreError(f"draws must be at least 1, not {draws!r}.")
+    way = explainer(explain) if isinstance(explain, str) else explain
+    batch = as_images(model, images)
+    classes = _classes(model, batch, targets)
+    like = way(model, batch, classes)
+    found = {}
+    for name in metrics:
+        metric = METRICS[name]
+        ways = [way, centre_blob(like), *(random_maps(like, seed + i) for i in range(draws))]
+        values = []
+        for one in ways:
+            if cancel is not None and cancel():
+                raise CancelledError(f"Stopped while {name} was measured.")
+            values.append(float(metric.measure(model, batch, classes, one, seed).mean()))
+        value, centre, *chance = values
+        better = [
+            c <= value if metric.low_is_good and not metric.lost_is_good else c >= value for c in chance
+        ]
+        found[name] = Verdict(
+            metric=name,
+            value=value,
+            random=float(np.mean(chance)),
+            spread=float(np.std(chance)),
+            centre=centre,
+            as_good=sum(better),
+            draws=draws,
+            images=len(batch),
+        )
+    return found
+
+
+def evaluate(
+    models: Mapping[str, nn.Module],
+    data: ImageSet,
+    methods: Sequence[str],
+    metrics: Sequence[str] = ("deletion", "insertion", "road", "randomisation", "stability"),
+    images: int = 32,
+    layer: str | None = None,
+    draws: int = 19,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Judge methods on a data set: a row for each network, method and metric.
+
+    models    networks by name, such as {"plain": ..., "residual": ...}, which take `data.normalized()`
+    images    how many of the set, drawn with `seed`, the same for all; each is explained for the class that
+              the network gives it
+    progress  called with (judged, in all) after each network and method
+
+    Columns: network, method, layer, those of `Verdict`, chance, passed, beats_centre.
+    `table.pivot(index="method", columns=["metric", "network"], values="value")` is the table of a paper.
+    """
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
+    batch = data.normalized(order[:images].sort().values)
+    rows: list[dict[str, Any]] = []
+    total = len(models) * len(methods)
+    for name, model in models.items():
+        for method in methods:
+            cam = method in METHODS or method in TRIALS
+            chosen = (layer or choose_layers(model).names[-1]) if cam else ""
+            way = explainer(method, chosen) if cam else explainer(method)
+            for verdict in judge(model, batch, way, None, metrics, draws, seed).values():
+                extra = {"chance": verdict.chance, "passed": verdict.passed}
+                about = {"network": name, "method": method, "layer": chosen}
+                rows.append({**about, **asdict(verdict), **extra, "beats_centre": verdict.beats_centre})
+            if progress is not None:
+                progress(len({(row["network"], row["method"]) for row in rows}), total)
+    return pd.DataFrame(rows)
+
+
+def _classes(model: nn.Module, batch: Tensor, targets: Any) -> Tensor:
+    with measuring(model), torch.no_grad():
+        model.eval()
+        logits = as_logits(answer(model, batch.clone()), len(batch))
+    if targets is None:
+        return logits.argmax(1)
+    if isinstance(targets, int):
+        targets = [targets] * len(batch)
+    return as_classes("targets", targets, logits)

@@ -1,0 +1,135 @@
+"""`resnet-explore saliency`: files and folders in, sheets and raw maps out."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import resnet_explore as rx
+from resnet_explore import cli
+from resnet_explore.figures.heatmap_sheet import heatmap_sheet
+from resnet_explore.inputs.images import to_batch
+
+
+def run(capsys, *arguments):
+    status = cli.main(["saliency", *map(str, arguments)])
+    return status, *capsys.readouterr()
+
+
+def read(path):
+    with np.load(path) as arrays:
+        return dict(arrays)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder as people have them: two photos of one name, one below, two files that are no images."""
+    folder = tmp_path / "photos"
+    (folder / "below").mkdir(parents=True)
+    rx.sample_photos()["cat"].load().save(folder / "cat.jpg")
+    rx.sample_photos()["rocket"].load().resize((70, 50)).save(folder / "cat.png")
+    Image.new("L", (1, 1)).save(folder / "below" / "dot.gif")
+    (folder / "page.png").write_text("<html>")
+    (folder / "notes.txt").write_text("no image")
+    (folder / ".hidden.png").write_text("")
+    return folder
+
+
+def test_a_folder_gives_a_sheet_and_raw_maps_of_each_image_and_goes_on_after_unreadable_ones(
+    capsys, tmp_path, photos
+):
+    out = photos / "heatmaps"
+    status, said, complained = run(capsys, photos, "--out", out)
+    assert status == 0
+    assert len(said.splitlines()) == 3
+    assert "cat.jpg: cat (" in said
+    assert len(complained.splitlines()) == 1
+    assert "'page.png' is not an image" in complained
+    written = sorted(p.relative_to(out).as_posix() for p in out.rglob("*.*"))
+    names = ["below/dot", "cat.jpg", "cat.png"]
+    assert written == sorted(f"{name}{suffix}" for name in names for suffix in (".npz", ".png"))
+    found = read(out / "cat.jpg.npz")
+    net = rx.build("cifar_resnet20", weights="cifar10")
+    batch = to_batch(rx.decode_image(photos / "cat.jpg"), 32, net.about["mean"], net.about["std"])
+    maps = rx.class_activation_maps(net, batch)
+    assert set(found) == {*maps, "logits", "target"}
+    for layer, cam in maps.items():
+        assert found[layer].dtype == np.float32
+        np.testing.assert_allclose(found[layer], cam[0], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found["logits"], maps.logits[0], rtol=1e-5, atol=1e-5)
+    assert found["target"] == maps.targets[0]
+    with Image.open(out / "cat.jpg.png") as sheet:
+        assert min(sheet.size) > 600
+    again, said, _ = run(capsys, photos, "--out", out)  # what was written is not read as a photo
+    assert again == 0
+    assert len(said.splitlines()) == 3
+
+
+def test_a_class_a_method_layers_and_a_verdict(capsys, tmp_path, photos):
+    status, said, _ = run(
+        capsys,
+        *(photos / "cat.jpg", "--out", tmp_path / "h", "--method", "hirescam", "--target", "dog"),
+        *("--layers", "layer2.*", "layer3.2", "--verdict"),
+    )
+    assert status == 0
+    assert ": dog (" in said
+    assert "\nDeletion " in said
+    assert "\nInsertion " in said
+    found = read(tmp_path / "h" / "cat.npz")
+    assert {"layer2.0", "layer2.1", "layer2.2", "layer3.2"} <= set(found)
+    assert found["target"] == 5
+
+
+def test_methods_that_explain_pixels_and_networks_that_see_grey(capsys, tmp_path, photos):
+    words = ("--model", "cifar_plain8", "--method", "saliency", "--target", 3, "--out", tmp_path / "h")
+    status, said, _ = run(capsys, photos / "cat.jpg", *words)
+    assert status == 0
+    assert ": 3 (" in said
+    assert read(tmp_path / "h" / "cat.npz")["pixels"].ndim == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["nowhere.jpg"], "There is no file or folder 'nowhere.jpg'"),
+        (["."], "The folder '.' holds no images"),
+        (["cat.jpg", "--method", "gradcam"], "did you mean 'grad_cam'"),
+        (["cat.jpg", "--target", "cats"], "Unknown class 'cats': did you mean 'cat'"),
+        (["cat.jpg", "--target", "10"], r"targets must lie in 0..9"),
+        (["cat.jpg", "--layers", "layer9"], "Unknown layer 'layer9'"),
+        (["cat.jpg", "--model", "resnet5"], "did you mean 'resnet50'"),
+        (["cat.jpg", "--model", "hrnet_w18"], "There are no trained weights for 'hrnet_w18'"),
+        (["page.png"], "None of the 1 files is an image"),
+        (["cat.png", "--out", "."], "cat.png would be overwritten"),
+        (["cat.jpg", "--out", "cat.png"], "cat.png can't be written to"),
+    ],
+)
+def test_mistakes_are_one_sentence(capsys, tmp_path, photos, monkeypatch, words, sentence):
+    monkeypatch.chdir(photos if words[0] != "." else (tmp_path / "empty").mkdir() or tmp_path / "empty")
+    before = {path: path.read_bytes() for path in photos.rglob("*.*")}
+    status, _, complained = run(capsys, *words)
+    assert status == 2
+    last = complained.strip().splitlines()[-1]
+    assert last.startswith("resnet-explore: ")
+    assert sentence in last
+    assert {path: path.read_bytes() for path in photos.rglob("*.*")} == before
+
+
+def test_a_sheet_shows_each_map_in_its_own_scale():
+    picture = np.full((32, 32, 3), 128, np.uint8)
+    maps = {"a": np.array([[0.0, 2.0]]), "b": np.array([[-1e-3, 0.0]]), "c": np.zeros((2, 2))}
+    figure = heatmap_sheet(picture, maps, "A title", "A caption " * 30, {"b": "nothing for it"})
+    texts = [text.get_text() for ax in figure.axes for text in ax.texts]
+    assert texts == [
+        *("the middle square", "", "a  ±2", "1×2", "b  ±0.001", "1×2  nothing for it", "c  ±0", "2×2")
+    ]
+    mosaic = figure.axes[0].images[0].get_array()
+    red, blue, none = (mosaic[40:140, left : left + 150].astype(int) for left in (210, 400, 590))
+    assert red[:, 120, 0].mean() > red[:, 120, 2].mean() + 40
+    assert blue[:, 20, 2].mean() > blue[:, 20, 0].mean() + 40
+    assert (none == none[..., :1]).all()
+
+
+def test_help(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["saliency", "--help"])
+    assert "--verdict" in capsys.readouterr().out
