@@ -129,6 +129,33 @@ def describe(model: nn.Module, input_size: tuple[int, ...] = (3, 224, 224)) -> S
     )
 
 
+@dataclass(frozen=True)
+class Window:
+    """Which input pixels the places of a map can depend on, for each axis, also beyond the border.
+
+    Place i sees the pixels from `start + i * jump` on, `field` of them; behind a transposed convolution or an
+    interpolation that is true to within one pixel of the coarser map.
+    """
+
+    field: tuple[float, ...]
+    jump: tuple[float, ...]
+    start: tuple[float, ...]
+
+
+def receptive_fields(model: nn.Module, input_size: tuple[int, ...] = (3, 224, 224)) -> dict[str, Window]:
+    """Return the receptive field of each module's output, by its dotted name (Araujo et al. 2019).
+
+    Modules whose output depends on the whole input, or that ran several times, are left out. Errors and
+    conditions are those of `describe`.
+    """
+    calls = dry_run(model, tuple(input_size), Watch).calls
+    return {
+        path: Window(call.field, call.jump, call.start)
+        for path, call in calls.items()
+        if call.field is not None and call.runs == 1
+    }
+
+
 def _parts(model: nn.Module, calls: dict[str, Call]) -> Iterator[Part]:
     """Yield what ran of the top-level children, or of what they hold if they hold stages."""
     here = calls[""]

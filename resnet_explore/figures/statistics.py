@@ -1,0 +1,55 @@
+"""What becomes of activations on their way through a network: a small panel for each number, twins on one axis."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from resnet_explore.figures.style import COLORS, INK, MARKERS, dress, new_figure
+
+Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]
+"""{kind: (x in units of blocks, values)}; the kind decides colour and marker."""
+
+
+def statistics_chart(
+    panels: Mapping[str, Curves], blocks: int, width: float = 920, height: float = 210
+) -> tuple[Figure, list[tuple[float, float, float, float]]]:
+    """Draw panels beside each other, by title; x is the block, from 1 to `blocks`.
+
+    Returns the figure and for each panel (x of block 1, x of the last block, top, bottom), as shares of the
+    figure's width and height from its upper left corner: where a line through a block has to be drawn.
+    Values that are not finite are left out.
+    """
+    figure = new_figure(width, height)
+    margin, apart = 46 / width, 46 / width
+    each = (1 - margin - 14 / width - apart * (len(panels) - 1)) / len(panels)
+    top, bottom = 1 - 30 / height, 44 / height
+    places = []
+    for i, (title, curves) in enumerate(panels.items()):
+        left = margin + i * (each + apart)
+        ax = dress(figure.add_axes((left, bottom, each, top - bottom)))
+        ax.set_title(title, loc="left", color=INK, fontsize=9.5, weight="bold", x=-0.12)
+        low, high = 1 - 0.03 * blocks, blocks * 1.03 + (blocks == 1)
+        ax.set(xlim=(low, high), xlabel="block")
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+        ax.yaxis.set_major_locator(MaxNLocator(4))
+        ax.tick_params(labelsize=8)
+        for kind, (x, values) in curves.items():
+            shown = np.isfinite(values)
+            ax.plot(
+                x[shown],
+                values[shown],
+                MARKERS[kind] + "-",
+                color=COLORS[kind],
+                linewidth=1.4,
+                markersize=3.5 if blocks <= 30 else 2,
+            )
+        values = np.concatenate([v[np.isfinite(v)] for _, v in curves.values()] or [np.zeros(1)])
+        if values.size:
+            least, most = min(0.0, float(values.min())), float(values.max())
+            room = 0.06 * (most - least) or 1.0
+            ax.set_ylim(least - room * (least < 0), most + room)
+        first, last = (left + each * (x - low) / (high - low) for x in (1, blocks))
+        places.append((first, last, 1 - top, 1 - bottom))
+    return figure, places
