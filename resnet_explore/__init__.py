@@ -40,6 +40,7 @@ _HOME = {
     "DegradationExplorer": "widgets.degradation",
     "GradientFlowExplorer": "widgets.gradient_flow",
     "SaliencyExplorer": "widgets.saliency",
+    "FeatureMapExplorer": "widgets.feature_maps",
     "ArchitectureExplorer": "widgets.architecture",
     "ExploreError": "errors",
 }

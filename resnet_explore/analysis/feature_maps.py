@@ -1,4 +1,4 @@
-"""What does each channel say? Feature maps of all blocks, their statistics, and skips and branches, in one pass."""
+"""What does each channel say? Feature maps of all blocks, statistics, skips and branches, in one pass."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -64,27 +64,6 @@ class Statistics:
         variance = (self.std**2).mean() + self.mean.var()
         return float(self.mean.mean()), float(np.sqrt(variance)), float(self.zeros.mean())
 
-    def with_more(self, other: "Statistics") -> "Statistics":
-        """Return the statistics of this and other images together."""
-        count = self.count + other.count
-        a, b = self.count / count, other.count / count
-        mean = a * self.mean + b * other.mean
-        square = a * (self.std**2 + self.mean**2) + b * (other.std**2 + other.mean**2)
-        # What is at the bound of both; where the bounds differ, nothing was at the higher one in the lower.
-        bound = max(self.largest, other.largest)
-        full = a * self.full * (self.largest >= 0.999 * bound) + b * other.full * (
-            other.largest >= 0.999 * bound
-        )
-        return Statistics(
-            count=count,
-            mean=mean,
-            std=np.sqrt(np.maximum(square - mean**2, 0)),
-            zeros=a * self.zeros + b * other.zeros,
-            low=np.minimum(self.low, other.low),
-            high=np.maximum(self.high, other.high),
-            full=full,
-        )
-
 
 @dataclass(frozen=True, eq=False)
 class Layer:
@@ -116,8 +95,8 @@ class Layer:
 class FeatureMaps(Mapping[str, Layer]):
     """Layers by name, in the order of execution.
 
-    responses   {name: standard deviation} of each norm's output, or where there is none each convolution's: what
-                He et al. 2015, Fig. 7 shows ("after BN, before the nonlinearity"); norms of shortcuts left out
+    responses   {name: standard deviation} of each norm's output, without norms each convolution's, as
+                in He et al. 2015, Fig. 7 ("after BN, before the nonlinearity"); norms of shortcuts left out
     count       how many images the statistics are over
     """
 
@@ -134,20 +113,13 @@ class FeatureMaps(Mapping[str, Layer]):
     def __len__(self) -> int:
         return len(self.layers)
 
-    def with_statistics(self, other: "FeatureMaps") -> "FeatureMaps":
-        """Return the same maps with the statistics of the other images taken in; those it lacks stay."""
-        layers = {
-            name: replace(layer, statistics=layer.statistics.with_more(other[name].statistics))
-            if name in other
-            else layer
-            for name, layer in self.items()
-        }
-        share = other.count / (self.count + other.count)
-        responses = {
-            name: float(np.sqrt((1 - share) * std**2 + share * other.responses.get(name, std) ** 2))
-            for name, std in self.responses.items()
-        }
-        return FeatureMaps(layers, responses, self.count + other.count)
+    def within(self, values: int) -> "FeatureMaps":
+        """Return the same with maps averaged to half their size, over and over, until they hold `values`."""
+        layers, largest = dict(self.layers), max(max(layer.maps.shape[1:]) for layer in self.values())
+        while sum(layer.maps.size for layer in layers.values()) > values and largest > 1:
+            largest = (largest + 1) // 2
+            layers = {name: _smaller(layer, largest) for name, layer in layers.items()}
+        return replace(self, layers=layers)
 
 
 def feature_maps(
@@ -188,8 +160,8 @@ def feature_maps(
     shown = [name for name, kept in maps.outputs.items() if kept.numel()]
     if not shown:
         raise ExploreError(
-            f"The model, a {type(model).__name__}, gave no feature maps (N, channels, height, width) for images "
-            f"of shape {tuple(batch.shape)}, so there is nothing to look at; name other layers with `layers`."
+            f"The model, a {type(model).__name__}, gave no maps (N, channels, height, width) for images of "
+            f"shape {tuple(batch.shape)}, so there is nothing to look at; name other layers with `layers`."
         )
     return FeatureMaps(
         layers={
@@ -227,9 +199,10 @@ def whole_map(model: nn.Module, image: Tensor, layer: str, part: str = "output")
 def map_names(model: nn.Module) -> list[str]:
     """Return the layers to look at, in the order of registration.
 
-    They are the network's blocks: the smallest modules, no mere containers, that hold two convolutions or more,
-    if there are three or more and most of the convolutions lie in them. Else, as for VGG, its activations, and
-    where it has none as modules its convolutions. Raises ExploreError for a network without 2-D convolutions.
+    They are the network's blocks: the smallest modules, no mere containers, that hold two convolutions or
+    more, if there are three or more and most of the convolutions lie in them. Else, as for VGG, its
+    activations, and where it has none as modules its convolutions. Raises ExploreError for a network without
+    2-D convolutions.
     """
     modules = dict(model.named_modules())
     convolutions = [name for name, module in modules.items() if isinstance(module, _CONVOLUTIONS)]
@@ -317,6 +290,14 @@ def _shrunk(output: Tensor, largest: int | None) -> Tensor:
     return F.adaptive_avg_pool2d(
         output.float(), (max(1, round(height * scale)), max(1, round(width * scale)))
     )
+
+
+def _smaller(layer: Layer, largest: int) -> Layer:
+    def shrink(maps: np.ndarray | None) -> np.ndarray | None:
+        return None if maps is None else _shrunk(torch.from_numpy(maps)[None], largest)[0].numpy()
+
+    maps = _shrunk(torch.from_numpy(layer.maps)[None], largest)[0].numpy()
+    return replace(layer, maps=maps, skip=shrink(layer.skip), branch=shrink(layer.branch))
 
 
 def _whole(output: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What becomes of activations on their way through a network: a small panel for each number, twins on one axis."""
+"""What becomes of activations on their way through a network: a panel for each number, twins on one axis."""
 
 from collections.abc import Mapping
 

@@ -25,7 +25,7 @@ class Origin:
     depth   layers with weights on the longest path from the input
     field   input pixels that one of its pixels can depend on, for each axis; None: no longer local
     jump    input pixels from one of its pixels to the next
-    start   the first input pixel that its first pixel can depend on; below 0 where that lies beyond the border
+    start   the first input pixel that its first pixel can depend on; below 0 beyond the border
     """
 
     depth: int
@@ -76,7 +76,6 @@ class Call:
     field: tuple[float, ...] | None = None
     jump: tuple[float, ...] = ()
     start: tuple[float, ...] = ()
-    runs: int = 0
     depth: int = 0
     macs: int = 0
     kept: int = 0
@@ -177,7 +176,6 @@ class Watch(TorchDispatchMode):
             call.outputs = [tuple(t.shape[1:]) for t in tensors]
             call.depth += self._depth_of(output)
             known = [self._origins[t] for t in tensors if t in self._origins]
-            call.runs += 1
             call.field = None
             if known:
                 origin = _join(known)
