@@ -1,5 +1,6 @@
 """What does each channel say? Feature maps of all blocks, statistics, skips and branches, in one pass."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -199,10 +200,10 @@ def whole_map(model: nn.Module, image: Tensor, layer: str, part: str = "output")
 def map_names(model: nn.Module) -> list[str]:
     """Return the layers to look at, in the order of registration.
 
-    They are the network's blocks: the smallest modules, no mere containers, that hold two convolutions or
-    more, if there are three or more and most of the convolutions lie in them. Else, as for VGG, its
-    activations, and where it has none as modules its convolutions. Raises ExploreError for a network without
-    2-D convolutions.
+    They are the network's blocks: the smallest modules, no mere containers, that hold two weighted layers or
+    more and a convolution larger than 1x1 among them (so that squeeze-and-excitation is none), if there are
+    three or more and most such convolutions lie in them. Else, as for VGG, its activations, and where it has
+    none as modules its convolutions. Raises ExploreError for a network without 2-D convolutions.
     """
     modules = dict(model.named_modules())
     convolutions = [name for name, module in modules.items() if isinstance(module, _CONVOLUTIONS)]
@@ -210,14 +211,18 @@ def map_names(model: nn.Module) -> list[str]:
         raise ExploreError(
             f"The model, a {type(model).__name__}, has no 2-D convolution, so it has no feature maps to show."
         )
-    held: dict[str, int] = {}
-    for name in convolutions:
-        for holder in _holders(name):
-            held[holder] = held.get(holder, 0) + 1
-    candidates = {n for n, count in held.items() if count >= 2 and type(modules[n]) not in _CONTAINERS}
+    spatial = [name for name in convolutions if max(modules[name].kernel_size) > 1]
+    weighted = Counter(
+        holder
+        for name, module in modules.items()
+        if isinstance(module, (*_CONVOLUTIONS, nn.Linear))
+        for holder in _holders(name)
+    )
+    held = Counter(holder for name in spatial for holder in _holders(name))
+    candidates = {name for name in held if weighted[name] >= 2 and type(modules[name]) not in _CONTAINERS}
     inner = {holder for name in candidates for holder in _holders(name)}
     blocks = [name for name in modules if name in candidates - inner]
-    if len(blocks) >= 3 and 2 * sum(held[name] for name in blocks) > len(convolutions):
+    if len(blocks) >= 3 and 2 * sum(held[name] for name in blocks) > len(spatial):
         return blocks
     activations = [name for name, module in modules.items() if isinstance(module, _ACTIVATIONS)]
     return activations or convolutions

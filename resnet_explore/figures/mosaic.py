@@ -54,13 +54,17 @@ def columns(count: int, height: int, width: int) -> int:
 
 
 def mosaic(maps: np.ndarray, scale: float, gap: int = 1) -> np.ndarray:
-    """Return maps (C, h, w) as one image, uint8 (H, W, 3), tile by tile in rows, grey between them."""
-    count, height, width = maps.shape
+    """Return maps (C, h, w) as one image, uint8 (H, W, 3), tile by tile in rows, grey between them.
+
+    Colours, uint8 (C, h, w, 3), stay as they are.
+    """
+    count, height, width = maps.shape[:3]
     across = columns(count, height, width)
     down = math.ceil(count / across)
     image = np.full((down * (height + gap) - gap, across * (width + gap) - gap, 3), 96, np.uint8)
-    index = np.rint(np.clip(np.nan_to_num(maps) / scale, -1, 1) * LEVELS).astype(int) + LEVELS
-    for k, tile in enumerate(LOOKUP[index]):
+    if maps.ndim == 3:
+        maps = LOOKUP[np.rint(np.clip(np.nan_to_num(maps) / scale, -1, 1) * LEVELS).astype(int) + LEVELS]
+    for k, tile in enumerate(maps):
         top, left = k // across * (height + gap), k % across * (width + gap)
         image[top : top + height, left : left + width] = tile
     return image
@@ -77,14 +81,15 @@ def filter_colors(weights: np.ndarray) -> np.ndarray:
 
 def mosaics_figure(
     panels: Mapping[str, np.ndarray],
-    scale: float,
+    scale: float | None,
     title: str,
     caption: str,
     width: float = 920,
 ) -> Figure:
     """Return mosaics side by side under a title, with their colour scale; `panels` is {heading: maps}.
 
-    Headings that begin with "Plain" and "Residual" are in the twins' colours.
+    Headings that begin with "Plain" and "Residual" are in the twins' colours. `scale` is None where the maps
+    are colours already.
     """
     side = width / max(2, len(panels)) * 0.93
     figure = new_figure(width, side + 150)
@@ -98,8 +103,10 @@ def mosaics_figure(
         ax = figure.add_subplot(grid[i])
         kind = next((kind for kind in COLORS if heading.lower().startswith(kind)), "")
         ax.set_title(heading, color=COLORS.get(kind, INK), fontsize=10.5, weight="bold")
-        ax.imshow(mosaic(maps, scale), interpolation="nearest")
+        ax.imshow(mosaic(maps, scale or 1.0), interpolation="nearest")
         ax.axis("off")
+    if scale is None:
+        return figure
     bar = figure.add_axes((0.3, 44 / high, 0.4, 9 / high))
     bar.imshow(LOOKUP[None], aspect="auto", extent=(-scale, scale, 0, 1))
     bar.set_yticks([])

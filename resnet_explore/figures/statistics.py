@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from resnet_explore.figures.style import COLORS, INK, MARKERS, dress, new_figure
 
@@ -30,7 +31,7 @@ def statistics_chart(
         left = margin + i * (each + apart)
         ax = dress(figure.add_axes((left, bottom, each, top - bottom)))
         ax.set_title(title, loc="left", color=INK, fontsize=9.5, weight="bold", x=-0.12)
-        low, high = 1 - 0.03 * blocks, blocks * 1.03 + (blocks == 1)
+        low, high = 0.4, blocks + 0.4  # what lies inside a block is drawn before its number
         ax.set(xlim=(low, high), xlabel="block")
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
         ax.yaxis.set_major_locator(MaxNLocator(4))
@@ -47,9 +48,20 @@ def statistics_chart(
             )
         values = np.concatenate([v[np.isfinite(v)] for _, v in curves.values()] or [np.zeros(1)])
         if values.size:
-            least, most = min(0.0, float(values.min())), float(values.max())
-            room = 0.06 * (most - least) or 1.0
-            ax.set_ylim(least - room * (least < 0), most + room)
+            _set_limits(ax, values)
         first, last = (left + each * (x - low) / (high - low) for x in (1, blocks))
         places.append((first, last, 1 - top, 1 - bottom))
     return figure, places
+
+
+def _set_limits(ax: Axes, values: np.ndarray) -> None:
+    """Begin at 0, or where all values are above it and lie far apart take a logarithmic axis."""
+    least, most = float(values.min()), float(values.max())
+    if least > 0 and most / least > 100:
+        ax.set(yscale="log", ylim=(least / 1.5, most * 1.5))
+        ax.yaxis.set_major_locator(LogLocator(numticks=5))
+        ax.yaxis.set_minor_locator(NullLocator())
+        return
+    least = min(0.0, least)
+    room = 0.06 * (most - least) or 1.0
+    ax.set_ylim(least - room * (least < 0), most + room)

@@ -112,10 +112,12 @@ class FeatureMapExplorer(ipywidgets.VBox):
         self._current = wanted
         self.picture.unobserve(self._take_picture, "value")
         self.picture.options = self._pictures.options
+        self.picture.value = next(iter(self._pictures.options.values()))
         self.picture.observe(self._take_picture, "value")
-        shown = [self.exhibit] if self._exhibits else []
-        shown += [self.picture] if len(self._pictures.options) > 1 else []
-        self._top.children = [*shown, self.upload] if not isinstance(self._pictures, Batch) else shown
+        menus = [self.exhibit] if self._exhibits else []
+        menus += [self.picture] if len(self._pictures.options) > 1 else []
+        uploads = [] if isinstance(self._pictures, Batch) else [self.upload]
+        self._top.children = [ipywidgets.VBox(menus), *uploads]
 
     def _find_pictures(self, model: nn.Module) -> Pictures:
         if self._images is not None:

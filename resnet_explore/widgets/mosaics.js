@@ -29,7 +29,7 @@ function make(tag, className = "", properties = {}, ...children) {
 function control(text, node, className) {
   node.id = `rx-mosaics-${Date.now()}-${serial++}`;
   node.dataset.lmSuppressShortcuts = "true";
-  return make("span", className, {}, make("label", "rx-label", { htmlFor: node.id, textContent: text }), node);
+  return make("span", className, {}, make("label", "rx-name", { htmlFor: node.id, textContent: text }), node);
 }
 
 const slider = (properties) => make("input", "", { type: "range", min: 0, step: 1, ...properties });
@@ -114,7 +114,8 @@ class Painter {
 function layout(panel, count) {
   const across = clamp(Math.ceil(Math.sqrt((count * panel.height) / panel.width)), 1, count);
   const down = Math.ceil(count / across);
-  const unit = Math.min(SIDE / (across * panel.width * (1 + GAP)), SIDE / (down * panel.height * (1 + GAP)));
+  const extent = (tiles, side) => side * (tiles * (1 + GAP) - GAP);
+  const unit = Math.min(SIDE / extent(across, panel.width), SIDE / extent(down, panel.height));
   return { across, down, w: unit * panel.width, h: unit * panel.height, stepX: unit * panel.width * (1 + GAP), stepY: unit * panel.height * (1 + GAP) };
 }
 
@@ -211,12 +212,12 @@ class Panel {
   }
 
   frame(context, x, y, w, h) {
-    context.lineWidth = 6;
-    context.strokeStyle = "#1b1d21";
-    context.strokeRect(x, y, w, h);
-    context.lineWidth = 3;
-    context.strokeStyle = "#ffffff";
-    context.strokeRect(x, y, w, h);
+    for (const [color, inset, lineWidth] of [["#0b5cad", 2, 5], ["#ffffff", 6, 3]]) {
+      if (Math.min(w, h) < 3 * inset) continue;
+      context.lineWidth = lineWidth;
+      context.strokeStyle = color;
+      context.strokeRect(x + inset, y + inset, w - 2 * inset, h - 2 * inset);
+    }
   }
 
   // ---- one channel over the image -------------------------------------------------------------------------
@@ -359,17 +360,20 @@ class MosaicsView {
     this.ends = [make("span"), make("span")];
     this.key = make("div", "rx-key", {}, this.ends[0], this.bar, this.ends[1], make("span", "rx-signs", { textContent: "✕ dead: 0 everywhere   ◤ saturated: at its bound" }));
 
-    this.block = slider({ className: "rx-step" });
+    this.block = slider({});
     this.depth = slider({});
-    this.blockValue = make("span", "rx-value");
-    this.depthValue = make("span", "rx-value");
+    this.blockValue = make("span", "rx-at");
+    this.depthValue = make("span", "rx-at");
     this.blocks = make("div", "rx-slide", {}, control("Block", this.block, "rx-slider"), this.blockValue);
     this.depths = make("div", "rx-slide", {}, control("Depth", this.depth, "rx-slider"), this.depthValue);
-    this.block.classList.add("rx-step");
-    this.depth.classList.add("rx-depth");
+    this.block.className = "rx-block";
+    this.depth.className = "rx-depth";
     this.chart = make("img", "rx-chart-picture");
     this.line = make("div", "rx-chart-lines");
-    this.charts = make("div", "rx-chart", {}, this.chart, this.line);
+    this.charts = make("div", "rx-chart", { tabIndex: 0 }, make("div", "", {}, this.chart, this.line));
+    this.charts.dataset.lmSuppressShortcuts = "true";
+    this.charts.setAttribute("role", "group");
+    this.charts.setAttribute("aria-label", "Statistics through depth");
     this.caption = make("p", "rx-caption");
     this.body = make("div", "rx-mosaics-body", {}, this.title, this.tools, this.stage, this.message, this.readout, this.key,
       this.blocks, this.depths, this.charts, this.caption);
@@ -533,7 +537,9 @@ class MosaicsView {
     for (const option of this.choose.options) option.disabled = !this.decoded[option.value];
     this.sort.value = this.order;
     this.sort.options[1].disabled = Boolean(step) && !step.panels.every((p) => !p.orders || p.orders.difference);
+    this.sort.options[0].textContent = this.view === "filters" ? "by size of the weights" : ORDERS.activation;
     this.own.checked = model.get("own_scale");
+    this.own.parentNode.hidden = this.view === "filters" && Boolean(step?.panels.every((p) => p.colored));
     const one = this.channel >= 0;
     this.sorting.hidden = this.pages.hidden = one;
     this.pages.hidden ||= this.lastPage === 0;
@@ -566,7 +572,7 @@ class MosaicsView {
     this.block.value = this.index;
     this.block.disabled = this.view === "filters";
     const tick = steps[this.index]?.tick ?? "";
-    this.blockValue.textContent = steps.length ? `${tick} (${this.index + 1} of ${steps.length})` : "";
+    this.blockValue.textContent = steps.length ? `${this.index + 1} of ${steps.length}, ${tick.split(".").slice(-2).join(".")}` : "";
     this.block.setAttribute("aria-valuetext", this.blockValue.textContent);
     this.blocks.hidden = steps.length < 2;
     this.depth.max = Math.max(0, sets.length - 1);

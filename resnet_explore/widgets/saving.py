@@ -60,10 +60,11 @@ def _picture(shown: Mosaics) -> Any:
     }
     if not panels:
         raise ExploreError(f"There is no picture to save: {step['title']}")
-    most = max(panel["shape"][0] for panel in step["panels"])
+    most = max(panel["shape"][0] for panel in step["panels"] if "shape" in panel)
     cut = f" The first {MOST} of {most} channels." if most > MOST else ""
     caption = f"{step['caption']}{cut} {chosen.get('caption', '')}"
-    return mosaics_figure(panels, step["scale"], step["title"], caption)
+    scale = None if all(maps.ndim == 4 for maps in panels.values()) else step["scale"]
+    return mosaics_figure(panels, scale, step["title"], caption)
 
 
 def _ordered(data: bytes, panel: dict, order: str) -> np.ndarray:

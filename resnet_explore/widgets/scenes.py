@@ -132,8 +132,8 @@ def _parts_step(
         "tick": layer.name,
         "title": f"{layer.name} of {subject.name}: the branch adds {factor(layer.ratio)} times "
         "what the skip carries.",
-        "caption": "The two summands of the block before any norm or ReLU behind the sum; the ratio is that of "
-        f"their L2 norms. {_scale_words(scale, 2)} Channels have the places of the block's outputs.",
+        "caption": "The two summands, before any norm or ReLU behind the sum; the ratio is that of their "
+        f"L2 norms. {_scale_words(scale, 2)} Channels have the places of the block's outputs.",
         "scale": scale,
         "panels": panels,
     }
@@ -145,15 +145,16 @@ def filters_view(scenes: Sequence[Scene]) -> dict[str, Any]:
     sets = []
     for scene in scenes:
         panels, sizes, scale = [], [], 1.0
-        found = [first_filters(subject.model) for subject in scene.subjects]
-        if any(f is None for f in found):
+        found = [named for named in map(first_filters, (s.model for s in scene.subjects)) if named]
+        if len(found) < len(scene.subjects):
             return {}
-        for subject, named in zip(scene.subjects, found, strict=True):
-            name, weights = named  # type: ignore[misc]
+        sizes_of = [np.abs(weights).mean((1, 2, 3)) for _, weights in found]
+        together = len({len(size) for size in sizes_of}) == 1  # then a filter has one place in both
+        for k, (subject, (name, weights)) in enumerate(zip(scene.subjects, found, strict=True)):
             rgb = weights.shape[1] == 3
             tiles = filter_colors(weights) if rgb else weights.mean(1)
             scale = scale if rgb else common_scale([tiles], share=1.0)
-            strength = _descending(np.abs(weights).mean((1, 2, 3)))
+            strength = _descending(np.sum(sizes_of, 0) if together else sizes_of[k])
             panels.append(
                 sheet.panel(f"{subject.name}, {name}", subject.color, tiles, {"activation": strength})
             )
@@ -168,7 +169,7 @@ def filters_view(scenes: Sequence[Scene]) -> dict[str, Any]:
         step = {
             "tick": "first layer",
             "title": f"The first layer: {' and '.join(dict.fromkeys(sizes))}.",
-            "caption": f"{colours} Sorted by mean magnitude.",
+            "caption": colours,
             "scale": scale,
             "panels": panels,
         }
@@ -228,15 +229,17 @@ def _responses(measured: FeatureMaps, blocks: int) -> tuple[np.ndarray, np.ndarr
 
 
 def finding(scene: Scene, layers: Sequence[Layer]) -> str:
-    """Return what sets the networks apart at this block, in a sentence."""
-    dead = " and ".join(
-        f"{_count(int(layer.statistics.dead.sum()), layer.shape[0])} in {subject.name}"
-        for subject, layer in zip(scene.subjects, layers, strict=True)
+    """Return what sets the networks apart at this block, in a sentence or two."""
+    pairs = list(zip(scene.subjects, layers, strict=True))
+    zeros = ", ".join(
+        f"{percent(100 * layer.statistics.overall[2])} in {subject.name}" for subject, layer in pairs
     )
-    zeros = " and ".join(percent(100 * layer.statistics.overall[2]) for layer in layers)
+    counts = [(subject.name, layer.shape[0], int(layer.statistics.dead.sum())) for subject, layer in pairs]
+    dead = ", ".join(f"{_count(some, of)} in {name}" for name, of, some in counts)
+    dead = f"dead channels: {dead}" if any(some for *_, some in counts) else "no channel is dead"
     ratio = next((layer.ratio for layer in reversed(layers) if layer.ratio is not None), None)
     branch = "" if ratio is None else f" The branch adds {factor(ratio)} times what the skip carries."
-    return f"{layers[-1].name}: dead channels: {dead}; zeros: {zeros} of all values.{branch}"
+    return f"{layers[-1].name}: {dead}; values that are 0: {zeros}.{branch}"
 
 
 def _count(some: int, of: int) -> str:
