@@ -36,6 +36,8 @@ _HOME = {
     "gradient_flow": "analysis.gradients",
     "structure": "analysis.structure",
     "class_activation_maps": "analysis.cams",
+    "feature_maps": "analysis.feature_maps",
+    "residual_stream": "analysis.residual_stream",
     "Filmstrip": "widgets.filmstrip",
     "DegradationExplorer": "widgets.degradation",
     "GradientFlowExplorer": "widgets.gradient_flow",

@@ -103,9 +103,7 @@ def test_exact_values_on_demand(explorer):
     assert explorer.exact("maps", 0, 0, 99) == [None, None]
     sent = []
     explorer.mosaics.send = lambda content, buffers: sent.append((content, buffers))
-    explorer.mosaics._handle_msg(
-        {"content": {"data": {"method": "custom", "content": {"want": ["maps", "0", "8", "5"]}}}}
-    )
+    explorer.mosaics._handle_custom_msg({"want": ["maps", "0", "8", "5"]}, [])
     (content, buffers), *more = sent
     assert not more
     assert content == {"place": ["maps", "0", "8", "5"], "shapes": [[8, 8], [8, 8]]}
@@ -200,9 +198,14 @@ def detection():
         (vgg, "0.2", 3, False),
         (lambda: torchvision.models.DenseNet(8, (2, 2), 16), "features.denseblock1.denselayer1", 4, False),
         (segmentation, "backbone.layer1.0", 17, True),
-        (detection, "backbone.body.1", 15, True),
+        (detection, "backbone.body.1", 24, True),
     ],
-    ids=["vgg", "densenet", "segmentation", "detection"],
+    ids=[
+        "vgg",
+        "densenet",
+        "segmentation",
+        "detection",
+    ],  # of the last, nine maps are the pyramid's and heads'
 )
 def test_any_network_with_no_other_preparation(make, first, count, skips):
     torch.manual_seed(0)

@@ -1,5 +1,6 @@
 """What does each channel say? Feature maps of all blocks, statistics, skips and branches, in one pass."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -186,7 +187,7 @@ def feature_maps(
 def whole_map(model: nn.Module, image: Tensor, layer: str, part: str = "output") -> np.ndarray:
     """Return one layer's maps at full size, float32 (C, h, w); `part` is "output", "skip" or "branch"."""
     batch = as_images(model, image)
-    base = layer.partition(":")[0]
+    base = re.split(r"[:\[]", layer)[0]  # "relu:2" is a call of "relu", "fpn[0]" an output of "fpn"
     with measuring(model), torch.no_grad():
         model.eval()
         with (

@@ -529,7 +529,7 @@ class MosaicsView {
     this.message.hidden = !words;
     this.root.classList.toggle("rx-waiting", busy && Boolean(step));
     this.root.setAttribute("aria-busy", String(busy));
-    this.title.textContent = step?.title ?? "";
+    this.title.textContent = (step?.title ?? "").replaceAll(" %", "\u00a0%");
     this.caption.textContent = step ? `${step.caption} ${this.set.caption ?? ""}` : "";
     for (const part of [this.tools, this.stage, this.key, this.readout]) part.hidden = !step;
 
