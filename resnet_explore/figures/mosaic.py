@@ -1,6 +1,7 @@
 """Feature maps as tiles of ONE image through a lookup table: 0 is black, above is orange, below is blue."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -54,14 +55,14 @@ def columns(count: int, height: int, width: int) -> int:
 
 
 def mosaic(maps: np.ndarray, scale: float, gap: int = 1) -> np.ndarray:
-    """Return maps (C, h, w) as one image, uint8 (H, W, 3), tile by tile in rows, grey between them.
+    """Return maps (C, h, w) as one image, uint8 (H, W, 3), tile by tile in rows, pale between them.
 
     Colours, uint8 (C, h, w, 3), stay as they are.
     """
     count, height, width = maps.shape[:3]
     across = columns(count, height, width)
     down = math.ceil(count / across)
-    image = np.full((down * (height + gap) - gap, across * (width + gap) - gap, 3), 96, np.uint8)
+    image = np.full((down * (height + gap) - gap, across * (width + gap) - gap, 3), 250, np.uint8)
     if maps.ndim == 3:
         maps = LOOKUP[np.rint(np.clip(np.nan_to_num(maps) / scale, -1, 1) * LEVELS).astype(int) + LEVELS]
     for k, tile in enumerate(maps):
@@ -92,12 +93,20 @@ def mosaics_figure(
     are colours already.
     """
     side = width / max(2, len(panels)) * 0.93
-    figure = new_figure(width, side + 150)
-    high = side + 150
-    figure.text(0.03, 1 - 24 / high, title, color=INK, fontsize=12, weight="bold", va="center")
-    figure.text(0.03, 16 / high, caption, color=MUTED, fontsize=8.5, va="center", wrap=True)
+    title, caption = textwrap.fill(title, int(width / 9.8)), textwrap.fill(caption, int(width / 6.5))
+    above, below = 44 + 18 * title.count("\n"), 64 + 14 * caption.count("\n")
+    high = side + above + below + 16
+    figure = new_figure(width, high)
+    figure.text(0.03, 1 - 12 / high, title, color=INK, fontsize=12, weight="bold", va="top")
+    figure.text(0.03, 10 / high, caption, color=MUTED, fontsize=8.5, va="bottom")
     grid = figure.add_gridspec(
-        1, max(2, len(panels)), left=0.03, right=0.97, top=1 - 62 / high, bottom=66 / high, wspace=0.05
+        1,
+        max(2, len(panels)),
+        left=0.03,
+        right=0.97,
+        top=1 - (above + 16) / high,
+        bottom=below / high,
+        wspace=0.05,
     )
     for i, (heading, maps) in enumerate(panels.items()):
         ax = figure.add_subplot(grid[i])
@@ -107,7 +116,7 @@ def mosaics_figure(
         ax.axis("off")
     if scale is None:
         return figure
-    bar = figure.add_axes((0.3, 44 / high, 0.4, 9 / high))
+    bar = figure.add_axes((0.3, (below - 14) / high, 0.4, 9 / high))
     bar.imshow(LOOKUP[None], aspect="auto", extent=(-scale, scale, 0, 1))
     bar.set_yticks([])
     bar.tick_params(colors=MUTED, labelsize=8, length=2, pad=1)

@@ -409,7 +409,9 @@ class MosaicsView {
       this.handlers[`change:${name}`] = () => {
         this.load(name);
         this.refresh();
-        if (name === "maps") this.askForRest();
+        if (name !== "maps") return;
+        this.root.dataset.shown = Number(this.root.dataset.shown ?? 0) + 1; // for those who wait for new maps
+        this.askForRest();
       };
     }
     for (const name of ["index", "depth", "view", "order", "channel", "own_scale", "message", "busy"]) {
