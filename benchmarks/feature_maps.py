@@ -2,11 +2,11 @@
 
     python -m benchmarks.feature_maps [presses] [images]
 
-ResNet-50 and its plain twin, random weights, 224x224, all 16 blocks, in a real JupyterLab and headless Chromium.
-Packages are imported and the networks made before. The first picture is timed from running the cell that makes
-the explorer, a new image from asking for it in the kernel, each until the browser has drawn both mosaics; a bare
-forward pass of both networks in the same kernel is printed beside them. Arrow keys on the slider over blocks are
-timed in the page, as in `benchmarks.scrub`.
+ResNet-50 and its plain twin, random weights, 224x224, all 16 blocks, in a real JupyterLab and headless
+Chromium. Packages are imported and the networks made before. The first picture is timed from running the cell
+that makes the explorer, a new image from asking for it in the kernel, each until the browser has drawn both
+mosaics; a bare forward pass of both networks in the same kernel is printed beside them: it says how busy the
+machine is. Arrow keys on the slider over blocks are timed in the page, as in `benchmarks.scrub`.
 """
 
 import statistics
