@@ -63,8 +63,8 @@ class Last(nn.Module):
         (lambda: Last(Odd()), (2, 90, 120), ["model"]),
         (lambda: rx.build("cifar_resnet14"), (3, 96, 128), ["conv1", "layer1", "layer2", "layer3"]),
         (
-            lambda: torchvision.models.resnet18(weights=None),
-            (3, 512, 576),
+            lambda: torchvision.models.ResNet(torchvision.models.resnet.BasicBlock, [1, 1, 1, 1]),
+            (3, 256, 288),
             ["conv1", "maxpool", "layer1", "layer2", "layer3", "layer4"],
         ),
         (lambda: torchvision.models.vgg11(weights=None).features[:16], (3, 192, 224), [""]),

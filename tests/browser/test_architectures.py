@@ -28,7 +28,7 @@ def test_boxes_open_and_the_table_sorts(open_notebook):
     card = page.locator(".rx-drawing").first
     card.locator(".rx-box").first.wait_for(timeout=60_000)
     card.scroll_into_view_if_needed()  # the notebook is longer than the window
-    assert "16 skips set them apart" in card.locator(".rx-title").first.inner_text()
+    card.locator(".rx-title", has_text="16 skips set them apart").wait_for(timeout=10_000)
     lower = card.locator(".rx-blueprint").nth(1)
     assert lower.locator(".rx-arc").count() == 16
     assert card.locator(".rx-blueprint").first.locator(".rx-arc").count() == 0
@@ -52,8 +52,12 @@ def test_boxes_open_and_the_table_sorts(open_notebook):
 
     page.get_by_role("button", name="Depth", exact=True).first.click()
     page.locator(".rx-title .rx-now", has_text=re.compile("^18 layers")).wait_for(timeout=30_000)
+    strip = page.locator(".rx-body").first
+    before = strip.bounding_box()
     notebook.press(".rx-step", "End")
     page.locator(".rx-title .rx-now", has_text=re.compile("^152 layers: 60.19 M")).wait_for(timeout=10_000)
+    after = strip.bounding_box()
+    assert (after["width"], after["height"]) == (before["width"], before["height"]), "nothing jumps"
     page.get_by_role("button", name="The family", exact=True).first.click()
     table = page.locator(".rx-table").first
     table.get_by_role("button", name="Parameters").click()
