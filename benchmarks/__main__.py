@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
-for name in ("sweep", "training", "analysis", "scrub"):
+NAMES = ("sweep", "training", "collect", "analysis", "capture", "cams", "gradients", "feature_maps", "scrub")
+
+for name in NAMES:
     print(f"\n== {name}", flush=True)
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

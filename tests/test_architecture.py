@@ -96,8 +96,8 @@ def test_notebooks_hold_prose_imports_and_calls(path):
             assert not any(isinstance(n, ast.FunctionDef | ast.ClassDef | ast.Lambda) for n in ast.walk(tree))
 
 
-def test_there_are_five_notebooks_to_check():
-    assert [p.stem[:2] for p in NOTEBOOKS] == ["00", "01", "02", "03", "04"]
+def test_there_are_six_notebooks_to_check():
+    assert [p.stem[:2] for p in NOTEBOOKS] == ["00", "01", "02", "03", "04", "05"]
 
 
 @pytest.mark.parametrize("name", rx.__all__)

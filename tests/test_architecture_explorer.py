@@ -61,9 +61,38 @@ def test_what_is_too_long_to_draw_is_counted():
 def test_resnet152_against_vgg19(explorer):
     explorer.left.value, explorer.right.value = "resnet152", "vgg19"
     assert explorer.drawing.title == (
-        "vgg19 takes 1.71 times the multiply-adds of resnet152, with 2.39 times the parameters "
-        "and 19 layers against 152."
+        "resnet152 has 152 layers against 19 in vgg19, yet 2.39 times fewer parameters and 1.71 times fewer "
+        "multiply-adds."
     )
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "sentence"),
+    [
+        (
+            "resnet34",
+            "resnet50",
+            "resnet50 has 50 layers against 34 in resnet34, with 1.17 times the parameters",
+        ),
+        (
+            "resnet50",
+            "resnetv2_50",
+            "has as many layers as resnetv2_50 (50), with as many parameters and as many",
+        ),
+        ("resnet18", "resnet18", "resnet18, twice."),
+        (
+            "cifar_resnet8",
+            "vgg16",
+            "vgg16 has 16 layers against 8 in cifar_resnet8, with 1,838 times the parameters.",
+        ),
+    ],
+)
+def test_titles_say_what_sets_two_networks_apart(explorer, left, right, sentence):
+    explorer.left.value, explorer.right.value = "cifar_plain20", right
+    if left not in explorer.left.options:
+        explorer.left.options = [*explorer.left.options, left]
+    explorer.left.value = left
+    assert sentence in explorer.drawing.title
 
 
 def test_a_network_of_ones_own_is_drawn_and_a_bad_one_is_a_sentence():
@@ -104,6 +133,7 @@ def test_the_table_has_every_listed_network(explorer):
     by_name = dict(zip(names, explorer.table.rows, strict=True))
     assert by_name["resnet50"][6:8] == [76.13, 80.858]
     assert by_name["plain50"][6:] == [None, None, None]
+    assert explorer.table.title.endswith("vgg19 about 72.4 % with 5.62 times the parameters.")
 
 
 @pytest.mark.parametrize(
@@ -124,3 +154,9 @@ def test_accuracies_are_those_of_torchvisions_metadata(name):
     }
     assert float(FAMILY[name]["accuracy"]) == entries["IMAGENET1K_V1"]
     assert FAMILY[name]["newer"] == str(entries.get("IMAGENET1K_V2", ""))
+
+
+@pytest.mark.parametrize("name", ["resnext101_64x4d", "resnetv2_50", "resnetv2_101"])
+def test_newer_recipes_are_not_mixed_with_the_first_ones(name):
+    assert FAMILY[name]["accuracy"] == ""
+    assert float(FAMILY[name]["newer"]) > 80

@@ -5,6 +5,7 @@ import torch
 from torchvision.models import detection, segmentation, video
 
 import resnet_explore as rx
+from resnet_explore.models.peers import open_network
 from resnet_explore.widgets.blueprint import blueprint
 
 BARE = {"weights": None, "weights_backbone": None}
@@ -73,3 +74,15 @@ def test_a_backbone_in_use_is_described_captured_and_drawn(name):
         model(torch.rand(1, *size))
     block = next(unit for unit in found.units if unit.name == f"{last}.1")
     assert seen.outputs[f"{last}.1"].shape[1:] == block.shape
+
+
+def test_torchvisions_networks_open_by_name_and_alike_each_time():
+    before = torch.random.get_rng_state()
+    (first, size), (again, _) = (open_network("fasterrcnn_resnet50_fpn") for _ in range(2))
+    assert size == (3, 224, 224)
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert torch.equal(first.rpn.head.cls_logits.weight, again.rpn.head.cls_logits.weight)
+    for name, layers in (("vgg16", 16), ("googlenet", 22), ("deeplabv3_resnet50", 53), ("r3d_18", 18)):
+        assert rx.describe(*open_network(name)).depth == layers
+    with pytest.raises(rx.ExploreError, match="Unknown model 'fcn_resnet5': did you mean 'fcn_resnet50'"):
+        open_network("fcn_resnet5")

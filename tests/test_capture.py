@@ -343,6 +343,32 @@ def test_outputs_need_no_graph_but_gradients_do(tiny):
     assert fingerprint(tiny) == before
 
 
+@pytest.mark.parametrize("after", ["a sum", "an in-place ReLU", "nothing"])
+def test_an_output_that_is_the_input_has_the_gradient_of_its_own_uses(after):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear, self.same = nn.Linear(2, 2), nn.Identity()
+
+        def forward(self, x):
+            x = self.linear(x).square()
+            y = self.same(x)
+            if after == "an in-place ReLU":
+                return 3 * y.relu_()  # x is overwritten with it
+            return 2 * x + 3 * y if after == "a sum" else 2 * x
+
+    with rx.Capture(Net(), "same", gradients=True) as seen:
+        for _ in range(2):
+            seen.clear()
+            seen.model(torch.ones(1, 2)).sum().backward(retain_graph=True)
+        asked = seen.differentiate(seen.model(torch.ones(1, 2)).sum())
+    if after == "nothing":
+        assert not asked
+        assert not seen.gradients
+    else:
+        assert seen.gradients["same:1"].tolist() == asked["same:2"].tolist() == [[3, 3]]
+
+
 def test_what_is_missing_is_explained(tiny):
     tiny.requires_grad_(False)
     tiny[8].weight.requires_grad_(True)
@@ -368,3 +394,51 @@ def test_what_another_hook_returns_is_what_is_seen():
     net[0].register_forward_hook(lambda module, args, output: output + 1)
     with rx.Capture(net) as seen:
         assert torch.equal(net(torch.zeros(2)), seen.outputs["0"])
+
+
+# Models of every sort --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["torch.compile", "Module.compile", "a compiled part"])
+def test_a_compiled_model_is_seen_like_the_one_it_was_made_from(how):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True)).eval()
+    images = torch.randn(1, 3, 8, 9)
+    with rx.Capture(net) as seen:
+        net(images)
+    expected, prefix, compiled = dict(seen.outputs), "", net
+    if how == "torch.compile":
+        prefix, compiled = "_orig_mod.", torch.compile(net, backend="eager")
+    elif how == "Module.compile":
+        net.compile(backend="eager")
+    else:
+        net[0].compile(backend="eager")
+    compiled(images)  # from here on compiled code would pass over hooks that come later
+    with rx.Capture(compiled, gradients=True) as seen:
+        compiled(images).sum().backward()
+    for name, output in expected.items():
+        assert torch.equal(seen.outputs[prefix + name], output)
+        assert seen.gradients[prefix + name].shape == output.shape
+    assert seen.idle == []
+
+
+def test_replicas_are_refused_and_a_wrapper_without_them_is_not(tiny):
+    wrapped = nn.DataParallel(tiny)
+    with rx.Capture(wrapped, "module.3") as seen:
+        wrapped(torch.randn(2, 3, 8, 9))
+    assert list(seen.outputs) == ["module.3"]
+    wrapped.device_ids = [0, 1]
+    for attempt in (lambda: rx.Capture(wrapped).__enter__(), lambda: rx.Capture.check(wrapped)):
+        with pytest.raises(rx.ExploreError, match=r"a DataParallel that runs 2 copies.*\.module"):
+            attempt()
+
+
+def test_shapes_without_values_can_be_captured():
+    with torch.device("meta"):
+        net = torchvision.models.resnet18()
+    with rx.Capture(net, "layer?") as seen:
+        net(torch.zeros(2, 3, 64, 96, device="meta"))
+    assert [tuple(o.shape[1:]) for o in seen.outputs.values()] == [
+        (64, 16, 24), (128, 8, 12), (256, 4, 6), (512, 2, 3),
+    ]  # fmt: skip
+    assert all(o.is_meta for o in seen.outputs.values())

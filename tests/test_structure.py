@@ -51,11 +51,43 @@ def test_skips_are_named_by_what_they_pass():
     ) + ["projection", "identity", "identity"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "skip"),
+    [
+        ({"gate": "exclusive"}, "gated"),
+        ({"gate": "shortcut_only"}, "gated"),
+        ({"shortcut": "projection_all"}, "projection"),
+        ({"skip_scale": 0.5}, "identity"),
+        ({"init": "rezero"}, "identity"),
+        ({"order": "pre"}, "identity"),
+        ({"skip_dropout": 0.5}, "identity"),
+        ({"residual": False}, ""),
+    ],
+)
+def test_variants_of_the_skip_are_told_apart(changes, skip):
+    units = rx.structure(rx.build("cifar_resnet14", **changes), (3, 16, 24)).units
+    assert next(unit for unit in units if unit.name.endswith(("layer1.1", "stages.0.blocks.1"))).skip == skip
+
+
 def test_a_dense_net_feeds_every_layer_with_all_before_it():
     units = rx.structure(bare("densenet121"), (3, 64, 96)).units
     layers = [i for i, unit in enumerate(units) if "denseblock1.denselayer" in unit.name]
     assert [len(units[i].inputs) for i in layers] == [1, 2, 3, 4, 5, 6]
     assert units[layers[-1]].inputs == (layers[0] - 1, *layers[:-1])
+
+
+@pytest.mark.parametrize(
+    ("model", "skips"),
+    [
+        (lambda: bare("resnet50"), 16),
+        (lambda: bare("vgg11"), 0),
+        (lambda: bare("googlenet", init_weights=False), 0),  # branches side by side pass nothing by
+        # The last of n layers, and what follows, see all before: 1 + ... + n; four stages of a dense net.
+        (lambda: bare("densenet121"), sum(n * (n + 1) // 2 for n in (6, 12, 24, 16))),
+    ],
+)
+def test_skips_are_counted(model, skips):
+    assert rx.structure(model(), (3, 64, 96)).skips == skips
 
 
 def test_a_mobile_nets_skips_are_found():

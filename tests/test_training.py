@@ -14,12 +14,15 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from torch import nn
 
 import resnet_explore as rx
+from resnet_explore.models.weights import list_weights
 from resnet_explore.paths import shipped
 from resnet_explore.training.batches import batches, crop_and_flip, zoom_and_flip
 from resnet_explore.training.measure import LayerProbe, evaluate
+from resnet_explore.training.plan import fast_precision
 from resnet_explore.training.record import Source, record
 from resnet_explore.training.runs import RunFolder, load_tensors
 from resnet_explore.training.schedule import WarmUp, learning_rate
@@ -284,6 +287,28 @@ def test_evaluate_counts_and_keeps_the_mode(digits):
     assert loss == pytest.approx(F.cross_entropy(torch.stack(logits), test.labels).item(), rel=1e-5)
 
 
+@pytest.mark.parametrize("has_it", [True, False])
+def test_bf16_is_chosen_where_the_processor_has_it_and_recorded(tmp_path, monkeypatch, has_it):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_it)
+    own = "bf16" if has_it else "fp32"
+    assert fast_precision("cpu") == own
+    assert {run.precision for run in rx.Sweep("cifar10", accelerator="cpu").runs()} == {own}
+    assert {run.precision for run in rx.Sweep("digits").runs()} == {"fp32"}, "too small to gain"
+    data = tmp_path / "data"
+    for label in ("cat", "dog"):
+        (data / label).mkdir(parents=True)
+        for i in range(6):
+            Image.new("RGB", (8, 8), (40 * i, 0, 99)).save(data / label / f"{i}.png")
+    small = {**TINY, "epochs": 1, "batch_size": 4, "kinds": ("plain",), "size": 8, "accelerator": "cpu"}
+    sweep = rx.Sweep(dataset="folder", root=str(data), **small)
+    with ThreadPoolExecutor(1) as pool:
+        table = rx.run_sweep(sweep, tmp_path / "s", executor=pool)
+        assert set(table["precision"]) == {own}
+        assert json.loads((tmp_path / "s" / "sweep.json").read_text())["precision"] == own
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: not has_it)
+        assert rx.run_sweep(sweep, tmp_path / "s", executor=pool).equals(table), "goes on as it was begun"
+
+
 def test_bf16_trains_too(tmp_path, digits):
     assert train_run(run_of(precision="bf16", epochs=1), *digits, tmp_path)
     assert RunFolder(tmp_path).rows()[0]["train_error"] < 95
@@ -459,12 +484,38 @@ def test_the_recorded_digits_show_degradation_for_every_seed():
         assert residual[110] < plain[110] / 3
 
 
+def test_the_recorded_cifar10_has_the_papers_order():
+    table = rx.collect(shipped("data", "cifar10"))
+    if not {20, 56} <= set(table["depth"]):
+        pytest.skip("the record lacks networks of 20 or 56 layers")
+    found = summarize(table)
+    error = {(kind, depth): found.loc[(kind, depth), "train_error"] for kind, depth in found.index}
+    assert error["plain", 56] > error["plain", 20]
+    assert error["residual", 56] <= error["residual", 20]
+    assert found.loc[("plain", 56), "seeds"] == found.loc[("residual", 20), "seeds"] == 3
+
+
+def test_the_recorded_photo_network_is_right_about_four_of_five():
+    photos = [row for row in list_weights("resnet18") if row.weights == "imagenette"]
+    if not photos:
+        pytest.skip("no photo networks ship")
+    assert photos[0].test_error is not None
+    assert photos[0].test_error <= 20
+    assert [row.model for row in list_weights("plain18")] == ["plain18"]
+
+
+def test_recorded_data_are_small_enough_for_git():
+    sizes = {path: path.stat().st_size for path in shipped("data").rglob("*") if path.is_file()}
+    assert sum(sizes.values()) <= 60e6
+    assert max(size for path, size in sizes.items() if path.suffix == ".safetensors") <= 12e6
+
+
 def test_recorded_runs_are_those_of_todays_defaults():
     recorded = set(rx.collect(shipped("data", "digits"))["run"])
     assert recorded == {run.id for run in rx.Sweep(seeds=range(5)).runs()}
 
 
-@pytest.mark.parametrize("row", rx.list_weights("*"), ids=lambda r: f"{r.weights}-{r.model}")
+@pytest.mark.parametrize("row", list_weights("*"), ids=lambda r: f"{r.weights}-{r.model}")
 def test_shipped_weights_load_by_name_and_err_as_they_say(row, digits):
     model = rx.build(row.model, weights=row.weights)
     assert not model.training

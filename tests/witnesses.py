@@ -1,6 +1,7 @@
 """Independent witnesses for the tests of the analysis room."""
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -33,32 +34,57 @@ def derivatives(model: nn.Module, run) -> tuple[dict[str, Tensor], dict[str, Ten
     `run(copy).backward()`, is the gradient with respect to that output.
     """
     model = copy.deepcopy(model)
+    made = probed(model)
+    run(model).backward()
+    outputs, gradients = {}, {}
+    for name, (output, leaf) in made().items():
+        outputs[name] = output
+        if leaf.grad is not None:
+            gradients[name] = leaf.grad
+    weights = {path: p.grad for path, p in model.named_parameters() if p.grad is not None}
+    return outputs, gradients, weights
+
+
+def probed(model: nn.Module) -> Callable[[], dict[str, tuple[Tensor, Tensor]]]:
+    """Make a model out-of-place and let it add a leaf of zeros to each output of its modules.
+
+    Returns a function that says what came by then, by call: a copy of the output, and its leaf.
+    """
     for module in model.modules():
         if hasattr(module, "inplace"):
             module.inplace = False
-    calls: dict[str, list[tuple[Tensor, Tensor]]] = {}
+    calls: dict[str, list[dict[str, tuple[Tensor, Tensor]]]] = {}
 
-    def probe(path):
-        def hook(module, args, output):
-            leaf = torch.zeros_like(output, requires_grad=True)
-            calls.setdefault(path, []).append((output.detach().clone(), leaf))
-            return output + leaf
+    def probe(output, path, made):
+        if isinstance(output, (list, tuple)):
+            return type(output)(probe(part, f"{path}[{i}]", made) for i, part in enumerate(output))
+        if not isinstance(output, Tensor):
+            return output
+        leaf = torch.zeros_like(output, requires_grad=True)
+        made[path] = (output.detach().clone(), leaf)
+        return output + leaf
 
-        return hook
+    def hook(name):
+        def probe_call(module, args, output):
+            made: dict[str, tuple[Tensor, Tensor]] = {}
+            calls.setdefault(name, []).append(made)
+            return probe(output, "", made)
 
-    for path, module in model.named_modules():
-        if path:
-            module.register_forward_hook(probe(path))
-    run(model).backward()
-    outputs, gradients = {}, {}
-    for path, made in calls.items():
-        for i, (output, leaf) in enumerate(made, start=1):
-            name = path if len(made) == 1 else f"{path}:{i}"
-            outputs[name] = output
-            if leaf.grad is not None:
-                gradients[name] = leaf.grad
-    weights = {path: p.grad for path, p in model.named_parameters() if p.grad is not None}
-    return outputs, gradients, weights
+        return probe_call
+
+    for name, module in model.named_modules():
+        if name:
+            module.register_forward_hook(hook(name))
+
+    def found():
+        return {
+            (name if len(all_made) == 1 else f"{name}:{i}") + path: pair
+            for name, all_made in calls.items()
+            for i, made in enumerate(all_made, start=1)
+            for path, pair in made.items()
+        }
+
+    return found
 
 
 def _bytes(tensor: Tensor) -> bytes:

@@ -42,6 +42,24 @@ def answer(model: nn.Module, images: Tensor) -> Any:
         ) from error
 
 
+def run(model: nn.Module, images: Tensor) -> Any:
+    """Return `model(images)`; whatever a model that we did not write raises becomes one sentence."""
+    try:
+        return model(images)
+    except ExploreError:
+        raise
+    except Exception as error:
+        raise ExploreError(
+            f"The model, a {type(model).__name__}, can't take images of shape {tuple(images.shape)}: "
+            f"{type(error).__name__}, {first_line(error)}."
+        ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an exception says, in one line without a full stop."""
+    return (str(error).strip() or "no reason given").splitlines()[0].rstrip(".")
+
+
 def as_classes(argument: str, values: Any, like: Tensor) -> Tensor:
     """Return one class index per row of `like`, logits (N, K): int64 (N,) on its device.
 

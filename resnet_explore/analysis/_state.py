@@ -1,10 +1,13 @@
 """To measure without changing: whatever happens to a model inside, it is left exactly as it was found."""
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import nn
+
+from resnet_explore.errors import ExploreError
 
 
 @contextmanager
@@ -56,3 +59,20 @@ def measuring(model: nn.Module) -> Iterator[None]:
         left_as_found(model),
     ):
         yield
+
+
+def uncompiled() -> AbstractContextManager[object]:
+    """Let what went through torch.compile run as it was written, so that its modules call their hooks."""
+    if "torch._dynamo" not in sys.modules:  # nothing can be compiled yet, and importing it is slow
+        return nullcontext()
+    return torch.compiler.set_stance("force_eager")
+
+
+def refuse_replicas(model: nn.Module) -> None:
+    """Raise ExploreError if DataParallel would run copies of a network at once, in any order."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.DataParallel) and len(module.device_ids) > 1:
+            raise ExploreError(
+                f"{name or 'The model'} is a DataParallel that runs {len(module.device_ids)} copies at once, "
+                "whose outputs can't be told apart: take the network inside, its .module."
+            )

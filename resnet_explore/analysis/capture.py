@@ -10,8 +10,12 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.utils.hooks import RemovableHandle
 
-from resnet_explore.analysis._state import left_as_found
+from resnet_explore.analysis._outputs import call_name, tensors
+from resnet_explore.analysis._state import left_as_found, refuse_replicas, uncompiled
+from resnet_explore.analysis.checkup import check
+from resnet_explore.analysis.keep import Levels, as_keep
 from resnet_explore.errors import ExploreError, unknown
 
 Layers = str | Sequence[str] | Callable[[str, nn.Module], bool] | None
@@ -27,20 +31,25 @@ class Capture:
     layers     None for every module inside the model; a name, a shell pattern ("layer2.*" takes in everything
                below layer2), a list of these; or a function of (name, module) that says which
     gradients  also record the gradient that any backward pass brings to each output
-    keep       what to keep of each output and gradient, a function of a tensor; None for a full copy
+    keep       what to keep of each output and gradient: None for a full copy; "cpu", "half", "uint8" or
+               "thumbnails" to need less memory; `rx.Keep` for other devices, dtypes and sizes; or any
+               function of a tensor. For numbers over a whole data set see `layer_statistics`.
     restore    put the model back as it was on leaving: training flags, requires_grad, .grad and buffers.
                With False only the hooks are removed, for watching a training step.
 
     Outputs are copied when they are made, so an in-place operation later in the network can't rewrite them,
     and a gradient belongs to the output as it was made: that of a batch norm is taken before the in-place
-    ReLU after it. Functional calls (F.relu, +) are not modules and can't be watched.
+    ReLU after it. Functional calls (F.relu, +) are not modules and can't be watched; `Capture.check(model)`
+    lists them, and what would have been overwritten. A model that went through torch.compile runs
+    uncompiled inside the block, as compiled code passes over its modules.
 
     Names: a module that runs once goes by its own name. One that runs several times, a shared ReLU or a
     model called twice, gives "relu:1", "relu:2", in order. A tuple or dict of tensors gives "lstm[0]",
     "lstm[1][0]", "head[logits]"; what is not a tensor is left out.
 
-    Raises ExploreError for a layer that doesn't exist (the closest names are offered), and, on a call of the
-    model under torch.no_grad(), if gradients are wanted.
+    Raises ExploreError for a layer that doesn't exist (the closest names are offered), TorchScript, a model
+    that DataParallel copies to several devices, and, on a call of the model, if there is no memory for a copy
+    or if gradients are wanted under torch.no_grad().
     """
 
     def __init__(
@@ -49,30 +58,35 @@ class Capture:
         layers: Layers = None,
         gradients: bool = False,
         *,
-        keep: Callable[[Tensor], Tensor] | None = None,
+        keep: str | Callable[[Tensor], Any] | None = None,
         restore: bool = True,
     ) -> None:
         self.model = model
         self._watched = select_layers(model, layers)
         self._gradients = gradients
-        self._keep = keep
+        self._keep = as_keep(keep)
+        self._whole = keep is None
         self._restore = restore
         self._records: list[_Record] = []
-        self._edges: list[tuple[_Record, GradientEdge]] = []
+        self._edges: list[tuple[_Record, GradientEdge, _Version | None]] = []
         self._calls: Counter[str] = Counter()
         self._open: ExitStack | None = None
+
+    check = staticmethod(check)
 
     def __enter__(self) -> Self:
         if self._open is not None:
             raise ExploreError("This Capture is in use already; make another one for a second `with` block.")
+        refuse_replicas(self.model)
         self.clear()
         with ExitStack() as stack:
+            stack.enter_context(uncompiled())
             if self._restore:
                 stack.enter_context(left_as_found(self.model))
             if self._gradients:
                 stack.callback(self.model.register_forward_pre_hook(_need_graph).remove)
             for name, module in self._watched.items():
-                stack.callback(module.register_forward_hook(self._hook(name)).remove)
+                stack.callback(self._watch(module, name).remove)
             self._open = stack.pop_all()
         return self
 
@@ -112,6 +126,11 @@ class Capture:
         return {self._key(r): self._watched[r.layer] for r in self._records}
 
     @property
+    def nbytes(self) -> int:
+        """How many bytes the outputs and gradients take as they are kept."""
+        return sum(_nbytes(r.output) + _nbytes(r.gradient) for r in self._records)
+
+    @property
     def idle(self) -> list[str]:
         """The watched modules that have not run."""
         return [name for name in self._watched if name not in self._calls]
@@ -128,50 +147,105 @@ class Capture:
                 "differentiate() takes one number that was computed with gradients on, not a tensor of shape "
                 f"{tuple(scalar.shape)} with requires_grad={scalar.requires_grad}."
             )
-        edges = [edge for _, edge in self._edges]
+        edges = [edge for _, edge, _ in self._edges]
         gradients: Sequence[Tensor | None] = ()
         if edges:
             gradients = torch.autograd.grad(scalar, edges, retain_graph=again, allow_unused=True)
-        keep = self._keep or (lambda gradient: gradient)
-        pairs = zip(self._edges, gradients, strict=True)
-        found = {self._key(record): keep(grad) for (record, _), grad in pairs if grad is not None}
+        keep = (lambda gradient: gradient) if self._whole else self._keep
+        found: dict[str, Any] = {}
+        for (record, _, stand_in), gradient in zip(self._edges, gradients, strict=True):
+            key = self._key(record)
+            if gradient is not None and (stand_in is None or (key not in found and stand_in.has_passed)):
+                found[key] = keep(gradient)
         return Captured(found, awaited=[self._key(r) for r in self._records])
 
-    def _hook(self, layer: str) -> Callable[[nn.Module, Any, Any], None]:
-        keep = self._keep or torch.clone
+    def _watch(self, module: nn.Module, name: str) -> RemovableHandle:
+        try:
+            return module.register_forward_hook(self._hook(name))
+        except RuntimeError as error:
+            if not isinstance(module, torch.jit.ScriptModule):
+                raise
+            raise ExploreError(
+                f"{name or 'The model'} is TorchScript, which runs without Python and its hooks: nothing in "
+                "it can be captured, so choose other layers or build the network in Python."
+            ) from error
 
-        def record(module: nn.Module, args: Any, output: Any) -> None:
+    def _hook(self, layer: str) -> Callable[[nn.Module, Any, Any], Any]:
+        def record(module: nn.Module, args: Any, output: Any) -> Any:
             self._calls[layer] += 1
-            for path, tensor in _tensors(output):
-                made = _Record(layer, self._calls[layer], path, keep(tensor.detach()))
+            source = output if _hands_on(module, args, output) else None
+            if source is not None:
+                output = source.view_as(source)
+            for path, tensor in tensors(output):
+                made = _Record(layer, self._calls[layer], path, self._kept(tensor, layer))
                 self._records.append(made)
                 if tensor.requires_grad:
-                    self._edges.append((made, get_gradient_edge(tensor)))
-                    if self._gradients:
-                        tensor.register_hook(_receiver(made, keep))
+                    self._follow(made, tensor)
+                if source is not None:
+                    self._follow(made, source, _Version(source))
+            return output
 
         return record
 
+    def _follow(self, record: "_Record", tensor: Tensor, stand_in: "_Version | None" = None) -> None:
+        """Ask for the gradient of a tensor as that of the record, or to stand in for it, see `_hands_on`."""
+        self._edges.append((record, get_gradient_edge(tensor), stand_in))
+        if self._gradients:
+            tensor.register_hook(_receiver(record, self._kept, stand_in))
+
+    def _kept(self, tensor: Tensor, layer: str) -> Any:
+        try:
+            return self._keep(tensor.detach())
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error):
+                raise
+            raise ExploreError(
+                f"No memory is left to keep {layer!r}, {_megabytes(tensor)}, beside the {len(self._records)} "
+                f"outputs before it ({self.nbytes / 1e6:.0f} MB): ask for fewer layers or images, or for "
+                'less of each, as with keep="thumbnails".'
+            ) from None
+
     def _key(self, record: "_Record") -> str:
-        call = f":{record.call}" if self._calls[record.layer] > 1 else ""
-        return f"{record.layer}{call}{record.path}"
+        return call_name(record.layer, record.call, self._calls[record.layer], record.path)
 
 
-class Captured(dict[str, Tensor]):
-    """Tensors by layer, in the order of execution; a name that isn't there is answered with a sentence."""
+class Captured(Mapping[str, Tensor]):
+    """Tensors by layer, in the order of execution; a name that isn't there is answered with a sentence.
 
-    def __init__(self, tensors: Mapping[str, Tensor], awaited: Sequence[str] = ()) -> None:
-        super().__init__(tensors)
+    What is kept as uint8 is turned into floats each time that it is read.
+    """
+
+    def __init__(self, kept: Mapping[str, Any], awaited: Sequence[str] = ()) -> None:
+        self._kept = dict(kept)
         self._awaited = awaited
 
-    def __missing__(self, key: str) -> Tensor:
+    def __getitem__(self, key: str) -> Tensor:
+        if key in self._kept:
+            kept = self._kept[key]
+            return kept.tensor() if isinstance(kept, Levels) else kept
         if key in self._awaited:
             raise ExploreError(
                 f"No gradient has reached {key!r}: call backward() on something that depends on it, and let "
                 "the weights before it or the images require gradients."
             )
-        hint = "A layer that ran several times is called name:1, name:2, ..."
+        hint = "A layer that ran several times is called name:1, name:2, ...; Capture.check(model) lists all."
         raise unknown("captured layer", key, self, hint)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the tensor of that name, or `default`."""
+        return self[key] if key in self._kept else default
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._kept
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __repr__(self) -> str:
+        return f"Captured({', '.join(self._kept)})"
 
 
 def select_layers(model: nn.Module, layers: Layers = None) -> dict[str, nn.Module]:
@@ -208,13 +282,49 @@ class _Record:
     layer: str
     call: int
     path: str
-    output: Tensor
-    gradient: Tensor | None = None
+    output: Any
+    gradient: Any = None
+    own: bool = False  # whether the gradient came by a node of its own
 
 
-def _receiver(record: _Record, keep: Callable[[Tensor], Tensor]) -> Callable[[Tensor], None]:
+class _Version:
+    """Tells whether a tensor has been written to since, without keeping its memory."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._counter = tensor.detach()  # shares the count of writes, also when its data are let go
+        self._counter.data = tensor.new_empty(0)
+        self._then = self._counter._version
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether it has."""
+        return self._counter._version != self._then
+
+
+def _hands_on(module: nn.Module, args: Any, output: Any) -> bool:
+    """Whether a module returns its very input, as nn.Identity does, in a pass that has a graph.
+
+    Others may use that tensor too, but the gradient of what this module returns is that of its own uses: so
+    `Capture` returns a view of it, a node of its own. An in-place operation on the view cuts that node off
+    again, and then the tensor's gradient stands in. What is in-place itself has made a new node already.
+    """
+    return (
+        any(output is arg for arg in args)
+        and output.requires_grad
+        and torch.is_grad_enabled()
+        and not getattr(module, "inplace", False)
+    )
+
+
+def _receiver(
+    record: _Record, keep: Callable[[Tensor, str], Any], stand_in: _Version | None
+) -> Callable[[Tensor], None]:
     def receive(gradient: Tensor) -> None:
-        record.gradient = keep(gradient.detach())
+        if stand_in is None:
+            record.own = True
+        elif record.own or not stand_in.has_passed:
+            return
+        record.gradient = keep(gradient, record.layer)
 
     return receive
 
@@ -227,15 +337,18 @@ def _need_graph(model: nn.Module, args: Any) -> None:
         )
 
 
-def _tensors(output: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
-    if isinstance(output, Tensor):
-        yield path, output
-    elif isinstance(output, Mapping):
-        for key, value in output.items():
-            yield from _tensors(value, f"{path}[{key}]")
-    elif isinstance(output, (tuple, list)):
-        for i, value in enumerate(output):
-            yield from _tensors(value, f"{path}[{i}]")
+def _out_of_memory(error: BaseException) -> bool:
+    # On the CPU torch raises a plain RuntimeError.
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+
+
+def _megabytes(tensor: Tensor) -> str:
+    return f"{tensor.numel() * tensor.element_size() / 1e6:.0f} MB"
+
+
+def _nbytes(kept: Any) -> int:
+    kept = kept.levels if isinstance(kept, Levels) else kept
+    return kept.nbytes if isinstance(kept, Tensor) else 0
 
 
 def _fits(name: str, pattern: str) -> bool:

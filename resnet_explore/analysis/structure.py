@@ -5,7 +5,7 @@ inputs. So a skip connection is found as what it is, a second way to the same su
 `+`, or an in-place `+=`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -54,8 +54,8 @@ class Unit:
 
     operations      their indices, in order
     inputs          indices of the units that feed it; -1 is the network's input
-    skip            "" or how the input also reaches the sum: "identity", "padding", "projection" or, for what
-                    is put beside instead of added, "concatenation"
+    skip            "" or how the input also reaches the sum: "identity", "padding", "projection", "gated"
+                    or, for what is put beside instead of added, "concatenation"
     shape           of the output; parameters and macs are sums; layers is the number of weighted layers on
                     its longest way
     """
@@ -93,6 +93,17 @@ class Structure:
     def depth(self) -> int:
         """Weighted layers on the longest way from input to output."""
         return max(_layers_before(self.operations, range(len(self.operations))).values(), default=0)
+
+    @property
+    def skips(self) -> int:
+        """How many ways pass something by: a block's own skip, or an input that another input is made of."""
+        before: list[set[int]] = []  # for each unit, all that lead to it
+        past = 0
+        for unit in self.units:
+            sources = [s for s in unit.inputs if s >= 0]
+            before.append({*sources}.union(*(before[s] for s in sources)))
+            past += sum(any(s in before[other] for other in sources) for s in sources)
+        return past + sum(bool(unit.skip) for unit in self.units)
 
 
 def structure(model: nn.Module, input_size: tuple[int, ...] = (3, 224, 224)) -> Structure:
@@ -249,18 +260,25 @@ def _goes_with(operations: tuple[Operation, ...], members: list[int], i: int) ->
     return finishes or (operation.bare and last.bare and operation.owner == last.owner)
 
 
-def _layers_before(operations: tuple[Operation, ...], members: Any) -> dict[int, int]:
-    """Return for each operation the number of weighted layers on the longest way to it, from outside on."""
+def _layers_before(
+    operations: tuple[Operation, ...], members: Iterable[int], choose: Callable[..., int] = max
+) -> dict[int, int]:
+    """Return for each operation the number of weighted layers on the longest way to it, from outside on.
+
+    With choose=min it is that of the shortest way.
+    """
     found: dict[int, int] = {}
     for i in members:
         operation = operations[i]
-        found[i] = max((found.get(s, 0) for s in operation.inputs), default=0) + (1 if operation.macs else 0)
+        before = choose((found.get(s, 0) for s in operation.inputs), default=0)
+        found[i] = before + (1 if operation.macs else 0)
     return found
 
 
 def _skip(operations: tuple[Operation, ...], members: list[int]) -> str:
     """Say how a block's input also reaches one of its sums, past its longest way, or ""."""
     inside, layers = set(members), _layers_before(operations, members)
+    fewest = _layers_before(operations, members, min)
     for i in reversed(members):
         operation = operations[i]
         if operation.kind not in _SUMS + _CONCATENATIONS or len(operation.inputs) < 2:
@@ -269,8 +287,12 @@ def _skip(operations: tuple[Operation, ...], members: list[int]) -> str:
         if layers.get(shortest, 0) >= max(layers.get(s, 0) for s in operation.inputs):
             continue
         if operation.kind in _CONCATENATIONS:
+            if layers.get(shortest, 0):
+                continue  # branches side by side, as in Inception
             return "concatenation"
         if shortest not in inside:
             return "identity"
-        return "projection" if layers[shortest] else "padding"
+        if fewest[shortest]:
+            return "projection"
+        return "gated" if operations[shortest].kind == "mul" else "padding"
     return ""

@@ -21,13 +21,13 @@ class DepthFigure:
         depths: list[int],
         curves: Mapping[str, np.ndarray],
         limit: tuple[float, str],
-        width: float = 920,
-        height: float = 300,
+        width: float = 780,
+        height: float = 280,
     ) -> None:
         self.depths, self.curves = depths, curves
         self.figure = new_figure(width, height)
         grid = self.figure.add_gridspec(
-            1, len(curves), left=0.06, right=0.985, top=0.87, bottom=0.17, wspace=0.2
+            1, len(curves), left=0.05, right=0.985, top=0.87, bottom=0.17, wspace=0.2
         )
         self.points = []
         for i, (title, values) in enumerate(curves.items()):

@@ -34,7 +34,8 @@ def open_network(name: str) -> tuple[nn.Module, tuple[int, ...]]:
     options: dict[str, Any] = {"weights_backbone": None} if kind in ("detection", "segmentation") else {}
     if name in ("googlenet", "inception_v3"):
         options = {"init_weights": False}  # they warn unless told
-    with nullcontext() if kind == "detection" else torch.device("meta"):
+    with torch.random.fork_rng(devices=[]), nullcontext() if kind == "detection" else torch.device("meta"):
+        torch.manual_seed(0)  # how much a detector computes depends on what it finds
         network = get_model(name, weights=None, **options)
     return network, _clip(name) if kind == "video" else _IMAGE
 

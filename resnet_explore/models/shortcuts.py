@@ -26,6 +26,10 @@ class Add(nn.Module):
             skip = skip * self.skip_scale
         return branch + skip
 
+    def extra_repr(self) -> str:
+        scaled = (self.branch_scale, self.skip_scale) != (1, 1)
+        return f"{self.branch_scale:g} F(x) + {self.skip_scale:g} x" if scaled else ""
+
 
 class Gate(nn.Module):
     """g(x) = sigmoid(W x + b) weighs skip and branch (He et al. 2016, section 3.2).

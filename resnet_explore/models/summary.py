@@ -46,8 +46,8 @@ class Summary:
     depth             layers with weights (convolutions and fully connected ones) on the longest path
     receptive_field   input pixels, along each axis, that one pixel of the last map can depend on, also beyond
                       the border; None where that is the whole input
-    activation_bytes  memory of what one input's forward pass must keep for the backward pass, each tensor
-                      once, in the network's precision; neither weights nor the input itself
+    activation_bytes  memory of what one input's forward pass must keep in training for the backward pass,
+                      each tensor once, in the network's precision; neither weights nor the input itself
     """
 
     input_size: tuple[int, ...]
@@ -127,6 +127,33 @@ def describe(model: nn.Module, input_size: tuple[int, ...] = (3, 224, 224)) -> S
         receptive_field=_whole(watch.field),
         activation_bytes=sum(call.kept for call in watch.calls.values()),
     )
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which input pixels the places of a map can depend on, for each axis, also beyond the border.
+
+    Place i sees the pixels from `start + i * jump` on, `field` of them; behind a transposed convolution or an
+    interpolation that is true to within one pixel of the coarser map.
+    """
+
+    field: tuple[float, ...]
+    jump: tuple[float, ...]
+    start: tuple[float, ...]
+
+
+def receptive_fields(model: nn.Module, input_size: tuple[int, ...] = (3, 224, 224)) -> dict[str, Window]:
+    """Return the receptive field of each module's output, by its dotted name (Araujo et al. 2019).
+
+    Modules whose output depends on the whole input, or that ran several times, are left out. Errors and
+    conditions are those of `describe`.
+    """
+    calls = dry_run(model, tuple(input_size), Watch).calls
+    return {
+        path: Window(call.field, call.jump, call.start)
+        for path, call in calls.items()
+        if call.field is not None and call.runs == 1
+    }
 
 
 def _parts(model: nn.Module, calls: dict[str, Call]) -> Iterator[Part]:

@@ -25,23 +25,33 @@ class Origin:
     depth   layers with weights on the longest path from the input
     field   input pixels that one of its pixels can depend on, for each axis; None: no longer local
     jump    input pixels from one of its pixels to the next
+    start   the first input pixel that its first pixel can depend on; below 0 beyond the border
     """
 
     depth: int
     field: tuple[float, ...] | None
     jump: tuple[float, ...]
+    start: tuple[float, ...]
 
-    def window(self, kernel: Iterable[int], stride: Iterable[float], dilation: Iterable[int]) -> "Origin":
-        """Return the origin of what a sliding window makes of this (Araujo et al. 2019, eq. 2)."""
+    def window(
+        self,
+        kernel: Iterable[int],
+        stride: Iterable[float],
+        dilation: Iterable[int],
+        padding: Iterable[float] | None = None,
+    ) -> "Origin":
+        """Return the origin of what a sliding window makes of this (Araujo et al. 2019, eq. 2 and 3)."""
         kernel, stride, dilation = tuple(kernel), tuple(stride), tuple(dilation)
         if self.field is None or len(kernel) != len(self.field):
             return replace(self, field=None)
         grown = zip(self.field, kernel, dilation, self.jump, strict=True)
         jumps = zip(self.jump, stride, strict=True)
+        padded = zip(self.start, padding or [0] * len(kernel), self.jump, strict=True)
         return replace(
             self,
             field=tuple(f + (k - 1) * d * j for f, k, d, j in grown),
             jump=tuple(j * s for j, s in jumps),
+            start=tuple(at - p * j for at, p, j in padded),
         )
 
 
@@ -54,6 +64,7 @@ def _join(origins: list[Origin]) -> Origin:
         depth=max(o.depth for o in origins),
         field=tuple(map(max, zip(*fields, strict=True))) if local else None,
         jump=tuple(map(max, zip(*(o.jump for o in origins), strict=True))),
+        start=tuple(map(min, zip(*(o.start for o in origins), strict=True))),
     )
 
 
@@ -63,6 +74,8 @@ class Call:
 
     outputs: list[tuple[int, ...]] = field(default_factory=list)
     field: tuple[float, ...] | None = None
+    jump: tuple[float, ...] = ()
+    start: tuple[float, ...] = ()
     depth: int = 0
     macs: int = 0
     kept: int = 0
@@ -88,7 +101,7 @@ class Watch(TorchDispatchMode):
         self.running = [""]
         self._deepest = 0
         self._origins = WeakTensorKeyDictionary()
-        self._origins[image] = Origin(0, (1.0,) * axes, (1.0,) * axes)
+        self._origins[image] = Origin(0, (1.0,) * axes, (1.0,) * axes, (0.0,) * axes)
         # Storages stay referenced, so that no address is used twice.
         self._known = {s._cdata: s for s in (t.untyped_storage() for t in (image, *weights))}
 
@@ -163,7 +176,10 @@ class Watch(TorchDispatchMode):
             call.outputs = [tuple(t.shape[1:]) for t in tensors]
             call.depth += self._depth_of(output)
             known = [self._origins[t] for t in tensors if t in self._origins]
-            call.field = _join(known).field if known else None
+            call.field = None
+            if known:
+                origin = _join(known)
+                call.field, call.jump, call.start = origin.field, origin.jump, origin.start
 
         return hook
 
@@ -180,17 +196,20 @@ def tensors_in(values: Any) -> list[Tensor]:
 
 
 def _convolution(watch: Watch, origin: Origin, args: Any, result: Tensor) -> Origin:
-    x, weight, _, stride, _, dilation, transposed, *_ = args
+    x, weight, _, stride, padding, dilation, transposed, *_ = args
     per_pixel = math.prod(weight.shape[1:])
     kernel, axes = weight.shape[2:], weight.ndim - 2
-    stride, dilation = _each(stride, axes), _each(dilation, axes)
+    stride, dilation, padding = _each(stride, axes), _each(dilation, axes), _each(padding, axes)
     if transposed:
         watch.weigh(x.numel() * per_pixel)
-        kernel = [math.ceil(((k - 1) * d + 1) / s) for k, d, s in zip(kernel, dilation, stride, strict=True)]
-        origin = origin.window(kernel, [1 / s for s in stride], [1] * axes)
+        spread = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
+        kernel = [math.ceil((extent + 1) / s) for extent, s in zip(spread, stride, strict=True)]
+        # Its first pixel stems from the input's pixels (padding - spread) / stride to padding / stride.
+        before = [(extent - p) / s for extent, p, s in zip(spread, padding, stride, strict=True)]
+        origin = origin.window(kernel, [1 / s for s in stride], [1] * axes, before)
     else:
         watch.weigh(result.numel() * per_pixel)
-        origin = origin.window(kernel, stride, dilation)
+        origin = origin.window(kernel, stride, dilation, padding)
     return watch.mapped(replace(origin, depth=origin.depth + 1), result)
 
 
@@ -211,7 +230,8 @@ def _pool(watch: Watch, origin: Origin, args: Any, result: Tensor) -> Origin:
     axes = x.ndim - 2 if origin.field is None else len(origin.field)
     kernel = _each(kernel, axes)
     stride = _each(rest[0], axes) if rest and rest[0] else kernel
-    return watch.mapped(origin.window(kernel, stride, [1] * axes), result)
+    padding = _each(rest[1], axes) if len(rest) > 1 else [0] * axes
+    return watch.mapped(origin.window(kernel, stride, [1] * axes, padding), result)
 
 
 def _adaptive_pool(watch: Watch, origin: Origin, args: Any, result: Tensor) -> Origin:
@@ -236,7 +256,7 @@ def _upsample(watch: Watch, origin: Origin, args: Any, result: Tensor) -> Origin
 
 def _interpolate(watch: Watch, origin: Origin, args: Any, result: Tensor) -> Origin:
     axes = result.ndim - 2
-    return _upsample(watch, origin.window([2] * axes, [1] * axes, [1] * axes), args, result)
+    return _upsample(watch, origin.window([2] * axes, [1] * axes, [1] * axes, [0.5] * axes), args, result)
 
 
 def _view(watch: Watch, origin: Origin, args: Any, result: Tensor) -> Origin:

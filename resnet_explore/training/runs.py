@@ -14,6 +14,7 @@ crash, never sees half of one.
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
@@ -254,14 +256,23 @@ def collect_layers(out: str | Path) -> pd.DataFrame:
     if (out / "layers.parquet").is_file():
         return pd.read_parquet(out / "layers.parquet")
     names = ("run", "kind", "depth", "width", "seed")
-    parts = [
-        pd.DataFrame({**{n: config[n] for n in names}, "position": range(1, len(row["layer"]) + 1), **row})
+    # A frame for each of thousands of looks would take minutes to join: lists first, one frame at the end.
+    looks = [
+        (config, look)
         for config, folder in _folders(out)
-        for row in folder.layer_rows()
+        for look in {row["step"]: row for row in folder.layer_rows()}.values()
     ]
-    if not parts:
+    if not looks:
         raise ExploreError(f"No run in {out} has taken a step yet.")
-    table = pd.concat(parts, ignore_index=True).drop_duplicates(["run", "step", "layer"], keep="last")
+    counts = [len(look["layer"]) for _, look in looks]
+    columns: dict[str, Any] = {
+        name: np.repeat([config[name] for config, _ in looks], counts) for name in names
+    }
+    columns["position"] = np.concatenate([np.arange(1, count + 1) for count in counts])
+    columns["step"] = np.repeat([look["step"] for _, look in looks], counts)
+    for name in ("layer", "gradient_norm", "response_std"):
+        columns[name] = list(itertools.chain.from_iterable(look[name] for _, look in looks))
+    table = pd.DataFrame(columns)
     return table.sort_values(["kind", "depth", "seed", "step", "position"], ignore_index=True)
 
 

@@ -26,7 +26,7 @@ Model = nn.Module | Callable[[], nn.Module]
 DRAWING, DEPTH, TABLE = VIEWS = ("Two networks", "Depth", "The family")
 _COLUMNS = (
     *(("Network", None), ("Data", None), ("Layers", 0), ("Parameters (M)", 2), ("MACs (G)", 3)),
-    *(("Receptive field", 0), ("Top-1 %", 2), ("newer recipe %", 2), ("Source of the accuracy", None)),
+    *(("Sees (pixels)", 0), ("Top-1 %", 2), ("Newer recipe %", 2), ("Source", None)),
 )
 _SERIES = {
     "ResNet-18 to ResNet-152, ImageNet": ("ImageNet", r"resnet\d+", 224),
@@ -159,19 +159,19 @@ PEERS = (
 )
 
 
-def _skips(found: Structure) -> int:
-    """Return how many ways pass something by: a block's own skip, or a box that other boxes lie between."""
-    past = sum(source >= 0 and k - source > 1 for k, unit in enumerate(found.units) for source in unit.inputs)
-    return past + sum(bool(unit.skip) for unit in found.units)
-
-
 def _drawn(name: str, found: Structure) -> dict[str, Any]:
-    skips, size = _skips(found), "×".join(map(str, found.input_shape[1:]))
+    *frames, height, width = found.input_shape[1:]
+    size = f"a clip of {frames[0]} frames of {height}×{width}" if frames else f"an image of {height}×{width}"
     facts = (
         f"{found.depth} weighted layers, {found.parameters / 1e6:,.2f} M parameters, "
-        f"{found.macs / 1e9:,.2f} G multiply-adds for an image of {size}, {skips or 'no'} skip connections"
+        f"{_giga(found.macs)} multiply-adds for {size}, {found.skips or 'no'} skip connections"
     )
-    return blueprint(found, name, facts, COLORS["residual" if skips else "plain"])
+    return blueprint(found, name, facts, COLORS["residual" if found.skips else "plain"])
+
+
+def _giga(macs: float) -> str:
+    """Return "4.09 G", for small networks "40.6 M"."""
+    return f"{macs / 1e9:,.2f} G" if macs >= 1e9 else f"{macs / 1e6:,.1f} M"
 
 
 def _comparison(upper: tuple[str, Structure], lower: tuple[str, Structure]) -> str:
@@ -180,26 +180,38 @@ def _comparison(upper: tuple[str, Structure], lower: tuple[str, Structure]) -> s
     if name == other:
         return f"{name}, twice."
     if a.depth == b.depth and a.macs and abs(a.macs / b.macs - 1) < 0.1:
-        skips = [_skips(found) for found in (a, b)]
+        skips = [a.skips, b.skips]
         if skips[0] != skips[1] and 0 in skips:
             return f"{name} and {other} have the same {a.depth} layers; {max(skips)} skips set them apart."
-    larger, smaller = ((name, a), (other, b)) if a.macs >= b.macs else ((other, b), (name, a))
-    macs, parameters = larger[1].macs / smaller[1].macs, larger[1].parameters / smaller[1].parameters
-    more = (
-        f"{max(parameters, 1 / parameters):.2f} times "
-        + ("the" if parameters >= 1 else "fewer")
-        + " parameters"
+    if (a.depth, a.macs) < (b.depth, b.macs):
+        (name, a), (other, b) = lower, upper
+    layers = (
+        f"{a.depth} layers against {b.depth} in {other}"
+        if a.depth > b.depth
+        else f"as many layers as {other} ({a.depth})"
     )
-    return (
-        f"{larger[0]} takes {macs:.2f} times the multiply-adds of {smaller[0]}, with {more} "
-        f"and {larger[1].depth} layers against {smaller[1].depth}."
-    )
+    parameters, macs = a.parameters / max(b.parameters, 1), a.macs / max(b.macs, 1)
+    word = "yet" if max(parameters, macs) < 1 else "with"
+    more = _times(parameters, "parameters")
+    if a.input_shape[1:] == b.input_shape[1:]:  # else multiply-adds don't compare
+        more += f" and {_times(macs, 'multiply-adds')}"
+    else:
+        word = "yet" if parameters < 1 else "with"
+    return f"{name} has {layers}, {word} {more}."
+
+
+def _times(ratio: float, what: str) -> str:
+    """Return "2.39 times fewer parameters", or the like."""
+    if abs(ratio - 1) < 0.01:
+        return f"as many {what}"
+    larger = max(ratio, 1 / ratio) if ratio else 0.0
+    return f"{larger:,.{2 if larger < 100 else 0}f} times {'the' if ratio > 1 else 'fewer'} {what}"
 
 
 def _growth(row: Mapping[str, Any], side: int) -> str:
     field = int(row["receptive_field"])
     sees = "more than the whole image" if field > side else f"less than the image's {side}"
-    size = f"{row['parameters'] / 1e6:,.2f} M parameters, {row['macs'] / 1e9:,.2f} G multiply-adds"
+    size = f"{row['parameters'] / 1e6:,.2f} M parameters, {_giga(row['macs'])} multiply-adds"
     return f"{row['depth']} layers: {size}, and an output that looks at {field:,} pixels across, {sees}."
 
 
@@ -211,14 +223,17 @@ def _table(family: pd.DataFrame) -> SortableTable:
         for r in family.to_dict("records")
         if r["model"] in names
     ]
+    one, other = (family[family["model"] == name].iloc[0].to_dict() for name in ("resnet50", "vgg19"))
     return SortableTable(
+        title=f"resnet50 is right about {one['accuracy']:.1f} % of the pictures, vgg19 about "
+        f"{other['accuracy']:.1f} % with {_times(other['parameters'] / one['parameters'], 'parameters')}.",
         columns=[{"title": title, "digits": digits} for title, digits in _COLUMNS],
         rows=rows,
         order=[1, -1],
-        caption="Click a head to sort. Layers, parameters, multiply-adds (MACs) and receptive field are "
-        "measured on the live networks at 224×224 or, for CIFAR, 32×32; layers are those with weights on the "
-        "longest way. Accuracies are published ones, on one crop; a newer recipe changes the training, not "
-        "the network, so compare within a column.",
+        caption="Click a head to sort. Layers (with weights, on the longest way), parameters, multiply-adds "
+        "(MACs) and how many pixels across an output of the last stage can see are measured on the live "
+        "networks at 224×224 or, for CIFAR, 32×32. Accuracies are published ones, on one crop; a newer "
+        "recipe changes the training, not the network, so compare within a column.",
     )
 
 

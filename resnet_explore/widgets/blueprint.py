@@ -1,6 +1,7 @@
 """A drawing of networks, box by box, with skips as arcs; hover for details, click to see inside a block."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import traitlets as t
 from resnet_explore.analysis.structure import Operation, Structure, Unit
 
 _HERE = Path(__file__).parent
+_MOST_STEPS = 80
 _MOST_BOXES = 80  # more would be too narrow to be hit; equal neighbours are drawn as one "×n" then
 
 
@@ -54,7 +56,7 @@ def _boxes(found: Structure) -> Iterator[dict[str, Any]]:
             "layers": sum(found.units[k].layers for k in run),
             "skip": unit.skip,
             "from": sources,
-            "inside": list(_inside(found.operations, unit)),
+            **_inside(found.operations, unit),
         }
 
 
@@ -73,8 +75,17 @@ def _runs(units: Sequence[Unit]) -> list[list[int]]:
     return runs
 
 
-def _inside(operations: Sequence[Operation], unit: Unit) -> Iterator[dict[str, Any]]:
-    """Yield what a box holds; inputs from outside the box are -1."""
+def _inside(operations: Sequence[Operation], unit: Unit) -> dict[str, Any]:
+    """Return what a box holds, in words where it is too much to draw."""
+    if len(unit.operations) <= _MOST_STEPS:
+        return {"inside": list(_steps(operations, unit)), "note": ""}
+    kinds = Counter(operations[i].kind for i in unit.operations)
+    most = ", ".join(f"{number} × {kind}" for kind, number in kinds.most_common(6))
+    return {"inside": [], "note": f"{len(unit.operations):,} operations, too many to draw: {most}, ..."}
+
+
+def _steps(operations: Sequence[Operation], unit: Unit) -> Iterator[dict[str, Any]]:
+    """Yield the operations of a box; inputs from outside of it are -1."""
     place = {i: k for k, i in enumerate(unit.operations)}
     for i in unit.operations:
         operation = operations[i]
@@ -86,7 +97,7 @@ def _inside(operations: Sequence[Operation], unit: Unit) -> Iterator[dict[str, A
             "shape": list(operation.shape),
             "parameters": operation.parameters,
             "macs": operation.macs,
-            "from": [place.get(source, -1) for source in operation.inputs],
+            "from": sorted({place.get(source, -1) for source in operation.inputs}),
         }
 
 
@@ -101,7 +112,11 @@ def _label(operation: Operation) -> tuple[str, str]:
     linear = re.match(r"in_features=(\d+), out_features=(\d+)", operation.details)
     if linear:
         return "linear", f"{linear[1]} → {linear[2]}"
-    return _SHORT.get(operation.kind, operation.kind), ""
+    padding = re.match(r"stride=(\d+), zero channels=(\d+)\+(\d+)", operation.details)
+    if padding:
+        stride, front, back = map(int, padding.groups())
+        return "padding", f"/{stride}, {front + back} zero channels"
+    return _SHORT.get(operation.kind, operation.kind), operation.details if operation.kind == "Add" else ""
 
 
 _SHORT = {
@@ -111,6 +126,7 @@ _SHORT = {
     "add": "+",
     "Add": "+",
     "mul": "×",
+    "rsub": "1 − g",
     "cat": "concat",
     "relu": "ReLU",
     "MaxPool2d": "max pool",
@@ -118,5 +134,4 @@ _SHORT = {
     "AdaptiveAvgPool2d": "global average",
     "AdaptiveAvgPool3d": "global average",
     "mean": "global average",
-    "PaddingShortcut": "every 2nd pixel, zero channels",
 }

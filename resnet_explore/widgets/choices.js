@@ -16,7 +16,7 @@ function makeBar({ share, text, colour }) {
 }
 
 function render({ model, el }) {
-  const heading = make("div", "rx-subtitle"), list = make("div", "rx-choices"), note = make("p", "rx-caption");
+  const heading = make("div", "rx-subtitle"), list = make("div", "rx-options"), note = make("p", "rx-caption");
   const card = make("div", "rx-card rx-choose", {}, heading, list, note);
   let urls = [];
   list.setAttribute("role", "group");
@@ -28,7 +28,7 @@ function render({ model, el }) {
     urls = [];
     const chosen = model.get("chosen");
     list.replaceChildren(...model.get("items").map((item, k) => {
-      const button = make("button", "rx-choice", { type: "button", title: item.label });
+      const button = make("button", "rx-option", { type: "button", title: item.label });
       button.dataset.lmSuppressShortcuts = "true";
       button.setAttribute("aria-pressed", String(k === chosen));
       if (item.picture) {

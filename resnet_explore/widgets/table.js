@@ -19,11 +19,11 @@ function compare(a, b, sign) {
 
 function render({ model, el }) {
   const card = make("div", "rx-card rx-table");
-  const scroll = make("div", "rx-scroll"), table = make("table", ""), caption = make("p", "rx-caption");
+  const title = make("p", "rx-title"), scroll = make("div", "rx-scroll"), table = make("table", ""), caption = make("p", "rx-caption");
   scroll.tabIndex = 0;
   scroll.dataset.lmSuppressShortcuts = "true";
   scroll.append(table);
-  card.append(scroll, caption);
+  card.append(title, scroll, caption);
   el.append(card);
 
   function draw() {
@@ -54,10 +54,12 @@ function render({ model, el }) {
     body.append(...rows);
     table.replaceChildren(top, body);
     if (focused >= 0) table.querySelectorAll("button")[focused]?.focus();
+    title.textContent = model.get("title");
+    title.hidden = !title.textContent;
     caption.textContent = model.get("caption");
   }
 
-  for (const name of ["columns", "rows", "order", "caption"]) model.on(`change:${name}`, draw);
+  for (const name of ["columns", "rows", "order", "title", "caption"]) model.on(`change:${name}`, draw);
   draw();
 }
 

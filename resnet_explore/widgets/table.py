@@ -10,7 +10,7 @@ _HERE = Path(__file__).parent
 
 
 class SortableTable(anywidget.AnyWidget):
-    """Rows of texts and numbers.
+    """Rows of texts and numbers between a title and a caption.
 
     columns   [{"title": str, "digits": decimals of its numbers, or None for texts}, ...]
     rows      one list a row: str, number, or None for what is not known, which is sorted last
@@ -20,6 +20,7 @@ class SortableTable(anywidget.AnyWidget):
     _esm = _HERE / "table.js"
     _css = _HERE / "card.css"
 
+    title = t.Unicode("").tag(sync=True)
     caption = t.Unicode("").tag(sync=True)
     columns: Any = t.List().tag(sync=True)
     rows: Any = t.List().tag(sync=True)

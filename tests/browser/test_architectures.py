@@ -2,6 +2,24 @@
 
 import re
 
+# How many convolutions stand at each height, from the top on, and into which boxes from above lines lead.
+_LANES = """(picture) => {
+    const boxes = [...picture.querySelectorAll('g')].map((group) => ({
+        label: group.querySelector('.rx-label')?.textContent,
+        area: group.querySelector('rect').getBoundingClientRect(),
+        weighted: group.querySelector('.rx-weighted') !== null,
+    }));
+    const lanes = {};
+    for (const box of boxes.filter((box) => box.weighted)) lanes[box.area.top] = (lanes[box.area.top] ?? 0) + 1;
+    const ends = [...picture.querySelectorAll('.rx-skip')].map((path) => {
+        const point = path.getPointAtLength(path.getTotalLength()).matrixTransform(path.getScreenCTM());
+        return boxes.find(({ area }) => Math.abs(point.y - area.top) < 1 && point.x > area.left
+            && point.x < area.right)?.label;
+    });
+    const heights = Object.keys(lanes).map(Number).sort((a, b) => a - b);
+    return [ends.filter(Boolean), heights.map((height) => lanes[height])];
+}"""
+
 
 def test_boxes_open_and_the_table_sorts(open_notebook):
     notebook = open_notebook("notebooks/04_architectures.ipynb")
@@ -9,7 +27,8 @@ def test_boxes_open_and_the_table_sorts(open_notebook):
     page = notebook.page
     card = page.locator(".rx-drawing").first
     card.locator(".rx-box").first.wait_for(timeout=60_000)
-    assert "16 skips set them apart" in card.locator(".rx-title").first.inner_text()
+    card.scroll_into_view_if_needed()  # the notebook is longer than the window
+    card.locator(".rx-title", has_text="16 skips set them apart").wait_for(timeout=10_000)
     lower = card.locator(".rx-blueprint").nth(1)
     assert lower.locator(".rx-arc").count() == 16
     assert card.locator(".rx-blueprint").first.locator(".rx-arc").count() == 0
@@ -19,6 +38,12 @@ def test_boxes_open_and_the_table_sorts(open_notebook):
     box.click()
     assert card.locator(".rx-inside").inner_text().startswith("Inside layer2.0, BasicBlock")
     assert card.locator(".rx-inside .rx-weighted").count() == 3
+    ends, lanes = card.locator(".rx-inside svg").evaluate(_LANES)
+    assert lanes == [1, 2], "the shortcut's convolution stands in a lane of its own, above the other two"
+    assert ends == ["+"], "and its line ends at the sum"
+    box.click()
+    assert card.locator(".rx-inside").is_hidden(), "a second click closes it"
+    box.click()
     box.focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
@@ -27,8 +52,12 @@ def test_boxes_open_and_the_table_sorts(open_notebook):
 
     page.get_by_role("button", name="Depth", exact=True).first.click()
     page.locator(".rx-title .rx-now", has_text=re.compile("^18 layers")).wait_for(timeout=30_000)
+    strip = page.locator(".rx-body").first
+    before = strip.bounding_box()
     notebook.press(".rx-step", "End")
     page.locator(".rx-title .rx-now", has_text=re.compile("^152 layers: 60.19 M")).wait_for(timeout=10_000)
+    after = strip.bounding_box()
+    assert (after["width"], after["height"]) == (before["width"], before["height"]), "nothing jumps"
     page.get_by_role("button", name="The family", exact=True).first.click()
     table = page.locator(".rx-table").first
     table.get_by_role("button", name="Parameters").click()

@@ -1,0 +1,106 @@
+"""How long until a person sees feature maps: the first picture, a new image, a move of the slider.
+
+    python -m benchmarks.feature_maps [presses] [images]
+
+ResNet-50 and its plain twin, random weights, 224x224, all 16 blocks, in a real JupyterLab and headless
+Chromium. Packages are imported and the networks made before. The first picture is timed from running the cell
+that makes the explorer, a new image from asking for it in the kernel, each until the browser has drawn both
+mosaics; a bare forward pass of both networks in the same kernel is printed beside them: it says how busy the
+machine is. Arrow keys on the slider over blocks are timed in the page, as in `benchmarks.scrub`.
+"""
+
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.scrub import WATCH, percentile
+from tests.browser.lab import LabServer, NotebookPage, open_browser
+
+CELLS = [
+    """
+import time
+import torch, resnet_explore as rx
+networks = rx.twins("resnet50")._asdict()
+images = torch.randn(8, 3, 224, 224)
+rx.FeatureMapExplorer({"residual": rx.build("cifar_resnet8")}, images[:, :, :32, :32])
+
+def bare():
+    start = time.perf_counter()
+    with torch.no_grad():
+        for network in networks.values():
+            network(images[:1])
+    return time.perf_counter() - start
+
+bare()
+""",
+    "explorer = rx.FeatureMapExplorer(networks, images)\nexplorer",
+]
+
+RUN = """async () => {
+    const { content } = window.jupyterapp.shell.currentWidget;
+    content.activeCellIndex = 1;
+    const start = performance.now();
+    window.jupyterapp.commands.execute('notebook:run-cell');
+    const drawn = () => [...document.querySelectorAll('.rx-tiles')].every((tiles) => tiles.dataset.drawn > 0);
+    while (!document.querySelector('.rx-mosaics') || !drawn()) await new Promise(requestAnimationFrame);
+    return performance.now() - start;
+}"""
+
+CHANGE = """async (code) => {
+    const shown = () => document.querySelector('.rx-mosaics').dataset.shown ?? '0';
+    const before = shown(), start = performance.now();
+    const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
+    const future = kernel.requestExecute({ code, store_history: false });
+    while (shown() === before) await new Promise(requestAnimationFrame);
+    const seconds = performance.now() - start;
+    await future.done;
+    return seconds;
+}"""
+
+STATE = [
+    "document.querySelector('.rx-tiles').dataset.drawn",
+    "document.querySelector('.rx-mosaics').dataset.index",
+]
+
+
+def main(presses: int = 60, images: int = 7) -> None:
+    """Measure and print the table."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        LabServer(Path(folder)) as server,
+        open_browser() as context,
+    ):
+        notebook = NotebookPage(server, context, server.write_notebook(CELLS), height=1400)
+        page = notebook.page
+        notebook.execute(CELLS[0], timeout=300)
+        first = page.evaluate(RUN)
+        page.locator(".rx-chart-picture").wait_for(timeout=120_000)
+        bare, new = [], []
+        for k in range(images):
+            bare.append(1000 * float(notebook.execute("print(bare())", timeout=120)))
+            new.append(page.evaluate(CHANGE, f"explorer.picture.value = {k % 7 + 1}"))
+            page.wait_for_timeout(3000)  # the rest of that image arrives
+        moves = [press(notebook, "ArrowLeft" if i // 15 % 2 else "ArrowRight") for i in range(presses)]
+        print(f"{'':34}{'p50 ms':>9}{'p95 ms':>9}")
+        print(f"{'first picture':34}{first:9.0f}")
+        rows = {"a new image": new, "bare forward pass of both networks": bare, "a move of the slider": moves}
+        for name, times in rows.items():
+            print(f"{name:34}{statistics.median(times):9.1f}{percentile(times, 0.95):9.1f}")
+        notebook.close()
+
+
+def press(notebook: NotebookPage, key: str) -> float:
+    """Press a key on the slider; returns milliseconds until the mosaics have been drawn anew."""
+    page = notebook.page
+    page.locator(".rx-block").focus()
+    page.evaluate(WATCH, STATE)
+    page.keyboard.press(key)
+    page.wait_for_function("window.changed !== null", polling="raf", timeout=30_000)
+    page.evaluate("window.watching.abort()")
+    page.wait_for_timeout(250)
+    return float(page.evaluate("window.changed"))
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -1,0 +1,128 @@
+"""The hook doctor: what a capture of a model holds, what it saves from being overwritten, what it misses."""
+
+import copy
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from resnet_explore.analysis._batch import as_images, first_line
+from resnet_explore.analysis._state import measuring, refuse_replicas, uncompiled
+from resnet_explore.analysis._watch import CLONED, SAFE, UNREACHABLE, Finding, Watch
+from resnet_explore.errors import ExploreError
+
+_ORDER = (UNREACHABLE, CLONED, SAFE)
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """What one pass of a model gives to see: findings in the order of execution, then what never ran.
+
+    `str()` and a notebook show it as a table. `conditions` says on what it was found.
+    """
+
+    model: str
+    conditions: str
+    findings: tuple[Finding, ...]
+
+    def of(self, status: str) -> tuple[Finding, ...]:
+        """Return the findings with a status: "safe", "cloned" or "not reachable"."""
+        return tuple(finding for finding in self.findings if finding.status == status)
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes a full copy of every output takes for this input."""
+        return sum(finding.nbytes for finding in self.findings)
+
+    @property
+    def summary(self) -> str:
+        """The whole in a sentence."""
+        missed, cloned, safe = (len(self.of(status)) for status in _ORDER)
+        return (
+            f"{self.model}, {self.conditions}: {safe + cloned} outputs can be captured, which takes "
+            f"{self.nbytes / 1e6:.1f} MB; {cloned} of them are right only as copies made in time, since "
+            f"something writes over them; {missed} modules or calls can't be reached."
+        )
+
+    def __str__(self) -> str:
+        width = min(60, max((len(finding.name) for finding in self.findings), default=0))
+        lines = [self.summary]
+        for status in _ORDER:
+            found = self.of(status)
+            lines += ["", f"{status} ({len(found)})"] if found else []
+            lines += [f"  {f.name:<{width}}  {f.why}".rstrip() for f in found]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        left = 'style="text-align:left"'
+        heads = "".join(f'<th scope="col" {left}>{head}</th>' for head in ("name", "kind", "why"))
+        parts = [f"<p>{escape(self.summary)}</p>"]
+        for status in _ORDER:
+            found = [(f.name, f.kind, f.why) for f in self.of(status)]
+            rows = ("".join(f"<td {left}>{escape(text)}</td>" for text in row) for row in found)
+            body = "".join(f"<tr>{row}</tr>" for row in rows)
+            if found:
+                parts.append(
+                    f"<details{'' if status == SAFE else ' open'}><summary>{status} ({len(found)})</summary>"
+                    f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></details>"
+                )
+        return "".join(parts)
+
+
+def check(model: nn.Module, images: Any = None) -> Checkup:
+    """Return what a `Capture` of the model would hold, and what not, and why; the model is left as it was.
+
+    images  a float batch (N, C, H, W), run through the model as it is. None for two images of 224x224 pixels
+            on the meta device, where tensors are only shapes: it computes nothing and costs no memory, and
+            works for models that take one image tensor and don't decide by the values they see.
+
+    Raises ExploreError, with the module and its reason, if the model can't be run so.
+    """
+    refuse_replicas(model)
+    with measuring(model), torch.no_grad(), uncompiled():
+        if images is None:
+            patient, where = _without_values(model), "without values"
+            batch = torch.zeros((2, _channels(model), 224, 224), device="meta")
+        else:
+            patient, batch = model, as_images(model, images)
+            where = f"on {batch.device}"
+        watch = Watch(patient)
+        try:
+            with watch.watching():
+                patient(batch)
+        except Exception as error:
+            hint = "; pass images that it can take" if images is None else ""
+            raise ExploreError(
+                f"The model, a {type(model).__name__}, can't take {_size(batch)} images {where}: "
+                f"{type(error).__name__} in {watch.failed or 'its forward'}, {first_line(error)}{hint}."
+            ) from error
+    conditions = f"{_size(batch)} images {where}, {'train' if model.training else 'eval'} mode"
+    return Checkup(type(model).__name__, conditions, tuple(watch.findings()))
+
+
+def _without_values(model: nn.Module) -> nn.Module:
+    """Return a copy on the meta device, made without copying any weight."""
+    memo: dict[int, Any] = {}
+    for parameter in model.parameters():
+        memo[id(parameter)] = nn.Parameter(parameter.detach().to("meta"), parameter.requires_grad)
+    for buffer in model.buffers():
+        memo[id(buffer)] = buffer.detach().to("meta")
+    try:
+        return copy.deepcopy(model, memo)
+    except Exception as error:
+        raise ExploreError(
+            f"The model, a {type(model).__name__}, can't be copied to be looked at ({first_line(error)}): "
+            "pass images, which are run through the model itself."
+        ) from error
+
+
+def _channels(model: nn.Module) -> int:
+    """Return how many channels the model's images have, by its first convolution."""
+    convolution = next((m for m in model.modules() if isinstance(m, nn.modules.conv._ConvNd)), None)
+    return 3 if convolution is None else convolution.in_channels
+
+
+def _size(batch: Tensor) -> str:
+    return "x".join(map(str, batch.shape))

@@ -1,0 +1,351 @@
+"""What does each channel say? Feature maps of all blocks, statistics, skips and branches, in one pass."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from resnet_explore.analysis._batch import as_images
+from resnet_explore.analysis._state import measuring
+from resnet_explore.analysis.capture import Capture, Layers
+from resnet_explore.analysis.residual_stream import Stream, Sums
+from resnet_explore.errors import ExploreError
+
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+_NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.InstanceNorm2d)
+_ACTIVATIONS = (
+    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Mish),
+    *(nn.Hardswish, nn.Hardtanh, nn.Sigmoid, nn.Hardsigmoid, nn.Tanh, nn.Softplus),
+)
+_CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Of each channel of a layer, over images and places; arrays (C,).
+
+    count              values behind each number
+    mean, std          of the values (std of the population)
+    zeros              share that is exactly 0
+    low, high          smallest and largest value
+    full               share whose magnitude is within 0.1 % of the largest one in the layer
+    """
+
+    count: int
+    mean: np.ndarray
+    std: np.ndarray
+    zeros: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    full: np.ndarray
+
+    @property
+    def largest(self) -> float:
+        """The largest magnitude in the layer."""
+        return float(np.maximum(np.abs(self.low), np.abs(self.high)).max())
+
+    @property
+    def dead(self) -> np.ndarray:
+        """Channels that are 0 everywhere (up to a millionth of the layer's largest value): bool (C,)."""
+        return np.maximum(np.abs(self.low), np.abs(self.high)) <= 1e-6 * self.largest
+
+    @property
+    def saturated(self) -> np.ndarray:
+        """Channels that lie at the layer's bound at 95 % of places or more, as behind ReLU6 or a sigmoid."""
+        return (self.full >= 0.95) & (self.count >= 4) & ~self.dead
+
+    @property
+    def overall(self) -> tuple[float, float, float]:
+        """Mean, standard deviation and share of zeros of the layer as a whole."""
+        variance = (self.std**2).mean() + self.mean.var()
+        return float(self.mean.mean()), float(np.sqrt(variance)), float(self.zeros.mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """The maps of one layer for the first image.
+
+    shape       (C, h, w) of the layer's output
+    maps        float32 (C, h', w'); averaged over patches where the output is larger than was asked for
+    statistics  over all places at full size, and all images
+    skip, branch, ratio   what was summed in this block and the branch's L2 norm over the skip's (of the first
+                image, at full size), or None for a block without a sum
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, int, int]
+    maps: np.ndarray
+    statistics: Statistics
+    skip: np.ndarray | None = None
+    branch: np.ndarray | None = None
+    ratio: float | None = None
+
+    @property
+    def activation(self) -> np.ndarray:
+        """Mean magnitude of each channel's map, (C,)."""
+        return np.abs(self.maps).mean((1, 2))
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureMaps(Mapping[str, Layer]):
+    """Layers by name, in the order of execution.
+
+    responses   {name: standard deviation} of each norm's output, without norms each convolution's, as
+                in He et al. 2015, Fig. 7 ("after BN, before the nonlinearity"); norms of shortcuts left out
+    count       how many images the statistics are over
+    """
+
+    layers: Mapping[str, Layer]
+    responses: Mapping[str, float]
+    count: int
+
+    def __getitem__(self, name: str) -> Layer:
+        return self.layers[name]
+
+    def __iter__(self) -> Any:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def within(self, values: int) -> "FeatureMaps":
+        """Return the same with maps averaged to half their size, over and over, until they hold `values`."""
+        layers, largest = dict(self.layers), max(max(layer.maps.shape[1:]) for layer in self.values())
+        while sum(layer.maps.size for layer in layers.values()) > values and largest > 1:
+            largest = (largest + 1) // 2
+            layers = {name: _smaller(layer, largest) for name, layer in layers.items()}
+        return replace(self, layers=layers)
+
+
+def feature_maps(
+    model: nn.Module, images: Tensor, layers: Layers = None, largest: int | None = None
+) -> FeatureMaps:
+    """Run the model once, in eval mode, and return what its layers said.
+
+    images   float (N, C, H, W), standardised as the model expects; brought to its device and dtype
+    layers   as in `Capture`; None for `map_names(model)`
+    largest  longest side of the maps that are kept; None keeps them whole
+
+    Layers whose output is not (N, channels, height, width) are left out. The model is left as it was. Raises
+    ExploreError if it can't take such images, or if no layer is left.
+    """
+    batch = as_images(model, images)
+    wanted = map_names(model) if layers is None else layers
+
+    def shrink(output: Tensor) -> Tensor:
+        return _shrunk(output[:1], largest) if _is_map(output, batch) else output.new_empty(0)
+
+    def measure(output: Tensor) -> Tensor:
+        return _measure(output) if _is_map(output, batch) else output.new_empty(0)
+
+    def shape(output: Tensor) -> Tensor:
+        return torch.tensor(output.shape[1:])
+
+    with measuring(model), torch.no_grad():
+        model.eval()
+        watch = {"restore": False}
+        with (
+            Capture(model, wanted, keep=shrink, **watch) as maps,
+            Capture(model, wanted, keep=measure, **watch) as statistics,
+            Capture(model, wanted, keep=shape, **watch) as shapes,
+            Capture(model, _response_names(model) or wanted, keep=_spread, **watch) as spreads,
+            Sums(model, keep=_First(largest)).watching(batch) as sums,
+        ):
+            run(model, batch)
+    shown = [name for name, kept in maps.outputs.items() if kept.numel()]
+    if not shown:
+        raise ExploreError(
+            f"The model, a {type(model).__name__}, gave no maps (N, channels, height, width) for images of "
+            f"shape {tuple(batch.shape)}, so there is nothing to look at; name other layers with `layers`."
+        )
+    return FeatureMaps(
+        layers={
+            name: _with_stream(
+                Layer(
+                    name=name,
+                    kind=type(maps.modules[name]).__name__,
+                    shape=tuple(shapes.outputs[name].tolist()),
+                    maps=_numbers(maps.outputs[name][0]),
+                    statistics=_statistics(statistics.outputs[name]),
+                ),
+                sums.get(name),
+            )
+            for name in shown
+        },
+        responses={name: float(kept) for name, kept in spreads.outputs.items() if kept.numel()},
+        count=len(batch),
+    )
+
+
+def whole_map(model: nn.Module, image: Tensor, layer: str, part: str = "output") -> np.ndarray:
+    """Return one layer's maps at full size, float32 (C, h, w); `part` is "output", "skip" or "branch"."""
+    batch = as_images(model, image)
+    base = re.split(r"[:\[]", layer)[0]  # "relu:2" is a call of "relu", "fpn[0]" an output of "fpn"
+    with measuring(model), torch.no_grad():
+        model.eval()
+        with (
+            Capture(model, base, keep=_whole, restore=False) as seen,
+            Sums(model, layers=[base]).watching(batch) as sums,
+        ):
+            run(model, batch)
+    return _numbers((seen.outputs[layer] if part == "output" else getattr(sums[base], part))[0])
+
+
+def map_names(model: nn.Module) -> list[str]:
+    """Return the layers to look at, in the order of registration.
+
+    They are the network's blocks: the smallest modules, no mere containers, that hold two weighted layers or
+    more and a convolution larger than 1x1 among them (so that squeeze-and-excitation is none), if there are
+    three or more and most such convolutions lie in them. Else, as for VGG, its activations, and where it has
+    none as modules its convolutions. Raises ExploreError for a network without 2-D convolutions.
+    """
+    modules = dict(model.named_modules())
+    convolutions = [name for name, module in modules.items() if isinstance(module, _CONVOLUTIONS)]
+    if not convolutions:
+        raise ExploreError(
+            f"The model, a {type(model).__name__}, has no 2-D convolution, so it has no feature maps to show."
+        )
+    spatial = [name for name in convolutions if max(modules[name].kernel_size) > 1]
+    weighted = Counter(
+        holder
+        for name, module in modules.items()
+        if isinstance(module, (*_CONVOLUTIONS, nn.Linear))
+        for holder in _holders(name)
+    )
+    held = Counter(holder for name in spatial for holder in _holders(name))
+    candidates = {name for name in held if weighted[name] >= 2 and type(modules[name]) not in _CONTAINERS}
+    inner = {holder for name in candidates for holder in _holders(name)}
+    blocks = [name for name in modules if name in candidates - inner]
+    if len(blocks) >= 3 and 2 * sum(held[name] for name in blocks) > len(spatial):
+        return blocks
+    activations = [name for name, module in modules.items() if isinstance(module, _ACTIVATIONS)]
+    return activations or convolutions
+
+
+def first_filters(model: nn.Module) -> tuple[str, np.ndarray] | None:
+    """Return name and weights, float32 (out, in / groups, kh, kw), of the first convolution registered."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
+            return name, _numbers(module.weight)
+    return None
+
+
+def difference(left: Layer, right: Layer) -> np.ndarray | None:
+    """Return each channel's mean magnitude of left minus right, (C,), or None if the shapes differ."""
+    if left.maps.shape != right.maps.shape:
+        return None
+    return np.abs(left.maps - right.maps).mean((1, 2))
+
+
+def run(model: nn.Module, batch: Tensor) -> Any:
+    """Return `model(batch)`; whatever it raises becomes a sentence."""
+    try:
+        return model(batch)
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise ExploreError(
+            f"The model, a {type(model).__name__}, can't take images of shape {tuple(batch.shape)}: {reason}."
+        ) from error
+
+
+# --- what is kept ----------------------------------------------------------------------------------------
+
+
+class _First:
+    """Keeps of a summand the first image's map, and the L2 norm of it at full size in a row below."""
+
+    def __init__(self, largest: int | None) -> None:
+        self.largest = largest
+
+    def __call__(self, summand: Tensor) -> Tensor:
+        kept = _shrunk(summand[:1], self.largest)
+        norm = summand[0].float().norm().reshape(1, 1, 1, 1).expand(*kept.shape[:2], 1, kept.shape[3])
+        return torch.cat([kept.float(), norm], 2)
+
+
+def _with_stream(layer: Layer, stream: Stream | None) -> Layer:
+    if stream is None:
+        return layer
+    skip, branch = (_numbers(kept[0]) for kept in (stream.skip, stream.branch))
+    norms = float(skip[0, -1, 0]), float(branch[0, -1, 0])
+    ratio = norms[1] / norms[0] if norms[0] else float("inf")
+    return replace(layer, skip=skip[:, :-1], branch=branch[:, :-1], ratio=ratio)
+
+
+def _is_map(output: Tensor, batch: Tensor) -> bool:
+    return (
+        output.ndim == 4
+        and len(output) == len(batch)
+        and output.is_floating_point()
+        and 0 not in output.shape
+    )
+
+
+def _shrunk(output: Tensor, largest: int | None) -> Tensor:
+    height, width = output.shape[2:]
+    if largest is None or max(height, width) <= largest:
+        return output.clone()
+    scale = largest / max(height, width)
+    return F.adaptive_avg_pool2d(
+        output.float(), (max(1, round(height * scale)), max(1, round(width * scale)))
+    )
+
+
+def _smaller(layer: Layer, largest: int) -> Layer:
+    def shrink(maps: np.ndarray | None) -> np.ndarray | None:
+        return None if maps is None else _shrunk(torch.from_numpy(maps)[None], largest)[0].numpy()
+
+    maps = _shrunk(torch.from_numpy(layer.maps)[None], largest)[0].numpy()
+    return replace(layer, maps=maps, skip=shrink(layer.skip), branch=shrink(layer.branch))
+
+
+def _whole(output: Tensor) -> Tensor:
+    return output[:1].clone()
+
+
+def _measure(output: Tensor) -> Tensor:
+    """Return (7, C): what `Statistics` holds, in its order."""
+    values = output.detach().transpose(0, 1).flatten(1).float()
+    std, mean = torch.std_mean(values, 1, correction=0)
+    low, high = values.aminmax(dim=1)
+    bound = torch.maximum(low.abs(), high.abs()).max()
+    count = torch.full_like(mean, values.shape[1])
+    zeros = (values == 0).float().mean(1)
+    # Only where a channel reaches the bound; one more look at all values would cost as much as the rest.
+    full = torch.zeros_like(mean)
+    near = torch.maximum(low.abs(), high.abs()) >= 0.999 * bound
+    full[near] = (values[near].abs() >= 0.999 * bound).float().mean(1)
+    return torch.stack([count, mean, std, zeros, low, high, full])
+
+
+def _statistics(kept: Tensor) -> Statistics:
+    count, *arrays = kept.double().cpu().numpy()
+    return Statistics(int(count[0]), *arrays)
+
+
+def _spread(output: Tensor) -> Tensor:
+    return output.detach().float().std(correction=0) if output.ndim == 4 else output.new_empty(0)
+
+
+def _response_names(model: nn.Module) -> list[str]:
+    """Return the norms that follow the convolutions of the main path, or without norms the convolutions."""
+    named = [(n, m) for n, m in model.named_modules() if "downsample" not in n and "shortcut" not in n]
+    norms = [name for name, module in named if isinstance(module, _NORMS)]
+    return norms or [name for name, module in named if isinstance(module, _CONVOLUTIONS)]
+
+
+def _holders(name: str) -> list[str]:
+    """Return the dotted names of the modules around a module, without the network itself."""
+    parts = name.split(".")[:-1]
+    return [".".join(parts[: i + 1]) for i in range(len(parts))]
+
+
+def _numbers(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().to("cpu", torch.float32).numpy()

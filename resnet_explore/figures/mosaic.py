@@ -1,0 +1,123 @@
+"""Feature maps as tiles of ONE image through a lookup table: 0 is black, above is orange, below is blue."""
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+
+from resnet_explore.figures.style import COLORS, INK, MUTED, new_figure
+
+MOST = 64  # tiles on one page
+LEVELS = 127  # of a tile's magnitude on each side of 0
+
+
+def _lookup() -> np.ndarray:
+    """Return colours, uint8 (255, 3), for values -1..1; index 127 is 0."""
+    positive = colormaps["afmhot"](np.linspace(0, 0.86, LEVELS + 1))[:, :3]
+    negative = positive[:, ::-1]  # orange becomes blue, a pair that the colour-blind tell apart
+    return (np.concatenate([negative[:0:-1], positive]) * 255).round().astype(np.uint8)
+
+
+LOOKUP = _lookup()
+
+
+def levels(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return maps (C, h, w) as int8 in -127..127, each by its own largest magnitude, and those, float32 (C,).
+
+    `levels * scale / 127` is the map again, to within 1/254 of its scale. What is not finite counts as 0.
+    """
+    maps = np.nan_to_num(maps, nan=0.0, posinf=0.0, neginf=0.0)
+    scales = np.abs(maps).max((1, 2)).astype(np.float32)
+    safe = np.where(scales > 0, scales, 1)[:, None, None]
+    return np.rint(maps / safe * LEVELS).astype(np.int8), scales
+
+
+def common_scale(maps: Sequence[np.ndarray], share: float = 0.999) -> float:
+    """Return the magnitude below which `share` of all values lie: what is drawn in the brightest colour.
+
+    One for all maps that are to be compared. Taking the very largest would let one outlier darken the rest.
+    """
+    every = max(1, sum(m.size for m in maps) // 200_000)  # so many tell a quantile well enough
+    values = np.concatenate([np.zeros(0), *(np.abs(m.ravel()[::every]) for m in maps)])
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return 1.0
+    place = min(values.size - 1, int(share * values.size))
+    return float(np.partition(values, place)[place]) or float(values.max()) or 1.0
+
+
+def columns(count: int, height: int, width: int) -> int:
+    """Return how many tiles go into a row so that the whole is about as wide as high."""
+    return max(1, min(count, math.ceil(math.sqrt(count * height / width))))
+
+
+def mosaic(maps: np.ndarray, scale: float, gap: int = 1) -> np.ndarray:
+    """Return maps (C, h, w) as one image, uint8 (H, W, 3), tile by tile in rows, pale between them.
+
+    Colours, uint8 (C, h, w, 3), stay as they are.
+    """
+    count, height, width = maps.shape[:3]
+    across = columns(count, height, width)
+    down = math.ceil(count / across)
+    image = np.full((down * (height + gap) - gap, across * (width + gap) - gap, 3), 250, np.uint8)
+    if maps.ndim == 3:
+        maps = LOOKUP[np.rint(np.clip(np.nan_to_num(maps) / scale, -1, 1) * LEVELS).astype(int) + LEVELS]
+    for k, tile in enumerate(maps):
+        top, left = k // across * (height + gap), k % across * (width + gap)
+        image[top : top + height, left : left + width] = tile
+    return image
+
+
+def filter_colors(weights: np.ndarray) -> np.ndarray:
+    """Return filters over RGB, (C, 3, h, w), as colours, uint8 (C, h, w, 3), grey where the weight is 0.
+
+    All share one scale, so that weak filters look weak.
+    """
+    largest = float(np.abs(weights).max()) or 1.0
+    return np.rint(weights.transpose(0, 2, 3, 1) / largest * 127 + 128).clip(0, 255).astype(np.uint8)
+
+
+def mosaics_figure(
+    panels: Mapping[str, np.ndarray],
+    scale: float | None,
+    title: str,
+    caption: str,
+    width: float = 920,
+) -> Figure:
+    """Return mosaics side by side under a title, with their colour scale; `panels` is {heading: maps}.
+
+    Headings that begin with "Plain" and "Residual" are in the twins' colours. `scale` is None where the maps
+    are colours already.
+    """
+    side = width / max(2, len(panels)) * 0.93
+    title, caption = textwrap.fill(title, int(width / 9.8)), textwrap.fill(caption, int(width / 6.5))
+    above, below = 44 + 18 * title.count("\n"), 64 + 14 * caption.count("\n")
+    high = side + above + below + 16
+    figure = new_figure(width, high)
+    figure.text(0.03, 1 - 12 / high, title, color=INK, fontsize=12, weight="bold", va="top")
+    figure.text(0.03, 10 / high, caption, color=MUTED, fontsize=8.5, va="bottom")
+    grid = figure.add_gridspec(
+        1,
+        max(2, len(panels)),
+        left=0.03,
+        right=0.97,
+        top=1 - (above + 16) / high,
+        bottom=below / high,
+        wspace=0.05,
+    )
+    for i, (heading, maps) in enumerate(panels.items()):
+        ax = figure.add_subplot(grid[i])
+        kind = next((kind for kind in COLORS if heading.lower().startswith(kind)), "")
+        ax.set_title(heading, color=COLORS.get(kind, INK), fontsize=10.5, weight="bold")
+        ax.imshow(mosaic(maps, scale or 1.0), interpolation="nearest")
+        ax.axis("off")
+    if scale is None:
+        return figure
+    bar = figure.add_axes((0.3, (below - 14) / high, 0.4, 9 / high))
+    bar.imshow(LOOKUP[None], aspect="auto", extent=(-scale, scale, 0, 1))
+    bar.set_yticks([])
+    bar.tick_params(colors=MUTED, labelsize=8, length=2, pad=1)
+    return figure

@@ -1,0 +1,113 @@
+"""What a person can look at: twins that ship, networks with random or downloaded weights, and their own."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from resnet_explore.errors import ExploreError
+from resnet_explore.figures.style import COLORS, INK
+from resnet_explore.models.presets import build, twins
+from resnet_explore.models.weights import list_weights
+
+_DATA = {"cifar10": "CIFAR-10", "digits": "Digits", "imagenette": "Imagenette"}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network under its name; `kind` decides its colour."""
+
+    name: str
+    kind: str
+    model: nn.Module
+
+    @property
+    def color(self) -> str:
+        """The colour of its heading."""
+        return COLORS.get(self.kind, INK)
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One or two networks beside each other, at one or several depths.
+
+    ticks  what the depths are called
+    load   gives the networks of the depth of that index
+    """
+
+    ticks: tuple[str, ...]
+    load: Callable[[int], tuple[Subject, ...]]
+
+
+def exhibits() -> dict[str, Exhibit]:
+    """Return what can be chosen by name, the trained twins that ship first."""
+    return {
+        **_shipped(),
+        "ResNet-50 and plain-50 (random weights)": Exhibit(("50 layers",), _random_twins),
+        "ResNet-18 and ResNet-50, ImageNet (downloads 142 MB once)": Exhibit(("",), _torchvision),
+    }
+
+
+def exhibit_of(models: Any) -> Exhibit:
+    """Return an exhibit of a person's own: a module, a sequence of two, or {name: module} of one or two."""
+    if isinstance(models, nn.Module) or not isinstance(models, Sequence | Mapping) or isinstance(models, str):
+        models = [models]
+    named = dict(models) if isinstance(models, Mapping) else _named(list(models))
+    if len(named) not in (1, 2):
+        raise ExploreError(f"Give one model, or two to be put side by side, not {len(named)}.")
+    kinds = ["residual"] if len(named) == 1 else ["plain", "residual"]
+    subjects = tuple(
+        Subject(str(name), kind, model) for (name, model), kind in zip(named.items(), kinds, strict=True)
+    )
+    return Exhibit(("",), lambda _: subjects)
+
+
+def _named(models: list[Any]) -> dict[str, Any]:
+    names = [type(model).__name__ for model in models]
+    if len(set(names)) < len(names):
+        names = [f"{name} {k + 1}" for k, name in enumerate(names)]
+    return dict(zip(names, models, strict=True))
+
+
+def _shipped() -> dict[str, Exhibit]:
+    """Return an exhibit for each data set of which trained twins ship, with all depths that there are."""
+    found: dict[tuple[str, str], dict[int, set[str]]] = {}
+    for row in list_weights():
+        match = re.fullmatch(r"((?:cifar_)?)(plain|resnet)(\d+)", row.model)
+        if match and "@" not in row.weights:
+            family, kind, depth = match.groups()
+            found.setdefault((row.weights, family), {}).setdefault(int(depth), set()).add(kind)
+    shown = {}
+    for (data, family), depths in found.items():
+        both = tuple(sorted(depth for depth, kinds in depths.items() if len(kinds) == 2))
+        if both:
+            span = f"{both[0]} layers" if len(both) == 1 else f"{both[0]} to {both[-1]} layers"
+            shown[f"{_DATA.get(data, data)} twins, {span} (offline)"] = Exhibit(
+                tuple(f"{depth} layers" for depth in both), _loader(data, family, both)
+            )
+    return shown
+
+
+def _loader(data: str, family: str, depths: tuple[int, ...]) -> Callable[[int], tuple[Subject, ...]]:
+    def load(k: int) -> tuple[Subject, ...]:
+        depth = depths[k]
+        return tuple(
+            Subject(f"{name}-{depth}", kind, build(f"{family}{word}{depth}", weights=data))
+            for name, kind, word in (("Plain", "plain", "plain"), ("Residual", "residual", "resnet"))
+        )
+
+    return load
+
+
+def _random_twins(_: int) -> tuple[Subject, ...]:
+    plain, residual = twins("resnet50")
+    return Subject("Plain-50", "plain", plain), Subject("Residual-50", "residual", residual)
+
+
+def _torchvision(_: int) -> tuple[Subject, ...]:
+    return tuple(
+        Subject(name, kind, build(model, weights="IMAGENET1K_V1"))
+        for name, kind, model in (("ResNet-18", "plain", "resnet18"), ("ResNet-50", "residual", "resnet50"))
+    )

@@ -1,0 +1,92 @@
+"""Notebook 05 in a real JupyterLab: tiles are sorted, enlarged and read, by mouse and by keys."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+
+from resnet_explore.inputs.images import sample_photos
+
+BLOCK, TILES, READOUT = ".rx-block >> nth=0", ".rx-tiles >> nth=0", ".rx-readout >> nth=0"
+
+
+def opened(open_notebook):
+    found = open_notebook("notebooks/05_feature_maps.ipynb", height=1500)
+    found.run_all()
+    found.page.evaluate("""() => {
+        const { content } = window.jupyterapp.shell.currentWidget;
+        content.activeCellIndex = 1;
+        return content.scrollToItem(1, 'start');
+    }""")
+    found.page.locator(".rx-chart-picture").first.wait_for(timeout=60_000)
+    return found
+
+
+def title(notebook):
+    return notebook.locator(".rx-mosaics .rx-title").first.inner_text().replace("\u00a0", " ")
+
+
+def test_slide_sort_enlarge_read_and_save(open_notebook):
+    notebook = opened(open_notebook)
+    page, card = notebook.page, notebook.locator(".rx-mosaics").first
+    assert title(notebook).startswith("layer1.0: ")
+    seen = {notebook.digest(TILES)}
+    for _ in range(8):
+        notebook.press(BLOCK, "ArrowRight")
+        seen.add(notebook.digest(TILES))
+    assert len(seen) == 9, "a picture for each block, and all without the kernel"
+    assert title(notebook).startswith("layer3.2: ")
+    page.wait_for_timeout(400)
+    assert notebook.execute("print(explorer.mosaics.index)") == "8"
+    before = notebook.digest(TILES)
+    card.get_by_label("Sort", exact=True).select_option("difference")
+    assert notebook.digest(TILES) != before
+    notebook.screenshot("05_feature_maps")
+
+    notebook.locator(TILES).press("ArrowRight")
+    notebook.locator(TILES).press("ArrowRight")
+    channel = int(re.match(r"Channel (\d+)\.", notebook.locator(READOUT).inner_text())[1])
+    notebook.locator(TILES).press("Enter")
+    page.wait_for_function(
+        "document.querySelector('.rx-mosaics').dataset.exact !== undefined", timeout=20_000
+    )
+    notebook.locator(TILES).press("ArrowRight")
+    said = notebook.locator(READOUT).inner_text()
+    assert said.startswith(f"Channel {channel}, row 4, column 4 · Plain-20: "), said
+    assert "the 81×81 pixels in the green box" in said
+    exact = notebook.execute(f"print([float(m[4, 4]) for m in explorer.exact('maps', 0, 8, {channel})])")
+    values = [float(v.replace("−", "-")) for v in re.findall(r"20: (−?\d[\d.e-]*)", said)]
+    assert values == pytest.approx(eval(exact), rel=0.01, abs=1e-6)
+    assert "≈" not in said
+    # The values of the two networks at the place under the mouse: the upper left corner.
+    box = notebook.locator(TILES).bounding_box()
+    page.mouse.move(box["x"] + 4, box["y"] + 4)
+    assert f"Channel {channel}, row 0, column 0" in notebook.locator(READOUT).inner_text()
+    notebook.screenshot("05_feature_maps-enlarged")
+    notebook.locator(TILES).press("Escape")
+    assert "all channels" not in card.locator("button:visible").all_inner_texts()
+
+    card.get_by_label("Show", exact=True).select_option("parts")
+    assert "the branch adds" in title(notebook)
+    card.get_by_label("Show", exact=True).select_option("filters")
+    assert title(notebook) == "The first layer: 16 filters of 3×3."
+    card.get_by_label("Show", exact=True).select_option("maps")
+
+    buffer = io.BytesIO()
+    sample_photos()["rocket"].load().resize((300, 200)).save(buffer, "JPEG")
+    before = notebook.digest(TILES)
+    notebook.locator(".rx-pick input").first.set_input_files(
+        {"name": "launch.jpg", "mimeType": "image/jpeg", "buffer": buffer.getvalue()}
+    )
+    notebook.wait_changed(TILES, before, timeout=20)
+    assert "your photo launch.jpg" in notebook.locator(".rx-mosaics .rx-caption").first.inner_text()
+    page.locator("button.jupyter-button", has_text="Save").first.click()
+    page.get_by_text("in the folder of this notebook", exact=False).wait_for(timeout=20_000)
+    saved = notebook.server.root / "notebooks" / "feature_maps.png"
+    assert saved.stat().st_size > 10_000
+    saved.unlink()
+    # The DenseNet further down works too: its picture is no blank card.
+    other = notebook.pixels(".rx-mosaics >> nth=1 >> .rx-tiles >> nth=0")
+    assert np.ptp(other[..., :3].reshape(-1, 3).astype(int).sum(1)) > 300
+    notebook.assert_clean()

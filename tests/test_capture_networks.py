@@ -1,0 +1,146 @@
+"""Captures of public networks against out-of-place copies of them, and what captures of ours leave behind."""
+
+import copy
+
+import pytest
+import timm
+import torch
+import torchvision
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from witnesses import fingerprint, probed
+
+import resnet_explore as rx
+from resnet_explore.models.presets import PRESETS
+
+FAMILIES = ("resnet", "wide_resnet", "resnext", "vgg", "densenet", "mobilenet")
+TORCHVISION = [
+    name for name in torchvision.models.list_models(torchvision.models) if name.startswith(FAMILIES)
+]
+TIMM = ["res2net50_26w_4s", "hrnet_w18", "resnetv2_50"]
+
+
+def without_initialisation(make):
+    """Return the network that `make` builds, with cheap weights: drawing VGG's 140 million takes seconds.
+
+    They repeat a short random series, scaled as He et al. do, so that signals neither vanish nor explode.
+    """
+    with torch.device("meta"):
+        net = make()
+    net = net.to_empty(device="cpu")
+    series = torch.randn(10_007, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for tensor in (*net.parameters(), *net.buffers()):
+            fan_in = max(1, tensor[0].numel()) if tensor.ndim > 1 else 16
+            flat, scaled = tensor.view(-1), (series * (2 / fan_in) ** 0.5).to(tensor.dtype)
+            whole = len(flat) // len(series) * len(series)
+            flat[:whole].view(-1, len(series)).copy_(scaled)
+            flat[whole:].copy_(scaled[: len(flat) - whole])
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_var.abs_().add_(0.5)
+                module.weight.add_(1)
+                module.num_batches_tracked.zero_()
+    return net
+
+
+def test_these_are_all():
+    assert len(TORCHVISION) == 5 + 2 + 3 + 8 + 4 + 3
+
+
+@pytest.mark.parametrize("name", TORCHVISION + TIMM)
+def test_outputs_and_gradients_are_those_of_an_out_of_place_copy(name):
+    library = torchvision.models.get_model if name in TORCHVISION else timm.create_model
+    net = without_initialisation(lambda: library(name, num_classes=3)).requires_grad_(False)
+    images = torch.randn(2, 3, 64, 32, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    for train in (True, False):
+        net.train(train)
+        copied = copy.deepcopy(net, {id(p): p for p in net.parameters()})
+        made = probed(copied)
+        torch.manual_seed(2)  # for dropout
+        score = copied(images).square().sum()
+        expected = made()
+        leaves = [leaf for _, leaf in expected.values()]
+        gradients = dict(zip(expected, torch.autograd.grad(score, leaves, allow_unused=True), strict=True))
+        torch.manual_seed(2)
+        with rx.Capture(net, gradients=True) as seen:
+            torch.autograd.grad(net(images).square().sum(), images)
+        assert set(seen.outputs) == set(expected)
+        assert set(seen.gradients) == {path for path, gradient in gradients.items() if gradient is not None}
+        for path, output in seen.outputs.items():
+            assert torch.equal(output, expected[path][0]), path
+            assert output.isfinite().all()
+        for path, gradient in seen.gradients.items():
+            away = (gradient - gradients[path]).abs().max()
+            assert away <= 1e-5 * gradients[path].abs().max(), path
+
+
+# How the model is left ---------------------------------------------------------------------------------
+
+
+def small(config):
+    """Return a preset's config with few channels and blocks, but all that makes its architecture."""
+    few = {"num_classes": 3, "in_channels": 2}
+    if isinstance(config, rx.HRNetConfig):
+        return config.replace(width=4, **few)
+    few["depths"] = tuple(min(depth, 2) for depth in config.depths)
+    few["widths"] = tuple(8 * 2**i for i in range(len(config.widths)))
+    few["stem_width"] = None if config.stem_width is None else 8
+    if config.groups > 1:
+        few["groups"], few["group_width"] = 2, 32
+    return config.replace(**few)
+
+
+SMALL = {
+    small(config): name for name, config in reversed(PRESETS.items())
+}  # many presets differ in size alone
+
+
+class SabotageError(Exception):
+    pass
+
+
+def sabotage(module, args):
+    raise SabotageError
+
+
+@pytest.mark.parametrize("config", SMALL, ids=SMALL.values())
+@settings(max_examples=4, deadline=None)
+@given(data=st.data())
+def test_after_any_capture_a_model_is_what_it_was(config, data):
+    net = rx.build(config)
+    modules = dict(net.named_modules())
+    layers = data.draw(
+        st.none() | st.lists(st.sampled_from(sorted(modules)), min_size=1, max_size=6), "layers"
+    )
+    broken = data.draw(st.none() | st.sampled_from(sorted(modules)), "module that raises")
+    gradients, train = data.draw(st.booleans(), "gradients"), data.draw(st.booleans(), "train")
+    keep = data.draw(st.sampled_from([None, "half", "uint8", "thumbnails"]), "keep")
+    frozen = data.draw(st.sets(st.sampled_from(sorted(dict(net.named_parameters()))), max_size=3), "frozen")
+    images = torch.randn(2, 2, 64, 32, generator=torch.Generator().manual_seed(0))
+    net.train(train)
+    next(reversed(modules.values())).train(not train)
+    for path in frozen:
+        net.get_parameter(path).requires_grad_(False)
+    net(images).square().sum().backward()
+
+    def answer():
+        with torch.no_grad():
+            return copy.deepcopy(net)(images)
+
+    handle = modules[broken].register_forward_pre_hook(sabotage) if broken is not None else None
+    before, capture = fingerprint(net), rx.Capture(net, layers, gradients, keep=keep)
+    try:
+        with capture:
+            net.train(not train)
+            net(images).square().sum().backward()
+    except SabotageError:
+        assert broken is not None
+    assert fingerprint(net) == before
+    if handle is not None:
+        handle.remove()
+    expected = answer()
+    with capture:
+        net(images)
+    assert torch.equal(answer(), expected)

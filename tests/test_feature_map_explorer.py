@@ -1,0 +1,337 @@
+"""The feature-map explorer without a browser: what it sends, for our twins and for other networks."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from PIL import Image
+from torch import nn
+from witnesses import fingerprint
+
+import resnet_explore as rx
+from resnet_explore.widgets.saving import FORMATS, free_name
+
+IMAGES = torch.randn(2, 3, 40, 56, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="module")
+def explorer():
+    found = rx.FeatureMapExplorer()
+    found.finish()
+    return found
+
+
+def panel_of(view, depth, index, k):
+    """Read one panel back as the browser does: (scales, means, marks, orders, tiles)."""
+    panel, data = view["sets"][depth]["steps"][index]["panels"][k], view["bytes"]
+    count, height, width = panel["shape"]
+    at = panel["at"]
+
+    def take(kind, length):
+        nonlocal at
+        array = np.frombuffer(data, kind, length, at)
+        at += -(-array.nbytes // 4) * 4
+        return array
+
+    scales, means, marks = take(np.float32, count), take(np.float32, count), take(np.uint8, count)
+    orders = {name: take(np.uint32, count) for name in panel["orders"]}
+    depths = 3 if panel["colored"] else 1
+    tiles = take(np.uint8 if panel["colored"] else np.int8, count * height * width * depths)
+    return scales, means, marks, orders, tiles.reshape(count, height, width, depths)
+
+
+def sentence(explorer):
+    """What is said, without markup."""
+    return explorer.note.value.replace("&#x27;", "'").replace("&quot;", '"')
+
+
+def test_the_first_view_is_a_photo_in_the_eyes_of_trained_twins(explorer):
+    step = explorer.mosaics.maps["sets"][0]["steps"][0]
+    assert [panel["heading"] for panel in step["panels"]] == ["Plain-20", "Residual-20"]
+    assert "Chelsea the cat" in explorer.mosaics.maps["sets"][0]["caption"]
+    assert "over 8 images" in explorer.mosaics.maps["sets"][0]["caption"]
+    assert "The branch adds" in step["title"]
+    assert len(explorer.mosaics.maps["sets"][0]["steps"]) == 9
+    assert Image.open(io.BytesIO(explorer.mosaics.picture["bytes"])).size == (32, 32)
+    assert explorer.picture.label == "Chelsea the cat"
+
+
+def test_tiles_are_the_networks_own_values(explorer):
+    scene = explorer.scenes[0]
+    for index in (0, 4, 8):
+        for k, layer in enumerate(scene.steps[index]):
+            scales, means, _, orders, tiles = panel_of(explorer.mosaics.maps, 0, index, k)
+            values = tiles[..., 0] * scales[:, None, None] / 127
+            assert np.abs(values - layer.maps).max() <= scales.max() / 250
+            assert means == pytest.approx(layer.maps.mean((1, 2)), abs=1e-5)
+            both = np.sum([np.abs(other.maps).mean((1, 2)) for other in scene.steps[index]], 0)
+            assert list(orders["activation"]) == sorted(range(len(both)), key=lambda c: -both[c])
+            apart = np.abs(scene.steps[index][0].maps - scene.steps[index][1].maps).mean((1, 2))
+            assert (np.diff(apart[orders["difference"]]) <= 0).all()
+
+
+def test_the_parts_are_those_of_the_residual_twin(explorer):
+    step = explorer.mosaics.parts["sets"][0]["steps"][3]
+    assert [p["heading"] for p in step["panels"]] == [
+        "Residual-20: what the skip carried",
+        "Residual-20: what the branch added",
+    ]
+    scales, _, _, orders, tiles = panel_of(explorer.mosaics.parts, 0, 3, 0)
+    layer = explorer.scenes[0].measured[1]["layer2.0"]
+    assert np.abs(tiles[..., 0] * scales[:, None, None] / 127 - layer.skip).max() <= scales.max() / 250
+    assert (scales == 0).sum() == 16, "option A pads half of the channels with zeros"
+    assert np.array_equal(orders["activation"], panel_of(explorer.mosaics.maps, 0, 3, 1)[3]["activation"])
+    assert f"{layer.ratio:.1f} times" in step["title"]
+
+
+def test_filters_are_colours_of_the_first_layer(explorer):
+    *_, tiles = panel_of(explorer.mosaics.filters, 0, 0, 1)
+    weights = explorer.scenes[0].subjects[1].model.conv1.weight.detach().numpy()
+    expected = weights.transpose(0, 2, 3, 1) / np.abs(weights).max() * 127 + 128
+    assert np.abs(tiles - expected).max() <= 0.51
+
+
+def test_exact_values_on_demand(explorer):
+    maps = explorer.exact("maps", 0, 8, 5)
+    for found, layer in zip(maps, explorer.scenes[0].steps[8], strict=True):
+        assert found == pytest.approx(layer.maps[5], abs=1e-4)
+    skip, branch = explorer.exact("parts", 0, 8, 5)
+    assert torch.relu(torch.tensor(skip + branch)).numpy() == pytest.approx(maps[1], abs=1e-4)
+    assert explorer.exact("maps", 0, 0, 99) == [None, None]
+    sent = []
+    explorer.mosaics.send = lambda content, buffers: sent.append((content, buffers))
+    explorer.mosaics._handle_custom_msg({"want": ["maps", "0", "8", "5"]}, [])
+    (content, buffers), *more = sent
+    assert not more
+    assert content == {"place": ["maps", "0", "8", "5"], "shapes": [[8, 8], [8, 8]]}
+    assert np.frombuffer(buffers[1], np.float32) == pytest.approx(maps[1].ravel())
+
+
+def test_receptive_fields_and_curves_follow(explorer):
+    window = explorer.mosaics.windows[0][1]["layer1.0"]
+    assert window == {"field": (7.0, 7.0), "jump": (1.0, 1.0), "start": (-3.0, -3.0)}
+    assert len(explorer.mosaics.charts["pictures"]) == 1
+    assert len(explorer.mosaics.charts["places"][0]) == 5
+    assert "Branch ÷ skip, Residual-20" in explorer.mosaics.charts["alts"][0]
+
+
+def test_another_photo_and_an_upload(explorer):
+    before = explorer.mosaics.maps["bytes"]
+    explorer.picture.value = "rocket"
+    assert explorer.mosaics.maps["bytes"] != before
+    assert explorer.mosaics.parts == {}, "what belongs to the old photo is gone"
+    explorer.finish()
+    assert explorer.mosaics.parts
+    buffer = io.BytesIO()
+    Image.new("RGB", (50, 30), "red").save(buffer, "PNG")
+    explorer.upload._receive(None, {"name": "red.png"}, [buffer.getvalue()])
+    assert "your photo red.png" in explorer.mosaics.maps["sets"][0]["caption"]
+    assert explorer.picture.value is None
+    kept = explorer.mosaics.maps["bytes"]
+    explorer.upload._receive(None, {"name": "page.html"}, [b"<!doctype html><p>hello"])
+    assert explorer.upload.error
+    assert explorer.mosaics.maps["bytes"] == kept
+    explorer.show_image(rx.sample_photos()["cat"].load(), "a cat")
+    assert "Picture: a cat." in explorer.mosaics.maps["sets"][0]["caption"]
+
+
+def test_digits_have_depths(explorer):
+    explorer.exhibit.value = next(name for name in explorer.exhibit.options if name.startswith("Digits"))
+    explorer.finish()
+    sets = explorer.mosaics.maps["sets"]
+    assert [s["tick"] for s in sets] == [f"{d} layers" for d in (8, 20, 32, 56, 110)]
+    assert [len(s["steps"]) for s in sets] == [3, 9, 15, 27, 54]
+    assert explorer.picture.label.endswith("(test image 0)")
+    assert "over 33 images" in sets[0]["caption"]
+    assert len(explorer.mosaics.charts["pictures"]) == 5
+    image = rx.load_dataset("digits", split="test").normalized(slice(0, 1))
+    model = rx.build("cifar_resnet32", weights="digits")
+    with rx.Capture(model, "layer2.1") as seen, torch.no_grad():
+        model(image)
+    index = [step["tick"] for step in sets[2]["steps"]].index("layer2.1")
+    assert explorer.exact("maps", 2, index, 3)[1] == pytest.approx(
+        seen.outputs["layer2.1"][0, 3].numpy(), abs=1e-4
+    )
+    assert not explorer.mosaics.filters["sets"][0]["steps"][0]["panels"][0]["colored"]
+
+
+def test_without_a_network_connection_it_stays_where_it_was(explorer, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: "/nonexistent/torch")
+    monkeypatch.setattr("torch.hub.download_url_to_file", _no_network)
+    before, shown = explorer.exhibit.value, explorer.mosaics.maps["bytes"]
+    explorer.exhibit.value = explorer.exhibit.options[-1]
+    assert "could not be downloaded" in sentence(explorer)
+    assert f"Still showing {before}." in sentence(explorer)
+    assert explorer.exhibit.value == before
+    assert explorer.mosaics.maps["bytes"] == shown
+    assert not explorer.mosaics.busy
+
+
+def _no_network(*_args, **_kwargs):
+    raise OSError("no network")
+
+
+# --- networks of other people ------------------------------------------------------------------------------
+
+
+def vgg():
+    features = torchvision.models.vgg.make_layers([8, "M", 16, "M", 16], batch_norm=True)
+    return nn.Sequential(features, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(64, 5))
+
+
+def segmentation():
+    return torchvision.models.segmentation.fcn_resnet50(weights=None, weights_backbone=None, num_classes=3)
+
+
+def detection():
+    return torchvision.models.detection.fasterrcnn_mobilenet_v3_large_320_fpn(
+        weights=None, weights_backbone=None, num_classes=3, min_size=48, max_size=64
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "first", "count", "skips"),
+    [
+        (vgg, "0.2", 3, False),
+        (lambda: torchvision.models.DenseNet(8, (2, 2), 16), "features.denseblock1.denselayer1", 4, False),
+        (segmentation, "backbone.layer1.0", 17, True),
+        (detection, "backbone.body.1", 24, True),
+    ],
+    ids=[
+        "vgg",
+        "densenet",
+        "segmentation",
+        "detection",
+    ],  # of the last, nine maps are the pyramid's and heads'
+)
+def test_any_network_with_no_other_preparation(make, first, count, skips):
+    torch.manual_seed(0)
+    model = make().train()
+    before = fingerprint(model)
+    explorer = rx.FeatureMapExplorer(model, IMAGES.sigmoid())
+    explorer.finish()
+    assert fingerprint(model) == before
+    steps = explorer.mosaics.maps["sets"][0]["steps"]
+    assert steps[0]["tick"] == first
+    assert len(steps) == count
+    assert explorer.mosaics.message == ""
+    assert bool(explorer.mosaics.parts) == skips
+    assert ("no view of skip and branch" in sentence(explorer)) != skips
+    assert first in explorer.mosaics.windows[0][0]
+    last = explorer.scenes[0].steps[-1][0]
+    exact = explorer.exact("maps", 0, count - 1, 0)[0]
+    assert exact == pytest.approx(last.maps[0], abs=1e-3)
+    first_shown = explorer.mosaics.maps["bytes"]
+    explorer.picture.value = 1
+    assert explorer.mosaics.maps["bytes"] != first_shown
+    assert explorer.mosaics.charts["pictures"][0].startswith(b"\x89PNG")
+
+
+def test_two_networks_of_ones_own_under_their_names():
+    pair = {"mine": rx.build("cifar_resnet8"), "yours": torchvision.models.DenseNet(8, (2, 2), 16)}
+    explorer = rx.FeatureMapExplorer(pair, IMAGES)
+    steps = explorer.mosaics.maps["sets"][0]["steps"]
+    assert len(steps) == 4, "the longer one sets the number of steps"
+    assert [p["heading"].split(",")[0] for p in steps[0]["panels"]] == ["mine", "yours"]
+    assert all(set(p["orders"]) == {"activation"} for p in steps[0]["panels"]), "nothing to compare"
+
+
+def test_images_in_other_forms():
+    model = rx.build("cifar_resnet8", in_channels=1)
+    digits = rx.FeatureMapExplorer(model, rx.load_dataset("digits", split="test"))
+    assert digits.picture.label == "0 (test image 0)"
+    photos = [rx.sample_photos()[name].load() for name in ("cat", "coffee")]
+    assert len(rx.FeatureMapExplorer(rx.build("cifar_resnet8"), photos).picture.options) == 2
+    assert len(rx.FeatureMapExplorer(rx.build("cifar_resnet8"), list(IMAGES)).picture.options) == 2
+    assert rx.FeatureMapExplorer(rx.build("cifar_resnet8"), IMAGES[0]).scenes
+    assert rx.FeatureMapExplorer(rx.build("cifar_resnet8"), IMAGES.numpy()).scenes
+    chosen = rx.FeatureMapExplorer(rx.build("cifar_resnet8"), IMAGES, layers="*.conv1")
+    assert [s["tick"] for s in chosen.mosaics.maps["sets"][0]["steps"]] == [
+        f"layer{k}.0.conv1" for k in (1, 2, 3)
+    ]
+
+
+class Raises(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2, 3)
+
+    def forward(self, x):
+        raise ZeroDivisionError("a bug of mine")
+
+
+@pytest.mark.parametrize(
+    ("models", "images", "says"),
+    [
+        (Raises(), IMAGES, "can't take images of shape (3, 3, 40, 56): a bug of mine"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(6720, 2)), IMAGES, "has no 2-D convolution"),
+        (rx.build("cifar_resnet8"), IMAGES[:, :1], "can't take images of shape"),
+        (rx.build("cifar_resnet8"), (IMAGES * 50).byte(), "images must be a float tensor"),
+        (rx.build("cifar_resnet8"), "cat.png", "not str"),
+        (rx.build("cifar_resnet8"), [IMAGES[0], IMAGES[1, :, :20]], "must have one size"),
+        ("resnet50", IMAGES, "must be a torch.nn.Module, not str"),
+        ([rx.build("cifar_resnet8")] * 3, IMAGES, "two to be put side by side, not 3"),
+    ],
+    ids=["raises", "no convolution", "channels", "bytes", "path", "sizes", "name", "three"],
+)
+def test_what_cannot_be_shown_is_a_sentence_in_the_widget(models, images, says):
+    explorer = rx.FeatureMapExplorer(models, images)
+    assert says in sentence(explorer)
+    assert explorer.mosaics.message == "There is nothing to show."
+    assert not explorer.mosaics.busy
+    explorer.finish()
+    explorer._save_as_chosen()
+    assert "nothing to save" in sentence(explorer)
+
+
+@pytest.mark.parametrize(
+    "wrap", [nn.DataParallel, lambda m: torch.compile(m, backend="eager")], ids=["parallel", "compiled"]
+)
+def test_wrapped_networks_are_looked_into(wrap):
+    explorer = rx.FeatureMapExplorer(wrap(rx.build("cifar_resnet8")), IMAGES)
+    assert explorer.mosaics.maps["sets"][0]["steps"][0]["tick"] == "layer1.0"
+
+
+def test_files(explorer, tmp_path):
+    explorer.exhibit.value = explorer.exhibit.options[0]
+    explorer.finish()
+    explorer.mosaics.set_state({"index": 4, "order": "difference"})
+    sizes = {ending: explorer.save(tmp_path / f"maps{ending}").stat().st_size for ending in FORMATS.values()}
+    assert min(sizes.values()) > 1000
+    picture = np.asarray(Image.open(tmp_path / "maps.png"))
+    explorer.mosaics.set_state({"view": "parts"})
+    explorer.save(tmp_path / "parts.png")
+    assert not np.array_equal(picture, np.asarray(Image.open(tmp_path / "parts.png")))
+    explorer.mosaics.set_state({"view": "filters"})
+    explorer.save(tmp_path / "filters.svg")
+    text = (tmp_path / "maps.svg").read_text()
+    assert text.count("<image") == 3
+    rows = list(csv.DictReader((tmp_path / "maps.csv").read_text().splitlines()))
+    assert len(rows) == 2 * 3 * (16 + 32 + 64)
+    layer = explorer.scenes[0].measured[1]["layer3.1"]
+    row = next(
+        r for r in rows if (r["network"], r["block"], r["channel"]) == ("Residual-20", "layer3.1", "7")
+    )
+    assert float(row["mean"]) == pytest.approx(layer.statistics.mean[7])
+    assert float(row["block_branch_over_skip"]) == pytest.approx(layer.ratio)
+    with np.load(tmp_path / "maps.npz") as arrays:
+        assert arrays["Residual-20/layer3.1/output"] == pytest.approx(layer.maps, abs=1e-4)
+        assert "Plain-20/layer3.1/skip" not in arrays
+        assert arrays["image"].shape == (3, 32, 32)
+    with pytest.raises(rx.ExploreError, match=r"must end in .png, .svg, .csv, .npz, not '.gif'"):
+        explorer.save(tmp_path / "maps.gif")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(rx.ExploreError, match="can't be written"):
+        explorer.save(tmp_path / "file" / "maps.png")
+
+
+def test_the_button_writes_beside_the_notebook_and_over_nothing(explorer, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    explorer._save_as_chosen()
+    explorer._save_as_chosen()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["feature_maps-2.png", "feature_maps.png"]
+    assert "Saved as <b>feature_maps-2.png</b>" in explorer.note.value
+    assert free_name(tmp_path / "other.png") == tmp_path / "other.png"

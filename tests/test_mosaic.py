@@ -1,0 +1,107 @@
+"""Tiles, their levels and colours, and the chart of statistics: arrays in, pictures out."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from resnet_explore.figures.mosaic import (
+    LEVELS,
+    LOOKUP,
+    columns,
+    common_scale,
+    filter_colors,
+    levels,
+    mosaic,
+    mosaics_figure,
+)
+from resnet_explore.figures.statistics import statistics_chart
+from resnet_explore.figures.style import to_png
+
+MAPS = arrays(
+    np.float32, array_shapes(min_dims=3, max_dims=3, max_side=6), elements=st.floats(-1e6, 1e6, width=32)
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(MAPS)
+def test_levels_keep_values_to_half_a_level(maps):
+    tiles, scales = levels(maps)
+    assert tiles.dtype == np.int8
+    assert np.array_equal(scales, np.abs(maps).max((1, 2)))
+    back = tiles * (scales[:, None, None] / LEVELS)
+    assert (np.abs(back - maps) <= scales[:, None, None] * (0.5 / LEVELS + 1e-5)).all()
+
+
+def test_what_is_not_finite_counts_as_zero():
+    tiles, scales = levels(np.array([[[np.nan, np.inf, -2.0]]], np.float32))
+    assert tiles.tolist() == [[[0, 0, -127]]]
+    assert scales.tolist() == [2.0]
+
+
+def test_zero_is_black_and_the_ends_are_bright_and_unlike():
+    assert LOOKUP.shape == (255, 3)
+    assert LOOKUP[127].tolist() == [0, 0, 0]
+    assert LOOKUP[-1][0] > LOOKUP[-1][2], "orange above"
+    assert LOOKUP[0][2] > LOOKUP[0][0], "blue below"
+    assert (np.diff(LOOKUP[127:].astype(int).sum(1)) >= 0).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 70), st.integers(1, 9), st.integers(1, 9))
+def test_every_tile_lies_where_its_number_says(count, height, width):
+    maps = np.broadcast_to(np.linspace(-1, 1, count)[:, None, None], (count, height, width))
+    image = mosaic(maps, 1.0)
+    across = columns(count, height, width)
+    for k in range(count):
+        top, left = k // across * (height + 1), k % across * (width + 1)
+        tile = image[top : top + height, left : left + width]
+        assert tile.shape == (height, width, 3)
+        assert (tile == LOOKUP[round(float(maps[k, 0, 0]) * LEVELS) + LEVELS]).all()
+    assert image.shape[0] >= height
+    assert 1 <= across <= count
+
+
+def test_the_scale_is_shared_and_leaves_the_outlier_out():
+    maps = [np.zeros((1, 100, 100)), np.ones((1, 100, 100))]
+    maps[0][0, 0, 0] = 1e6
+    assert common_scale(maps) == 1.0
+    assert common_scale([np.zeros((2, 2, 2))]) == 1.0
+    assert common_scale([np.full((1, 1, 1), np.nan)]) == 1.0
+
+
+def test_filters_share_one_scale():
+    weights = np.zeros((2, 3, 1, 1))
+    weights[0, 0], weights[1, 2] = 0.5, -0.25
+    assert filter_colors(weights).tolist() == [[[[255, 128, 128]]], [[[128, 128, 64]]]]
+
+
+def test_a_line_through_a_block_goes_through_its_point():
+    x = np.arange(1, 6)
+    panels = {"a": {"plain": (x, x * 1.0)}, "b": {"residual": (x, 10.0 ** (x * 2))}}
+    figure, places = statistics_chart(panels, 5)
+    width, height = figure.get_size_inches() * figure.dpi
+    for ax, (first, last, top, bottom) in zip(figure.axes, places, strict=True):
+        for block, share in ((1, first), (5, last)):
+            assert ax.transData.transform((block, 1))[0] / width == pytest.approx(share)
+        box = ax.get_window_extent()
+        assert (1 - box.y1 / height, 1 - box.y0 / height) == pytest.approx((top, bottom))
+    assert figure.axes[1].get_yscale() == "log"
+    assert figure.axes[0].get_yscale() == "linear"
+
+
+def test_curves_may_be_empty_or_flat():
+    nothing = (np.array([1, 2]), np.array([np.nan, np.nan]))
+    figure, _ = statistics_chart({"a": {"plain": nothing}, "b": {"plain": (np.ones(1), np.zeros(1))}}, 1)
+    assert to_png(figure).startswith(b"\x89PNG")
+
+
+def test_the_figure_says_title_headings_and_caption():
+    figure = mosaics_figure(
+        {"Plain-8": np.ones((3, 4, 5)), "Residual-8": np.ones((5, 4, 5))}, 1.0, "Title", "Why"
+    )
+    texts = [t.get_text() for t in figure.texts] + [ax.get_title() for ax in figure.axes]
+    assert {"Title", "Why", "Plain-8", "Residual-8"} <= set(texts)
+    assert len(figure.axes) == 3, "two mosaics, each one image, and the scale"
+    assert all(len(ax.images) == 1 for ax in figure.axes)
