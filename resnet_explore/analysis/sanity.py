@@ -1,7 +1,7 @@
 """Does a heatmap depend on the network at all, and does it hold still when the image hardly moves?"""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,19 +50,29 @@ def cascading_randomisation(
     """
     batch = as_images(model, images)
     original = explain(model, batch, targets)
-    with measuring(model):
-        twin = copy.deepcopy(model).eval()
-    draw = torch.Generator().manual_seed(seed)
-    signed, absolute, ssim = [], [], []
-    stages = _stages(twin, batch)
-    for layers in stages.values():
-        for layer in layers:
-            _make_random(layer, draw)
+    stages, signed, absolute, ssim = [], [], [], []
+    for stage, twin in cascade(model, batch, seed):
         maps = explain(twin, batch, targets)
+        stages.append(stage)
         signed.append(rank_correlation(original, maps))
         absolute.append(rank_correlation(original.abs(), maps.abs()))
         ssim.append(_similarity(original.abs(), maps.abs(), batch.shape[2:]))
     return Randomisation(tuple(stages), np.stack(signed), np.stack(absolute), np.stack(ssim))
+
+
+def cascade(model: nn.Module, images: Tensor, seed: int = 0) -> Iterator[tuple[str, nn.Module]]:
+    """Yield (what was made random last, the copy) stage by stage, as `cascading_randomisation` describes.
+
+    It is one copy, in eval mode, that loses more and more of its weights.
+    """
+    batch = as_images(model, images)
+    with measuring(model):
+        twin = copy.deepcopy(model).eval()
+    draw = torch.Generator().manual_seed(seed)
+    for stage, layers in _stages(twin, batch).items():
+        for layer in layers:
+            _make_random(layer, draw)
+        yield stage, twin
 
 
 def stability(

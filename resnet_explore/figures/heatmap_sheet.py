@@ -1,6 +1,5 @@
 """One photo and what speaks for and against an answer at every block, on one sheet."""
 
-import io
 import math
 import textwrap
 from collections.abc import Mapping
@@ -65,7 +64,7 @@ def heatmap_sheet(
 
 
 def _overlaid(photo: Image.Image, values: np.ndarray, scale: float) -> Image.Image:
-    overlay = Image.open(io.BytesIO(signed_overlay([values], scale))).resize(photo.size)
+    overlay = signed_overlay(values, scale, photo.size)
     overlay.putalpha(overlay.getchannel("A").point(lambda a: round(a * 0.75)))
     grey = photo.convert("L").convert("RGB")  # red and blue are the map's alone
     return Image.alpha_composite(grey.convert("RGBA"), overlay).convert("RGB")

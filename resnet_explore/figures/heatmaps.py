@@ -1,15 +1,10 @@
 """Signed maps as colours over a photo: red speaks for a class, blue against it, 0 leaves the photo bare."""
 
 import io
-from collections.abc import Sequence
 
 import numpy as np
 from matplotlib import colormaps
 from PIL import Image
-
-from resnet_explore.figures.style import CARD
-
-GAP = 0.04  # between two pictures side by side, as a share of a picture's side
 
 
 def _signed_colors(name: str) -> np.ndarray:
@@ -34,43 +29,23 @@ PALETTES = {
         ("brown and teal", "BrBG_r"),
     )
 }
-_SIGNED = PALETTES["red and blue"]
 
 
-def signed_overlay(maps: Sequence[np.ndarray], scale: float) -> bytes:
-    """Return maps (h, w) side by side as one RGBA PNG of small tiles, to be stretched over `side_by_side`.
+def signed_overlay(values: np.ndarray, scale: float, size: tuple[int, int]) -> Image.Image:
+    """Return a map (h, w) enlarged bilinearly to `size`, width and height, and coloured, as RGBA.
 
-    `scale` is the magnitude drawn in full colour, one for all the maps, so that they can be compared.
+    `scale` is the magnitude drawn in full colour, one for all maps that are to be compared.
     """
-    tiles = []
-    for values in maps:
-        share = np.clip(values / scale if scale > 0 else np.zeros_like(values), -1, 1)
-        tiles.append(_SIGNED[np.round((share + 1) * 127.5).astype(int)])
-    return png(_smooth(tiles))
+    enlarged = Image.fromarray(np.asarray(values, np.float32)).resize(size, Image.Resampling.BILINEAR)
+    share = np.clip(np.asarray(enlarged) / scale if scale > 0 else np.zeros(size[::-1]), -1, 1)
+    return Image.fromarray(PALETTES["red and blue"][np.round((share + 1) * 127.5).astype(int)])
 
 
-def _smooth(tiles: Sequence[np.ndarray], side: int = 192) -> np.ndarray:
-    """Enlarge tiles bilinearly and lay them beside each other with a transparent gap.
-
-    Each is enlarged alone: stretched as one mosaic, the edge of a picture would bleed into its neighbour.
-    """
-    gap = np.zeros((side, round(side * GAP), 4), np.uint8)
-    row: list[np.ndarray] = []
-    for tile in tiles:
-        large = Image.fromarray(tile).resize((side, side), Image.Resampling.BILINEAR)
-        row += [np.asarray(large), gap]
-    return np.concatenate(row[:-1], axis=1)
-
-
-def side_by_side(picture: Image.Image, count: int = 2, side: int = 512) -> bytes:
-    """Return a square picture `count` times in a row, each `side` pixels large, as JPEG."""
-    gap = round(side * GAP)
-    row = Image.new("RGB", (count * side + (count - 1) * gap, side), CARD)
-    large = picture.convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
-    for i in range(count):
-        row.paste(large, (i * (side + gap), 0))
+def photo_jpeg(picture: Image.Image, side: int) -> bytes:
+    """Return a square picture as JPEG of `side` pixels."""
     buffer = io.BytesIO()
-    row.save(buffer, "JPEG", quality=92)
+    large = picture.convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
+    large.save(buffer, "JPEG", quality=92)
     return buffer.getvalue()
 
 

@@ -134,8 +134,9 @@ class HeatmapView {
       const slider = control("input", `rx-heat-${name}`, { type: "range", min: 0, max: 100, step: name === "opacity" ? 5 : 1 });
       const value = make("span", "rx-value");
       value.setAttribute("aria-hidden", "true");
-      const row = make("div", "rx-heat-row", {}, make("label", "rx-label", { htmlFor: slider.id, textContent: label }), slider, value);
-      this.rows[name] = { slider, value, row };
+      const word = make("label", "rx-label", { htmlFor: slider.id, textContent: label });
+      const row = make("div", "rx-heat-row", {}, word, slider, value);
+      this.rows[name] = { slider, value, row, word };
       this.controls.append(row);
     }
     this.palette = control("select", "rx-palette", {});
@@ -178,7 +179,7 @@ class HeatmapView {
     };
     this.handlers = {
       picture: all, series: all, maps: all, palettes: all,
-      depth: () => this.showAll(), step: () => this.showAll(),
+      outer: () => this.showAll(), depth: () => this.showAll(), step: () => this.showAll(),
       busy: () => this.showState(), message: () => this.showState(),
       ...Object.fromEntries(LIVE.map((name) => [name, () => this.showAll()])),
     };
@@ -212,9 +213,23 @@ class HeatmapView {
       if (this.disposed || source !== this.source) return photo?.close();
       this.photo?.close();
       this.photo = photo;
+      this.grey = photo && this.greyOf(photo);
     }
     this.point(null);
     this.showAll();
+  }
+
+  /** The photo without its colours: those are the map's alone. */
+  greyOf(photo) {
+    const grey = make("canvas", "", { width: photo.width, height: photo.height });
+    const context = grey.getContext("2d");
+    context.drawImage(photo, 0, 0);
+    const image = context.getImageData(0, 0, photo.width, photo.height), { data } = image;
+    for (let i = 0; i < data.length; i += 4) {
+      data.fill(Math.round(0.299 * data[i] + 0.587 * data[i + 1] + 0.114 * data[i + 2]), i, i + 3);
+    }
+    context.putImageData(image, 0, 0);
+    return grey;
   }
 
   map({ at, h, w }) {
@@ -238,6 +253,7 @@ class HeatmapView {
     step.value = this.step;
     this.rows.depth.row.hidden = this.depths.length < 2;
     this.rows.step.row.hidden = this.steps.length < 2;
+    this.rows.depth.word.textContent = this.model.get("outer");
     const ticks = { depth: this.depths[this.depth].tick, step: this.steps[this.step].tick };
     for (const [name, tick] of Object.entries(ticks)) {
       this.rows[name].value.textContent = tick;
@@ -281,7 +297,7 @@ class HeatmapView {
     context.clearRect(0, 0, wide, height);
     step.maps.forEach((entry, k) => {
       const left = k * (width + gap);
-      context.drawImage(this.photo, left, 0);
+      context.drawImage(this.model.get("opacity") > 0 ? this.grey : this.photo, left, 0);
       this.colourLayer(entry);
       context.globalAlpha = this.model.get("opacity");
       context.drawImage(this.layer, left, 0, width, height);

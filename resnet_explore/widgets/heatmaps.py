@@ -65,7 +65,8 @@ class HeatmapSeries:
 class HeatmapView(anywidget.AnyWidget):
     """Heatmaps laid over one photo in the browser: no kernel is needed to move, fade, recolour or read them.
 
-    `show` says what there is to see. `step` (the block), `depth`, `opacity` (0..1), `palette` (a name in
+    `show` says what there is to see; `outer` is what the second slider is called. `step` (the block), `depth`
+    (or whatever the second slider moves through), `opacity` (0..1), `palette` (a name in
     `figures.heatmaps.PALETTES`) and `shared` (one scale for all blocks instead of one for each) follow the
     person's hand, and can be set here. While there is nothing to see, `message` stands in its place; over a
     picture it is laid for as long as `busy` is true.
@@ -87,6 +88,7 @@ class HeatmapView(anywidget.AnyWidget):
     depth = t.Int(0).tag(sync=True, echo_update=False)
     opacity = t.Float(0.75).tag(sync=True, echo_update=False)
     shared = t.Bool(False).tag(sync=True, echo_update=False)
+    outer = t.Unicode("Depth").tag(sync=True)
     message = t.Unicode("").tag(sync=True)
     busy = t.Bool(False).tag(sync=True)
 

@@ -2,48 +2,40 @@
 
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import ipywidgets
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
 from resnet_explore.analysis.cam_methods import METHODS
-from resnet_explore.analysis.cam_trials import TRIALS
-from resnet_explore.analysis.cams import ActivationMaps, class_activation_maps
 from resnet_explore.analysis.targets import Difference
 from resnet_explore.errors import CancelledError, ExploreError, unknown
-from resnet_explore.figures.heatmaps import side_by_side
+from resnet_explore.figures.heatmaps import photo_jpeg
 from resnet_explore.inputs.images import SamplePhoto, decode_image, sample_photos, square_crop, to_batch
-from resnet_explore.training.trainer import one_thread
+from resnet_explore.models.summary import Window, receptive_fields
 from resnet_explore.widgets.background import Background
 from resnet_explore.widgets.choices import Choices
 from resnet_explore.widgets.heatmaps import HeatmapView
 from resnet_explore.widgets.pairs import Pair, usual_pairs
-from resnet_explore.widgets.saliency_words import Asked, answers, series
+from resnet_explore.widgets.saliency_jobs import TITLES, Job, Maps, verdicts
+from resnet_explore.widgets.saliency_words import (
+    Asked,
+    answers,
+    in_step,
+    random_series,
+    series,
+    verdict_table,
+)
 from resnet_explore.widgets.upload import UploadZone
 from resnet_explore.widgets.words import error, percent
 
 OWN_CHOICE = "each network's own first choice"
 NOTHING = "nothing else"
-_TITLES = {**{method.title: name for name, method in METHODS.items()}, **{t: n for n, t in TRIALS.items()}}
+WAITING = "Measuring whether the maps are better than chance ..."
+DEPTHS, RANDOM = "the networks as trained", "weights made random from the top"
 _SIDE = 512  # pixels of each shown picture
 _MOST_PHOTOS = 12
-
-Maps = tuple[ActivationMaps, ...]  # of the left and the right network
-
-
-@dataclass(frozen=True)
-class _Request:
-    """All that decides what is shown."""
-
-    networks: Mapping[str, tuple[nn.Module, nn.Module]]
-    picture: bytes
-    batch: Tensor
-    target: Any
-    method: str
-    asked: Asked
 
 
 class SaliencyExplorer(ipywidgets.VBox):
@@ -55,9 +47,9 @@ class SaliencyExplorer(ipywidgets.VBox):
              ResNet-18 and ResNet-50 on ImageNet, downloaded when chosen
     sample   the photo to begin with, a name in `sample_photos()`; by default one that suits the first pair
 
-    Attributes: `view` (the pictures), `upload`, `photos`, `sample`, `pair`, `method`, `target`, `rather` and
-    `answers` (the controls), `note` (what went wrong), `maps` (an `ActivationMaps` for the left and one for
-    the right network, of the depth that is shown).
+    Attributes: `view` (the pictures), `upload`, `photos`, `sample`, `pair`, `method`, `target`, `rather`,
+    `over` and `answers` (the controls), `note` (what went wrong), `verdict` (whether to believe it), `maps` (an
+    `ActivationMaps` for the left and one for the right network, where the second slider is).
     """
 
     def __init__(self, pairs: Mapping[str, Pair] | None = None, sample: str | None = None) -> None:
@@ -69,7 +61,8 @@ class SaliencyExplorer(ipywidgets.VBox):
         if sample not in photos:
             raise unknown("sample photo", sample, photos)
         self._all: dict[str, Maps] = {}
-        self._asked: Asked | None = None
+        self._shown: tuple[Job, Asked] | None = None
+        self._seen: dict[tuple[str, str], list[Mapping[str, Window]]] = {}
         self._photos: list[tuple[Image.Image, str]] = [(photos[sample].load(), _credit(photos[sample]))]
         self._at = 0
         self._loaded: dict[str, dict[str, tuple[nn.Module, nn.Module]]] = {}
@@ -80,7 +73,7 @@ class SaliencyExplorer(ipywidgets.VBox):
 
     @property
     def maps(self) -> Maps:
-        """The maps of the left and the right network at the depth that is shown; empty before the first."""
+        """The maps of the left and the right network where the second slider is; empty before the first."""
         return list(self._all.values())[self.view.depth] if self._all else ()
 
     def _build_controls(self, photos: dict[str, str], sample: str) -> None:
@@ -89,7 +82,9 @@ class SaliencyExplorer(ipywidgets.VBox):
         self.photos = Choices(heading="")
         self.sample = ipywidgets.Dropdown(options=photos, value=sample, description="Sample", **menu)
         self.pair = ipywidgets.Dropdown(options=list(self.pairs), description="Networks", **menu)
-        self.method = ipywidgets.Dropdown(options=_TITLES, description="Method", **menu)
+        self.over = ipywidgets.Dropdown(options=[DEPTHS, RANDOM], description="Show", **menu)
+        titles = {title: name for name, title in TITLES.items()}
+        self.method = ipywidgets.Dropdown(options=titles, description="Method", **menu)
         self.target = ipywidgets.Dropdown(options=[OWN_CHOICE], description="Ask about", **menu)
         self.rather = ipywidgets.Dropdown(options=[NOTHING], description="rather than", **menu)
         self.stop = ipywidgets.Button(description="Stop", icon="stop", layout={"display": "none"})
@@ -99,11 +94,14 @@ class SaliencyExplorer(ipywidgets.VBox):
         controls = ipywidgets.VBox(
             [
                 *(self.upload, self.photos, self.sample, self.pair, self.method, self.target, self.rather),
-                *(self.stop, self.note, self.answers),
+                *(self.over, self.stop, self.note, self.answers),
             ],
             layout={"flex": "1 1 300px", "max_width": "400px"},
         )
-        picture = ipywidgets.VBox([self.view], layout={"flex": "1 1 340px", "max_width": "760px"})
+        self.verdict = ipywidgets.HTML()
+        picture = ipywidgets.VBox(
+            [self.view, self.verdict], layout={"flex": "1 1 340px", "max_width": "760px"}
+        )
         super().__init__(
             [ipywidgets.HBox([controls, picture], layout={"flex_flow": "row wrap", "grid_gap": "8px 16px"})]
         )
@@ -111,11 +109,11 @@ class SaliencyExplorer(ipywidgets.VBox):
         self.photos.observe(self._take_photo, "chosen")
         self.sample.observe(self._take_sample, "value")
         self.pair.observe(self._change_pair, "value")
-        for control in (self.method, self.target, self.rather):
+        for control in (self.method, self.target, self.rather, self.over):
             control.observe(self._ask, "value")
         self.stop.on_click(lambda _: self._stop())
         self.answers.observe(self._take_answer, "chosen")
-        self.view.observe(lambda _: self._show_answers(), "depth")
+        self.view.observe(lambda _: self._moved(), ["depth", "step"])
 
     # --- photos that come in ------------------------------------------------------------------------------
 
@@ -202,93 +200,142 @@ class SaliencyExplorer(ipywidgets.VBox):
         except ExploreError as problem:
             self._fail(str(problem))
 
-    def _request(self) -> _Request:
-        pair = self.pairs[self._current]
+    def _job(self) -> tuple[Job, Asked, bytes]:
+        """Return what the controls ask for, its conditions, and the picture that it is laid over."""
+        pair, networks = self.pairs[self._current], self._loaded[self._current]
         about = pair.described(self._any_network(self._current))
-        classes, (_, height, width) = list(about["classes"]), about["input_size"]
-        if self.rather.value not in (NOTHING, self.target.value) and self.target.value == OWN_CHOICE:
+        classes, (channels, height, width) = list(about["classes"]), about["input_size"]
+        rather = self.rather.value not in (NOTHING, self.target.value)
+        if rather and self.target.value == OWN_CHOICE:
             raise ExploreError("Choose a class to ask about first, then what it is compared with.")
         target: Any = None if self.target.value == OWN_CHOICE else classes.index(self.target.value)
-        if target is not None and self.rather.value not in (NOTHING, self.target.value):
+        if rather:
             target = Difference(target, classes.index(self.rather.value))
         image, photo = self._photos[self._at]
-        return _Request(
-            networks=self._loaded[self._current],
-            picture=side_by_side(square_crop(image, _SIDE), count=1, side=_SIDE),
+        for depth, both in networks.items():
+            key = self._current, depth
+            if key not in self._seen:
+                self._seen[key] = [_windows(network, (channels, height, width)) for network in both]
+        job = Job(
+            networks=networks,
             batch=to_batch(image, width, about["mean"], about["std"]),
             target=target,
             method=self.method.value,
-            asked=Asked(pair, classes, self.method.label, photo, (height, width), about),
+            random=self._depth() if self.over.value == RANDOM else None,
         )
+        seen = {depth: self._seen[self._current, depth] for depth in networks}
+        asked = Asked(pair, classes, self.method.label, photo, (height, width), about, seen)
+        return job, asked, photo_jpeg(square_crop(image, _SIDE), _SIDE)
+
+    def _depth(self) -> str:
+        """The depth that is shown, or whose networks are made random."""
+        if self._shown is not None and self._shown[0].random is not None:
+            return self._shown[0].random
+        depths = list(self._loaded[self._current])
+        return depths[min(self.view.depth, len(depths) - 1)] if self._all else depths[-1]
 
     # --- what is shown ------------------------------------------------------------------------------------
 
     def _explain(self) -> None:
         if not self._current:
             return
-        request = self._request()
+        job, asked, picture = self._job()
         self._background.cancel()
         self.view.busy, self.view.message = True, "Following the gradient back ..."
-        if request.method not in TRIALS:
-            self._show(request, self._compute(request))
+        if job.slow:
+            self.stop.layout.display = ""
+            self._background.start(lambda cancelled: self._work(job, asked, picture, cancelled))
             return
-        self.view.message = f"{request.asked.method} tries every channel ..."
-        self.stop.layout.display = ""
-        self._background.start(lambda cancelled: self._try(request, cancelled))
-
-    def _try(self, request: _Request, cancelled: Callable[[], bool]) -> None:
-        def progress(done: int, total: int) -> None:
-            self.view.message = f"{request.asked.method}: {done:,} of {total:,} trials."
-
         try:
-            found = self._compute(request, progress=progress, cancel=cancelled)
-        except CancelledError:
-            return
-        if not cancelled():
-            self._show(request, found)
-
-    def _compute(self, request: _Request, **trials: Any) -> dict[str, Maps]:
-        try:
-            with one_thread():
-                return {
-                    depth: tuple(
-                        class_activation_maps(
-                            network, request.batch, request.target, method=request.method, **trials
-                        )
-                        for network in networks
-                    )
-                    for depth, networks in request.networks.items()
-                }
+            found = job.run(self._say, lambda: False)
         except BaseException:
             self.view.busy = False
             raise
+        self._show(job, asked, picture, found or {})
 
-    def _show(self, request: _Request, found: dict[str, Maps]) -> None:
-        first = not self._all or len(found) != len(self._all)
-        self._all, self._asked = found, request.asked
-        shown = series(request.asked, found)
+    def _work(self, job: Job, asked: Asked, picture: bytes, cancelled: Callable[[], bool]) -> None:
+        try:
+            found = job.run(self._say, cancelled)
+        except CancelledError:
+            return
+        if found is not None and not cancelled():
+            self._show(job, asked, picture, found)
+
+    def _say(self, sentence: str) -> None:
+        self.view.message = sentence
+
+    def _show(self, job: Job, asked: Asked, picture: bytes, found: dict[str, Maps]) -> None:
+        if job.random is None:
+            shown, outer, start = series(asked, found), "Depth", len(found) - 1
+        else:
+            shown, outer, start = random_series(asked, job.random, found), "Weights", 0
+        anew = self._shown is None or list(found) != list(self._all)
+        longest = len(shown[start].steps)
+        resized = anew or longest != len(self.view.series[self.view.depth]["steps"])
+        self._all, self._shown = found, (job, asked)
+        self.view.outer = outer
         self.view.show(
-            shown,
-            picture=request.picture,
-            step=len(shown[-1].steps) - 1 if first else None,
-            depth=len(shown) - 1 if first else None,
+            shown, picture=picture, step=longest - 1 if resized else None, depth=start if anew else None
         )
         self.view.busy = False
         self.stop.layout.display = "none"
-        self._show_answers()
+        self._moved()
+
+    def _moved(self) -> None:
+        """Follow the sliders with what belongs to one depth or one block."""
+        if self._shown is not None and self._all:
+            self._show_answers()
+            self._judge()
 
     def _show_answers(self) -> None:
-        if self._asked is None or not self._all:
-            return
-        depth = list(self._all)[self.view.depth]
-        items = answers(self._asked, depth, self._all[depth])
+        assert self._shown is not None
+        job, asked = self._shown
+        depth = list(self._all)[self.view.depth] if job.random is None else job.random
+        items = answers(asked, self.maps)
         labels = [item["label"] for item in items]
         with self.answers.hold_sync():
             self.answers.chosen = labels.index(self.target.value) if self.target.value in labels else -1
             self.answers.items = items
-            above, below = self._asked.pair.called(depth)
+            above, below = asked.pair.called(depth)
             self.answers.heading = f"What they answer: {above} above, {below} below"
             self.answers.note = f"Press an answer to ask about it. {self._how_good(depth)}"
+
+    def _judge(self) -> None:
+        """Measure beside the page whether the maps of this block are better than chance."""
+        assert self._shown is not None
+        job, asked = self._shown
+        depth = list(self._all)[self.view.depth] if job.random is None else job.random
+        maps, networks = self.maps, job.networks[depth]
+        targets = [int(cams.targets[0]) for cams in maps]
+        if job.method not in METHODS or job.random is not None or min(targets) < 0:
+            self.verdict.value = ""
+            return
+        blocks = in_step(*(list(cams) for cams in maps))[self.view.step]
+        names = asked.pair.called(depth)
+        found: list[dict[str, Any]] = [{}, {}]
+        conditions = (
+            f"{asked.method} at block {' and '.join(dict.fromkeys(blocks))}, for this photo alone. Chance: 19 "
+            "random maps of the same size, mean ± standard deviation; centre: a blob in the middle. ✓ where "
+            "no random map does as well; for the likeness, where the map is no more alike than they."
+        )
+        self.verdict.value = verdict_table(names, found, conditions) or WAITING
+
+        def measure(cancelled: Callable[[], bool]) -> None:
+            try:
+                ways = [
+                    verdicts(network, job.batch, target, job.method, block, cancelled)
+                    for network, target, block in zip(networks, targets, blocks, strict=True)
+                ]
+                for both in zip(*ways, strict=True):
+                    for known, verdict in zip(found, both, strict=True):
+                        known[verdict.metric] = verdict
+                    if cancelled():
+                        return
+                    self.verdict.value = verdict_table(names, found, conditions)
+            except CancelledError:
+                return
+
+        self._background.start(measure)
 
     def _how_good(self, depth: str) -> str:
         """Say how often the networks are wrong, where that is known."""
@@ -306,6 +353,14 @@ class SaliencyExplorer(ipywidgets.VBox):
     def _fail(self, sentence: str) -> None:
         self.stop.layout.display, self.view.busy = "none", False
         self.note.value = error(f"{sentence} The picture is the one before.")
+
+
+def _windows(network: nn.Module, input_size: tuple[int, int, int]) -> Mapping[str, Window]:
+    """Return receptive fields by layer; none where the network can't be followed."""
+    try:
+        return receptive_fields(network, input_size)
+    except ExploreError:
+        return {}
 
 
 def _thumbnail(image: Image.Image) -> bytes:

@@ -1,5 +1,6 @@
-"""What the saliency explorer says: findings, conditions and answers, read off the maps."""
+"""What the saliency explorer says: findings, conditions, answers and verdicts, read off the maps."""
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +9,10 @@ import torch
 
 from resnet_explore.analysis.cams import ActivationMaps
 from resnet_explore.figures.style import COLORS
-from resnet_explore.widgets.heatmaps import HeatmapSeries, HeatmapStep
+from resnet_explore.models.summary import Window
+from resnet_explore.widgets.heatmaps import HeatmapSeries, HeatmapStep, SeenBy
 from resnet_explore.widgets.pairs import Pair
+from resnet_explore.widgets.saliency_jobs import AS_TRAINED, PIXELS, likeness
 from resnet_explore.widgets.words import percent
 
 _ANSWERS = 5
@@ -23,6 +26,7 @@ class Asked:
     photo    what the photo is, in words
     size     height and width of the networks' input
     about    what the networks carry of their training
+    seen     receptive fields by depth: of the left and the right network, by layer
     """
 
     pair: Pair
@@ -31,6 +35,7 @@ class Asked:
     photo: str
     size: tuple[int, int]
     about: Mapping[str, Any]
+    seen: Mapping[str, Sequence[Mapping[str, Window]]]
 
 
 def series(asked: Asked, found: Mapping[str, Sequence[ActivationMaps]]) -> list[HeatmapSeries]:
@@ -41,8 +46,9 @@ def series(asked: Asked, found: Mapping[str, Sequence[ActivationMaps]]) -> list[
         steps = [
             HeatmapStep(
                 maps=[cams[block][0].float().numpy() for cams, block in zip(maps, blocks, strict=True)],
-                tick=blocks[-1].removeprefix("layer"),
+                tick=_tick(blocks[-1]),
                 caption=_caption(asked, maps, blocks, names),
+                seen_by=_seen_by(asked, depth, blocks),
             )
             for blocks in in_step(*(list(cams) for cams in maps))
         ]
@@ -54,7 +60,83 @@ def series(asked: Asked, found: Mapping[str, Sequence[ActivationMaps]]) -> list[
     return shown
 
 
-def answers(asked: Asked, depth: str, maps: Sequence[ActivationMaps]) -> list[dict[str, Any]]:
+def random_series(
+    asked: Asked, depth: str, found: Mapping[str, Sequence[ActivationMaps]]
+) -> list[HeatmapSeries]:
+    """Return what to show while the networks of one depth lose their weights, from the logits down."""
+    names, trained = asked.pair.called(depth), found[AS_TRAINED]
+    shown = []
+    for stage, maps in found.items():
+        pairs = in_step(*(list(cams) for cams in maps))
+        alike = [
+            [likeness(first, now, block) for first, now, block in zip(trained, maps, blocks, strict=True)]
+            for blocks in pairs
+        ]
+        means = [sum(abs(one[side]) for one in alike) / len(alike) for side in (0, 1)]
+        steps = [
+            HeatmapStep(
+                maps=[cams[block][0].float().numpy() for cams, block in zip(maps, blocks, strict=True)],
+                tick=_tick(blocks[-1]),
+                caption=f"Rank correlation with the trained map: {names[0]} {r[0]:.2f}, {names[1]} {r[1]:.2f}. "
+                + _caption(asked, maps, blocks, names),
+                seen_by=_seen_by(asked, depth, blocks),
+            )
+            for blocks, r in zip(pairs, alike, strict=True)
+        ]
+        title = (
+            "As trained. Move the slider to make weights random, from the answer down to the image."
+            if stage == AS_TRAINED
+            else f"{stage.capitalize()}: the maps' rank correlation with the trained ones is {means[0]:.2f} "
+            f"({names[0]}) and {means[1]:.2f} ({names[1]}), its size, as a mean of all blocks."
+        )
+        headings = [
+            f"{name}, asked about {_target(cams, asked.classes)}"
+            for name, cams in zip(names, trained, strict=True)
+        ]
+        shown.append(HeatmapSeries(steps, stage, title, headings))
+    return shown
+
+
+def verdict_table(names: Sequence[str], found: Sequence[Mapping[str, Any]], conditions: str) -> str:
+    """Return what is known so far of whether the maps are better than chance, as HTML; a column a network."""
+    metrics = list(dict.fromkeys(metric for verdicts in found for metric in verdicts))
+    if not metrics:
+        return ""
+    done = [
+        f"{html.escape(name)} passes {sum(v.passed for v in verdicts.values())} of {len(verdicts)}"
+        for name, verdicts in zip(names, found, strict=True)
+        if verdicts
+    ]
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in ("", *names))
+    rows = "".join(
+        f"<tr><th>{_METRICS[metric]}</th>"
+        + "".join(f"<td>{_cell(verdicts[metric]) if metric in verdicts else '…'}</td>" for verdicts in found)
+        + "</tr>"
+        for metric in metrics
+    )
+    return (
+        f'<div class="rx-card rx-verdict"><div class="rx-title">Better than chance? {"; ".join(done)}.</div>'
+        f"<table><tr>{head}</tr>{rows}</table>"
+        f'<p class="rx-caption">{html.escape(conditions)}</p></div>'
+    )
+
+
+_METRICS = {
+    "deletion": "Deletion (low is good)",
+    "insertion": "Insertion (high is good)",
+    "road": "ROAD (high is good)",
+    "randomisation": "Likeness once all weights are random (low is good)",
+    "stability": "Stability under noise (high is good)",
+}
+
+
+def _cell(verdict: Any) -> str:
+    mark = "✓" if verdict.passed else "✗"
+    chance = f"chance {verdict.random:.2f} ± {verdict.spread:.2f}, centre {verdict.centre:.2f}"
+    return f'{mark} {verdict.value:.2f} <span class="rx-caption">{chance}</span>'
+
+
+def answers(asked: Asked, maps: Sequence[ActivationMaps]) -> list[dict[str, Any]]:
     """Return the likeliest classes of both networks, with a bar for each network; none without classes."""
     sure = [_probabilities(cams) for cams in maps]
     if any(len(p) != len(asked.classes) for p in sure):
@@ -76,6 +158,22 @@ def in_step(left: Sequence[str], right: Sequence[str]) -> list[tuple[str, str]]:
     """Pair the blocks of two networks by how deep they lie; twins pair one to one."""
     count = max(len(left), len(right))
     return [(left[i * len(left) // count], right[i * len(right) // count]) for i in range(count)]
+
+
+def _tick(block: str) -> str:
+    return block.removeprefix("layer")
+
+
+def _seen_by(asked: Asked, depth: str, blocks: Sequence[str]) -> list[SeenBy | None]:
+    found: list[SeenBy | None] = []
+    for block, windows in zip(blocks, asked.seen[depth], strict=True):
+        window = windows.get(block)
+        if block == PIXELS or window is None:
+            found.append(None)
+        else:
+            middle = window.start[1] + window.field[1] / 2
+            found.append(SeenBy(middle, window.jump[1], window.field[1], asked.size[1]))
+    return found
 
 
 def _probabilities(cams: ActivationMaps) -> torch.Tensor:
@@ -104,6 +202,7 @@ def _caption(
 ) -> str:
     sizes = [tuple(cams[block].shape[1:]) for cams, block in zip(maps, blocks, strict=True)]
     places = dict.fromkeys(f"{block} ({h}×{w})" for block, (h, w) in zip(blocks, sizes, strict=True))
+    at = "of" if blocks[-1] == PIXELS else "at block"
     empty = [
         f" {name}: {reason[0].lower()}{reason[1:]}"
         for name, cams, block in zip(names, maps, blocks, strict=True)
@@ -113,6 +212,6 @@ def _caption(
     trained = f", trained on {asked.about['data'].partition(' (')[0]}" if "data" in asked.about else ""
     seed = f", seed {asked.about['run']['seed']}" if "run" in asked.about else ""
     return (
-        f"{asked.method} at block {' and '.join(places)}. Eval mode{trained}{seed}; the networks see the "
+        f"{asked.method} {at} {' and '.join(places)}. Eval mode{trained}{seed}; the networks see the "
         f"middle square, shown here, as {height}×{width} pixels. Picture: {asked.photo}.{''.join(empty)}"
     )

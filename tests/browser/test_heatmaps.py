@@ -17,7 +17,7 @@ from tests.browser.offline import open_offline
 CANVAS = ".rx-canvas"
 CELL = """
 import numpy as np
-from resnet_explore.figures.heatmaps import side_by_side
+from resnet_explore.figures.heatmaps import photo_jpeg
 from resnet_explore.inputs.images import sample_photos
 from resnet_explore.widgets.heatmaps import HeatmapSeries, HeatmapStep, HeatmapView
 
@@ -36,7 +36,7 @@ view.show(
         )
         for d in range(2)
     ],
-    picture=side_by_side(sample_photos()["cat"].load().crop((0, 0, 300, 300)), count=1, side=256),
+    picture=photo_jpeg(sample_photos()["cat"].load().crop((0, 0, 300, 300)), 256),
 )
 view
 """
