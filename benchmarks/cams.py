@@ -1,10 +1,11 @@
 """What do heatmaps of all 16 blocks of ResNet-50 cost for one 224x224 image, here and elsewhere?
 
 One class: our one pass; a bare forward pass and the backward pass that it needs, down to the first block,
-which no method can do without; torchcam's one pass over the same blocks; captum's LayerGradCam and pytorch-
-grad-cam, which take one layer at a time, called for each block. Five classes: ours against ours for one.
-The contestants take turns, so that a busy moment of the machine hits all of them; the ratios are medians of
-each round's. python -m benchmarks.cams [--rounds 15] [--threads 1]
+which no method can do without; torchcam's one pass over the same blocks; captum's LayerGradCam and
+pytorch-grad-cam, which take one layer at a time, called for each block. Five classes: ours against ours for
+one. The contestants take turns, so that a busy moment of the machine hits all of them; medians are printed.
+
+    python -m benchmarks.cams [--rounds 15] [--threads 1]
 """
 
 import argparse

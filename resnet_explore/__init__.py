@@ -38,6 +38,8 @@ _HOME = {
     "class_activation_maps": "analysis.cams",
     "feature_maps": "analysis.feature_maps",
     "residual_stream": "analysis.residual_stream",
+    "attribute": "analysis.attribution",
+    "judge": "analysis.verdict",
     "Filmstrip": "widgets.filmstrip",
     "DegradationExplorer": "widgets.degradation",
     "GradientFlowExplorer": "widgets.gradient_flow",
