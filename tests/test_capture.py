@@ -10,7 +10,7 @@ from torch import nn
 from witnesses import derivatives, fingerprint
 
 import resnet_explore as rx
-from resnet_explore.analysis.capture import select_layers
+from resnet_explore.analysis.layers import select_layers
 
 
 def vgg():

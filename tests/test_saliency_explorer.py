@@ -1,6 +1,7 @@
 """The saliency explorer: photos in, heatmaps of two networks out, at every block and depth."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ from PIL import Image
 import resnet_explore as rx
 from resnet_explore import paths
 from resnet_explore.analysis.cams import class_activation_maps
+from resnet_explore.analysis.sanity import rank_correlation
+from resnet_explore.analysis.verdict import explainer
 from resnet_explore.inputs.images import to_batch
 from resnet_explore.widgets.pairs import Pair, usual_pairs
-from resnet_explore.widgets.saliency import NOTHING, OWN_CHOICE
+from resnet_explore.widgets.saliency import DEPTHS, NOTHING, OWN_CHOICE, RANDOM
 from resnet_explore.widgets.saliency_words import in_step
 from tests.made_up import write_weights
 
@@ -126,35 +129,35 @@ def test_trials_run_beside_the_page_and_can_be_stopped(explorer):
 
 
 def test_photos_collect_in_a_strip_and_can_be_gone_back_to(explorer):
-    assert explorer.photos.items == []
+    assert explorer.photos.strip.items == []
     first = explorer.view.maps
-    explorer.upload._receive(explorer.upload, {"name": "wide.png"}, [png(200, (50, 90))])
-    assert not explorer.upload.error
+    explorer.photos.upload._receive(explorer.photos.upload, {"name": "wide.png"}, [png(200, (50, 90))])
+    assert not explorer.photos.upload.error
     assert "your photo wide.png" in explorer.view.series[0]["steps"][0]["caption"]
-    assert explorer.sample.value is None
-    assert ([item["label"] for item in explorer.photos.items][1], explorer.photos.chosen) == (
+    assert explorer.photos.sample.value is None
+    assert ([item["label"] for item in explorer.photos.strip.items][1], explorer.photos.strip.chosen) == (
         "your photo wide.png",
         1,
     )
     assert explorer.view.maps != first
-    explorer.photos.chosen = 0
+    explorer.photos.strip.chosen = 0
     assert explorer.view.maps == first
     assert "Chelsea" in explorer.view.series[0]["steps"][0]["caption"]
     for k in range(14):
         explorer.show_image(Image.new("RGB", (40, 30), (k, 0, 0)), f"photo {k}")
-    assert len(explorer.photos.items) == 12
-    assert explorer.photos.items[-1]["label"] == "photo 13"
+    assert len(explorer.photos.strip.items) == 12
+    assert explorer.photos.strip.items[-1]["label"] == "photo 13"
 
 
 def test_a_bad_upload_keeps_the_picture(explorer):
     before = explorer.view.maps, explorer.view.picture
     for name, data in (("page.png", b"<html></html>"), ("thin.png", png(9, (40_000, 1)))):
-        explorer.upload._receive(explorer.upload, {"name": name}, [data])
-        assert explorer.upload.error
-        assert name in explorer.upload.status
+        explorer.photos.upload._receive(explorer.photos.upload, {"name": name}, [data])
+        assert explorer.photos.upload.error
+        assert name in explorer.photos.upload.status
         assert (explorer.view.maps, explorer.view.picture) == before
         assert not explorer.view.busy
-    assert explorer.photos.items == []
+    assert explorer.photos.strip.items == []
 
 
 def test_a_pair_that_cannot_be_loaded_is_said_and_the_menu_goes_back():
@@ -212,13 +215,13 @@ def test_the_photo_twins_come_first_once_they_ship_then_all_depths(tmp_path, mon
     assert explorer.pair.value == "Plain-18 and residual-18, Imagenette photos (offline)"
     assert len(explorer.pair.options) == 3
     assert [len(one["steps"]) for one in explorer.view.series] == [8]
-    assert explorer.sample.value == "temple"
+    assert explorer.photos.sample.value == "temple"
     assert "as 64×64 pixels" in explorer.view.series[0]["steps"][0]["caption"]
     assert "Plain-18 says" in explorer.view.series[0]["title"]
     assert "They get 23 % and 23 % of the test images wrong; data: made-up photos." in explorer.answers.note
     explorer.pair.value = entry
     assert [one["tick"] for one in explorer.view.series] == ["8", "20"]
-    assert explorer.sample.value == "temple", "the photo stays"
+    assert explorer.photos.sample.value == "temple", "the photo stays"
     with pytest.raises(rx.ExploreError, match="at least one pair"):
         rx.SaliencyExplorer({})
 
@@ -226,3 +229,60 @@ def test_the_photo_twins_come_first_once_they_ship_then_all_depths(tmp_path, mon
 def test_blocks_of_unequal_networks_go_in_step():
     steps = in_step(["a1", "a2"], ["b1", "b2", "b3", "b4"])
     assert steps == [("a1", "b1"), ("a1", "b2"), ("a2", "b3"), ("a2", "b4")]
+
+
+def test_a_verdict_stands_beside_the_block_that_is_shown(explorer):
+    explorer.verdict.wait(120)
+    said = re.sub(r"<[^>]*>", " ", explorer.verdict.value)
+    assert re.search(r"Better than chance\? Plain-14 passes \d of 5; Residual-14 passes \d of 5\.", said)
+    assert "Grad-CAM at block layer3.1, for this photo alone." in said
+    targets = [int(cams.targets[0]) for cams in explorer.maps]
+    batch = to_batch(rx.sample_photos()["cat"].load(), 32, ABOUT["mean"], ABOUT["std"])
+    expected = rx.judge(
+        pair().load("14")[1], batch, explainer("grad_cam", "layer3.1"), targets[1], ["deletion"]
+    )
+    assert f"{expected['deletion'].value:.2f}" in said
+    explorer.view.step = 2
+    explorer.verdict.wait(120)
+    assert "Grad-CAM at block layer2.0" in explorer.verdict.value
+    explorer.target.value, explorer.rather.value = "thing 5", "thing 3"
+    assert explorer.verdict.value == "", "a difference of two classes has no probability to watch"
+
+
+def test_maps_change_as_weights_are_made_random_from_the_top(explorer):
+    trained = shown(explorer, depth=1)
+    explorer.over.value = RANDOM
+    explorer._background.wait(120)
+    stages = [one["tick"] for one in explorer.view.series]
+    assert stages[:3] == ["as trained", "random to fc", "random to 3.1"]
+    assert stages[-1] == "random to conv1"
+    assert explorer.view.outer == "Weights"
+    np.testing.assert_array_equal(shown(explorer, depth=0), trained)
+    assert not np.allclose(shown(explorer, depth=-1), trained)
+    first, last = (explorer.view.series[k]["steps"][-1]["caption"] for k in (0, -1))
+    assert first.startswith("Rank correlation with the trained map 1.00 and 1.00. Grad-CAM")
+    expected = rank_correlation(
+        *(torch.from_numpy(shown(explorer, depth=k, side=0).copy())[None] for k in (0, -1))
+    )
+    assert last.startswith(f"Rank correlation with the trained map {expected[0]:.2f} and ")
+    assert explorer.verdict.value == ""
+    explorer.over.value = DEPTHS
+    assert [one["tick"] for one in explorer.view.series] == ["8", "14"]
+    assert explorer.view.outer == "Depth"
+
+
+def test_pixels_are_explained_by_captum_beside_the_page(explorer):
+    explorer.method.value = "integrated_gradients"
+    explorer._background.wait(120)
+    assert [len(one["steps"]) for one in explorer.view.series] == [1, 1]
+    assert shown(explorer).shape == (32, 32)
+    batch = to_batch(rx.sample_photos()["cat"].load(), 32, ABOUT["mean"], ABOUT["std"])
+    expected = rx.attribute(pair().load("14")[1], batch, None, "integrated_gradients").maps[0]
+    np.testing.assert_allclose(shown(explorer, depth=1), expected, rtol=1e-3, atol=1e-5)
+    assert explorer.view.series[0]["steps"][0]["caption"].startswith("Integrated gradients of pixels (32×32)")
+
+
+def test_what_a_value_sees_is_its_receptive_field(explorer):
+    field = explorer.view.series[0]["steps"][0]["maps"][1]["field"]
+    # The stem and a block of two, 3x3 each: 7 pixels, around each pixel.
+    assert field == {"start": 0.5 / 32, "jump": 1 / 32, "size": 7 / 32, "pixels": 7}

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from resnet_explore.analysis.layers import CONTAINERS
 from resnet_explore.errors import ExploreError
-
-_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def _repeated(modules: dict[str, nn.Module], convolutions: list[str]) -> list[st
     """Return the outermost modules, no containers, whose class occurs twice and holds two layers."""
     linear = [name for name, module in modules.items() if isinstance(module, nn.Linear)]
     layers, spatial = _inside([*convolutions, *linear]), _inside(convolutions)
-    able = [n for n, m in modules.items() if layers[n] >= 2 and spatial[n] and type(m) not in _CONTAINERS]
+    able = [n for n, m in modules.items() if layers[n] >= 2 and spatial[n] and type(m) not in CONTAINERS]
     classes = Counter(type(modules[name]) for name in able)
     chosen: list[str] = []
     for name in able:  # an outer module is registered before what it holds

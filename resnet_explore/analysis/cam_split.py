@@ -22,7 +22,8 @@ from resnet_explore.analysis._batch import answer, as_images
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.cam_methods import weighted_sum
 from resnet_explore.analysis.cams import ActivationMaps, class_activation_maps
-from resnet_explore.analysis.capture import Capture, select_layers
+from resnet_explore.analysis.capture import Capture
+from resnet_explore.analysis.layers import select_layers
 from resnet_explore.errors import ExploreError
 from resnet_explore.models.blocks import Block
 

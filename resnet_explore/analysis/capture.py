@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any, Self
 
 import torch
@@ -16,9 +15,8 @@ from resnet_explore.analysis._outputs import call_name, tensors
 from resnet_explore.analysis._state import left_as_found, refuse_replicas, uncompiled
 from resnet_explore.analysis.checkup import check
 from resnet_explore.analysis.keep import Levels, as_keep
+from resnet_explore.analysis.layers import Layers, select_layers
 from resnet_explore.errors import ExploreError, unknown
-
-Layers = str | Sequence[str] | Callable[[str, nn.Module], bool] | None
 
 
 class Capture:
@@ -248,33 +246,6 @@ class Captured(Mapping[str, Tensor]):
         return f"Captured({', '.join(self._kept)})"
 
 
-def select_layers(model: nn.Module, layers: Layers = None) -> dict[str, nn.Module]:
-    """Return the modules that `layers` means, by name, in the order of registration; see `Capture`.
-
-    A module registered under two names is taken once. Raises ExploreError if a name or pattern fits nothing.
-    """
-    named = dict(model.named_modules(remove_duplicate=False))
-    if layers is None:
-        chosen = [name for name in named if name] or [""]
-    elif callable(layers) and not isinstance(layers, (nn.Module, type)):
-        chosen = [name for name, module in named.items() if layers(name, module)]
-    else:
-        patterns = [layers] if isinstance(layers, str) else layers
-        if not isinstance(patterns, Sequence) or not all(isinstance(p, str) for p in patterns):
-            raise ExploreError(
-                "layers must be None, a name or pattern, a list of these, or a function of (name, module), "
-                f"not {layers!r:.60}."
-            )
-        for pattern in patterns:
-            if not any(_fits(name, pattern) for name in named):
-                raise unknown("layer", pattern, [name for name in named if name])
-        chosen = [name for name in named if any(_fits(name, pattern) for pattern in patterns)]
-    if not chosen:
-        raise ExploreError(f"layers chooses none of the model's {len(named)} modules; name at least one.")
-    first = {id(named[name]): name for name in reversed(chosen)}
-    return {name: named[name] for name in chosen if first[id(named[name])] == name}
-
-
 @dataclass
 class _Record:
     """One output of one call of one module, and the latest gradient that came back to it."""
@@ -349,7 +320,3 @@ def _megabytes(tensor: Tensor) -> str:
 def _nbytes(kept: Any) -> int:
     kept = kept.levels if isinstance(kept, Levels) else kept
     return kept.nbytes if isinstance(kept, Tensor) else 0
-
-
-def _fits(name: str, pattern: str) -> bool:
-    return name == pattern or fnmatchcase(name, pattern)

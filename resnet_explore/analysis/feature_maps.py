@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from resnet_explore.analysis._batch import as_images
 from resnet_explore.analysis._state import measuring
-from resnet_explore.analysis.capture import Capture, Layers
+from resnet_explore.analysis.capture import Capture
+from resnet_explore.analysis.layers import CONTAINERS, Layers
 from resnet_explore.analysis.residual_stream import Stream, Sums
 from resnet_explore.errors import ExploreError
 
-_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.InstanceNorm2d)
 _ACTIVATIONS = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Mish),
@@ -220,7 +220,7 @@ def map_names(model: nn.Module) -> list[str]:
         for holder in _holders(name)
     )
     held = Counter(holder for name in spatial for holder in _holders(name))
-    candidates = {name for name in held if weighted[name] >= 2 and type(modules[name]) not in _CONTAINERS}
+    candidates = {name for name in held if weighted[name] >= 2 and type(modules[name]) not in CONTAINERS}
     inner = {holder for name in candidates for holder in _holders(name)}
     blocks = [name for name in modules if name in candidates - inner]
     if len(blocks) >= 3 and 2 * sum(held[name] for name in blocks) > len(spatial):
@@ -343,8 +343,7 @@ def _response_names(model: nn.Module) -> list[str]:
 
 def _holders(name: str) -> list[str]:
     """Return the dotted names of the modules around a module, without the network itself."""
-    parts = name.split(".")[:-1]
-    return [".".join(parts[: i + 1]) for i in range(len(parts))]
+    return [name[: dot.start()] for dot in re.finditer(r"\.", name)]
 
 
 def _numbers(tensor: Tensor) -> np.ndarray:

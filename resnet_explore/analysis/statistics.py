@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from resnet_explore.analysis._batch import as_images, run
 from resnet_explore.analysis._state import measuring
-from resnet_explore.analysis.capture import Capture, Layers
+from resnet_explore.analysis.capture import Capture
+from resnet_explore.analysis.layers import Layers
 from resnet_explore.errors import ExploreError, unknown
 
 if TYPE_CHECKING:

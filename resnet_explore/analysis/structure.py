@@ -13,10 +13,10 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from resnet_explore.analysis.layers import CONTAINERS
 from resnet_explore.models.dry_run import dry_run
 from resnet_explore.models.trace import Watch, tensors_in
 
-_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _SUMS, _CONCATENATIONS = ("add", "Add"), ("cat", "stack")
 
 
@@ -237,7 +237,7 @@ def _blocks(operations: tuple[Operation, ...], modules: Mapping[str, nn.Module])
     candidates = {
         name
         for name, module in modules.items()
-        if name and weighted.get(name, 0) >= 2 and not isinstance(module, _CONTAINERS)
+        if name and weighted.get(name, 0) >= 2 and not isinstance(module, CONTAINERS)
     }
     return {name for name in candidates if not any(c.startswith(f"{name}.") for c in candidates)}
 

@@ -17,7 +17,7 @@ from resnet_explore.analysis.cam_methods import METHODS
 from resnet_explore.analysis.cam_trials import TRIALS
 from resnet_explore.analysis.cams import class_activation_maps
 from resnet_explore.analysis.faithfulness import deletion, insertion, road
-from resnet_explore.analysis.sanity import Explainer, cascading_randomisation, stability
+from resnet_explore.analysis.sanity import Explainer, cascade, rank_correlation, stability
 from resnet_explore.errors import CancelledError, ExploreError, unknown
 from resnet_explore.inputs.datasets import ImageSet
 
@@ -101,7 +101,11 @@ def _road(model: nn.Module, x: Tensor, y: Tensor, explain: Explainer, seed: int)
 
 
 def _randomisation(model: nn.Module, x: Tensor, y: Tensor, explain: Explainer, seed: int) -> np.ndarray:
-    return np.abs(cascading_randomisation(model, x, y, explain, seed).signed[-1])
+    original, twin = explain(model, x, y), model
+    if not getattr(explain, "blind", False):
+        for _, twin in cascade(model, x, seed):  # noqa: B007 - one copy, in the end all random
+            pass
+    return np.abs(rank_correlation(original, explain(twin, x, y)))
 
 
 def _stability(model: nn.Module, x: Tensor, y: Tensor, explain: Explainer, seed: int) -> np.ndarray:
@@ -143,7 +147,7 @@ def explainer(method: str, layer: str | None = None, **options: Any) -> Explaine
 def random_maps(like: Tensor, seed: int) -> Explainer:
     """Return an explainer that knows nothing: each call draws new maps of the shape (N, h, w) of `like`."""
     draw = torch.Generator().manual_seed(seed)
-    return lambda model, images, classes: torch.randn(like.shape, generator=draw).to(images)
+    return _blind(lambda model, images, classes: torch.randn(like.shape, generator=draw).to(images))
 
 
 def centre_blob(like: Tensor) -> Explainer:
@@ -151,7 +155,13 @@ def centre_blob(like: Tensor) -> Explainer:
     height, width = like.shape[1:]
     rows, columns = (torch.linspace(-1, 1, n) if n > 1 else torch.zeros(1) for n in (height, width))
     blob = torch.exp(-2 * (rows[:, None] ** 2 + columns**2))
-    return lambda model, images, classes: blob.to(images).expand(like.shape)
+    return _blind(lambda model, images, classes: blob.to(images).expand(like.shape))
+
+
+def _blind(explain: Explainer) -> Explainer:
+    """Mark an explainer that does not look at the network, so that none need be made random for it."""
+    explain.blind = True  # type: ignore[attr-defined]
+    return explain
 
 
 def judge(

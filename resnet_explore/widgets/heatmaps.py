@@ -147,6 +147,12 @@ class HeatmapView(anywidget.AnyWidget):
             count = len(series[self.depth].steps) if series else 1
             self.step = min(self.step if step is None else step, count - 1)
 
+    @t.observe("depth")
+    def _keep_step_in_range(self, _change: Any) -> None:
+        if self.series:
+            steps = self.series[min(self.depth, len(self.series) - 1)]["steps"]
+            self.step = min(self.step, len(steps) - 1)
+
     def numbers(self) -> dict[str, np.ndarray]:
         """Return the raw maps shown, by "<depth>/<block>/<network>", what *Numbers* saves."""
         return {

@@ -1,6 +1,5 @@
 """Where did the network look? Heatmaps of two networks on your own photo, at every block and depth."""
 
-import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,32 +9,24 @@ from torch import nn
 
 from resnet_explore.analysis.cam_methods import METHODS
 from resnet_explore.analysis.targets import Difference
-from resnet_explore.errors import CancelledError, ExploreError, unknown
+from resnet_explore.errors import CancelledError, ExploreError
 from resnet_explore.figures.heatmaps import photo_jpeg
-from resnet_explore.inputs.images import SamplePhoto, decode_image, sample_photos, square_crop, to_batch
+from resnet_explore.inputs.images import square_crop, to_batch
 from resnet_explore.models.summary import Window, receptive_fields
 from resnet_explore.widgets.background import Background
 from resnet_explore.widgets.choices import Choices
 from resnet_explore.widgets.heatmaps import HeatmapView
 from resnet_explore.widgets.pairs import Pair, usual_pairs
-from resnet_explore.widgets.saliency_jobs import TITLES, Job, Maps, verdicts
-from resnet_explore.widgets.saliency_words import (
-    Asked,
-    answers,
-    in_step,
-    random_series,
-    series,
-    verdict_table,
-)
-from resnet_explore.widgets.upload import UploadZone
+from resnet_explore.widgets.photos import PhotoPicker
+from resnet_explore.widgets.saliency_jobs import TITLES, Job, Maps
+from resnet_explore.widgets.saliency_words import Asked, answers, in_step, random_series, series
+from resnet_explore.widgets.verdict import VerdictPanel
 from resnet_explore.widgets.words import error, percent
 
 OWN_CHOICE = "each network's own first choice"
 NOTHING = "nothing else"
-WAITING = "Measuring whether the maps are better than chance ..."
 DEPTHS, RANDOM = "the networks as trained", "weights made random from the top"
 _SIDE = 512  # pixels of each shown picture
-_MOST_PHOTOS = 12
 
 
 class SaliencyExplorer(ipywidgets.VBox):
@@ -47,28 +38,23 @@ class SaliencyExplorer(ipywidgets.VBox):
              ResNet-18 and ResNet-50 on ImageNet, downloaded when chosen
     sample   the photo to begin with, a name in `sample_photos()`; by default one that suits the first pair
 
-    Attributes: `view` (the pictures), `upload`, `photos`, `sample`, `pair`, `method`, `target`, `rather`,
-    `over` and `answers` (the controls), `note` (what went wrong), `verdict` (whether to believe it), `maps` (an
-    `ActivationMaps` for the left and one for the right network, where the second slider is).
+    Attributes: `view` (the pictures), `photos` (a `PhotoPicker`), `pair`, `method`, `target`, `rather`,
+    `over` and `answers` (the controls), `note` (what went wrong), `verdict` (whether to believe it), `maps`
+    (an `ActivationMaps` for the left and one for the right network, where the second slider is).
     """
 
     def __init__(self, pairs: Mapping[str, Pair] | None = None, sample: str | None = None) -> None:
         self.pairs = dict(usual_pairs() if pairs is None else pairs)
         if not self.pairs:
             raise ExploreError("pairs must hold at least one pair of networks, got none.")
-        photos = sample_photos()
-        sample = sample or next(iter(self.pairs.values())).sample
-        if sample not in photos:
-            raise unknown("sample photo", sample, photos)
         self._all: dict[str, Maps] = {}
         self._shown: tuple[Job, Asked] | None = None
         self._seen: dict[tuple[str, str], list[Mapping[str, Window]]] = {}
-        self._photos: list[tuple[Image.Image, str]] = [(photos[sample].load(), _credit(photos[sample]))]
-        self._at = 0
         self._loaded: dict[str, dict[str, tuple[nn.Module, nn.Module]]] = {}
         self._current = ""
         self._background = Background(self._fail)
-        self._build_controls({photo.title: name for name, photo in photos.items()}, sample)
+        self.photos = PhotoPicker(sample or next(iter(self.pairs.values())).sample, self._take_photo)
+        self._build_controls()
         self._change_pair(None)
 
     @property
@@ -76,11 +62,8 @@ class SaliencyExplorer(ipywidgets.VBox):
         """The maps of the left and the right network where the second slider is; empty before the first."""
         return list(self._all.values())[self.view.depth] if self._all else ()
 
-    def _build_controls(self, photos: dict[str, str], sample: str) -> None:
+    def _build_controls(self) -> None:
         menu = {"layout": {"width": "98%"}, "style": {"description_width": "6em"}}
-        self.upload = UploadZone()
-        self.photos = Choices(heading="")
-        self.sample = ipywidgets.Dropdown(options=photos, value=sample, description="Sample", **menu)
         self.pair = ipywidgets.Dropdown(options=list(self.pairs), description="Networks", **menu)
         self.over = ipywidgets.Dropdown(options=[DEPTHS, RANDOM], description="Show", **menu)
         titles = {title: name for name, title in TITLES.items()}
@@ -93,21 +76,18 @@ class SaliencyExplorer(ipywidgets.VBox):
         self.view = HeatmapView(message="Loading the networks ...")
         controls = ipywidgets.VBox(
             [
-                *(self.upload, self.photos, self.sample, self.pair, self.method, self.target, self.rather),
+                *(self.photos, self.pair, self.method, self.target, self.rather),
                 *(self.over, self.stop, self.note, self.answers),
             ],
             layout={"flex": "1 1 300px", "max_width": "400px"},
         )
-        self.verdict = ipywidgets.HTML()
+        self.verdict = VerdictPanel()
         picture = ipywidgets.VBox(
             [self.view, self.verdict], layout={"flex": "1 1 340px", "max_width": "760px"}
         )
         super().__init__(
             [ipywidgets.HBox([controls, picture], layout={"flex_flow": "row wrap", "grid_gap": "8px 16px"})]
         )
-        self.upload.on_upload(self._take_upload)
-        self.photos.observe(self._take_photo, "chosen")
-        self.sample.observe(self._take_sample, "value")
         self.pair.observe(self._change_pair, "value")
         for control in (self.method, self.target, self.rather, self.over):
             control.observe(self._ask, "value")
@@ -115,49 +95,18 @@ class SaliencyExplorer(ipywidgets.VBox):
         self.answers.observe(self._take_answer, "chosen")
         self.view.observe(lambda _: self._moved(), ["depth", "step"])
 
-    # --- photos that come in ------------------------------------------------------------------------------
+    # --- what is asked, of whom ---------------------------------------------------------------------------
 
     def show_image(self, image: Image.Image, about: str = "an image of yours") -> None:
         """Explain another RGB image; `about` says in a few words what it is.
 
         Raises ExploreError, and keeps the old picture, if it can't be made a network's input.
         """
+        self.photos.show(image, about)
+
+    def _take_photo(self) -> None:
         self.note.value = ""
-        before = self._photos, self._at
-        self._photos = [*self._photos[-_MOST_PHOTOS + 1 :], (image, about)]
-        self._at = len(self._photos) - 1
-        try:
-            self._explain()
-        except ExploreError:
-            self._photos, self._at = before
-            raise
-        self._show_photos()
-
-    def _take_upload(self, name: str, data: bytes, note: str) -> None:
-        try:  # errors are shown below the upload zone
-            self.show_image(decode_image(data), f"your photo {name}")
-        except ExploreError as problem:
-            raise ExploreError(f"{name}: {problem}") from None
-        self.sample.value = None
-
-    def _take_sample(self, change: dict[str, Any]) -> None:
-        if change["new"] is not None:
-            photo = sample_photos()[change["new"]]
-            self.upload.status = ""
-            self.show_image(photo.load(), _credit(photo))
-
-    def _take_photo(self, change: dict[str, Any]) -> None:
-        if change["new"] not in (self._at, -1):
-            self._at = change["new"]
-            self._ask()
-
-    def _show_photos(self) -> None:
-        """Offer the photos so far, once there are two."""
-        items = [{"label": about, "picture": _thumbnail(image)} for image, about in self._photos]
-        self.photos.chosen = self._at
-        self.photos.items = items if len(items) > 1 else []
-
-    # --- what is asked, of whom ---------------------------------------------------------------------------
+        self._explain()
 
     def _change_pair(self, _change: object) -> None:
         wanted = self.pair.value
@@ -211,7 +160,7 @@ class SaliencyExplorer(ipywidgets.VBox):
         target: Any = None if self.target.value == OWN_CHOICE else classes.index(self.target.value)
         if rather:
             target = Difference(target, classes.index(self.rather.value))
-        image, photo = self._photos[self._at]
+        image, photo = self.photos.photo
         for depth, both in networks.items():
             key = self._current, depth
             if key not in self._seen:
@@ -241,6 +190,7 @@ class SaliencyExplorer(ipywidgets.VBox):
             return
         job, asked, picture = self._job()
         self._background.cancel()
+        self.verdict.clear()
         self.view.busy, self.view.message = True, "Following the gradient back ..."
         if job.slow:
             self.stop.layout.display = ""
@@ -284,12 +234,10 @@ class SaliencyExplorer(ipywidgets.VBox):
     def _moved(self) -> None:
         """Follow the sliders with what belongs to one depth or one block."""
         if self._shown is not None and self._all:
-            self._show_answers()
-            self._judge()
+            self._show_answers(*self._shown)
+            self._judge(*self._shown)
 
-    def _show_answers(self) -> None:
-        assert self._shown is not None
-        job, asked = self._shown
+    def _show_answers(self, job: Job, asked: Asked) -> None:
         depth = list(self._all)[self.view.depth] if job.random is None else job.random
         items = answers(asked, self.maps)
         labels = [item["label"] for item in items]
@@ -300,42 +248,17 @@ class SaliencyExplorer(ipywidgets.VBox):
             self.answers.heading = f"What they answer: {above} above, {below} below"
             self.answers.note = f"Press an answer to ask about it. {self._how_good(depth)}"
 
-    def _judge(self) -> None:
+    def _judge(self, job: Job, asked: Asked) -> None:
         """Measure beside the page whether the maps of this block are better than chance."""
-        assert self._shown is not None
-        job, asked = self._shown
-        depth = list(self._all)[self.view.depth] if job.random is None else job.random
-        maps, networks = self.maps, job.networks[depth]
-        targets = [int(cams.targets[0]) for cams in maps]
+        targets = [int(cams.targets[0]) for cams in self.maps]
         if job.method not in METHODS or job.random is not None or min(targets) < 0:
-            self.verdict.value = ""
+            self.verdict.clear()
             return
-        blocks = in_step(*(list(cams) for cams in maps))[self.view.step]
-        names = asked.pair.called(depth)
-        found: list[dict[str, Any]] = [{}, {}]
-        conditions = (
-            f"{asked.method} at block {' and '.join(dict.fromkeys(blocks))}, for this photo alone. Chance: 19 "
-            "random maps of the same size, mean ± standard deviation; centre: a blob in the middle. ✓ where "
-            "no random map does as well; for the likeness, where the map is no more alike than they."
-        )
-        self.verdict.value = verdict_table(names, found, conditions) or WAITING
-
-        def measure(cancelled: Callable[[], bool]) -> None:
-            try:
-                ways = [
-                    verdicts(network, job.batch, target, job.method, block, cancelled)
-                    for network, target, block in zip(networks, targets, blocks, strict=True)
-                ]
-                for both in zip(*ways, strict=True):
-                    for known, verdict in zip(found, both, strict=True):
-                        known[verdict.metric] = verdict
-                    if cancelled():
-                        return
-                    self.verdict.value = verdict_table(names, found, conditions)
-            except CancelledError:
-                return
-
-        self._background.start(measure)
+        depth = list(self._all)[self.view.depth]
+        blocks = in_step(*(list(cams) for cams in self.maps))[self.view.step]
+        about = f"{asked.method} at block {' and '.join(dict.fromkeys(blocks))}"
+        names, networks = asked.pair.called(depth), job.networks[depth]
+        self.verdict.judge(names, networks, job.batch, targets, job.method, blocks, about)
 
     def _how_good(self, depth: str) -> str:
         """Say how often the networks are wrong, where that is known."""
@@ -361,13 +284,3 @@ def _windows(network: nn.Module, input_size: tuple[int, int, int]) -> Mapping[st
         return receptive_fields(network, input_size)
     except ExploreError:
         return {}
-
-
-def _thumbnail(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    square_crop(image, 104).convert("RGB").save(buffer, "JPEG", quality=85)
-    return buffer.getvalue()
-
-
-def _credit(photo: SamplePhoto) -> str:
-    return f"{photo.title} ({photo.credit})"

@@ -1,6 +1,5 @@
-"""What the saliency explorer says: findings, conditions, answers and verdicts, read off the maps."""
+"""What the saliency explorer says: findings, conditions and answers, read off the maps."""
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,7 +76,7 @@ def random_series(
             HeatmapStep(
                 maps=[cams[block][0].float().numpy() for cams, block in zip(maps, blocks, strict=True)],
                 tick=_tick(blocks[-1]),
-                caption=f"Rank correlation with the trained map: {names[0]} {r[0]:.2f}, {names[1]} {r[1]:.2f}. "
+                caption=f"Rank correlation with the trained map {r[0]:.2f} and {r[1]:.2f}. "
                 + _caption(asked, maps, blocks, names),
                 seen_by=_seen_by(asked, depth, blocks),
             )
@@ -95,45 +94,6 @@ def random_series(
         ]
         shown.append(HeatmapSeries(steps, stage, title, headings))
     return shown
-
-
-def verdict_table(names: Sequence[str], found: Sequence[Mapping[str, Any]], conditions: str) -> str:
-    """Return what is known so far of whether the maps are better than chance, as HTML; a column a network."""
-    metrics = list(dict.fromkeys(metric for verdicts in found for metric in verdicts))
-    if not metrics:
-        return ""
-    done = [
-        f"{html.escape(name)} passes {sum(v.passed for v in verdicts.values())} of {len(verdicts)}"
-        for name, verdicts in zip(names, found, strict=True)
-        if verdicts
-    ]
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in ("", *names))
-    rows = "".join(
-        f"<tr><th>{_METRICS[metric]}</th>"
-        + "".join(f"<td>{_cell(verdicts[metric]) if metric in verdicts else '…'}</td>" for verdicts in found)
-        + "</tr>"
-        for metric in metrics
-    )
-    return (
-        f'<div class="rx-card rx-verdict"><div class="rx-title">Better than chance? {"; ".join(done)}.</div>'
-        f"<table><tr>{head}</tr>{rows}</table>"
-        f'<p class="rx-caption">{html.escape(conditions)}</p></div>'
-    )
-
-
-_METRICS = {
-    "deletion": "Deletion (low is good)",
-    "insertion": "Insertion (high is good)",
-    "road": "ROAD (high is good)",
-    "randomisation": "Likeness once all weights are random (low is good)",
-    "stability": "Stability under noise (high is good)",
-}
-
-
-def _cell(verdict: Any) -> str:
-    mark = "✓" if verdict.passed else "✗"
-    chance = f"chance {verdict.random:.2f} ± {verdict.spread:.2f}, centre {verdict.centre:.2f}"
-    return f'{mark} {verdict.value:.2f} <span class="rx-caption">{chance}</span>'
 
 
 def answers(asked: Asked, maps: Sequence[ActivationMaps]) -> list[dict[str, Any]]:

@@ -1,0 +1,42 @@
+"""Which modules of a network are meant: by name, by pattern, or by a function that says."""
+
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from resnet_explore.errors import ExploreError, unknown
+
+CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)  # which only hold others
+Layers = str | Sequence[str] | Callable[[str, nn.Module], bool] | None
+
+
+def select_layers(model: nn.Module, layers: Layers = None) -> dict[str, nn.Module]:
+    """Return the modules that `layers` means, by name, in the order of registration; see `Capture`.
+
+    A module registered under two names is taken once. Raises ExploreError if a name or pattern fits nothing.
+    """
+    named = dict(model.named_modules(remove_duplicate=False))
+    if layers is None:
+        chosen = [name for name in named if name] or [""]
+    elif callable(layers) and not isinstance(layers, (nn.Module, type)):
+        chosen = [name for name, module in named.items() if layers(name, module)]
+    else:
+        patterns = [layers] if isinstance(layers, str) else layers
+        if not isinstance(patterns, Sequence) or not all(isinstance(p, str) for p in patterns):
+            raise ExploreError(
+                "layers must be None, a name or pattern, a list of these, or a function of (name, module), "
+                f"not {layers!r:.60}."
+            )
+        for pattern in patterns:
+            if not any(_fits(name, pattern) for name in named):
+                raise unknown("layer", pattern, [name for name in named if name])
+        chosen = [name for name in named if any(_fits(name, pattern) for pattern in patterns)]
+    if not chosen:
+        raise ExploreError(f"layers chooses none of the model's {len(named)} modules; name at least one.")
+    first = {id(named[name]): name for name in reversed(chosen)}
+    return {name: named[name] for name in chosen if first[id(named[name])] == name}
+
+
+def _fits(name: str, pattern: str) -> bool:
+    return name == pattern or fnmatchcase(name, pattern)
