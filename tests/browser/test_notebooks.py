@@ -153,32 +153,41 @@ def photo():
 def test_an_uploaded_photo_is_explained_at_every_block(open_notebook, photo):
     notebook = open_notebook("notebooks/03_saliency.ipynb")
     run(notebook)
-    before = notebook.digest(f"{CANVAS} >> nth=0")
-    upload = notebook.page.locator(".rx-pick input").first
+    before, block = notebook.digest(CANVAS), ".rx-heat-step"
+    upload = notebook.page.locator(".rx-pick input")
     upload.set_input_files(photo)
-    notebook.wait_changed(f"{CANVAS} >> nth=0", before)
+    notebook.wait_changed(CANVAS, before)
     assert "your photo launch.jpg" in caption(notebook)
     assert re.search(r"Residual-\d+ says", title(notebook))
-    last = int(notebook.locator(f"{STEP} >> nth=0").get_attribute("max"))
+    last = int(notebook.locator(block).get_attribute("max"))
     seen = set()
     for _ in range(last + 1):
-        notebook.press(f"{STEP} >> nth=0", "ArrowLeft")
-        seen.add(notebook.digest(f"{CANVAS} >> nth=0"))
+        notebook.press(block, "ArrowLeft")
+        seen.add(notebook.digest(CANVAS))
     assert len(seen) == last, "moves with a picture each, and one against the end"
-    half = notebook.digest(f"{CANVAS} >> nth=0")
-    notebook.press(".rx-opacity >> nth=0", "Home")
-    notebook.wait_changed(f"{CANVAS} >> nth=0", half)
-    left, right = np.array_split(notebook.pixels(f"{CANVAS} >> nth=0"), 2, axis=1)
-    assert np.abs(left[:, :480].astype(int) - right[:, -left.shape[1] :][:, -512:][:, :480]).mean() < 3
-    notebook.press(".rx-opacity >> nth=0", "End")
-    notebook.press(f"{STEP} >> nth=0", "End")
+    half = notebook.digest(CANVAS)
+    notebook.press(".rx-heat-opacity", "Home")
+    notebook.wait_changed(CANVAS, half)
+    left, right = np.array_split(notebook.pixels(CANVAS), 2, axis=1)
+    assert np.abs(left[:, :480].astype(int) - right[:, -512:][:, :480]).mean() < 3, "the photo alone, twice"
+    notebook.press(".rx-heat-opacity", "End")
+    notebook.press(block, "End")
+    notebook.page.locator(".rx-option", has_text="%").nth(1).click()
+    notebook.page.wait_for_function("document.querySelector('.rx-option[aria-pressed=true]')")
+    asked = notebook.locator(".rx-headings").inner_text()
+    assert (
+        asked.count(f"asked about {notebook.locator('.rx-option[aria-pressed=true] .rx-word').inner_text()}")
+        == 2
+    )
+    notebook.page.locator(".rx-verdict", has_text="Stability").wait_for(timeout=90_000)
+    assert notebook.locator(".rx-thumb").count() == 2
     notebook.screenshot("03_saliency")
-    kept = notebook.digest(f"{CANVAS} >> nth=0")
+    kept = notebook.digest(CANVAS)
     page = {"name": "page.png", "mimeType": "image/png", "buffer": b"<!doctype html><p>hello"}
     upload.set_input_files(page)
-    notebook.page.locator(".rx-status.rx-bad").first.wait_for(timeout=20_000)
+    notebook.page.locator(".rx-status.rx-bad").wait_for(timeout=20_000)
     assert "page.png" not in caption(notebook)
-    assert notebook.digest(f"{CANVAS} >> nth=0") == kept
+    assert notebook.digest(CANVAS) == kept
     notebook.assert_clean()
 
 
