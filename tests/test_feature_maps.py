@@ -10,13 +10,8 @@ from torch import nn
 from witnesses import fingerprint
 
 import resnet_explore as rx
-from resnet_explore.analysis.feature_maps import (
-    difference,
-    feature_maps,
-    first_filters,
-    map_names,
-    whole_map,
-)
+from resnet_explore.analysis.feature_maps import difference, feature_maps, whole_map
+from resnet_explore.analysis.map_layers import first_filters, map_names
 from resnet_explore.analysis.wrapped import unwrapped
 from resnet_explore.models.summary import receptive_fields
 
