@@ -10,53 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnet_explore.analysis._batch import as_images
+from resnet_explore.analysis._batch import as_images, run
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.capture import Capture, Layers
 from resnet_explore.analysis.map_layers import map_names, response_names
 from resnet_explore.analysis.residual_stream import Stream, Sums
+from resnet_explore.analysis.statistics import Channels, as_channels, reduced
 from resnet_explore.errors import ExploreError
-
-
-@dataclass(frozen=True, eq=False)
-class Statistics:
-    """Of each channel of a layer, over images and places; arrays (C,).
-
-    count              values behind each number
-    mean, std          of the values (std of the population)
-    zeros              share that is exactly 0
-    low, high          smallest and largest value
-    full               share whose magnitude is within 0.1 % of the largest one in the layer
-    """
-
-    count: int
-    mean: np.ndarray
-    std: np.ndarray
-    zeros: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    full: np.ndarray
-
-    @property
-    def largest(self) -> float:
-        """The largest magnitude in the layer."""
-        return float(np.maximum(np.abs(self.low), np.abs(self.high)).max())
-
-    @property
-    def dead(self) -> np.ndarray:
-        """Channels that are 0 everywhere (up to a millionth of the layer's largest value): bool (C,)."""
-        return np.maximum(np.abs(self.low), np.abs(self.high)) <= 1e-6 * self.largest
-
-    @property
-    def saturated(self) -> np.ndarray:
-        """Channels that lie at the layer's bound at 95 % of places or more, as behind ReLU6 or a sigmoid."""
-        return (self.full >= 0.95) & (self.count >= 4) & ~self.dead
-
-    @property
-    def overall(self) -> tuple[float, float, float]:
-        """Mean, standard deviation and share of zeros of the layer as a whole."""
-        variance = (self.std**2).mean() + self.mean.var()
-        return float(self.mean.mean()), float(np.sqrt(variance)), float(self.zeros.mean())
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +34,7 @@ class Layer:
     kind: str
     shape: tuple[int, int, int]
     maps: np.ndarray
-    statistics: Statistics
+    statistics: Channels
     skip: np.ndarray | None = None
     branch: np.ndarray | None = None
     ratio: float | None = None
@@ -135,7 +95,7 @@ def feature_maps(
         return _shrunk(output[:1], largest) if _is_map(output, batch) else output.new_empty(0)
 
     def measure(output: Tensor) -> Tensor:
-        return _measure(output) if _is_map(output, batch) else output.new_empty(0)
+        return reduced(output) if _is_map(output, batch) else output.new_empty(0)
 
     def shape(output: Tensor) -> Tensor:
         return torch.tensor(output.shape[1:])
@@ -165,7 +125,7 @@ def feature_maps(
                     kind=type(maps.modules[name]).__name__,
                     shape=tuple(shapes.outputs[name].tolist()),
                     maps=_numbers(maps.outputs[name][0]),
-                    statistics=_statistics(statistics.outputs[name]),
+                    statistics=as_channels(statistics.outputs[name]),
                 ),
                 sums.get(name),
             )
@@ -195,17 +155,6 @@ def difference(left: Layer, right: Layer) -> np.ndarray | None:
     if left.maps.shape != right.maps.shape:
         return None
     return np.abs(left.maps - right.maps).mean((1, 2))
-
-
-def run(model: nn.Module, batch: Tensor) -> Any:
-    """Return `model(batch)`; whatever it raises becomes a sentence."""
-    try:
-        return model(batch)
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise ExploreError(
-            f"The model, a {type(model).__name__}, can't take images of shape {tuple(batch.shape)}: {reason}."
-        ) from error
 
 
 # --- what is kept ----------------------------------------------------------------------------------------
@@ -261,26 +210,6 @@ def _smaller(layer: Layer, largest: int) -> Layer:
 
 def _whole(output: Tensor) -> Tensor:
     return output[:1].clone()
-
-
-def _measure(output: Tensor) -> Tensor:
-    """Return (7, C): what `Statistics` holds, in its order."""
-    values = output.detach().transpose(0, 1).flatten(1).float()
-    std, mean = torch.std_mean(values, 1, correction=0)
-    low, high = values.aminmax(dim=1)
-    bound = torch.maximum(low.abs(), high.abs()).max()
-    count = torch.full_like(mean, values.shape[1])
-    zeros = (values == 0).float().mean(1)
-    # Only where a channel reaches the bound; one more look at all values would cost as much as the rest.
-    full = torch.zeros_like(mean)
-    near = torch.maximum(low.abs(), high.abs()) >= 0.999 * bound
-    full[near] = (values[near].abs() >= 0.999 * bound).float().mean(1)
-    return torch.stack([count, mean, std, zeros, low, high, full])
-
-
-def _statistics(kept: Tensor) -> Statistics:
-    count, *arrays = kept.double().cpu().numpy()
-    return Statistics(int(count[0]), *arrays)
 
 
 def _spread(output: Tensor) -> Tensor:
