@@ -4,19 +4,14 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 from witnesses import fingerprint
 
 import resnet_explore as rx
-from resnet_explore.analysis.feature_maps import (
-    difference,
-    feature_maps,
-    first_filters,
-    map_names,
-    whole_map,
-)
+from resnet_explore.analysis.feature_maps import difference, feature_maps, whole_map
+from resnet_explore.analysis.map_layers import first_filters, map_names
 from resnet_explore.analysis.wrapped import unwrapped
 from resnet_explore.models.summary import receptive_fields
 
@@ -248,7 +243,10 @@ def test_receptive_fields_are_where_gradients_reach(layers, random):
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.uniform_(0.5, 1.0)  # all positive: nothing cancels
-    output = net(image)
+    try:
+        output = net(image)
+    except RuntimeError:  # a kernel larger than what is left of the image
+        assume(False)
     window = receptive_fields(net, (2, 70, 90))[str(len(layers) - 1)]
     place = [random.randrange(n) for n in output.shape[2:]]
     gradient = torch.autograd.grad(output[0, :, place[0], place[1]].sum(), image)[0][0].sum(0)

@@ -1,7 +1,6 @@
 """What does each channel say? Feature maps of all blocks, statistics, skips and branches, in one pass."""
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,60 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnet_explore.analysis._batch import as_images
+from resnet_explore.analysis._batch import as_images, run
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.capture import Capture
-from resnet_explore.analysis.layers import CONTAINERS, Layers
+from resnet_explore.analysis.layers import Layers
+from resnet_explore.analysis.map_layers import map_names, response_names
 from resnet_explore.analysis.residual_stream import Stream, Sums
+from resnet_explore.analysis.statistics import Channels, as_channels, reduced
 from resnet_explore.errors import ExploreError
-
-_NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.InstanceNorm2d)
-_ACTIVATIONS = (
-    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Mish),
-    *(nn.Hardswish, nn.Hardtanh, nn.Sigmoid, nn.Hardsigmoid, nn.Tanh, nn.Softplus),
-)
-_CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
-
-
-@dataclass(frozen=True, eq=False)
-class Statistics:
-    """Of each channel of a layer, over images and places; arrays (C,).
-
-    count              values behind each number
-    mean, std          of the values (std of the population)
-    zeros              share that is exactly 0
-    low, high          smallest and largest value
-    full               share whose magnitude is within 0.1 % of the largest one in the layer
-    """
-
-    count: int
-    mean: np.ndarray
-    std: np.ndarray
-    zeros: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    full: np.ndarray
-
-    @property
-    def largest(self) -> float:
-        """The largest magnitude in the layer."""
-        return float(np.maximum(np.abs(self.low), np.abs(self.high)).max())
-
-    @property
-    def dead(self) -> np.ndarray:
-        """Channels that are 0 everywhere (up to a millionth of the layer's largest value): bool (C,)."""
-        return np.maximum(np.abs(self.low), np.abs(self.high)) <= 1e-6 * self.largest
-
-    @property
-    def saturated(self) -> np.ndarray:
-        """Channels that lie at the layer's bound at 95 % of places or more, as behind ReLU6 or a sigmoid."""
-        return (self.full >= 0.95) & (self.count >= 4) & ~self.dead
-
-    @property
-    def overall(self) -> tuple[float, float, float]:
-        """Mean, standard deviation and share of zeros of the layer as a whole."""
-        variance = (self.std**2).mean() + self.mean.var()
-        return float(self.mean.mean()), float(np.sqrt(variance)), float(self.zeros.mean())
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +35,7 @@ class Layer:
     kind: str
     shape: tuple[int, int, int]
     maps: np.ndarray
-    statistics: Statistics
+    statistics: Channels
     skip: np.ndarray | None = None
     branch: np.ndarray | None = None
     ratio: float | None = None
@@ -143,7 +96,7 @@ def feature_maps(
         return _shrunk(output[:1], largest) if _is_map(output, batch) else output.new_empty(0)
 
     def measure(output: Tensor) -> Tensor:
-        return _measure(output) if _is_map(output, batch) else output.new_empty(0)
+        return reduced(output) if _is_map(output, batch) else output.new_empty(0)
 
     def shape(output: Tensor) -> Tensor:
         return torch.tensor(output.shape[1:])
@@ -155,7 +108,7 @@ def feature_maps(
             Capture(model, wanted, keep=shrink, **watch) as maps,
             Capture(model, wanted, keep=measure, **watch) as statistics,
             Capture(model, wanted, keep=shape, **watch) as shapes,
-            Capture(model, _response_names(model) or wanted, keep=_spread, **watch) as spreads,
+            Capture(model, response_names(model) or wanted, keep=_spread, **watch) as spreads,
             Sums(model, keep=_First(largest)).watching(batch) as sums,
         ):
             run(model, batch)
@@ -173,7 +126,7 @@ def feature_maps(
                     kind=type(maps.modules[name]).__name__,
                     shape=tuple(shapes.outputs[name].tolist()),
                     maps=_numbers(maps.outputs[name][0]),
-                    statistics=_statistics(statistics.outputs[name]),
+                    statistics=as_channels(statistics.outputs[name]),
                 ),
                 sums.get(name),
             )
@@ -198,61 +151,11 @@ def whole_map(model: nn.Module, image: Tensor, layer: str, part: str = "output")
     return _numbers((seen.outputs[layer] if part == "output" else getattr(sums[base], part))[0])
 
 
-def map_names(model: nn.Module) -> list[str]:
-    """Return the layers to look at, in the order of registration.
-
-    They are the network's blocks: the smallest modules, no mere containers, that hold two weighted layers or
-    more and a convolution larger than 1x1 among them (so that squeeze-and-excitation is none), if there are
-    three or more and most such convolutions lie in them. Else, as for VGG, its activations, and where it has
-    none as modules its convolutions. Raises ExploreError for a network without 2-D convolutions.
-    """
-    modules = dict(model.named_modules())
-    convolutions = [name for name, module in modules.items() if isinstance(module, _CONVOLUTIONS)]
-    if not convolutions:
-        raise ExploreError(
-            f"The model, a {type(model).__name__}, has no 2-D convolution, so it has no feature maps to show."
-        )
-    spatial = [name for name in convolutions if max(modules[name].kernel_size) > 1]
-    weighted = Counter(
-        holder
-        for name, module in modules.items()
-        if isinstance(module, (*_CONVOLUTIONS, nn.Linear))
-        for holder in _holders(name)
-    )
-    held = Counter(holder for name in spatial for holder in _holders(name))
-    candidates = {name for name in held if weighted[name] >= 2 and type(modules[name]) not in CONTAINERS}
-    inner = {holder for name in candidates for holder in _holders(name)}
-    blocks = [name for name in modules if name in candidates - inner]
-    if len(blocks) >= 3 and 2 * sum(held[name] for name in blocks) > len(spatial):
-        return blocks
-    activations = [name for name, module in modules.items() if isinstance(module, _ACTIVATIONS)]
-    return activations or convolutions
-
-
-def first_filters(model: nn.Module) -> tuple[str, np.ndarray] | None:
-    """Return name and weights, float32 (out, in / groups, kh, kw), of the first convolution registered."""
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
-            return name, _numbers(module.weight)
-    return None
-
-
 def difference(left: Layer, right: Layer) -> np.ndarray | None:
     """Return each channel's mean magnitude of left minus right, (C,), or None if the shapes differ."""
     if left.maps.shape != right.maps.shape:
         return None
     return np.abs(left.maps - right.maps).mean((1, 2))
-
-
-def run(model: nn.Module, batch: Tensor) -> Any:
-    """Return `model(batch)`; whatever it raises becomes a sentence."""
-    try:
-        return model(batch)
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise ExploreError(
-            f"The model, a {type(model).__name__}, can't take images of shape {tuple(batch.shape)}: {reason}."
-        ) from error
 
 
 # --- what is kept ----------------------------------------------------------------------------------------
@@ -310,40 +213,8 @@ def _whole(output: Tensor) -> Tensor:
     return output[:1].clone()
 
 
-def _measure(output: Tensor) -> Tensor:
-    """Return (7, C): what `Statistics` holds, in its order."""
-    values = output.detach().transpose(0, 1).flatten(1).float()
-    std, mean = torch.std_mean(values, 1, correction=0)
-    low, high = values.aminmax(dim=1)
-    bound = torch.maximum(low.abs(), high.abs()).max()
-    count = torch.full_like(mean, values.shape[1])
-    zeros = (values == 0).float().mean(1)
-    # Only where a channel reaches the bound; one more look at all values would cost as much as the rest.
-    full = torch.zeros_like(mean)
-    near = torch.maximum(low.abs(), high.abs()) >= 0.999 * bound
-    full[near] = (values[near].abs() >= 0.999 * bound).float().mean(1)
-    return torch.stack([count, mean, std, zeros, low, high, full])
-
-
-def _statistics(kept: Tensor) -> Statistics:
-    count, *arrays = kept.double().cpu().numpy()
-    return Statistics(int(count[0]), *arrays)
-
-
 def _spread(output: Tensor) -> Tensor:
     return output.detach().float().std(correction=0) if output.ndim == 4 else output.new_empty(0)
-
-
-def _response_names(model: nn.Module) -> list[str]:
-    """Return the norms that follow the convolutions of the main path, or without norms the convolutions."""
-    named = [(n, m) for n, m in model.named_modules() if "downsample" not in n and "shortcut" not in n]
-    norms = [name for name, module in named if isinstance(module, _NORMS)]
-    return norms or [name for name, module in named if isinstance(module, _CONVOLUTIONS)]
-
-
-def _holders(name: str) -> list[str]:
-    """Return the dotted names of the modules around a module, without the network itself."""
-    return [name[: dot.start()] for dot in re.finditer(r"\.", name)]
 
 
 def _numbers(tensor: Tensor) -> np.ndarray:

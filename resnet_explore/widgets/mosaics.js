@@ -189,7 +189,8 @@ class Panel {
     const size = clamp(Math.min(w, h) * 0.3, 8, 22);
     context.save();
     context.lineWidth = 3;
-    context.strokeStyle = context.fillStyle = kind === 1 ? "#9aa0aa" : "#ffffff";
+    context.strokeStyle = "#9aa0aa";
+    context.fillStyle = "#1b1d21";
     context.beginPath();
     if (kind === 1) {
       context.setLineDash([6, 5]);
@@ -204,8 +205,9 @@ class Panel {
       context.moveTo(x, y);
       context.lineTo(x + size, y);
       context.lineTo(x, y + size);
+      context.closePath();
       context.fill();
-      context.strokeStyle = "#1b1d21";
+      context.strokeStyle = "#ffffff";
       context.stroke();
     }
     context.restore();

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from resnet_explore.analysis.feature_maps import FeatureMaps, Layer, difference, first_filters
+from resnet_explore.analysis.feature_maps import FeatureMaps, Layer, difference
+from resnet_explore.analysis.map_layers import first_filters
 from resnet_explore.figures.mosaic import common_scale, filter_colors
 from resnet_explore.figures.statistics import Curves, statistics_chart
 from resnet_explore.figures.style import to_png
