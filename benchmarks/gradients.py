@@ -1,7 +1,7 @@
 """What does it cost to measure gradients: beside a bare pass, with depth, and inside a training loop?
 
-Contestants take turns, so that a busy moment of the machine hits all of them. Times are those of the processor,
-on one thread; ratios are medians over rounds.
+Contestants take turns, so that a busy moment of the machine hits all of them. Times are the processor's, on
+one thread; ratios are medians over rounds.
 
     python -m benchmarks.gradients [--rounds 9]
 """

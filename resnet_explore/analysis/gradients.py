@@ -69,20 +69,21 @@ class GradientFlow:
 
     @property
     def relative_gradients(self) -> np.ndarray:
-        """Weight gradient over weight, (layers,): the relative step of SGD at rate 1. nan where both are 0."""
+        """Weight gradient over weight, (layers,): the relative step of SGD at rate 1; nan for 0/0."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.weight_gradient_norms / self.weight_norms
 
     @property
     def growth(self) -> float:
-        """By what factor the weight gradient grows at each layer towards the input, fitted over all layers.
+        """By what factor the gradient grows at each layer towards the input, fitted over all layers.
 
-        exp of minus the least-squares slope of the log norm over layers on the path, without the first, which
-        sees the image, and the last, which gives the answer. 1.21 for wide fully connected networks with ReLU
-        and batch norm (Yang et al. 2019, section 4). nan for fewer than two such layers that have a gradient.
+        exp of minus the least-squares slope of log activation_gradient_norms over layers on the path, without
+        the first, which sees the image, and the last, which gives the answer. 1.21 for wide fully connected
+        networks with ReLU and batch norm (Yang et al. 2019, section 4). nan for fewer than two such layers
+        that have a gradient.
         """
         inner = np.flatnonzero(self.on_path)[1:-1]
-        norms = self.weight_gradient_norms[inner]
+        norms = self.activation_gradient_norms[inner]
         usable = np.isfinite(norms) & (norms > 0)
         if usable.sum() < 2:
             return float("nan")
@@ -181,7 +182,7 @@ def check_batch(model: nn.Module, images: Any, mode: str) -> Tensor:
         raise unknown("mode", mode, MODES)
     if any(p.dtype == torch.float16 for p in model.parameters()):
         raise ExploreError(
-            "The model is in float16, where gradients below 6e-8 become 0: call model.float() on a copy first."
+            "The model is in float16, where gradients below 6e-8 become 0: call model.float() first."
         )
     batch = as_images(model, images)
     if mode == "train" and len(batch) == 1 and any(isinstance(m, _BatchNorm) for m in model.modules()):
