@@ -48,6 +48,7 @@ _HOME = {
     "residual_stream": "analysis.residual_stream",
     "Filmstrip": "widgets.filmstrip",
     "DegradationExplorer": "widgets.degradation",
+    "GradientRecorder": "widgets.recorder",
     "GradientFlowExplorer": "widgets.gradient_flow",
     "SaliencyExplorer": "widgets.saliency",
     "FeatureMapExplorer": "widgets.feature_maps",

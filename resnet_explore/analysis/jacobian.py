@@ -2,8 +2,8 @@
 
 No Jacobian is ever built: products with it and its transpose are forward- and reverse-mode derivatives. The
 largest singular values come from SciPy's Lanczos method; the distribution of all of them from Golub and
-Kahan's bidiagonalisation, started at random vectors (stochastic Lanczos quadrature; Ubaru et al. 2017, SIAM J. Matrix
-Anal. Appl. 38(4)). Near 1 everywhere, a signal and its gradient keep their length (dynamical isometry).
+Kahan's bidiagonalisation, started at random vectors (stochastic Lanczos quadrature; Ubaru et al. 2017,
+SIAM J. Matrix Anal. Appl. 38(4)). Where they are near 1, a signal and its gradient keep their length.
 """
 
 import warnings
