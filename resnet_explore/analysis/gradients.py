@@ -59,11 +59,15 @@ class GradientFlow:
         sees the image, is left out. Above 1: the gradient grows towards the input; below: it shrinks.
         nan for networks with fewer than three such convolutions.
         """
+        return self.ratio_of(self.weight_gradient_norms)
+
+    def ratio_of(self, values: np.ndarray) -> float:
+        """Return the same ratio for other values, (layers,), such as `activation_norms`."""
         kinds = zip(self.kinds, self.on_path, strict=True)
         spatial = [i for i, (kind, on_path) in enumerate(kinds) if on_path and _is_spatial(kind)]
         if len(spatial) < 3:
             return float("nan")
-        first, last = self.weight_gradient_norms[[spatial[1], spatial[-1]]]
+        first, last = values[[spatial[1], spatial[-1]]]
         with np.errstate(divide="ignore", invalid="ignore"):
             return float(np.divide(first, last))
 

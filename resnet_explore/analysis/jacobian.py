@@ -1,12 +1,11 @@
 """How does a block stretch and squeeze small changes of its input? Singular values of Jacobians.
 
-No Jacobian is ever built: products with it and its transpose are forward- and reverse-mode derivatives. The
-largest singular values come from SciPy's Lanczos method; the distribution of all of them from Golub and
-Kahan's bidiagonalisation, started at random vectors (stochastic Lanczos quadrature; Ubaru et al. 2017,
+No Jacobian is ever built. Its transpose times a vector is a backward pass; itself times a vector is a
+backward pass through that one, needing no second forward pass. The largest singular values come from SciPy's
+Lanczos method; the distribution of all of them from Golub and Kahan's bidiagonalisation, started at random vectors (stochastic Lanczos quadrature; Ubaru et al. 2017,
 SIAM J. Matrix Anal. Appl. 38(4)). Where they are near 1, a signal and its gradient keep their length.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,6 @@ import numpy as np
 import torch
 from scipy.sparse.linalg import LinearOperator, svds
 from torch import Tensor, nn
-from torch.func import jvp, vjp
 
 from resnet_explore.analysis._statistics import held_statistics
 from resnet_explore.analysis.cams import block_names
@@ -103,24 +101,28 @@ class _Product:
     """A Jacobian at x as what it does to vectors."""
 
     def __init__(self, function: Callable[[Tensor], Tensor], x: Tensor) -> None:
-        self._function, self._x = function, x
         with torch.enable_grad():
-            output, self._pull = vjp(function, x)[:2]
-        self._out = output.shape
-        self.shape = output.numel(), x.numel()
+            self._x = x.detach().clone().requires_grad_()
+            # Not the leaf itself, which a block that begins in place could not write to.
+            self._y = function(self._x.view_as(self._x).clone())
+            self._u = torch.zeros_like(self._y, requires_grad=True)
+            # J'u is linear in u, so its derivative by u in direction v is v'J' = (Jv)'.
+            (self._back,) = torch.autograd.grad(self._y, self._x, self._u, create_graph=True)
+        self.shape = self._y.numel(), x.numel()
 
     def times(self, vector: Tensor) -> Tensor:
         """Return J v for v with as many numbers as x."""
-        tangent = vector.to(self._x).reshape(self._x.shape)
-        with warnings.catch_warnings():
-            # torch compiles its own rules for forward mode when they are first used, and warns of that.
-            warnings.filterwarnings("ignore", "`torch.jit", FutureWarning)
-            warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)
-            return jvp(self._function, (self._x,), (tangent,))[1].detach().flatten().double()
+        if not self._back.requires_grad:  # nothing of u reaches x
+            return torch.zeros(self.shape[0], dtype=torch.float64)
+        v = vector.to(self._back).reshape(self._back.shape)
+        (product,) = torch.autograd.grad(self._back, self._u, v, retain_graph=True)
+        return product.flatten().double().cpu()
 
     def transposed(self, vector: Tensor) -> Tensor:
         """Return J' u for u with as many numbers as the output."""
-        return self._pull(vector.to(self._x).reshape(self._out))[0].detach().flatten().double()
+        u = vector.to(self._y).reshape(self._y.shape)
+        (product,) = torch.autograd.grad(self._y, self._x, u, retain_graph=True)
+        return product.flatten().double().cpu()
 
     def largest(self, count: int, seed: int) -> np.ndarray:
         """Return the `count` largest singular values, descending, zeros behind if there are fewer."""

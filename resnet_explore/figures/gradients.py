@@ -38,25 +38,27 @@ class GradientProfile:
     triangles.
     """
 
-    def __init__(self, ylabel: str = "gradient norm of the weights", width: float = 920, height: float = 340):
+    def __init__(self, width: float = 920, height: float = 340) -> None:
         self.figure = new_figure(width, height)
         self._ax = dress(self.figure.add_axes((0.075, 0.15, 0.905, 0.74)))
-        self._ax.set(
-            yscale="log", xlabel="layer (1 sees the image, the last gives the classes)", ylabel=ylabel
-        )
+        self._ax.set(yscale="log", xlabel="layer (1 sees the image, the last gives the classes)")
         self._ax.yaxis.set_minor_locator(NullLocator())  # minor ticks take longer to draw than all the rest
 
     def draw(
-        self, norms: Mapping[str, np.ndarray], limits: tuple[float, float], guides: Sequence[str] = ()
+        self,
+        norms: Mapping[str, np.ndarray],
+        limits: tuple[float, float],
+        ylabel: str = "gradient norm of the weights",
+        guides: Sequence[str] = (),
     ) -> Figure:
         """Return the figure with these norms; kinds among `guides` are drawn thin, for comparison."""
         ax = self._ax
         for line in list(ax.lines):
             line.remove()
-        layers = max(len(values) for values in norms.values())
+        layers = max((len(values) for values in norms.values()), default=2)
         ax.set(ylim=limits, xlim=(1 - 0.02 * layers, layers * 1.02))
         low, high = limits
-        ax.yaxis.set_major_locator(FixedLocator(_powers(low, high)))
+        ax.yaxis.set_major_locator(FixedLocator(powers(low, high)))
         for i, (kind, values) in enumerate(norms.items()):
             x, color = np.arange(1, len(values) + 1), color_of(kind, i)
             shown = np.isfinite(values) & (values > 0)
@@ -78,10 +80,11 @@ class GradientProfile:
             ):
                 edges = np.full(beyond.sum(), edge)
                 ax.plot(x[beyond], edges, marker, color=color, markersize=6, clip_on=False)
+        ax.set_ylabel(ylabel)
         ax.legend(
             loc="lower right",
             bbox_to_anchor=(1.0, 1.0),
-            ncols=len(norms),
+            ncols=max(1, len(norms)),
             fontsize=9.5,
             frameon=False,
             labelcolor=INK,
@@ -123,16 +126,16 @@ def gradient_heatmap(
         ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
         _label_steps(ax, steps)
     bar = figure.colorbar(image, cax=figure.add_subplot(grid[-1]))
-    marks = np.log10(_powers(*limits))
-    bar.set_ticks(marks, labels=[f"$10^{{{mark:.0f}}}$" for mark in marks])
+    marks = [round(math.log10(power)) for power in powers(*limits)]
+    bar.set_ticks(marks, labels=[f"$10^{{{mark}}}$" for mark in marks])
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=MUTED, labelsize=9)
     bar.ax.set_facecolor(CARD)
     return figure
 
 
-def _powers(low: float, high: float) -> list[float]:
-    """Return whole powers of ten between limits, at most some nine of them."""
+def powers(low: float, high: float) -> list[float]:
+    """Return whole powers of ten between limits at whole powers of ten, at most nine of them."""
     first, last = round(math.log10(low)), round(math.log10(high))
     every = max(1, math.ceil((last - first) / 8))
     return [10.0**k for k in range(first, last + 1, every)]
