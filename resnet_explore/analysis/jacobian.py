@@ -2,8 +2,9 @@
 
 No Jacobian is ever built. Its transpose times a vector is a backward pass; itself times a vector is a
 backward pass through that one, needing no second forward pass. The largest singular values come from SciPy's
-Lanczos method; the distribution of all of them from Golub and Kahan's bidiagonalisation, started at random vectors (stochastic Lanczos quadrature; Ubaru et al. 2017,
-SIAM J. Matrix Anal. Appl. 38(4)). Where they are near 1, a signal and its gradient keep their length.
+Lanczos method; the distribution of all of them from Golub and Kahan's bidiagonalisation, started at random
+vectors (stochastic Lanczos quadrature; Ubaru et al. 2017, SIAM J. Matrix Anal. Appl. 38(4)). Where they are
+near 1, a signal and its gradient keep their length.
 """
 
 from collections.abc import Callable, Sequence
