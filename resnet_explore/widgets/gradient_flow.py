@@ -194,7 +194,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
                 self.depth.options = [(str(depth), depth) for depth in self.depths]
                 self.depth.value = kept
         self._lay_out()
-        first = {BY_DEPTH: len(self.depths) * 3 // 4, BY_SKIP: 5, JACOBIANS: min(1, len(self.depths) - 1)}
+        first = {BY_DEPTH: len(self.depths) * 3 // 4, BY_SKIP: 5, JACOBIANS: 1, HEATMAP: 3}
         self.show(position=first.get(self.view.value, 0))
 
     def _go_to(self, steps: int) -> None:

@@ -56,6 +56,7 @@ class GradientQuiz(ipywidgets.VBox):
         self.text = ipywidgets.HTML()
         self.guess = ipywidgets.RadioButtons(
             options=[(words, word) for word, _, words in reversed(BANDS)], value=None,
+            description="Your guess",
             layout={"width": "auto"},
         )  # fmt: skip
         self.guess.tooltip = "Your guess"

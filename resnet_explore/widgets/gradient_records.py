@@ -16,8 +16,7 @@ from resnet_explore.paths import shipped
 from resnet_explore.training.plan import KINDS
 from resnet_explore.training.runs import collect, collect_layers
 from resnet_explore.widgets.gradient_views import AXIS, View
-from resnet_explore.widgets.gradient_words import finding, read_aloud
-from resnet_explore.widgets.words import factor
+from resnet_explore.widgets.gradient_words import finding, read_aloud, times
 
 
 class Record:
@@ -108,7 +107,7 @@ class HeatmapView(View):
         low, high = (
             10 ** math.floor(math.log10(v)) for v in np.nanquantile(values[values > 0], (0.01, 0.99))
         )
-        self._limits = (low, high * 10)
+        self._limits = (max(low, high * 1e-7), high * 10)
 
     def measure(self, position: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Return {kind: (steps, norms)}."""
@@ -129,12 +128,14 @@ class HeatmapView(View):
         for kind, (steps, norms) in result.items():
             ratios = norms[:, 1] / norms[:, -2]
             turned = steps[np.flatnonzero(ratios < 1)[:1]]
-            begin = (
-                f"{label_of(kind).lower()} begins {factor(float(ratios[0]))} times larger at the first layers"
-            )
+            name = label_of(kind).lower()
             said.append(
-                begin + (f", smaller from step {turned[0]:,} on" if len(turned) else ", and stays larger")
+                f"{name} begins with {times(float(ratios[0]))} the last layers' gradient at the first"
             )
+            if ratios[0] >= 1:
+                said[-1] += (
+                    f", less from step {turned[0]:,} on" if len(turned) else ", and never less than once"
+                )
         return f"{self.ticks[position]} layers: " + "; ".join(said) + "."
 
     def caption(self, position: int) -> str:

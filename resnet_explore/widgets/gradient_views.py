@@ -194,7 +194,8 @@ class OwnView(ProfileView):
         """Return all conditions, with this position's step."""
         given = Conditions(self.live.given.data, self.live.given.mode, steps=self.steps[position])
         bench = self.live.bench
-        return f"{self._label}; {described(given, bench.batch(given.data), bench.seed, True)}. {AXIS}"
+        what = self._label[0].upper() + self._label[1:]
+        return f"{what}; {described(given, bench.batch(given.data), bench.seed, True)}. {AXIS}"
 
     def _where(self, position: int) -> str:
         return f"Step {self.steps[position]}"
