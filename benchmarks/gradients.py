@@ -102,6 +102,16 @@ def main() -> None:
         )
         print(f"  {depth:5d} layers {(time.process_time() - start) * 1e3:7.0f} ms, both twins")
 
+    print("a switch of the explorer, until its first picture (time of the thread that draws it):")
+    explorer = rx.GradientFlowExplorer(depths=(56,))
+    for data in ("digits", "noise"):
+        explorer.data.value = data
+        for norm in ("group", "batch", "none"):
+            start = time.thread_time()
+            explorer.norm.value = norm
+            print(f"  {data}, 56 layers, norm {norm}: {(time.thread_time() - start) * 1e3:.0f} ms")
+            explorer.wait()
+
     print("with depth, 4 images of 8x8:")
     for depth in DEPTHS:
         times = compare(pass_of(depth, 4, 8), max(3, options.rounds // 3))
