@@ -162,8 +162,13 @@ def test_recorded_steps_are_those_of_the_record(explorer):
         f"Plain: at the first layers {times(norms[1] / norms[-2])} that at the last, it explodes"
         in (explorer.strip.titles[0])
     )
-    assert "step 10. Recorded: digits, batch 64, " in explorer.strip.captions[3]
+    assert "step 10. Recorded: scikit-learn's handwritten digits, batch 64, " in explorer.strip.captions[3]
     assert explorer.flows == {}
+    explorer.record.index = 1
+    now(explorer)
+    assert explorer.depth.value == 56
+    assert "Recorded: a JPEG-recompressed copy of CIFAR-10, batch 128" in explorer.strip.captions[0]
+    explorer.record.index = 0
     explorer.view.value = HEATMAP
     now(explorer)
     assert explorer.strip.ticks == ["8", "20", "32", "56", "110"]

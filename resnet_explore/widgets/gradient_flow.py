@@ -13,6 +13,7 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.figures.gradients import GradientProfile
 from resnet_explore.figures.style import SCREEN_SCALE
 from resnet_explore.training.plan import Sweep
+from resnet_explore.training.recorded import list_records
 from resnet_explore.widgets.filmstrip import Filmstrip
 from resnet_explore.widgets.gradient_lab import (
     ACTIVATION_NAMES,
@@ -26,7 +27,7 @@ from resnet_explore.widgets.gradient_lab import (
     Conditions,
 )
 from resnet_explore.widgets.gradient_quiz import DEPTH, QUESTIONS, GradientQuiz
-from resnet_explore.widgets.gradient_records import HeatmapView, Record, StepView, records
+from resnet_explore.widgets.gradient_records import HeatmapView, Noted, StepView
 from resnet_explore.widgets.gradient_views import (
     SHOWN,
     DepthView,
@@ -85,7 +86,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
         self.depths = sorted(Sweep(depths=tuple(depths)).depths)
         self.bench = Bench(images, labels, models, loss, batch, seed)
         self.steps = 0
-        self._records: dict[str, Record] = {}
+        self._noted: dict[str, Noted] = {}
         self._profile = GradientProfile()
         self.strip = Filmstrip(name="Depth", scale=SCREEN_SCALE, message="Measuring gradients at step 0 ...")
         self.note = ipywidgets.HTML()
@@ -113,7 +114,8 @@ class GradientFlowExplorer(ipywidgets.VBox):
         self.shown = _menu("Shown", {name: name for name in SHOWN})
         self.depth = _menu("Depth", {str(depth): depth for depth in self.depths})
         self.depth.value = self.depths[len(self.depths) * 3 // 4]
-        self.record = _menu("Recorded", {name: name for name in records()})
+        sources = [source for source in list_records() if (source.path / "layers.parquet").is_file()]
+        self.record = _menu("Recorded", {source.title: source for source in sources})
         self.take = ipywidgets.Button(
             description=f"Take {STEPS} SGD steps", icon="forward", layout={"width": "auto"},
             tooltip="Train what is shown a little, and measure again",
@@ -152,7 +154,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
     def _listen(self) -> None:
         for menu in (self.data, self.mode, self.norm, self.start, self.activation, self.shown, self.depth):
             menu.observe(self._choose, "value")
-        self.record.observe(self._choose, "value")
+        self.record.observe(self._change_view, "value")
         self.view.observe(self._change_view, "value")
         self.take.on_click(lambda _: self._go_to(self.steps + STEPS))
         self.reset.on_click(lambda _: self._go_to(0))
@@ -264,11 +266,11 @@ class GradientFlowExplorer(ipywidgets.VBox):
         }
         return make[self.view.value]()
 
-    def _record(self) -> Record:
-        name = self.record.value
-        if name not in self._records:
-            self._records[name] = Record(name, records()[name])
-        return self._records[name]
+    def _record(self) -> Noted:
+        source = self.record.value
+        if source.name not in self._noted:
+            self._noted[source.name] = Noted(source)
+        return self._noted[source.name]
 
     def _reveal(self, position: int, flow: GradientFlow) -> None:
         """Show the picture behind a question."""

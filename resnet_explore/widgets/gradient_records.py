@@ -3,32 +3,30 @@
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from resnet_explore.figures.gradients import GradientProfile, decades, gradient_heatmap
-from resnet_explore.figures.style import label_of
-from resnet_explore.paths import shipped
+from resnet_explore.figures.style import Figure, label_of
 from resnet_explore.training.plan import KINDS
-from resnet_explore.training.runs import collect, collect_layers
+from resnet_explore.training.recorded import Record
 from resnet_explore.widgets.gradient_views import AXIS, View
 from resnet_explore.widgets.gradient_words import finding, read_aloud, times
 
 
-class Record:
+class Noted:
     """Layer by layer, what a recorded sweep noted while it trained."""
 
-    def __init__(self, name: str, folder: Path, seed: int = 0) -> None:
-        self.name, self.seed = name, seed
-        layers = collect_layers(folder)
+    def __init__(self, source: Record, seed: int = 0) -> None:
+        self.source, self.seed = source, seed
+        layers = source.layers()
         self.layers = layers[layers["seed"] == seed]
-        history = collect(folder)
+        history = source.table()
         self.run = history[history["seed"] == seed].iloc[0]
-        self.depths = sorted(int(d) for d in self.layers["depth"].unique())
+        kinds = self.layers.groupby("depth")["kind"].nunique()
+        self.depths = sorted(int(depth) for depth in kinds.index[kinds == len(KINDS)])
 
     def norms(self, kind: str, depth: int) -> pd.DataFrame:
         """Return gradient norms, a row for each noted step, a column for each layer."""
@@ -38,17 +36,12 @@ class Record:
     def conditions(self) -> str:
         """Return what was recorded, in words."""
         run = self.run
+        data = str(self.source.about.get("data") or run["dataset"]).split(" (")[0]
         return (
-            f"Recorded: {run['dataset']}, batch {run['batch_size']}, first stage {run['width']} channels "
-            f"wide, SGD with {run['schedule']} rate up to {run['lr']:g}, {run['epochs']} epochs, "
-            f"seed {self.seed}; train mode, batch norm, He initialisation, of each step's own batch"
+            f"Recorded: {data}, batch {run['batch_size']}, first stage {run['width']} channels wide, SGD "
+            f"with {run['schedule']} rate up to {run['lr']:g}, {run['epochs']} epochs, seed {self.seed}; train "
+            "mode, batch norm, He initialisation, of each step's own batch"
         )
-
-
-def records() -> dict[str, Path]:
-    """Return the recorded sweeps that noted their layers, by name, digits first."""
-    folders = sorted(path.parent for path in shipped("data").glob("*/layers.parquet"))
-    return {path.name: path for path in sorted(folders, key=lambda path: path.name != "digits")}
 
 
 class StepView(View):
@@ -56,7 +49,7 @@ class StepView(View):
 
     name = "Step"
 
-    def __init__(self, record: Record, profile: GradientProfile, depth: int) -> None:
+    def __init__(self, record: Noted, profile: GradientProfile, depth: int) -> None:
         self.record, self.depth, self._profile = record, depth, profile
         self._norms = {kind: record.norms(kind, depth) for kind in KINDS}
         shared = set.intersection(*(set(table.index) for table in self._norms.values()))
@@ -100,7 +93,7 @@ class StepView(View):
 class HeatmapView(View):
     """All layers and noted steps of a recorded training as one image a twin, at each depth."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Noted) -> None:
         self.record, self.ticks = record, [str(depth) for depth in record.depths]
         values = record.layers["gradient_norm"].to_numpy(float)
         # A handful of numbers of the deepest network reach so far that all others would look alike.

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from resnet_explore.analysis.gradients import GradientFlow
 from resnet_explore.analysis.jacobian import JacobianSpectra, jacobian_spectra
 from resnet_explore.figures.gradients import GradientProfile, decades
 from resnet_explore.figures.jacobian import spectra_by_depth
-from resnet_explore.figures.style import label_of
+from resnet_explore.figures.style import Figure, label_of
 from resnet_explore.training.plan import KINDS
 from resnet_explore.training.trainer import one_thread
 from resnet_explore.widgets.gradient_lab import Bench, Conditions, described

@@ -150,7 +150,7 @@ def test_gradient_switches_change_the_picture_and_say_so(open_notebook):
     notebook.press(f"{STEP} >> nth=0", "End")
     page.locator(".rx-title .rx-now", has_text=re.compile("^110 layers")).first.wait_for(timeout=60_000)
     press(notebook, "Training")
-    page.locator(".rx-caption .rx-now", has_text="Recorded: digits").first.wait_for(timeout=60_000)
+    page.locator(".rx-caption .rx-now", has_text="Recorded: scikit-learn").first.wait_for(timeout=60_000)
     notebook.press(f"{STEP} >> nth=0", "ArrowRight")
     page.locator(".rx-title .rx-now", has_text=" at step 1, weight").first.wait_for(timeout=60_000)
     notebook.screenshot("02_gradient_flow-training")
