@@ -9,6 +9,7 @@ from torch import nn
 from witnesses import derivatives, fingerprint
 
 import resnet_explore as rx
+from resnet_explore.analysis._norms import norm
 from resnet_explore.analysis.gradients import GradientFlow
 from resnet_explore.training.trainer import first_steps
 
@@ -235,6 +236,74 @@ def test_large_norms_are_exact_and_infinite_ones_returned():
     assert flow.weight_norms[0] == math.inf
 
 
+def test_trouble_names_the_first_number_that_is_not_finite():
+    net = rx.build("cifar_resnet8")
+    assert rx.gradient_flow(net, IMAGES, LABELS).trouble == ""
+    with torch.no_grad():
+        net.layer2[0].bn1.bias.fill_(math.nan)
+    flow = rx.gradient_flow(net, IMAGES, LABELS)
+    assert not flow.finite
+    assert flow.trouble == "The output of layer2.0.conv2 is not a number, and what comes after it follows."
+    net = rx.build("cifar_resnet8")
+    infinite = rx.gradient_flow(net, IMAGES, LABELS, loss=lambda out, _: out.sum() * math.inf)
+    assert infinite.trouble == "The loss is infinite, though the output of every layer is finite."
+    with torch.no_grad():
+        net.layer1[0].conv2.weight.mul_(1e30)
+        net.layer1[0].bn2.eps = 1e30
+    steep = rx.gradient_flow(net, IMAGES, LABELS, loss=lambda out, _: (out.sum() * 1e30).square())
+    assert not steep.finite
+    net.layer1[0].conv1.weight.data[0, 0, 0, 0] = math.inf
+    flow = rx.gradient_flow(net, IMAGES, LABELS)
+    assert flow.trouble.startswith("The weight of layer1.0.conv1 is infinite")
+
+    class Spike(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * math.inf
+
+    net = rx.build("cifar_resnet8")
+    net.layer3[0].relu1.register_forward_hook(lambda module, args, output: Spike.apply(output))
+    flow = rx.gradient_flow(net, IMAGES, LABELS)
+    assert "from layer3.0.conv1 on towards the input" in flow.trouble
+
+
+def test_growth_and_relative_gradients():
+    flow = flow_with(["conv 3x3"] * 6, [99, 16, 8, 4, 2, 99])
+    assert flow.growth == pytest.approx(2)
+    assert flow.relative_gradients.tolist() == [1] * 6
+    side = flow_with(
+        ["conv 3x3"] * 7, [99, 16, 8, 1e9, 4, 2, 99], [True, True, True, False, True, True, True]
+    )
+    assert side.growth == pytest.approx(2)
+    assert flow_with(["conv 3x3"] * 6, [99, 16, 0, math.inf, 2, 99]).growth == pytest.approx(2)
+    assert math.isnan(flow_with(["conv 3x3"] * 3, [1, 2, 3]).growth)
+    flow = rx.gradient_flow(rx.build("cifar_resnet8"), IMAGES, LABELS)
+    np.testing.assert_array_equal(flow.relative_gradients, flow.weight_gradient_norms / flow.weight_norms)
+
+
+def test_bfloat16_is_measured_and_float16_is_not():
+    net = rx.build("cifar_resnet8")
+    exact = rx.gradient_flow(net, IMAGES, LABELS)
+    coarse = rx.gradient_flow(net.bfloat16(), IMAGES, LABELS)
+    np.testing.assert_allclose(coarse.weight_gradient_norms, exact.weight_gradient_norms, rtol=0.2)
+    with pytest.raises(rx.ExploreError, match=r"in float16, where gradients below 6e-8 become 0"):
+        rx.gradient_flow(net.half(), IMAGES, LABELS)
+
+
+def test_norms_of_any_size_are_exact():
+    for scale in (1e-30, 1e-12, 1.0, 1e12, 1e25):
+        tensor = torch.randn(40, 30, generator=torch.Generator().manual_seed(0)) * scale
+        for dtype in (torch.float32, torch.bfloat16, torch.float64):
+            cast = tensor.to(dtype)
+            assert norm(cast).item() == pytest.approx(cast.double().square().sum().sqrt().item(), rel=1e-5)
+    assert norm(torch.zeros(3)).item() == 0
+    assert math.isnan(norm(torch.tensor([1.0, math.nan])).item())
+
+
 def test_results_can_not_be_overwritten():
     flow = rx.gradient_flow(rx.build("cifar_resnet8"), *noise())
     with pytest.raises(ValueError, match="read-only"):
@@ -256,6 +325,7 @@ IMAGES, LABELS = noise()
         ({"images": IMAGES.numpy()}, "images must be a float tensor.*not ndarray"),
         ({"images": IMAGES[:, :1]}, r"a ResNet, can't take images of shape \(6, 1, 24, 40\): .* 3 channels"),
         ({"images": IMAGES[:1], "labels": LABELS[:1]}, "two or more in train mode"),
+        ({"labels": None}, "labels are missing: pass one class index per image, or a loss that needs none"),
         ({"labels": LABELS[:4]}, r"labels must be 6 whole numbers, one per image, not int64 of shape \(4,\)"),
         ({"labels": LABELS[:, None]}, r"labels must be 6 whole numbers.*shape \(6, 1\)"),
         ({"labels": LABELS.float()}, "labels must be 6 whole numbers.*not float32"),

@@ -2,7 +2,6 @@
 
 import io
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -140,48 +139,6 @@ def test_every_upload_is_answered_also_after_a_programming_error():
     assert zone.error
     assert zone.status == "a.png could not be used (KeyError: 'layer9')."
     assert answers == [{"answered": "7"}]
-
-
-# --- gradient flow -----------------------------------------------------------------------------------------
-
-
-def test_gradient_switches_measure_what_they_say():
-    explorer = rx.GradientFlowExplorer(depths=(8, 56))
-    plain = explorer.flows[56]["plain"]
-    assert plain.mode == "train"
-    assert plain.ratio > 100
-    assert "explodes towards the image" in explorer.strip.titles[1]
-    digits = rx.load_dataset("digits")
-    model = rx.build("cifar_plain56", widths=(8, 16, 32), in_channels=1, seed=0)
-    flow = rx.gradient_flow(model, digits.normalized(slice(0, 64)), digits.labels[:64], mode="train")
-    np.testing.assert_allclose(plain.weight_gradient_norms, flow.weight_gradient_norms, rtol=1e-3)
-    explorer.moment.value = "steps"
-    assert explorer.flows[56]["plain"].ratio < 1
-    assert "after 10 steps of SGD" in explorer.strip.captions[0]
-    explorer.mode.value = "eval"
-    assert explorer.flows[8]["residual"].mode == "eval"
-    explorer.moment.value = "trained"
-    explorer.norm.value = "none"
-    assert explorer.moment.value == "steps"
-    assert "No trained networks ship without batch norm" in explorer.note.value
-    assert list(explorer.moment.options) == ["step 0", "after 10 steps", "after training"]
-    assert "without batch norm" in explorer.strip.captions[0]
-    assert "blown up" in explorer.strip.titles[1]
-    explorer.norm.value = "batch"
-    assert explorer.note.value == "", "what was said of another choice is gone"
-
-
-def test_depths_without_shipped_weights_have_no_trained_moment():
-    explorer = rx.GradientFlowExplorer(depths=(14,))
-    assert explorer.strip.ticks == ["14"]
-    explorer.moment.value = "trained"
-    assert explorer.moment.value == "steps"
-    assert "No trained networks ship of these depths" in explorer.note.value
-    assert "after 10 steps" in explorer.strip.captions[0]
-    explorer.moment.value = "start"
-    assert explorer.note.value == ""
-    with pytest.raises(rx.ExploreError, match=r"must be 6n\+2"):
-        rx.GradientFlowExplorer(depths=(15,))
 
 
 # --- words -------------------------------------------------------------------------------------------------

@@ -26,7 +26,8 @@ def left_as_found(model: nn.Module) -> Iterator[None]:
     buffers = [
         (module, name, buffer, buffer.clone())
         for module in model.modules()
-        for name, buffer in module.named_buffers(recurse=False)
+        for name, buffer in module._buffers.items()
+        if buffer is not None
     ]
     for parameter, _, _ in parameters:
         parameter.grad = None
@@ -34,9 +35,11 @@ def left_as_found(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         for module, flag in training:
-            module.training = flag
+            if module.training != flag:  # to set an attribute of a module is slow
+                module.training = flag
         for parameter, requires_grad, grad in parameters:
-            parameter.requires_grad_(requires_grad)
+            if parameter.requires_grad != requires_grad:
+                parameter.requires_grad_(requires_grad)
             parameter.grad = grad
         for module, name, buffer, copy in buffers:
             module._buffers[name] = buffer

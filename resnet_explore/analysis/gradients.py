@@ -19,6 +19,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 
 from resnet_explore.analysis._batch import answer, as_classes, as_images, as_logits
+from resnet_explore.analysis._norms import gather, norm
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.capture import Capture
 from resnet_explore.errors import ExploreError, unknown
@@ -58,19 +59,63 @@ class GradientFlow:
         sees the image, is left out. Above 1: the gradient grows towards the input; below: it shrinks.
         nan for networks with fewer than three such convolutions.
         """
+        return self.ratio_of(self.weight_gradient_norms)
+
+    def ratio_of(self, values: np.ndarray) -> float:
+        """Return the same ratio for other values, (layers,), such as `activation_norms`."""
         kinds = zip(self.kinds, self.on_path, strict=True)
         spatial = [i for i, (kind, on_path) in enumerate(kinds) if on_path and _is_spatial(kind)]
         if len(spatial) < 3:
             return float("nan")
-        first, last = self.weight_gradient_norms[[spatial[1], spatial[-1]]]
+        first, last = values[[spatial[1], spatial[-1]]]
         with np.errstate(divide="ignore", invalid="ignore"):
             return float(np.divide(first, last))
 
     @property
+    def relative_gradients(self) -> np.ndarray:
+        """Weight gradient over weight, (layers,): the relative step of SGD at rate 1; nan for 0/0."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.weight_gradient_norms / self.weight_norms
+
+    @property
+    def growth(self) -> float:
+        """By what factor the gradient grows at each layer towards the input, fitted over all layers.
+
+        exp of minus the least-squares slope of log activation_gradient_norms over layers on the path, without
+        the first, which sees the image, and the last, which gives the answer. 1.21 for wide fully connected
+        networks with ReLU and batch norm (Yang et al. 2019, section 4). nan for fewer than two such layers
+        that have a gradient.
+        """
+        inner = np.flatnonzero(self.on_path)[1:-1]
+        norms = self.activation_gradient_norms[inner]
+        usable = np.isfinite(norms) & (norms > 0)
+        if usable.sum() < 2:
+            return float("nan")
+        return float(np.exp(-np.polyfit(np.arange(len(inner))[usable], np.log(norms[usable]), 1)[0]))
+
+    @property
     def finite(self) -> bool:
         """False if the loss or any norm is infinite or not a number, as happens where gradients overflow."""
-        norms = (self.activation_norms, self.activation_gradient_norms, self.weight_norms)
-        return bool(np.isfinite([self.loss, *np.concatenate([*norms, self.weight_gradient_norms])]).all())
+        return not self.trouble
+
+    @property
+    def trouble(self) -> str:
+        """Where numbers first stopped being finite, as a sentence; "" if they all are finite.
+
+        Looked for in the order of the computation: forward through weights and outputs, the loss, then
+        backward through gradients.
+        """
+        for i, name in enumerate(self.names):
+            for what, values in (("weight", self.weight_norms), ("output", self.activation_norms)):
+                if not np.isfinite(values[i]):
+                    return f"The {what} of {name} is {_called(values[i])}, and what comes after it follows."
+        if not np.isfinite(self.loss):
+            return f"The loss is {_called(self.loss)}, though the output of every layer is finite."
+        for i in reversed(range(len(self.names))):
+            for norms in (self.activation_gradient_norms, self.weight_gradient_norms):
+                if not np.isfinite(norms[i]):
+                    return f"The gradient is {_called(norms[i])} from {self.names[i]} on towards the input."
+        return ""
 
 
 def gradient_flow(
@@ -89,47 +134,42 @@ def gradient_flow(
 
     A layer that runs several times has a row for each call ("conv:1", "conv:2"), all with the gradient of the
     weight they share. Layers that the pass doesn't run are left out. Norms that overflow are returned as they
-    are, see `finite`. The model is left as found, running statistics and random state included.
+    are, see `trouble`. The model is left as found, running statistics and random state included.
 
-    Raises ExploreError for images or labels that don't fit, an unknown mode, frozen weights, and for a single
-    image in train mode with batch norm, which can't be normalised by a batch of its own.
+    Raises ExploreError for images or labels that don't fit or are missing, an unknown mode, frozen weights, a
+    model in float16, and for a single image in train mode with batch norm, which can't be normalised by a
+    batch of its own.
     """
-    if mode not in MODES:
-        raise unknown("mode", mode, MODES)
-    batch = as_images(model, images)
-    if mode == "train" and len(batch) == 1 and any(isinstance(m, _BatchNorm) for m in model.modules()):
-        raise ExploreError(
-            "images must be two or more in train mode, as batch norm needs a batch; for one use mode='eval'."
-        )
-    layers = [name for name, module in model.named_modules() if isinstance(module, (_ConvNd, nn.Linear))]
-    if not layers:
+    batch = check_batch(model, images, mode)
+    if not any(is_layer(module) for module in model.modules()):
         raise ExploreError("The model has no convolution or linear layer, so there is no gradient to follow.")
     # Inside cached(), a parametrized weight is computed once, so it can be differentiated after the pass.
     with measuring(model), parametrize.cached():
         model.train(mode == "train")
-        with Capture(model, layers, gradients=True, keep=_norm, restore=False) as seen:
+        with Capture(model, _is_layer, gradients=True, keep=norm, restore=False) as seen:
             output = answer(model, batch)
-            value = _cross_entropy(output, labels, len(batch)) if loss is None else loss(output, labels)
-        weights = _trainable_weights(seen.modules)
+            value = loss_of(output, labels, len(batch), loss)
+        modules = seen.modules
+        weights = _trainable_weights(modules)
         if not isinstance(value, Tensor) or value.numel() != 1 or not value.requires_grad:
             raise ExploreError("loss must return one number, as a tensor computed from the model's output.")
         gradients = torch.autograd.grad(value, weights, allow_unused=True)
-        zero = value.new_zeros((), dtype=_precision(value))
-        table = [
-            list(seen.outputs.values()),
-            [seen.gradients.get(name, zero) for name in seen.outputs],
-            [_norm(weight.detach()) for weight in weights],
-            [zero if gradient is None else _norm(gradient) for gradient in gradients],
-        ]
+        outputs, returned, zero = seen.outputs, seen.gradients, value.new_zeros(())
         # All numbers leave the device together: one transfer instead of four per layer.
-        numbers = [n.to(zero) for row in table for n in row] + [value.detach().reshape(()).to(zero)]
-        norms = torch.stack(numbers).cpu().double().numpy()
-    norms.setflags(write=False)
+        norms = gather(
+            [
+                *outputs.values(),
+                *(returned.get(name, zero) for name in outputs),
+                *(norm(weight.detach()) for weight in weights),
+                *(zero if gradient is None else norm(gradient) for gradient in gradients),
+                value.detach().reshape(()),
+            ]
+        )
     activation, activation_gradient, weight, weight_gradient = norms[:-1].reshape(4, -1)
     return GradientFlow(
-        names=tuple(seen.modules),
-        kinds=tuple(_kind(module) for module in seen.modules.values()),
-        on_path=tuple(not {"downsample", "shortcut"} & set(name.split(".")) for name in seen.modules),
+        names=tuple(modules),
+        kinds=tuple(_kind(module) for module in modules.values()),
+        on_path=tuple(on_path(name) for name in modules),
         activation_norms=activation,
         activation_gradient_norms=activation_gradient,
         weight_norms=weight,
@@ -138,6 +178,50 @@ def gradient_flow(
         mode=mode,
         batch_size=len(batch),
     )
+
+
+def check_batch(model: nn.Module, images: Any, mode: str) -> Tensor:
+    """Return a copy of `images` for the model; ExploreError for what can't be measured in this mode."""
+    if mode not in MODES:
+        raise unknown("mode", mode, MODES)
+    if any(p.dtype == torch.float16 for p in model.parameters()):
+        raise ExploreError(
+            "The model is in float16, where gradients below 6e-8 become 0: call model.float() first."
+        )
+    batch = as_images(model, images)
+    if mode == "train" and len(batch) == 1 and any(isinstance(m, _BatchNorm) for m in model.modules()):
+        raise ExploreError(
+            "images must be two or more in train mode, as batch norm needs a batch; for one use mode='eval'."
+        )
+    return batch
+
+
+def loss_of(output: Any, labels: Any, count: int, loss: Callable[[Any, Any], Tensor] | None) -> Any:
+    """Return `loss(output, labels)`, or for None the mean cross-entropy of `count` rows of logits."""
+    if loss is not None:
+        return loss(output, labels)
+    if labels is None:
+        raise ExploreError("labels are missing: pass one class index per image, or a loss that needs none.")
+    logits = as_logits(output, count, "; for other outputs pass your own loss")
+    return F.cross_entropy(logits, as_classes("labels", labels, logits))
+
+
+def is_layer(module: nn.Module) -> bool:
+    """Whether a module is one whose weight we follow: a convolution or a linear layer."""
+    return isinstance(module, (_ConvNd, nn.Linear))
+
+
+def on_path(name: str) -> bool:
+    """Whether a layer of this name lies on the path through the branches, not in a shortcut."""
+    return not {"downsample", "shortcut"} & set(name.split("."))
+
+
+def _is_layer(_name: str, module: nn.Module) -> bool:
+    return is_layer(module)
+
+
+def _called(value: float) -> str:
+    return "not a number" if np.isnan(value) else "infinite"
 
 
 def _kind(module: nn.Module) -> str:
@@ -157,17 +241,3 @@ def _trainable_weights(modules: dict[str, nn.Module]) -> list[Tensor]:
             f"layers that ran {len(frozen)} are frozen ({', '.join(frozen[:3])}): call requires_grad_(True)."
         )
     return list(weights.values())
-
-
-def _cross_entropy(output: Any, labels: Any, count: int) -> Tensor:
-    logits = as_logits(output, count, "; for other outputs pass your own loss")
-    return F.cross_entropy(logits, as_classes("labels", labels, logits))
-
-
-def _precision(tensor: Tensor) -> torch.dtype:
-    return torch.float32 if tensor.device.type == "mps" else torch.float64
-
-
-def _norm(tensor: Tensor) -> Tensor:
-    # In float64, as the square of an exploding float32 gradient overflows long before the gradient does.
-    return torch.linalg.vector_norm(tensor, dtype=_precision(tensor))

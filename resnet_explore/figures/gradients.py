@@ -1,59 +1,156 @@
-"""Gradient norms layer by layer, the twins on one logarithmic axis."""
+"""Gradient norms layer by layer: as lines on one logarithmic axis, and as one image over the steps."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from resnet_explore.figures.style import COLORS, INK, LABELS, MARKERS, dress, new_figure
+from resnet_explore.figures.style import CARD, INK, MUTED, color_of, dress, label_of, marker_of, new_figure
+
+FLOOR, CEILING = 1e-14, 1e10  # beyond lies what has overflowed or died out; drawn on the edge of the axis
+_COLORS = colormaps["viridis"].with_extremes(bad="#ffffff", under="#000000", over="#ff4d4d")
+_MOST_CELLS = 2_000  # of a heatmap's side: more can't be seen
 
 
-def gradient_profile(
-    norms: Mapping[str, np.ndarray],
+def decades(norms: np.ndarray | Iterable[float], least: int = 2) -> tuple[float, float]:
+    """Return limits at whole decades, at least `least` apart, around all norms that can be drawn."""
+    values = np.asarray(norms, dtype=float)
+    values = values[np.isfinite(values) & (values >= FLOOR) & (values <= CEILING)]
+    low, high = (
+        (math.floor(math.log10(values.min())), math.ceil(math.log10(values.max())))
+        if len(values)
+        else (-3, 3)
+    )
+    while high - low < least:
+        low, high = (low - 1, high) if (high - low) % 2 else (low, high + 1)
+    return 10.0**low, 10.0**high
+
+
+class GradientProfile:
+    """Norms against layers, numbered from the image on; drawn once, then only the lines are moved.
+
+    `draw` takes {kind: norms (layers,)}; kinds beyond "plain" and "residual" get colours of their own. Values
+    that are not finite or not above zero are left out; values beyond the limits are drawn on the edge as
+    triangles.
+    """
+
+    def __init__(self, width: float = 920, height: float = 340) -> None:
+        self.figure = new_figure(width, height)
+        self._ax = dress(self.figure.add_axes((0.075, 0.15, 0.905, 0.74)))
+        self._ax.set(yscale="log", xlabel="layer (1 sees the image, the last gives the classes)")
+        self._ax.yaxis.set_minor_locator(NullLocator())  # minor ticks take longer to draw than all the rest
+
+    def draw(
+        self,
+        norms: Mapping[str, np.ndarray],
+        limits: tuple[float, float],
+        ylabel: str = "gradient norm of the weights",
+        guides: Sequence[str] = (),
+    ) -> Figure:
+        """Return the figure with these norms; kinds among `guides` are drawn thin, for comparison."""
+        ax = self._ax
+        for line in list(ax.lines):
+            line.remove()
+        layers = max((len(values) for values in norms.values()), default=2)
+        ax.set(ylim=limits, xlim=(1 - 0.02 * layers, layers * 1.02))
+        low, high = limits
+        ax.yaxis.set_major_locator(FixedLocator(powers(low, high)))
+        for i, (kind, values) in enumerate(norms.items()):
+            x, color = np.arange(1, len(values) + 1), color_of(kind, i)
+            shown = np.isfinite(values) & (values > 0)
+            inside = shown & (values >= low) & (values <= high)
+            thin = kind in guides
+            ax.plot(
+                x[inside],
+                values[inside],
+                "-" if thin else marker_of(kind, i) + "-",
+                color=color,
+                linewidth=1.0 if thin else 1.6,
+                alpha=0.6 if thin else 1.0,
+                markersize=4 if layers <= 40 else 2.5,
+                label=label_of(kind),
+            )
+            for beyond, edge, marker in (
+                (shown & (values > high), high, "^"),
+                (shown & (values < low), low, "v"),
+            ):
+                edges = np.full(beyond.sum(), edge)
+                ax.plot(x[beyond], edges, marker, color=color, markersize=6, clip_on=False)
+        ax.set_ylabel(ylabel)
+        ax.legend(
+            loc="lower right",
+            bbox_to_anchor=(1.0, 1.0),
+            ncols=max(1, len(norms)),
+            fontsize=9.5,
+            frameon=False,
+            labelcolor=INK,
+            borderaxespad=0.2,
+        )
+        return self.figure
+
+
+def gradient_heatmap(
+    maps: Mapping[str, tuple[np.ndarray, np.ndarray]],
     limits: tuple[float, float],
-    ylabel: str = "gradient norm of the weights",
     width: float = 920,
     height: float = 340,
 ) -> Figure:
-    """Draw norms against layers, numbered from the image on; `norms` maps each kind to an array (layers,).
+    """Draw norms by layer and step, side by side on one logarithmic scale of colours, one image each.
 
-    `limits` is the logarithmic axis, the same for all pictures that are to be compared. Values that are not
-    finite or not above zero are left out; values beyond the limits are drawn on the edge as arrows.
+    `maps` is {kind or title: (steps (S,), norms (S, layers))}. A column is a noted step, however far the
+    next; layer 1, which sees the image, is at the bottom. White: no number. Black and red: beyond the limits.
     """
     figure = new_figure(width, height)
-    ax = dress(figure.add_axes((0.075, 0.15, 0.905, 0.74)))
-    layers = max(len(values) for values in norms.values())
-    ax.set(yscale="log", ylim=limits, xlim=(1 - 0.02 * layers, layers * 1.02))
-    ax.yaxis.set_minor_locator(NullLocator())  # minor ticks take longer to draw than all the rest
-    ax.set(xlabel="layer (1 sees the image, the last gives the classes)", ylabel=ylabel)
-    low, high = limits
-    for kind, values in norms.items():
-        x, color = np.arange(1, len(values) + 1), COLORS[kind]
-        shown = np.isfinite(values) & (values > 0)
-        inside = shown & (values >= low) & (values <= high)
-        size = 4 if layers <= 40 else 2.5
-        ax.plot(
-            x[inside],
-            values[inside],
-            MARKERS[kind] + "-",
-            color=color,
-            linewidth=1.6,
-            markersize=size,
-            label=LABELS[kind],
-        )
-        for beyond, edge, marker in (
-            (shown & (values > high), high, "^"),
-            (shown & (values < low), low, "v"),
-        ):
-            ax.plot(x[beyond], np.full(beyond.sum(), edge), marker, color=color, markersize=6, clip_on=False)
-    ax.legend(
-        loc="lower right",
-        bbox_to_anchor=(1.0, 1.0),
-        ncols=2,
-        fontsize=9.5,
-        frameon=False,
-        labelcolor=INK,
-        borderaxespad=0.2,
-    )
+    grid = figure.add_gridspec(
+        1, len(maps) + 1, width_ratios=[1] * len(maps) + [0.025],
+        left=0.065, right=0.93, top=0.88, bottom=0.16, wspace=0.12,
+    )  # fmt: skip
+    low, high = (math.log10(limit) for limit in limits)
+    for i, (kind, (steps, norms)) in enumerate(maps.items()):
+        ax = dress(figure.add_subplot(grid[i]))
+        ax.grid(False)
+        ax.set_title(label_of(kind), loc="left", color=color_of(kind, i), fontsize=11, weight="bold")
+        ax.set(xlabel="step", ylabel="layer" if i == 0 else "")
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs = np.log10(_shrink(_shrink(np.asarray(norms, float), 0), 1)).T
+        shape = (-0.5, len(steps) - 0.5, 0.5, norms.shape[1] + 0.5)
+        image = ax.imshow(
+            np.ma.masked_invalid(np.where(np.isneginf(logs), low - 1, logs)),
+            cmap=_COLORS, vmin=low, vmax=high, origin="lower", aspect="auto", extent=shape,
+            interpolation="nearest", interpolation_stage="data",
+        )  # fmt: skip
+        ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+        _label_steps(ax, steps)
+    bar = figure.colorbar(image, cax=figure.add_subplot(grid[-1]))
+    marks = [round(math.log10(power)) for power in powers(*limits)]
+    bar.set_ticks(marks, labels=[f"$10^{{{mark}}}$" for mark in marks])
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=MUTED, labelsize=9)
+    bar.ax.set_facecolor(CARD)
     return figure
+
+
+def powers(low: float, high: float) -> list[float]:
+    """Return whole powers of ten between limits at whole powers of ten, at most nine of them."""
+    first, last = round(math.log10(low)), round(math.log10(high))
+    every = max(1, math.ceil((last - first) / 8))
+    return [10.0**k for k in range(first, last + 1, every)]
+
+
+def _shrink(norms: np.ndarray, axis: int) -> np.ndarray:
+    """Return at most `_MOST_CELLS` along an axis: of neighbours the largest, so that no spike is lost."""
+    count = norms.shape[axis]
+    if count <= _MOST_CELLS:
+        return norms
+    starts = np.linspace(0, count, _MOST_CELLS, endpoint=False).astype(int)
+    return np.fmax.reduceat(norms, starts, axis=axis)
+
+
+def _label_steps(ax: Axes, steps: np.ndarray, room: int = 9) -> None:
+    every = max(1, math.ceil(len(steps) / room))
+    at = np.arange(0, len(steps), every)
+    ax.set_xticks(at, labels=[f"{steps[k]:,}" for k in at])

@@ -1,16 +1,21 @@
 """How every chart looks: a light card that reads well in light and dark themes, and one colour a twin."""
 
 import io
+import textwrap
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 # Okabe & Ito's colour-blind safe pair; markers differ too, for print without colour.
 COLORS = {"plain": "#D55E00", "residual": "#0072B2"}
 MARKERS = {"plain": "o", "residual": "s"}
 LABELS = {"plain": "Plain", "residual": "Residual"}
 CARD, INK, MUTED, GRID = "#fafafa", "#1f2328", "#57606a", "#d8dee4"
+# For what is neither, such as networks of somebody's own; the rest of the same palette.
+_OTHERS = ("#009E73", "#CC79A7", "#B8860B", "#4B4B9B", "#56B4E9")
+_OTHER_MARKERS = ("D", "^", "v", "P", "X")
 DPI = 160  # of pictures for the screen
 SCREEN_SCALE = DPI / 96  # their pixels for each CSS pixel, what `Filmstrip.scale` asks for
 
@@ -36,6 +41,48 @@ def dress(ax: Axes) -> Axes:
         text.set_color(INK)
         text.set_fontsize(10)
     return ax
+
+
+def color_of(kind: str, position: int = 0) -> str:
+    """Return the colour of a kind, or that of the position-th thing that is neither plain nor residual."""
+    return COLORS.get(kind, _OTHERS[position % len(_OTHERS)])
+
+
+def marker_of(kind: str, position: int = 0) -> str:
+    """Return the marker that goes with `color_of`."""
+    return MARKERS.get(kind, _OTHER_MARKERS[position % len(_OTHER_MARKERS)])
+
+
+def label_of(kind: str) -> str:
+    """Return "Plain" or "Residual", and any other name as it is."""
+    return LABELS.get(kind, kind)
+
+
+def annotate(figure: Figure, title: str, caption: str) -> Figure:
+    """Return the figure with a strip above and below it that says what was found, and under what conditions.
+
+    For a picture that leaves the page that says so. The figure itself is changed: call it once.
+    """
+    width, height = figure.get_size_inches()
+    letters = int(width * 96 / 6.3)
+    above, below = textwrap.wrap(title, int(letters * 0.8)), textwrap.wrap(caption, letters)
+    head, foot = (0.23 * len(above) + 0.08, 0.19 * len(below) + 0.08)
+    taller = height + head + foot
+    for ax in figure.axes:
+        box = ax.get_position()
+        ax.set_position((box.x0, (box.y0 * height + foot) / taller, box.width, box.height * height / taller))
+    figure.set_size_inches(width, taller)
+    figure.text(0.012, 1 - 0.06 / taller, "\n".join(above), va="top", fontsize=11, color=INK, weight="bold")
+    figure.text(0.012, 0.06 / taller, "\n".join(below), va="bottom", fontsize=9, color=MUTED)
+    return figure
+
+
+def blank_like(png: bytes) -> bytes:
+    """Return an empty card of a picture's size, to stand where one is yet to come."""
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as image:
+        Image.new("RGB", image.size, CARD).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def to_png(figure: Figure) -> bytes:

@@ -1,176 +1,308 @@
-"""What really happens to gradients: layer by layer, twins on one axis, every condition a visible switch."""
+"""What really happens to gradients: every condition a switch, every picture read aloud."""
 
-import math
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import ipywidgets
-import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
-from resnet_explore.analysis.gradients import GradientFlow, gradient_flow
-from resnet_explore.figures.gradients import gradient_profile
-from resnet_explore.figures.style import LABELS, SCREEN_SCALE, to_png
-from resnet_explore.inputs.datasets import load_dataset
-from resnet_explore.models.presets import build
-from resnet_explore.models.weights import list_weights
-from resnet_explore.training.plan import KINDS, Sweep
-from resnet_explore.training.runs import model_name
-from resnet_explore.training.trainer import first_steps, one_thread
+from resnet_explore.analysis.gradients import GradientFlow
+from resnet_explore.errors import ExploreError
+from resnet_explore.figures.gradients import GradientProfile
+from resnet_explore.figures.style import SCREEN_SCALE
+from resnet_explore.training.plan import Sweep
+from resnet_explore.training.recorded import list_records
 from resnet_explore.widgets.filmstrip import Filmstrip
-from resnet_explore.widgets.words import factor, power
+from resnet_explore.widgets.gradient_lab import (
+    ACTIVATION_NAMES,
+    DATA,
+    MODES,
+    NORMS,
+    OWN,
+    STARTS,
+    STEPS,
+    Bench,
+    Conditions,
+)
+from resnet_explore.widgets.gradient_quiz import DEPTH, QUESTIONS, GradientQuiz
+from resnet_explore.widgets.gradient_records import HeatmapView, Noted, StepView
+from resnet_explore.widgets.gradient_views import (
+    SHOWN,
+    DepthView,
+    JacobianView,
+    Live,
+    OwnView,
+    ProfileView,
+    SkipView,
+    View,
+)
+from resnet_explore.widgets.scrub import Scrub
+from resnet_explore.widgets.words import error
 
-MOMENTS = {"step 0": "start", "after 10 steps": "steps", "after training": "trained"}
-MODES = {"train mode": "train", "eval mode": "eval"}
-NORMS = {"batch norm": "batch", "no batch norm": "none"}
-STEPS = 10
-_FLOOR, _CEILING = 1e-12, 1e8  # beyond lies what has overflowed or died out; drawn as arrows on the edge
-
-_FAINT = 1e-4  # below this at every layer, a gradient's slope is not what matters about it
-
-Flows = Mapping[int, Mapping[str, GradientFlow]]
+BY_DEPTH, BY_SKIP, BY_STEP, HEATMAP, JACOBIANS, GUESS = VIEWS = (
+    "Depth", "Skip strength", "Training", "Heatmap", "Jacobians", "Guess first",
+)  # fmt: skip
+_TIPS = (
+    "Gradients of both twins at each depth, measured now",
+    "From plain to residual: skips that carry a share of what they got",
+    "Gradients at each noted step of recorded trainings",
+    "All layers and steps of recorded trainings in one image",
+    "How each block stretches small changes",
+    "Questions: guess, then measure",
+)
 
 
 class GradientFlowExplorer(ipywidgets.VBox):
-    """Gradient norms of plain and residual networks at each layer, for depths to slide through.
+    """Gradients of plain and residual networks, layer by layer, under conditions that you choose.
 
-    depths   of CIFAR-style networks; "after training" is there if the weights of all of them ship
-    batch    how many digits the gradient is taken over
+    depths   of CIFAR-style networks
+    models   {name: network} to look at your own instead; they take `images`
+    images   a batch of your own, float (N, C, H, W), standardised; for the twins it is offered as data
+    labels   its classes, or whatever `loss` takes
+    loss     a function of (model output, labels), for own networks whose output is no logits
+    batch    how many images the gradient is taken over; None for 64 digits, 32 of 32x32, or all of yours
+    seed     of weights, noise and the order of training images
 
-    Switches: the mode (train, eval), batch norm (with, without), the moment (step 0, after ten steps of SGD,
-    after training). Each combination is measured when first chosen and kept. Attributes: `strip` (the
-    picture), `mode`, `norm`, `moment` (the switches), `flows` (what is shown: {depth: {kind: GradientFlow}}).
+    The picture for where the slider stands comes at once, the others follow; what was measured once is kept.
+    Attributes: `strip` (the picture), `view`, `data`, `mode`, `norm`, `start`, `activation`, `shown`, `depth`
+    and `record` (the switches), `take`, `reset` and `keep` (buttons), `quiz`, `note`, `bench`, and `flows`
+    (all that is shown, {depth: {kind: GradientFlow}}).
+
+    Raises ExploreError for depths that don't exist, and for own images or labels that are missing.
     """
 
-    def __init__(self, depths: Sequence[int] = (8, 20, 32, 56, 110), batch: int = 64) -> None:
-        self.sweep = Sweep(depths=tuple(depths))
-        self.depths = sorted(self.sweep.depths)
-        self._data = load_dataset("digits")
-        self._batch = batch
-        self._models: dict[tuple[str, int, str, str], nn.Module] = {}  # either mode measures the same network
-        self._measured: dict[tuple[str, str, str], Flows] = {}
-        self.flows: Flows = {}
+    def __init__(
+        self,
+        depths: Sequence[int] = (8, 20, 32, 56, 110),
+        models: Mapping[str, nn.Module] | None = None,
+        images: Tensor | None = None,
+        labels: Any = None,
+        loss: Callable[[Any, Any], Tensor] | None = None,
+        batch: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.depths = sorted(Sweep(depths=tuple(depths)).depths)
+        self.bench = Bench(images, labels, models, loss, batch, seed)
+        self.steps = 0
+        self._noted: dict[str, Noted] = {}
+        self._profile = GradientProfile()
         self.strip = Filmstrip(name="Depth", scale=SCREEN_SCALE, message="Measuring gradients at step 0 ...")
-        self.mode, self.norm, self.moment = (
-            ipywidgets.ToggleButtons(
-                options=options, style={"button_width": "9.4em"}, layout={"width": "auto"}
-            )
-            for options in (MODES, NORMS, MOMENTS)
-        )
-        switches = ipywidgets.HBox(
-            [self.moment, self.mode, self.norm],
-            layout={"flex_flow": "row wrap", "grid_gap": "0 20px"},
-        )
         self.note = ipywidgets.HTML()
-        super().__init__([switches, self.strip, self.note])
-        trained = {row.model for row in list_weights() if row.weights == "digits"}
-        self._shipped = {model_name("cifar", kind, d) for kind in KINDS for d in self.depths} <= trained
-        for switch in (self.mode, self.norm, self.moment):
-            switch.observe(self._choose, "value")
-        self._show()
-        self.strip.index = len(self.depths) * 3 // 4
+        self.scrub = Scrub(self.strip, self._say)
+        self._build_controls()
+        self.quiz = GradientQuiz(Bench(seed=seed), self._reveal)
+        super().__init__()
+        self._lay_out()
+        self._listen()
+        self.show(position=len(self.depths) * 3 // 4)
 
-    def _choose(self, _change: object) -> None:
-        """Show what the switches say, or say why that is not to be had and go to the nearest that is."""
-        lacking = self.moment.value == "trained" and not (self._shipped and self.norm.value == "batch")
-        if lacking:
-            self.moment.value = "steps"  # comes back here
-            why = (
-                "without batch norm, since the deep ones don't train" if self._shipped else "of these depths"
-            )
-            self.note.value = f"No trained networks ship {why}; this is after {STEPS} steps."
-        else:
-            self.note.value = ""
-            self._show()
+    # --- controls -----------------------------------------------------------------------------------------
 
-    def _show(self) -> None:
-        wanted = (self.mode.value, self.norm.value, self.moment.value)
-        if wanted not in self._measured:
-            self.strip.show(busy=bool(self.strip.frames), message=f"Measuring {_condition(*wanted)} ...")
-            try:
-                with one_thread():
-                    self._measured[wanted] = {
-                        depth: {kind: self._measure(kind, depth, *wanted) for kind in KINDS}
-                        for depth in self.depths
-                    }
-            finally:
-                self.strip.busy = False
-        self.flows = self._measured[wanted]
-        limits = _limits(self.flows)
-        self.strip.show(
-            frames=[
-                to_png(gradient_profile({k: f.weight_gradient_norms for k, f in twins.items()}, limits))
-                for twins in self.flows.values()
-            ],
-            titles=[_finding(depth, twins) for depth, twins in self.flows.items()],
-            captions=[self._caption(*wanted)],
-            ticks=[str(depth) for depth in self.depths],
+    def _build_controls(self) -> None:
+        own, given = bool(self.bench.models), OWN in self.bench.batches
+        self.view = ipywidgets.ToggleButtons(
+            options=VIEWS, tooltips=_TIPS, style={"button_width": "auto"}, layout={"width": "auto"}
+        )
+        data = {"your images": OWN, **DATA} if given else DATA
+        self.data = _menu("Data", data, OWN if given else "digits")
+        self.mode = _menu("Mode", {"train mode": "train", "eval mode": "eval"}, MODES["train"])
+        self.norm = _menu("Norm", NORMS)
+        self.start = _menu("Start", STARTS)
+        self.activation = _menu("Activation", ACTIVATION_NAMES)
+        self.shown = _menu("Shown", {name: name for name in SHOWN})
+        self.depth = _menu("Depth", {str(depth): depth for depth in self.depths})
+        self.depth.value = self.depths[len(self.depths) * 3 // 4]
+        sources = [source for source in list_records() if (source.path / "layers.parquet").is_file()]
+        self.record = _menu("Recorded", {source.title: source for source in sources})
+        self.take = ipywidgets.Button(
+            description=f"Take {STEPS} SGD steps", icon="forward", layout={"width": "auto"},
+            tooltip="Train what is shown a little, and measure again",
+        )  # fmt: skip
+        self.reset = ipywidgets.Button(
+            description="Back to step 0", icon="undo", disabled=True, layout={"width": "auto"},
+            tooltip="Show the networks as they were at the start",
+        )  # fmt: skip
+        self.keep = ipywidgets.Button(
+            description="Save", icon="download", layout={"width": "auto"},
+            tooltip="Save this picture with its conditions, and its numbers",
+        )  # fmt: skip
+        self._own = own
+
+    def _lay_out(self) -> None:
+        wrap = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "2px 8px"}
+        conditions = [self.data, self.mode, self.norm, self.start, self.activation]
+        live = [*conditions, self.shown, self.take, self.reset]
+        shown: dict[str, list[Any]] = {
+            BY_DEPTH: live,
+            BY_SKIP: [self.depth, *live],
+            BY_STEP: [self.record, self.depth],
+            HEATMAP: [self.record],
+            JACOBIANS: [*conditions, self.take, self.reset],
+            GUESS: [],
+        }
+        if self._own:
+            row = ipywidgets.HBox([self.mode, self.shown, self.take, self.reset, self.keep], layout=wrap)
+            self.children = [row, self.note, self.strip]
+            return
+        view = self.view.value
+        row = ipywidgets.HBox([*shown[view], self.keep], layout=wrap)
+        middle = [self.quiz] if view == GUESS else []
+        self.children = [self.view, *middle, *([row] if view != GUESS else []), self.note, self.strip]
+
+    def _listen(self) -> None:
+        for menu in (self.data, self.mode, self.norm, self.start, self.activation, self.shown, self.depth):
+            menu.observe(self._choose, "value")
+        self.record.observe(self._change_view, "value")
+        self.view.observe(self._change_view, "value")
+        self.take.on_click(lambda _: self._go_to(self.steps + STEPS))
+        self.reset.on_click(lambda _: self._go_to(0))
+        self.keep.on_click(lambda _: self._save())
+
+    @property
+    def given(self) -> Conditions:
+        """What the switches say."""
+        return Conditions(
+            self.data.value,
+            self.mode.value,
+            self.norm.value,
+            self.start.value,
+            self.activation.value,
+            self.steps,
         )
 
-    def _measure(self, kind: str, depth: int, mode: str, norm: str, moment: str) -> GradientFlow:
-        key = (kind, depth, norm, moment)
-        if key not in self._models:
-            self._models[key] = self._model(*key)
-        chosen = slice(0, self._batch)
-        return gradient_flow(
-            self._models[key], self._data.normalized(chosen), self._data.labels[chosen], mode=mode
-        )
+    def _choose(self, change: Any) -> None:
+        if self._settling:
+            return
+        given, sentence = self.given.made_possible()
+        with self._quietly():
+            self.norm.value = given.norm
+        if change["owner"] in (self.data, self.norm, self.start, self.activation):
+            self.steps = 0
+        if not self.show(sentence=sentence):
+            with self._quietly():
+                change["owner"].value = change["old"]
 
-    def _model(self, kind: str, depth: int, norm: str, moment: str) -> nn.Module:
-        if moment == "trained":
-            return build(model_name("cifar", kind, depth), weights="digits")
-        run = next(r for r in self.sweep.runs() if (r.kind, r.depth) == (kind, depth))
-        config = run.config(self._data.images.shape[1], len(self._data.classes))
-        model = build(config.replace(norm=norm), seed=run.seed)
-        return first_steps(run, model, self._data, STEPS) if moment == "steps" else model
+    def _change_view(self, _change: Any) -> None:
+        with self._quietly():
+            if self.view.value == BY_STEP:
+                depths = self._record().depths
+                kept = self.depth.value if self.depth.value in depths else depths[-1]
+                self.depth.options = [(str(depth), depth) for depth in depths]
+                self.depth.value = kept
+            elif self.view.value == BY_SKIP:
+                kept = self.depth.value if self.depth.value in self.depths else self.depths[0]
+                self.depth.options = [(str(depth), depth) for depth in self.depths]
+                self.depth.value = kept
+        self._lay_out()
+        first = {BY_DEPTH: len(self.depths) * 3 // 4, BY_SKIP: 5, JACOBIANS: 1, HEATMAP: 3}
+        self.show(position=first.get(self.view.value, 0))
 
-    def _caption(self, mode: str, norm: str, moment: str) -> str:
-        when = {
-            "start": "at step 0 (He initialisation)",
-            "steps": f"after {STEPS} steps of SGD at rate {self.sweep.lr:g}",
-            "trained": f"after {self.sweep.epochs} epochs of training",
-        }[moment]
-        return (
-            f"Norm of the loss's gradient with respect to each layer's weights, {when}; {mode} mode, "
-            f"{'with' if norm == 'batch' else 'without'} batch norm; {self._batch} training digits; "
-            f"width {self.sweep.width}, seed 0. One logarithmic axis for all depths; triangles lie beyond it."
-        )
+    def _go_to(self, steps: int) -> None:
+        before, self.steps = self.steps, steps
+        last = self._own and steps > before
+        if not self.show(position=steps // STEPS if last else None):
+            self.steps = before
+
+    _settling = False
+
+    def _quietly(self) -> "_Quietly":
+        return _Quietly(self)
+
+    # --- pictures -----------------------------------------------------------------------------------------
+
+    def show(self, position: int | None = None, sentence: str = "") -> bool:
+        """Measure and show what the switches say, first for a position; return whether that went well."""
+        self.note.value = sentence
+        if self.view.value == GUESS and not self._own:
+            self.scrub.clear("Guess, then measure.")
+            return True
+        try:
+            self.scrub.show(self._view(), position)
+        except ExploreError as problem:
+            self.note.value = error(f"{problem} Still showing what was there.")
+            return False
+        self.reset.disabled = not self.steps
+        return True
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait until the pictures of all positions are there, at most so many seconds."""
+        self.scrub.wait(seconds)
+
+    @property
+    def flows(self) -> dict[Any, dict[str, GradientFlow]]:
+        """What is shown, once all of it is measured: {tick of the slider: {network: GradientFlow}}."""
+        self.wait()
+        view = self.scrub.view
+        if not isinstance(view, ProfileView):
+            return {}
+        return {_number(view.ticks[at]): result for at, result in sorted(self.scrub.results.items())}
+
+    def save(self, path: str | Path = "gradient_flow.png") -> list[Path]:
+        """Save the picture with its finding and conditions, and its numbers as .csv; return both paths.
+
+        Raises ExploreError where nothing is shown or the files can't be written.
+        """
+        return self.scrub.save(path)
+
+    def _save(self) -> None:
+        try:
+            saved = self.save(f"gradient_flow-{time.strftime('%Y%m%d-%H%M%S')}.png")
+            self.note.value = f"Saved {' and '.join(path.name for path in saved)} beside this notebook."
+        except ExploreError as problem:
+            self.note.value = error(str(problem))
+
+    def _view(self) -> View:
+        live = Live(self.bench, self.given, self.shown.value)
+        if self._own:
+            return OwnView(live, self._profile, range(0, self.steps + 1, STEPS))
+        make: dict[str, Callable[[], View]] = {
+            BY_DEPTH: lambda: DepthView(live, self._profile, self.depths),
+            BY_SKIP: lambda: SkipView(live, self._profile, self.depth.value),
+            BY_STEP: lambda: StepView(self._record(), self._profile, self.depth.value),
+            HEATMAP: lambda: HeatmapView(self._record()),
+            JACOBIANS: lambda: JacobianView(live, [d for d in self.depths if d <= DEPTH] or self.depths[:1]),
+        }
+        return make[self.view.value]()
+
+    def _record(self) -> Noted:
+        source = self.record.value
+        if source.name not in self._noted:
+            self._noted[source.name] = Noted(source)
+        return self._noted[source.name]
+
+    def _reveal(self, position: int, flow: GradientFlow) -> None:
+        """Show the picture behind a question."""
+        asked = QUESTIONS[position]
+        view = DepthView(Live(self.quiz.bench, asked.given), self._profile, [DEPTH])
+        self.scrub.show_only(view, {asked.kind: flow})
+
+    def _say(self, sentence: str) -> None:
+        self.note.value = error(sentence)
 
 
-def _condition(mode: str, norm: str, moment: str) -> str:
-    wanted = (mode, norm, moment)
-    words = [name for names in (MODES, NORMS, MOMENTS) for name, value in names.items() if value in wanted]
-    return ", ".join(words)
+class _Quietly:
+    """Inside, a change of a switch measures nothing."""
+
+    def __init__(self, explorer: GradientFlowExplorer) -> None:
+        self._explorer = explorer
+
+    def __enter__(self) -> None:
+        self._explorer._settling = True
+
+    def __exit__(self, *_: object) -> None:
+        self._explorer._settling = False
 
 
-def _limits(flows: Flows) -> tuple[float, float]:
-    """Return whole decades around all norms that can be drawn."""
-    norms = np.concatenate([f.weight_gradient_norms for twins in flows.values() for f in twins.values()])
-    norms = norms[np.isfinite(norms) & (norms >= _FLOOR) & (norms <= _CEILING)]
-    if not len(norms):
-        return 1e-3, 1e3
-    return 10.0 ** math.floor(math.log10(norms.min())), 10.0 ** math.ceil(math.log10(norms.max()))
+def _menu(name: str, options: Mapping[str, Any], value: Any = None) -> ipywidgets.Dropdown:
+    chosen = next(iter(options.values()), None) if value is None else value
+    return ipywidgets.Dropdown(
+        options=list(options.items()), value=chosen, description=name,
+        style={"description_width": "auto"}, layout={"width": "auto"},
+    )  # fmt: skip
 
 
-def _finding(depth: int, twins: Mapping[str, GradientFlow]) -> str:
-    plain, residual = (_read_aloud(LABELS[kind], twins[kind]) for kind in KINDS)
-    return f"{depth} layers. {plain}; {residual[0].lower()}{residual[1:]}."
-
-
-def _read_aloud(who: str, flow: GradientFlow) -> str:
-    """Say in words how the gradient at the first layers compares with that at the last ones."""
-    ratio, largest = flow.ratio, float(flow.weight_gradient_norms.max())
-    if not flow.finite or not np.isfinite(ratio):
-        return f"{who}: no finite numbers any more, the network has blown up"
-    if largest > _CEILING:
-        return f"{who}: far beyond the axis, up to {power(largest)}"
-    if largest < _FAINT:
-        return f"{who}: all but gone at every layer, at most {power(largest)}"
-    if ratio == 0:
-        return f"{who}: exactly 0 at the first layers, which are dead"
-    if ratio > 3:
-        verb = "explodes" if ratio > 100 else "grows"
-        return f"{who}: {verb} towards the image, {factor(ratio)} times"
-    if ratio < 1 / 3:
-        verb = "vanishes" if ratio < 1 / 100 else "shrinks"
-        return f"{who}: {verb} towards the image, {factor(1 / ratio)} times"
-    return f"{who}: about level (ratio {ratio:.1f})"
+def _number(tick: str) -> int | float:
+    value = float(tick.replace(",", ""))
+    return int(value) if value.is_integer() else value

@@ -120,26 +120,45 @@ def test_views_and_data_of_degradation(open_notebook, tmp_path):
     notebook.assert_clean()
 
 
+def choose(notebook, menu, option):
+    notebook.page.get_by_label(menu, exact=True).first.select_option(label=option)
+
+
 def test_gradient_switches_change_the_picture_and_say_so(open_notebook):
     notebook = open_notebook("notebooks/02_gradient_flow.ipynb")
     run(notebook)
-    assert "Plain: explodes towards the image" in title(notebook)
-    assert "at step 0" in caption(notebook)
-    notebook.locator(CANVAS).scroll_into_view_if_needed()
+    first, page = f"{CANVAS} >> nth=0", notebook.page
+    now, said = page.locator(".rx-title .rx-now").first, page.locator(".rx-caption .rx-now").first
+    assert "it explodes; residual" in now.inner_text()
+    assert "step 0; 64 training images of digits" in said.inner_text()
+    page.locator(first).scroll_into_view_if_needed()
     notebook.screenshot("02_gradient_flow")
-    for button, says in (
-        ("after 10 steps", "after 10 steps of SGD"),
-        ("eval mode", "eval mode"),
-        ("no batch norm", "without batch norm"),
+    for menu, option, says in (
+        ("Mode", "eval mode", "eval mode; batch norm"),
+        ("Mode", "train mode", "train mode; batch norm"),
+        ("Norm", "none", "train mode; no norm"),
+        ("Norm", "group norm", "train mode; group norm"),
     ):
-        before = notebook.digest(CANVAS)
-        press(notebook, button)
-        notebook.page.locator(".rx-caption .rx-now", has_text=says).wait_for(timeout=60_000)
-        notebook.wait_changed(CANVAS, before)
-    press(notebook, "after training")
-    notebook.page.get_by_text("No trained networks ship without batch norm").wait_for(timeout=30_000)
-    notebook.press(STEP, "End")
-    assert title(notebook).startswith("110 layers")
+        before = notebook.digest(first)
+        choose(notebook, menu, option)
+        page.locator(".rx-caption .rx-now", has_text=says).first.wait_for(timeout=60_000)
+        notebook.wait_changed(first, before)
+    choose(notebook, "Norm", "batch norm")
+    page.locator(".rx-caption .rx-now", has_text="train mode; batch norm").first.wait_for(timeout=60_000)
+    press(notebook, "Take 10 SGD steps")
+    page.locator(".rx-caption .rx-now", has_text="step 10 of SGD").first.wait_for(timeout=60_000)
+    notebook.press(f"{STEP} >> nth=0", "End")
+    page.locator(".rx-title .rx-now", has_text=re.compile("^110 layers")).first.wait_for(timeout=60_000)
+    press(notebook, "Training")
+    page.locator(".rx-caption .rx-now", has_text="Recorded: scikit-learn").first.wait_for(timeout=60_000)
+    notebook.press(f"{STEP} >> nth=0", "ArrowRight")
+    page.locator(".rx-title .rx-now", has_text=" at step 1, weight").first.wait_for(timeout=60_000)
+    notebook.screenshot("02_gradient_flow-training")
+    press(notebook, "Guess first")
+    page.get_by_label("explodes towards the image", exact=False).check()
+    press(notebook, "Measure it")
+    page.get_by_text("Right: it explodes.").wait_for(timeout=60_000)
+    notebook.screenshot("02_gradient_flow-guess")
     notebook.assert_clean()
 
 

@@ -1,0 +1,33 @@
+"""Norms that survive gradients of any size, gathered on the device and moved from it once."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# Inside, no square that matters under- or overflows float32; outside, float64 has the last word.
+_SAFE = 1e-15, 1e18
+
+
+def norm(tensor: Tensor) -> Tensor:
+    """Return the Frobenius norm as a tensor without dimensions; it stays on the device.
+
+    The square of an exploding float32 gradient overflows long before the gradient does, so squares are summed
+    in float64 where that is needed. On the processor, where float64 takes nine times as long and looking at
+    the result costs nothing, that is only where the float32 norm says so.
+    """
+    kind = tensor.device.type
+    if kind == "cpu" and tensor.dtype != torch.float64:
+        quick = torch.linalg.vector_norm(tensor, dtype=torch.float32)
+        if _SAFE[0] < quick.item() < _SAFE[1]:
+            return quick
+    return torch.linalg.vector_norm(tensor, dtype=torch.float32 if kind == "mps" else torch.float64)
+
+
+def gather(numbers: Sequence[Tensor]) -> np.ndarray:
+    """Return tensors without dimensions, all on one device, as a read-only float64 array, in one transfer."""
+    widest = torch.float32 if numbers[0].device.type == "mps" else torch.float64
+    values = torch.stack([n if n.dtype == widest else n.to(widest) for n in numbers]).cpu().double().numpy()
+    values.setflags(write=False)
+    return values

@@ -1,0 +1,143 @@
+"""Recorded trainings for the gradient explorer: step by step, and all steps as one image."""
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from resnet_explore.figures.gradients import GradientProfile, decades, gradient_heatmap
+from resnet_explore.figures.style import Figure, label_of
+from resnet_explore.training.plan import KINDS
+from resnet_explore.training.recorded import Record
+from resnet_explore.widgets.gradient_views import AXIS, View
+from resnet_explore.widgets.gradient_words import finding, read_aloud, times
+
+
+class Noted:
+    """Layer by layer, what a recorded sweep noted while it trained."""
+
+    def __init__(self, source: Record, seed: int = 0) -> None:
+        self.source, self.seed = source, seed
+        layers = source.layers()
+        self.layers = layers[layers["seed"] == seed]
+        history = source.table()
+        self.run = history[history["seed"] == seed].iloc[0]
+        kinds = self.layers.groupby("depth")["kind"].nunique()
+        self.depths = sorted(int(depth) for depth in kinds.index[kinds == len(KINDS)])
+
+    def norms(self, kind: str, depth: int) -> pd.DataFrame:
+        """Return gradient norms, a row for each noted step, a column for each layer."""
+        rows = self.layers[(self.layers["kind"] == kind) & (self.layers["depth"] == depth)]
+        return rows.pivot_table(index="step", columns="position", values="gradient_norm")
+
+    def conditions(self) -> str:
+        """Return what was recorded, in words."""
+        run = self.run
+        data = str(self.source.about.get("data") or run["dataset"]).split(" (")[0]
+        return (
+            f"Recorded: {data}, batch {run['batch_size']}, first stage {run['width']} channels wide, SGD "
+            f"with {run['schedule']} rate up to {run['lr']:g}, {run['epochs']} epochs, seed {self.seed}; train "
+            "mode, batch norm, He initialisation, of each step's own batch"
+        )
+
+
+class StepView(View):
+    """The twins of one depth at each noted step of a recorded training."""
+
+    name = "Step"
+
+    def __init__(self, record: Noted, profile: GradientProfile, depth: int) -> None:
+        self.record, self.depth, self._profile = record, depth, profile
+        self._norms = {kind: record.norms(kind, depth) for kind in KINDS}
+        shared = set.intersection(*(set(table.index) for table in self._norms.values()))
+        self.steps = sorted(int(step) for step in shared)
+        self.ticks = [f"{step:,}" for step in self.steps]
+        self._limits = decades(np.concatenate([table.to_numpy().ravel() for table in self._norms.values()]))
+
+    def measure(self, position: int) -> dict[str, np.ndarray]:
+        """Return {kind: norms (layers,)}."""
+        return {kind: t.loc[self.steps[position]].to_numpy(float) for kind, t in self._norms.items()}
+
+    def limits(self, results: Sequence[Any]) -> tuple[float, float]:
+        """Return the axis of all steps, whatever was asked for so far."""
+        return self._limits
+
+    def draw(self, result: Mapping[str, np.ndarray], limits: tuple[float, float]) -> Figure:
+        """Return the lines."""
+        return self._profile.draw(result, limits)
+
+    def anew(self) -> View:
+        """Return the same view with a figure of its own."""
+        other = copy.copy(self)
+        other._profile = GradientProfile()
+        return other
+
+    def title(self, position: int, result: Mapping[str, np.ndarray]) -> str:
+        """Return what each line does towards the image; the last layer is the classifier."""
+        said = {k: read_aloud(k, float(np.divide(v[1], v[-2])), v) for k, v in result.items()}
+        return finding(f"{self.depth} layers at step {self.ticks[position]}", "weight gradient", said)
+
+    def caption(self, position: int) -> str:
+        """Return all conditions."""
+        step = self.ticks[position]
+        return f"Gradient norm of the weights at step {step}. {self.record.conditions()}. {AXIS}"
+
+    def table(self, results: Mapping[int, Mapping[str, np.ndarray]]) -> pd.DataFrame:
+        """Return what was recorded of this depth."""
+        return self.record.layers[self.record.layers["depth"] == self.depth]
+
+
+class HeatmapView(View):
+    """All layers and noted steps of a recorded training as one image a twin, at each depth."""
+
+    def __init__(self, record: Noted) -> None:
+        self.record, self.ticks = record, [str(depth) for depth in record.depths]
+        values = record.layers["gradient_norm"].to_numpy(float)
+        # A handful of numbers of the deepest network reach so far that all others would look alike.
+        low, high = (
+            10 ** math.floor(math.log10(v)) for v in np.nanquantile(values[values > 0], (0.01, 0.99))
+        )
+        self._limits = (max(low, high * 1e-7), high * 10)
+
+    def measure(self, position: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Return {kind: (steps, norms)}."""
+        tables = {kind: self.record.norms(kind, self.record.depths[position]) for kind in KINDS}
+        return {kind: (t.index.to_numpy(), t.to_numpy(float)) for kind, t in tables.items()}
+
+    def limits(self, results: Sequence[Any]) -> tuple[float, float]:
+        """Return one scale of colours for all depths."""
+        return self._limits
+
+    def draw(self, result: Mapping[str, Any], limits: tuple[float, float]) -> Figure:
+        """Return the images."""
+        return gradient_heatmap(result, limits)
+
+    def title(self, position: int, result: Mapping[str, Any]) -> str:
+        """Return where the slope turns."""
+        said = []
+        for kind, (steps, norms) in result.items():
+            ratios = norms[:, 1] / norms[:, -2]
+            turned = steps[np.flatnonzero(ratios < 1)[:1]]
+            name = label_of(kind).lower()
+            said.append(
+                f"{name} begins with {times(float(ratios[0]))} the last layers' gradient at the first"
+            )
+            if ratios[0] >= 1:
+                said[-1] += (
+                    f", less from step {turned[0]:,} on" if len(turned) else ", and never less than once"
+                )
+        return f"{self.ticks[position]} layers: " + "; ".join(said) + "."
+
+    def caption(self, position: int) -> str:
+        """Return all conditions."""
+        return (
+            "Gradient norm of the weights by layer (1 sees the image) and noted step, one scale of colours "
+            f"for all depths; black and red lie beyond it. {self.record.conditions()}."
+        )
+
+    def table(self, results: Mapping[int, Any]) -> pd.DataFrame:
+        """Return all that was recorded."""
+        return self.record.layers

@@ -1,0 +1,263 @@
+"""What the gradient explorer's slider moves through: one class a view, each measured position by position."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from resnet_explore.analysis.gradients import GradientFlow
+from resnet_explore.analysis.jacobian import JacobianSpectra, jacobian_spectra
+from resnet_explore.figures.gradients import GradientProfile, decades
+from resnet_explore.figures.jacobian import spectra_by_depth
+from resnet_explore.figures.style import Figure, label_of
+from resnet_explore.training.plan import KINDS
+from resnet_explore.training.trainer import one_thread
+from resnet_explore.widgets.gradient_lab import Bench, Conditions, described
+from resnet_explore.widgets.gradient_words import finding, read_aloud
+from resnet_explore.widgets.words import factor
+
+# Menu entry: the field of GradientFlow, the noun of the sentence above the picture, the axis.
+SHOWN = {
+    "weight gradient": ("weight_gradient_norms", "gradient", "gradient norm of the weights"),
+    "activation gradient": ("activation_gradient_norms", "gradient", "gradient norm of the activations"),
+    "activations": ("activation_norms", "activations", "norm of the activations"),
+    "weights": ("weight_norms", "weights", "norm of the weights"),
+    "gradient / weight": ("relative_gradients", "gradient", "weight gradient over weight"),
+}
+ALPHAS = tuple(round(0.1 * k, 1) for k in range(11))
+AXIS = "One logarithmic axis for all positions of the slider; triangles lie beyond it."
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+class View:
+    """Positions of a slider. `name` and `ticks` are what it says; results are measured one at a time.
+
+    Subclasses say how a position is measured, what is drawn of it, and in which words.
+    """
+
+    name = "Depth"
+    ticks: Sequence[str] = ()
+
+    def measure(self, position: int) -> Any:
+        """Return what is to be seen at a position."""
+        raise NotImplementedError
+
+    def limits(self, results: Sequence[Any]) -> tuple[float, float]:
+        """Return the axis that fits all results measured so far."""
+        raise NotImplementedError
+
+    def draw(self, result: Any, limits: tuple[float, float]) -> Figure:
+        """Return the picture of a result."""
+        raise NotImplementedError
+
+    def anew(self) -> "View":
+        """Return a view that draws on a figure of its own."""
+        return self
+
+    def title(self, position: int, result: Any) -> str:
+        """Return the finding, read aloud."""
+        raise NotImplementedError
+
+    def caption(self, position: int) -> str:
+        """Return the conditions."""
+        raise NotImplementedError
+
+    def table(self, results: Mapping[int, Any]) -> pd.DataFrame:
+        """Return the numbers behind the pictures."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Live:
+    """What the views share that measure networks now: the bench, the conditions and what is shown."""
+
+    bench: Bench
+    given: Conditions
+    shown: str = "weight gradient"
+
+
+class ProfileView(View):
+    """Norms by layer, a line for each network; results are {kind: GradientFlow}."""
+
+    guides: tuple[str, ...] = ()
+
+    def __init__(self, live: Live, profile: GradientProfile) -> None:
+        self.live, self._profile = live, profile
+        self._field, self._noun, self._label = SHOWN[live.shown]
+
+    def limits(self, results: Sequence[Mapping[str, GradientFlow]]) -> tuple[float, float]:
+        """Return whole decades around everything that can be drawn."""
+        return decades(np.concatenate([getattr(f, self._field) for flows in results for f in flows.values()]))
+
+    def draw(self, result: Mapping[str, GradientFlow], limits: tuple[float, float]) -> Figure:
+        """Return the lines."""
+        norms = {kind: getattr(flow, self._field) for kind, flow in result.items()}
+        return self._profile.draw(norms, limits, self._label, self.guides)
+
+    def anew(self) -> View:
+        """Return the same view with a figure of its own."""
+        other = copy.copy(self)
+        other._profile = GradientProfile()
+        return other
+
+    def title(self, position: int, result: Mapping[str, GradientFlow]) -> str:
+        """Return what each line does towards the image."""
+        said = {
+            kind: read_aloud(kind, flow.ratio_of(values), values, flow.trouble, self._noun)
+            for kind, flow in result.items()
+            for values in [getattr(flow, self._field)]
+            if kind not in self.guides
+        }
+        return finding(self._where(position), self.live.shown, said)
+
+    def caption(self, position: int) -> str:
+        """Return all conditions."""
+        bench, given = self.live.bench, self.live.given
+        conditions = described(given, bench.batch(given.data), bench.seed, bool(bench.models))
+        what = self._label[0].upper() + self._label[1:]
+        return f"{what} (Frobenius, over the batch); {conditions}{self._besides(position)}. {AXIS}"
+
+    def table(self, results: Mapping[int, Mapping[str, GradientFlow]]) -> pd.DataFrame:
+        """Return a row for each position, network and layer with all norms."""
+        parts = []
+        for position, flows in sorted(results.items()):
+            for kind, flow in flows.items():
+                columns = {
+                    field.removesuffix("_norms"): getattr(flow, field) for field, _, _ in SHOWN.values()
+                }
+                about = {self.name.lower(): self.ticks[position], "network": kind, "layer": flow.names}
+                parts.append(pd.DataFrame({**about, **columns, "mode": flow.mode, "loss": flow.loss}))
+        return pd.concat(parts, ignore_index=True)
+
+    def _where(self, position: int) -> str:
+        return f"{self.ticks[position]} layers"
+
+    def _besides(self, position: int) -> str:
+        return ""
+
+
+class DepthView(ProfileView):
+    """The twins at each depth."""
+
+    def __init__(self, live: Live, profile: GradientProfile, depths: Sequence[int]) -> None:
+        super().__init__(live, profile)
+        self.depths = list(depths)
+        self.ticks = [str(depth) for depth in depths]
+
+    def measure(self, position: int) -> dict[str, GradientFlow]:
+        """Measure both twins."""
+        return {kind: self.live.bench.flow(kind, self.depths[position], self.live.given) for kind in KINDS}
+
+
+class SkipView(ProfileView):
+    """A residual network whose skips carry a share of what they got, between its plain and residual form."""
+
+    name = "Skip strength"
+    guides = KINDS
+
+    def __init__(self, live: Live, profile: GradientProfile, depth: int) -> None:
+        super().__init__(live, profile)
+        self.depth, self.ticks = depth, [f"{alpha:g}" for alpha in ALPHAS]
+
+    def measure(self, position: int) -> dict[str, GradientFlow]:
+        """Measure the network with weakened skips, and its two ends."""
+        bench, given, alpha = self.live.bench, self.live.given, ALPHAS[position]
+        ends = {kind: bench.flow(kind, self.depth, given) for kind in KINDS}
+        return {**ends, f"skip × {alpha:g}": bench.flow("residual", self.depth, given, alpha)}
+
+    def _where(self, position: int) -> str:
+        return f"{self.depth} layers, skip strength {ALPHAS[position]:g}"
+
+    def _besides(self, position: int) -> str:
+        return f"; every block is F(x) + {ALPHAS[position]:g} x; thin lines: plain (0) and residual (1)"
+
+
+class OwnView(ProfileView):
+    """The reader's own networks after each stride of SGD."""
+
+    name = "Step"
+
+    def __init__(self, live: Live, profile: GradientProfile, steps: Sequence[int]) -> None:
+        super().__init__(live, profile)
+        self.steps, self.ticks = list(steps), [str(step) for step in steps]
+
+    def measure(self, position: int) -> dict[str, GradientFlow]:
+        """Measure all of them."""
+        given = Conditions(self.live.given.data, self.live.given.mode, steps=self.steps[position])
+        return {name: self.live.bench.flow(name, 0, given) for name in self.live.bench.models}
+
+    def caption(self, position: int) -> str:
+        """Return all conditions, with this position's step."""
+        given = Conditions(self.live.given.data, self.live.given.mode, steps=self.steps[position])
+        bench = self.live.bench
+        what = self._label[0].upper() + self._label[1:]
+        return f"{what}; {described(given, bench.batch(given.data), bench.seed, True)}. {AXIS}"
+
+    def _where(self, position: int) -> str:
+        return f"Step {self.steps[position]}"
+
+
+class JacobianView(View):
+    """Singular values of every block, the twins side by side."""
+
+    def __init__(self, live: Live, depths: Sequence[int]) -> None:
+        self.live, self.depths = live, list(depths)
+        self.ticks = [str(depth) for depth in depths]
+
+    def measure(self, position: int) -> dict[str, JacobianSpectra]:
+        """Measure both twins at the batch's first image."""
+        bench, given = self.live.bench, self.live.given
+        images = bench.batch(given.data).images
+        networks = {kind: bench.network(kind, self.depths[position], given) for kind in KINDS}
+        with one_thread():
+            return {
+                kind: jacobian_spectra(network, images, mode=given.mode, top=1, steps=12, probes=1)
+                for kind, network in networks.items()
+            }
+
+    def limits(self, results: Sequence[Mapping[str, JacobianSpectra]]) -> tuple[float, float]:
+        """Return decades around the bands and the largest values."""
+        every = [v for found in results for s in found.values() for v in (s.top.ravel(), s.quantile(0.05))]
+        return decades(np.clip(np.concatenate(every), 1e-3, 1e4))
+
+    def draw(self, result: Mapping[str, JacobianSpectra], limits: tuple[float, float]) -> Figure:
+        """Return two panels."""
+        return spectra_by_depth(
+            {
+                kind: (s.top[:, 0], np.stack([s.quantile(q) for q in _QUANTILES], 1))
+                for kind, s in result.items()
+            },
+            limits,
+        )
+
+    def title(self, position: int, result: Mapping[str, JacobianSpectra]) -> str:
+        """Return how a random change grows through a block of each."""
+        said = []
+        for kind, spectra in result.items():
+            mean = float(np.exp(np.log(np.maximum(spectra.rms, 1e-30)).mean()))
+            spread = float(np.median(spectra.quantile(0.95) / np.maximum(spectra.quantile(0.05), 1e-30)))
+            wide = f"{factor(spread)}-fold" if spread < 1e6 else "with dead directions"
+            said.append(f"{label_of(kind).lower()} blocks stretch a change {mean:.2f} times, spread {wide}")
+        return f"{self.ticks[position]} layers: " + "; ".join(said) + "."
+
+    def caption(self, position: int) -> str:
+        """Return all conditions."""
+        bench, given = self.live.bench, self.live.given
+        return (
+            "Singular values of each block's Jacobian at one image: median, bands of 50 % and 90 % "
+            "(estimated by 12 Lanczos steps), largest; batch statistics constant; "
+            f"{described(given, bench.batch(given.data), bench.seed)}."
+        )
+
+    def table(self, results: Mapping[int, Mapping[str, JacobianSpectra]]) -> pd.DataFrame:
+        """Return a row for each depth, network and block."""
+        parts = []
+        for position, found in sorted(results.items()):
+            for kind, spectra in found.items():
+                quantiles = {f"quantile_{q:g}": spectra.quantile(q) for q in _QUANTILES}
+                about = {"depth": self.ticks[position], "network": kind, "block": spectra.names}
+                parts.append(pd.DataFrame({**about, "largest": spectra.top[:, 0], **quantiles}))
+        return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,64 @@
+"""A training loop's gradients as one picture, in a notebook or a file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from resnet_explore.analysis.recorder import Recorder
+from resnet_explore.errors import ExploreError
+from resnet_explore.figures.gradients import decades, gradient_heatmap
+from resnet_explore.figures.style import annotate, to_png
+
+
+class GradientRecorder(Recorder):
+    """Drop into a training loop and see gradients by layer and step.
+
+        recorder = rx.GradientRecorder(model, optimizer)
+        ...                                       # train as ever
+        recorder.write("gradients.png", "my run, batch 128, rate 0.1")
+
+    In Lightning, make it where `configure_optimizers` makes the optimizer. A notebook shows its heatmap. For
+    arguments, attributes (`names`, `steps`, `norms`, `trouble`, `table()`) and errors see `Recorder`.
+    """
+
+    def write(
+        self,
+        path: str | Path,
+        conditions: str = "",
+        name: str = "This run",
+        beside: Mapping[str, "GradientRecorder"] | None = None,
+    ) -> list[Path]:
+        """Write the heatmap, and its numbers as .csv beside it; return both paths.
+
+        conditions  said below the picture: data, batch, rate, seed
+        name        its title; "plain" and "residual" have their colours
+        beside      {title: recorder} of other runs, drawn to the right on the same scale of colours
+
+        Raises ExploreError where nothing was recorded, or the file can't be written.
+        """
+        path = Path(path)
+        png = self._png(conditions, {name: self, **(beside or {})})
+        numbers = path.with_suffix(".csv")
+        try:
+            path.write_bytes(png)
+            self.table().to_csv(numbers, index=False)
+        except OSError as error:
+            raise ExploreError(f"{path} can't be written ({error.strerror or error}).") from None
+        return [path, numbers]
+
+    def _png(self, conditions: str, runs: Mapping[str, "GradientRecorder"]) -> bytes:
+        for title, run in runs.items():
+            if not len(run.steps):
+                raise ExploreError(f"{title} has recorded no step yet: train first.")
+        maps = {title: (run.steps, run.norms) for title, run in runs.items()}
+        limits = decades(np.concatenate([norms.ravel() for _, norms in maps.values()]))
+        figure = gradient_heatmap(maps, limits)
+        every = f"every step noted{'' if self.every == 1 else f' that {self.every} divides'}"
+        said = (
+            f"Norm of each layer's weight gradient, {len(self.names)} layers, {every}. {conditions}".strip()
+        )
+        return to_png(annotate(figure, self.trouble or "Gradients by layer and step", said))
+
+    def _repr_png_(self) -> bytes | None:
+        return self._png("", {"This run": self}) if len(self.steps) else None

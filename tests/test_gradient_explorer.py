@@ -1,0 +1,454 @@
+import io
+import math
+import re
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import nn
+from witnesses import fingerprint
+
+import resnet_explore as rx
+from resnet_explore.models.activations import with_activation
+from resnet_explore.training.live import LiveTraining
+from resnet_explore.widgets.gradient_flow import BY_SKIP, BY_STEP, GUESS, HEATMAP, JACOBIANS
+from resnet_explore.widgets.gradient_lab import Bench, Conditions
+from resnet_explore.widgets.gradient_quiz import QUESTIONS
+from resnet_explore.widgets.gradient_views import View
+from resnet_explore.widgets.gradient_words import band, read_aloud, times
+from resnet_explore.widgets.scrub import Scrub
+
+
+def noise(count=6, size=8, channels=1):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(count, channels, size, size, generator=generator)
+    return images, torch.randint(10, (count,), generator=generator)
+
+
+@pytest.fixture(scope="module")
+def explorer():
+    """One explorer for the tests here; each begins at step 0 with the switches as they were at first."""
+    return rx.GradientFlowExplorer(depths=(8, 14, 20))
+
+
+@pytest.fixture(autouse=True)
+def as_at_first(request):
+    yield
+    if "explorer" in request.fixturenames:
+        shown = request.getfixturevalue("explorer")
+        shown.view.value = "Depth"
+        for switch, value in (
+            (shown.data, "digits"),
+            (shown.start, "he"),
+            (shown.norm, "batch"),
+            (shown.mode, "train"),
+        ):
+            switch.value = value
+        shown.activation.value, shown.shown.value = "relu", "weight gradient"
+        shown.reset.click()
+        shown.wait()
+
+
+def now(explorer):
+    explorer.wait()
+    at = explorer.strip.index
+    return explorer.strip.titles[at], explorer.strip.captions[at]
+
+
+def test_each_switch_is_what_is_measured_and_said(explorer):
+    digits = rx.load_dataset("digits")
+    images, labels = digits.normalized(slice(64)), digits.labels[:64]
+    for change, config, mode, said in (
+        (
+            {},
+            {},
+            "train",
+            "train mode; batch norm; He initialisation; ReLU; step 0; 64 training images of digits",
+        ),
+        ({"mode": "eval"}, {}, "eval", "eval mode; batch norm"),
+        ({"mode": "train", "norm": "group"}, {"norm": "group"}, "train", "train mode; group norm"),
+        (
+            {"norm": "none", "start": "rezero"},
+            {"norm": "none", "init": "rezero"},
+            "train",
+            "no norm; ReZero init",
+        ),
+        ({"start": "fixup"}, {"norm": "none", "init": "fixup"}, "train", "no norm; Fixup initialisation"),
+    ):
+        for switch, value in change.items():
+            getattr(explorer, switch).value = value
+        for depth, twins in explorer.flows.items():
+            for kind, flow in twins.items():
+                name = f"cifar_{'plain' if kind == 'plain' else 'resnet'}{depth}"
+                model = rx.build(name, widths=(8, 16, 32), in_channels=1, seed=0, **config)
+                truth = rx.gradient_flow(model, images, labels, mode)
+                np.testing.assert_allclose(flow.weight_gradient_norms, truth.weight_gradient_norms, rtol=1e-3)
+        title, caption = now(explorer)
+        assert said in caption
+        assert "first stage 8 channels wide; seed 0" in caption
+        assert title.startswith("20 layers, weight gradient. Plain: ")
+
+
+def test_conditions_that_exclude_each_other_are_mended_and_said(explorer):
+    explorer.start.value = "skipinit"
+    assert explorer.norm.value == "none"
+    assert explorer.note.value == "SkipInit does without normalisation, so there is none now."
+    explorer.norm.value = "batch"
+    assert explorer.norm.value == "none"
+    explorer.start.value = "he"
+    explorer.norm.value = "batch"
+    assert explorer.note.value == ""
+
+
+def test_activation_and_what_is_shown(explorer):
+    relu = explorer.flows[20]["plain"].weight_gradient_norms
+    explorer.activation.value = "tanh"
+    assert not np.allclose(explorer.flows[20]["plain"].weight_gradient_norms, relu, rtol=0.1)
+    assert "; tanh; step 0" in now(explorer)[1]
+    explorer.shown.value = "activations"
+    title, caption = now(explorer)
+    assert caption.startswith("Norm of the activations")
+    flow = explorer.flows[20]["residual"]
+    assert f"residual: at the first layers {times(flow.ratio_of(flow.activation_norms))} that" in title
+    assert "it grows" not in title, "only gradients explode or vanish"
+
+
+def test_ten_steps_are_taken_and_taken_back(explorer):
+    before = explorer.flows[20]["plain"].ratio
+    assert explorer.reset.disabled
+    explorer.take.click()
+    assert "step 10 of SGD at rate 0.04, momentum 0.9" in now(explorer)[1]
+    after = explorer.flows[20]["plain"].ratio
+    assert after < before / 2
+    explorer.mode.value = "eval"
+    assert "step 10 of SGD" in now(explorer)[1], "a switch of the mode looks at the same network"
+    explorer.mode.value = "train"
+    assert explorer.flows[20]["plain"].ratio == after
+    explorer.norm.value = "group"
+    assert "; step 0; " in now(explorer)[1], "another network begins anew"
+    explorer.norm.value = "batch"
+    assert explorer.flows[20]["plain"].ratio == before
+
+
+def test_skip_strength_goes_from_plain_to_residual(explorer):
+    explorer.view.value = BY_SKIP
+    explorer.depth.value = 20
+    flows = explorer.flows
+    assert list(flows) == [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]
+    for alpha, kind in ((0, "plain"), (1, "residual")):
+        ours, end = flows[alpha][f"skip × {alpha:g}"], flows[alpha][kind]
+        np.testing.assert_allclose(ours.weight_gradient_norms, end.weight_gradient_norms, rtol=1e-3)
+    middle = flows[0.5]["skip × 0.5"].ratio
+    assert flows[0]["residual"].ratio < middle < flows[0]["plain"].ratio
+    explorer.strip.index = 5
+    title, caption = now(explorer)
+    assert title.startswith("20 layers, skip strength 0.5, weight gradient. skip × 0.5: ")
+    assert "every block is F(x) + 0.5 x" in caption
+
+
+def test_recorded_steps_are_those_of_the_record(explorer):
+    explorer.view.value = BY_STEP
+    explorer.depth.value = 56
+    now(explorer)
+    assert explorer.strip.ticks[:5] == ["0", "1", "3", "10", "21"]
+    assert len({bytes(frame) for frame in explorer.strip.frames}) == len(explorer.strip.ticks)
+    layers = rx.collect_layers("data/digits").query("seed == 0 and depth == 56 and step == 0")
+    norms = layers.query("kind == 'plain'")["gradient_norm"].to_numpy()
+    assert (
+        f"Plain: at the first layers {times(norms[1] / norms[-2])} that at the last, it explodes"
+        in (explorer.strip.titles[0])
+    )
+    assert "step 10. Recorded: scikit-learn's handwritten digits, batch 64, " in explorer.strip.captions[3]
+    assert explorer.flows == {}
+    explorer.record.index = 1
+    now(explorer)
+    assert explorer.depth.value == 56
+    assert "Recorded: a JPEG-recompressed copy of CIFAR-10, batch 128" in explorer.strip.captions[0]
+    explorer.record.index = 0
+    explorer.view.value = HEATMAP
+    now(explorer)
+    assert explorer.strip.ticks == ["8", "20", "32", "56", "110"]
+    assert "plain begins" in explorer.strip.titles[3]
+
+
+def test_jacobians_of_the_twins(explorer):
+    explorer.view.value = JACOBIANS
+    now(explorer)
+    assert explorer.strip.ticks == ["8", "14", "20"]
+    assert re.match(
+        r"14 layers: plain blocks stretch a change 1\.\d\d times, spread", explorer.strip.titles[1]
+    )
+    results = explorer.scrub.results[2]
+    model = rx.build("cifar_plain20", widths=(8, 16, 32), in_channels=1, seed=0)
+    images = rx.load_dataset("digits").normalized(slice(64))
+    truth = rx.jacobian_spectra(model, images, top=1, steps=12, probes=1)
+    np.testing.assert_allclose(results["plain"].top, truth.top, rtol=1e-3)
+
+
+def test_a_guess_is_checked_against_what_is_measured(explorer, monkeypatch):
+    monkeypatch.setattr("resnet_explore.widgets.gradient_quiz.DEPTH", 20)
+    explorer.view.value = GUESS
+    quiz = explorer.quiz
+    assert quiz.reveal.disabled
+    assert not explorer.strip.frames
+    quiz.guess.value = "vanishes"
+    assert not quiz.reveal.disabled
+    quiz.reveal.click()
+    ratio = QUESTIONS[0].measure(quiz.bench).ratio
+    assert f"You said that it vanishes: it {band(ratio)}." in quiz.verdict.value
+    assert f"at the first layers {times(ratio)} that at the last. 0 of 1 so far" in quiz.verdict.value
+    assert len(explorer.strip.frames) == 1
+    assert "train mode; batch norm" in explorer.strip.captions[0]
+    quiz.question.value = 4
+    assert (quiz.guess.value, quiz.verdict.value) == (None, "")
+    quiz.guess.value = band(QUESTIONS[4].measure(quiz.bench).ratio)
+    quiz.reveal.click()
+    assert quiz.verdict.value.startswith('<span role="status"><b>Right: it ')
+    assert quiz.right == {0: False, 4: True}
+
+
+def test_a_picture_is_saved_with_its_conditions_and_numbers(explorer, tmp_path, monkeypatch):
+    explorer.strip.index = 1
+    picture, numbers = explorer.save(tmp_path / "mine.png")
+    with Image.open(picture) as image:
+        saved = image.size
+    with Image.open(io.BytesIO(explorer.strip.frames[1])) as image:
+        assert saved[0] == image.size[0]
+        assert saved[1] > image.size[1], "title and caption are in the picture"
+    table = pd.read_csv(numbers)
+    assert set(table["depth"]) == {8, 14, 20}
+    rows = table.query("depth == 20 and network == 'plain'")
+    np.testing.assert_allclose(rows["weight_gradient"], explorer.flows[20]["plain"].weight_gradient_norms)
+    assert table["conditions"][0] == explorer.strip.captions[1]
+    shown = explorer.strip.frames[1]
+    monkeypatch.chdir(tmp_path)
+    explorer.keep.click()
+    assert re.fullmatch(
+        r"Saved gradient_flow-\d+-\d+\.png and gradient_flow-\d+-\d+\.csv .*", explorer.note.value
+    )
+    assert explorer.strip.frames[1] == shown
+    with pytest.raises(rx.ExploreError, match="can't be written"):
+        explorer.save(tmp_path / "nowhere" / "a.png")
+
+
+def test_data_that_is_not_there_is_said_and_the_picture_stays(explorer, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    before = explorer.strip.frames
+    monkeypatch.setattr(
+        "resnet_explore.widgets.gradient_lab.load_dataset",
+        lambda name, **_: (_ for _ in ()).throw(rx.ExploreError("CIFAR-10 is not here.")),
+    )
+    explorer.data.value = "cifar10"
+    assert "CIFAR-10 is not here. Still showing what was there." in explorer.note.value
+    assert explorer.data.value == "digits"
+    assert explorer.strip.frames == before
+    assert not explorer.strip.busy
+
+
+# --- own networks and images --------------------------------------------------------------------------------
+
+
+def small():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True),
+        nn.Conv2d(4, 4, 3, padding=1),
+        nn.ReLU(), nn.Conv2d(4, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10),
+    )  # fmt: skip
+
+
+def test_own_networks_and_their_steps():
+    images, labels = noise()
+    mine, other = small(), rx.build("cifar_resnet8", in_channels=1, widths=(2, 4, 4))
+    before = fingerprint(mine)
+    explorer = rx.GradientFlowExplorer(models={"mine": mine, "other": other}, images=images, labels=labels)
+    truth = rx.gradient_flow(mine, images, labels)
+    assert list(explorer.flows) == [0]
+    np.testing.assert_allclose(
+        explorer.flows[0]["mine"].weight_gradient_norms, truth.weight_gradient_norms, rtol=1e-4
+    )
+    title, caption = now(explorer)
+    assert title.startswith("Step 0, weight gradient. mine: at the first layers")
+    assert "train mode; step 0; 6 images of yours (8×8)" in caption
+    explorer.take.click()
+    assert list(explorer.flows) == [0, 10]
+    assert explorer.strip.index == 1
+    assert explorer.flows[10]["mine"].loss < explorer.flows[0]["mine"].loss
+    assert "step 10 of SGD at rate 0.04" in now(explorer)[1]
+    assert fingerprint(mine) == before
+
+
+def test_own_loss_for_own_networks():
+    images, _ = noise()
+    explorer = rx.GradientFlowExplorer(
+        models={"auto": small()}, images=images, labels=torch.zeros(6, 10), loss=F.mse_loss
+    )
+    truth = rx.gradient_flow(small(), images, torch.zeros(6, 10), loss=F.mse_loss)
+    assert explorer.flows[0]["auto"].loss == pytest.approx(truth.loss, rel=1e-5)
+    explorer.take.click()
+    assert explorer.flows[10]["auto"].loss < truth.loss
+
+
+def test_own_images_through_the_twins():
+    images, labels = noise(channels=3)
+    explorer = rx.GradientFlowExplorer(depths=(8,), images=images, labels=labels.tolist())
+    assert explorer.data.value == "yours"
+    assert "6 images of yours (8×8)" in now(explorer)[1]
+    model = rx.build("cifar_plain8", widths=(8, 16, 32), in_channels=3, num_classes=int(labels.max()) + 1)
+    truth = rx.gradient_flow(model, images, labels)
+    np.testing.assert_allclose(
+        explorer.flows[8]["plain"].weight_gradient_norms, truth.weight_gradient_norms, rtol=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"models": {"mine": small()}}, "images are missing: pass a batch"),
+        ({"models": {"mine": small()}, "images": noise()[0]}, "labels are missing: pass one class index"),
+        ({"images": noise()[0]}, "labels are missing"),
+        ({"labels": [1, 2]}, "images are missing"),
+        ({"images": noise()[0].numpy(), "labels": [1]}, "images must be a float tensor"),
+        ({"depths": (15,)}, r"must be 6n\+2"),
+    ],
+)
+def test_what_cannot_be_explored_is_one_sentence(arguments, sentence):
+    with pytest.raises(rx.ExploreError, match=sentence):
+        rx.GradientFlowExplorer(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("model", "count", "sentence"),
+    [
+        (small().half(), 6, "in float16"),
+        (small().requires_grad_(False), 6, "are frozen"),
+        (small(), 1, "two or more in train mode"),
+    ],
+)
+def test_what_cannot_be_measured_stands_where_the_picture_would(model, count, sentence):
+    images, labels = noise(count)
+    explorer = rx.GradientFlowExplorer(models={"mine": model}, images=images, labels=labels)
+    assert sentence in explorer.note.value
+    assert not explorer.strip.frames
+    assert not explorer.strip.busy
+
+
+def test_a_network_that_blew_up_says_where():
+    images, labels = noise()
+    broken = small()
+    with torch.no_grad():
+        broken[3].weight.fill_(math.nan)
+    explorer = rx.GradientFlowExplorer(models={"mine": broken}, images=images, labels=labels)
+    assert "mine: the numbers have blown up. The weight of 3 is not a number" in now(explorer)[0]
+
+
+# --- parts --------------------------------------------------------------------------------------------------
+
+
+def test_live_training_is_sgd_with_momentum():
+    images, labels = noise(20)
+    model, twin = small(), small()
+    training = LiveTraining(model, images, labels, lr=0.1, batch_size=8, seed=3)
+    training.take(2)
+    training.take(3)
+    optimizer = torch.optim.SGD(twin.parameters(), lr=0.1, momentum=0.9)
+    random = torch.Generator().manual_seed(3)
+    for _ in range(5):
+        chosen = torch.randperm(20, generator=random)[:8]
+        optimizer.zero_grad()
+        F.cross_entropy(twin(images[chosen]), labels[chosen]).backward()
+        optimizer.step()
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), twin.parameters(), strict=True))
+    assert training.steps == 5
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_another_activation_takes_every_place():
+    model = with_activation(rx.build("cifar_resnet8"), "gelu")
+    kinds = [type(m) for m in model.modules()]
+    assert nn.ReLU not in kinds
+    assert kinds.count(nn.GELU) == 7
+    linear = with_activation(rx.build("cifar_plain8", norm="none"), "linear")
+    x = torch.randn(2, 3, 8, 8)
+    assert torch.allclose(linear(3 * x) - linear(0 * x), 3 * (linear(x) - linear(0 * x)), atol=1e-4)
+    with pytest.raises(rx.ExploreError, match="did you mean 'relu'"):
+        with_activation(model, "rely")
+
+
+def test_a_newer_choice_stops_what_is_still_being_measured():
+    class Slow(View):
+        ticks = ("a", "b", "c", "d")
+
+        def __init__(self, name):
+            self.name, self.measured = name, []
+
+        def measure(self, position):
+            self.measured.append(position)
+            time.sleep(0.05 if position else 0)
+            return position
+
+        def limits(self, results):
+            return (1e-3, 1e3)
+
+        def draw(self, result, limits):
+            from resnet_explore.figures.gradients import GradientProfile
+
+            return GradientProfile(40, 30).draw({"plain": np.full(3, 1.0 + result)}, limits)
+
+        def title(self, position, result):
+            return f"{self.name} {position}"
+
+        def caption(self, position):
+            return ""
+
+    from resnet_explore.widgets.filmstrip import Filmstrip
+
+    scrub = Scrub(Filmstrip(), lambda sentence: None)
+    first, second = Slow("first"), Slow("second")
+    scrub.show(first, 0)
+    assert scrub.strip.titles == ["first 0", *["Being measured ..."] * 3]
+    scrub.show(second, 1)
+    assert scrub.strip.index == 1
+    scrub.wait(10)
+    time.sleep(0.2)
+    assert scrub.strip.titles == [f"second {k}" for k in range(4)]
+    assert len(first.measured) < 4
+
+
+@pytest.mark.parametrize(
+    ("ratio", "word"),
+    [
+        (0, "vanishes"),
+        (0.02, "shrinks"),
+        (1, "stays level"),
+        (5, "grows"),
+        (1e9, "explodes"),
+        (math.inf, "explodes"),
+    ],
+)
+def test_what_a_ratio_is_called(ratio, word):
+    assert band(ratio) == word
+
+
+def test_reading_aloud():
+    norms = np.array([5.0, 40, 2, 0.1])
+    assert (
+        read_aloud("plain", 20.0, norms) == "Plain: at the first layers 20 times that at the last, it grows"
+    )
+    assert read_aloud("mine", 0.05, norms).startswith("mine: at the first layers 1/20 of that at the last")
+    assert "exactly 0 at 3 of 4 layers" in read_aloud("plain", math.nan, np.array([0, 0, 0, 1.0]))
+    assert "all but gone at every layer, at most 10⁻⁸" in read_aloud("plain", 2.0, norms * 2e-10)
+    assert "far beyond the axis, up to 10¹⁶" in read_aloud("plain", 2.0, norms * 1e14)
+    assert "blown up" in read_aloud("plain", 2.0, norms, "The loss is infinite.")
+
+
+def test_a_bench_measures_once():
+    bench = Bench()
+    first = bench.flow("plain", 8, Conditions())
+    assert bench.flow("plain", 8, Conditions()) is first
+    assert bench.flow("plain", 8, Conditions(steps=20)).loss < first.loss
+    assert bench.flow("plain", 8, Conditions()) is first
