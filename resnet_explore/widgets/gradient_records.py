@@ -39,8 +39,8 @@ class Noted:
         data = str(self.source.about.get("data") or run["dataset"]).split(" (")[0]
         return (
             f"Recorded: {data}, batch {run['batch_size']}, first stage {run['width']} channels wide, SGD "
-            f"with {run['schedule']} rate up to {run['lr']:g}, {run['epochs']} epochs, seed {self.seed}; train "
-            "mode, batch norm, He initialisation, of each step's own batch"
+            f"with {run['schedule']} rate up to {run['lr']:g}, {run['epochs']} epochs, seed {self.seed}; "
+            "train mode, batch norm, He initialisation, of each step's own batch"
         )
 
 
