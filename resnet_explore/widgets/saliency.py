@@ -245,7 +245,7 @@ class SaliencyExplorer(ipywidgets.VBox):
             self.answers.chosen = labels.index(self.target.value) if self.target.value in labels else -1
             self.answers.items = items
             above, below = asked.pair.called(depth)
-            self.answers.heading = f"What they answer: {above} above, {below} below"
+            self.answers.heading = f"Answers: {above} above, {below} below"
             self.answers.note = f"Press an answer to ask about it. {self._how_good(depth)}"
 
     def _judge(self, job: Job, asked: Asked) -> None:
