@@ -13,6 +13,7 @@ from witnesses import fingerprint
 
 import resnet_explore as rx
 from resnet_explore.widgets.saving import FORMATS, free_name
+from resnet_explore.widgets.words import factor
 
 IMAGES = torch.randn(2, 3, 40, 56, generator=torch.Generator().manual_seed(1))
 
@@ -84,7 +85,7 @@ def test_the_parts_are_those_of_the_residual_twin(explorer):
     assert np.abs(tiles[..., 0] * scales[:, None, None] / 127 - layer.skip).max() <= scales.max() / 250
     assert (scales == 0).sum() == 16, "option A pads half of the channels with zeros"
     assert np.array_equal(orders["activation"], panel_of(explorer.mosaics.maps, 0, 3, 1)[3]["activation"])
-    assert f"{layer.ratio:.1f} times" in step["title"]
+    assert f"adds {factor(layer.ratio)} times" in step["title"]
 
 
 def test_filters_are_colours_of_the_first_layer(explorer):
@@ -113,7 +114,7 @@ def test_exact_values_on_demand(explorer):
 def test_receptive_fields_and_curves_follow(explorer):
     window = explorer.mosaics.windows[0][1]["layer1.0"]
     assert window == {"field": (7.0, 7.0), "jump": (1.0, 1.0), "start": (-3.0, -3.0)}
-    assert len(explorer.mosaics.charts["pictures"]) == 1
+    assert len(explorer.mosaics.charts["pictures"]) == len(explorer.mosaics.charts["places"])
     assert len(explorer.mosaics.charts["places"][0]) == 5
     assert "Branch ÷ skip, Residual-20" in explorer.mosaics.charts["alts"][0]
 

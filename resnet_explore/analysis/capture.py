@@ -179,8 +179,10 @@ class Capture:
                 self._records.append(made)
                 if tensor.requires_grad:
                     self._follow(made, tensor)
-                if source is not None:
-                    self._follow(made, source, _Version(source))
+                stand_in = _whole_base(tensor)
+                stand_in = source if stand_in is None else stand_in
+                if stand_in is not None:
+                    self._follow(made, stand_in, _Version(stand_in))
             return output
 
         return record
@@ -285,6 +287,16 @@ def _hands_on(module: nn.Module, args: Any, output: Any) -> bool:
         and torch.is_grad_enabled()
         and not getattr(module, "inplace", False)
     )
+
+
+def _whole_base(tensor: Tensor) -> Tensor | None:
+    """Return what a tensor is a view of, if it is a view of all of it that is differentiated.
+
+    An in-place operation on a view gives it a new node and leaves the one of before without a use, while the
+    base's goes on being used.
+    """
+    base = tensor._base if tensor._is_view() else None
+    return base if base is not None and base.requires_grad and base.shape == tensor.shape else None
 
 
 def _receiver(
