@@ -20,16 +20,18 @@ import resnet_explore as rx
 from resnet_explore.analysis.cams import block_names
 
 
-def compare(contestants: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+def compare(
+    contestants: dict[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
     """Return each contestant's median time in seconds; the order is turned in every round."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
     names = list(contestants)
     for i in range(rounds + 1):
         for name in names[i % len(names) :] + names[: i % len(names)]:
-            start = time.perf_counter()
+            start = clock()
             contestants[name]()
             if i:  # the first round warms up
-                times[name].append(time.perf_counter() - start)
+                times[name].append(clock() - start)
     return {name: statistics.median(values) for name, values in times.items()}
 
 

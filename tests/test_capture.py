@@ -82,6 +82,7 @@ OPERATIONS = {
     "drop": lambda: nn.Dropout(0.0, inplace=True),
     "clip": lambda: nn.Hardtanh(-0.5, 0.5, inplace=True),
     "same": nn.Identity,
+    "view": lambda: nn.Unflatten(1, (2,)),
 }
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.utils.hooks import RemovableHandle
 
+from resnet_explore.analysis._aliases import Writes, hands_on, viewed
 from resnet_explore.analysis._outputs import call_name, tensors
 from resnet_explore.analysis._state import left_as_found, refuse_replicas, uncompiled
 from resnet_explore.analysis.checkup import check
@@ -66,7 +67,7 @@ class Capture:
         self._whole = keep is None
         self._restore = restore
         self._records: list[_Record] = []
-        self._edges: list[tuple[_Record, GradientEdge, _Version | None]] = []
+        self._edges: list[tuple[_Record, GradientEdge, Writes | None]] = []
         self._calls: Counter[str] = Counter()
         self._open: ExitStack | None = None
 
@@ -151,10 +152,10 @@ class Capture:
             gradients = torch.autograd.grad(scalar, edges, retain_graph=again, allow_unused=True)
         keep = (lambda gradient: gradient) if self._whole else self._keep
         found: dict[str, Any] = {}
-        for (record, _, stand_in), gradient in zip(self._edges, gradients, strict=True):
+        for (record, _, written), gradient in zip(self._edges, gradients, strict=True):
             key = self._key(record)
-            if gradient is not None and (stand_in is None or (key not in found and stand_in.has_passed)):
-                found[key] = keep(gradient)
+            if gradient is not None and (written is None or (key not in found and written)):
+                found[key] = keep(gradient.reshape(record.shape))
         return Captured(found, awaited=[self._key(r) for r in self._records])
 
     def _watch(self, module: nn.Module, name: str) -> RemovableHandle:
@@ -171,27 +172,27 @@ class Capture:
     def _hook(self, layer: str) -> Callable[[nn.Module, Any, Any], Any]:
         def record(module: nn.Module, args: Any, output: Any) -> Any:
             self._calls[layer] += 1
-            source = output if _hands_on(module, args, output) else None
-            if source is not None:
-                output = source.view_as(source)
+            if hands_on(module, args, output):
+                output = output.view_as(output)
             for path, tensor in tensors(output):
-                made = _Record(layer, self._calls[layer], path, self._kept(tensor, layer))
+                made = _Record(layer, self._calls[layer], path, self._kept(tensor, layer), tensor.shape)
                 self._records.append(made)
                 if tensor.requires_grad:
                     self._follow(made, tensor)
-                stand_in = _whole_base(tensor)
-                stand_in = source if stand_in is None else stand_in
-                if stand_in is not None:
-                    self._follow(made, stand_in, _Version(stand_in))
             return output
 
         return record
 
-    def _follow(self, record: "_Record", tensor: Tensor, stand_in: "_Version | None" = None) -> None:
-        """Ask for the gradient of a tensor as that of the record, or to stand in for it, see `_hands_on`."""
-        self._edges.append((record, get_gradient_edge(tensor), stand_in))
-        if self._gradients:
-            tensor.register_hook(_receiver(record, self._kept, stand_in))
+    def _follow(self, record: "_Record", tensor: Tensor) -> None:
+        """Ask for the gradient of a tensor, or that of the tensor that it is a view of, see `_aliases`."""
+        base = viewed(tensor)
+        sources: list[tuple[Tensor, Writes | None]] = [(tensor, None)]
+        if base is not None:
+            sources.append((base, Writes(base)))
+        for source, written in sources:
+            self._edges.append((record, get_gradient_edge(source), written))
+            if self._gradients:
+                source.register_hook(_receiver(record, self._kept, written))
 
     def _kept(self, tensor: Tensor, layer: str) -> Any:
         try:
@@ -256,58 +257,20 @@ class _Record:
     call: int
     path: str
     output: Any
+    shape: torch.Size
     gradient: Any = None
     own: bool = False  # whether the gradient came by a node of its own
 
 
-class _Version:
-    """Tells whether a tensor has been written to since, without keeping its memory."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        self._counter = tensor.detach()  # shares the count of writes, also when its data are let go
-        self._counter.data = tensor.new_empty(0)
-        self._then = self._counter._version
-
-    @property
-    def has_passed(self) -> bool:
-        """Whether it has."""
-        return self._counter._version != self._then
-
-
-def _hands_on(module: nn.Module, args: Any, output: Any) -> bool:
-    """Whether a module returns its very input, as nn.Identity does, in a pass that has a graph.
-
-    Others may use that tensor too, but the gradient of what this module returns is that of its own uses: so
-    `Capture` returns a view of it, a node of its own. An in-place operation on the view cuts that node off
-    again, and then the tensor's gradient stands in. What is in-place itself has made a new node already.
-    """
-    return (
-        any(output is arg for arg in args)
-        and output.requires_grad
-        and torch.is_grad_enabled()
-        and not getattr(module, "inplace", False)
-    )
-
-
-def _whole_base(tensor: Tensor) -> Tensor | None:
-    """Return what a tensor is a view of, if it is a view of all of it that is differentiated.
-
-    An in-place operation on a view gives it a new node and leaves the one of before without a use, while the
-    base's goes on being used.
-    """
-    base = tensor._base if tensor._is_view() else None
-    return base if base is not None and base.requires_grad and base.shape == tensor.shape else None
-
-
 def _receiver(
-    record: _Record, keep: Callable[[Tensor, str], Any], stand_in: _Version | None
+    record: _Record, keep: Callable[[Tensor, str], Any], written: Writes | None
 ) -> Callable[[Tensor], None]:
     def receive(gradient: Tensor) -> None:
-        if stand_in is None:
+        if written is None:
             record.own = True
-        elif record.own or not stand_in.has_passed:
+        elif record.own or not written:
             return
-        record.gradient = keep(gradient, record.layer)
+        record.gradient = keep(gradient.reshape(record.shape), record.layer)
 
     return receive
 
