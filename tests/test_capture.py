@@ -370,6 +370,37 @@ def test_an_output_that_is_the_input_has_the_gradient_of_its_own_uses(after):
         assert seen.gradients["same:1"].tolist() == asked["same:2"].tolist() == [[3, 3]]
 
 
+@pytest.mark.parametrize("view", ["same", "flat", "transposed", "of a leaf"])
+def test_views_that_are_written_to_later(view):
+    """Autograd drops a view's node then; what stands in for it must have its shape and order."""
+
+    class View(nn.Module):
+        def forward(self, x):
+            return {"same": x, "flat": x.flatten(), "transposed": x.T, "of a leaf": x}[view]
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.view = View()
+
+        def forward(self, x):
+            return self.view(x if view == "of a leaf" else 2 * x)
+
+    net, images = Net(), torch.randn(3, 3, requires_grad=True)
+    weight = torch.arange(9.0).reshape(9 if view == "flat" else (3, 3))
+    with rx.Capture(net, "view", gradients=True) as seen:
+        y = net(images)
+        if view != "of a leaf":  # which torch lets nobody write to
+            y.mul_(3)
+        (y * weight).sum().backward()
+    assert not images._backward_hooks
+    expected = weight if view == "of a leaf" else 3 * weight
+    if view == "transposed":  # its base has another order, so nothing can stand in
+        assert "view" not in seen.gradients
+    else:
+        assert torch.equal(seen.gradients["view"], expected)
+
+
 def test_what_is_missing_is_explained(tiny):
     tiny.requires_grad_(False)
     tiny[8].weight.requires_grad_(True)
