@@ -66,7 +66,7 @@ class Job:
             for name, networks, targets in positions:
                 if cancelled():
                     return None
-                say(f"{TITLES[self.method]}: {name or 'following the gradient back'} ...")
+                say(f"{TITLES[self.method]}: {name or 'at work'} ...")
                 found[name] = tuple(
                     self._explain(network, target, say, cancelled)
                     for network, target in zip(networks, targets, strict=True)

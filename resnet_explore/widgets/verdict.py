@@ -20,6 +20,7 @@ _METRICS = {
     "randomisation": "Likeness once all weights are random (low is good)",
     "stability": "Stability under noise (high is good)",
 }
+_PLACES = ("deletion", "insertion", "road")  # a blob in the middle is also an answer to where
 
 
 class VerdictPanel(ipywidgets.HTML):
@@ -79,6 +80,7 @@ def as_table(names: Sequence[str], found: Sequence[Mapping[str, Any]], about: st
         f"{name} passes {sum(v.passed for v in known.values())} of {len(known)}"
         for name, known in zip(names, found, strict=True)
     )
+    done += "" if len(found[0]) == len(_METRICS) else " so far, still measuring"
     metrics = list(dict.fromkeys(metric for known in found for metric in known))
     head = "".join(f"<th>{html.escape(name)}</th>" for name in ("", *names))
     cells = {metric: "".join(f"<td>{_cell(known[metric])}</td>" for known in found) for metric in metrics}
@@ -99,4 +101,6 @@ def as_table(names: Sequence[str], found: Sequence[Mapping[str, Any]], about: st
 def _cell(verdict: Any) -> str:
     mark = "✓" if verdict.passed else "✗"
     chance = f"chance {verdict.random:.2f} ± {verdict.spread:.2f}, centre {verdict.centre:.2f}"
+    if verdict.passed and verdict.metric in _PLACES and not verdict.beats_centre:
+        chance += ", which is as good"
     return f'{mark} {verdict.value:.2f} <span class="rx-caption">{chance}</span>'
