@@ -15,6 +15,7 @@ from resnet_explore.analysis.cams import class_activation_maps
 from resnet_explore.analysis.sanity import rank_correlation
 from resnet_explore.analysis.verdict import explainer
 from resnet_explore.inputs.images import to_batch
+from resnet_explore.widgets import saliency_jobs
 from resnet_explore.widgets.pairs import Pair, usual_pairs
 from resnet_explore.widgets.saliency import DEPTHS, NOTHING, OWN_CHOICE, RANDOM
 from resnet_explore.widgets.saliency_words import in_step
@@ -286,3 +287,25 @@ def test_what_a_value_sees_is_its_receptive_field(explorer):
     field = explorer.view.series[0]["steps"][0]["maps"][1]["field"]
     # The stem and a block of two, 3x3 each: 7 pixels, around each pixel.
     assert field == {"start": 0.5 / 32, "jump": 1 / 32, "size": 7 / 32, "pixels": 7}
+
+
+def test_what_runs_beside_the_page_never_touches_the_networks_that_are_shown(monkeypatch):
+    """Hooks of two threads on one network would see each other's passes."""
+    used = []
+    monkeypatch.setattr(
+        "resnet_explore.widgets.verdict.verdicts", lambda network, *_: used.append(network) or iter(())
+    )
+    explorer = rx.SaliencyExplorer({"twins": pair()})
+    explorer.verdict.wait(60)
+    assert len(used) == 2
+    run = saliency_jobs.Job.run
+    monkeypatch.setattr(
+        saliency_jobs.Job,
+        "run",
+        lambda job, *rest: used.extend(n for both in job.networks.values() for n in both) or run(job, *rest),
+    )
+    explorer.over.value = RANDOM
+    explorer._background.wait(60)
+    assert len(used) == 6
+    loaded = [network for both in explorer._loaded["twins"].values() for network in both]
+    assert not {id(network) for network in used} & {id(network) for network in loaded}

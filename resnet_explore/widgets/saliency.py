@@ -1,6 +1,8 @@
 """Where did the network look? Heatmaps of two networks on your own photo, at every block and depth."""
 
+import copy
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import ipywidgets
@@ -194,6 +196,8 @@ class SaliencyExplorer(ipywidgets.VBox):
         self.view.busy, self.view.message = True, "Following the gradient back ..."
         if job.slow:
             self.stop.layout.display = ""
+            # Hooks of two threads on one network would see each other's passes.
+            job = replace(job, networks=copy.deepcopy(dict(job.networks)))
             self._background.start(lambda cancelled: self._work(job, asked, picture, cancelled))
             return
         try:

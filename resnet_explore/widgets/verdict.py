@@ -1,5 +1,6 @@
 """Is a heatmap better than chance? Measured beside the page and said as a table, a column a network."""
 
+import copy
 import html
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -52,6 +53,8 @@ class VerdictPanel(ipywidgets.HTML):
         """Measure the maps of a method, one block of each network; `about` says which, for the reader."""
         found: list[dict[str, Any]] = [{} for _ in networks]
         self.value = WAITING
+        # Hooks of two threads on one network would see each other's passes.
+        networks = copy.deepcopy(list(networks))
 
         def measure(cancelled: Callable[[], bool]) -> None:
             try:
