@@ -95,7 +95,7 @@ class SaliencyExplorer(ipywidgets.VBox):
             control.observe(self._ask, "value")
         self.stop.on_click(lambda _: self._stop())
         self.answers.observe(self._take_answer, "chosen")
-        self.view.observe(lambda _: self._moved(), ["depth", "step"])
+        self.view.observe(self._moved, ["depth", "step"])
 
     # --- what is asked, of whom ---------------------------------------------------------------------------
 
@@ -228,14 +228,16 @@ class SaliencyExplorer(ipywidgets.VBox):
         resized = anew or longest != len(self.view.series[self.view.depth]["steps"])
         self._all, self._shown = found, (job, asked)
         self.view.outer = outer
+        self.view.unobserve(self._moved, ["depth", "step"])  # answer and judge once, when all is in place
         self.view.show(
             shown, picture=picture, step=longest - 1 if resized else None, depth=start if anew else None
         )
+        self.view.observe(self._moved, ["depth", "step"])
         self.view.busy = False
         self.stop.layout.display = "none"
         self._moved()
 
-    def _moved(self) -> None:
+    def _moved(self, _change: object = None) -> None:
         """Follow the sliders with what belongs to one depth or one block."""
         if self._shown is not None and self._all:
             self._show_answers(*self._shown)
