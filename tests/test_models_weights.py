@@ -93,7 +93,7 @@ class Bomb:
         return (re.compile, ("boom",))
 
 
-@pytest.mark.parametrize("damage", ["code", "cut", "misfit", "text"])
+@pytest.mark.parametrize("damage", ["code", "cut", "misfit", "text", "hello", "pickle"])
 def test_bad_weight_files_get_one_sentence(tmp_path, damage):
     path = tmp_path / "w.pth"
     good = rx.build("cifar_resnet8").state_dict()
@@ -108,6 +108,13 @@ def test_bad_weight_files_get_one_sentence(tmp_path, damage):
     elif damage == "misfit":
         torch.save(rx.build("cifar_resnet14").state_dict(), path)
         sentence = "don't fit this network: it lacks layer1.1.conv1.weight"
+    elif damage == "hello":
+        path.write_text("hello")
+        sentence = "no readable weights file|holds more than tensors"
+    elif damage == "pickle":
+        path = tmp_path / "w.pkl"
+        torch.save(good, path)
+        sentence = r"can't hold weights: a file of them ends in \.safetensors, \.pth"
     else:
         torch.save({"a": 1}, path)
         sentence = "no state_dict of tensors"

@@ -95,6 +95,69 @@ def test_a_mobile_nets_skips_are_found():
     assert [unit.skip for unit in units].count("identity") == 10
 
 
+class OneLayer(nn.Module):
+    """A branch of a single layer, with its ReLU as a function or as a module."""
+
+    def __init__(self, activation):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(16, 16, 3, padding=1), nn.BatchNorm2d(16)
+        self.activation = activation
+
+    def forward(self, x):
+        return x + self.activation(self.norm(self.conv(x)))
+
+
+@pytest.mark.parametrize("activation", [F.relu, nn.ReLU(), F.gelu])
+def test_a_skip_past_one_layer_counts_however_it_is_written(activation):
+    model = nn.Sequential(nn.Conv2d(3, 16, 3), OneLayer(activation), OneLayer(activation))
+    assert rx.structure(model, (3, 32, 24)).skips == 2
+
+
+@pytest.mark.parametrize(
+    ("model", "skips", "idle"),
+    [
+        (lambda: bare("swin_t"), 24, 0),  # two in each of twelve blocks; weights reach functions of windows
+        (lambda: bare("vit_b_16"), 24, 0),
+        (
+            lambda: bare("googlenet", init_weights=False),
+            0,
+            6_379_984,
+        ),  # two auxiliary heads rest in eval mode
+        (lambda: bare("inception_v3", init_weights=False), 0, 3_326_696),  # a pooled copy beside is no skip
+        (
+            lambda: torchvision.models.detection.fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None),
+            16,
+            0,
+        ),
+    ],
+    ids=["swin", "vit", "googlenet", "inception", "faster-rcnn"],
+)
+def test_parameters_are_all_of_the_networks_and_skips_those_of_its_maps(model, skips, idle):
+    network = model()
+    found = rx.structure(network, (3, 224, 224))
+    assert (found.skips, found.idle) == (skips, idle)
+    assert found.parameters == sum(p.numel() for p in network.parameters())
+
+
+class Tied(nn.Module):
+    """Two layers with one weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(8, 8), nn.Linear(8, 8)
+        self.second.weight = self.first.weight
+
+    def forward(self, x):
+        return self.second(self.first(x).relu())
+
+
+def test_a_weight_with_two_names_counts_once():
+    shared = nn.Linear(8, 8)
+    for network, parameters in ((nn.Sequential(shared, nn.ReLU(), shared), 72), (Tied(), 80)):
+        assert rx.describe(network, (8,)).parameters == rx.structure(network, (8,)).parameters == parameters
+        assert rx.structure(network, (8,)).idle == 0
+
+
 class Functional(nn.Module):
     """Written as people do: a reused ReLU, `F` functions, an in-place sum, a parameter of its own."""
 

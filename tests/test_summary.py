@@ -160,3 +160,8 @@ def test_a_model_is_left_as_it_was(measure):
     assert model.conv.bias.grad is None
     assert len(model.conv._forward_hooks) == 1
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_an_mlp_sees_the_whole_image_in_each_unit():
+    mlp = nn.Sequential(nn.Flatten(), nn.Linear(48, 5), nn.ReLU(), nn.Linear(5, 3))
+    assert rx.describe(mlp, (1, 6, 8)).receptive_field is None

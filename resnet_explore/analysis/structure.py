@@ -17,6 +17,7 @@ from resnet_explore.analysis.layers import CONTAINERS
 from resnet_explore.models.dry_run import dry_run
 from resnet_explore.models.trace import Watch, tensors_in
 
+_FORMS = ("new_zeros", "new_ones", "zeros_like", "ones_like")
 _SUMS, _CONCATENATIONS = ("add", "Add"), ("cat", "stack")
 
 
@@ -78,11 +79,12 @@ class Structure:
     input_shape: tuple[int, ...]
     operations: tuple[Operation, ...]
     units: tuple[Unit, ...]
+    idle: int = 0
 
     @property
     def parameters(self) -> int:
-        """Learnable numbers of the modules that ran, each counted once."""
-        return sum(unit.parameters for unit in self.units)
+        """Learnable numbers, each counted once; `idle` ones took no part, such as auxiliary heads'."""
+        return self.idle + sum(unit.parameters for unit in self.units)
 
     @property
     def macs(self) -> int:
@@ -96,13 +98,19 @@ class Structure:
 
     @property
     def skips(self) -> int:
-        """How many ways pass something by: a block's own skip, or an input that another input is made of."""
+        """How many ways pass something by: a unit's own skip, or what is joined to something made of it.
+
+        Joined are feature maps or vectors, by a sum or side by side; arithmetic on boxes does not count.
+        """
+        unit_of = {i: k for k, unit in enumerate(self.units) for i in unit.operations}
         before: list[set[int]] = []  # for each unit, all that lead to it
         past = 0
         for unit in self.units:
-            sources = [s for s in unit.inputs if s >= 0]
-            before.append({*sources}.union(*(before[s] for s in sources)))
-            past += sum(any(s in before[other] for other in sources) for s in sources)
+            sources = {s for s in unit.inputs if s >= 0}
+            before.append(sources.union(*(before[s] for s in sources)))
+            for join in (self.operations[i] for i in unit.operations if _is_join(self.operations[i])):
+                joined = {unit_of[s] for s in join.inputs if s >= 0} & sources
+                past += sum(any(s in before[other] for other in joined) for s in joined)
         return past + sum(bool(unit.skip) for unit in self.units)
 
 
@@ -115,7 +123,8 @@ def structure(model: nn.Module, input_size: tuple[int, ...] = (3, 224, 224)) -> 
     watch = dry_run(model, input_size, _Wiring)
     modules = dict(model.named_modules())
     operations = tuple(_operations(watch, modules))
-    return Structure(tuple(input_size), operations, tuple(_units(operations, modules)))
+    idle = sum(p.numel() for p in model.parameters()) - sum(op.parameters for op in operations)
+    return Structure(tuple(input_size), operations, tuple(_units(operations, modules)), idle)
 
 
 @dataclass
@@ -128,15 +137,22 @@ class _Step:
     inputs: tuple[int, ...]
     shape: tuple[int, ...]
     macs: int
+    parameters: int
 
 
 class _Wiring(Watch):
     """Notes each operation, which module's forward it runs in, and what made its inputs."""
 
     def __init__(self, image: Tensor, weights: Iterable[Tensor]) -> None:
+        weights = list(weights)
         super().__init__(image, weights)
         self.steps: list[_Step] = []
         self._made = WeakTensorKeyDictionary({image: -1})  # which step made a tensor
+        # Which parameters a tensor is made of and nothing else. A functional call takes those of a module
+        # that never runs, so it is the operations that tell who uses them.
+        self._learned = WeakTensorKeyDictionary({w: {i} for i, w in enumerate(weights) if w.requires_grad})
+        self._sizes = [w.numel() for w in weights]
+        self._counted: set[int] = set()
         self._leaves: set[str] = set()
 
     @contextmanager
@@ -149,23 +165,35 @@ class _Wiring(Watch):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         before = self.macs
         result = super().__torch_dispatch__(func, types, args, kwargs)
-        known = [self._made[t] for t in tensors_in((args, kwargs)) if t in self._made]
-        outputs = tensors_in(result)
-        if known and outputs:
-            self._note(str(func.overloadpacket), tuple(dict.fromkeys(known)), outputs[0], self.macs - before)
+        operation = func.overloadpacket.__name__
+        # A mask takes only its form from a tensor and is not made of it.
+        inputs, outputs = [] if operation in _FORMS else tensors_in((args, kwargs)), tensors_in(result)
+        sources = tuple(dict.fromkeys(self._made[t] for t in inputs if t in self._made))
+        learned = set[int]().union(*(self._learned[t] for t in inputs if t in self._learned))
+        if sources and outputs:
+            self._note(operation, sources, outputs[0], self.macs - before, learned)
             for tensor in outputs:
                 self._made[tensor] = len(self.steps) - 1
+        elif learned:
+            for tensor in outputs:
+                self._learned[tensor] = learned
         return result
 
-    def _note(self, operation: str, sources: tuple[int, ...], output: Tensor, macs: int) -> None:
+    def _note(
+        self, operation: str, sources: tuple[int, ...], output: Tensor, macs: int, learned: set[int]
+    ) -> None:
         path = self.running[-1]
-        step = _Step(path, self.calls[path].runs, operation, sources, tuple(output.shape[1:]), macs)
+        parameters = sum(self._sizes[i] for i in learned - self._counted)
+        self._counted |= learned
+        shape = tuple(output.shape[1:])
+        step = _Step(path, self.calls[path].runs, operation, sources, shape, macs, parameters)
         last = self.steps[-1] if self.steps else None
         if last and path in self._leaves and (last.path, last.run) == (step.path, step.run):
             # A leaf's further operations belong to the one entry it has.
             own = len(self.steps) - 1
             last.inputs = tuple(dict.fromkeys([*last.inputs, *(s for s in sources if s != own)]))
-            last.shape, last.macs = step.shape, last.macs + macs
+            last.shape, last.macs = shape, last.macs + macs
+            last.parameters += parameters
         else:
             self.steps.append(step)
 
@@ -175,14 +203,11 @@ def _is_leaf(module: nn.Module) -> bool:
 
 
 def _operations(watch: _Wiring, modules: Mapping[str, nn.Module]) -> Iterator[Operation]:
-    counted: set[str] = set()
     for step in watch.steps:
         module = modules[step.path]
         leaf = _is_leaf(module)
         name = step.path + (f":{step.run}" if watch.calls[step.path].runs > 1 else "")
-        kind = type(module).__name__ if leaf else step.operation.removeprefix("aten.").rstrip("_")
-        own = () if step.path in counted else module.parameters(recurse=False)
-        counted.add(step.path)
+        kind = type(module).__name__ if leaf else step.operation.rstrip("_")
         yield Operation(
             name=name if leaf else f"{name}/{kind}",
             kind=kind,
@@ -190,7 +215,7 @@ def _operations(watch: _Wiring, modules: Mapping[str, nn.Module]) -> Iterator[Op
             shape=step.shape,
             inputs=step.inputs,
             details=module.extra_repr() if leaf else "",
-            parameters=sum(p.numel() for p in own),
+            parameters=step.parameters,
             macs=step.macs,
         )
 
@@ -220,7 +245,7 @@ def _units(operations: tuple[Operation, ...], modules: Mapping[str, nn.Module]) 
             parameters=sum(op.parameters for op in inside),
             macs=sum(op.macs for op in inside),
             layers=max(_layers_before(operations, members).values()),
-            skip=_skip(operations, members) if block else "",
+            skip=_skip(operations, members),
         )
 
 
@@ -275,19 +300,25 @@ def _layers_before(
     return found
 
 
+def _is_join(operation: Operation) -> bool:
+    return operation.kind in _SUMS + _CONCATENATIONS and len(operation.inputs) > 1
+
+
 def _skip(operations: tuple[Operation, ...], members: list[int]) -> str:
     """Say how a block's input also reaches one of its sums, past its longest way, or ""."""
     inside, layers = set(members), _layers_before(operations, members)
     fewest = _layers_before(operations, members, min)
     for i in reversed(members):
         operation = operations[i]
-        if operation.kind not in _SUMS + _CONCATENATIONS or len(operation.inputs) < 2:
+        if not _is_join(operation):
             continue
         shortest = min(operation.inputs, key=lambda s: layers.get(s, 0))
         if layers.get(shortest, 0) >= max(layers.get(s, 0) for s in operation.inputs):
             continue
         if operation.kind in _CONCATENATIONS:
-            if layers.get(shortest, 0):
+            if layers.get(shortest, 0) or (
+                shortest in inside and "pool" in operations[shortest].kind.lower()
+            ):
                 continue  # branches side by side, as in Inception
             return "concatenation"
         if shortest not in inside:

@@ -46,21 +46,27 @@ def _run(
     """
     own = model.state_dict(keep_vars=True)
     copied = _copy(model, own.values()).eval()
-    state: dict[str, Tensor] = {}
-    for name, value in own.items():
-        parameter = isinstance(value, nn.Parameter)
-        if device is not None:
-            value = torch.empty_like(value, device=device)
-        value = value.detach() if parameter else value.detach().clone()
-        # Also where frozen: all networks are measured alike.
-        state[name] = value.requires_grad_(parameter and value.is_floating_point())
+    stand_ins: dict[int, Tensor] = {}  # one for each weight, also where it goes by two names
+    for value in own.values():
+        if id(value) not in stand_ins:
+            stand_ins[id(value)] = _stand_in(value, device)
+    state = {name: stand_ins[id(value)] for name, value in own.items()}
     first = next((v for v in state.values() if v.is_floating_point()), torch.empty(0))
     noise = torch.rand(1, *size, generator=torch.Generator().manual_seed(0))
     image = noise.to(device=first.device, dtype=first.dtype)
-    watch = watcher(image, state.values())
+    watch = watcher(image, stand_ins.values())
     with torch.random.fork_rng(devices=[]), torch.enable_grad(), watch.watching(copied):
         functional_call(copied, state, (image,))
     return watch
+
+
+def _stand_in(value: Tensor, device: torch.device | None) -> Tensor:
+    parameter = isinstance(value, nn.Parameter)
+    if device is not None:
+        value = torch.empty_like(value, device=device)
+    value = value.detach() if parameter else value.detach().clone()
+    # Also where frozen: all networks are measured alike.
+    return value.requires_grad_(parameter and value.is_floating_point())
 
 
 def _copy(model: nn.Module, weights: Iterable[Tensor]) -> nn.Module:

@@ -260,8 +260,10 @@ def _interpolate(watch: Watch, origin: Origin, args: Any, result: Tensor) -> Ori
 
 
 def _view(watch: Watch, origin: Origin, args: Any, result: Tensor) -> Origin:
-    """A map laid out as one row of features (VGG's flatten) is no map any more."""
+    """A map laid out as one row of features (VGG's flatten, an image given to an MLP) is no map any more."""
     flat = args[0].ndim >= 4 and result.ndim <= 2 and math.prod(args[0].shape[2:]) > 1
+    if flat and not origin.depth:  # no layer has seen a map
+        watch.lose_place(origin)
     return _everywhere(watch, origin, args, result) if flat else origin
 
 

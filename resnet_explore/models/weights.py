@@ -159,6 +159,8 @@ def find_weights(model: str | None, weights: str) -> Weights:
     path = Path(weights)
     if path.suffix in _FILES:
         return _from_file(path)
+    if path.exists():
+        raise ExploreError(f"{path} can't hold weights: a file of them ends in {', '.join(_FILES)}.")
     data, at, step = weights.partition("@")
     ours = shipped("data", data, f"{model}{at}{step}.safetensors")
     if model is not None and ours.is_file():
@@ -210,7 +212,8 @@ def _from_file(path: Path) -> Weights:
         raise ExploreError(
             f"{path} holds more than tensors, so opening it could run code; save its state_dict alone."
         ) from None
-    except (SafetensorError, RuntimeError, EOFError, OSError) as error:
+    # A file of something else fails anywhere in torch's reader: "hello" with KeyError(101).
+    except (SafetensorError, RuntimeError, EOFError, OSError, KeyError, ValueError, IndexError) as error:
         raise ExploreError(f"{path} is no readable weights file ({str(error).splitlines()[0]}).") from None
     if isinstance(state, dict):
         state = next((state[name] for name in _WRAPPERS if isinstance(state.get(name), dict)), state)
