@@ -100,7 +100,7 @@ class FeatureMapExplorer(ipywidgets.VBox):
             self._pictures = self._find_pictures(self._subjects[0][-1].model)
             self._windows_of = ()
             self._seen = self._pictures.picture(next(iter(self._pictures.options.values())))
-            self._measure()
+            self._measure(chosen.start)
         except ExploreError as problem:
             kept = f" Still showing {self._current}." if self._current else ""
             self._say(f"{problem}{kept}")
@@ -153,8 +153,11 @@ class FeatureMapExplorer(ipywidgets.VBox):
 
     # --- what is shown ------------------------------------------------------------------------------------
 
-    def _measure(self) -> None:
-        """Run the networks on the image and show the maps; the rest follows when the browser has drawn."""
+    def _measure(self, depth: int | None = None) -> None:
+        """Run the networks on the image and show the maps; the rest follows when the browser has drawn.
+
+        `depth` is the index of the depth to show, None for that which is shown.
+        """
         seen = self._seen
         if seen is None or self._pictures is None:
             return
@@ -175,6 +178,7 @@ class FeatureMapExplorer(ipywidgets.VBox):
             picture={"bytes": png(colors), "size": list(colors.shape[:2])},
             busy=False,
             message="",
+            depth=self.mosaics.depth if depth is None else depth,
         )
         self._say_what_is_missing()
 

@@ -55,7 +55,9 @@ def test_slide_sort_enlarge_read_and_save(open_notebook):
     said = notebook.locator(READOUT).inner_text()
     assert said.startswith(f"Channel {channel}, row 4, column 4 · Plain-20: "), said
     assert "the 81×81 pixels in the green box" in said
-    exact = notebook.execute(f"print([float(m[4, 4]) for m in explorer.exact('maps', 0, 8, {channel})])")
+    exact = notebook.execute(
+        f"print([float(m[4, 4]) for m in explorer.exact('maps', explorer.mosaics.depth, 8, {channel})])"
+    )
     values = [float(v.replace("−", "-")) for v in re.findall(r"20: (−?\d[\d.e-]*)", said)]
     assert values == pytest.approx(eval(exact), rel=0.01, abs=1e-6)
     assert "≈" not in said
