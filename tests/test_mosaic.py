@@ -82,9 +82,11 @@ def test_a_line_through_a_block_goes_through_its_point():
     panels = {"a": {"plain": (x, x * 1.0)}, "b": {"residual": (x, 10.0 ** (x * 2))}}
     figure, places = statistics_chart(panels, 5)
     width, height = figure.get_size_inches() * figure.dpi
-    for ax, (first, last, top, bottom) in zip(figure.axes, places, strict=True):
+    for k, (ax, (first, last, top, bottom)) in enumerate(zip(figure.axes, places, strict=True)):
         for block, share in ((1, first), (5, last)):
-            assert ax.transData.transform((block, 1))[0] / width == pytest.approx(share)
+            assert ax.transData.transform((block, 1))[0] / width == pytest.approx((k + share) / 2)
+        drawn = ax.get_tightbbox()
+        assert width * k / 2 <= drawn.x0 < drawn.x1 <= width * (k + 1) / 2, "nothing leaves its half"
         box = ax.get_window_extent()
         assert (1 - box.y1 / height, 1 - box.y0 / height) == pytest.approx((top, bottom))
     assert figure.axes[1].get_yscale() == "log"
