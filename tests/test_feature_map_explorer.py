@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch import nn
 from witnesses import fingerprint
 
 import resnet_explore as rx
+from resnet_explore.analysis.footprint import footprint, in_words
 from resnet_explore.widgets.exhibits import start_of
 from resnet_explore.widgets.saving import FORMATS, free_name
 from resnet_explore.widgets.words import factor
@@ -316,7 +318,9 @@ def test_what_cannot_be_shown_is_a_sentence_in_the_widget(models, images, says):
 )
 def test_wrapped_networks_are_looked_into(wrap):
     explorer = rx.FeatureMapExplorer(wrap(rx.build("cifar_resnet8")), IMAGES)
-    assert explorer.mosaics.maps["sets"][0]["steps"][0]["tick"] == "layer1.0"
+    step = explorer.mosaics.maps["sets"][0]["steps"][0]
+    assert step["tick"] == "layer1.0"
+    assert step["panels"][0]["heading"] == "ResNet", "the network's name, not the wrapper's"
 
 
 def test_files(explorer, tmp_path):
@@ -350,6 +354,75 @@ def test_files(explorer, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(rx.ExploreError, match="can't be written"):
         explorer.save(tmp_path / "file" / "maps.png")
+
+
+def test_a_saved_picture_is_what_is_shown(explorer, tmp_path):
+    explorer.exhibit.value = explorer.exhibit.options[0]
+    explorer.finish()
+    before = {"view": "maps", "index": 8, "order": "channel", "channel": -1, "own_scale": False}
+
+    def saved(**state):
+        explorer.mosaics.set_state(before | state)
+        text = explorer.save(tmp_path / "shown.svg").read_text()
+        explorer.mosaics.set_state(before | {"opacity": 0.7})
+        return text, re.findall(r"data:image/png;base64,[^\"]+", text)[0]
+
+    words, plain = saved()
+    assert "Channel 5" not in words
+    assert "The brightest colour is ±" in words
+    words, own = saved(own_scale=True)
+    assert "Each tile is on its own scale" in words
+    assert "The brightest colour is ±" not in words
+    words, one = saved(channel=5)
+    assert "Channel 5 over" in words
+    _, through = saved(channel=5, opacity=0.3)
+    assert len({plain, own, one, through}) == 4
+
+
+def test_dead_channels_and_later_pages_in_a_saved_picture(tmp_path):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 70, 3), nn.ReLU())
+    with torch.no_grad():
+        net[0].bias[-3:] = -100
+    explorer = rx.FeatureMapExplorer(net, IMAGES)
+    for page, channels, dead in ((0, "1 to 64", False), (1, "65 to 70", True)):
+        explorer.mosaics.set_state({"page": page, "order": "channel"})
+        text = explorer.save(tmp_path / "page.svg").read_text()
+        assert f"Channels {channels} of 70" in text
+        assert text.count("<!-- × -->") == (3 if dead else 0)
+        assert ("× dead" in text) == dead
+
+
+def test_a_network_too_large_for_the_memory_is_not_run(monkeypatch):
+    model, ran = rx.build("cifar_resnet8"), []
+    model.register_forward_hook(lambda *_: ran.append(1))
+    need = footprint(model, IMAGES, largest=56)
+    module = "resnet_explore.analysis.footprint.free_memory"
+    monkeypatch.setattr(module, lambda _: IMAGES.nbytes + need.running)
+    said = sentence(rx.FeatureMapExplorer(model, IMAGES))
+    assert "so it was not run" in said
+    assert f"{in_words(need.kept)} of it for maps, and {in_words(IMAGES.nbytes + need.running)} are" in said
+    assert not ran
+    # With room enough, but not plenty, it runs, and says what it takes.
+    monkeypatch.setattr(module, lambda _: 2 * (need.running + need.kept) + IMAGES.nbytes)
+    explorer, heard = rx.FeatureMapExplorer(model, IMAGES), []
+    explorer.mosaics.observe(lambda change: heard.append(change["new"]), "message")
+    explorer.picture.value = 1
+    assert heard[0].startswith("Running the networks (ResNet: about ")
+    assert ran
+    monkeypatch.setattr("resnet_explore.widgets.feature_maps.free_memory", lambda _: 1000)
+    with pytest.raises(rx.ExploreError, match=r"All maps at full size are \d+ MB and 0 MB"):
+        explorer.save("never.npz")
+
+
+def test_tiles_that_would_be_too_many_are_averaged_and_that_is_said(monkeypatch):
+    monkeypatch.setattr("resnet_explore.widgets.feature_maps._MOST", 40_000)
+    explorer = rx.FeatureMapExplorer(rx.build("cifar_resnet8"), IMAGES)
+    panel = explorer.mosaics.maps["sets"][0]["steps"][0]["panels"][0]
+    assert panel["shape"] == [16, 20, 28]
+    assert panel["full"] == (16, 40, 56)
+    assert "Tiles of ResNet are averaged to 28 pixels a side" in sentence(explorer)
+    assert explorer.exact("maps", 0, 0, 3)[0].shape == (40, 56)
 
 
 def test_the_button_writes_beside_the_notebook_and_over_nothing(explorer, tmp_path, monkeypatch):

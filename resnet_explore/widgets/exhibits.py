@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from resnet_explore.analysis.wrapped import unwrapped
 from resnet_explore.errors import ExploreError
 from resnet_explore.figures.style import COLORS, INK
 from resnet_explore.models.presets import build, twins
@@ -68,7 +69,8 @@ def exhibit_of(models: Any) -> Exhibit:
 
 
 def _named(models: list[Any]) -> dict[str, Any]:
-    names = [type(model).__name__ for model in models]
+    insides = [unwrapped(model) if isinstance(model, nn.Module) else model for model in models]
+    names = [type(inside).__name__ for inside in insides]
     if len(set(names)) < len(names):
         names = [f"{name} {k + 1}" for k, name in enumerate(names)]
     return dict(zip(names, models, strict=True))
