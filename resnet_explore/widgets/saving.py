@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from PIL import Image
 
 from resnet_explore.errors import ExploreError
@@ -53,7 +52,7 @@ def free_name(path: Path) -> Path:
     return next(name for name in names if not name.exists())
 
 
-def _picture(shown: Mosaics) -> Figure:
+def _picture(shown: Mosaics) -> Any:
     """Return the figure of what the browser shows, from the bytes that it was sent."""
     given = getattr(shown, shown.view) or shown.maps
     chosen = given["sets"][min(shown.depth, len(given["sets"]) - 1)]
