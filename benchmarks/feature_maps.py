@@ -75,7 +75,7 @@ def main(presses: int = 60, images: int = 7) -> None:
         page = notebook.page
         notebook.execute(CELLS[0], timeout=300)
         first = page.evaluate(RUN)
-        page.locator(".rx-chart-picture").wait_for(timeout=120_000)
+        page.locator(".rx-chart-picture").first.wait_for(timeout=120_000)
         bare, new = [], []
         for k in range(images):
             bare.append(1000 * float(notebook.execute("print(bare())", timeout=120)))

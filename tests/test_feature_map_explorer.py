@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from torch import nn
 from witnesses import fingerprint
 
 import resnet_explore as rx
+from resnet_explore.analysis.footprint import footprint, in_words
+from resnet_explore.widgets.exhibits import start_of
 from resnet_explore.widgets.saving import FORMATS, free_name
 from resnet_explore.widgets.words import factor
 
@@ -23,6 +26,11 @@ def explorer():
     found = rx.FeatureMapExplorer()
     found.finish()
     return found
+
+
+def at_20(explorer):
+    """Where the twins of 20 layers stand among the depths, however many of those ship."""
+    return [scene.tick for scene in explorer.scenes].index("20 layers")
 
 
 def panel_of(view, depth, index, k):
@@ -50,21 +58,31 @@ def sentence(explorer):
 
 
 def test_the_first_view_is_a_photo_in_the_eyes_of_trained_twins(explorer):
-    step = explorer.mosaics.maps["sets"][0]["steps"][0]
+    shown = explorer.mosaics.maps["sets"][explorer.mosaics.depth]
+    step = shown["steps"][0]
     assert [panel["heading"] for panel in step["panels"]] == ["Plain-20", "Residual-20"]
-    assert "Chelsea the cat" in explorer.mosaics.maps["sets"][0]["caption"]
-    assert "over 8 images" in explorer.mosaics.maps["sets"][0]["caption"]
+    assert "Chelsea the cat" in shown["caption"]
+    assert "over 8 images" in shown["caption"]
     assert "The branch adds" in step["title"]
-    assert len(explorer.mosaics.maps["sets"][0]["steps"]) == 9
+    assert len(shown["steps"]) == 9
     assert Image.open(io.BytesIO(explorer.mosaics.picture["bytes"])).size == (32, 32)
     assert explorer.picture.label == "Chelsea the cat"
 
 
+@pytest.mark.parametrize(
+    ("depths", "start"),
+    [((20, 56), 0), ((8, 14, 20, 32, 44, 56), 2), ((8, 14, 32), 1), ((8, 56), 1), ((18,), 0)],
+)
+def test_20_layers_are_shown_first_or_else_the_middle_depth(depths, start):
+    assert start_of(depths) == start
+
+
 def test_tiles_are_the_networks_own_values(explorer):
-    scene = explorer.scenes[0]
+    depth = at_20(explorer)
+    scene = explorer.scenes[depth]
     for index in (0, 4, 8):
         for k, layer in enumerate(scene.steps[index]):
-            scales, means, _, orders, tiles = panel_of(explorer.mosaics.maps, 0, index, k)
+            scales, means, _, orders, tiles = panel_of(explorer.mosaics.maps, depth, index, k)
             values = tiles[..., 0] * scales[:, None, None] / 127
             assert np.abs(values - layer.maps).max() <= scales.max() / 250
             assert means == pytest.approx(layer.maps.mean((1, 2)), abs=1e-5)
@@ -75,16 +93,17 @@ def test_tiles_are_the_networks_own_values(explorer):
 
 
 def test_the_parts_are_those_of_the_residual_twin(explorer):
-    step = explorer.mosaics.parts["sets"][0]["steps"][3]
+    depth = at_20(explorer)
+    step = explorer.mosaics.parts["sets"][depth]["steps"][3]
     assert [p["heading"] for p in step["panels"]] == [
         "Residual-20: what the skip carried",
         "Residual-20: what the branch added",
     ]
-    scales, _, _, orders, tiles = panel_of(explorer.mosaics.parts, 0, 3, 0)
-    layer = explorer.scenes[0].measured[1]["layer2.0"]
+    scales, _, _, orders, tiles = panel_of(explorer.mosaics.parts, depth, 3, 0)
+    layer = explorer.scenes[depth].measured[1]["layer2.0"]
     assert np.abs(tiles[..., 0] * scales[:, None, None] / 127 - layer.skip).max() <= scales.max() / 250
     assert (scales == 0).sum() == 16, "option A pads half of the channels with zeros"
-    assert np.array_equal(orders["activation"], panel_of(explorer.mosaics.maps, 0, 3, 1)[3]["activation"])
+    assert np.array_equal(orders["activation"], panel_of(explorer.mosaics.maps, depth, 3, 1)[3]["activation"])
     assert f"adds {factor(layer.ratio)} times" in step["title"]
 
 
@@ -96,27 +115,29 @@ def test_filters_are_colours_of_the_first_layer(explorer):
 
 
 def test_exact_values_on_demand(explorer):
-    maps = explorer.exact("maps", 0, 8, 5)
-    for found, layer in zip(maps, explorer.scenes[0].steps[8], strict=True):
+    depth = at_20(explorer)
+    maps = explorer.exact("maps", depth, 8, 5)
+    for found, layer in zip(maps, explorer.scenes[depth].steps[8], strict=True):
         assert found == pytest.approx(layer.maps[5], abs=1e-4)
-    skip, branch = explorer.exact("parts", 0, 8, 5)
+    skip, branch = explorer.exact("parts", depth, 8, 5)
     assert torch.relu(torch.tensor(skip + branch)).numpy() == pytest.approx(maps[1], abs=1e-4)
-    assert explorer.exact("maps", 0, 0, 99) == [None, None]
+    assert explorer.exact("maps", depth, 0, 99) == [None, None]
     sent = []
     explorer.mosaics.send = lambda content, buffers: sent.append((content, buffers))
-    explorer.mosaics._handle_custom_msg({"want": ["maps", "0", "8", "5"]}, [])
+    explorer.mosaics._handle_custom_msg({"want": ["maps", str(depth), "8", "5"]}, [])
     (content, buffers), *more = sent
     assert not more
-    assert content == {"place": ["maps", "0", "8", "5"], "shapes": [[8, 8], [8, 8]]}
+    assert content == {"place": ["maps", str(depth), "8", "5"], "shapes": [[8, 8], [8, 8]]}
     assert np.frombuffer(buffers[1], np.float32) == pytest.approx(maps[1].ravel())
 
 
 def test_receptive_fields_and_curves_follow(explorer):
-    window = explorer.mosaics.windows[0][1]["layer1.0"]
+    depth = at_20(explorer)
+    window = explorer.mosaics.windows[depth][1]["layer1.0"]
     assert window == {"field": (7.0, 7.0), "jump": (1.0, 1.0), "start": (-3.0, -3.0)}
     assert len(explorer.mosaics.charts["pictures"]) == len(explorer.mosaics.charts["places"])
-    assert len(explorer.mosaics.charts["places"][0]) == 5
-    assert "Branch ÷ skip, Residual-20" in explorer.mosaics.charts["alts"][0]
+    assert len(explorer.mosaics.charts["places"][depth]) == 5
+    assert "Branch ÷ skip, Residual-20" in explorer.mosaics.charts["alts"][depth]
 
 
 def test_another_photo_and_an_upload(explorer):
@@ -143,17 +164,21 @@ def test_digits_have_depths(explorer):
     explorer.exhibit.value = next(name for name in explorer.exhibit.options if name.startswith("Digits"))
     explorer.finish()
     sets = explorer.mosaics.maps["sets"]
-    assert [s["tick"] for s in sets] == [f"{d} layers" for d in (8, 20, 32, 56, 110)]
-    assert [len(s["steps"]) for s in sets] == [3, 9, 15, 27, 54]
+    depths = [int(s["tick"].removesuffix(" layers")) for s in sets]
+    assert {8, 20, 32, 56, 110} <= set(depths)
+    assert depths == sorted(depths)
+    assert [len(s["steps"]) for s in sets] == [(depth - 2) // 2 for depth in depths]
+    assert depths[explorer.mosaics.depth] == 20, "the first of these, not where the last ones stood"
     assert explorer.picture.label.endswith("(test image 0)")
     assert "over 33 images" in sets[0]["caption"]
-    assert len(explorer.mosaics.charts["pictures"]) == 5
+    assert len(explorer.mosaics.charts["pictures"]) == len(depths)
     image = rx.load_dataset("digits", split="test").normalized(slice(0, 1))
     model = rx.build("cifar_resnet32", weights="digits")
     with rx.Capture(model, "layer2.1") as seen, torch.no_grad():
         model(image)
-    index = [step["tick"] for step in sets[2]["steps"]].index("layer2.1")
-    assert explorer.exact("maps", 2, index, 3)[1] == pytest.approx(
+    depth = depths.index(32)
+    index = [step["tick"] for step in sets[depth]["steps"]].index("layer2.1")
+    assert explorer.exact("maps", depth, index, 3)[1] == pytest.approx(
         seen.outputs["layer2.1"][0, 3].numpy(), abs=1e-4
     )
     assert not explorer.mosaics.filters["sets"][0]["steps"][0]["panels"][0]["colored"]
@@ -293,7 +318,9 @@ def test_what_cannot_be_shown_is_a_sentence_in_the_widget(models, images, says):
 )
 def test_wrapped_networks_are_looked_into(wrap):
     explorer = rx.FeatureMapExplorer(wrap(rx.build("cifar_resnet8")), IMAGES)
-    assert explorer.mosaics.maps["sets"][0]["steps"][0]["tick"] == "layer1.0"
+    step = explorer.mosaics.maps["sets"][0]["steps"][0]
+    assert step["tick"] == "layer1.0"
+    assert step["panels"][0]["heading"] == "ResNet", "the network's name, not the wrapper's"
 
 
 def test_files(explorer, tmp_path):
@@ -312,7 +339,7 @@ def test_files(explorer, tmp_path):
     assert text.count("<image") == 3
     rows = list(csv.DictReader((tmp_path / "maps.csv").read_text().splitlines()))
     assert len(rows) == 2 * 3 * (16 + 32 + 64)
-    layer = explorer.scenes[0].measured[1]["layer3.1"]
+    layer = explorer.scenes[at_20(explorer)].measured[1]["layer3.1"]
     row = next(
         r for r in rows if (r["network"], r["block"], r["channel"]) == ("Residual-20", "layer3.1", "7")
     )
@@ -327,6 +354,74 @@ def test_files(explorer, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(rx.ExploreError, match="can't be written"):
         explorer.save(tmp_path / "file" / "maps.png")
+
+
+def test_a_saved_picture_is_what_is_shown(explorer, tmp_path):
+    explorer.exhibit.value = explorer.exhibit.options[0]
+    explorer.finish()
+    before = {"view": "maps", "index": 8, "order": "channel", "channel": -1, "own_scale": False}
+
+    def saved(**state):
+        explorer.mosaics.set_state(before | state)
+        text = explorer.save(tmp_path / "shown.svg").read_text()
+        explorer.mosaics.set_state(before | {"opacity": 0.7})
+        return text, re.findall(r"data:image/png;base64,[^\"]+", text)[0]
+
+    words, plain = saved()
+    assert "Channel 5" not in words
+    assert "The brightest colour is ±" in words
+    words, own = saved(own_scale=True)
+    assert "Each tile is on its own scale" in words
+    assert "The brightest colour is ±" not in words
+    words, one = saved(channel=5)
+    assert "Channel 5 over" in words
+    _, through = saved(channel=5, opacity=0.3)
+    assert len({plain, own, one, through}) == 4
+
+
+def test_dead_channels_and_later_pages_in_a_saved_picture(tmp_path):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 70, 3), nn.ReLU())
+    with torch.no_grad():
+        net[0].bias[-3:] = -100
+    explorer = rx.FeatureMapExplorer(net, IMAGES)
+    for page, channels, dead in ((0, "1 to 64", False), (1, "65 to 70", True)):
+        explorer.mosaics.set_state({"page": page, "order": "channel"})
+        text = explorer.save(tmp_path / "page.svg").read_text()
+        assert f"Channels {channels} of 70" in text
+        assert ("× dead" in text) == dead
+
+
+def test_a_network_too_large_for_the_memory_is_not_run(monkeypatch):
+    model, ran = rx.build("cifar_resnet8"), []
+    model.register_forward_hook(lambda *_: ran.append(1))
+    need = footprint(model, IMAGES, largest=56)
+    module = "resnet_explore.analysis.footprint.free_memory"
+    monkeypatch.setattr(module, lambda _: IMAGES.nbytes + need.running)
+    said = sentence(rx.FeatureMapExplorer(model, IMAGES))
+    assert "so it was not run" in said
+    assert f"{in_words(need.kept)} of it for maps, and {in_words(IMAGES.nbytes + need.running)} are" in said
+    assert not ran
+    # With room enough, but not plenty, it runs, and says what it takes.
+    monkeypatch.setattr(module, lambda _: 2 * (need.running + need.kept) + IMAGES.nbytes)
+    explorer, heard = rx.FeatureMapExplorer(model, IMAGES), []
+    explorer.mosaics.observe(lambda change: heard.append(change["new"]), "message")
+    explorer.picture.value = 1
+    assert heard[0].startswith("Running the networks (ResNet: about ")
+    assert ran
+    monkeypatch.setattr("resnet_explore.widgets.feature_maps.free_memory", lambda _: 1000)
+    with pytest.raises(rx.ExploreError, match=r"All maps at full size are \d+ MB and 0 MB"):
+        explorer.save("never.npz")
+
+
+def test_tiles_that_would_be_too_many_are_averaged_and_that_is_said(monkeypatch):
+    monkeypatch.setattr("resnet_explore.widgets.feature_maps._MOST", 40_000)
+    explorer = rx.FeatureMapExplorer(rx.build("cifar_resnet8"), IMAGES)
+    panel = explorer.mosaics.maps["sets"][0]["steps"][0]["panels"][0]
+    assert panel["shape"] == [16, 20, 28]
+    assert panel["full"] == (16, 40, 56)
+    assert "Tiles of ResNet are averaged to 28 pixels a side" in sentence(explorer)
+    assert explorer.exact("maps", 0, 0, 3)[0].shape == (40, 56)
 
 
 def test_the_button_writes_beside_the_notebook_and_over_nothing(explorer, tmp_path, monkeypatch):

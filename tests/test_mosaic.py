@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from resnet_explore.figures.mosaic import (
+    CORNER,
+    CROSS,
     LEVELS,
     LOOKUP,
     columns,
@@ -82,9 +84,11 @@ def test_a_line_through_a_block_goes_through_its_point():
     panels = {"a": {"plain": (x, x * 1.0)}, "b": {"residual": (x, 10.0 ** (x * 2))}}
     figure, places = statistics_chart(panels, 5)
     width, height = figure.get_size_inches() * figure.dpi
-    for ax, (first, last, top, bottom) in zip(figure.axes, places, strict=True):
+    for k, (ax, (first, last, top, bottom)) in enumerate(zip(figure.axes, places, strict=True)):
         for block, share in ((1, first), (5, last)):
-            assert ax.transData.transform((block, 1))[0] / width == pytest.approx(share)
+            assert ax.transData.transform((block, 1))[0] / width == pytest.approx((k + share) / 2)
+        drawn = ax.get_tightbbox()
+        assert width * k / 2 <= drawn.x0 < drawn.x1 <= width * (k + 1) / 2, "nothing leaves its half"
         box = ax.get_window_extent()
         assert (1 - box.y1 / height, 1 - box.y0 / height) == pytest.approx((top, bottom))
     assert figure.axes[1].get_yscale() == "log"
@@ -105,3 +109,13 @@ def test_the_figure_says_title_headings_and_caption():
     assert {"Title", "Why", "Plain-8", "Residual-8"} <= set(texts)
     assert len(figure.axes) == 3, "two mosaics, each one image, and the scale"
     assert all(len(ax.images) == 1 for ax in figure.axes)
+
+
+def test_dead_and_saturated_tiles_bear_a_sign_in_their_corner():
+    marks = {"Plain-8": np.array([0, 1, 0, 2, 0])}
+    figure = mosaics_figure({"Plain-8": np.ones((5, 4, 7))}, 1.0, "Title", "Why", marks)
+    across = columns(5, 4, 7)
+    found = {text.get_text(): text.xy for text in figure.axes[0].texts}
+    assert found == {
+        sign: (k % across * 8 - 0.5, k // across * 5 - 0.5) for sign, k in ((CROSS, 1), (CORNER, 3))
+    }

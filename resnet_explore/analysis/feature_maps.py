@@ -68,9 +68,19 @@ class FeatureMaps(Mapping[str, Layer]):
     def __len__(self) -> int:
         return len(self.layers)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all maps at full size, float32, with the skips and branches."""
+        return sum(4 * int(np.prod(m.shape)) * (1 if m.skip is None else 3) for m in self.values())
+
+    @property
+    def side(self) -> int:
+        """Longest side of a map as it is kept."""
+        return max(max(layer.maps.shape[1:]) for layer in self.values())
+
     def within(self, values: int) -> "FeatureMaps":
         """Return the same with maps averaged to half their size, over and over, until they hold `values`."""
-        layers, largest = dict(self.layers), max(max(layer.maps.shape[1:]) for layer in self.values())
+        layers, largest = dict(self.layers), self.side
         while sum(layer.maps.size for layer in layers.values()) > values and largest > 1:
             largest = (largest + 1) // 2
             layers = {name: _smaller(layer, largest) for name, layer in layers.items()}

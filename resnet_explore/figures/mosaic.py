@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from resnet_explore.figures.style import COLORS, INK, MUTED, new_figure
 
 MOST = 64  # tiles on one page
+CROSS, CORNER = "×", "◤"  # dead and saturated channels, by 1 and 2
 LEVELS = 127  # of a tile's magnitude on each side of 0
 
 
@@ -85,14 +88,17 @@ def mosaics_figure(
     scale: float | None,
     title: str,
     caption: str,
+    marks: Mapping[str, np.ndarray] | None = None,
     width: float = 920,
 ) -> Figure:
     """Return mosaics side by side under a title, with their colour scale; `panels` is {heading: maps}.
 
-    Headings that begin with "Plain" and "Residual" are in the twins' colours. `scale` is None where the maps
-    are colours already.
+    `marks` says by heading which tiles are dead (1) or saturated (2), (C,). Headings that begin with "Plain"
+    and "Residual" are in the twins' colours. `scale` is None where the maps are colours already.
     """
-    side = width / max(2, len(panels)) * 0.93
+    images = {heading: mosaic(maps, scale or 1.0) for heading, maps in panels.items()}
+    tall = max(image.shape[0] / image.shape[1] for image in images.values())
+    side = width / max(2, len(panels)) * 0.93 * min(tall, 1.2)
     title, caption = textwrap.fill(title, int(width / 9.8)), textwrap.fill(caption, int(width / 6.5))
     above, below = 44 + 18 * title.count("\n"), 64 + 14 * caption.count("\n")
     high = side + above + below + 16
@@ -112,7 +118,8 @@ def mosaics_figure(
         ax = figure.add_subplot(grid[i])
         kind = next((kind for kind in COLORS if heading.lower().startswith(kind)), "")
         ax.set_title(heading, color=COLORS.get(kind, INK), fontsize=10.5, weight="bold")
-        ax.imshow(mosaic(maps, scale or 1.0), interpolation="nearest")
+        ax.imshow(images[heading], interpolation="nearest")
+        _mark(ax, maps, (marks or {}).get(heading, np.zeros(len(maps))))
         ax.axis("off")
     if scale is None:
         return figure
@@ -121,3 +128,23 @@ def mosaics_figure(
     bar.set_yticks([])
     bar.tick_params(colors=MUTED, labelsize=8, length=2, pad=1)
     return figure
+
+
+def _mark(ax: Axes, maps: np.ndarray, marks: np.ndarray) -> None:
+    """Put a sign into the upper left corner of tiles that are dead or saturated."""
+    height, width = maps.shape[1:3]
+    across = columns(len(maps), height, width)
+    for k in np.flatnonzero(marks):
+        sign, color, edge = (CROSS, "#9aa0aa", "black") if marks[k] == 1 else (CORNER, INK, "white")
+        x, y = k % across * (width + 1) - 0.5, k // across * (height + 1) - 0.5
+        ax.annotate(
+            sign,
+            (x, y),
+            (2, -1),
+            textcoords="offset points",
+            ha="left",
+            va="top",
+            color=color,
+            fontsize=9,
+            path_effects=[withStroke(linewidth=1.5, foreground=edge)],
+        )

@@ -18,19 +18,20 @@ def statistics_chart(
 ) -> tuple[Figure, list[tuple[float, float, float, float]]]:
     """Draw panels beside each other, by title; x is the block, from 1 to `blocks`.
 
+    Each panel has an equal part of the width, so that the picture can be cut into them where it is too wide.
     Returns the figure and for each panel (x of block 1, x of the last block, top, bottom), as shares of the
-    figure's width and height from its upper left corner: where a line through a block has to be drawn.
+    panel's part and of the height from its upper left corner: where a line through a block has to be drawn.
     Values that are not finite are left out.
     """
     figure = new_figure(width, height)
-    margin, apart = 46 / width, 46 / width
-    each = (1 - margin - 14 / width - apart * (len(panels) - 1)) / len(panels)
+    part = 1 / len(panels)
+    margin, each = 40 / width, part - 48 / width
     top, bottom = 1 - 30 / height, 44 / height
     places = []
     for i, (title, curves) in enumerate(panels.items()):
-        left = margin + i * (each + apart)
+        left = i * part + margin
         ax = dress(figure.add_axes((left, bottom, each, top - bottom)))
-        ax.set_title(title, loc="left", color=INK, fontsize=9.5, weight="bold", x=-0.12)
+        ax.set_title(title, loc="left", color=INK, fontsize=9.5, weight="bold", x=-20 / (each * width))
         low, high = 0.4, blocks + 0.4  # what lies inside a block is drawn before its number
         ax.set(xlim=(low, high), xlabel="block")
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
@@ -49,7 +50,7 @@ def statistics_chart(
         values = np.concatenate([v[np.isfinite(v)] for _, v in curves.values()] or [np.zeros(1)])
         if values.size:
             _set_limits(ax, values)
-        first, last = (left + each * (x - low) / (high - low) for x in (1, blocks))
+        first, last = ((margin + each * (x - low) / (high - low)) / part for x in (1, blocks))
         places.append((first, last, 1 - top, 1 - bottom))
     return figure, places
 

@@ -2,36 +2,51 @@
 
 import copy
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from resnet_explore.errors import ExploreError
-from resnet_explore.models.trace import Watch
 
-W = TypeVar("W", bound=Watch)
+
+class Watcher(Protocol):
+    """What can watch a run."""
+
+    def watching(self, model: nn.Module) -> AbstractContextManager[None]:
+        """Return a context in which the model will run."""
+
+
+W = TypeVar("W", bound=Watcher)
 
 
 def dry_run(
-    model: nn.Module, input_size: tuple[int, ...], watcher: Callable[[Tensor, Iterable[Tensor]], W]
+    model: nn.Module,
+    input_size: tuple[int, ...],
+    watcher: Callable[[Tensor, Iterable[Tensor]], W],
+    computing: bool = True,
 ) -> W:
     """Return what `watcher` (called with the input and the weights) saw of one pass in eval mode.
 
     input_size is (C, H, W) or (C, T, H, W), without the batch. Where it can, only shapes are traced and
-    nothing is computed; a network whose shapes depend on values (a detector) runs once, on noise. Raises
-    ExploreError if the model can't take such an input. The model is left as it was.
+    nothing is computed; a network whose shapes depend on values (a detector) runs once, on noise, unless
+    `computing` is False. Raises ExploreError if the model can't take such an input. The model is left as it
+    was.
     """
     size = tuple(input_size)
     try:
         return _run(model, size, watcher, torch.device("meta"))
-    except Exception:  # whatever a model raises that can't do without values
+    except Exception as problem:  # whatever a model raises that can't do without values
+        error = problem
+    if computing:
         try:
             return _run(model, size, watcher, None)
-        except Exception as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ExploreError(f"The model can't take an input of size {size} ({reason}).") from None
+        except Exception as problem:
+            error = problem
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    raise ExploreError(f"The model can't take an input of size {size} ({reason}).")
 
 
 def _run(
@@ -52,8 +67,11 @@ def _run(
             stand_ins[id(value)] = _stand_in(value, device)
     state = {name: stand_ins[id(value)] for name, value in own.items()}
     first = next((v for v in state.values() if v.is_floating_point()), torch.empty(0))
-    noise = torch.rand(1, *size, generator=torch.Generator().manual_seed(0))
-    image = noise.to(device=first.device, dtype=first.dtype)
+    if device is not None:  # an input may be too large to be made
+        image = torch.empty(1, *size, device=device, dtype=first.dtype)
+    else:
+        noise = torch.rand(1, *size, generator=torch.Generator().manual_seed(0))
+        image = noise.to(device=first.device, dtype=first.dtype)
     watch = watcher(image, stand_ins.values())
     with torch.random.fork_rng(devices=[]), torch.enable_grad(), watch.watching(copied):
         functional_call(copied, state, (image,))

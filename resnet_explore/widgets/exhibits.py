@@ -7,11 +7,13 @@ from typing import Any
 
 from torch import nn
 
+from resnet_explore.analysis.wrapped import unwrapped
 from resnet_explore.errors import ExploreError
 from resnet_explore.figures.style import COLORS, INK
 from resnet_explore.models.presets import build, twins
 from resnet_explore.models.weights import list_weights
 
+_FIRST = 20  # layers, of the paper's shallowest pair: what is shown first if it is there
 _DATA = {"cifar10": "CIFAR-10", "digits": "Digits", "imagenette": "Imagenette"}
 
 
@@ -35,10 +37,12 @@ class Exhibit:
 
     ticks  what the depths are called
     load   gives the networks of the depth of that index
+    start  index of the depth that is shown first
     """
 
     ticks: tuple[str, ...]
     load: Callable[[int], tuple[Subject, ...]]
+    start: int = 0
 
 
 def exhibits() -> dict[str, Exhibit]:
@@ -65,7 +69,8 @@ def exhibit_of(models: Any) -> Exhibit:
 
 
 def _named(models: list[Any]) -> dict[str, Any]:
-    names = [type(model).__name__ for model in models]
+    insides = [unwrapped(model) if isinstance(model, nn.Module) else model for model in models]
+    names = [type(inside).__name__ for inside in insides]
     if len(set(names)) < len(names):
         names = [f"{name} {k + 1}" for k, name in enumerate(names)]
     return dict(zip(names, models, strict=True))
@@ -85,9 +90,14 @@ def _shipped() -> dict[str, Exhibit]:
         if both:
             span = f"{both[0]} layers" if len(both) == 1 else f"{both[0]} to {both[-1]} layers"
             shown[f"{_DATA.get(data, data)} twins, {span} (offline)"] = Exhibit(
-                tuple(f"{depth} layers" for depth in both), _loader(data, family, both)
+                tuple(f"{depth} layers" for depth in both), _loader(data, family, both), start_of(both)
             )
     return shown
+
+
+def start_of(depths: Sequence[int]) -> int:
+    """Return which of the depths, in rising order, is shown first: 20 layers, or else the middle one."""
+    return depths.index(_FIRST) if _FIRST in depths else len(depths) // 2
 
 
 def _loader(data: str, family: str, depths: tuple[int, ...]) -> Callable[[int], tuple[Subject, ...]]:

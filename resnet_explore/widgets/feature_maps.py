@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from resnet_explore.analysis.capture import Layers
 from resnet_explore.analysis.feature_maps import FeatureMaps, feature_maps, whole_map
+from resnet_explore.analysis.footprint import foretold, free_memory, in_words
 from resnet_explore.analysis.wrapped import unwrapped
 from resnet_explore.errors import ExploreError
 from resnet_explore.figures.heatmaps import png
@@ -57,6 +58,7 @@ class FeatureMapExplorer(ipywidgets.VBox):
         self._pictures: Pictures | None = None
         self._seen: Picture | None = None
         self._waiting = False
+        self._averaged: list[str] = []  # sentences on tiles that had to be made smaller
         self.scenes: list[Scene] = []
         self._windows_of: tuple[int, ...] = ()
         self._build_controls()
@@ -75,8 +77,8 @@ class FeatureMapExplorer(ipywidgets.VBox):
         self.note = ipywidgets.HTML()
         self.mosaics = Mosaics(message="Loading the networks ...")
         self._top = ipywidgets.HBox(layout={"flex_flow": "row wrap", "grid_gap": "4px 16px"})
-        bottom = ipywidgets.HBox([self.format, self.keep], layout={"flex_flow": "row wrap"})
-        super().__init__([self._top, self.note, self.mosaics, bottom])
+        self._bottom = ipywidgets.HBox([self.format, self.keep], layout={"flex_flow": "row wrap"})
+        super().__init__([self._top, self.note, self.mosaics, self._bottom])
         self.exhibit.observe(self._open, "value")
         self.picture.observe(self._take_picture, "value")
         self.upload.on_upload(self._take_upload)
@@ -100,7 +102,7 @@ class FeatureMapExplorer(ipywidgets.VBox):
             self._pictures = self._find_pictures(self._subjects[0][-1].model)
             self._windows_of = ()
             self._seen = self._pictures.picture(next(iter(self._pictures.options.values())))
-            self._measure()
+            self._measure(chosen.start)
         except ExploreError as problem:
             kept = f" Still showing {self._current}." if self._current else ""
             self._say(f"{problem}{kept}")
@@ -108,6 +110,7 @@ class FeatureMapExplorer(ipywidgets.VBox):
             if self._current:
                 self.exhibit.value = self._current
             self.mosaics.show(busy=False, message="" if self.scenes else "There is nothing to show.")
+            self._bottom.layout.display = "" if self.scenes else "none"
             return
         self._current = wanted
         self.picture.unobserve(self._take_picture, "value")
@@ -153,15 +156,19 @@ class FeatureMapExplorer(ipywidgets.VBox):
 
     # --- what is shown ------------------------------------------------------------------------------------
 
-    def _measure(self) -> None:
-        """Run the networks on the image and show the maps; the rest follows when the browser has drawn."""
+    def _measure(self, depth: int | None = None) -> None:
+        """Run the networks on the image and show the maps; the rest follows when the browser has drawn.
+
+        `depth` is the index of the depth to show, None for that which is shown.
+        """
         seen = self._seen
         if seen is None or self._pictures is None:
             return
         self.note.value = ""
-        self.mosaics.show(busy=True, message="Running the networks ...")
         others = self._pictures.more()
         batch = seen.tensor if others is None else torch.cat([seen.tensor, others])
+        self.mosaics.show(busy=True, message=self._running(batch))
+        self._averaged = []
         with one_thread() if batch.numel() < _FEW else nullcontext():
             self.scenes = [
                 Scene(tick, pair, tuple(self._maps_of(subject, batch) for subject in pair))
@@ -175,11 +182,26 @@ class FeatureMapExplorer(ipywidgets.VBox):
             picture={"bytes": png(colors), "size": list(colors.shape[:2])},
             busy=False,
             message="",
+            depth=self.mosaics.depth if depth is None else depth,
         )
         self._say_what_is_missing()
 
+    def _running(self, batch: Tensor) -> str:
+        """Say what is going on, and how much memory it takes if it is much; raises where there is less."""
+        subjects = [subject for pair in self._subjects for subject in pair]
+        told = [foretold(subject.model, batch, self._layers, _LARGEST) for subject in subjects]
+        much = "; ".join(f"{s.name}: {words}" for s, words in zip(subjects, told, strict=True) if words)
+        return f"Running the networks ({much}) ..." if much else "Running the networks ..."
+
     def _maps_of(self, subject: Subject, batch: Tensor) -> FeatureMaps:
-        return feature_maps(subject.model, batch, self._layers, _LARGEST).within(_MOST)
+        maps = feature_maps(subject.model, batch, self._layers, _LARGEST)
+        fewer = maps.within(_MOST)
+        if fewer.side < maps.side:
+            self._averaged.append(
+                f"Tiles of {subject.name} are averaged to {fewer.side} pixels a side, as its {len(maps)} "
+                f"layers hold {in_words(maps.nbytes)}; an enlarged channel's values are exact."
+            )
+        return fewer
 
     def finish(self) -> None:
         """Send what can wait until the maps are on the page: skips and branches, filters, curves."""
@@ -224,7 +246,7 @@ class FeatureMapExplorer(ipywidgets.VBox):
         self.note.value = error(sentence)
 
     def _say_what_is_missing(self) -> None:
-        notes = []
+        notes = list(self._averaged)
         scene = self.scenes[0]
         for subject, maps in zip(scene.subjects, scene.measured, strict=True):
             if len(maps) == 1:
@@ -246,6 +268,12 @@ class FeatureMapExplorer(ipywidgets.VBox):
         return target
 
     def _whole(self, scene: Scene) -> dict[str, np.ndarray]:
+        whole, free = sum(maps.nbytes for maps in scene.measured), free_memory(torch.device("cpu"))
+        if whole > free:
+            raise ExploreError(
+                f"All maps at full size are {in_words(whole)} and {in_words(free)} of memory are free; save "
+                "the CSV, or name fewer layers with `layers`."
+            )
         arrays = {} if self._seen is None else {"image": self._seen.tensor[0].cpu().numpy()}
         for subject in scene.subjects:
             maps = {} if self._seen is None else feature_maps(subject.model, self._seen.tensor, self._layers)

@@ -12,6 +12,7 @@ const MOST = 64;         // tiles on a page
 const LEVELS = 127;
 const VIEWS = { maps: "Feature maps", parts: "Skip and branch", filters: "First-layer filters" };
 const ORDERS = { activation: "by activation", difference: "by how much the twins differ", channel: "by channel" };
+const OWN = "Each tile is on its own scale: the brightest colour is its largest magnitude.";
 const STEPS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
 let serial = 0;
 
@@ -142,7 +143,8 @@ class Panel {
     this.data = data;
     this.heading.textContent = data?.heading ?? "";
     this.heading.style.color = data?.color ?? "";
-    const words = !data ? "" : data.shape ? "" : data.message;
+    const gone = data?.shape && this.view.channel >= data.count;
+    const words = gone ? `There is no channel ${this.view.channel} here, only ${data.count}.` : data?.shape ? "" : data?.message;
     this.empty.textContent = words ?? "";
     this.empty.hidden = !words;
     this.node.hidden = !data;
@@ -235,17 +237,15 @@ class Panel {
     context.imageSmoothingEnabled = true;
     if (picture?.bitmap) context.drawImage(picture.bitmap, 0, 0, area.w, area.h);
     context.imageSmoothingEnabled = false;
-    context.globalAlpha = picture ? view.opacity : 1;
+    context.globalAlpha = picture ? view.model.get("opacity") : 1;
     context.drawImage(view.painter.sheet(data, [channel], 1, (c) => view.scaleOf(data, c)), 0, 0, area.w, area.h);
     context.globalAlpha = 1;
-    const place = view.pointed;
-    if (!place || data.colored) return;
-    const { rows, columns } = this.size();
+    if (!view.pointed || data.colored) return;
+    const { rows, columns } = this.size(), { x, y } = this.cell();
     const [w, h] = [area.w / columns, area.h / rows];
-    const [x, y] = [Math.min(place.x, columns - 1), Math.min(place.y, rows - 1)];
     this.frame(context, x * w, y * h, w, h);
     if (this.field()) {
-      const [top, left, bottom, right] = this.window(y, x).map((v) => v * unit);
+      const [top, left, bottom, right] = this.window().map((v) => v * unit);
       context.lineWidth = 4;
       context.setLineDash([12, 8]);
       context.strokeStyle = "#39d353";
@@ -261,26 +261,32 @@ class Panel {
     return exact ?? { rows: this.data.height, columns: this.data.width };
   }
 
+  /** The place that is pointed at, in this map, whose size may be another than that of the map beside it. */
+  cell() {
+    const { rows, columns } = this.size(), { across, down } = this.view.pointed;
+    return { x: Math.min(Math.floor(across * columns), columns - 1), y: Math.min(Math.floor(down * rows), rows - 1) };
+  }
+
   /** The receptive field of the layer; undefined where it is the whole image or not known. */
   field() {
     const { data, view } = this;
     return view.model.get("windows")?.[view.model.get("depth")]?.[data.network]?.[data.layer];
   }
 
-  /** Input pixels that a place depends on: top, left, bottom, right. */
-  window(y, x) {
+  /** Input pixels that the place depends on: top, left, bottom, right. */
+  window() {
     const { field, jump, start } = this.field(), [, height, width] = this.data.full;
-    const { rows, columns } = this.size();
+    const { rows, columns } = this.size(), { x, y } = this.cell();
     const at = [Math.floor(((y + 0.5) * height) / rows), Math.floor(((x + 0.5) * width) / columns)];
     const first = at.map((place, axis) => start[axis] + place * jump[axis]);
     return [first[0], first[1], first[0] + field[0], first[1] + field[1]];
   }
 
-  value(y, x) {
-    const { data, view } = this, exact = view.exactOf(this);
+  value() {
+    const { data, view } = this, exact = view.exactOf(this), { x, y } = this.cell();
     if (view.channel >= data.count) return "none";
-    if (exact) return number(exact.values[Math.min(y, exact.rows - 1) * exact.columns + Math.min(x, exact.columns - 1)]);
-    const at = view.channel * data.height * data.width + Math.min(y, data.height - 1) * data.width + Math.min(x, data.width - 1);
+    if (exact) return number(exact.values[y * exact.columns + x]);
+    const at = (view.channel * data.height + y) * data.width + x;
     return `≈ ${number((data.tiles[at] * data.scales[view.channel]) / LEVELS)}`;
   }
 
@@ -291,9 +297,8 @@ class Panel {
     if (!data?.shape) return null;
     const [x, y] = [((event.clientX - box.left) / box.width) * SIDE, ((event.clientY - box.top) / box.height) * SIDE];
     if (view.channel >= 0) {
-      const { rows, columns } = this.size();
-      const place = { x: Math.floor((x / this.area.w) * columns), y: Math.floor((y / this.area.h) * rows) };
-      return place.x >= 0 && place.y >= 0 && place.x < columns && place.y < rows ? place : null;
+      const place = { across: x / this.area.w, down: y / this.area.h };
+      return place.across >= 0 && place.down >= 0 && place.across < 1 && place.down < 1 ? place : null;
     }
     const { across, stepX, stepY } = this.plan, column = Math.floor(x / stepX);
     const channel = view.shown(data)[Math.floor(y / stepY) * across + column];
@@ -313,8 +318,6 @@ class MosaicsView {
     this.painter = new Painter(model.get("lookup"));
     this.decoded = {};
     this.channel = this.cursor = -1;
-    this.page = 0;
-    this.opacity = 0.7;
     this.pointed = null;
     this.exact = {};
     this.build();
@@ -341,7 +344,7 @@ class MosaicsView {
     this.sort = make("select");
     this.sort.append(...Object.entries(ORDERS).map(([value, textContent]) => make("option", "", { value, textContent })));
     this.own = make("input", "", { type: "checkbox" });
-    this.see = slider({ max: 100, step: 5, value: 100 * this.opacity });
+    this.see = slider({ max: 100, step: 5, value: 100 * this.model.get("opacity") });
     this.back = button("◂ All channels", "Back to all channels");
     this.earlier = button("◂", "Earlier channels");
     this.later = button("▸", "Later channels");
@@ -370,12 +373,7 @@ class MosaicsView {
     this.depths = make("div", "rx-slide", {}, control("Depth", this.depth, "rx-slider"), this.depthValue);
     this.block.className = "rx-block";
     this.depth.className = "rx-depth";
-    this.chart = make("img", "rx-chart-picture");
-    this.line = make("div", "rx-chart-lines");
-    this.charts = make("div", "rx-chart", { tabIndex: 0 }, make("div", "", {}, this.chart, this.line));
-    this.charts.dataset.lmSuppressShortcuts = "true";
-    this.charts.setAttribute("role", "group");
-    this.charts.setAttribute("aria-label", "Statistics through depth");
+    this.charts = make("div", "rx-chart", { role: "img" });
     this.caption = make("p", "rx-caption");
     this.body = make("div", "rx-mosaics-body", {}, this.title, this.tools, this.stage, this.message, this.readout, this.key,
       this.blocks, this.depths, this.charts, this.caption);
@@ -395,9 +393,9 @@ class MosaicsView {
       this.moveTo({ index: Math.round((at / Math.max(1, before - 1)) * (this.steps.length - 1)) });
     });
     this.choose.addEventListener("change", () => { this.moveTo({ view: this.choose.value, channel: -1 }); });
-    this.sort.addEventListener("change", () => { this.page = 0; this.moveTo({ order: this.sort.value }); });
+    this.sort.addEventListener("change", () => this.moveTo({ order: this.sort.value, page: 0 }));
     this.own.addEventListener("change", () => this.moveTo({ own_scale: this.own.checked }));
-    this.see.addEventListener("input", () => { this.opacity = this.see.value / 100; this.drawPanels(); });
+    this.see.addEventListener("input", () => this.moveTo({ opacity: this.see.value / 100 }));
     this.back.addEventListener("click", () => this.shrink());
     this.earlier.addEventListener("click", () => this.turn(-1));
     this.later.addEventListener("click", () => this.turn(1));
@@ -416,7 +414,7 @@ class MosaicsView {
         this.askForRest();
       };
     }
-    for (const name of ["index", "depth", "view", "order", "channel", "own_scale", "message", "busy"]) {
+    for (const name of ["index", "depth", "view", "order", "page", "channel", "own_scale", "opacity", "message", "busy"]) {
       this.handlers[`change:${name}`] = () => this.refresh();
     }
     for (const [name, handler] of Object.entries(this.handlers)) model.on(name, handler);
@@ -425,7 +423,7 @@ class MosaicsView {
   dispose() {
     clearTimeout(this.saving);
     for (const [name, handler] of Object.entries(this.handlers)) this.model.off?.(name, handler);
-    if (this.chart.src) URL.revokeObjectURL(this.chart.src);
+    this.releaseChart();
     this.root.remove();
   }
 
@@ -467,6 +465,9 @@ class MosaicsView {
   get steps() { return this.set?.steps ?? []; }
   get index() { return clamp(this.model.get("index"), 0, Math.max(0, (this.decoded.maps?.[this.model.get("depth")]?.steps.length ?? 1) - 1)); }
   get step() { return this.steps[Math.min(this.index, this.steps.length - 1)]; }
+  get colored() { return Boolean(this.step?.panels.every((p) => p.colored)); }
+  get ownScale() { return this.model.get("own_scale") && !this.colored; }
+  get page() { return clamp(this.model.get("page"), 0, this.lastPage); }
   get tick() { return this.step?.tick ?? ""; }
 
   get order() {
@@ -482,7 +483,7 @@ class MosaicsView {
   }
 
   scaleOf(data, channel) {
-    return (this.model.get("own_scale") ? data.scales[channel] : this.step.scale) || 1;
+    return (this.ownScale ? data.scales[channel] : this.step.scale) || 1;
   }
 
   moveTo(values) {
@@ -493,8 +494,7 @@ class MosaicsView {
   }
 
   turn(by) {
-    this.page = clamp(this.page + by, 0, this.lastPage);
-    this.refresh();
+    this.moveTo({ page: clamp(this.page + by, 0, this.lastPage) });
   }
 
   get lastPage() {
@@ -527,15 +527,14 @@ class MosaicsView {
     this.channel = model.get("channel");
     const most = Math.max(0, ...(step?.panels ?? []).map((p) => p.count ?? 0));
     if (this.channel >= most) this.channel = -1;
-    this.page = Math.min(this.page, this.lastPage);
     const busy = model.get("busy"), words = busy || !step ? model.get("message") : "";
     if (this.message.textContent !== words) this.message.textContent = words;
     this.message.hidden = !words;
     this.root.classList.toggle("rx-waiting", busy && Boolean(step));
     this.root.setAttribute("aria-busy", String(busy));
     this.title.textContent = (step?.title ?? "").replaceAll(" %", "\u00a0%");
-    this.caption.textContent = step ? `${step.caption} ${this.set.caption ?? ""}` : "";
-    for (const part of [this.tools, this.stage, this.key, this.readout]) part.hidden = !step;
+    this.caption.textContent = step ? [step.caption, this.ownScale ? OWN : step.scaled, this.set.caption].filter(Boolean).join(" ") : "";
+    for (const part of [this.title, this.tools, this.stage, this.key, this.readout, this.caption]) part.hidden = !step;
 
     this.choose.value = this.view;
     for (const option of this.choose.options) option.disabled = !this.decoded[option.value];
@@ -543,7 +542,7 @@ class MosaicsView {
     this.sort.options[1].disabled = Boolean(step) && !step.panels.every((p) => !p.orders || p.orders.difference);
     this.sort.options[0].textContent = this.view === "filters" ? "by size of the weights" : ORDERS.activation;
     this.own.checked = model.get("own_scale");
-    this.own.parentNode.hidden = this.view === "filters" && Boolean(step?.panels.every((p) => p.colored));
+    this.own.parentNode.hidden = this.colored;
     const one = this.channel >= 0;
     this.sorting.hidden = this.pages.hidden = one;
     this.pages.hidden ||= this.lastPage === 0;
@@ -588,32 +587,46 @@ class MosaicsView {
   }
 
   showKey() {
-    const scale = this.channel >= 0 && this.model.get("own_scale") ? null : this.step?.scale;
-    const [low, high] = this.model.get("own_scale") ? ["−its largest", "+its largest"] : [number(-(scale ?? 0)), number(scale ?? 0)];
+    const scale = this.step?.scale ?? 0;
+    const [low, high] = this.ownScale ? ["−its largest", "+its largest"] : [number(-scale), number(scale)];
     this.ends[0].textContent = low;
     this.ends[1].textContent = high;
     this.bar.setAttribute("aria-label", `Colours from ${low} (blue) over 0 (black) to ${high} (yellow)`);
-    this.key.classList.toggle("rx-away", Boolean(this.step?.panels.every((p) => p.colored)));
+    this.key.classList.toggle("rx-away", this.colored);
   }
 
   showChart() {
     const charts = this.model.get("charts"), at = clamp(this.model.get("depth"), 0, (charts?.pictures?.length ?? 1) - 1);
     this.charts.hidden = !charts?.pictures;
     if (this.charts.hidden) return;
+    const places = charts.places[at], { length } = places;
     if (this.chartShown !== at) {
-      if (this.chart.src) URL.revokeObjectURL(this.chart.src);
-      this.chart.src = URL.createObjectURL(new Blob([charts.pictures[at]], { type: "image/png" }));
-      this.chart.alt = charts.alts[at];
-      this.line.replaceChildren(...charts.places[at].map(() => make("span")));
+      this.releaseChart();
+      this.chart = URL.createObjectURL(new Blob([charts.pictures[at]], { type: "image/png" }));
+      this.charts.setAttribute("aria-label", charts.alts[at]);
+      // One picture, cut into its panels, which go into several rows where there is less room.
+      this.charts.replaceChildren(...places.map((_, k) => {
+        const picture = make("img", "rx-chart-picture", { src: this.chart, alt: "" });
+        Object.assign(picture.style, { width: `${100 * length}%`, marginLeft: `${-100 * k}%` });
+        return make("div", "", {}, picture, make("span"));
+      }));
+      this.charts.style.setProperty("--wide", length);
+      this.charts.style.setProperty("--narrow", Math.ceil(length / 2));
       this.chartShown = at;
     }
     const last = Math.max(1, (this.decoded.maps?.[at]?.steps.length ?? 2) - 1);
-    charts.places[at].forEach(([first, end, top, bottom], k) => {
-      const { style } = this.line.children[k];
+    places.forEach(([first, end, top, bottom], k) => {
+      const { style } = this.charts.children[k].lastChild;
       style.left = `${100 * (first + ((end - first) * this.index) / last)}%`;
       style.top = `${100 * top}%`;
       style.height = `${100 * (bottom - top)}%`;
     });
+  }
+
+  /** Let go of the chart's bytes, once those are done who may still be reading them. */
+  releaseChart() {
+    const { chart } = this;
+    setTimeout(() => URL.revokeObjectURL(chart), 10_000);
   }
 
   // ---- reading ----------------------------------------------------------------------------------------------------
@@ -641,10 +654,12 @@ class MosaicsView {
       this.readout.textContent += this.view === "filters" ? "" : " · Point at a place, or move with the arrow keys, to read it.";
       return;
     }
-    const values = shown.map((panel) => `${panel.data.heading}: ${panel.value(place.y, place.x)}`).join(" · ");
-    const field = shown[0].field()?.field;
-    const sees = field ? ` It depends on the ${Math.ceil(field[0])}×${Math.ceil(field[1])} pixels in the green box.` : "";
-    this.readout.textContent = `Channel ${this.channel}, row ${place.y}, column ${place.x} · ${values}.${sees}`;
+    const cells = shown.map((panel) => panel.cell()), alike = cells.every(({ x, y }) => x === cells[0].x && y === cells[0].y);
+    const at = ({ x, y }) => `row ${y}, column ${x}`;
+    const values = shown.map((panel, k) => `${panel.data.heading}${alike ? "" : `, ${at(cells[k])}`}: ${panel.value()}`).join(" · ");
+    const fields = shown.map((panel) => panel.field()?.field).filter(Boolean).map(([high, wide]) => `${Math.ceil(high)}×${Math.ceil(wide)}`);
+    const sees = fields.length ? ` It depends on the ${[...new Set(fields)].join(" and ")} pixels in the green box.` : "";
+    this.readout.textContent = `Channel ${this.channel}${alike ? `, ${at(cells[0])}` : ""} · ${values}.${sees}`;
   }
 
   // ---- exact values ---------------------------------------------------------------------------------------------------
@@ -687,8 +702,10 @@ class MosaicsView {
   }
 
   step2d([dx, dy], panel) {
-    const { rows, columns } = panel.size(), from = this.pointed ?? { x: Math.floor(columns / 2) - dx, y: Math.floor(rows / 2) - dy };
-    this.point({ x: clamp(from.x + dx, 0, columns - 1), y: clamp(from.y + dy, 0, rows - 1) });
+    const { rows, columns } = panel.size();
+    const from = this.pointed ? panel.cell() : { x: Math.floor(columns / 2) - dx, y: Math.floor(rows / 2) - dy };
+    const along = (at, count) => (clamp(at, 0, count - 1) + 0.5) / count;
+    this.point({ across: along(from.x + dx, columns), down: along(from.y + dy, rows) });
   }
 
   stepTile([dx, dy], panel) {

@@ -25,7 +25,7 @@ class Mosaics(anywidget.AnyWidget):
     picture  {"bytes": PNG, "size": [height, width] in pixels of the network's input}
     windows  receptive fields, {layer: {"field": ..., "jump": ..., "start": ...}} for each depth and network
     charts   {"pictures": a PNG per depth, "alts": ..., "places": where the line goes}, see `statistics_chart`
-    view, depth, index, order, own_scale, channel   where the person is; channel -1 shows all
+    view, depth, index, order, page, own_scale, channel, opacity   where the person is; channel -1 shows all
 
     `on_exact` registers what answers for the exact values of an enlarged map, `on_shown` what is to be done
     as soon as the browser shows new maps.
@@ -45,8 +45,10 @@ class Mosaics(anywidget.AnyWidget):
     order = t.Enum(("activation", "difference", "channel"), "activation").tag(sync=True, echo_update=False)
     index = t.Int(0).tag(sync=True, echo_update=False)
     depth = t.Int(0).tag(sync=True, echo_update=False)
+    page = t.Int(0).tag(sync=True, echo_update=False)
     channel = t.Int(-1).tag(sync=True, echo_update=False)
     own_scale = t.Bool(False).tag(sync=True, echo_update=False)
+    opacity = t.Float(0.7).tag(sync=True, echo_update=False)
     message = t.Unicode("").tag(sync=True)
     busy = t.Bool(False).tag(sync=True)
 

@@ -1,16 +1,20 @@
 """Feature maps as files: a figure (PNG, SVG), a table of channels (CSV), the maps themselves (NPZ)."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from resnet_explore.errors import ExploreError
-from resnet_explore.figures.mosaic import MOST, mosaics_figure
+from resnet_explore.figures.mosaic import CORNER, CROSS, LEVELS, MOST, mosaic, mosaics_figure
 from resnet_explore.widgets.mosaics import Mosaics
 from resnet_explore.widgets.scenes import Scene, rows_of
+
+OWN = "Each tile is on its own scale: the brightest colour is its largest magnitude."
 
 FORMATS = {
     "PNG, the picture": ".png",
@@ -23,7 +27,7 @@ FORMATS = {
 def save(path: Path, scene: Scene, shown: Mosaics, whole: Callable[[], dict[str, np.ndarray]]) -> None:
     """Write what is shown, or the numbers behind it, in the form that the ending says.
 
-    .png .svg  the mosaics of the block and view that are shown, in the chosen order, up to 64 channels
+    .png .svg  what is shown: a page of tiles in the chosen order, or one channel over the picture
     .csv       statistics of every channel of every block, both networks
     .npz       arrays "network/block/output", "/skip" and "/branch" at full size, which `whole` gives
     """
@@ -53,34 +57,75 @@ def _picture(shown: Mosaics) -> Any:
     given = getattr(shown, shown.view) or shown.maps
     chosen = given["sets"][min(shown.depth, len(given["sets"]) - 1)]
     step = chosen["steps"][min(shown.index, len(chosen["steps"]) - 1)]
-    panels = {
-        panel["heading"]: _ordered(given["bytes"], panel, shown.order)
-        for panel in step["panels"]
-        if "shape" in panel
-    }
+    panels = [_Tiles(given["bytes"], panel) for panel in step["panels"] if "shape" in panel]
     if not panels:
         raise ExploreError(f"There is no picture to save: {step['title']}")
-    most = max(panel["shape"][0] for panel in step["panels"] if "shape" in panel)
-    cut = f" The first {MOST} of {most} channels." if most > MOST else ""
-    caption = f"{step['caption']}{cut} {chosen.get('caption', '')}"
-    scale = None if all(maps.ndim == 4 for maps in panels.values()) else step["scale"]
-    return mosaics_figure(panels, scale, step["title"], caption)
+    colored = all(panel.colored for panel in panels)
+    own = shown.own_scale and not colored
+    words = [step["caption"], OWN if own else step["scaled"]]
+    if 0 <= shown.channel < max(panel.count for panel in panels):
+        words.append(f"Channel {shown.channel}" + ("." if colored else " over the picture."))
+        under = None if colored else np.asarray(Image.open(io.BytesIO(shown.picture["bytes"])).convert("RGB"))
+        drawn = {
+            panel.heading: panel.over(under, shown.channel, 1.0 if own else step["scale"], own, shown.opacity)
+            for panel in panels
+            if shown.channel < panel.count
+        }
+        marks = {}
+    else:
+        places = {panel.heading: panel.shown(shown.order, shown.page) for panel in panels}
+        drawn = {panel.heading: panel.values(places[panel.heading], own) for panel in panels}
+        marks = {panel.heading: panel.marks[places[panel.heading]] for panel in panels}
+        most, first = max(panel.count for panel in panels), shown.page * MOST
+        if most > MOST:
+            words.append(f"Channels {first + 1} to {min(most, first + MOST)} of {most} in this order.")
+        if any(each.any() for each in marks.values()):
+            words.append(f"{CROSS} dead: 0 everywhere; {CORNER} saturated: at its bound.")
+    caption = " ".join(filter(None, [*words, chosen.get("caption", "")]))
+    scale = None if colored else 1.0 if own else step["scale"]
+    return mosaics_figure(drawn, scale, step["title"], caption, marks)
 
 
-def _ordered(data: bytes, panel: dict, order: str) -> np.ndarray:
-    """Return a panel's first tiles in the order that is chosen: float (C, h, w), or colours (C, h, w, 3)."""
-    count, *size = panel["shape"]
-    at = panel["at"]
-    scales = np.frombuffer(data, np.float32, count, at)
-    at += 8 * count + -(-count // 4) * 4
-    ranks = {}
-    for name in panel["orders"]:
-        ranks[name] = np.frombuffer(data, np.uint32, count, at)
-        at += 4 * count
-    colored = panel["colored"]
-    pixels = count * int(np.prod(size)) * (3 if colored else 1)
-    tiles = np.frombuffer(data, np.uint8 if colored else np.int8, pixels, at)
-    tiles = tiles.reshape(count, *size, *([3] if colored else []))
-    chosen = np.arange(count) if order == "channel" else ranks.get(order, ranks["activation"])
-    chosen = chosen[:MOST]
-    return tiles[chosen] if colored else tiles[chosen] * (scales[chosen] / 127)[:, None, None]
+class _Tiles:
+    """A panel read back as the browser does; the order of its arrays is that of `Sheet.panel`."""
+
+    def __init__(self, data: bytes, panel: dict[str, Any]) -> None:
+        self.heading, self.colored = panel["heading"], panel["colored"]
+        self.count, *size = panel["shape"]
+        at = panel["at"]
+
+        def take(kind: Any, length: int) -> np.ndarray:
+            nonlocal at
+            array = np.frombuffer(data, kind, length, at)
+            at += -(-array.nbytes // 4) * 4
+            return array
+
+        self.scales, _ = take(np.float32, self.count), take(np.float32, self.count)
+        self.marks = take(np.uint8, self.count)
+        self.ranks = {name: take(np.uint32, self.count) for name in panel["orders"]}
+        shape = (self.count, *size, *([3] if self.colored else []))
+        self.tiles = take(np.uint8 if self.colored else np.int8, int(np.prod(shape))).reshape(shape)
+
+    def shown(self, order: str, page: int) -> np.ndarray:
+        """Return which channels are on a page, the last page that there is at most."""
+        every = np.arange(self.count)
+        ranks = every if order == "channel" else self.ranks.get(order, self.ranks["activation"])
+        first = min(page, (self.count - 1) // MOST) * MOST
+        return ranks[first : first + MOST]
+
+    def values(self, channels: np.ndarray, own: bool) -> np.ndarray:
+        """Return maps, float (c, h, w), of their `own` scale as shares of it; or colours (c, h, w, 3)."""
+        if self.colored:
+            return self.tiles[channels]
+        scales = np.ones(len(channels)) if own else self.scales[channels]
+        return self.tiles[channels] * (scales / LEVELS)[:, None, None]
+
+    def over(
+        self, under: np.ndarray | None, channel: int, scale: float, own: bool, opacity: float
+    ) -> np.ndarray:
+        """Return one channel over a picture (H, W, 3), as colours (1, H, W, 3)."""
+        tile = self.values(np.array([channel]), own)
+        if under is None:
+            return tile
+        colors = Image.fromarray(mosaic(tile, scale)).resize(under.shape[1::-1], Image.Resampling.NEAREST)
+        return np.rint(opacity * np.asarray(colors) + (1 - opacity) * under).astype(np.uint8)[None]

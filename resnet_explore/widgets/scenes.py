@@ -86,7 +86,8 @@ def maps_view(scenes: Sequence[Scene], about: str) -> dict[str, Any]:
                 {
                     "tick": layers[-1].name,
                     "title": finding(scene, layers),
-                    "caption": f"{_output(layers)}. {_scale_words(scale, len(layers))}",
+                    "caption": f"{_output(layers)}.",
+                    "scaled": _scale_words(scale, len(layers)),
                     "scale": scale,
                     "panels": panels,
                 }
@@ -119,7 +120,14 @@ def _parts_step(
     if layer.skip is None or layer.branch is None or layer.ratio is None:
         words = f"{layer.name} has no sum in which a skip ends."
         panels: list[dict[str, Any]] = [{"heading": "", "message": words} for _ in names]
-        return {"tick": layer.name, "title": words, "caption": "", "scale": 1.0, "panels": panels}
+        return {
+            "tick": layer.name,
+            "title": words,
+            "caption": "",
+            "scaled": "",
+            "scale": 1.0,
+            "panels": panels,
+        }
     scale = common_scale([layer.skip, layer.branch])
     if len(layer.skip) != len(layer.maps):  # the block does more after the sum than norm and ReLU
         order = {
@@ -134,7 +142,8 @@ def _parts_step(
         "title": f"{layer.name} of {subject.name}: the branch adds {factor(layer.ratio)} times "
         "what the skip carries.",
         "caption": "The two summands, before any norm or ReLU behind the sum; the ratio is that of their "
-        f"L2 norms. {_scale_words(scale, 2)} Channels have the places of the block's outputs.",
+        "L2 norms. Channels have the places of the block's outputs.",
+        "scaled": _scale_words(scale, 2),
         "scale": scale,
         "panels": panels,
     }
@@ -171,6 +180,7 @@ def filters_view(scenes: Sequence[Scene]) -> dict[str, Any]:
             "tick": "first layer",
             "title": f"The first layer: {' and '.join(dict.fromkeys(sizes))}.",
             "caption": colours,
+            "scaled": "",
             "scale": scale,
             "panels": panels,
         }

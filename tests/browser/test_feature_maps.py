@@ -10,6 +10,14 @@ from resnet_explore.inputs.images import sample_photos
 
 BLOCK, TILES, READOUT = ".rx-block >> nth=0", ".rx-tiles >> nth=0", ".rx-readout >> nth=0"
 
+INSIDE = """() => {
+    const card = document.querySelector('.rx-mosaics').getBoundingClientRect();
+    return [...document.querySelectorAll('.rx-mosaics .rx-chart')[0].children].map((panel) => {
+        const box = panel.getBoundingClientRect();
+        return box.width > 100 && box.left >= card.left && box.right <= card.right;
+    });
+}"""
+
 
 def opened(open_notebook):
     found = open_notebook("notebooks/05_feature_maps.ipynb", height=1500)
@@ -43,6 +51,12 @@ def test_slide_sort_enlarge_read_and_save(open_notebook):
     card.get_by_label("Sort", exact=True).select_option("difference")
     assert notebook.digest(TILES) != before
     notebook.screenshot("05_feature_maps")
+    page.set_viewport_size({"width": 620, "height": 1500})
+    page.wait_for_timeout(300)
+    panels = page.evaluate(INSIDE)
+    assert len(panels) == 5
+    assert all(panels), "no curve leaves the card in a narrow window"
+    page.set_viewport_size({"width": 1280, "height": 1500})
 
     notebook.locator(TILES).press("ArrowRight")
     notebook.locator(TILES).press("ArrowRight")
@@ -55,7 +69,9 @@ def test_slide_sort_enlarge_read_and_save(open_notebook):
     said = notebook.locator(READOUT).inner_text()
     assert said.startswith(f"Channel {channel}, row 4, column 4 · Plain-20: "), said
     assert "the 81×81 pixels in the green box" in said
-    exact = notebook.execute(f"print([float(m[4, 4]) for m in explorer.exact('maps', 0, 8, {channel})])")
+    exact = notebook.execute(
+        f"print([float(m[4, 4]) for m in explorer.exact('maps', explorer.mosaics.depth, 8, {channel})])"
+    )
     values = [float(v.replace("−", "-")) for v in re.findall(r"20: (−?\d[\d.e-]*)", said)]
     assert values == pytest.approx(eval(exact), rel=0.01, abs=1e-6)
     assert "≈" not in said
@@ -89,4 +105,37 @@ def test_slide_sort_enlarge_read_and_save(open_notebook):
     # The DenseNet further down works too: its picture is no blank card.
     other = notebook.pixels(".rx-mosaics >> nth=1 >> .rx-tiles >> nth=0")
     assert np.ptp(other[..., :3].reshape(-1, 3).astype(int).sum(1)) > 300
+    notebook.assert_clean()
+
+
+TWO = """
+import torch, resnet_explore as rx
+from torch import nn
+torch.manual_seed(0)
+halves = nn.Sequential(nn.Conv2d(3, 9, 3, 2, 1), nn.Tanh())
+keeps = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU())
+explorer = rx.FeatureMapExplorer({"keeps": keeps, "halves": halves}, torch.randn(1, 3, 40, 72))
+explorer
+"""
+
+
+def test_maps_of_two_sizes_are_read_at_one_place_of_a_wide_image(open_notebook):
+    notebook = open_notebook([TWO], height=1200)
+    notebook.run_all()
+    page = notebook.page
+    page.locator(".rx-chart-picture").first.wait_for(timeout=60_000)
+    notebook.execute("explorer.mosaics.channel = 3")
+    page.wait_for_function("document.querySelector('.rx-mosaics').dataset.exact === 'maps/0/0/3'")
+    box = notebook.locator(TILES).bounding_box()
+    # The canvas is square, and the image, 72 wide and 40 high, lies in its upper part.
+    unit = box["width"] / 72
+    page.mouse.move(box["x"] + 61.5 * unit, box["y"] + 13.5 * unit)
+    said = notebook.locator(READOUT).inner_text()
+    assert said.startswith("Channel 3 · keeps, row 13, column 61: "), said
+    assert "halves, row 6, column 30: " in said, said
+    values = [float(v.replace("−", "-")) for v in re.findall(r"column \d+: (−?\d+(?:\.\d+)?)", said)]
+    exact = "[m[r, c] for m, r, c in zip(explorer.exact('maps', 0, 0, 3), (13, 6), (61, 30))]"
+    assert values == pytest.approx(eval(notebook.execute(f"print([float(v) for v in {exact}])")), rel=0.01)
+    notebook.execute("explorer.mosaics.channel = 12")
+    page.get_by_text("There is no channel 12 here, only 9.").wait_for(timeout=10_000)
     notebook.assert_clean()
