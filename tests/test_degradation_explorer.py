@@ -204,7 +204,7 @@ def test_runs_that_a_record_lacks_are_told(share, tmp_path):
     assert told in explorer.strip.captions[0]
     explorer.view.value = GRADIENTS
     assert told in explorer.gradients.strip.captions[0]
-    assert "These 16 runs took 240 minutes of training" in explorer.status.value
+    assert "These 20 runs took 240 minutes of training" in explorer.status.value
     assert "they, and those that are missing, are trained again by" in explorer.status.value
 
 
