@@ -2,12 +2,10 @@
 
 import argparse
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +100,17 @@ def run_sweep(options: argparse.Namespace) -> None:
         live.draw("Starting")
         show = live.take
     with _executor(options) as executor:
-        rx.run_sweep(sweep, out=out, executor=executor, progress=show)
+        table = rx.run_sweep(sweep, out=out, executor=executor, progress=show)
     if os.environ.get("RANK", "0") == "0":  # under torchrun one speaks for all
-        print(f"All runs are in {out}; `resnet_explore.collect({str(out)!r})` gives them as one table.")
+        print(_outcome(table, len(sweep.runs()), out))
+
+
+def _outcome(table: Any, count: int, out: Path) -> str:
+    """Say that a sweep is done, or how much of it is where it was stopped and how to go on."""
+    done = table.loc[table["epoch"] == table["epochs"], "run"].nunique() if len(table) else 0
+    if done < count:
+        return f"Stopped: {done} of {count} runs are finished in {out}; the same command goes on from there."
+    return f"All {count} runs are in {out}; `resnet_explore.collect({str(out)!r})` gives them as one table."
 
 
 def _print_epochs(progress: Any) -> None:
@@ -158,10 +164,11 @@ def write_table(options: argparse.Namespace) -> None:
 
 def make_record(options: argparse.Namespace) -> None:
     """Make a small record of finished sweeps: tables, half-precision weights of one seed, their origin."""
+    from resnet_explore.training.commands import command_of
     from resnet_explore.training.record import Source, record
     from resnet_explore.training.summary import summarize, to_markdown
 
-    sources = [Source(runs, _command_of(runs), options.root) for runs in options.runs]
+    sources = [Source(runs, command_of(runs), options.root) for runs in options.runs]
     try:
         table = record(sources, options.dest, options.data, options.seed, options.finished_only, options.add)
     except OSError as error:
@@ -174,25 +181,6 @@ def write_heatmaps(options: argparse.Namespace) -> None:
     """Write heatmaps of images, a line for each; a file that can't be read is told of on stderr."""
     for line in saliency_files.explain_files(options):
         print(line.text, file=sys.stderr if line.failed else sys.stdout, flush=True)
-
-
-def _command_of(runs: Path) -> str:
-    """Return the command that makes such a sweep; where its data lay is not noted with the runs."""
-    from resnet_explore.training.plan import Sweep
-
-    words, usual = [PROG, "sweep"], json.loads(json.dumps(asdict(Sweep())))
-    try:
-        made = json.loads((runs / "sweep.json").read_text())
-    except (OSError, ValueError):  # of runs that are no sweep more can't be said
-        return " ".join(words)
-    words.append(made.pop("dataset"))
-    if words[-1] == "digits":
-        usual["precision"] = "fp32"  # what "auto" is for them everywhere
-    for name, value in made.items():
-        if name in usual and value != usual[name]:
-            words.append("--" + name.replace("_", "-"))
-            words.append(",".join(map(str, value)) if isinstance(value, list) else str(value))
-    return " ".join(words)
 
 
 def _out(options: argparse.Namespace) -> Path:

@@ -22,6 +22,7 @@ import resnet_explore as rx
 from resnet_explore import cli, lab, paths
 from resnet_explore.paths import shipped
 from resnet_explore.terminal import LiveTable, duration
+from resnet_explore.training.commands import command_of, runs_of
 from resnet_explore.training.runs import RunFolder
 from resnet_explore.training.sweep import Progress
 
@@ -216,6 +217,19 @@ def test_a_sweep_has_an_option_for_every_field_and_tells_its_default(capsys):
             assert field.name in ("depths", "kinds", "seeds", "keep_steps", "root", "size", "skip_unreadable")
 
 
+def test_a_sweep_that_a_file_stopped_says_how_far_it_is(capsys, monkeypatch, tmp_path):
+    """The file appears with the first epoch, as when a person puts it there."""
+    out = tmp_path / "s"
+    monkeypatch.setattr(cli, "_print_epochs", lambda _: (out / "STOP").touch())
+    words = ["sweep", "--depths", "8,14", "--epochs", "30", "--width", "2", "--jobs", "1", "--out", str(out)]
+    status, said, _ = run(capsys, *words)
+    assert status == 0
+    table = rx.collect(out)
+    done = (table["epoch"] == 30).sum()
+    assert done < 4
+    assert said == f"Stopped: {done} of 4 runs are finished in {out}; the same command goes on from there.\n"
+
+
 def test_the_command_read_from_a_folder_makes_the_same_sweep(monkeypatch, tmp_path):
     other = {"family": "imagenet", "depths": (34, 18), "kinds": ("plain",), "seeds": (3, 1), "epochs": 2}
     other |= {"width": (4, 8), "batch_size": 7, "lr": (1e-5, 1.0), "momentum": 0.5, "weight_decay": 5e-4}
@@ -223,17 +237,18 @@ def test_the_command_read_from_a_folder_makes_the_same_sweep(monkeypatch, tmp_pa
     sweep = rx.Sweep("folder", **other, eval_images=9, keep_steps=(0, 10), precision="bf16")
     (tmp_path / "sweep.json").write_text(json.dumps(asdict(sweep)))
     made = []
-    monkeypatch.setattr(rx, "run_sweep", lambda sweep, **_: made.append(sweep), raising=False)
-    command = cli._command_of(tmp_path).split()
-    assert cli.main(command[1:]) == 0
-    assert (command[0], made) == ("resnet-explore", [sweep])
+    monkeypatch.setattr(rx, "run_sweep", lambda sweep, **_: made.append(sweep) or [], raising=False)
+    command = command_of(tmp_path)
+    assert cli.main(command.split()[1:]) == 0
+    assert (command.split()[0], made) == ("resnet-explore", [sweep])
+    assert runs_of(command) == runs_of(f"{command} --root a b") == sweep.runs()
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
 @pytest.mark.parametrize("record", sorted(shipped("data").glob("*/about.json")), ids=lambda p: p.parent.name)
 def test_make_experiments_makes_what_is_recorded(monkeypatch, record):
     made = []
-    monkeypatch.setattr(rx, "run_sweep", lambda sweep, **_: made.append(sweep), raising=False)
+    monkeypatch.setattr(rx, "run_sweep", lambda sweep, **_: made.append(sweep) or [], raising=False)
     root = Path(__file__).resolve().parents[1]
     lines = subprocess.run(
         ["make", "-n", "experiments"], cwd=root, capture_output=True, text=True, check=True
@@ -241,11 +256,11 @@ def test_make_experiments_makes_what_is_recorded(monkeypatch, record):
     for line in lines:
         if "resnet-explore sweep" in line:
             assert cli.main(line.split()[1:]) == 0
-    offered, made[:] = list(made), []
-    for command in json.loads(record.read_text())["commands"]:
-        assert cli.main(command.split()[1:]) == 0
-    assert made
-    assert all(sweep in offered for sweep in made)
+    offered = {run for sweep in made for run in sweep.runs()}
+    recorded = {run for command in json.loads(record.read_text())["commands"] for run in runs_of(command)}
+    assert recorded
+    assert recorded <= offered
+    assert set(rx.collect(record.parent)["run"]) <= {run.id for run in offered}
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():

@@ -1,9 +1,12 @@
 """The degradation explorer on the Python side: records, views, training, a person's own images."""
 
+import html
+import json
 import shutil
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,13 +15,15 @@ from PIL import Image
 
 import resnet_explore as rx
 from resnet_explore import paths
+from resnet_explore.figures.degradation import DegradationFigure
 from resnet_explore.figures.layers import LayerFigure
-from resnet_explore.inputs.folders import survey
+from resnet_explore.inputs.folders import LAYOUT, survey
 from resnet_explore.training.published import CIFAR_TEST_ERROR, IMAGENET_TOP1_ERROR
 from resnet_explore.training.recorded import list_records, open_record
-from resnet_explore.training.summary import decades, layer_values, slope_ratio
+from resnet_explore.training.summary import decades, final_errors, layer_values, slope_ratio
 from resnet_explore.widgets import own_folder
-from resnet_explore.widgets.degradation import GRADIENTS, PAPER, RESPONSES, YOUR_FOLDER
+from resnet_explore.widgets.degradation import ERRORS, GRADIENTS, PAPER, RESPONSES, YOUR_FOLDER
+from resnet_explore.widgets.errors_view import error_pictures
 from tests.made_up import write_record
 
 TINY = {"depths": (8, 14), "epochs": 2, "width": 2, "batch_size": 128}
@@ -57,6 +62,7 @@ def test_training_in_the_notebook_stops_and_goes_on(tmp_path):
     explorer.back.click()
     assert "Recorded runs" in explorer.strip.captions[0]
     assert explorer.back.disabled
+    assert explorer.status.value == "<b>Train</b> continues or shows your run with this seed."
     explorer.start()
     explorer.wait(60)
     assert "All 4 networks were trained here earlier" in explorer.status.value
@@ -81,6 +87,63 @@ def test_half_a_sweep_can_be_drawn(tmp_path):
     explorer.show_table(pd.DataFrame([{**row, "kind": "plain", "depth": 8, "epoch": 1}]), "Your own run")
     assert explorer.strip.ticks == ["8", "14", "20"]
     assert all("no finished epoch yet of both twins" in title for title in explorer.strip.titles)
+
+
+@pytest.fixture
+def half(tmp_path):
+    """Runs of 3 epochs: plain-14 has 1 of them, residual-14 has 2, and so has plain-8 with seed 1."""
+    write_record(tmp_path / "half", seeds={8: (0, 1), 14: (0,), 20: (0,)})
+    table = open_record(tmp_path / "half").table().assign(epochs=3)
+    table["train_error"] = table["depth"] + 100 / table["epoch"] + 5 * table["seed"]
+    ends = {("plain", 14, 0): 1, ("residual", 14, 0): 2, ("plain", 8, 1): 2}
+    keys = zip(table["kind"], table["depth"], table["seed"], strict=True)
+    return table[[epoch <= ends.get(key, 3) for key, epoch in zip(keys, table["epoch"], strict=True)]]
+
+
+def test_runs_that_are_not_finished_are_marked_and_not_joined(half, tmp_path):
+    pictures = error_pictures(half, "Yours", "ducks", [8, 14, 20])
+    caption = pictures["captions"][0]
+    assert "Open marks, which no line joins: runs that are not finished, after 1 to 2 of 3 epochs." in caption
+    finished = half[half["run"].isin(half.loc[half["epoch"] == 3, "run"])]
+    assert "Open marks" not in error_pictures(finished, "Yours", "ducks", [8, 14, 20])["captions"][0]
+    titles = pictures["titles"]
+    assert titles[
+        0
+    ] == f"8 layers: the plain network gets {8 + 100 / 3:.0f} % of its training images wrong, " + (
+        f"the residual one {8 + 100 / 3 + 2.5:.0f} %."
+    ), "of the seeds that are finished"
+    assert titles[1].startswith("14 layers after 1 of 3 epochs: the plain network gets 114 %")
+    assert titles[1].endswith("the residual one 114 %."), "both after as many epochs"
+    ends = {kind: final_errors(half, kind, [8, 14, 20])["train"] for kind in ("plain", "residual")}
+    np.testing.assert_allclose(ends["plain"][:, 0], [8 + 100 / 3, np.nan, 20 + 100 / 3])
+    so_far = {"plain": [(14, 60.0), (8, 50.0)]}
+    figure = DegradationFigure([8, 14, 20], 3, 100, so_far, "after 1 to 2 of 3 epochs")
+    curves = {kind: {"train": np.full((3, 1), 9.0), "test": np.full((3, 1), 9.0)} for kind in ends}
+    figure.draw({kind: {"train": errors} for kind, errors in ends.items()}, curves, 8)
+    lines = figure.overview.lines
+    drawn = next(line for line in lines if line.get_linestyle() == "-" and len(line.get_xdata()) == 3)
+    assert np.isnan(drawn.get_ydata()[1]), "the line is broken where no run is finished"
+    (marks,) = (line for line in lines if line.get_markerfacecolor() == "none" and len(line.get_xdata()))
+    assert (list(marks.get_xdata()), list(marks.get_ydata())) == ([14, 8], [60, 50])
+    assert marks.get_linestyle() == "None"
+    texts = [text.get_text() for text in figure.overview.get_legend().get_texts()]
+    assert texts == ["Plain", "Residual", "after 1 to 2 of 3 epochs"]
+
+
+@pytest.mark.parametrize("given", [2.7, -3.0, 2.0**31, float("nan"), float("inf")])
+def test_a_seed_that_is_none_is_said_and_the_former_stays(given, tmp_path):
+    explorer = rx.DegradationExplorer(rx.Sweep(**TINY), out=tmp_path / "digits")
+    explorer.seed.value = 4
+    assert explorer.panel.job(explorer.panel.chosen_seed)[0].seeds == (4,)
+    before = explorer.strip.frames
+    explorer.seed.value = given
+    assert explorer.seed.value == explorer.panel.chosen_seed == 4
+    assert "A seed is a whole number from 0 to 2,147,483,647, not" in explorer.status.value
+    assert "it stays 4." in explorer.status.value
+    assert explorer.strip.frames == before
+    explorer.seed.value = 5
+    assert 'role="alert"' not in explorer.status.value
+    assert explorer.panel.chosen_seed == 5
 
 
 # --- records -----------------------------------------------------------------------------------------------
@@ -110,6 +173,9 @@ def test_every_record_that_ships_is_offered_by_itself(share, tmp_path):
     explorer.data.value = "Imagenette (photos)"
     assert explorer.strip.ticks == ["18"]
     assert explorer.strip.titles[0].startswith("18 layers: the plain network gets 14 %")
+    assert (
+        "Only 18 layers were trained: this compares the twins, it can't compare" in explorer.strip.captions[0]
+    )
     explorer.data.value = "CIFAR-10 (32×32)"
     assert explorer.strip.ticks == ["8", "14", "20", "32", "44", "56"]
     assert explorer.strip.index == 5, "where the twins lie furthest apart"
@@ -123,6 +189,23 @@ def test_every_record_that_ships_is_offered_by_itself(share, tmp_path):
     explorer.data.value = "Digits (8×8, grey)"
     assert not explorer.train.disabled
     assert len(explorer.table) == 400
+
+
+def test_runs_that_a_record_lacks_are_told(share, tmp_path):
+    about = json.loads((share / "cifar10" / "about.json").read_text())
+    about["commands"] = ["resnet-explore sweep cifar10 --depths 20,56,110 --seeds 0,1,2,3 --root /home/me"]
+    (share / "cifar10" / "about.json").write_text(json.dumps(about))
+    explorer = rx.DegradationExplorer(out=tmp_path / "digits")
+    assert "not recorded yet" not in explorer.strip.captions[0]
+    explorer.data.value = "CIFAR-10 (32×32)"
+    told = (
+        "12 of 24 runs are not recorded yet: seeds 0, 1, 2 and 3 at 110 layers, seed 3 at 20 and 56 layers."
+    )
+    assert told in explorer.strip.captions[0]
+    explorer.view.value = GRADIENTS
+    assert told in explorer.gradients.strip.captions[0]
+    assert "These 20 runs took 240 minutes of training" in explorer.status.value
+    assert "they, and those that are missing, are trained again by" in explorer.status.value
 
 
 def test_the_records_in_the_repository_can_all_be_shown(tmp_path):
@@ -185,15 +268,21 @@ def test_gradients_and_responses_go_from_step_to_step(share, tmp_path):
     assert view.strip.index == 3, "the step stays"
     assert "8 layers, step 10." in view.strip.titles[3]
     assert view.strip.frames != first
+    assert explorer.strip.ticks[explorer.strip.index] == "8", "one depth for all views"
     explorer.view.value = RESPONSES
     view = explorer.responses
     assert view.strip.index == 7, "as in the paper, after training"
     assert view.strip.titles[7] == (
-        "56 layers, step 1169, the end of epoch 3. "
+        "8 layers, step 1169, the end of epoch 3. "
         "Plain layers answer with 2.0 to 2.0, residual layers answer with 0.50 to 0.50."
     )
     assert "answers with 1, which is how batch norm starts" in view.strip.titles[0]
     assert "Fig. 7" in view.strip.captions[0]
+    explorer.view.value = ERRORS
+    explorer.strip.index = 4
+    explorer.view.value = GRADIENTS
+    assert explorer.gradients.depth.value == 44
+    assert explorer.gradients.strip.titles[3].startswith("44 layers, step 10.")
 
 
 def test_a_record_without_layers_says_so_and_another_one_shows_them(share, tmp_path):
@@ -346,11 +435,13 @@ def test_a_folder_of_images_is_trained_on(small, tmp_path):
 def test_folders_that_cannot_be_trained_on_get_one_sentence(tmp_path):
     explorer = rx.DegradationExplorer(out=tmp_path / "digits")
     explorer.data.value = YOUR_FOLDER
+    assert html.escape(LAYOUT) in explorer.status.value
+    assert LAYOUT in Path(__file__).parents[1].joinpath("notebooks", "01_degradation.ipynb").read_text()
     write_images(tmp_path / "one", classes=("only",))
     (tmp_path / "empty").mkdir()
     for path, sentence in (
         (tmp_path / "one", "holds images of one class only (&#x27;only&#x27;); two are needed."),
-        (tmp_path / "empty", "has no images in folders of their class"),
+        (tmp_path / "empty", "has no images that lie as &lt;class&gt;/&lt;image&gt;, or train/"),
         (tmp_path / "nowhere", "is not there"),
         ("~nobody-here/x", "cannot be used"),
     ):

@@ -21,10 +21,12 @@ import resnet_explore as rx
 from resnet_explore.models.weights import list_weights
 from resnet_explore.paths import shipped
 from resnet_explore.training.batches import batches, crop_and_flip, zoom_and_flip
+from resnet_explore.training.commands import command_of, fewest, runs_of
+from resnet_explore.training.coverage import in_words
 from resnet_explore.training.measure import LayerProbe, evaluate
 from resnet_explore.training.plan import fast_precision
 from resnet_explore.training.record import Source, record
-from resnet_explore.training.runs import RunFolder, load_tensors
+from resnet_explore.training.runs import FORMAT, RunFolder, load_tensors, save_tensors
 from resnet_explore.training.schedule import WarmUp, learning_rate
 from resnet_explore.training.summary import summarize, to_markdown
 from resnet_explore.training.trainer import engine, prepare, train_run, train_step
@@ -462,13 +464,98 @@ def test_what_can_not_grow_is_left_alone(tmp_path):
     assert not (tmp_path / "rec").exists()
     record([Source(tmp_path / "runs", "")], tmp_path / "rec")
     before = {path: path.read_bytes() for path in (tmp_path / "rec").iterdir()}
-    with pytest.raises(rx.ExploreError, match="Two runs with seed 0 are of one network"):
+    with pytest.raises(rx.ExploreError, match="these differ in lr"):
         record([Source(tmp_path / "other", "")], tmp_path / "rec", add=True)
     assert {path: path.read_bytes() for path in (tmp_path / "rec").iterdir()} == before
     for checkpoint in (tmp_path / "runs").glob("*/checkpoint.safetensors"):
         checkpoint.unlink()
     with pytest.raises(rx.ExploreError, match=r"No run in .*runs is finished yet"):
         record([Source(tmp_path / "runs", "")], tmp_path / "new", finished_only=True)
+
+
+def made_up_runs(folder, sweep):
+    """Write what `run_sweep` leaves of a sweep, with errors and weights that nobody trained."""
+    folder.mkdir()
+    (folder / "sweep.json").write_text(json.dumps({**asdict(sweep), "format": FORMAT}))
+    for run in sweep.runs():
+        files = RunFolder(folder / run.id)
+        files.start(run)
+        for epoch in range(1, run.epochs + 1):
+            errors = {"train_error": 10.0 * run.seed + run.depth / epoch, "test_error": 50.0}
+            losses = {"train_loss": 1.0, "test_loss": 1.0}
+            files.append({"epoch": epoch, "step": 9 * epoch, "seconds": 60.0, **errors, **losses})
+        look = {"layer": ["a", "b"], "gradient_norm": [1.0, 2.0], "response_std": [1.0, 1.0]}
+        files.append_layers({"step": 0, **look})
+        about = {"run": asdict(run), "data": f"{sweep.dataset} as they lie there"}
+        header = {key: json.dumps(value) for key, value in about.items()}
+        save_tensors(files.checkpoint, {"w": torch.ones(2, 3)}, header)
+    return Source(folder, command_of(folder), root="a copy")
+
+
+def test_sweeps_of_other_seeds_and_depths_add_up_to_one_true_page(tmp_path):
+    fields = {"dataset": "cifar10", "epochs": 2, "precision": "bf16"}
+
+    def sweep(name, depths, seeds):
+        return made_up_runs(tmp_path / name, rx.Sweep(**fields, depths=depths, seeds=seeds))
+
+    all_seeds = sweep("all", (20, 56), (0, 1, 2))
+    for path in (tmp_path / "all").glob("*seed[12]*/checkpoint.safetensors"):
+        path.unlink()  # begun, and not yet finished
+    page = tmp_path / "rec" / "README.md"
+
+    def recorded():
+        about = json.loads((tmp_path / "rec" / "about.json").read_text())
+        return about["commands"], about["seeds"], about["minutes"], about["data"]
+
+    record([all_seeds], tmp_path / "rec", data="a squeezed copy", finished_only=True)
+    assert recorded() == ([all_seeds.origin], [0], 8.0, "a squeezed copy")
+    assert "**8 of 12 runs are not recorded yet: seeds 1 and 2 at 20 and 56 layers.**" in page.read_text()
+    assert "8 minutes of training steps for the 4 runs below" in page.read_text()
+    record([sweep("one", (20, 56), (1,))], tmp_path / "rec", add=True)
+    assert recorded() == ([all_seeds.origin], [0, 1], 16.0, "a squeezed copy")
+    assert "**4 of 12 runs are not recorded yet: seed 2 at 20 and 56 layers.**" in page.read_text()
+    assert "| plain | 20 | 2 | 15.00 ± 7.07 | 50.00 ± 0.00 |" in page.read_text()
+    deeper = sweep("deeper", (8, 44), (0,))
+    record([sweep("two", (56,), (2,)), deeper], tmp_path / "rec", add=True)
+    assert recorded() == ([deeper.origin, all_seeds.origin], [0, 1, 2], 28.0, "a squeezed copy")
+    assert "**2 of 16 runs are not recorded yet: seed 2 at 20 layers.**" in page.read_text()
+    assert "| residual | 44 | 1 | 22.00 | 50.00 |" in page.read_text()
+    assert "| residual | 56 | 3 | 38.00 ± 10.00 | 50.00 ± 0.00 |" in page.read_text()
+    for name in ("cifar_plain44", "cifar_plain56"):
+        header = load_tensors(tmp_path / "rec" / f"{name}.safetensors", header_only=True)[1]
+        assert json.loads(header["data"]) == "a squeezed copy"
+    record([sweep("last", (20,), (2,))], tmp_path / "rec", add=True)
+    assert recorded() == ([deeper.origin, all_seeds.origin], [0, 1, 2], 32.0, "a squeezed copy")
+    assert "not recorded yet" not in page.read_text()
+    for other, sentence in (({"lr": 0.2}, "differ in lr"), ({"keep_steps": (0,)}, "one network and seed")):
+        changed = made_up_runs(tmp_path / str(other), rx.Sweep(**fields, depths=(20,), seeds=(1,), **other))
+        with pytest.raises(rx.ExploreError, match=sentence):
+            record([changed], tmp_path / "rec", add=True)
+    assert recorded()[2] == 32.0
+
+
+def test_which_runs_are_there_is_said_shortly():
+    both = [(kind, depth, seed) for kind in ("plain", "residual") for depth in (8, 20) for seed in (0, 3)]
+    assert in_words(both, elsewhere=True) == "seeds 0 and 3"
+    assert in_words(both) == "seeds 0 and 3 at 8 and 20 layers"
+    assert (
+        in_words([*both, ("plain", 32, 1)])
+        == "seed 1 of plain at 32 layers, seeds 0 and 3 at 8 and 20 layers"
+    )
+    assert in_words([*both, ("plain", 8, 5)], elsewhere=True) == (
+        "seeds 0, 3 and 5 of plain at 8 layers, seeds 0 and 3 of residual at 8 layers, "
+        "seeds 0 and 3 elsewhere"
+    )
+
+
+def test_commands_that_others_contain_are_left_out_unless_data_differ():
+    whole, part = (f"resnet-explore sweep digits --depths 8,20 --seeds {s}" for s in ("0,1", "1"))
+    assert fewest([part, whole, "make it so", part]) == [whole, "make it so"]
+    assert fewest([whole, whole]) == [whole]
+    assert fewest([f"{part} --root x", whole]) == [f"{part} --root x", whole]
+    again = "resnet-explore sweep digits --seeds 0,1 --depths 8,20"
+    assert fewest([whole, again]) == [whole], "the same said otherwise"
+    assert runs_of("resnet-explore sweep digits --depths 9") == runs_of("resnet-explore sweep") == []
 
 
 def test_the_recorded_digits_show_degradation_for_every_seed():

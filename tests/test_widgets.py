@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import resnet_explore as rx
+from resnet_explore.training.coverage import among
 from resnet_explore.widgets.filmstrip import Filmstrip
 from resnet_explore.widgets.upload import UploadZone
-from resnet_explore.widgets.words import among, factor, listed, percent, power, slope
+from resnet_explore.widgets.words import factor, listed, percent, power, slope
 
 
 def png(shade=0, size=(9, 5)):

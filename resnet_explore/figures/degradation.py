@@ -1,6 +1,7 @@
 """The degradation problem drawn: error against depth, and the learning curves of one depth."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +13,7 @@ from resnet_explore.figures.style import COLORS, INK, LABELS, MARKERS, MUTED, dr
 # Errors by depth or epoch: {"plain": {"train": array (points, seeds), "test": ...}, "residual": {...}}.
 # A value that isn't there yet is nan.
 Curves = Mapping[str, Mapping[str, np.ndarray]]
+_OPEN: dict[str, Any] = {"markerfacecolor": "none", "markeredgewidth": 1.6, "linestyle": "none"}
 
 
 class DegradationFigure:
@@ -19,13 +21,22 @@ class DegradationFigure:
 
     Left: training error in percent against depth, both kinds, with a line at the depth looked at. Right: that
     depth's learning curves, plain then residual, training solid and test dashed. Bands span the seeds. `top`
-    is where the axis on the left ends, in percent.
+    is where the axis on the left ends, in percent. `so_far` has (depth, error) of each run that is not
+    finished, by kind: open marks on the left, which `so_far_label` explains.
     """
 
     def __init__(
-        self, depths: list[int], epochs: int, top: float = 100, width: float = 920, height: float = 330
+        self,
+        depths: list[int],
+        epochs: int,
+        top: float = 100,
+        so_far: Mapping[str, Sequence[tuple[int, float]]] | None = None,
+        so_far_label: str = "",
+        width: float = 920,
+        height: float = 330,
     ) -> None:
         self.depths, self.epochs, self.top = depths, epochs, top
+        self.so_far, self.so_far_label = so_far or {}, so_far_label
         self.figure = new_figure(width, height)
         grid = self.figure.add_gridspec(
             1, 3, width_ratios=(1.5, 1, 1), left=0.065, right=0.985, top=0.89, bottom=0.16, wspace=0.24
@@ -45,7 +56,8 @@ class DegradationFigure:
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xticklabels([str(d) for d in self.depths])
         ax.set(xlabel="depth (layers with weights)", ylabel="training error (%)")
-        ax.set_title("Training error of all depths", loc="left", color=INK, fontsize=11, weight="bold")
+        title = "Training error of all depths" if len(self.depths) > 1 else "Training error"
+        ax.set_title(title, loc="left", color=INK, fontsize=11, weight="bold")
         for kind, panel in self.panels.items():
             panel.set(xlim=(0.7, self.epochs + 0.3), ylim=(-3, 103), xlabel="epoch")
             panel.tick_params(labelleft=kind == "plain")
@@ -62,6 +74,7 @@ class DegradationFigure:
             if np.isfinite(here).any():
                 ax.plot(depth, np.nanmean(here), MARKERS[kind], color=COLORS[kind], markersize=11, zorder=4)
             ax.plot([], [], MARKERS[kind] + "-", color=COLORS[kind], label=LABELS[kind])
+        self._draw_unfinished()
         ax.legend(loc="upper left", fontsize=9.5, frameon=False, labelcolor=INK)
         for kind, panel in self.panels.items():
             panel.set_title(
@@ -75,6 +88,14 @@ class DegradationFigure:
         self.panels["residual"].legend(loc="upper right", fontsize=9.5, frameon=False, labelcolor=INK)
         return self.figure
 
+    def _draw_unfinished(self) -> None:
+        for kind, points in self.so_far.items():
+            self.overview.plot(
+                *np.transpose(points), MARKERS[kind], color=COLORS[kind], markersize=6, **_OPEN, zorder=5
+            )
+        if self.so_far:
+            self.overview.plot([], [], "o", color=MUTED, label=self.so_far_label, **_OPEN)
+
     def _clear(self) -> None:
         for ax in (self.overview, *self.panels.values()):
             for artist in (*ax.lines, *ax.collections):
@@ -84,12 +105,13 @@ class DegradationFigure:
 def _band(
     ax: Axes, x: np.ndarray, values: np.ndarray, kind: str, style: str = "-", markers: bool = False
 ) -> None:
-    """Draw the mean over seeds as a line and their range as a band; points without any seed are left out."""
+    """Draw the mean over seeds as a line and their range as a band, broken where there is no seed."""
     seen = np.isfinite(values).any(axis=1)
-    x, values = x[seen], values[seen]
-    if not len(x):
+    if not seen.any():
         return
-    low, mean, high = np.nanmin(values, 1), np.nanmean(values, 1), np.nanmax(values, 1)
+    low, mean, high = (np.full(len(x), np.nan) for _ in range(3))
+    for found, of in ((low, np.nanmin), (mean, np.nanmean), (high, np.nanmax)):
+        found[seen] = of(values[seen], axis=1)
     ax.fill_between(x, low, high, color=COLORS[kind], alpha=0.18, linewidth=0)
-    marker = MARKERS[kind] if markers or len(x) == 1 else None
+    marker = MARKERS[kind] if markers or seen.sum() == 1 else None
     ax.plot(x, mean, style, marker=marker, color=COLORS[kind], linewidth=1.8, markersize=5, zorder=3)

@@ -20,6 +20,9 @@ from resnet_explore.inputs.images import ImageError, decode_unguarded, quiet, sq
 _SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
 
+LAYOUT = "<class>/<image>, or train/<class>/<image> and test/<class>/<image>"
+"""How images lie in a folder, as everything that speaks of it says."""
+
 Files = list[tuple[str, Path]]
 """Class name and file of each image of a split, in the order of the names."""
 
@@ -32,23 +35,25 @@ def usable_root(root: str | Path) -> Path:
             path.stat()  # ValueError: a zero byte; OSError: too long a name, a folder that may not be entered
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         reason = str(getattr(error, "strerror", None) or error).rstrip(".")
-        raise ExploreError(f"root={str(root)!r:.80} cannot be used: {reason}.") from None
+        raise ExploreError(f"The folder {str(root)!r:.80} cannot be used: {reason}.") from None
     return path
 
 
 def image_splits(root: Path) -> dict[str, Files]:
     """Return the splits that a root has as folders, or else those that `held_out` makes of its classes."""
     if not root.is_dir():
-        raise ExploreError(f"root={str(root)!r} is {'not a folder' if root.exists() else 'not there'}.")
+        raise ExploreError(
+            f"{str(root)!r} is no folder." if root.exists() else f"The folder {str(root)!r} is not there."
+        )
     folders = {d.name for d in root.iterdir() if d.is_dir() and not d.name.startswith(".")}
     found = {split: image_files(root / d) for d, split in _SPLIT_FOLDERS.items() if d in folders}
     if found.get("train") or (folders and folders <= set(_SPLIT_FOLDERS)):
         if not found.get("train"):
-            raise ExploreError(f"{root} has splits but no images in train/<class>/ to take the classes from.")
+            raise ExploreError(f"{root} has no images in train/<class>: they must lie as {LAYOUT}.")
         return {split: files for split, files in found.items() if files}
     files = image_files(root)
     if not files:
-        raise ExploreError(f"{root} has no images in folders of their class: {root.name}/<class>/<image>.")
+        raise ExploreError(f"{root} has no images that lie as {LAYOUT}.")
     names = sorted({label for label, _ in files})
     test = held_out([relative(file, root) for _, file in files], [names.index(label) for label, _ in files])
     parts = {

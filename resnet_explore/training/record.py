@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from resnet_explore.errors import ExploreError
+from resnet_explore.training.commands import ROOT, fewest
+from resnet_explore.training.recorded import Record
 from resnet_explore.training.runs import (
     Run,
     RunFolder,
@@ -23,9 +25,7 @@ from resnet_explore.training.runs import (
     write_json,
     write_text,
 )
-from resnet_explore.training.summary import summarize, to_markdown
-
-_ROOT = " --root "  # last in a command, so that it can be taken off again
+from resnet_explore.training.summary import require_one_recipe, summarize, to_markdown
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Source:
     @property
     def origin(self) -> str:
         """The command with the place of the data."""
-        return f"{self.command}{_ROOT}{self.root}" if self.root else self.command
+        return f"{self.command}{ROOT}{self.root}" if self.root else self.command
 
 
 def record(
@@ -59,10 +59,11 @@ def record(
     classifier weights are stored as float16, about three digits; the rest, which is small, as float32.
 
     finished_only  leave out runs that are not finished yet
-    add            keep what `dest` records already, so that a record grows with its seeds
+    add            keep what `dest` records already, and what it says of the data if `data` says nothing, so
+                   that a record grows with its seeds and depths
 
-    Raises ExploreError, and writes nothing, if runs are missing or unfinished, or if there is not exactly
-    one run with `seed` for each network.
+    Raises ExploreError, and writes nothing, if there are no runs or unfinished ones, if they differ in
+    recipe, if two are of one network and seed, or if none has `seed`.
     """
     dest = Path(dest)
     parts = [_read(source, finished_only) for source in sources]
@@ -73,12 +74,13 @@ def record(
     }
     if add:
         parts.append(_recorded(dest))
+        data = data or parts[-1].data
     table = pd.concat([part.table for part in parts]).drop_duplicates(["run", "epoch"])
     table = table.sort_values(["kind", "depth", "seed", "epoch"], ignore_index=True)
+    require_one_recipe(table)
     _refuse_ambiguous(table, seed)
-    commands = list(dict.fromkeys(command for part in parts for command in part.commands))
     about = {
-        "commands": commands,
+        "commands": fewest(command for part in parts for command in part.commands),
         "commit": _commit(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "seeds": sorted(int(s) for s in table["seed"].unique()),
@@ -133,26 +135,30 @@ def _recorded(dest: Path) -> _Part:
 def _refuse_ambiguous(table: pd.DataFrame, seed: int) -> None:
     if seed not in table["seed"].to_numpy():
         raise ExploreError(f"No run has seed {seed}, so there are no weights of it to record.")
-    recorded = table[table["seed"] == seed].drop_duplicates("run")
-    twice = recorded[recorded.duplicated(["family", "kind", "depth"])]
+    runs = table.drop_duplicates("run")
+    twice = runs[runs.duplicated(["kind", "depth", "seed"])]
     if len(twice):
-        raise ExploreError(f"Two runs with seed {seed} are of one network, {twice['run'].iloc[0]} for one.")
+        raise ExploreError(f"Two runs are of one network and seed, {twice['run'].iloc[0]} for one.")
 
 
 def _page(name: str, about: Mapping[str, Any], table: pd.DataFrame) -> str:
     """Return what a person reads first, in Markdown."""
     lines = [f"# {name}", "", f"Trained on {about['data']}. Made by", ""]
     lines += [f"    {command}" for command in about["commands"]]
-    downloading = [command.partition(_ROOT)[0] for command in about["commands"]]
+    downloading = [command.partition(ROOT)[0] for command in about["commands"]]
     if downloading != about["commands"]:
         lines += ["", "and on the data as they are downloaded, where errors may differ, by", ""]
         lines += [f"    {command}" for command in downloading]
+    runs = table["run"].nunique()
+    if lacking := Record(Path(name), about).missing(table):
+        lines += ["", f"**{lacking}.**"]
     return "\n".join(
         [
             *lines,
             "",
             f"Recorded at commit {about['commit']} on {about['date']} with torch {about['torch']}; "
-            f"{about['minutes']:g} minutes of training, summed over runs, each on one core.",
+            f"{about['minutes']:g} minutes of training steps for the {runs} runs below, summed, each on one "
+            "core; measuring their errors is not counted.",
             "",
             to_markdown(summarize(table)),
             "",

@@ -10,6 +10,8 @@ import pandas as pd
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.paths import shipped
+from resnet_explore.training.commands import ROOT
+from resnet_explore.training.coverage import in_words, missing, places_of
 from resnet_explore.training.runs import collect, collect_layers
 
 _TITLES = {
@@ -40,11 +42,18 @@ class Record:
     def commands(self) -> tuple[str, ...]:
         """The commands that make it again, on the data as they are downloaded."""
         given = self.about.get("commands") or [self.about.get("command", "")]
-        return tuple(command.split(" --root ")[0] for command in given if command)
+        return tuple(command.partition(ROOT)[0] for command in given if command)
 
     def table(self) -> pd.DataFrame:
         """Return its epochs, as `collect` does."""
         return collect(self.path)
+
+    def missing(self, table: pd.DataFrame) -> str:
+        """Say which runs of its commands are not in its table, "" if none."""
+        lacking, planned = missing(places_of(table), self.commands)
+        return (
+            f"{len(lacking)} of {planned} runs are not recorded yet: {in_words(lacking)}" if lacking else ""
+        )
 
     def layers(self) -> pd.DataFrame:
         """Return what was noted of its layers, as `collect_layers` does; ExploreError if nothing was."""

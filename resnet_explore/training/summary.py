@@ -1,6 +1,8 @@
 """What a table of runs comes down to: errors at the end, over the seeds."""
 
 from collections.abc import Sequence
+from numbers import Real
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -48,23 +50,37 @@ def mean_and_deviation(mean: float, deviation: float) -> str:
 def require_one_recipe(table: pd.DataFrame) -> None:
     """Raise ExploreError if runs of a table differ in more than kind, depth and seed."""
     fields = ("dataset", "family", "size", *RECIPE)
-    differ = [name for name in fields if name in table and table[name].nunique(dropna=False) > 1]
+    given = [name for name in fields if name in table]
+    differ = [name for name in given if len(set(map(_as_recorded, table[name].unique()))) > 1]
     if differ:
         raise ExploreError(
-            f"Runs drawn together must share one recipe, and these differ in {', '.join(differ)}: "
+            f"Runs shown together must share one recipe, and these differ in {', '.join(differ)}: "
             "choose some of them first."
         )
 
 
+def _as_recorded(value: Any) -> Any:
+    """Return a value as it reads in a record too, which has six digits, and nan for what was not given."""
+    if value is None or value != value:
+        return None
+    return f"{float(value):.6g}" if isinstance(value, Real) else value
+
+
 def final_errors(table: pd.DataFrame, kind: str, depths: list[int]) -> dict[str, np.ndarray]:
-    """Return {"train", "test"}: errors after each run's last epoch, (depths, seeds), nan if there is none."""
-    last = table[table["kind"] == kind].sort_values("epoch").groupby(["depth", "seed"]).last()
+    """Return {"train", "test"}: errors at the end of finished runs, (depths, seeds), nan for none."""
+    last = table[(table["kind"] == kind) & (table["epoch"] == table["epochs"])].set_index(["depth", "seed"])
     return {
         name: last[f"{name}_error"].unstack("seed").reindex(depths).to_numpy(float)
         if len(last)
         else np.full((len(depths), 1), np.nan)
         for name in ("train", "test")
     }
+
+
+def unfinished(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the last row so far of each run that has not all its epochs."""
+    last = table.sort_values("epoch").groupby("run", as_index=False).last()
+    return last[last["epoch"] < last["epochs"]]
 
 
 def learning_curves(table: pd.DataFrame, kind: str, depth: int, epochs: int) -> dict[str, np.ndarray]:

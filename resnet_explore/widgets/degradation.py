@@ -71,11 +71,13 @@ class DegradationExplorer(ipywidgets.VBox):
             description="Recorded runs", disabled=True, tooltip="Show the recorded runs again; yours are kept"
         )
         self.folder = FolderField(self.out.parent, self._say_what_train_does)
-        self.panel = TrainingPanel(self.sweep.seeds[0], self._job, self._show_own, self._turned, self.back)
+        self.panel = TrainingPanel(
+            self.sweep.seeds[0], self._job, self._show_own, self._turned, self._say_what_train_does, self.back
+        )
         self.train, self.stop, self.seed = self.panel.train, self.panel.stop, self.panel.seed
         self.progress, self.status = self.panel.progress, self.panel.status
         self.strip = Filmstrip(name="Depth", scale=SCREEN_SCALE, message="Drawing the recorded runs ...")
-        self.gradients, self.responses = GradientsView(), ResponsesView()
+        self.gradients, self.responses = (view(self._move_to) for view in (GradientsView, ResponsesView))
         self.paper = ipywidgets.HTML(layout={"width": "98%", "min_width": "0"})
         self._pages = {
             ERRORS: self.strip,
@@ -91,17 +93,22 @@ class DegradationExplorer(ipywidgets.VBox):
         super().__init__([top, self._place, self.folder, self.panel])
         self.data.observe(self._choose_data, "value")
         self.view.observe(self._turn, "value")
-        self.seed.observe(lambda _: self._say_what_train_does(), "value")
-        self.back.on_click(lambda _: self._show_record())
+        self.back.on_click(lambda _: self._go_back())
 
     # --- which data ---------------------------------------------------------------------------------------
 
     def _choose_data(self, _change: object) -> None:
         on_folder = self.data.value == YOUR_FOLDER
         self.folder.layout.display = "" if on_folder else "none"
+        if on_folder:
+            self._say_what_train_does()
+        else:
+            self._go_back()
+
+    def _go_back(self) -> None:
+        """Show the recorded runs, and say what can be done with them, or why they can't be shown."""
         try:
-            if not on_folder:
-                self._show_record()
+            self._show_record()
         except ExploreError as problem:
             self.panel.offer(False, error(f"{problem} Still showing what was there before."))
         else:
@@ -113,7 +120,10 @@ class DegradationExplorer(ipywidgets.VBox):
         table = record.table()
         require_one_recipe(table)
         self._record, self._recorded = record, table
-        self._show(table, _RECORDED, record.about.get("data") or table["dataset"].iloc[0], record.layers)
+        data = record.about.get("data") or str(table["dataset"].iloc[0])
+        lacking = record.missing(table)
+        note = f" {lacking[0].upper()}{lacking[1:]}." if lacking else ""
+        self._show(table, _RECORDED, data, record.layers, note=note)
 
     def _show_own(self, table: pd.DataFrame, out: Path, data: str, going_on: bool) -> None:
         self._show(table, _OWN, data, lambda: collect_layers(out), going_on)
@@ -167,8 +177,8 @@ class DegradationExplorer(ipywidgets.VBox):
             still = f" The picture shows {self._record.title}." if self.table is self._recorded else ""
             self.panel.offer(True, self.folder.sentence() + still)
         elif self._record is not next(iter(self._records.values())):
-            self.panel.offer(False, _how_to_repeat(self._record))
-        elif (self.out / f"seed-{self.seed.value}" / "sweep.json").is_file():
+            self.panel.offer(False, _how_to_repeat(self._record, self._recorded))
+        elif (self.out / f"seed-{self.panel.chosen_seed}" / "sweep.json").is_file():
             self.panel.offer(True, "<b>Train</b> continues or shows your run with this seed.")
         else:
             soon = ", in about half a minute" if replace(self.sweep, seeds=(0,)) == Sweep() else ""
@@ -184,21 +194,23 @@ class DegradationExplorer(ipywidgets.VBox):
         data: str,
         layers: Callable[[], pd.DataFrame] | None,
         going_on: bool = False,
+        note: str = "",
     ) -> None:
         with self._drawing:
             self.table, self._layers = table, layers
-            self._source, self._data = source, data
+            self._source, self._data, self._note = source, data, note
             self._offer_recorded(self.train.disabled and self.panel.available)
             self._outdated = set(VIEWS) - {ERRORS}
-            depths = {int(d) for d in table["depth"]} | set(self._planned(source))
-            pictures = error_pictures(table, source, data, sorted(depths))
+            depths = sorted({int(d) for d in table["depth"]} | set(self._planned(source)))
+            pictures = error_pictures(table, source, data, depths)
+            pictures["captions"] = [caption + note for caption in pictures["captions"]]
             if pictures["ticks"] != list(self.strip.ticks):
                 self._moved_to = pictures["index"] = 0
             self.strip.show(**pictures)
             if going_on:
                 return
             if self.strip.index == self._moved_to:  # and nobody has moved it since
-                self.strip.index, self._moved_to = first_failure(table), None
+                self.strip.index, self._moved_to = first_failure(table, depths), None
             self._refresh()
 
     def _planned(self, source: str) -> tuple[int, ...]:
@@ -209,8 +221,21 @@ class DegradationExplorer(ipywidgets.VBox):
 
     def _turn(self, _change: Any) -> None:
         with self._drawing:
-            self._place.children = [self._pages[self.view.value]]
+            page = self._pages[self.view.value]
+            self._place.children = [page]
+            if self.view.value in (GRADIENTS, RESPONSES) and self.view.value not in self._outdated:
+                page.turn_to(self._depth)
             self._refresh()
+
+    @property
+    def _depth(self) -> int:
+        """The depth looked at: one for all views."""
+        return int(self.strip.ticks[self.strip.index])
+
+    def _move_to(self, depth: int) -> None:
+        """Have the slider follow a view in which another depth was chosen."""
+        if str(depth) in self.strip.ticks:
+            self.strip.index = self.strip.ticks.index(str(depth))
 
     def _refresh(self) -> None:
         """Bring the page that is open up to date."""
@@ -220,10 +245,8 @@ class DegradationExplorer(ipywidgets.VBox):
         if page == PAPER:
             self.paper.value = beside_the_paper(self.table, self._data)
         elif page != ERRORS:
-            depth = int(self.strip.ticks[self.strip.index])
-            self._pages[page].show(
-                self.table, self._layers, f"{self._source}: {conditions(self.table, self._data)}", depth
-            )
+            said = f"{self._source}: {conditions(self.table, self._data)}{self._note}"
+            self._pages[page].show(self.table, self._layers, said, self._depth)
         self._outdated.discard(page)
 
 
@@ -249,8 +272,11 @@ def _menu(dataset: str, recorded: str | Path | None) -> dict[str, Record]:
     return menu
 
 
-def _how_to_repeat(record: Record) -> str:
-    minutes = record.about.get("minutes")
-    took = f"took {minutes:.0f} minutes of training, summed over runs" if minutes else "take long"
+def _how_to_repeat(record: Record, table: pd.DataFrame) -> str:
+    minutes, runs = record.about.get("minutes"), table["run"].nunique()
+    took = f"took {minutes:.0f} minutes of training, summed" if minutes else "take long"
+    they = "they, and those that are missing," if record.missing(table) else "they"
     commands = "".join(f"<br><code>{html.escape(command)}</code>" for command in record.commands)
-    return f"These runs {took}. In a terminal they are trained again by{commands}" if commands else ""
+    return (
+        f"These {runs} runs {took}. In a terminal {they} are trained again by{commands}" if commands else ""
+    )

@@ -7,9 +7,10 @@ import pandas as pd
 
 from resnet_explore.figures.degradation import DegradationFigure
 from resnet_explore.figures.style import to_png
+from resnet_explore.training.coverage import in_words, places_of
 from resnet_explore.training.plan import KINDS
-from resnet_explore.training.summary import final_errors, learning_curves
-from resnet_explore.widgets.words import among, percent
+from resnet_explore.training.summary import final_errors, learning_curves, unfinished
+from resnet_explore.widgets.words import percent
 
 _TOPS = (5, 10, 25, 50, 100)  # where the axis of the overview may end, in percent
 _AUGMENTED = {"crop": ", shifted and mirrored at random", "zoom": ", enlarged and mirrored at random"}
@@ -22,7 +23,11 @@ def error_pictures(table: pd.DataFrame, source: str, data: str, depths: list[int
     """
     epochs = int(table["epochs"].max())
     by_depth = {kind: final_errors(table, kind, depths) for kind in KINDS}
-    figure = DegradationFigure(depths, epochs, _top(table, by_depth))
+    so_far = {
+        str(kind): list(zip(rows["depth"], rows["train_error"], strict=True))
+        for kind, rows in unfinished(table).groupby("kind")
+    }
+    figure = DegradationFigure(depths, epochs, _top(table, by_depth), so_far, _so_far(table))
     frames = []
     for depth in depths:
         by_epoch = {kind: learning_curves(table, kind, depth, epochs) for kind in KINDS}
@@ -30,17 +35,16 @@ def error_pictures(table: pd.DataFrame, source: str, data: str, depths: list[int
     return {
         "frames": frames,
         "titles": [_finding(table, depth) for depth in depths],
-        "captions": [f"{source}: {conditions(table, data)} Errors in eval mode."],
+        "captions": [f"{source}: {conditions(table, data)} Errors in eval mode.{_cautions(table, depths)}"],
         "ticks": [str(depth) for depth in depths],
     }
 
 
-def first_failure(table: pd.DataFrame) -> int:
-    """Return the step that makes the point: the first depth where plain fails and residual doesn't.
+def first_failure(table: pd.DataFrame, depths: list[int]) -> int:
+    """Return the step that makes the point: the first of the depths where plain fails and residual doesn't.
 
     Where none of them fails outright, the depth that sets them furthest apart.
     """
-    depths = sorted(int(depth) for depth in table["depth"].unique())
     gaps = []
     for i, depth in enumerate(depths):
         plain, residual = (final(table, kind, depth) for kind in KINDS)
@@ -51,7 +55,7 @@ def first_failure(table: pd.DataFrame) -> int:
 
 
 def final(table: pd.DataFrame, kind: str, depth: int, split: str = "train") -> float:
-    """Return the error after the last epoch in percent, the mean over the seeds; nan if there is none."""
+    """Return the finished runs' error at their end in percent, the mean over seeds; nan if there is none."""
     errors = final_errors(table, kind, [depth])[split]
     return float(np.nanmean(errors)) if np.isfinite(errors).any() else float("nan")
 
@@ -66,20 +70,28 @@ def conditions(table: pd.DataFrame, data: str, drawn: bool = True) -> str:
     return (
         f"{data}{_AUGMENTED.get(str(run['augment']), '')}; first stage {run['width']} channels wide, "
         f"{run['epochs']} epochs of SGD (batch {run['batch_size']}, {rate} {run['lr']:g}{precision}), the "
-        f"same for both; {_seeds(table)}{spread}."
+        f"same for both; {in_words(places_of(table), elsewhere=True)}{spread}."
     )
 
 
-def _seeds(table: pd.DataFrame) -> str:
-    """Return "seeds 0, 1 and 2", or "seeds 0, 1 and 2 at depth 20 and 56, seed 0 elsewhere"."""
-    depths_of: dict[tuple[int, ...], list[int]] = {}
-    for depth, seeds in table.groupby("depth")["seed"]:
-        depths_of.setdefault(tuple(sorted(int(s) for s in seeds.unique())), []).append(int(str(depth)))
-    groups = sorted(depths_of, key=lambda seeds: len(depths_of[seeds]))
-    if len(groups) == 1:
-        return among(list(groups[0]))
-    parts = [f"{among(list(seeds))} at {among(depths_of[seeds], '')} layers" for seeds in groups[:-1]]
-    return ", ".join([*parts, f"{among(list(groups[-1]))} elsewhere"])
+def _so_far(table: pd.DataFrame) -> str:
+    """Return "after 3 to 5 of 8 epochs" of the runs that are not finished, "" if all are."""
+    epochs = unfinished(table)["epoch"]
+    if not len(epochs):
+        return ""
+    low, high = int(epochs.min()), int(epochs.max())
+    span = f"{low} to {high}" if high > low else f"{low}"
+    return f"after {span} of {table['epochs'].max()} epochs"
+
+
+def _cautions(table: pd.DataFrame, depths: list[int]) -> str:
+    """Say what keeps a picture from showing what depth does."""
+    said = ""
+    if so_far := _so_far(table):
+        said += f" Open marks, which no line joins: runs that are not finished, {so_far}."
+    if len(depths) == 1:
+        said += f" Only {depths[0]} layers were trained: this compares the twins, it can't compare depths."
+    return said
 
 
 def _top(table: pd.DataFrame, by_depth: dict[str, dict[str, np.ndarray]]) -> float:
@@ -91,12 +103,15 @@ def _top(table: pd.DataFrame, by_depth: dict[str, dict[str, np.ndarray]]) -> flo
 
 
 def _finding(table: pd.DataFrame, depth: int) -> str:
-    plain, residual = (final(table, kind, depth) for kind in KINDS)
-    if np.isnan(plain) or np.isnan(residual):
+    """Compare the twins of a depth: where they are finished, else after as many epochs as both have."""
+    here = table[table["depth"] == depth]
+    ended = here[here["epoch"] == here["epochs"]]
+    epoch = min(max(here.loc[here["kind"] == kind, "epoch"], default=0) for kind in KINDS)
+    if not epoch:
         return f"{depth} layers: no finished epoch yet of both twins."
-    runs = table[table["depth"] == depth].groupby(["kind", "seed"])["epoch"].max()
-    total = int(table["epochs"].max())
-    when = "" if runs.min() == total else f" after {runs.min()} of {total} epochs"
+    compared = ended if set(ended["kind"]) == set(KINDS) else here[here["epoch"] == epoch]
+    when = "" if compared is ended else f" after {epoch} of {table['epochs'].max()} epochs"
+    plain, residual = (compared.loc[compared["kind"] == kind, "train_error"].mean() for kind in KINDS)
     return (
         f"{depth} layers{when}: the plain network gets {percent(plain)} of its training images wrong, "
         f"the residual one {percent(residual)}."

@@ -21,6 +21,8 @@ ByStep = Mapping[int, Mapping[str, np.ndarray]]
 class LayersView(ipywidgets.VBox):
     """A quantity by layer, both twins, for one depth of a menu and every step that was noted.
 
+    chosen  called with the depth that a person chooses
+
     Attributes: `depth` (the menu), `strip` (the slider over steps).
     """
 
@@ -29,7 +31,8 @@ class LayersView(ipywidgets.VBox):
     meaning: ClassVar[str]
     at_first: ClassVar[int]  # the step to begin with, -1 for the last
 
-    def __init__(self) -> None:
+    def __init__(self, chosen: Callable[[int], None]) -> None:
+        self._depth_chosen = chosen
         self.depth = ipywidgets.Dropdown(options=[], description="Depth", layout={"width": "170px"})
         self.strip = Filmstrip(name="Step", scale=SCREEN_SCALE, message="Drawing the layers ...")
         self._layers: pd.DataFrame | None = None
@@ -37,7 +40,7 @@ class LayersView(ipywidgets.VBox):
         self._conditions = ""
         self._drawn: dict[int, dict[str, Any]] = {}
         super().__init__([self.depth, self.strip])
-        self.depth.observe(self._draw, "value")
+        self.depth.observe(self._choose, "value")
 
     def show(
         self, table: pd.DataFrame, read: Callable[[], pd.DataFrame] | None, conditions: str, depth: int
@@ -54,13 +57,23 @@ class LayersView(ipywidgets.VBox):
             return
         depths = sorted(int(d) for d in self._layers["depth"].unique())
         self.depth.layout.display = ""
-        self.depth.unobserve(self._draw, "value")  # new options change the value; draw once, not twice
+        self.depth.unobserve(self._choose, "value")  # new options change the value; draw once, not twice
         self.depth.options = depths
         self.depth.value = depth if depth in depths else depths[-1]
-        self.depth.observe(self._draw, "value")
+        self.depth.observe(self._choose, "value")
         self._draw()
 
-    def _draw(self, _change: object = None) -> None:
+    def turn_to(self, depth: int) -> None:
+        """Show another depth, if something was noted of it."""
+        if depth in self.depth.options:
+            self.depth.value = depth
+
+    def _choose(self, _change: object) -> None:
+        self._draw()
+        if self.depth.value is not None:
+            self._depth_chosen(int(self.depth.value))
+
+    def _draw(self) -> None:
         if self._layers is None or self.depth.value is None:
             return
         depth = int(self.depth.value)

@@ -1,12 +1,13 @@
 """A person's own images as the data of a small sweep: where they lie, and what to do with broken ones."""
 
+import html
 from collections.abc import Callable
 from pathlib import Path
 
 import ipywidgets
 
 from resnet_explore.errors import ExploreError
-from resnet_explore.inputs.folders import Survey, survey
+from resnet_explore.inputs.folders import LAYOUT, Survey, survey
 from resnet_explore.training.plan import Sweep
 from resnet_explore.widgets.words import error, listed
 
@@ -14,7 +15,7 @@ _STEPS = 150  # of training that a small set gets at least, about what the digit
 
 
 class FolderField(ipywidgets.VBox):
-    """A path to images laid out train/<class>/<image> or <class>/<image>, and whether to skip broken ones.
+    """A path to images laid out as `LAYOUT` says, and whether to skip broken ones.
 
     runs_in   the folder in which each image folder gets one for its runs
     changed   called when the person has changed something
@@ -26,7 +27,7 @@ class FolderField(ipywidgets.VBox):
         self._runs_in = runs_in
         self.path = ipywidgets.Text(
             description="Folder",
-            placeholder="a folder with train/<class>/<image>, such as ~/photos",
+            placeholder="such as ~/photos",
             continuous_update=False,
             layout={"width": "min(520px, 98%)"},
         )
@@ -43,8 +44,8 @@ class FolderField(ipywidgets.VBox):
         """Return in HTML what would be trained, or what is wrong with the folder."""
         if not self.path.value.strip():
             return (
-                "Name a folder of images, one sub-folder for each class. They are shown to the networks as "
-                "32×32 pixels and stay on this computer."
+                f"Name a folder of images that lie as {html.escape(LAYOUT)}. They are shown to the networks "
+                "as 32×32 pixels and stay on this computer."
             )
         try:
             found = self._survey()

@@ -15,6 +15,7 @@ from resnet_explore.training.sweep import Progress, load_sets, run_sweep
 from resnet_explore.widgets.words import error, listed
 
 _REDRAW_SECONDS = 0.8  # between pictures while training: often enough to watch, seldom enough not to slow it
+_LARGEST_SEED = 2**31 - 1
 
 Job = Callable[[int], tuple[Sweep, Path]]
 """From a seed to what is to be trained and where; may raise ExploreError."""
@@ -28,9 +29,11 @@ class TrainingPanel(ipywidgets.VBox):
     show    called with the table so far, its folder, what the data are in words and whether training goes
             on, from the training thread
     turned  called when training begins and ends, with True and False
+    seeded  called when another seed is chosen
+    extra   a control that stands beside the buttons
 
-    Attributes: `train`, `stop`, `seed`, `progress`, `status` (HTML), `available` (whether there is something
-    to train).
+    Attributes: `train`, `stop`, `seed` (the box), `chosen_seed`, `progress`, `status` (HTML), `available`
+    (whether there is something to train).
     """
 
     def __init__(
@@ -39,9 +42,11 @@ class TrainingPanel(ipywidgets.VBox):
         job: Job,
         show: Callable[[pd.DataFrame, Path, str, bool], None],
         turned: Callable[[bool], None],
+        seeded: Callable[[], None],
         extra: ipywidgets.Widget,
     ) -> None:
-        self.job, self._show, self._turned = job, show, turned
+        self.job, self._show, self._turned, self._seeded = job, show, turned, seeded
+        self.chosen_seed = seed
         self.available = True
         self.train = ipywidgets.Button(
             description="Train", icon="play", button_style="primary", tooltip="Train all networks here, now"
@@ -49,9 +54,9 @@ class TrainingPanel(ipywidgets.VBox):
         self.stop = ipywidgets.Button(
             description="Stop", icon="stop", disabled=True, tooltip="Stop; finished epochs are kept"
         )
-        self.seed = ipywidgets.BoundedIntText(
-            value=seed, min=0, max=2**31 - 1, description="Seed", layout={"width": "150px"}
-        )
+        # Not an IntText, whose box drops what is not a digit: 2.7 would become 27 without a word.
+        self.seed = ipywidgets.FloatText(value=seed, step=1, description="Seed", layout={"width": "150px"})
+        self.seed.observe(self._take_seed, "value")
         self.progress = ipywidgets.FloatProgress(min=0, max=1, layout={"width": "220px"})
         self.status = ipywidgets.HTML()
         self._halt = threading.Event()
@@ -69,6 +74,20 @@ class TrainingPanel(ipywidgets.VBox):
         """Whether a sweep is being trained."""
         return self.thread is not None and self.thread.is_alive()
 
+    def _take_seed(self, change: dict[str, Any]) -> None:
+        given = change["new"]
+        if given == self.chosen_seed:
+            return
+        if 0 <= given <= _LARGEST_SEED and given == int(given):
+            self.chosen_seed = int(given)
+            self._seeded()
+            return
+        self.seed.value = self.chosen_seed
+        self.status.value = error(
+            f"A seed is a whole number from 0 to {_LARGEST_SEED:,}, not {given:,.12g}; "
+            f"it stays {self.chosen_seed}."
+        )
+
     def offer(self, available: bool, sentence: str) -> None:
         """Say what *Train* would do, or why it can't do anything, in HTML."""
         self.available, self.status.value = available, sentence
@@ -80,7 +99,7 @@ class TrainingPanel(ipywidgets.VBox):
         if self.training:
             return
         try:
-            sweep, out = self.job(int(self.seed.value))
+            sweep, out = self.job(self.chosen_seed)
         except ExploreError as problem:
             self.status.value = error(str(problem))
             return

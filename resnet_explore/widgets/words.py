@@ -57,14 +57,6 @@ def slope(who: str, ratio: float, largest: float) -> str:
     return f"{who}: about level (ratio {ratio:.1f})"
 
 
-def among(values: list[int], what: str = "seed") -> str:
-    """Return "seed 0" or "seeds 0, 1 and 2"; with no `what`, the numbers alone."""
-    name = what and f"{what}{'s' if len(values) > 1 else ''} "
-    if len(values) == 1:
-        return f"{name}{values[0]}"
-    return f"{name}{', '.join(map(str, values[:-1]))} and {values[-1]}"
-
-
 def listed(names: list[str], most: int = 5) -> str:
     """Return the first names in HTML, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""

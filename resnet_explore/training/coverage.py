@@ -1,0 +1,58 @@
+"""Which runs of an experiment are there, which are missing, and how that is said in words."""
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from resnet_explore.training.commands import runs_of
+from resnet_explore.training.plan import KINDS
+
+Place = tuple[str, int, int]
+"""A run's kind, depth and seed."""
+
+
+def missing(there: Iterable[Place], commands: Iterable[str]) -> tuple[list[Place], int]:
+    """Return which runs of some commands are not among those that are there, and how many they make."""
+    planned = {(run.kind, run.depth, run.seed) for command in commands for run in runs_of(command)}
+    return sorted(planned - set(there)), len(planned)
+
+
+def in_words(places: Sequence[Place], elsewhere: bool = False) -> str:
+    """Return "seed 0", "seeds 1 and 2 at 20 and 56 layers" or "seed 1 of residual at 8 layers".
+
+    elsewhere   the most frequent seeds come last and say "elsewhere", so that the whole is told; where all
+                have the same, depths are not named
+    """
+    seeds: dict[int, dict[str, set[int]]] = {}
+    for kind, depth, seed in places:
+        seeds.setdefault(depth, {}).setdefault(kind, set()).add(seed)
+    groups: dict[tuple[tuple[int, ...], str], list[int]] = {}
+    for depth, by_kind in sorted(seeds.items()):
+        alike = len(by_kind) == len(KINDS) and len({frozenset(s) for s in by_kind.values()}) == 1
+        for kind, here in sorted(by_kind.items())[: 1 if alike else None]:
+            whose = "" if alike else f" of {kind}"
+            groups.setdefault((tuple(sorted(here)), whose), []).append(depth)
+    ordered = sorted(groups, key=lambda group: len(groups[group]))
+    if elsewhere and len(ordered) == 1:
+        return among(list(ordered[0][0])) + ordered[0][1]
+    said = [
+        f"{among(list(found))}{whose} at {among(groups[found, whose], '')} layers" for found, whose in ordered
+    ]
+    found, whose = ordered[-1]
+    if elsewhere and not whose:
+        said[-1] = f"{among(list(found))} elsewhere"
+    return ", ".join(said)
+
+
+def among(values: Sequence[int], what: str = "seed") -> str:
+    """Return "seed 0" or "seeds 0, 1 and 2"; with no `what`, the numbers alone."""
+    name = what and f"{what}{'s' if len(values) > 1 else ''} "
+    if len(values) == 1:
+        return f"{name}{values[0]}"
+    return f"{name}{', '.join(map(str, values[:-1]))} and {values[-1]}"
+
+
+def places_of(table: pd.DataFrame) -> list[Place]:
+    """Return the kind, depth and seed of each run in a table that `collect` returns."""
+    rows = table[["kind", "depth", "seed"]].drop_duplicates()
+    return [(str(kind), int(depth), int(seed)) for kind, depth, seed in rows.itertuples(index=False)]
