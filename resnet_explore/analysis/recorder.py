@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from resnet_explore.analysis._norms import norm
+from resnet_explore.analysis._norms import each_norm
 from resnet_explore.analysis.gradients import is_layer, on_path
 from resnet_explore.errors import ExploreError
 
@@ -64,11 +64,13 @@ class Recorder:
     @torch.no_grad()
     def _look(self, *_: Any) -> None:
         if self._step % self.every == 0:
-            gradients = [weight.grad for weight in self._weights.values()]
-            first = next((g for g in gradients if g is not None), torch.zeros(()))
-            missing = torch.full((), float("nan"), device=first.device)
-            row = [(missing if g is None else norm(g)).to(torch.float32) for g in gradients]
-            self._waiting.append(torch.stack(row))
+            found = {k: w.grad for k, w in enumerate(self._weights.values()) if w.grad is not None}
+            row = torch.full((len(self._weights),), float("nan"))
+            if found:
+                values = each_norm(list(found.values())).to(torch.float32)
+                row = row.to(values.device)
+                row[list(found)] = values
+            self._waiting.append(row)
             self._steps.append(self._step)
             if len(self._waiting) >= _MOVE_EVERY:
                 self._move()
