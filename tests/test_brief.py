@@ -36,7 +36,7 @@ def test_a_flow_says_what_its_ratio_compares():
     first, last = norms["layer1.0.conv1"], norms["layer3.2.conv2"]
     assert str(flow).startswith(f"20 layers, eval mode, batch of 4, loss {flow.loss:.3g}: ")
     assert f"{first:.2g} at layer1.0.conv1, {last:.2g} at layer3.2.conv2" in str(flow)
-    assert f"{first / last:,.2g} times that." in str(flow)
+    assert f", ratio {first / last:,.2g}." in str(flow)
     np.testing.assert_array_equal(flow.table["weight_gradient"], flow.weight_gradient_norms)
     shown = flow._repr_html_()
     assert "<td>layer3.2.conv2</td>" in shown

@@ -147,7 +147,7 @@ class GradientFlow(Brief):
             f"weight gradient {norms[first]:.2g} at {self.names[first]}, {norms[last]:.2g} at "
             f"{self.names[last]}"
         )
-        ratio = f", {self.ratio:,.2g} times that" if np.isfinite(self.ratio) else ""
+        ratio = f", ratio {self.ratio:,.2g}" if np.isfinite(self.ratio) else ""
         return f"{said}{ratio}. {self.trouble}".rstrip()
 
     def _repr_html_(self) -> str:
