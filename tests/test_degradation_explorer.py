@@ -255,18 +255,19 @@ def test_gradients_and_responses_go_from_step_to_step(share, tmp_path):
     assert view.strip.index == 0
     # 1.2 a layer from the second to the last convolution, which are 53 apart
     assert view.strip.titles[0] == (
-        "56 layers, before the first step. Plain: explodes towards the image, 16,000 times; "
-        "residual: about level (ratio 1.0)."
+        "56 layers, before the first step, weight gradient. Plain: at the first layers 16,000 times that at "
+        "the last, it explodes; residual: at the first layers 1.0 times that at the last, it stays level."
     )
     assert 15_500 < 1.2**53 < 16_500
-    assert view.strip.titles[5].startswith("56 layers, step 389, the end of epoch 1. Plain: about level")
+    assert view.strip.titles[5].startswith("56 layers, step 389, the end of epoch 1, weight gradient. Plain")
+    assert "that at the last, it stays level; residual" in view.strip.titles[5]
     assert "train mode" in view.strip.captions[0]
     assert "seeds 0, 1 and 2 at 20 and 56 layers" in view.strip.captions[0]
     first = view.strip.frames
     view.strip.index = 3
     view.depth.value = 8
     assert view.strip.index == 3, "the step stays"
-    assert "8 layers, step 10." in view.strip.titles[3]
+    assert "8 layers, step 10, " in view.strip.titles[3]
     assert view.strip.frames != first
     assert explorer.strip.ticks[explorer.strip.index] == "8", "one depth for all views"
     explorer.view.value = RESPONSES

@@ -1,3 +1,4 @@
+import copy
 import io
 import math
 import re
@@ -189,12 +190,13 @@ def test_jacobians_of_the_twins(explorer):
     np.testing.assert_allclose(results["plain"].top, truth.top, rtol=1e-3)
 
 
-def test_a_guess_is_checked_against_what_is_measured(explorer, monkeypatch):
+def test_a_guess_is_checked_against_what_is_measured(explorer, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("resnet_explore.widgets.gradient_quiz.DEPTH", 20)
     explorer.view.value = GUESS
     quiz = explorer.quiz
     assert quiz.reveal.disabled
-    assert not explorer.strip.frames
+    assert nothing_is_shown(explorer)
     quiz.guess.value = "vanishes"
     assert not quiz.reveal.disabled
     quiz.reveal.click()
@@ -202,13 +204,42 @@ def test_a_guess_is_checked_against_what_is_measured(explorer, monkeypatch):
     assert f"You said that it vanishes: it {band(ratio)}." in quiz.verdict.value
     assert f"at the first layers {times(ratio)} that at the last. 0 of 1 so far" in quiz.verdict.value
     assert len(explorer.strip.frames) == 1
+    assert not nothing_is_shown(explorer)
     assert "train mode; batch norm" in explorer.strip.captions[0]
+    assert "slider" not in explorer.strip.captions[0], "there is one position only"
+    quiz.guess.value = band(ratio)
+    quiz.reveal.click()
+    assert quiz.right == {0: False}, "the first guess counts"
     quiz.question.value = 4
+    assert nothing_is_shown(explorer)
     assert (quiz.guess.value, quiz.verdict.value) == (None, "")
     quiz.guess.value = band(QUESTIONS[4].measure(quiz.bench).ratio)
     quiz.reveal.click()
     assert quiz.verdict.value.startswith('<span role="status"><b>Right: it ')
     assert quiz.right == {0: False, 4: True}
+    quiz.question.value = 5
+    quiz.guess.value = "grows"
+    quiz.reveal.click()
+    assert "every block is F(x) + 0.5 x" in explorer.strip.captions[0]
+    assert explorer.keep in explorer.children[2].children
+    explorer.keep.click()
+    assert len(list(tmp_path.glob("gradient_flow-*"))) == 2, "a picture and its numbers"
+
+
+def nothing_is_shown(explorer):
+    """Whether the picture is an empty card, with a title and caption that say nothing of a measurement."""
+    strip = explorer.strip
+    with Image.open(io.BytesIO(strip.frames[0])) as image:
+        empty = len(strip.frames) == 1 and len(image.getcolors(2**20) or ()) == 1
+    return empty and strip.titles == ["Guess, then measure: the picture comes with the answer."]
+
+
+def test_what_was_still_being_drawn_does_not_come_after_it_was_hidden(explorer):
+    for _ in range(3):
+        explorer.view.value = JACOBIANS
+        explorer.view.value = GUESS
+        explorer.wait()
+        assert nothing_is_shown(explorer)
 
 
 def test_a_picture_is_saved_with_its_conditions_and_numbers(explorer, tmp_path, monkeypatch):
@@ -273,12 +304,17 @@ def test_own_networks_and_their_steps():
     )
     title, caption = now(explorer)
     assert title.startswith("Step 0, weight gradient. mine: at the first layers")
-    assert "train mode; step 0; 6 images of yours (8×8)" in caption
+    assert (
+        "(Frobenius, over the batch); train mode; batch norm; mine: initialisation not known, other: built "
+        "with He initialisation; seed of the weights not known; mean cross-entropy; step 0; 6 images of "
+        "yours (8×8). Logarithmic axis; triangles lie beyond it."
+    ) in caption
     explorer.take.click()
     assert list(explorer.flows) == [0, 10]
     assert explorer.strip.index == 1
     assert explorer.flows[10]["mine"].loss < explorer.flows[0]["mine"].loss
-    assert "step 10 of SGD at rate 0.04" in now(explorer)[1]
+    assert "step 10 of SGD at rate 0.04, momentum 0.9, batches of 6 drawn with seed 0" in now(explorer)[1]
+    assert "One logarithmic axis for all positions of the slider" in now(explorer)[1]
     assert fingerprint(mine) == before
 
 
@@ -313,6 +349,8 @@ def test_own_images_through_the_twins():
         ({"images": noise()[0]}, "labels are missing"),
         ({"labels": [1, 2]}, "images are missing"),
         ({"images": noise()[0].numpy(), "labels": [1]}, "images must be a float tensor"),
+        ({"images": noise()[0], "labels": ["a", "b"]}, "labels must be whole numbers"),
+        ({"models": {"mine": len}, "images": noise()[0]}, r"models\['mine'\] must be a torch.nn.Module"),
         ({"depths": (15,)}, r"must be 6n\+2"),
     ],
 )
@@ -333,6 +371,7 @@ def test_what_cannot_be_measured_stands_where_the_picture_would(model, count, se
     images, labels = noise(count)
     explorer = rx.GradientFlowExplorer(models={"mine": model}, images=images, labels=labels)
     assert sentence in explorer.note.value
+    assert "Still showing" not in explorer.note.value, "nothing was there"
     assert not explorer.strip.frames
     assert not explorer.strip.busy
 
@@ -344,6 +383,20 @@ def test_a_network_that_blew_up_says_where():
         broken[3].weight.fill_(math.nan)
     explorer = rx.GradientFlowExplorer(models={"mine": broken}, images=images, labels=labels)
     assert "mine: the numbers have blown up. The weight of 3 is not a number" in now(explorer)[0]
+
+
+def test_a_training_that_blows_up_says_at_which_step():
+    images, labels = noise()
+    mine = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
+    with torch.no_grad():
+        mine[3].weight.mul_(1e20)
+    truth = LiveTraining(copy.deepcopy(mine), images, labels, 0.04, len(images))
+    while truth.broke_at is None:
+        truth.take(1)
+    explorer = rx.GradientFlowExplorer(models={"mine": mine}, images=images, labels=labels)
+    explorer.take.click()
+    assert f"The loss was first not finite at step {truth.broke_at}." in now(explorer)[0] + "."
+    assert "The weight of 1 is not a number" in now(explorer)[0]
 
 
 # --- parts --------------------------------------------------------------------------------------------------
@@ -443,6 +496,8 @@ def test_reading_aloud():
     assert "exactly 0 at 3 of 4 layers" in read_aloud("plain", math.nan, np.array([0, 0, 0, 1.0]))
     assert "all but gone at every layer, at most 10⁻⁸" in read_aloud("plain", 2.0, norms * 2e-10)
     assert "far beyond the axis, up to 10¹⁶" in read_aloud("plain", 2.0, norms * 1e14)
+    assert "no finite numbers at 1 of 4 layers" in read_aloud("plain", math.inf, np.array([np.inf, 1, 2, 3]))
+    assert "the network has blown up" in read_aloud("plain", math.nan, np.full(4, np.nan))
     assert "blown up" in read_aloud("plain", 2.0, norms, "The loss is infinite.")
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from witnesses import derivatives, fingerprint
 
 import resnet_explore as rx
-from resnet_explore.analysis._norms import norm
+from resnet_explore.analysis._norms import each_norm, norm
 from resnet_explore.analysis.gradients import GradientFlow
 from resnet_explore.training.trainer import first_steps
 
@@ -370,3 +370,12 @@ def test_gradients_switched_off_make_no_difference():
 def test_one_image_in_eval_mode_and_plain_lists_as_labels_are_fine():
     flow = rx.gradient_flow(rx.build("cifar_resnet8"), IMAGES[:1].double(), [3], mode="eval")
     assert flow.batch_size == 1
+
+
+def test_norms_of_many_are_those_of_each():
+    tensors = [torch.randn(3, 5), torch.zeros(4), torch.full((7, 2), 1e30), torch.full((5,), 1e-30)]
+    tensors += [torch.tensor([1.0, math.inf]), torch.tensor([math.nan, 2.0])]
+    truth = np.array([float(torch.linalg.vector_norm(t.double())) for t in tensors])
+    np.testing.assert_allclose(each_norm(tensors).numpy(), truth, rtol=1e-6)
+    wide = [t.double() for t in tensors]
+    np.testing.assert_allclose(each_norm(wide).numpy(), truth, rtol=1e-12)

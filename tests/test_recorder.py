@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import resnet_explore as rx
+from resnet_explore.analysis.layers import norms_of
 from resnet_explore.figures.gradients import FLOOR, GradientProfile, decades, gradient_heatmap
 from resnet_explore.figures.style import to_png
 
@@ -235,3 +236,18 @@ def test_a_profile_moves_its_lines_and_keeps_its_axis():
     assert len(again.axes[0].lines) == 3
     assert again.axes[0].get_ylim() == (1e-2, 1e3)
     assert to_png(again) != before
+
+
+def test_a_recorder_says_what_it_knows_of_the_conditions():
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    recorder = rx.GradientRecorder(model, optimizer)
+    train(model, optimizer, 1)
+    assert recorder.known == "train mode; batch norm; SGD, rate 0.1 at first"
+
+
+def test_normalisations_in_words():
+    assert norms_of(network()) == "batch norm"
+    assert norms_of(nn.Sequential(nn.Linear(2, 3), nn.ReLU())) == "no norm"
+    both = nn.Sequential(nn.GroupNorm(1, 4), nn.LayerNorm(3), nn.GroupNorm(2, 4), nn.RMSNorm(3))
+    assert norms_of(both) == "group norm and layer norm and RMSNorm"

@@ -25,9 +25,25 @@ def norm(tensor: Tensor) -> Tensor:
     return torch.linalg.vector_norm(tensor, dtype=torch.float32 if kind == "mps" else torch.float64)
 
 
+def each_norm(tensors: list[Tensor]) -> Tensor:
+    """Return the `norm` of each of some tensors on one device, (tensors,), by a call for all of them."""
+    if tensors[0].device.type != "cpu" or any(t.dtype != torch.float32 for t in tensors):
+        return torch.stack([norm(tensor) for tensor in tensors])
+    quick = torch.stack(torch._foreach_norm(tensors))
+    doubtful = ((quick <= _SAFE[0]) | (quick >= _SAFE[1]) | quick.isnan()).nonzero().flatten().tolist()
+    if not doubtful:
+        return quick
+    exact = quick.double()
+    for i in doubtful:
+        exact[i] = torch.linalg.vector_norm(tensors[i], dtype=torch.float64)
+    return exact
+
+
 def gather(numbers: Sequence[Tensor]) -> np.ndarray:
-    """Return tensors without dimensions, all on one device, as a read-only float64 array, in one transfer."""
+    """Return tensors of up to one dimension, on one device, as a read-only float64 array, in one transfer."""
     widest = torch.float32 if numbers[0].device.type == "mps" else torch.float64
-    values = torch.stack([n if n.dtype == widest else n.to(widest) for n in numbers]).cpu().double().numpy()
+    if any(n.dtype != numbers[0].dtype for n in numbers):
+        numbers = [n if n.dtype == widest else n.to(widest) for n in numbers]
+    values = torch.cat([n.reshape(-1) for n in numbers]).cpu().double().numpy()
     values.setflags(write=False)
     return values

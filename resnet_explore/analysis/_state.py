@@ -19,18 +19,21 @@ def left_as_found(model: nn.Module) -> Iterator[None]:
     Inside the block .grad starts as None, so a backward pass there can't add to the caller's gradients.
     The values of parameters are not saved: running a model doesn't change them.
     """
-    training = [(module, module.training) for module in model.modules()]
-    parameters = [(p, p.requires_grad, p.grad) for p in model.parameters()]
+    modules = list(model.modules())  # to walk through a deep network takes long enough to do it once
+    training = [(module, module.training) for module in modules]
+    owned = dict.fromkeys(p for module in modules for p in module._parameters.values() if p is not None)
+    parameters = [(p, p.requires_grad, p.grad) for p in owned]
     # All buffers are copied, not only those of normalisation in train mode: some modules count or cache
     # in eval mode too, and their version counters don't tell (batch norm writes without moving them).
     buffers = [
         (module, name, buffer, buffer.clone())
-        for module in model.modules()
+        for module in modules
         for name, buffer in module._buffers.items()
         if buffer is not None
     ]
-    for parameter, _, _ in parameters:
-        parameter.grad = None
+    for parameter, _, grad in parameters:
+        if grad is not None:
+            parameter.grad = None
     try:
         yield
     finally:
@@ -40,7 +43,8 @@ def left_as_found(model: nn.Module) -> Iterator[None]:
         for parameter, requires_grad, grad in parameters:
             if parameter.requires_grad != requires_grad:
                 parameter.requires_grad_(requires_grad)
-            parameter.grad = grad
+            if parameter.grad is not grad:
+                parameter.grad = grad
         for module, name, buffer, copy in buffers:
             module._buffers[name] = buffer
             # Through .data, so that a graph the caller still holds doesn't see a modified buffer.
@@ -54,7 +58,9 @@ def measuring(model: nn.Module) -> Iterator[None]:
     The random state of the CPU and of the model's CUDA devices is put back too: dropout in a measured
     network draws numbers, and a training run that is looked at must go on as if it had not been.
     """
-    cuda = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
+    cuda: list[int] = []
+    if torch.cuda.is_initialized():
+        cuda = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
     with (
         torch.random.fork_rng(devices=cuda),
         torch.inference_mode(False),

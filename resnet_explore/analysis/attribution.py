@@ -17,6 +17,7 @@ from captum import attr as captum
 from torch import Tensor, nn
 
 from resnet_explore.analysis._batch import answer, as_images
+from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._hookable import hookable
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.cam_layers import choose_layers
@@ -25,8 +26,8 @@ from resnet_explore.analysis.targets import Classes, Target, as_target
 from resnet_explore.errors import ExploreError, unknown
 
 
-@dataclass(frozen=True, eq=False)
-class Attribution:
+@dataclass(frozen=True, eq=False, repr=False)
+class Attribution(Brief):
     """What each input value contributed: positive where it speaks for the target, negative against.
 
     values   (N, C, H, W), raw; its unit is said at each of METHODS

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from resnet_explore.analysis._batch import answer, as_images
+from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.cam_methods import weighted_sum
 from resnet_explore.analysis.cams import ActivationMaps, class_activation_maps
@@ -30,8 +31,8 @@ from resnet_explore.models.blocks import Block
 _SUMS = ("add", "__add__", "__iadd__", "add_", "__radd__")
 
 
-@dataclass(frozen=True, eq=False)
-class SplitMaps:
+@dataclass(frozen=True, eq=False, repr=False)
+class SplitMaps(Brief):
     """Three maps of each block: `whole[layer] = skip[layer] + branch[layer]`, up to rounding.
 
     A plain block has no skip: its part is 0 everywhere.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_explore.analysis._batch import answer, as_images
+from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.cam_layers import choose_layers
 from resnet_explore.analysis.cam_methods import METHODS, weighted_sum, why_empty
@@ -18,8 +19,8 @@ from resnet_explore.analysis.targets import Classes, Difference, Target, as_targ
 from resnet_explore.errors import ExploreError, unknown
 
 
-@dataclass(frozen=True, eq=False)
-class ActivationMaps(Mapping[str, Tensor]):
+@dataclass(frozen=True, eq=False, repr=False)
+class ActivationMaps(Brief, Mapping[str, Tensor]):
     """Maps (N, h, w) by layer, in the order of execution: `maps["layer4.1"]`.
 
     maps      raw values; positive where a place speaks for the target, negative against. The methods that

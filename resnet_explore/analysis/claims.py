@@ -36,6 +36,13 @@ class Claim:
     high: float
     measure: Callable[[int], float]
 
+    @property
+    def within(self) -> str:
+        """The bounds in words."""
+        if self.high == float("inf"):
+            return f"above {self.low:g}"
+        return f"{self.low:g} to {self.high:g}".replace("-", "−")
+
 
 def check_claims(names: str | Iterable[str] | None = None, seed: int = 0) -> pd.DataFrame:
     """Measure published claims and return a table, a row for each: what is said, where, and what we find.
@@ -43,7 +50,8 @@ def check_claims(names: str | Iterable[str] | None = None, seed: int = 0) -> pd.
     names  of CLAIMS; None for all of them, which take about half a minute
     seed   of weights and inputs
 
-    Columns: claim, source, conditions, expected, measured, low, high, holds. Raises ExploreError for an
+    Columns: claim, source, conditions, expected (by the source), measured (here), low and high, `within`
+    the two in words, holds. The bounds allow for finite width and for the seed. Raises ExploreError for an
     unknown name.
     """
     chosen = list(CLAIMS) if names is None else [names] if isinstance(names, str) else list(names)
@@ -62,6 +70,7 @@ def check_claims(names: str | Iterable[str] | None = None, seed: int = 0) -> pd.
                 "measured": found,
                 "low": claim.low,
                 "high": claim.high,
+                "within": claim.within,
                 "holds": claim.low <= found <= claim.high,
             }
         )

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torchvision.transforms.functional import gaussian_blur
 
 from resnet_explore.analysis._batch import answer, as_classes, as_images, as_logits
+from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._state import measuring
 from resnet_explore.errors import ExploreError
 
@@ -25,8 +26,8 @@ _NEIGHBOURS = {(r, c): 1 / 12 if r and c else 1 / 6 for r in (-1, 0, 1) for c in
 _ROAD_SHARES = tuple(share / 10 for share in range(1, 10))
 
 
-@dataclass(frozen=True, eq=False)
-class Curve:
+@dataclass(frozen=True, eq=False, repr=False)
+class Curve(Brief):
     """How sure the network stays of the class while pixels go, or come.
 
     shares         of the pixels, from 0 to 1: (S,)

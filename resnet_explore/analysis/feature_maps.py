@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resnet_explore.analysis._batch import as_images, run
+from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.capture import Capture
 from resnet_explore.analysis.layers import Layers
@@ -20,8 +21,8 @@ from resnet_explore.analysis.statistics import Channels, as_channels, reduced
 from resnet_explore.errors import ExploreError
 
 
-@dataclass(frozen=True, eq=False)
-class Layer:
+@dataclass(frozen=True, eq=False, repr=False)
+class Layer(Brief):
     """The maps of one layer for the first image.
 
     shape       (C, h, w) of the layer's output
@@ -46,8 +47,8 @@ class Layer:
         return np.abs(self.maps).mean((1, 2))
 
 
-@dataclass(frozen=True, eq=False)
-class FeatureMaps(Mapping[str, Layer]):
+@dataclass(frozen=True, eq=False, repr=False)
+class FeatureMaps(Brief, Mapping[str, Layer]):
     """Layers by name, in the order of execution.
 
     responses   {name: standard deviation} of each norm's output, without norms each convolution's, as

@@ -6,9 +6,10 @@ wide ReLU networks (Yang et al. 2019, arXiv 1902.08129, section 4), and the slop
 steps. In eval mode, or without batch normalisation, the picture is another. So a result says its mode.
 """
 
+import html
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -19,16 +20,21 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 
 from resnet_explore.analysis._batch import answer, as_classes, as_images, as_logits
-from resnet_explore.analysis._norms import gather, norm
+from resnet_explore.analysis._brief import Brief
+from resnet_explore.analysis._norms import each_norm, gather, norm
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.capture import Capture
 from resnet_explore.errors import ExploreError, unknown
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 MODES = ("train", "eval")
+NORMS = ("activation_norms", "activation_gradient_norms", "weight_norms", "weight_gradient_norms")
 
 
-@dataclass(frozen=True, eq=False)
-class GradientFlow:
+@dataclass(frozen=True, eq=False, repr=False)
+class GradientFlow(Brief):
     """Frobenius norms at each convolution and linear layer, in the order of execution: float64 (layers,).
 
     names, kinds               "layer1.0.conv1" and "conv 3x3"; kinds are "conv HxW" and "linear"
@@ -38,6 +44,8 @@ class GradientFlow:
     weight_norms               of the layer's weight, without the bias
     weight_gradient_norms      of the loss's gradient with respect to that weight
     loss, mode, batch_size     what was differentiated: by default the mean cross-entropy of this batch
+
+    `str()` is a sentence, `table` has a row per layer, and notebooks show both.
     """
 
     names: tuple[str, ...]
@@ -63,13 +71,18 @@ class GradientFlow:
 
     def ratio_of(self, values: np.ndarray) -> float:
         """Return the same ratio for other values, (layers,), such as `activation_norms`."""
-        kinds = zip(self.kinds, self.on_path, strict=True)
-        spatial = [i for i, (kind, on_path) in enumerate(kinds) if on_path and _is_spatial(kind)]
-        if len(spatial) < 3:
+        if self.compared is None:
             return float("nan")
-        first, last = values[[spatial[1], spatial[-1]]]
+        first, last = values[list(self.compared)]
         with np.errstate(divide="ignore", invalid="ignore"):
             return float(np.divide(first, last))
+
+    @property
+    def compared(self) -> tuple[int, int] | None:
+        """Which two layers `ratio` compares, by position; None if there are too few."""
+        kinds = zip(self.kinds, self.on_path, strict=True)
+        spatial = [i for i, (kind, on_path) in enumerate(kinds) if on_path and _is_spatial(kind)]
+        return (spatial[1], spatial[-1]) if len(spatial) >= 3 else None
 
     @property
     def relative_gradients(self) -> np.ndarray:
@@ -117,6 +130,31 @@ class GradientFlow:
                     return f"The gradient is {_called(norms[i])} from {self.names[i]} on towards the input."
         return ""
 
+    @property
+    def table(self) -> "pd.DataFrame":
+        """One row per layer."""
+        import pandas as pd
+
+        columns = {field.removesuffix("_norms"): getattr(self, field) for field in NORMS}
+        about = {"layer": self.names, "kind": self.kinds}
+        return pd.DataFrame(about | columns | {"relative_gradient": self.relative_gradients})
+
+    def __str__(self) -> str:
+        first, last = self.compared or (0, len(self.names) - 1)
+        norms = self.weight_gradient_norms
+        said = (
+            f"{len(self.names)} layers, {self.mode} mode, batch of {self.batch_size}, loss {self.loss:.3g}: "
+            f"weight gradient {norms[first]:.2g} at {self.names[first]}, {norms[last]:.2g} at "
+            f"{self.names[last]}"
+        )
+        ratio = f", ratio {self.ratio:,.2g}" if np.isfinite(self.ratio) else ""
+        return f"{said}{ratio}. {self.trouble}".rstrip()
+
+    def _repr_html_(self) -> str:
+        table = self.table.to_html(index=False, border=0, float_format="{:.3g}".format)
+        rows = f"<details><summary>All {len(self.names)} layers</summary>{table}</details>"
+        return f"<p>{html.escape(str(self))}</p>{rows}"
+
 
 def gradient_flow(
     model: nn.Module,
@@ -156,16 +194,16 @@ def gradient_flow(
         gradients = torch.autograd.grad(value, weights, allow_unused=True)
         outputs, returned, zero = seen.outputs, seen.gradients, value.new_zeros(())
         # All numbers leave the device together: one transfer instead of four per layer.
-        norms = gather(
+        numbers = gather(
             [
                 *outputs.values(),
                 *(returned.get(name, zero) for name in outputs),
-                *(norm(weight.detach()) for weight in weights),
-                *(zero if gradient is None else norm(gradient) for gradient in gradients),
-                value.detach().reshape(()),
+                each_norm([weight.detach() for weight in weights]),
+                each_norm([zero if gradient is None else gradient for gradient in gradients]),
+                value.detach(),
             ]
         )
-    activation, activation_gradient, weight, weight_gradient = norms[:-1].reshape(4, -1)
+    activation, activation_gradient, weight, weight_gradient = numbers[:-1].reshape(4, -1)
     return GradientFlow(
         names=tuple(modules),
         kinds=tuple(_kind(module) for module in modules.values()),
@@ -174,7 +212,7 @@ def gradient_flow(
         activation_gradient_norms=activation_gradient,
         weight_norms=weight,
         weight_gradient_norms=weight_gradient,
-        loss=float(norms[-1]),
+        loss=float(numbers[-1]),
         mode=mode,
         batch_size=len(batch),
     )

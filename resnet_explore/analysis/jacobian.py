@@ -16,6 +16,7 @@ import torch
 from scipy.sparse.linalg import LinearOperator, svds
 from torch import Tensor, nn
 
+from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._statistics import held_statistics
 from resnet_explore.analysis.cams import block_names
 from resnet_explore.analysis.capture import select_layers
@@ -25,8 +26,8 @@ from resnet_explore.errors import ExploreError
 _TINY = 1e-12  # of the largest singular value: below this, float32 can't tell one from 0
 
 
-@dataclass(frozen=True, eq=False)
-class JacobianSpectra:
+@dataclass(frozen=True, eq=False, repr=False)
+class JacobianSpectra(Brief):
     """Singular values of Jacobians at one image, block by block, float64.
 
     names     of the blocks, in the order of execution
@@ -57,6 +58,15 @@ class JacobianSpectra:
     def rms(self) -> np.ndarray:
         """Root mean square of all singular values, (blocks,): how much a random change grows on average."""
         return np.sqrt((self.weights * self.nodes**2).sum(1))
+
+    def __str__(self) -> str:
+        largest = int(self.top[:, 0].argmax())
+        whose = "by the image" if self.whole else "by its own input"
+        return (
+            f"{len(self.names)} blocks, each {whose}, {self.mode} mode: a random change grows "
+            f"{self.rms[0]:.3g} times at {self.names[0]}, {self.rms[-1]:.3g} at {self.names[-1]}; the "
+            f"largest singular value is {self.top[largest, 0]:.3g}, at {self.names[largest]}."
+        )
 
 
 def jacobian_spectra(

@@ -4,10 +4,19 @@ from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from resnet_explore.errors import ExploreError, unknown
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)  # which only hold others
+_NORMS: tuple[tuple[type[nn.Module], str], ...] = (
+    (_BatchNorm, "batch norm"),
+    (nn.GroupNorm, "group norm"),
+    (nn.LayerNorm, "layer norm"),
+    (_InstanceNorm, "instance norm"),
+)
+_KNOWN = tuple(kind for kind, _ in _NORMS)
 Layers = str | Sequence[str] | Callable[[str, nn.Module], bool] | None
 
 
@@ -40,3 +49,13 @@ def select_layers(model: nn.Module, layers: Layers = None) -> dict[str, nn.Modul
 
 def _fits(name: str, pattern: str) -> bool:
     return name == pattern or fnmatchcase(name, pattern)
+
+
+def norms_of(model: nn.Module) -> str:
+    """Return which normalisations a network has, in words: "batch norm", "no norm"."""
+    found = dict.fromkeys(
+        next((words for kind, words in _NORMS if isinstance(module, kind)), type(module).__name__)
+        for module in model.modules()
+        if isinstance(module, _KNOWN) or type(module).__name__.endswith("Norm")
+    )
+    return " and ".join(found) or "no norm"

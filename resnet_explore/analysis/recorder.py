@@ -8,8 +8,9 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from resnet_explore.analysis._norms import norm
+from resnet_explore.analysis._norms import each_norm
 from resnet_explore.analysis.gradients import is_layer, on_path
+from resnet_explore.analysis.layers import norms_of
 from resnet_explore.errors import ExploreError
 
 _MOVE_EVERY = 64  # steps whose numbers wait on the device, so that it never has to wait for the processor
@@ -43,6 +44,10 @@ class Recorder:
                 "that trains it."
             )
         self.every = every
+        self._model, self._training = model, model.training
+        self._about = f"{norms_of(model)}; {type(optimizer).__name__}"
+        if "lr" in optimizer.param_groups[0]:
+            self._about += f", rate {float(optimizer.param_groups[0]['lr']):g} at first"
         self._step = 0
         self._steps: list[int] = []
         self._waiting: list[Tensor] = []
@@ -63,12 +68,16 @@ class Recorder:
 
     @torch.no_grad()
     def _look(self, *_: Any) -> None:
+        if self._step == 0:
+            self._training = self._model.training
         if self._step % self.every == 0:
-            gradients = [weight.grad for weight in self._weights.values()]
-            first = next((g for g in gradients if g is not None), torch.zeros(()))
-            missing = torch.full((), float("nan"), device=first.device)
-            row = [(missing if g is None else norm(g)).to(torch.float32) for g in gradients]
-            self._waiting.append(torch.stack(row))
+            found = {k: w.grad for k, w in enumerate(self._weights.values()) if w.grad is not None}
+            row = torch.full((len(self._weights),), float("nan"))
+            if found:
+                values = each_norm(list(found.values())).to(torch.float32)
+                row = row.to(values.device)
+                row[list(found)] = values
+            self._waiting.append(row)
             self._steps.append(self._step)
             if len(self._waiting) >= _MOVE_EVERY:
                 self._move()
@@ -94,6 +103,11 @@ class Recorder:
         """Frobenius norms of weight gradients, float64 (steps, layers); nan for a layer that had none."""
         self._move()
         return np.concatenate(self._moved) if self._moved else np.empty((0, len(self._weights)))
+
+    @property
+    def known(self) -> str:
+        """What a recorder can know of the conditions, in words."""
+        return f"{'train' if self._training else 'eval'} mode; {self._about}"
 
     @property
     def trouble(self) -> str:

@@ -17,14 +17,15 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from resnet_explore.analysis._batch import answer, as_images
+from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._state import measuring
 
 _WEIGHTED = ("convolution", "_convolution", "addmm", "mm")
 _SUMS = ("add", "add_")
 
 
-@dataclass(frozen=True, eq=False)
-class Stream:
+@dataclass(frozen=True, eq=False, repr=False)
+class Stream(Brief):
     """One sum: what the skip carried and what the branch added, (N, C, h, w) each, as they were summed.
 
     Scales and gates of the block are in them already; norm and ReLU behind the sum are not.

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from resnet_explore.analysis._batch import as_classes, as_logits
+from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._statistics import held_statistics
 from resnet_explore.analysis.gradients import check_batch, is_layer, loss_of
 from resnet_explore.errors import ExploreError
@@ -23,8 +24,8 @@ _MOST_NUMBERS = 1_000_000_000  # gradients held at once: 4 GB in float32
 _AT_ONCE = 16  # images whose activations are held at once
 
 
-@dataclass(frozen=True, eq=False)
-class SampleGradients:
+@dataclass(frozen=True, eq=False, repr=False)
+class SampleGradients(Brief):
     """Gradients of N images' own losses with respect to all trainable parameters, float64.
 
     names         of the convolutions and linear layers, in the order of registration
@@ -50,6 +51,13 @@ class SampleGradients:
         """The mean cosine between two different images' gradients."""
         count = len(self.norms)
         return float(self.cosines[~np.eye(count, dtype=bool)].mean())
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.norms)} images, {self.mode} mode: gradients {self.norms.min():.2g} to "
+            f"{self.norms.max():.2g} long, mean cosine between two {self.agreement:.2g}, noise scale "
+            f"{self.noise_scale:.3g}."
+        )
 
 
 def sample_gradients(

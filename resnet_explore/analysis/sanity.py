@@ -12,6 +12,7 @@ from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
 from resnet_explore.analysis._batch import answer, as_images
+from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.cam_layers import choose_layers
 from resnet_explore.analysis.capture import Capture
@@ -21,8 +22,8 @@ from resnet_explore.errors import ExploreError
 Explainer = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 
-@dataclass(frozen=True, eq=False)
-class Randomisation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Randomisation(Brief):
     """How alike maps stay while a network's weights are made random from the logits down, cumulatively.
 
     stages    what was made random at each stage, in order

@@ -11,14 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from resnet_explore.analysis._batch import answer
+from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis._statistics import held_statistics
 from resnet_explore.analysis.gradients import check_batch
 from resnet_explore.errors import ExploreError
 
 
-@dataclass(frozen=True, eq=False)
-class InputGradients:
+@dataclass(frozen=True, eq=False, repr=False)
+class InputGradients(Brief):
     """The gradient of a fixed direction of the output with respect to each input.
 
     gradients   float64 (N, numbers in one input)
@@ -45,6 +46,14 @@ class InputGradients:
         found = self.cosines[others]
         found = found[np.isfinite(found)]
         return float(found.mean()) if len(found) else float("nan")
+
+    def __str__(self) -> str:
+        count, numbers = self.gradients.shape
+        held = "held constant" if self.detached else "not held constant"
+        return (
+            f"{count} gradients of {numbers} numbers, {self.mode} mode, batch statistics {held}: mean cosine "
+            f"between two {self.correlation:.3g}."
+        )
 
 
 def input_gradients(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_explore.analysis._batch import answer
+from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._norms import gather
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.gradients import check_batch
@@ -20,8 +21,8 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.models.shortcuts import Add
 
 
-@dataclass(frozen=True, eq=False)
-class SkipRatios:
+@dataclass(frozen=True, eq=False, repr=False)
+class SkipRatios(Brief):
     """Standard deviations at each addition, over images, channels and pixels: float64 (blocks,).
 
     names    of the blocks, in the order of execution
@@ -39,6 +40,12 @@ class SkipRatios:
         """Branch over skip; inf where the skip carries nothing that varies."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.branch / self.skip
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.names)} blocks, {self.mode} mode: the branch adds {self.ratios[0]:.2g} of what the "
+            f"skip carries at {self.names[0]}, {self.ratios[-1]:.2g} at {self.names[-1]}."
+        )
 
 
 def skip_ratios(model: nn.Module, images: Tensor, mode: str = "train") -> SkipRatios:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_explore.analysis._batch import as_images, run
+from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.capture import Capture
 from resnet_explore.analysis.layers import Layers
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 MODES = ("eval", "train")
 
 
-@dataclass(frozen=True, eq=False)
-class Channels:
+@dataclass(frozen=True, eq=False, repr=False)
+class Channels(Brief):
     """One layer's channels, over all images and positions: float64 (C,) each.
 
     count      how many numbers each channel is measured on
@@ -87,8 +88,8 @@ class Channels:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class LayerStatistics:
+@dataclass(frozen=True, eq=False, repr=False)
+class LayerStatistics(Brief):
     """Per layer, in the order of execution, over all images, channels and positions: float64 (layers,).
 
     names, kinds    as `Capture` names them; the module's class

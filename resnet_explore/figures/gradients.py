@@ -42,6 +42,7 @@ class GradientProfile:
         self.figure = new_figure(width, height)
         self._ax = dress(self.figure.add_axes((0.075, 0.15, 0.905, 0.74)))
         self._ax.set(yscale="log", xlabel="layer (1 sees the image, the last gives the classes)")
+        self._ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         self._ax.yaxis.set_minor_locator(NullLocator())  # minor ticks take longer to draw than all the rest
 
     def draw(
@@ -98,6 +99,7 @@ def gradient_heatmap(
     limits: tuple[float, float],
     width: float = 920,
     height: float = 340,
+    label: str = "gradient norm of the weights",
 ) -> Figure:
     """Draw norms by layer and step, side by side on one logarithmic scale of colours, one image each.
 
@@ -107,7 +109,7 @@ def gradient_heatmap(
     figure = new_figure(width, height)
     grid = figure.add_gridspec(
         1, len(maps) + 1, width_ratios=[1] * len(maps) + [0.025],
-        left=0.065, right=0.93, top=0.88, bottom=0.16, wspace=0.12,
+        left=0.065, right=0.915, top=0.88, bottom=0.16, wspace=0.12,
     )  # fmt: skip
     low, high = (math.log10(limit) for limit in limits)
     for i, (kind, (steps, norms)) in enumerate(maps.items()):
@@ -128,6 +130,7 @@ def gradient_heatmap(
     bar = figure.colorbar(image, cax=figure.add_subplot(grid[-1]))
     marks = [round(math.log10(power)) for power in powers(*limits)]
     bar.set_ticks(marks, labels=[f"$10^{{{mark}}}$" for mark in marks])
+    bar.set_label(label, color=INK, fontsize=9.5)
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=MUTED, labelsize=9)
     bar.ax.set_facecolor(CARD)

@@ -1,5 +1,6 @@
 """A few steps of SGD on any model and loss, watched in between."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,7 @@ class LiveTraining:
         self._optimizer = torch.optim.SGD(trained, lr=lr, momentum=0.9)
         self._place = next(iter(trained), images)
         self.steps = 0
+        self.broke_at: int | None = None  # the first step whose loss was not finite
 
     def take(self, steps: int) -> None:
         """Take steps in train mode; the model keeps the mode that it was in."""
@@ -50,7 +52,10 @@ class LiveTraining:
                 if isinstance(labels, Tensor):
                     labels = labels.to(self._place.device)
                 self._optimizer.zero_grad(set_to_none=True)
-                self.loss(self.model(images), labels).backward()
+                value = self.loss(self.model(images), labels)
+                if self.broke_at is None and not math.isfinite(value.item()):
+                    self.broke_at = self.steps
+                value.backward()
                 self._optimizer.step()
                 self.steps += 1
         finally:

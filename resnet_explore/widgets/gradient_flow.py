@@ -92,7 +92,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
         self.note = ipywidgets.HTML()
         self.scrub = Scrub(self.strip, self._say)
         self._build_controls()
-        self.quiz = GradientQuiz(Bench(seed=seed), self._reveal)
+        self.quiz = GradientQuiz(Bench(seed=seed), self._hide, self._reveal)
         super().__init__()
         self._lay_out()
         self._listen()
@@ -149,7 +149,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
         view = self.view.value
         row = ipywidgets.HBox([*shown[view], self.keep], layout=wrap)
         middle = [self.quiz] if view == GUESS else []
-        self.children = [self.view, *middle, *([row] if view != GUESS else []), self.note, self.strip]
+        self.children = [self.view, *middle, row, self.note, self.strip]
 
     def _listen(self) -> None:
         for menu in (self.data, self.mode, self.norm, self.start, self.activation, self.shown, self.depth):
@@ -216,12 +216,13 @@ class GradientFlowExplorer(ipywidgets.VBox):
         """Measure and show what the switches say, first for a position; return whether that went well."""
         self.note.value = sentence
         if self.view.value == GUESS and not self._own:
-            self.scrub.clear("Guess, then measure.")
+            self._hide()
             return True
         try:
             self.scrub.show(self._view(), position)
         except ExploreError as problem:
-            self.note.value = error(f"{problem} Still showing what was there.")
+            stays = " Still showing what was there." if self.scrub.view else ""
+            self.note.value = error(f"{problem}{stays}")
             return False
         self.reset.disabled = not self.steps
         return True
@@ -272,10 +273,14 @@ class GradientFlowExplorer(ipywidgets.VBox):
             self._noted[source.name] = Noted(source)
         return self._noted[source.name]
 
+    def _hide(self) -> None:
+        """Take away any picture, which might give an answer away."""
+        self.scrub.clear("Guess, then measure: the picture comes with the answer.")
+
     def _reveal(self, position: int, flow: GradientFlow) -> None:
         """Show the picture behind a question."""
         asked = QUESTIONS[position]
-        view = DepthView(Live(self.quiz.bench, asked.given), self._profile, [DEPTH])
+        view = DepthView(Live(self.quiz.bench, asked.given), self._profile, [DEPTH], asked.skip)
         self.scrub.show_only(view, {asked.kind: flow})
 
     def _say(self, sentence: str) -> None:

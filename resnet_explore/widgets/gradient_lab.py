@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_explore.analysis.gradients import GradientFlow, gradient_flow
+from resnet_explore.analysis.layers import norms_of
 from resnet_explore.errors import ExploreError
 from resnet_explore.inputs.datasets import load_dataset
 from resnet_explore.models.activations import with_activation
@@ -86,7 +87,11 @@ class Bench:
         self._trained: dict[tuple[Any, ...], dict[int, nn.Module]] = {}
         self._training: dict[tuple[Any, ...], LiveTraining] = {}
         self._flows: dict[tuple[Any, ...], GradientFlow] = {}
+        self.broken: dict[GradientFlow, int] = {}  # at which step the loss on the way there left all bounds
         self._locks: dict[tuple[Any, ...], threading.Lock] = {}
+        for name, model in self.models.items():
+            if not isinstance(model, nn.Module):
+                raise ExploreError(f"models[{name!r}] must be a torch.nn.Module, not {type(model).__name__}.")
         if images is None and (self.models or labels is not None):
             raise ExploreError("images are missing: pass a batch as a float tensor (N, C, H, W).")
         if images is not None:
@@ -97,6 +102,16 @@ class Bench:
         if data not in self.batches:
             self.batches[data] = self._noise() if data == "noise" else self._load(data)
         return self.batches[data]
+
+    @property
+    def about(self) -> str:
+        """What is known of the reader's own networks, in words; "" if there are none."""
+        if not self.models:
+            return ""
+        norms = {name: norms_of(model) for name, model in self.models.items()}
+        starts = {name: _start_of(model) for name, model in self.models.items()}
+        loss = "your own loss" if self._loss else "mean cross-entropy"
+        return f"{_each(norms)}; {_each(starts)}; seed of the weights not known; {loss}"
 
     def flow(self, kind: str, depth: int, given: Conditions, skip: float = 1.0) -> GradientFlow:
         """Measure one network under these conditions; `skip` scales what its shortcuts carry."""
@@ -110,6 +125,9 @@ class Bench:
                     self._flows[key] = gradient_flow(
                         model, batch.images, batch.labels, given.mode, self._loss if self.models else None
                     )
+                training = self._training.get(network)
+                if training and training.broke_at is not None and training.broke_at < given.steps:
+                    self.broken[self._flows[key]] = training.broke_at
             return self._flows[key]
 
     def network(self, kind: str, depth: int, given: Conditions) -> nn.Module:
@@ -180,7 +198,12 @@ class Bench:
                 "labels are missing: pass one class index per image, or a loss that needs none."
             )
         if labels is not None and not isinstance(labels, Tensor):
-            labels = torch.as_tensor(labels)
+            try:
+                labels = torch.as_tensor(labels)
+            except (TypeError, ValueError, RuntimeError):
+                raise ExploreError(
+                    f"labels must be whole numbers, one class index per image, not {labels!r:.60}."
+                ) from None
         count = min(len(images), self._size or len(images))
         classes = 2
         if labels is not None and not labels.is_floating_point() and labels.numel():
@@ -193,18 +216,38 @@ class Bench:
         )  # fmt: skip
 
 
-def described(given: Conditions, batch: Batch, seed: int, own: bool = False) -> str:
-    """Return the conditions in words, for captions: mode, norm, start, step, data, batch, seed."""
+def described(given: Conditions, batch: Batch, seed: int, own: str = "") -> str:
+    """Return the conditions in words, for captions: mode, norm, start, step, data, batch, seed.
+
+    own  what is known of networks that are the reader's own
+    """
     rate = f" of SGD at rate {batch.lr:g}, momentum 0.9" if given.steps else ""
     when = f"step {given.steps}{rate}"
     if own:
-        return f"{given.mode} mode; {when}; {batch.words}"
+        drawn = f", batches of {len(batch.images)} drawn with seed {seed}" if given.steps else ""
+        return f"{given.mode} mode; {own}; {when}{drawn}; {batch.words}"
     norm = _key(NORMS, given.norm).replace("none", "no norm")
     activation = _key(ACTIVATION_NAMES, given.activation).replace("none (linear)", "no activation")
     return (
         f"{given.mode} mode; {norm}; {_key(STARTS, given.start)} initialisation; {activation}; {when}; "
         f"{batch.words}; first stage {batch.width} channels wide; seed {seed}"
     )
+
+
+def _start_of(model: nn.Module) -> str:
+    """Return how a network was built to start, if it says so; it may have been trained since."""
+    start = getattr(getattr(model, "config", None), "init", None)
+    for words, name in STARTS.items():
+        if start == name:
+            return f"built with {words} initialisation"
+    return "initialisation not known"
+
+
+def _each(said: Mapping[str, str]) -> str:
+    """Return what is said of all, or of each if that differs."""
+    if len(set(said.values())) == 1:
+        return next(iter(said.values()))
+    return ", ".join(f"{name}: {words}" for name, words in said.items())
 
 
 def _key(names: Mapping[str, str], value: str) -> str:

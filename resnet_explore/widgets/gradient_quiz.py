@@ -40,14 +40,21 @@ QUESTIONS = (
 
 
 class GradientQuiz(ipywidgets.VBox):
-    """A question, a guess, and what is measured. `on_reveal(position, flow)` is called with each answer.
+    """A question, a guess, and what is measured: its first guess counts.
+
+    `on_ask()` is called with each new question, `on_reveal(position, flow)` with each answer.
 
     Attributes: `question` (a menu), `guess` (radio buttons), `reveal` (a button), `verdict`, `right`
     (which questions were guessed right, by position).
     """
 
-    def __init__(self, bench: Bench, on_reveal: Callable[[int, GradientFlow], object]) -> None:
-        self.bench, self._on_reveal = bench, on_reveal
+    def __init__(
+        self,
+        bench: Bench,
+        on_ask: Callable[[], object],
+        on_reveal: Callable[[int, GradientFlow], object],
+    ) -> None:
+        self.bench, self._on_ask, self._on_reveal = bench, on_ask, on_reveal
         self.right: dict[int, bool] = {}
         self.question = ipywidgets.Dropdown(
             options=[(f"{i} of {len(QUESTIONS)}", i - 1) for i in range(1, len(QUESTIONS) + 1)],
@@ -66,7 +73,7 @@ class GradientQuiz(ipywidgets.VBox):
         )  # fmt: skip
         self.verdict = ipywidgets.HTML()
         super().__init__([self.question, self.text, self.guess, self.reveal, self.verdict])
-        self.question.observe(lambda _: self._ask(), "value")
+        self.question.observe(lambda _: self._ask_another(), "value")
         self.guess.observe(lambda _: self._enable(), "value")
         self.reveal.on_click(lambda _: self._check())
         self._ask()
@@ -78,6 +85,10 @@ class GradientQuiz(ipywidgets.VBox):
             "the image, the gradient of the weights ..."
         )
         self.guess.value, self.verdict.value = None, ""
+
+    def _ask_another(self) -> None:
+        self._on_ask()
+        self._ask()
 
     def _enable(self) -> None:
         self.reveal.disabled = self.guess.value is None
@@ -93,7 +104,7 @@ class GradientQuiz(ipywidgets.VBox):
             self.verdict.value = error(str(problem))
             return
         truth = band(flow.ratio)
-        self.right[position] = guess == truth
+        self.right.setdefault(position, guess == truth)
         opening = "Right" if guess == truth else f"You said that it {guess}"
         score = f"{sum(self.right.values())} of {len(self.right)} so far."
         self.verdict.value = (

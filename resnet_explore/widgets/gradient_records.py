@@ -12,7 +12,7 @@ from resnet_explore.figures.gradients import GradientProfile, decades, gradient_
 from resnet_explore.figures.style import Figure, label_of
 from resnet_explore.training.plan import KINDS
 from resnet_explore.training.recorded import Record
-from resnet_explore.widgets.gradient_views import AXIS, View
+from resnet_explore.widgets.gradient_views import View
 from resnet_explore.widgets.gradient_words import finding, read_aloud, times
 
 
@@ -83,7 +83,7 @@ class StepView(View):
     def caption(self, position: int) -> str:
         """Return all conditions."""
         step = self.ticks[position]
-        return f"Gradient norm of the weights at step {step}. {self.record.conditions()}. {AXIS}"
+        return f"Gradient norm of the weights at step {step}. {self.record.conditions()}. {self.axis}"
 
     def table(self, results: Mapping[int, Mapping[str, np.ndarray]]) -> pd.DataFrame:
         """Return what was recorded of this depth."""

@@ -28,7 +28,6 @@ SHOWN = {
     "gradient / weight": ("relative_gradients", "gradient", "weight gradient over weight"),
 }
 ALPHAS = tuple(round(0.1 * k, 1) for k in range(11))
-AXIS = "One logarithmic axis for all positions of the slider; triangles lie beyond it."
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -40,6 +39,12 @@ class View:
 
     name = "Depth"
     ticks: Sequence[str] = ()
+
+    @property
+    def axis(self) -> str:
+        """What a caption says of a logarithmic axis."""
+        shared = "One logarithmic axis for all positions of the slider"
+        return f"{shared if len(self.ticks) > 1 else 'Logarithmic axis'}; triangles lie beyond it."
 
     def measure(self, position: int) -> Any:
         """Return what is to be seen at a position."""
@@ -106,7 +111,7 @@ class ProfileView(View):
     def title(self, position: int, result: Mapping[str, GradientFlow]) -> str:
         """Return what each line does towards the image."""
         said = {
-            kind: read_aloud(kind, flow.ratio_of(values), values, flow.trouble, self._noun)
+            kind: read_aloud(kind, flow.ratio_of(values), values, self._trouble(flow), self._noun)
             for kind, flow in result.items()
             for values in [getattr(flow, self._field)]
             if kind not in self.guides
@@ -115,22 +120,29 @@ class ProfileView(View):
 
     def caption(self, position: int) -> str:
         """Return all conditions."""
-        bench, given = self.live.bench, self.live.given
-        conditions = described(given, bench.batch(given.data), bench.seed, bool(bench.models))
+        bench, given = self.live.bench, self._given(position)
+        conditions = described(given, bench.batch(given.data), bench.seed, bench.about)
         what = self._label[0].upper() + self._label[1:]
-        return f"{what} (Frobenius, over the batch); {conditions}{self._besides(position)}. {AXIS}"
+        return f"{what} (Frobenius, over the batch); {conditions}{self._besides(position)}. {self.axis}"
 
     def table(self, results: Mapping[int, Mapping[str, GradientFlow]]) -> pd.DataFrame:
         """Return a row for each position, network and layer with all norms."""
         parts = []
         for position, flows in sorted(results.items()):
             for kind, flow in flows.items():
-                columns = {
-                    field.removesuffix("_norms"): getattr(flow, field) for field, _, _ in SHOWN.values()
-                }
-                about = {self.name.lower(): self.ticks[position], "network": kind, "layer": flow.names}
-                parts.append(pd.DataFrame({**about, **columns, "mode": flow.mode, "loss": flow.loss}))
+                rows = flow.table.assign(mode=flow.mode, loss=flow.loss)
+                rows.insert(0, "network", kind)
+                rows.insert(0, self.name.lower(), self.ticks[position])
+                parts.append(rows)
         return pd.concat(parts, ignore_index=True)
+
+    def _given(self, position: int) -> Conditions:
+        return self.live.given
+
+    def _trouble(self, flow: GradientFlow) -> str:
+        step = self.live.bench.broken.get(flow)
+        since = "" if step is None else f" The loss was first not finite at step {step}."
+        return f"{flow.trouble}{since}" if flow.trouble else ""
 
     def _where(self, position: int) -> str:
         return f"{self.ticks[position]} layers"
@@ -140,16 +152,22 @@ class ProfileView(View):
 
 
 class DepthView(ProfileView):
-    """The twins at each depth."""
+    """The twins at each depth, their skips at a strength."""
 
-    def __init__(self, live: Live, profile: GradientProfile, depths: Sequence[int]) -> None:
+    def __init__(
+        self, live: Live, profile: GradientProfile, depths: Sequence[int], skip: float = 1.0
+    ) -> None:
         super().__init__(live, profile)
-        self.depths = list(depths)
+        self.depths, self._skip = list(depths), skip
         self.ticks = [str(depth) for depth in depths]
 
     def measure(self, position: int) -> dict[str, GradientFlow]:
         """Measure both twins."""
-        return {kind: self.live.bench.flow(kind, self.depths[position], self.live.given) for kind in KINDS}
+        bench, depth = self.live.bench, self.depths[position]
+        return {kind: bench.flow(kind, depth, self.live.given, self._skip) for kind in KINDS}
+
+    def _besides(self, position: int) -> str:
+        return "" if self._skip == 1 else f"; every block is F(x) + {self._skip:g} x"
 
 
 class SkipView(ProfileView):
@@ -186,15 +204,11 @@ class OwnView(ProfileView):
 
     def measure(self, position: int) -> dict[str, GradientFlow]:
         """Measure all of them."""
-        given = Conditions(self.live.given.data, self.live.given.mode, steps=self.steps[position])
+        given = self._given(position)
         return {name: self.live.bench.flow(name, 0, given) for name in self.live.bench.models}
 
-    def caption(self, position: int) -> str:
-        """Return all conditions, with this position's step."""
-        given = Conditions(self.live.given.data, self.live.given.mode, steps=self.steps[position])
-        bench = self.live.bench
-        what = self._label[0].upper() + self._label[1:]
-        return f"{what}; {described(given, bench.batch(given.data), bench.seed, True)}. {AXIS}"
+    def _given(self, position: int) -> Conditions:
+        return Conditions(self.live.given.data, self.live.given.mode, steps=self.steps[position])
 
     def _where(self, position: int) -> str:
         return f"Step {self.steps[position]}"

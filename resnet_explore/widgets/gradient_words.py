@@ -36,13 +36,17 @@ def read_aloud(who: str, ratio: float, norms: np.ndarray, trouble: str = "", nou
     if trouble:
         return f"{name}: the numbers have blown up. {trouble}".rstrip(".")
     if not len(finite):
-        return f"{name}: there are no numbers"
+        return f"{name}: no finite numbers any more, the network has blown up"
     if finite.max() > CEILING:
         return f"{name}: far beyond the axis, up to {power(float(finite.max()))}"
+    if not finite.any():
+        return f"{name}: exactly 0 at every layer"
     if noun == "gradient" and finite.max() < _FAINT:
         return f"{name}: all but gone at every layer, at most {power(float(finite.max()))}"
     if (norms == 0).mean() > 0.5:
         return f"{name}: exactly 0 at {int((norms == 0).sum())} of {len(norms)} layers"
+    if not np.isfinite(ratio) and len(finite) < len(norms):
+        return f"{name}: no finite numbers at {len(norms) - len(finite)} of {len(norms)} layers"
     if not np.isfinite(ratio):
         return f"{name}: from {finite.min():.2g} to {finite.max():.2g}"
     if ratio == 0:

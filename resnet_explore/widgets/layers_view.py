@@ -9,11 +9,12 @@ import pandas as pd
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.figures.layers import LayerFigure
-from resnet_explore.figures.style import LABELS, SCREEN_SCALE, to_png
+from resnet_explore.figures.style import SCREEN_SCALE, to_png
 from resnet_explore.training.plan import KINDS
 from resnet_explore.training.summary import decades, layer_values, slope_ratio
 from resnet_explore.widgets.filmstrip import Filmstrip
-from resnet_explore.widgets.words import factor, slope
+from resnet_explore.widgets.gradient_words import finding, read_aloud
+from resnet_explore.widgets.words import factor
 
 ByStep = Mapping[int, Mapping[str, np.ndarray]]
 
@@ -96,7 +97,7 @@ class LayersView(ipywidgets.VBox):
         return {
             "frames": [to_png(figure.draw(twins)) for twins in by_step.values()],
             "titles": [
-                f"{depth} layers, {_moment(step, ends)}. {self._finding(twins)}."
+                self._finding(f"{depth} layers, {_moment(step, ends)}", twins)
                 for step, twins in by_step.items()
             ],
             "captions": [f"{self.meaning} {self._conditions}"],
@@ -109,7 +110,7 @@ class LayersView(ipywidgets.VBox):
     def _axes(self, every: list[np.ndarray]) -> dict[str, Any]:
         raise NotImplementedError
 
-    def _finding(self, twins: Mapping[str, np.ndarray]) -> str:
+    def _finding(self, where: str, twins: Mapping[str, np.ndarray]) -> str:
         raise NotImplementedError
 
 
@@ -131,13 +132,9 @@ class GradientsView(LayersView):
             "xlabel": "layer (1 sees the image, the last gives the classes)",
         }
 
-    def _finding(self, twins: Mapping[str, np.ndarray]) -> str:
-        said = [
-            slope(LABELS[kind], slope_ratio(twins[kind]), float(np.nanmax(twins[kind])))
-            for kind in KINDS
-            if kind in twins
-        ]
-        return "; ".join([said[0], *(s[0].lower() + s[1:] for s in said[1:])])
+    def _finding(self, where: str, twins: Mapping[str, np.ndarray]) -> str:
+        said = {k: read_aloud(k, slope_ratio(twins[k]), twins[k].max(1)) for k in KINDS if k in twins}
+        return finding(where, "weight gradient", said)
 
 
 class ResponsesView(LayersView):
@@ -166,16 +163,16 @@ class ResponsesView(LayersView):
             "xlabel": "convolution (1 sees the image)",
         }
 
-    def _finding(self, twins: Mapping[str, np.ndarray]) -> str:
+    def _finding(self, where: str, twins: Mapping[str, np.ndarray]) -> str:
         means = {kind: np.nanmean(values, axis=1) for kind, values in twins.items()}
         if all(abs(values - 1).max() < 0.02 for values in means.values()):
-            return "Every layer answers with 1, which is how batch norm starts"
+            return f"{where}. Every layer answers with 1, which is how batch norm starts."
         said = [
             f"{kind} layers answer with {factor(means[kind].min())} to {factor(means[kind].max())}"
             for kind in KINDS
             if kind in means
         ]
-        return ", ".join([said[0][0].upper() + said[0][1:], *said[1:]])
+        return f"{where}. " + ", ".join([said[0][0].upper() + said[0][1:], *said[1:]]) + "."
 
 
 _LINEAR_UP_TO = 20  # responses that reach further are drawn on a logarithmic axis

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import nn
 
 from resnet_explore.analysis.recorder import Recorder
 from resnet_explore.errors import ExploreError
@@ -14,13 +16,19 @@ from resnet_explore.figures.style import annotate, to_png
 class GradientRecorder(Recorder):
     """Drop into a training loop and see gradients by layer and step.
 
-        recorder = rx.GradientRecorder(model, optimizer)
+        recorder = rx.GradientRecorder(model, optimizer, conditions="my data, batch 128, seed 0")
         ...                                       # train as ever
-        recorder.write("gradients.png", "my run, batch 128, rate 0.1")
+        recorder.write("gradients.png")
 
     In Lightning, make it where `configure_optimizers` makes the optimizer. A notebook shows its heatmap. For
     arguments, attributes (`names`, `steps`, `norms`, `trouble`, `table()`) and errors see `Recorder`.
     """
+
+    def __init__(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, every: int = 1, conditions: str = ""
+    ) -> None:
+        super().__init__(model, optimizer, every)
+        self.conditions = conditions
 
     def write(
         self,
@@ -31,7 +39,7 @@ class GradientRecorder(Recorder):
     ) -> list[Path]:
         """Write the heatmap, and its numbers as .csv beside it; return both paths.
 
-        conditions  said below the picture: data, batch, rate, seed
+        conditions  said below the picture: data, batch, initialisation, seed; "" for those given at first
         name        its title; "plain" and "residual" have their colours
         beside      {title: recorder} of other runs, drawn to the right on the same scale of colours
 
@@ -55,8 +63,10 @@ class GradientRecorder(Recorder):
         limits = decades(np.concatenate([norms.ravel() for _, norms in maps.values()]))
         figure = gradient_heatmap(maps, limits)
         every = f"every step noted{'' if self.every == 1 else f' that {self.every} divides'}"
+        besides = (conditions or self.conditions).rstrip(". ")
         said = (
-            f"Norm of each layer's weight gradient, {len(self.names)} layers, {every}. {conditions}".strip()
+            f"Norm of each layer's weight gradient, {len(self.names)} layers, {every}; {self.known}; "
+            f"{besides or 'data, batch, initialisation and seed not known'}."
         )
         return to_png(annotate(figure, self.trouble or "Gradients by layer and step", said))
 

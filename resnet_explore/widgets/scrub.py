@@ -56,10 +56,13 @@ class Scrub:
         self._publish(_Job(self._turn, view, self.results), 0)
 
     def clear(self, message: str) -> None:
-        """Show a sentence and no picture."""
+        """Show a sentence, and an empty card of the size that the picture had."""
         self._turn += 1
-        self.view, self.results = None, {}
-        self.strip.show(frames=[], titles=[], captions=[], ticks=[], message=message, busy=False)
+        with self._drawing:  # or what is being drawn would come after this
+            self.view, self.results = None, {}
+            empty = [blank_like(next(filter(None, self.strip.frames)))] if self.strip.frames else []
+            said = {"titles": [message] if empty else [], "captions": [], "ticks": []}
+            self.strip.show(frames=empty, **said, message=message, busy=False)
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait until all positions are there, at most so many seconds."""
@@ -116,6 +119,8 @@ class Scrub:
                 job.frames.clear()
                 job.limits = limits
             for position in found.keys() - job.frames.keys():
+                if job.turn != self._turn:
+                    return
                 job.frames[position] = to_png(view.draw(found[position], limits))
             everywhere = range(len(view.ticks))
             blank = b"" if len(found) == len(everywhere) else blank_like(next(iter(job.frames.values())))

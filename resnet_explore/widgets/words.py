@@ -3,9 +3,6 @@
 import html
 import math
 
-LARGEST_DRAWN = 1e8  # a gradient beyond it has overflowed, or is about to
-_FAINT = 1e-4  # below this at every layer, a gradient's slope is not what matters about it
-
 
 def percent(value: float) -> str:
     """Return "0 %", "under 0.1 %", "0.3 %" or "74 %": a decimal only where it says something."""
@@ -33,28 +30,6 @@ def power(value: float) -> str:
     """Return the nearest power of ten, such as "10⁻⁷"."""
     exponent = f"{math.floor(math.log10(value) + 0.5):d}" if value > 0 else "-∞"
     return "10" + exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-
-
-def slope(who: str, ratio: float, largest: float) -> str:
-    """Say how gradients at the first layers compare with those at the last.
-
-    `ratio` is the one by the other, `largest` the largest of all layers; neither need be finite.
-    """
-    if not (math.isfinite(ratio) and math.isfinite(largest)):
-        return f"{who}: no finite numbers any more, the network has blown up"
-    if largest > LARGEST_DRAWN:
-        return f"{who}: far beyond the axis, up to {power(largest)}"
-    if largest < _FAINT:
-        return f"{who}: all but gone at every layer, at most {power(largest)}"
-    if ratio == 0:
-        return f"{who}: exactly 0 at the first layers, which are dead"
-    if ratio > 3:
-        verb = "explodes" if ratio > 100 else "grows"
-        return f"{who}: {verb} towards the image, {factor(ratio)} times"
-    if ratio < 1 / 3:
-        verb = "vanishes" if ratio < 1 / 100 else "shrinks"
-        return f"{who}: {verb} towards the image, {factor(1 / ratio)} times"
-    return f"{who}: about level (ratio {ratio:.1f})"
 
 
 def listed(names: list[str], most: int = 5) -> str:

@@ -85,13 +85,13 @@ def test_views_and_data_of_degradation(open_notebook, tmp_path):
     run(notebook)
     page = notebook.page
     page.get_by_role("button", name="Gradients", exact=True).press("Enter")
-    page.locator(".rx-title .rx-now", has_text="56 layers, before the first step. Plain: explodes").wait_for()
+    page.locator(".rx-title .rx-now", has_text="56 layers, before the first step, weight gradient").wait_for()
     before = notebook.digest(CANVAS)
     notebook.press(STEP, "ArrowRight")
     notebook.wait_changed(CANVAS, before)
-    assert title(notebook).startswith("56 layers, step 1.")
+    assert title(notebook).startswith("56 layers, step 1, ")
     page.get_by_label("Depth", exact=True).first.select_option("110")
-    page.locator(".rx-title .rx-now", has_text="110 layers, step 1.").wait_for(timeout=30_000)
+    page.locator(".rx-title .rx-now", has_text="110 layers, step 1, ").wait_for(timeout=30_000)
     notebook.screenshot("01_degradation-gradients")
     page.get_by_role("button", name="Responses", exact=True).press("Enter")
     page.locator(".rx-title .rx-now", has_text="the end of epoch 8. Plain layers answer with").wait_for(
