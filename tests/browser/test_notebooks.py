@@ -107,7 +107,7 @@ def test_views_and_data_of_degradation(open_notebook, tmp_path):
     page.locator(".rx-caption .rx-now", has_text="JPEG-recompressed copy of CIFAR-10").wait_for(
         timeout=30_000
     )
-    page.get_by_text("In a terminal they are trained again by").wait_for()
+    page.get_by_text("are trained again by").wait_for()
     kept = notebook.digest(CANVAS)
     data.select_option("Your folder of images ...")
     (tmp_path / "train" / "only").mkdir(parents=True)
