@@ -1,10 +1,12 @@
 """The drawing of networks, its table and its slider, without a browser."""
 
 import csv
+import re
 
 import pytest
 import torchvision
 from torch import nn
+from traitlets import TraitError
 
 import resnet_explore as rx
 from resnet_explore.analysis.structure import structure
@@ -27,7 +29,7 @@ def test_twins_are_drawn_alike_but_for_their_skips(explorer):
     assert {box["skip"] for box in plain["boxes"]} == {""}
     assert [box["skip"] for box in residual["boxes"]].count("identity") == 7
     assert [box["skip"] for box in residual["boxes"]].count("padding") == 2
-    assert "20 weighted layers, 0.27 M parameters" in plain["facts"]
+    assert "20 weighted layers on the longest way, 0.27 M parameters" in plain["facts"]
     assert "no skip connections" in plain["facts"]
     assert "9 skip connections" in residual["facts"]
     assert "the same 20 layers; 9 skips set them apart" in explorer.drawing.title
@@ -110,6 +112,13 @@ def test_a_network_of_ones_own_is_drawn_and_a_bad_one_is_a_sentence():
     assert explorer.note.value == ""
 
 
+def test_views_are_three():
+    explorer = rx.ArchitectureExplorer("cifar_plain8", "cifar_resnet8")
+    with pytest.raises(TraitError, match="no 'Breadth' among Two networks, Depth, The family"):
+        explorer.view.value = "Breadth"
+    assert explorer.view.value == "Two networks"
+
+
 def test_unknown_names_offer_the_closest():
     with pytest.raises(rx.ExploreError, match="did you mean 'resnet50'"):
         rx.ArchitectureExplorer("resent50")
@@ -130,10 +139,59 @@ def test_the_table_has_every_listed_network(explorer):
     names = [row[0] for row in explorer.table.rows]
     assert set(names) == {*rx.list_models(), "vgg16", "vgg19"}
     assert all(len(row) == len(explorer.table.columns) for row in explorer.table.rows)
-    by_name = dict(zip(names, explorer.table.rows, strict=True))
-    assert by_name["resnet50"][6:8] == [76.13, 80.858]
-    assert by_name["plain50"][6:] == [None, None, None]
+    titles = [column["title"] for column in explorer.table.columns]
+    by_name = {row[0]: dict(zip(titles, row, strict=True)) for row in explorer.table.rows}
+    accuracies = ["ImageNet top-1 %", "newer recipe %", "CIFAR-10 top-1 %", "Source"]
+    assert [by_name["resnet50"][title] for title in accuracies[:3]] == [76.13, 80.858, None]
+    assert [by_name["cifar_resnet20"][title] for title in accuracies[:3]] == [None, None, 91.25]
+    assert [by_name["plain50"][title] for title in accuracies] == [None] * 4
+    assert [by_name["wrn28_10"][title] for title in ("Layers", "by name")] == [26, 28]
+    assert [by_name["res2net50_26w_4s"][title] for title in ("Layers", "by name")] == [74, 50]
+    assert by_name["hrnet_w18"]["by name"] is None
+    otherwise = {name for name, row in by_name.items() if row["by name"] not in (None, row["Layers"])}
+    assert otherwise == {"res2net50_26w_4s", "res2net101_26w_4s", "wrn28_10"}, "which the caption explains"
     assert explorer.table.title.endswith("vgg19 about 72.4 % with 5.62 times the parameters.")
+
+
+def test_why_a_name_says_another_depth(explorer):
+    explorer.left.value = "res2net50_26w_4s"
+    assert "74 weighted layers on the longest way (50 by its name" in explorer.drawing.networks[0]["facts"]
+
+
+def test_a_network_is_announced_before_it_is_built():
+    explorer = rx.ArchitectureExplorer("cifar_plain20", "cifar_resnet20")
+    said = []
+    explorer.drawing.observe(lambda change: said.append(change["new"]), "message")
+    explorer.right.value = "cifar_resnet44"
+    assert said == ["Building cifar_resnet44 with its 21 blocks and following an image through it ...", ""]
+    explorer.right.value = "cifar_resnet20"
+    assert len(said) == 2, "what has been read is drawn at once"
+
+
+def test_what_depends_on_values_is_not_given_to_two_decimals():
+    bare = {"weights": None, "weights_backbone": None}
+    model = torchvision.models.detection.fasterrcnn_resnet50_fpn(**bare, min_size=64)
+    explorer = rx.ArchitectureExplorer(
+        "detector", "vgg16", models={"detector": model}, input_size=(3, 64, 96)
+    )
+    assert "they depend on what it finds" in explorer.drawing.networks[0]["facts"]
+    explorer.models["other"] = rx.build("resnet18")
+    explorer.right.options = [*explorer.right.options, "other"]
+    explorer.right.value = "other"
+    assert re.search(r"and about \d+\.\d times the multiply-adds", explorer.drawing.title)
+
+
+def test_the_stride_in_the_first_convolution_adds_what_the_caption_says(explorer):
+    model = torchvision.models.resnet50(weights=None)
+    for block in model.modules():
+        if isinstance(block, torchvision.models.resnet.Bottleneck):
+            block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride
+    explorer.view.value = DEPTH
+    explorer.series.value = explorer.series.options[0]
+    ours = FAMILY["resnet50"]["receptive_field"]
+    first = max(rx.describe(model, (3, 224, 160)).receptive_field)
+    words = f"{first - int(ours)} pixels further ({first} instead of {ours} at 50 layers)"
+    assert words in explorer.strip.captions[0]
 
 
 @pytest.mark.parametrize(

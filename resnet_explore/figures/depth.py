@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from resnet_explore.figures.style import COLORS, INK, MUTED, dress, new_figure
 
@@ -12,8 +12,9 @@ from resnet_explore.figures.style import COLORS, INK, MUTED, dress, new_figure
 class DepthFigure:
     """Curves over depth drawn once, and a point on each that is moved from depth to depth.
 
-    `curves` maps each panel's title, with its unit, to an array (depths,); `limit` draws a line across the
-    last panel, such as the image's size.
+    All axes are linear and begin at 0, so that growth in proportion to depth is a straight line. `curves`
+    maps each panel's title, with its unit, to an array (depths,); `limit` draws a line across the last panel,
+    such as the image's size.
     """
 
     def __init__(
@@ -27,21 +28,27 @@ class DepthFigure:
         self.depths, self.curves = depths, curves
         self.figure = new_figure(width, height)
         grid = self.figure.add_gridspec(
-            1, len(curves), left=0.05, right=0.985, top=0.87, bottom=0.17, wspace=0.2
+            1, len(curves), left=0.05, right=0.985, top=0.87, bottom=0.17, wspace=0.22
         )
         self.points = []
         for i, (title, values) in enumerate(curves.items()):
             ax = dress(self.figure.add_subplot(grid[i]))
             ax.set_title(title, loc="left", color=INK, fontsize=11, weight="bold")
-            ax.set(xlabel="depth (layers with weights)", xscale="log", ylim=(0, values.max() * 1.08))
-            ax.xaxis.set_major_locator(FixedLocator(_spread_out(depths)))
-            ax.xaxis.set_minor_locator(NullLocator())
-            ax.set_xticklabels([str(d) for d in _spread_out(depths)])
-            ax.plot(depths, values, "s-", color=COLORS["residual"], linewidth=1.8, markersize=4)
-            self.points.append(ax.plot([], [], "s", color=COLORS["residual"], markersize=11)[0])
+            ax.set(xlabel="depth (layers with weights)", ylim=(0, values.max() * 1.08))
+            ax.set_xlim(0, depths[-1] * 1.05)
+            ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 4, 5, 10], integer=True))
+            ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 4, 5, 10]))
+            ax.plot(depths, values, "s-", color=COLORS["residual"], linewidth=1.8, markersize=3.5)
+            self.points.append(ax.plot([], [], "s", color=COLORS["residual"], markersize=10)[0])
         ax.axhline(limit[0], color=MUTED, linewidth=1.2, linestyle="--")
-        ax.annotate(
-            limit[1], (depths[0], limit[0]), (0, 4), textcoords="offset points", color=MUTED, fontsize=9
+        ax.annotate(  # at the right, where the deepest networks leave room below them
+            limit[1],
+            (depths[-1] * 1.03, limit[0]),
+            (0, 4),
+            textcoords="offset points",
+            ha="right",
+            color=MUTED,
+            fontsize=9,
         )
 
     def draw(self, depth: int) -> Figure:
@@ -50,12 +57,3 @@ class DepthFigure:
         for point, values in zip(self.points, self.curves.values(), strict=True):
             point.set_data([depth], [values[at]])
         return self.figure
-
-
-def _spread_out(depths: list[int], ratio: float = 1.3) -> list[int]:
-    """Return depths that leave room for their labels on a logarithmic axis."""
-    kept = [depths[0]]
-    for depth in depths[1:]:
-        if depth / kept[-1] >= ratio:
-            kept.append(depth)
-    return kept

@@ -5,6 +5,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 const GAP = 3, WIDEST = 54, NARROWEST = 9, STACKED = 42, ARC = 15, LOWEST = 12, PER_OCTAVE = 8, LABELS = 18, EDGE = 2;
 const STEP_H = 46, STEP_GAP = 18, TRACK = 16, CORNER = 8;
+const ROOMY = 12, BACK_AND_FORTH = 8; // how often maps grow again before a row each is worth it
 const SKIP_WORDS = {
   identity: "the input itself is added",
   projection: "a projection of the input is added",
@@ -47,58 +48,128 @@ function sentence(box) {
   return parts.join(", ");
 }
 
-/** One network's row, `room` pixels wide unless its boxes need more; then it scrolls.
+const MARKS = [
+  ["identity", "the input itself is added"], ["projection", "a projection of it is added"],
+  ["padding", "it is added, padded with zero channels"], ["gated", "it is added, weighed by a gate"],
+  ["concatenation", "it is put beside the output"], ["far", "a skip past several boxes"],
+  ["link", "what feeds what"],
+];
+
+/** What the lines of these drawings mean, those that occur. */
+function legend(pictures) {
+  const line = html("p", "rx-key rx-marks");
+  for (const [name, words] of MARKS) {
+    if (!pictures.some((picture) => picture.querySelector(`.rx-${name}`))) continue;
+    const sample = svg("svg", { width: 34, height: 20, "aria-hidden": "true" }, arc(2, 32, 18, `rx-arc rx-${name}`));
+    const item = html("span", "rx-mark");
+    item.append(sample, words);
+    line.append(item);
+  }
+  return line;
+}
+
+/** A drawing that scrolls where it has no room, and a line that says so. */
+function across(picture, ends) {
+  const whole = html("div", ""), more = html("p", "rx-more"), scroll = html("div", "rx-across");
+  const hint = () => {
+    const hidden = ends.filter((end) => end > scroll.scrollLeft + scroll.clientWidth + 2).length;
+    more.hidden = scroll.scrollWidth <= scroll.clientWidth + 1;
+    more.textContent = hidden ? `${hidden} more box${hidden > 1 ? "es" : ""}: scroll →` : "← scroll back";
+  };
+  more.setAttribute("aria-hidden", "true"); // for the eye alone: keys lead to all boxes
+  scroll.append(picture);
+  scroll.addEventListener("scroll", hint);
+  whole.append(more, scroll);
+  return { whole, hint };
+}
+
+/** Where boxes stand: `x`, `middle` and `widths` of each, the picture's `extent`, `above` and `high`, `labels`.
+ *
+ * One after the other in one row; or, where maps grow and shrink all the time as in a network that keeps several
+ * resolutions side by side, a row for each size of maps, and what doesn't wait for each other in one column.
+ */
+function place(boxes, width) {
+  const widths = boxes.map((box) => (box.count > 1 ? Math.max(STACKED, width) : width));
+  const heights = boxes.map((box) => LOWEST + PER_OCTAVE * Math.log2(side(box) + 1));
+  const { column, row } = grid(boxes);
+  const far = Math.max(1, ...boxes.map((box, i) => i - Math.min(i, ...box.from.filter((s) => s >= 0))));
+  const rows = Math.max(...row) + 1;
+  const above = rows > 1 ? ARC + 20 : ARC + 6 + (far > 1 ? Math.min(70, 6 * far) : 0);
+  const gap = rows > 1 ? ROOMY : GAP;
+  const broad = [];
+  boxes.forEach((_, i) => { broad[column[i]] = Math.max(broad[column[i]] ?? 0, widths[i]); });
+  const starts = [];
+  let extent = EDGE;
+  for (const each of broad) {
+    starts.push(extent);
+    extent += each + gap;
+  }
+  const x = column.map((c) => starts[c]), centers = [], labels = [];
+  let high = 0;
+  for (let r = 0; r < rows; r++) {
+    const members = boxes.map((_, i) => i).filter((i) => row[i] === r);
+    const tallest = Math.max(...members.map((i) => heights[i]));
+    centers.push(high + above + tallest / 2);
+    high += above + tallest + LABELS;
+    const named = rows > 1 ? members.slice(0, 1) : members; // a row of its own is named where it begins
+    labels.push(...sizes(named, boxes, x, widths, high - LABELS + 13));
+  }
+  extent = Math.max(extent, ...labels.map((label) => label.end)) + EDGE;
+  return { x, widths, heights, row, column, above, high, extent, labels, middle: row.map((r) => centers[r]) };
+}
+
+/** The column and row of each box. */
+function grid(boxes) {
+  const grown = boxes.filter((box, i) => i && side(box) > side(boxes[i - 1])).length;
+  if (grown < BACK_AND_FORTH || !boxes.every((box) => [1, 3].includes(box.shape.length))) {
+    return { column: boxes.map((_, i) => i), row: boxes.map(() => 0) };
+  }
+  const levels = [...new Set(boxes.map(side))].sort((a, b) => b - a);
+  const row = boxes.map((box) => levels.indexOf(side(box))), column = [], taken = new Set();
+  boxes.forEach((box, i) => {
+    let at = 1 + Math.max(-1, ...box.from.map((s) => column[s] ?? -1));
+    while (taken.has(`${at},${row[i]}`)) at++;
+    taken.add(`${at},${row[i]}`);
+    column.push(at);
+  });
+  return { column, row };
+}
+
+/** One network's picture; it scrolls if its boxes need more than the room.
  *
  * Calls `say` with a box's sentence when it is looked at and `open` when it is chosen.
  */
 function drawNetwork(network, width, say, open) {
-  const boxes = network.boxes;
-  const heights = boxes.map((box) => LOWEST + PER_OCTAVE * Math.log2(side(box) + 1));
-  const tallest = Math.max(...heights);
-  const far = Math.max(1, ...boxes.map((box, i) => i - Math.min(i, ...box.from.filter((s) => s >= 0))));
-  const above = ARC + 6 + (far > 1 ? Math.min(70, 6 * far) : 0);
-  const widths = boxes.map((box) => (box.count > 1 ? Math.max(STACKED, width) : width));
-  const x = [];
-  let extent = EDGE;
-  for (const each of widths) {
-    x.push(extent);
-    extent += each + GAP;
-  }
-  const labels = sizes(boxes, x, widths, above + tallest + 13);
-  extent = Math.max(extent, ...labels.map((label) => label.end)) + EDGE;
-  const middle = above + tallest / 2;
-  const high = above + tallest + LABELS;
+  const boxes = network.boxes, placed = place(boxes, width);
+  const { x, widths, heights, row, column, above, high, extent, labels, middle } = placed;
   const picture = svg("svg", {
     width: extent, height: high, viewBox: `0 0 ${extent} ${high}`, class: "rx-blueprint",
     role: "group", "aria-label": `${network.title}, ${boxes.length} boxes: ${network.facts}`,
   });
+  const rows = Math.max(...row) + 1;
+  const lines = rows > 1 ? boxes.flatMap((box, i) => box.from.map((s) => between(placed, s, i))) : [];
   const nodes = boxes.map((box, i) => {
-    const top = middle - heights[i] / 2;
+    const top = middle[i] - heights[i] / 2;
     const weighted = box.layers > 0;
     const node = svg("g", { class: "rx-box", role: "button", tabindex: i ? -1 : 0, "aria-label": sentence(box) });
     node.dataset.lmSuppressShortcuts = "true";
     const width = widths[i];
-    node.append(svg("rect", { x: x[i], y: 0, width: width + GAP, height: above + tallest, fill: "transparent" }));
+    const reach = rows > 1 ? [top - ARC, heights[i] + ARC] : [0, middle[i] + Math.max(...heights) / 2];
+    node.append(svg("rect", { x: x[i], y: reach[0], width: width + GAP, height: reach[1], fill: "transparent" }));
     node.append(svg("rect", {
       x: x[i], y: top, width, height: heights[i], rx: Math.min(3, width / 3),
       fill: weighted ? network.color : "#b7bdc7", "fill-opacity": box.kind.startsWith("Conv") ? 0.55 : 0.85,
     }));
     if (box.count > 1) {
-      node.append(svg("text", { x: x[i] + width / 2, y: middle + 4, class: "rx-times" }));
+      node.append(svg("text", { x: x[i] + width / 2, y: middle[i] + 4, class: "rx-times" }));
       node.lastChild.textContent = `×${box.count}`;
     }
-    if (box.skip) {
-      const from = x[i] - GAP / 2, to = x[i] + width + GAP / 2;
-      node.append(svg("path", {
-        d: `M ${from} ${top + 7} C ${from} ${top - ARC}, ${to} ${top - ARC}, ${to} ${top + 7}`,
-        class: `rx-arc rx-${box.skip}`,
-      }));
-    }
-    for (const source of box.from.filter((s) => s >= 0 && i - s > 1)) {
+    if (box.skip) node.append(arc(x[i] - GAP / 2, x[i] + width + GAP / 2, top + 7, `rx-arc rx-${box.skip}`));
+    for (const source of rows > 1 ? [] : box.from.filter((s) => s >= 0 && i - s > 1)) {
       const from = x[source] + widths[source] / 2, to = x[i] + width / 2;
       const high = above - Math.min(70, 6 * (i - source)) - 4;
       node.append(svg("path", {
-        d: `M ${from} ${middle - heights[source] / 2} C ${from} ${high}, ${to} ${high}, ${to} ${top}`,
+        d: `M ${from} ${middle[source] - heights[source] / 2} C ${from} ${high}, ${to} ${high}, ${to} ${top}`,
         class: "rx-arc rx-far",
       }));
     }
@@ -116,19 +187,36 @@ function drawNetwork(network, width, say, open) {
     });
     return node;
   });
-  picture.append(...nodes, ...labels.map((label) => label.node));
-  return { picture, nodes };
+  picture.append(...lines.filter(Boolean), ...nodes, ...labels.map((label) => label.node));
+  return { picture, nodes, ends: x.map((left, i) => left + widths[i]) };
+}
+
+const arc = (from, to, y, className) => svg("path", {
+  d: `M ${from} ${y} C ${from} ${y - ARC - 7}, ${to} ${y - ARC - 7}, ${to} ${y}`, class: className,
+});
+
+/** A line from one box to another where boxes stand in rows: straight between neighbours, else past those between. */
+function between({ x, widths, heights, row, column, middle }, source, i) {
+  if (source < 0) return null;
+  const from = x[source] + widths[source], to = x[i], above = middle[i] - heights[i] / 2 - 12;
+  const past = row[source] === row[i] && column[i] - column[source] > 1
+    && column.some((c, k) => row[k] === row[i] && c > column[source] && c < column[i]);
+  const d = past
+    ? `M ${from - 2} ${middle[source] - heights[source] / 2} C ${from} ${above}, ${to} ${above}, ${to + 2} ${above + 12}`
+    : `M ${from} ${middle[source]} C ${from + ROOMY} ${middle[source]}, ${to - ROOMY} ${middle[i]}, ${to} ${middle[i]}`;
+  return svg("path", { d, class: "rx-arc rx-link" });
 }
 
 /** Labels below a row: the size of the maps, once for each stretch of boxes that share it and has room. */
-function sizes(boxes, x, widths, y) {
+function sizes(members, boxes, x, widths, y) {
   const labels = [];
-  for (let start = 0, end; start < boxes.length; start = end) {
+  for (let start = 0, end; start < members.length; start = end) {
+    const first = boxes[members[start]];
     end = start + 1;
-    while (end < boxes.length && side(boxes[end]) === side(boxes[start])) end++;
-    if (side(boxes[start]) === 1) continue;
-    const text = boxes[start].shape.slice(-2).join("×"), half = text.length * 3.1;
-    const center = Math.max((x[start] + x[end - 1] + widths[end - 1]) / 2, half + EDGE);
+    while (end < members.length && side(boxes[members[end]]) === side(first)) end++;
+    if (side(first) === 1) continue;
+    const text = first.shape.slice(-2).join("×"), half = text.length * 3.1;
+    const center = Math.max((x[members[start]] + x[members[end - 1]] + widths[members[end - 1]]) / 2, half + EDGE);
     const before = labels.length ? labels[labels.length - 1].end + 6 : 0;
     if (center - half < before) continue;
     const node = svg("text", { x: center, y, class: "rx-size" });
@@ -141,8 +229,9 @@ function sizes(boxes, x, widths, y) {
 /** How wide boxes are where the longest network fills the room; all share it, so that lengths compare. */
 function shareOut(networks, room) {
   const fitting = networks.map(({ boxes }) => {
-    const stacked = boxes.filter((box) => box.count > 1).length;
-    return (room - 2 * EDGE - stacked * STACKED) / Math.max(1, boxes.length - stacked) - GAP;
+    const { column, row } = grid(boxes), gap = Math.max(...row) ? ROOMY : GAP;
+    const stacked = new Set(column.filter((_, i) => boxes[i].count > 1)).size, columns = new Set(column).size;
+    return (room - 2 * EDGE - stacked * STACKED) / Math.max(1, columns - stacked) - gap;
   });
   return Math.min(WIDEST, Math.max(NARROWEST, Math.min(...fitting)));
 }
@@ -264,9 +353,12 @@ function render({ model, el }) {
   const rows = html("div", "rx-rows"), words = html("p", "rx-caption rx-words"), inside = html("div", "rx-inside");
   inside.tabIndex = 0;
   inside.dataset.lmSuppressShortcuts = "true";
-  card.append(rows, words, inside);
+  const status = html("p", "rx-message");
+  status.setAttribute("role", "status");
+  card.append(status, rows, words, inside);
   el.append(card);
-  const hint = "Each box is a block or a layer, as high as its maps are large. Arcs are skips; thin ones lead past several boxes. Click a box to see inside.";
+  const hint = "Each box is a block or a layer, as high as its maps are large. Click a box to see inside.";
+  const rowsHint = " Where maps grow and shrink all the time, there is a row for each of their sizes.";
   words.setAttribute("aria-live", "polite");
   let drawn = [], room = 0;
 
@@ -279,18 +371,19 @@ function render({ model, el }) {
   function showNetworks() {
     const networks = model.get("networks");
     rows.replaceChildren(html("p", "rx-title", model.get("title")));
-    if (!networks.length) rows.append(html("p", "rx-message", model.get("message")));
     const width = shareOut(networks, room || 908);
     drawn = networks.map((network, i) => {
       const head = html("p", "rx-subtitle", network.title);
       head.style.color = network.color;
-      const { picture, nodes } = drawNetwork(network, width, (text) => { words.textContent = text; }, (box) => open(i, box));
-      const scroll = html("div", "rx-across");
-      scroll.append(picture);
-      rows.append(head, html("p", "rx-caption", network.facts), scroll);
+      const { picture, nodes, ends } = drawNetwork(network, width, (text) => { words.textContent = text; }, (box) => open(i, box));
+      const { whole, hint } = across(picture, ends);
+      rows.append(head, html("p", "rx-caption", network.facts), whole);
+      hint();
       return nodes;
     });
-    words.textContent = networks.length ? hint : "";
+    rows.append(legend([...rows.querySelectorAll(".rx-blueprint")]));
+    const several = rows.querySelector(".rx-link") ? rowsHint : "";
+    words.textContent = networks.length ? hint + several : "";
     showInside();
   }
 
@@ -306,6 +399,13 @@ function render({ model, el }) {
     if (box.inside.length) inside.append(drawInside(box));
   }
 
+  /** What is about to be replaced is dimmed while the kernel works. */
+  function showMessage() {
+    status.textContent = model.get("message");
+    status.hidden = !status.textContent;
+    card.classList.toggle("rx-reading", Boolean(status.textContent));
+  }
+
   const resized = new ResizeObserver(([entry]) => {
     const wide = Math.floor(entry.contentRect.width);
     if (!wide || wide === room) return;
@@ -314,9 +414,10 @@ function render({ model, el }) {
   });
   resized.observe(rows);
   model.on("change:networks", showNetworks);
-  model.on("change:message", showNetworks);
+  model.on("change:message", showMessage);
   model.on("change:selected", showInside);
   showNetworks();
+  showMessage();
   return () => resized.disconnect();
 }
 

@@ -1,4 +1,6 @@
-/* SortableTable: heads are buttons, a second press turns the order round; what is not known stays last. */
+/* SortableTable: heads are buttons, a second press turns the order round; what is not known stays last.
+ * What doesn't fit is scrolled inside the card, and a line says so.
+ */
 
 function make(tag, className, text = "") {
   const node = document.createElement(tag);
@@ -19,12 +21,21 @@ function compare(a, b, sign) {
 
 function render({ model, el }) {
   const card = make("div", "rx-card rx-table");
-  const title = make("p", "rx-title"), scroll = make("div", "rx-scroll"), table = make("table", ""), caption = make("p", "rx-caption");
+  const title = make("p", "rx-title"), more = make("p", "rx-more"), scroll = make("div", "rx-scroll"), table = make("table", ""), caption = make("p", "rx-caption");
+  more.setAttribute("aria-hidden", "true"); // for the eye alone: who hears the table hears all columns
   scroll.tabIndex = 0;
   scroll.dataset.lmSuppressShortcuts = "true";
   scroll.append(table);
-  card.append(title, scroll, caption);
+  card.append(title, more, scroll, caption);
   el.append(card);
+
+  /** Says how many columns lie out of sight to the right; its line stays, so that nothing jumps. */
+  function hint() {
+    const edge = scroll.getBoundingClientRect().right + 1;
+    const hidden = [...table.querySelectorAll("th")].filter((cell) => cell.getBoundingClientRect().right > edge).length;
+    more.hidden = scroll.scrollWidth <= scroll.clientWidth + 1;
+    more.textContent = hidden ? `${hidden} more column${hidden > 1 ? "s" : ""}: scroll →` : "← scroll back";
+  }
 
   function draw() {
     const columns = model.get("columns"), [by, sign] = model.get("order");
@@ -35,9 +46,10 @@ function render({ model, el }) {
       cell.scope = "col";
       cell.setAttribute("aria-sort", i === by ? (sign > 0 ? "ascending" : "descending") : "none");
       const button = make("button", "", `${column.title}${i === by ? (sign > 0 ? " ▲" : " ▼") : ""}`);
+      button.title = column.tip ?? "";
       button.dataset.lmSuppressShortcuts = "true";
       button.addEventListener("click", () => {
-        model.set("order", [i, i === by ? -sign : 1]);
+        model.set("order", [i, i === by ? -sign : column.best ?? 1]);
         model.save_changes();
         draw();
       });
@@ -57,10 +69,15 @@ function render({ model, el }) {
     title.textContent = model.get("title");
     title.hidden = !title.textContent;
     caption.textContent = model.get("caption");
+    hint();
   }
 
   for (const name of ["columns", "rows", "order", "title", "caption"]) model.on(`change:${name}`, draw);
   draw();
+  scroll.addEventListener("scroll", hint);
+  const resized = new ResizeObserver(hint);
+  resized.observe(scroll);
+  return () => resized.disconnect();
 }
 
 export default { render };

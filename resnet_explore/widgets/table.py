@@ -12,7 +12,9 @@ _HERE = Path(__file__).parent
 class SortableTable(anywidget.AnyWidget):
     """Rows of texts and numbers between a title and a caption.
 
-    columns   [{"title": str, "digits": decimals of its numbers, or None for texts}, ...]
+    columns   [{"title": str, "digits": decimals of its numbers, or None for texts,
+                "best": -1 where the first click puts the largest on top, "tip": what it means}, ...];
+              the last two may be missing
     rows      one list a row: str, number, or None for what is not known, which is sorted last
     order     [column, 1 or -1]: by what is sorted, and whether upwards or downwards
     """

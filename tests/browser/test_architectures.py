@@ -50,7 +50,9 @@ def test_boxes_open_and_the_table_sorts(open_notebook):
     assert card.locator(".rx-inside").inner_text().startswith("Inside layer2.1, BasicBlock")
     notebook.screenshot("04_architectures")
 
-    page.get_by_role("button", name="Depth", exact=True).first.click()
+    page.get_by_role("button", name="Two networks", exact=True).first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
     page.locator(".rx-title .rx-now", has_text=re.compile("^18 layers")).wait_for(timeout=30_000)
     strip = page.locator(".rx-body").first
     before = strip.bounding_box()
@@ -62,10 +64,16 @@ def test_boxes_open_and_the_table_sorts(open_notebook):
     table = page.locator(".rx-table").first
     table.get_by_role("button", name="Parameters").click()
     assert table.locator("td").first.inner_text() == "cifar_resnet8"
-    assert table.locator("th").nth(3).get_attribute("aria-sort") == "ascending"
+    assert table.locator("th").nth(4).get_attribute("aria-sort") == "ascending"
     page.keyboard.press("Enter")
     assert table.locator("td").first.inner_text() == "vgg19"
     last = table.locator("tr").last
-    table.get_by_role("button", name="Top-1").click()
+    table.get_by_role("button", name="ImageNet top-1").click()
+    assert table.locator("td").first.inner_text() == "hrnet_w48", "the best come first"
     assert "–" in last.inner_text(), "what is not known stands last"
+    page.set_viewport_size({"width": 620, "height": 900})
+    table.locator(".rx-more", has_text="scroll").wait_for(timeout=10_000)
+    sides = "(node) => [node.scrollWidth, node.clientWidth, node.getBoundingClientRect().right, innerWidth]"
+    inside, shown, right, window = table.evaluate(sides)
+    assert (inside, right < window) == (shown, True), "title and caption wrap, only the table scrolls"
     notebook.assert_clean()
