@@ -111,7 +111,8 @@ function place(boxes, width) {
     const tallest = Math.max(...members.map((i) => heights[i]));
     centers.push(high + above + tallest / 2);
     high += above + tallest + LABELS;
-    labels.push(...sizes(members, boxes, x, widths, high - LABELS + 13));
+    const named = rows > 1 ? members.slice(0, 1) : members; // a row of its own is named where it begins
+    labels.push(...sizes(named, boxes, x, widths, high - LABELS + 13));
   }
   extent = Math.max(extent, ...labels.map((label) => label.end)) + EDGE;
   return { x, widths, heights, row, column, above, high, extent, labels, middle: row.map((r) => centers[r]) };
