@@ -48,6 +48,8 @@ _HOME = {
     "residual_stream": "analysis.residual_stream",
     "attribute": "analysis.attribution",
     "judge": "analysis.verdict",
+    "evaluate": "analysis.evaluation",
+    "load_verdicts": "analysis.evaluation",
     "Filmstrip": "widgets.filmstrip",
     "DegradationExplorer": "widgets.degradation",
     "GradientRecorder": "widgets.recorder",
