@@ -1,6 +1,7 @@
 """Is a heatmap better than chance? One line with its number, against random maps and a blob in the centre."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +19,10 @@ from resnet_explore.analysis.cams import class_activation_maps
 from resnet_explore.analysis.faithfulness import deletion, insertion, road
 from resnet_explore.analysis.sanity import Explainer, cascade, rank_correlation, stability
 from resnet_explore.errors import CancelledError, ExploreError, unknown
+from resnet_explore.models.threads import one_thread
 
 _LEVEL = 0.05
+_SMALL = 64 * 64  # pixels; more threads than one only wait for each other then
 
 
 @dataclass(frozen=True)
@@ -202,7 +205,8 @@ def judge(
         for one in ways:
             if cancel is not None and cancel():
                 raise CancelledError(f"Stopped while {name} was measured.")
-            values.append(float(metric.measure(model, batch, classes, one, seed).mean()))
+            with one_thread() if batch[0, 0].numel() <= _SMALL else nullcontext():
+                values.append(float(metric.measure(model, batch, classes, one, seed).mean()))
         value, centre, *chance = values
         better = [
             c <= value if metric.low_is_good and not metric.lost_is_good else c >= value for c in chance
