@@ -55,6 +55,7 @@ _HOME = {
     "GradientRecorder": "widgets.recorder",
     "GradientFlowExplorer": "widgets.gradient_flow",
     "SaliencyExplorer": "widgets.saliency",
+    "VerdictChart": "widgets.verdict_chart",
     "FeatureMapExplorer": "widgets.feature_maps",
     "ArchitectureExplorer": "widgets.architecture",
     "ExploreError": "errors",

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import functools
 import json
 import os
 import sys
@@ -179,7 +178,7 @@ def write_heatmaps(options: argparse.Namespace) -> None:
 
 def judge_methods(options: argparse.Namespace) -> None:
     """Judge ways to explain on a data set, a line for each as it is done."""
-    judging.judge_data(options, functools.partial(print, flush=True))
+    judging.judge_data(options, lambda line: print(line, flush=True))
 
 
 def _command_of(runs: Path) -> str:
@@ -290,9 +289,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     saliency_files.add_arguments(sub)
 
-    sub = command(
-        "judge", judge_methods, "Judge heatmaps on a data set: which methods are better than chance?"
-    )
+    sub = command("judge", judge_methods, "Judge on a data set which heatmaps are better than chance.")
     sub.set_defaults(when_interrupted=judging.interrupted)
     judging.add_arguments(sub, _words, _positive, _count)
 

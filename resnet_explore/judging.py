@@ -74,8 +74,8 @@ def judge_data(options: argparse.Namespace, say: Callable[[str], None]) -> None:
 
     from resnet_explore.analysis.evaluation import evaluate, load_verdicts, require_known
     from resnet_explore.models.presets import build
+    from resnet_explore.models.threads import one_thread
     from resnet_explore.training.runs import write_text
-    from resnet_explore.training.trainer import one_thread
 
     if options.dataset not in _TWINS:
         raise unknown("dataset", options.dataset, _TWINS)
@@ -220,7 +220,7 @@ def _page(found: "Evaluation") -> str:
             "Mean ± standard error over the images. Deletion, and likeness after randomisation, are good",
             "when low, the others when high. ✓: better than random maps of the same size by more than two",
             "standard errors of the difference, image by image; for randomisation, not more alike than they",
-            "by as much.",
+            "by as much, or less alike than 0.1.",
             "",
         ]
     )

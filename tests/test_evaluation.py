@@ -90,6 +90,7 @@ def test_a_gain_is_the_mean_difference_image_by_image_in_the_good_direction():
             assert row["error"] == pytest.approx(by_method[method].std(ddof=1) / 5**0.5)
             assert row["random"] == pytest.approx(by_method["random"].mean())
             assert row["centre"] == pytest.approx(by_method["centre"].mean())
+            assert row["centre_gain"] == pytest.approx(sign * (row["centre"] - row["random"]))
             assert row["images"] == 5
     passed = table["passed"]
     assert passed["grad_cam", "deletion"]
@@ -101,12 +102,19 @@ def test_a_gain_is_the_mean_difference_image_by_image_in_the_good_direction():
 def test_a_map_as_alike_as_chance_passes_the_randomisation_check_and_one_that_stays_does_not():
     rows = [
         ("net", method, "", image, value + wiggle)
-        for method, value in (("random", 0.1), ("centre", 1.0), ("grad_cam", 0.1), ("eigen_cam", 0.4))
+        for method, value in (
+            ("random", 0.01),
+            ("centre", 1.0),
+            ("grad_cam", 0.02),
+            ("eigen_cam", 0.4),
+            ("saliency", 0.05),
+        )
         for image, wiggle in enumerate((0.0, 0.01, -0.01) if method == "grad_cam" else (0.01, 0.0, 0.0))
     ]
     values = pd.DataFrame(rows, columns=["network", "method", "layer", "image", "randomisation"])
     passed = Evaluation(values).table().set_index("method")["passed"]
     assert passed["grad_cam"]
+    assert passed["saliency"], "more alike than chance, but hardly alike"
     assert not passed["eigen_cam"]
 
 

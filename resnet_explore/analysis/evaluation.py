@@ -25,6 +25,7 @@ RANDOM, CENTRE = "random", "centre"  # the two that know nothing of the image, a
 _KEYS = ["network", "method", "layer", "image"]
 _CHUNK = 8  # images at a time, which bounds the memory
 _SURE = 2.0  # standard errors
+_GONE = 0.1  # a likeness below which it does not matter that random maps of many pixels are still less alike
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,31 +63,20 @@ class Evaluation:
         random, centre    the means of maps that know nothing, of the same resolution
         gain, gain_error  how much better than random, image by image: the mean difference, positive where
                           better, and its standard error. For "randomisation" better is less alike
+        centre_gain       that of the blob in the centre
         passed            gain > 2 gain_error; for "randomisation" gain > -2 gain_error, as a map that is gone
-                          with the weights is no more alike than random ones
+                          with the weights is no more alike than random ones, or a value below 0.1
         images            how many
 
         `table.pivot(index="method", columns=["metric", "network"], values="value")` is the table of a paper.
         """
         by_way = {key: rows.set_index("image") for key, rows in self.values.groupby(_KEYS[:3], sort=False)}
-        rows = []
+        rows: list[dict[str, Any]] = []
         for (network, method, layer), found in by_way.items():
             blind = {name: by_way[network, name, layer] for name in (RANDOM, CENTRE)}
-            if method in blind:
-                continue
-            for name in self.metrics:
-                metric, values = METRICS[name], found[name]
-                gains = (values - blind[RANDOM][name]) * (-1 if metric.low_is_good else 1)
-                gain, error = float(gains.mean()), _standard_error(gains)
-                rows.append(
-                    {
-                        **{"network": network, "method": method, "layer": layer, "metric": name},
-                        **{"value": values.mean(), "error": _standard_error(values)},
-                        **{way: rest[name].mean() for way, rest in blind.items()},
-                        **{"gain": gain, "gain_error": error, "images": len(values)},
-                        "passed": gain > _SURE * error * (-1 if metric.lost_is_good else 1),
-                    }
-                )
+            if method not in blind:
+                about = {"network": network, "method": method, "layer": layer}
+                rows += [{**about, **_compared(name, found, blind)} for name in self.metrics]
         return pd.DataFrame(rows)
 
 
@@ -220,6 +210,29 @@ def _remembering(explain: Explainer, model: nn.Module, images: Tensor) -> Explai
         return kept[0]
 
     return remembered
+
+
+def _compared(name: str, found: pd.DataFrame, blind: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """Return one row of the table: a method's values of one metric beside those that know nothing."""
+    metric, values, chance, centre = METRICS[name], *(v[name] for v in (found, blind[RANDOM], blind[CENTRE]))
+    sign = -1 if metric.low_is_good else 1
+    gains = sign * (values - chance)  # of the same images, by the index
+    gain, error = float(gains.mean()), _standard_error(gains)
+    passed = gain > _SURE * error
+    if metric.lost_is_good:
+        passed = gain > -_SURE * error or float(values.mean()) < _GONE
+    return {
+        "metric": name,
+        "value": float(values.mean()),
+        "error": _standard_error(values),
+        "random": float(chance.mean()),
+        "centre": float(centre.mean()),
+        "gain": gain,
+        "gain_error": error,
+        "centre_gain": sign * float((centre - chance).mean()),
+        "passed": passed,
+        "images": len(values),
+    }
 
 
 def _standard_error(values: pd.Series) -> float:
