@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
-NAMES = ("sweep", "training", "collect", "analysis", "capture", "cams", "gradients", "feature_maps", "scrub")
+NAMES = (
+    *("sweep", "training", "collect", "analysis", "capture", "cams", "gradients"),
+    *("feature_maps", "heatmaps", "scrub"),
+)
 
 for name in NAMES:
     print(f"\n== {name}", flush=True)

@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 import resnet_explore as rx
-from resnet_explore.training.trainer import one_thread, train_run
+from resnet_explore.models.threads import one_thread
+from resnet_explore.training.trainer import train_run
 
 
 def in_parallel(folder: Path) -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-from resnet_explore import __version__, lab, saliency_files
+from resnet_explore import __version__, judging, lab, saliency_files
 from resnet_explore.errors import ExploreError
 
 PROG = "resnet-explore"
@@ -183,6 +183,11 @@ def write_heatmaps(options: argparse.Namespace) -> None:
         print(line.text, file=sys.stderr if line.failed else sys.stdout, flush=True)
 
 
+def judge_methods(options: argparse.Namespace) -> None:
+    """Judge ways to explain on a data set, a line for each as it is done."""
+    judging.judge_data(options, lambda line: print(line, flush=True))
+
+
 def _out(options: argparse.Namespace) -> Path:
     return options.out or Path("runs") / options.dataset
 
@@ -271,6 +276,10 @@ def _parser() -> argparse.ArgumentParser:
         "saliency", write_heatmaps, "Write heatmaps of images: where a network looked, block by block."
     )
     saliency_files.add_arguments(sub)
+
+    sub = command("judge", judge_methods, "Judge on a data set which heatmaps are better than chance.")
+    sub.set_defaults(when_interrupted=judging.interrupted)
+    judging.add_arguments(sub, _words, _positive, _count)
 
     sub = command("status", show_status, "Print how far each run of a sweep is, also while it goes on.")
     sub.add_argument("runs", type=Path, metavar="RUNS", help="the sweep's folder")

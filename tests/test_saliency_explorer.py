@@ -17,7 +17,7 @@ from resnet_explore.analysis.verdict import explainer
 from resnet_explore.inputs.images import to_batch
 from resnet_explore.widgets import saliency_jobs
 from resnet_explore.widgets.pairs import Pair, usual_pairs
-from resnet_explore.widgets.saliency import DEPTHS, NOTHING, OWN_CHOICE, RANDOM
+from resnet_explore.widgets.saliency import DEPTHS, NOTHING, OWN_CHOICE, PARTS, RANDOM
 from resnet_explore.widgets.saliency_words import in_step
 from tests.made_up import write_weights
 
@@ -203,17 +203,17 @@ def test_the_photo_twins_come_first_once_they_ship_then_all_depths(tmp_path, mon
     write_weights(data / "cifar10", "cifar_resnet20", 32, widths=(4, 8, 16))
     assert len(usual_pairs()) == 1, "one of two twins is no pair"
     write_weights(data / "cifar10", "cifar_plain20", 32, widths=(4, 8, 16))
-    assert next(iter(usual_pairs())) == "Plain-20 and residual-20, CIFAR-10 (offline)"
+    assert next(iter(usual_pairs())) == "CIFAR-10 twins, 20 layers"
     for name in ("cifar_plain8", "cifar_resnet8", "cifar_plain56"):
         write_weights(data / "cifar10", name, 32, widths=(4, 8, 16))
     entry, twins = next(iter(usual_pairs().items()))
-    assert (entry, twins.depths) == ("Plain and residual twins of 2 depths, CIFAR-10 (offline)", ("8", "20"))
+    assert (entry, twins.depths) == ("CIFAR-10 twins, 8 to 20 layers", ("8", "20"))
     left, right = twins.load("20")
     assert (left.config, right.config.depth) == (right.config.plain(), 20)
     for name in ("plain18", "resnet18"):
         write_weights(data / "imagenette", name, 64, widths=(4, 8, 16, 32))
     explorer = rx.SaliencyExplorer()
-    assert explorer.pair.value == "Plain-18 and residual-18, Imagenette photos (offline)"
+    assert explorer.pair.value == "Imagenette photo twins, 18 layers"
     assert len(explorer.pair.options) == 3
     assert [len(one["steps"]) for one in explorer.view.series] == [8]
     assert explorer.photos.sample.value == "temple"
@@ -281,6 +281,39 @@ def test_pixels_are_explained_by_captum_beside_the_page(explorer):
     expected = rx.attribute(pair().load("14")[1], batch, None, "integrated_gradients").maps[0]
     np.testing.assert_allclose(shown(explorer, depth=1), expected, rtol=1e-3, atol=1e-5)
     assert explorer.view.series[0]["steps"][0]["caption"].startswith("Integrated gradients of pixels (32×32)")
+
+
+def test_what_came_by_skip_and_by_branch_adds_up_on_one_scale(explorer):
+    explorer.view.depth = 0
+    whole = [shown(explorer, 0, k).copy() for k in range(3)]
+    explorer.over.value = PARTS
+    assert [one["tick"] for one in explorer.view.series] == ["both", "skip", "branch"]
+    assert (explorer.view.outer, explorer.view.depth) == ("Part", 0)
+    assert [one["headings"][1] for one in explorer.view.series][1] == "Residual-8, skip"
+    for k in range(3):
+        both, skip, branch = (shown(explorer, part, k) for part in range(3))
+        np.testing.assert_allclose(both, whole[k], atol=1e-6)
+        np.testing.assert_allclose(skip + branch, both, atol=1e-5)
+        assert np.abs(skip).max() > 0
+        assert (shown(explorer, 1, k, side=0) == 0).all()
+        scales = {one["steps"][k]["scale"] for one in explorer.view.series}
+        sides = [shown(explorer, part, k, side) for part in range(3) for side in (0, 1)]
+        assert scales == {max(float(np.abs(values).max()) for values in sides)}
+    skip, branch = (np.abs(shown(explorer, part)).sum() for part in (1, 2))
+    title = explorer.view.series[1]["title"]
+    assert title.startswith("Plain-8 has no skip; Residual-8: ")
+    assert float(re.search(r"Residual-8: (\d+)", title)[1]) == pytest.approx(
+        100 * skip / (skip + branch), abs=0.6
+    )
+    assert explorer.verdict.value == ""
+    kept = explorer.view.maps
+    explorer.method.value = "saliency"
+    explorer._background.wait(60)
+    assert "explains by the pixels, where nothing came by a skip" in explorer.note.value
+    assert explorer.view.maps == kept
+    explorer.method.value = "hirescam"
+    explorer.over.value = DEPTHS
+    assert [one["tick"] for one in explorer.view.series] == ["8", "14"]
 
 
 def test_what_a_value_sees_is_its_receptive_field(explorer):

@@ -80,8 +80,8 @@ def test_a_class_a_method_layers_and_a_verdict(capsys, tmp_path, photos):
 
 
 def test_methods_that_explain_pixels_and_networks_that_see_grey(capsys, tmp_path, photos):
-    words = ("--model", "cifar_plain8", "--method", "saliency", "--target", 3, "--out", tmp_path / "h")
-    status, said, _ = run(capsys, photos / "cat.jpg", *words)
+    words = ("--model", "cifar_plain8", "--weights", "digits", "--method", "saliency", "--target", 3)
+    status, said, _ = run(capsys, photos / "cat.jpg", *words, "--out", tmp_path / "h")
     assert status == 0
     assert ": 3 (" in said
     assert read(tmp_path / "h" / "cat.npz")["pixels"].ndim == 2

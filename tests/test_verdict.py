@@ -14,7 +14,6 @@ from resnet_explore.analysis.verdict import (
     METRICS,
     Verdict,
     centre_blob,
-    evaluate,
     explainer,
     judge,
     random_maps,
@@ -218,37 +217,3 @@ def test_verdicts_leave_the_network_as_found_repeat_and_can_be_stopped(net):
 def test_bad_input(net, arguments, sentence):
     with pytest.raises(rx.ExploreError, match=sentence):
         judge(net, IMAGES, **{"explain": "grad_cam", **arguments})
-
-
-def test_a_data_set_gives_a_table_of_methods_and_metrics_for_both_twins():
-    digits = rx.load_dataset("digits", "test")
-    twins = {f"{kind}": rx.build(f"cifar_{kind}8", weights="digits") for kind in ("plain", "resnet")}
-    told = []
-    table = evaluate(
-        twins,
-        digits,
-        ["grad_cam", "saliency"],
-        ["deletion", "stability"],
-        images=5,
-        layer="layer2.0",
-        draws=3,
-        progress=lambda *seen: told.append(seen),
-    )
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    assert len(table) == 8
-    assert set(table["network"]) == {"plain", "resnet"}
-    assert set(table["layer"]) == {"layer2.0", ""}
-    wide = table.pivot(index="method", columns=["metric", "network"], values="value")
-    assert wide.shape == (2, 4)
-    assert wide.notna().all().all()
-    chosen = torch.randperm(len(digits), generator=torch.Generator().manual_seed(0))[:5].sort().values
-    one = judge(
-        twins["plain"],
-        digits.normalized(chosen),
-        explainer("grad_cam", "layer2.0"),
-        metrics=["deletion"],
-        draws=3,
-    )
-    row = table[(table.network == "plain") & (table.method == "grad_cam") & (table.metric == "deletion")]
-    assert row["value"].item() == pytest.approx(one["deletion"].value)
-    assert row["passed"].item() == one["deletion"].passed

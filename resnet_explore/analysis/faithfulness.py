@@ -128,7 +128,9 @@ def impute(image: Tensor, missing: np.ndarray) -> Tensor:
     system = sparse.diags(np.asarray(weights[gone].sum(1)).ravel()) - inner
     pixels = image.detach().cpu().double().numpy().reshape(len(image), -1)
     filled = pixels.copy()
-    filled[:, gone] = splu(system.tocsc()).solve(np.ascontiguousarray(outer @ pixels[:, ~gone].T)).T
+    # The system is symmetric and its diagonal dominates: no pivoting, and an order that fills in less.
+    solved = splu(system.tocsc(), "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    filled[:, gone] = solved.solve(np.ascontiguousarray(outer @ pixels[:, ~gone].T)).T
     return torch.from_numpy(filled.reshape(image.shape)).to(image)
 
 

@@ -1,11 +1,11 @@
 """Is a heatmap better than chance? One line with its number, against random maps and a blob in the centre."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -19,9 +19,10 @@ from resnet_explore.analysis.cams import class_activation_maps
 from resnet_explore.analysis.faithfulness import deletion, insertion, road
 from resnet_explore.analysis.sanity import Explainer, cascade, rank_correlation, stability
 from resnet_explore.errors import CancelledError, ExploreError, unknown
-from resnet_explore.inputs.datasets import ImageSet
+from resnet_explore.models.threads import one_thread
 
 _LEVEL = 0.05
+_SMALL = 64 * 64  # pixels; more threads than one only wait for each other then
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,7 @@ def judge(
         raise ExploreError(f"draws must be at least 1, not {draws!r}.")
     way = explainer(explain) if isinstance(explain, str) else explain
     batch = as_images(model, images)
-    classes = _classes(model, batch, targets)
+    classes = likeliest(model, batch, targets)
     like = way(model, batch, classes)
     found = {}
     for name in metrics:
@@ -204,7 +205,8 @@ def judge(
         for one in ways:
             if cancel is not None and cancel():
                 raise CancelledError(f"Stopped while {name} was measured.")
-            values.append(float(metric.measure(model, batch, classes, one, seed).mean()))
+            with one_thread() if batch[0, 0].numel() <= _SMALL else nullcontext():
+                values.append(float(metric.measure(model, batch, classes, one, seed).mean()))
         value, centre, *chance = values
         better = [
             c <= value if metric.low_is_good and not metric.lost_is_good else c >= value for c in chance
@@ -222,51 +224,13 @@ def judge(
     return found
 
 
-def evaluate(
-    models: Mapping[str, nn.Module],
-    data: ImageSet,
-    methods: Sequence[str],
-    metrics: Sequence[str] = ("deletion", "insertion", "road", "randomisation", "stability"),
-    images: int = 32,
-    layer: str | None = None,
-    draws: int = 19,
-    seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-) -> pd.DataFrame:
-    """Judge methods on a data set: a row for each network, method and metric.
-
-    models    networks by name, such as {"plain": ..., "residual": ...}, which take `data.normalized()`
-    images    how many of the set, drawn with `seed`, the same for all; each is explained for the class that
-              the network gives it
-    progress  called with (judged, in all) after each network and method
-
-    Columns: network, method, layer, those of `Verdict`, chance, passed, beats_centre.
-    `table.pivot(index="method", columns=["metric", "network"], values="value")` is the table of a paper.
-    """
-    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
-    batch = data.normalized(order[:images].sort().values)
-    rows: list[dict[str, Any]] = []
-    total = len(models) * len(methods)
-    for name, model in models.items():
-        for method in methods:
-            cam = method in METHODS or method in TRIALS
-            chosen = (layer or choose_layers(model).names[-1]) if cam else ""
-            way = explainer(method, chosen) if cam else explainer(method)
-            for verdict in judge(model, batch, way, None, metrics, draws, seed).values():
-                extra = {"chance": verdict.chance, "passed": verdict.passed}
-                about = {"network": name, "method": method, "layer": chosen}
-                rows.append({**about, **asdict(verdict), **extra, "beats_centre": verdict.beats_centre})
-            if progress is not None:
-                progress(len({(row["network"], row["method"]) for row in rows}), total)
-    return pd.DataFrame(rows)
-
-
-def _classes(model: nn.Module, batch: Tensor, targets: Any) -> Tensor:
+def likeliest(model: nn.Module, images: Tensor, targets: Any = None) -> Tensor:
+    """Return the class that the model gives each image, (N,); or `targets`, checked."""
     with measuring(model), torch.no_grad():
         model.eval()
-        logits = as_logits(answer(model, batch.clone()), len(batch))
+        logits = as_logits(answer(model, images.clone()), len(images))
     if targets is None:
         return logits.argmax(1)
     if isinstance(targets, int):
-        targets = [targets] * len(batch)
+        targets = [targets] * len(images)
     return as_classes("targets", targets, logits)

@@ -81,7 +81,7 @@ def record(
     _refuse_ambiguous(table, seed)
     about = {
         "commands": fewest(command for part in parts for command in part.commands),
-        "commit": _commit(),
+        "commit": commit(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "seeds": sorted(int(s) for s in table["seed"].unique()),
         "minutes": round(float(table["seconds"].sum()) / 60, 1),
@@ -207,7 +207,8 @@ def _shrunk(layers: pd.DataFrame) -> pd.DataFrame:
     return layers.astype(types)
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Return the short name of the source's commit, "unknown" where there is none."""
     try:
         found = subprocess.run(
             ["git", "rev-parse", "--short", "HEAD"],

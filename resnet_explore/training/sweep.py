@@ -21,10 +21,11 @@ import pandas as pd
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.inputs.datasets import ImageSet, load_dataset
+from resnet_explore.models.threads import one_thread
 from resnet_explore.training.executors import InStep, ctrl_c_held_back, usual_executor
 from resnet_explore.training.plan import Sweep
 from resnet_explore.training.runs import FORMAT, Run, RunFolder, collect, write_json
-from resnet_explore.training.trainer import distributed, one_thread, train_run
+from resnet_explore.training.trainer import distributed, train_run
 
 _STOP = "STOP"
 _LOOK_SECONDS = 0.2

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
@@ -212,21 +212,6 @@ def engine(run: Run, accelerator: str = "auto") -> Fabric:
 def distributed() -> bool:
     """Whether `torchrun` started this process as one of several."""
     return TorchElasticEnvironment.detect() and int(os.environ.get("WORLD_SIZE", 1)) > 1
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread for a while.
-
-    Networks this small gain nothing from more, and on a busy processor two that wait for each other at every
-    layer take many times as long as one.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 # --- steps ------------------------------------------------------------------------------------------------

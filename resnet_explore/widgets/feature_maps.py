@@ -20,7 +20,7 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.figures.heatmaps import png
 from resnet_explore.inputs.images import decode_image
 from resnet_explore.models.summary import receptive_fields
-from resnet_explore.training.trainer import one_thread
+from resnet_explore.models.threads import one_thread
 from resnet_explore.widgets import saving
 from resnet_explore.widgets.exhibits import Exhibit, Subject, exhibit_of, exhibits
 from resnet_explore.widgets.mosaics import Mosaics

@@ -15,9 +15,9 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.inputs.datasets import load_dataset
 from resnet_explore.models.activations import with_activation
 from resnet_explore.models.presets import build, config_of
+from resnet_explore.models.threads import one_thread
 from resnet_explore.training.live import LiveTraining
 from resnet_explore.training.runs import model_name
-from resnet_explore.training.trainer import one_thread
 
 STEPS = 10  # of SGD at each press of the button
 MODES = {"train": "train", "eval": "eval"}

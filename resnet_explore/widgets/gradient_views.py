@@ -13,8 +13,8 @@ from resnet_explore.analysis.jacobian import JacobianSpectra, jacobian_spectra
 from resnet_explore.figures.gradients import GradientProfile, decades
 from resnet_explore.figures.jacobian import spectra_by_depth
 from resnet_explore.figures.style import Figure, label_of
+from resnet_explore.models.threads import one_thread
 from resnet_explore.training.plan import KINDS
-from resnet_explore.training.trainer import one_thread
 from resnet_explore.widgets.gradient_lab import Bench, Conditions, described
 from resnet_explore.widgets.gradient_words import finding, read_aloud
 from resnet_explore.widgets.words import factor

@@ -40,12 +40,14 @@ class HeatmapStep:
     tick     the position's name
     caption  the conditions, in a sentence
     seen_by  for each map what its values depend on, or None where that is not known
+    scale    the magnitude of full colour, if the maps' own largest is less: for maps that belong together
     """
 
     maps: Sequence[np.ndarray]
     tick: str
     caption: str
     seen_by: Sequence[SeenBy | None] = ()
+    scale: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ class HeatmapView(anywidget.AnyWidget):
                     )
                     flat.append(np.asarray(values, "<f4").ravel())
                     at += values.size
-                scale = max(_magnitude(values) for values in position.maps)
+                scale = max(position.scale, *(largest(values) for values in position.maps))
                 steps.append(
                     {"maps": entries, "tick": position.tick, "caption": position.caption, "scale": scale}
                 )
@@ -188,7 +190,8 @@ def _check(position: HeatmapStep, one: HeatmapSeries) -> None:
         )
 
 
-def _magnitude(values: np.ndarray) -> float:
+def largest(values: np.ndarray) -> float:
+    """Return the largest magnitude of a map's finite values, 0 if it has none."""
     finite = np.abs(values[np.isfinite(values)])
     return float(finite.max()) if finite.size else 0.0
 

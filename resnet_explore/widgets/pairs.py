@@ -12,9 +12,10 @@ from resnet_explore.models.weights import list_weights
 from resnet_explore.training.plan import KINDS
 from resnet_explore.training.runs import model_name
 
-PHOTOS = "Plain-18 and residual-18, Imagenette photos (offline)"
-CIFAR = "Plain and residual twins of {} depths, CIFAR-10 (offline)"
-IMAGENET = "ResNet-18 and ResNet-50, ImageNet (downloads 142 MB once)"
+# Short, as a menu beside the picture has room for some 35 letters.
+PHOTOS = "Imagenette photo twins, 18 layers"
+CIFAR = "CIFAR-10 twins, {} layers"
+IMAGENET = "ResNet-18 and -50 (downloads 142 MB)"
 
 Load = Callable[[str], tuple[nn.Module, nn.Module]]
 
@@ -63,11 +64,7 @@ def usual_pairs() -> dict[str, Pair]:
             sample="temple",  # Imagenette has churches, but no cat
         )
     if depths := _shipped_depths("cifar", "cifar10"):
-        name = (
-            CIFAR.format(len(depths))
-            if len(depths) > 1
-            else f"Plain-{depths[0]} and residual-{depths[0]}, CIFAR-10 (offline)"
-        )
+        name = CIFAR.format(" to ".join(dict.fromkeys((depths[0], depths[-1]))))
         pairs[name] = Pair(("Plain-{}", "Residual-{}"), _load_cifar, tuple(depths))
     pairs[IMAGENET] = Pair(
         ("ResNet-18", "ResNet-50"),

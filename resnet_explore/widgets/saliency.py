@@ -20,14 +20,13 @@ from resnet_explore.widgets.choices import Choices
 from resnet_explore.widgets.heatmaps import HeatmapView
 from resnet_explore.widgets.pairs import Pair, usual_pairs
 from resnet_explore.widgets.photos import PhotoPicker
-from resnet_explore.widgets.saliency_jobs import TITLES, Job, Maps
-from resnet_explore.widgets.saliency_words import Asked, answers, in_step, random_series, series
+from resnet_explore.widgets.saliency_jobs import DEPTHS, PARTS, RANDOM, TITLES, Job, Maps
+from resnet_explore.widgets.saliency_words import Asked, answers, in_step, part_series, random_series, series
 from resnet_explore.widgets.verdict import VerdictPanel
 from resnet_explore.widgets.words import error, percent
 
 OWN_CHOICE = "each network's own first choice"
 NOTHING = "nothing else"
-DEPTHS, RANDOM = "the networks as trained", "weights made random from the top"
 _SIDE = 512  # pixels of each shown picture
 
 
@@ -67,7 +66,7 @@ class SaliencyExplorer(ipywidgets.VBox):
     def _build_controls(self) -> None:
         menu = {"layout": {"width": "98%"}, "style": {"description_width": "6em"}}
         self.pair = ipywidgets.Dropdown(options=list(self.pairs), description="Networks", **menu)
-        self.over = ipywidgets.Dropdown(options=[DEPTHS, RANDOM], description="Show", **menu)
+        self.over = ipywidgets.Dropdown(options=[DEPTHS, PARTS, RANDOM], description="Show", **menu)
         titles = {title: name for name, title in TITLES.items()}
         self.method = ipywidgets.Dropdown(options=titles, description="Method", **menu)
         self.target = ipywidgets.Dropdown(options=[OWN_CHOICE], description="Ask about", **menu)
@@ -172,17 +171,18 @@ class SaliencyExplorer(ipywidgets.VBox):
             batch=to_batch(image, width, about["mean"], about["std"]),
             target=target,
             method=self.method.value,
-            random=self._depth() if self.over.value == RANDOM else None,
+            over=self.over.value,
+            depth=self._depth(),
         )
         seen = {depth: self._seen[self._current, depth] for depth in networks}
         asked = Asked(pair, classes, self.method.label, photo, (height, width), about, seen)
         return job, asked, photo_jpeg(square_crop(image, _SIDE), _SIDE)
 
     def _depth(self) -> str:
-        """The depth that is shown, or whose networks are made random."""
-        if self._shown is not None and self._shown[0].random is not None:
-            return self._shown[0].random
+        """The depth that is shown, or whose networks are looked at more closely."""
         depths = list(self._loaded[self._current])
+        if self._shown is not None and self._shown[0].over != DEPTHS and self._shown[0].depth in depths:
+            return self._shown[0].depth
         return depths[min(self.view.depth, len(depths) - 1)] if self._all else depths[-1]
 
     # --- what is shown ------------------------------------------------------------------------------------
@@ -219,10 +219,12 @@ class SaliencyExplorer(ipywidgets.VBox):
         self.view.message = sentence
 
     def _show(self, job: Job, asked: Asked, picture: bytes, found: dict[str, Maps]) -> None:
-        if job.random is None:
-            shown, outer, start = series(asked, found), "Depth", len(found) - 1
+        if job.over == RANDOM:
+            shown, outer, start = random_series(asked, job.depth, found), "Weights", 0
+        elif job.over == PARTS:
+            shown, outer, start = part_series(asked, job.depth, found), "Part", 0
         else:
-            shown, outer, start = random_series(asked, job.random, found), "Weights", 0
+            shown, outer, start = series(asked, found), "Depth", len(found) - 1
         anew = self._shown is None or list(found) != list(self._all)
         longest = len(shown[start].steps)
         resized = anew or longest != len(self.view.series[self.view.depth]["steps"])
@@ -244,7 +246,7 @@ class SaliencyExplorer(ipywidgets.VBox):
             self._judge(*self._shown)
 
     def _show_answers(self, job: Job, asked: Asked) -> None:
-        depth = list(self._all)[self.view.depth] if job.random is None else job.random
+        depth = list(self._all)[self.view.depth] if job.over == DEPTHS else job.depth
         items = answers(asked, self.maps)
         labels = [item["label"] for item in items]
         with self.answers.hold_sync():
@@ -257,7 +259,7 @@ class SaliencyExplorer(ipywidgets.VBox):
     def _judge(self, job: Job, asked: Asked) -> None:
         """Measure beside the page whether the maps of this block are better than chance."""
         targets = [int(cams.targets[0]) for cams in self.maps]
-        if job.method not in METHODS or job.random is not None or min(targets) < 0:
+        if job.method not in METHODS or job.over != DEPTHS or min(targets) < 0:
             self.verdict.clear()
             return
         depth = list(self._all)[self.view.depth]

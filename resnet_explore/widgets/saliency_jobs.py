@@ -10,10 +10,12 @@ from torch import Tensor, nn
 from resnet_explore.analysis._batch import answer
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.cam_methods import METHODS
+from resnet_explore.analysis.cam_split import split_maps
 from resnet_explore.analysis.cam_trials import TRIALS
 from resnet_explore.analysis.cams import ActivationMaps, class_activation_maps
 from resnet_explore.analysis.sanity import cascade, rank_correlation
-from resnet_explore.training.trainer import one_thread
+from resnet_explore.errors import ExploreError
+from resnet_explore.models.threads import one_thread
 
 # Of captum, which takes a second to load, so it is loaded when first used.
 PIXEL_METHODS = {
@@ -30,6 +32,10 @@ PIXEL_METHODS = {
 TITLES = {**{name: method.title for name, method in METHODS.items()}, **TRIALS, **PIXEL_METHODS}
 PIXELS = "pixels"  # the one layer of a method that explains by the input
 AS_TRAINED = "as trained"
+# What the explorer shows along its second slider.
+DEPTHS, RANDOM = "the networks as trained", "weights made random from the top"
+PARTS = "what came by skip and by branch"
+SUM, SKIP, BRANCH = "both", "skip", "branch"
 VERDICTS = ("deletion", "insertion", "road", "randomisation", "stability")
 
 Maps = tuple[ActivationMaps, ...]  # of the left and the right network
@@ -44,24 +50,28 @@ class Job:
     batch     the photo, (1, C, H, W)
     target    as `class_activation_maps` takes it
     method    one of TITLES
-    random    None, or a depth whose networks lose their weights from the top instead of all depths
+    over      DEPTHS, or RANDOM or PARTS of the networks of one depth
+    depth     that one
     """
 
     networks: Mapping[str, tuple[nn.Module, nn.Module]]
     batch: Tensor
     target: Any
     method: str
-    random: str | None = None
+    over: str = DEPTHS
+    depth: str = ""
 
     @property
     def slow(self) -> bool:
         """Whether it takes more than a moment, so that a person should be able to stop it."""
-        return self.method not in METHODS or self.random is not None
+        return self.method not in METHODS or self.over == RANDOM
 
     def run(self, say: Say, cancelled: Callable[[], bool]) -> dict[str, Maps] | None:
         """Return the maps by position, of depth or of what was made random; None if cancelled."""
         found: dict[str, Maps] = {}
-        positions = self._depths() if self.random is None else self._randomised(self.random)
+        if self.over == PARTS:
+            return self._split(say, cancelled)
+        positions = self._randomised(self.depth) if self.over == RANDOM else self._depths()
         with one_thread():
             for name, networks, targets in positions:
                 if cancelled():
@@ -89,6 +99,25 @@ class Job:
             cascade(left, self.batch), cascade(right, self.batch), strict=False
         ):
             yield f"random to {stage.removeprefix('layer')}", (one, other), targets
+
+    def _split(self, say: Say, cancelled: Callable[[], bool]) -> dict[str, Maps]:
+        """Return the maps and their two parts; ExploreError for methods and networks that have none."""
+        if self.method in PIXEL_METHODS:
+            raise ExploreError(
+                f"{TITLES[self.method]} explains by the pixels, where nothing came by a skip: "
+                "choose a method that explains by blocks, such as Grad-CAM."
+            )
+        say("Splitting each block's sum ...")
+        with one_thread():
+            both = [
+                split_maps(network, self.batch, self.target, method=self.method, cancel=cancelled)
+                for network in self.networks[self.depth]
+            ]
+        return {
+            SUM: tuple(split.whole for split in both),
+            SKIP: tuple(split.skip for split in both),
+            BRANCH: tuple(split.branch for split in both),
+        }
 
     def _explain(
         self, network: nn.Module, target: Any, say: Say, cancelled: Callable[[], bool]

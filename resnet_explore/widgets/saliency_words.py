@@ -9,12 +9,17 @@ import torch
 from resnet_explore.analysis.cams import ActivationMaps
 from resnet_explore.figures.style import COLORS
 from resnet_explore.models.summary import Window
-from resnet_explore.widgets.heatmaps import HeatmapSeries, HeatmapStep, SeenBy
+from resnet_explore.widgets.heatmaps import HeatmapSeries, HeatmapStep, SeenBy, largest
 from resnet_explore.widgets.pairs import Pair
-from resnet_explore.widgets.saliency_jobs import AS_TRAINED, PIXELS, likeness
+from resnet_explore.widgets.saliency_jobs import AS_TRAINED, BRANCH, PIXELS, SKIP, SUM, likeness
 from resnet_explore.widgets.words import percent
 
 _ANSWERS = 5
+_PARTS = {
+    SUM: "The whole map: what came by the skip and what by the branch, added up.",
+    SKIP: "The part that came by the skip.",
+    BRANCH: "The part that the branch made.",
+}
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,44 @@ def random_series(
     return shown
 
 
+def part_series(
+    asked: Asked, depth: str, found: Mapping[str, Sequence[ActivationMaps]]
+) -> list[HeatmapSeries]:
+    """Return what to show for the maps of one depth and their two parts, which share a block's scale."""
+    names, whole = asked.pair.called(depth), found[SUM]
+    pairs = in_step(*(list(cams) for cams in whole))
+    shares = [_share_of_skip(found, side, block) for side, block in enumerate(pairs[-1])]
+    title = "; ".join(
+        f"{name}: {percent(100 * share)} of the map at the last block came by the skip"
+        if share > 0
+        else f"{name} has no skip"
+        for name, share in zip(names, shares, strict=True)
+    )
+    scales = [
+        max(
+            largest(maps[side][block][0].float().numpy())
+            for maps in found.values()
+            for side, block in enumerate(blocks)
+        )
+        for blocks in pairs
+    ]
+    shown = []
+    for part, maps in found.items():
+        steps = [
+            HeatmapStep(
+                maps=[cams[block][0].float().numpy() for cams, block in zip(maps, blocks, strict=True)],
+                tick=_tick(blocks[-1]),
+                caption=f"{_PARTS[part]} {_caption(asked, whole, blocks, names)}",
+                seen_by=_seen_by(asked, depth, blocks),
+                scale=scale,
+            )
+            for blocks, scale in zip(pairs, scales, strict=True)
+        ]
+        headings = [f"{name}, {part}" for name in names]
+        shown.append(HeatmapSeries(steps, part, f"{title}.", headings))
+    return shown
+
+
 def answers(asked: Asked, maps: Sequence[ActivationMaps]) -> list[dict[str, Any]]:
     """Return the likeliest classes of both networks, with a bar for each network; none without classes."""
     sure = [_probabilities(cams) for cams in maps]
@@ -118,6 +161,12 @@ def in_step(left: Sequence[str], right: Sequence[str]) -> list[tuple[str, str]]:
     """Pair the blocks of two networks by how deep they lie; twins pair one to one."""
     count = max(len(left), len(right))
     return [(left[i * len(left) // count], right[i * len(right) // count]) for i in range(count)]
+
+
+def _share_of_skip(found: Mapping[str, Sequence[ActivationMaps]], side: int, block: str) -> float:
+    """Return what share of the two parts' magnitudes, summed over the places, is the skip's."""
+    skip, branch = (float(found[part][side][block][0].abs().sum()) for part in (SKIP, BRANCH))
+    return skip / (skip + branch) if skip + branch > 0 else 0.0
 
 
 def _tick(block: str) -> str:

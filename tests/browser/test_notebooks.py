@@ -10,14 +10,15 @@ from PIL import Image
 from resnet_explore.inputs.images import sample_photos
 
 STEP, CANVAS = ".rx-step", ".rx-canvas"
+HEAT, HEAT_CARD = ".rx-heat", ".rx-card:has(.rx-heat)"
 
 
-def title(notebook):
-    return notebook.locator(".rx-title .rx-now").inner_text()
+def title(notebook, card=""):
+    return notebook.locator(f"{card} .rx-title .rx-now").inner_text()
 
 
-def caption(notebook):
-    return notebook.locator(".rx-caption .rx-now").inner_text()
+def caption(notebook, card=""):
+    return notebook.locator(f"{card} .rx-caption .rx-now").inner_text()
 
 
 def run(notebook):
@@ -172,22 +173,22 @@ def photo():
 def test_an_uploaded_photo_is_explained_at_every_block(open_notebook, photo):
     notebook = open_notebook("notebooks/03_saliency.ipynb")
     run(notebook)
-    before, block = notebook.digest(CANVAS), ".rx-heat-step"
+    before, block = notebook.digest(HEAT), ".rx-heat-step"
     upload = notebook.page.locator(".rx-pick input")
     upload.set_input_files(photo)
-    notebook.wait_changed(CANVAS, before)
-    assert "your photo launch.jpg" in caption(notebook)
-    assert re.search(r"Residual-\d+ says", title(notebook))
+    notebook.wait_changed(HEAT, before)
+    assert "your photo launch.jpg" in caption(notebook, HEAT_CARD)
+    assert re.search(r"Residual-\d+ says", title(notebook, HEAT_CARD))
     last = int(notebook.locator(block).get_attribute("max"))
     seen = set()
     for _ in range(last + 1):
         notebook.press(block, "ArrowLeft")
-        seen.add(notebook.digest(CANVAS))
+        seen.add(notebook.digest(HEAT))
     assert len(seen) == last, "moves with a picture each, and one against the end"
-    half = notebook.digest(CANVAS)
+    half = notebook.digest(HEAT)
     notebook.press(".rx-heat-opacity", "Home")
-    notebook.wait_changed(CANVAS, half)
-    left, right = np.array_split(notebook.pixels(CANVAS), 2, axis=1)
+    notebook.wait_changed(HEAT, half)
+    left, right = np.array_split(notebook.pixels(HEAT), 2, axis=1)
     assert np.abs(left[:, :480].astype(int) - right[:, -512:][:, :480]).mean() < 3, "the photo alone, twice"
     notebook.press(".rx-heat-opacity", "End")
     notebook.press(block, "End")
@@ -198,12 +199,12 @@ def test_an_uploaded_photo_is_explained_at_every_block(open_notebook, photo):
     notebook.page.locator(".rx-verdict", has_text="Stability").wait_for(timeout=90_000)
     assert notebook.locator(".rx-thumb").count() == 2
     notebook.screenshot("03_saliency")
-    kept = notebook.digest(CANVAS)
+    kept = notebook.digest(HEAT)
     page = {"name": "page.png", "mimeType": "image/png", "buffer": b"<!doctype html><p>hello"}
     upload.set_input_files(page)
     notebook.page.locator(".rx-status.rx-bad").wait_for(timeout=20_000)
-    assert "page.png" not in caption(notebook)
-    assert notebook.digest(CANVAS) == kept
+    assert "page.png" not in caption(notebook, HEAT_CARD)
+    assert notebook.digest(HEAT) == kept
     notebook.assert_clean()
 
 

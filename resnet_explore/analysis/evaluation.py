@@ -1,0 +1,239 @@
+"""Which methods can be believed? Each judged by each metric on many images, for several networks."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from resnet_explore.analysis import attribution
+from resnet_explore.analysis.cam_layers import choose_layers
+from resnet_explore.analysis.cam_methods import METHODS
+from resnet_explore.analysis.cam_trials import TRIALS
+from resnet_explore.analysis.sanity import Explainer
+from resnet_explore.analysis.verdict import METRICS, centre_blob, explainer, likeliest, random_maps
+from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.inputs.datasets import ImageSet
+from resnet_explore.paths import shipped
+
+RANDOM, CENTRE = "random", "centre"  # the two that know nothing of the image, as methods
+_KEYS = ["network", "method", "layer", "image"]
+_CHUNK = 8  # images at a time, which bounds the memory
+_SURE = 2.0  # standard errors
+_GONE = 0.1  # a likeness below which it does not matter that random maps of many pixels are still less alike
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What `evaluate` found.
+
+    values  a row for each network, method and image, a column for each metric; "layer" is that of the map,
+            "" for methods that explain pixels, "image" its position in the data set. The methods "random"
+            and "centre" are maps of the same resolution that know nothing of the image
+    about   what was asked, and if it was recorded command, commit, data and day
+    """
+
+    values: pd.DataFrame
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> list[str]:
+        """Those of METRICS that were measured."""
+        return [name for name in self.values.columns if name in METRICS]
+
+    @property
+    def networks(self) -> list[str]:
+        """Their names, in order."""
+        return [str(name) for name in self.values["network"].unique()]
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods that were judged, in order, without the two that know nothing."""
+        return [str(m) for m in self.values["method"].unique() if m not in (RANDOM, CENTRE)]
+
+    def table(self) -> pd.DataFrame:
+        """Return a row for each network, method and metric.
+
+        value, error      mean over the images and its standard error
+        random, centre    the means of maps that know nothing, of the same resolution
+        gain, gain_error  how much better than random, image by image: the mean difference, positive where
+                          better, and its standard error. For "randomisation" better is less alike
+        centre_gain       that of the blob in the centre
+        passed            gain > 2 gain_error; for "randomisation" gain > -2 gain_error, as a map that is gone
+                          with the weights is no more alike than random ones, or a value below 0.1
+        images            how many
+
+        `table.pivot(index="method", columns=["metric", "network"], values="value")` is the table of a paper.
+        """
+        by_way = {key: rows.set_index("image") for key, rows in self.values.groupby(_KEYS[:3], sort=False)}
+        rows: list[dict[str, Any]] = []
+        for (network, method, layer), found in by_way.items():
+            blind = {name: by_way[network, name, layer] for name in (RANDOM, CENTRE)}
+            if method not in blind:
+                about = {"network": network, "method": method, "layer": layer}
+                rows += [{**about, **_compared(name, found, blind)} for name in self.metrics]
+        return pd.DataFrame(rows)
+
+
+def evaluate(
+    models: Mapping[str, nn.Module],
+    data: ImageSet,
+    methods: Sequence[str],
+    metrics: Sequence[str] = tuple(METRICS),
+    images: int = 32,
+    layer: str | None = None,
+    draws: int = 2,
+    seed: int = 0,
+    known: pd.DataFrame | None = None,
+    progress: Callable[[int, int, pd.DataFrame], None] | None = None,
+) -> Evaluation:
+    """Judge methods on a data set, beside random maps and a blob in the centre.
+
+    models    networks by name, such as {"plain": ..., "residual": ...}, which take `data.normalized()`
+    methods   of `class_activation_maps` and of `attribute`
+    images    how many of the set, drawn with `seed`, the same for all; each is explained for the class that
+              the network gives it
+    layer     of the methods that have one; None for the last block before the last stage, since at the last
+              block several of them agree exactly
+    draws     of random maps for each image; their mean is its value
+    known     `values` of an evaluation that was broken off, which is gone on with
+    progress  called with (ways judged, in all, the values so far) after each network and method
+
+    The models are left as found. Raises ExploreError for an unknown method or metric, and what doesn't fit.
+    """
+    require_known(methods, metrics)
+    if images < 2 or draws < 1:
+        raise ExploreError(f"images must be at least 2 and draws at least 1, not {images!r} and {draws!r}.")
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
+    chosen = order[:images].sort().values
+    batch = data.normalized(chosen)
+    asked = [
+        (network, *way)
+        for network, model in models.items()
+        for way in _ways(methods, layer or block_before_last_stage(model))
+    ]
+    parts = [] if known is None else [known]
+    done = set() if known is None else set(known[_KEYS[:3]].itertuples(index=False, name=None))
+    for k, (network, method, at) in enumerate(asked, start=1):
+        if (network, method, at) not in done:
+            found = _judged(models[network], batch, method, at, metrics, draws, seed)
+            names = {"network": network, "method": method, "layer": at, "image": chosen.numpy()}
+            parts.append(pd.DataFrame({**names, **found}))
+        if progress is not None:
+            progress(k, len(asked), pd.concat(parts, ignore_index=True))
+    return Evaluation(pd.concat(parts, ignore_index=True))
+
+
+def require_known(methods: Sequence[str], metrics: Sequence[str]) -> None:
+    """Raise ExploreError with the closest names for a method or metric that there is not."""
+    for method in methods:
+        if method not in METHODS and method not in TRIALS and method not in attribution.METHODS:
+            raise unknown("method", method, [*METHODS, *TRIALS, *attribution.METHODS])
+    for metric in metrics:
+        if metric not in METRICS:
+            raise unknown("metric", metric, METRICS)
+
+
+def block_before_last_stage(model: nn.Module) -> str:
+    """Return the last of `choose_layers` that lies in another stage than the very last one."""
+    names = choose_layers(model).names
+    last = names[-1].rpartition(".")[0]
+    return next((name for name in reversed(names) if name.rpartition(".")[0] != last), names[-1])
+
+
+def load_verdicts(where: str | Path = "imagenette") -> Evaluation:
+    """Return a recorded evaluation: what ships for a data set's twins, or a folder that `judge` wrote.
+
+    Raises ExploreError if there is none.
+    """
+    ours = shipped("data", str(where), "verdicts")
+    folder = ours if ours.is_dir() else Path(where)
+    try:
+        about = json.loads((folder / "about.json").read_text())
+        return Evaluation(pd.read_csv(folder / "values.csv", keep_default_na=False), about)
+    except (OSError, ValueError):
+        names = [path.parent.parent.name for path in shipped("data").glob("*/verdicts/about.json")]
+        raise unknown("evaluation", str(where), names, "Or name a folder that `judge` wrote.") from None
+
+
+def _ways(methods: Sequence[str], layer: str) -> list[tuple[str, str]]:
+    """Return (method, layer), what knows nothing before those that are compared with it."""
+    at = {method: layer if method in METHODS or method in TRIALS else "" for method in methods}
+    ways = []
+    for place in dict.fromkeys(at.values()):
+        ways += [(blind, place) for blind in (RANDOM, CENTRE)]
+        ways += [(method, place) for method in methods if at[method] == place]
+    return ways
+
+
+def _judged(
+    model: nn.Module,
+    batch: Tensor,
+    method: str,
+    layer: str,
+    metrics: Sequence[str],
+    draws: int,
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """Return the values of each metric, (N,)."""
+    found: dict[str, list[np.ndarray]] = {name: [] for name in metrics}
+    for first in range(0, len(batch), _CHUNK):
+        part = batch[first : first + _CHUNK]
+        classes = likeliest(model, part)
+        if method in (RANDOM, CENTRE):
+            like = explainer("grad_cam", layer)(model, part, classes) if layer else part[:, 0]
+            ways = [centre_blob(like)]
+            if method == RANDOM:
+                ways = [random_maps(like, seed + 1000 * (first * draws + k)) for k in range(draws)]
+        else:
+            ways = [_remembering(explainer(method, layer or None), model, part)]
+        for name in metrics:
+            measure = METRICS[name].measure
+            found[name].append(np.mean([measure(model, part, classes, way, seed) for way in ways], axis=0))
+    return {name: np.concatenate(values) for name, values in found.items()}
+
+
+def _remembering(explain: Explainer, model: nn.Module, images: Tensor) -> Explainer:
+    """Return an explainer that explains these images with this model once: every metric asks for that."""
+    kept: list[Tensor] = []
+
+    def remembered(net: nn.Module, batch: Tensor, classes: Tensor) -> Tensor:
+        if net is not model or batch is not images:
+            return explain(net, batch, classes)
+        if not kept:
+            kept.append(explain(net, batch, classes))
+        return kept[0]
+
+    return remembered
+
+
+def _compared(name: str, found: pd.DataFrame, blind: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """Return one row of the table: a method's values of one metric beside those that know nothing."""
+    metric, values, chance, centre = METRICS[name], *(v[name] for v in (found, blind[RANDOM], blind[CENTRE]))
+    sign = -1 if metric.low_is_good else 1
+    gains = sign * (values - chance)  # of the same images, by the index
+    gain, error = float(gains.mean()), _standard_error(gains)
+    passed = gain > _SURE * error
+    if metric.lost_is_good:
+        passed = gain > -_SURE * error or float(values.mean()) < _GONE
+    return {
+        "metric": name,
+        "value": float(values.mean()),
+        "error": _standard_error(values),
+        "random": float(chance.mean()),
+        "centre": float(centre.mean()),
+        "gain": gain,
+        "gain_error": error,
+        "centre_gain": sign * float((centre - chance).mean()),
+        "passed": passed,
+        "images": len(values),
+    }
+
+
+def _standard_error(values: pd.Series) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
