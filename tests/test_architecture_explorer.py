@@ -218,3 +218,32 @@ def test_accuracies_are_those_of_torchvisions_metadata(name):
 def test_newer_recipes_are_not_mixed_with_the_first_ones(name):
     assert FAMILY[name]["accuracy"] == ""
     assert float(FAMILY[name]["newer"]) > 80
+
+
+def _broken():
+    return 1 / 0
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        (3, "is 3, no torch.nn.Module"),
+        (_broken, "raised ZeroDivisionError"),
+        (lambda: "net", "no torch.nn.Mod"),
+    ],
+)
+def test_what_makes_no_network_gets_one_sentence(entry, sentence):
+    explorer = rx.ArchitectureExplorer("mine", "cifar_resnet8", models={"mine": entry})
+    assert sentence in explorer.note.value
+
+
+def test_inputs_that_are_no_images_are_described_as_they_are():
+    mlp = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+    facts = [
+        rx.ArchitectureExplorer("mine", "mine", models={"mine": mlp}, input_size=size).drawing.networks[0][
+            "facts"
+        ]
+        for size in ((8,), (5, 8))
+    ]
+    assert "an input of 8," in facts[0]
+    assert "an input of 5×8," in facts[1]

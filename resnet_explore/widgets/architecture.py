@@ -123,10 +123,19 @@ class ArchitectureExplorer(ipywidgets.VBox):
             self.drawing.title = comparison(*((name, self.structures[name]) for name in chosen))
 
     def _read(self, name: str) -> Structure:
-        own = self.models.get(name)
-        if own is not None:
-            return structure(own if isinstance(own, nn.Module) else own(), self.input_size)
-        return structure(*open_network(name))
+        if name not in self.models:
+            return structure(*open_network(name))
+        own: Any = self.models[name]
+        if not isinstance(own, nn.Module) and callable(own):
+            try:
+                own = own()
+            except Exception as problem:  # whatever a person's own function raises
+                raise ExploreError(f"The function that makes {name} raised {problem!r}.") from None
+        if not isinstance(own, nn.Module):
+            raise ExploreError(
+                f"models[{name!r}] is {own!r}, no torch.nn.Module and no function that makes one."
+            )
+        return structure(own, self.input_size)
 
     # --- depth --------------------------------------------------------------------------------------------
 

@@ -43,16 +43,29 @@ def _varies(found: Structure) -> bool:
 
 def drawn(name: str, found: Structure) -> dict[str, Any]:
     """Return a network as `Blueprint` takes it, with a line of facts."""
-    *frames, height, width = found.input_shape[1:]
-    size = f"a clip of {frames[0]} frames of {height}×{width}" if frames else f"an image of {height}×{width}"
+    size = _input(found.input_shape)
     macs = f"{giga(found.macs)} multiply-adds for {size}"
     if _varies(found):
         macs = f"about {found.macs / 1e9:.2g} G multiply-adds for {size} (they depend on what it finds)"
     facts = (
         f"{found.depth} weighted layers on the longest way{_by_name(name, found.depth)}, "
-        f"{found.parameters / 1e6:,.2f} M parameters, {macs}, {found.skips or 'no'} skip connections"
+        f"{found.parameters / 1e6:,.2f} M parameters{_resting(found)}, {macs}, "
+        f"{found.skips or 'no'} skip connections"
     )
     return blueprint(found, name, facts, COLORS["residual" if found.skips else "plain"])
+
+
+def _input(shape: tuple[int, ...]) -> str:
+    sides = "×".join(map(str, shape[1:]))
+    if len(shape) == 3:
+        return f"an image of {sides}"
+    if len(shape) == 4:
+        return f"a clip of {shape[1]} frames of {shape[2]}×{shape[3]}"
+    return f"an input of {'×'.join(map(str, shape))}"
+
+
+def _resting(found: Structure) -> str:
+    return f" ({found.idle / 1e6:,.2f} M of them rest in eval mode)" if found.idle else ""
 
 
 def giga(macs: float) -> str:
