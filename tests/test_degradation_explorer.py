@@ -283,7 +283,7 @@ def test_gradients_and_responses_go_from_step_to_step(share, tmp_path):
     explorer.strip.index = 4
     explorer.view.value = GRADIENTS
     assert explorer.gradients.depth.value == 44
-    assert explorer.gradients.strip.titles[3].startswith("44 layers, step 10.")
+    assert explorer.gradients.strip.titles[3].startswith("44 layers, step 10, ")
 
 
 def test_a_record_without_layers_says_so_and_another_one_shows_them(share, tmp_path):
