@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 
 import resnet_explore as rx
 from benchmarks.training import BATCH, Pictures
+from resnet_explore.models.threads import one_thread
 from resnet_explore.training.measure import evaluate
 from resnet_explore.training.runs import Run
 from resnet_explore.training.schedule import learning_rate
@@ -66,7 +67,8 @@ def main(
     )
     errors = []
     for run in sweep.runs():
-        errors.append((textbook_error(run, train, test), our_error(run, train, test)))
+        with one_thread():
+            errors.append((textbook_error(run, train, test), our_error(run, train, test)))
         print(f"seed {run.seed}  textbook {errors[-1][0]:.2f} %  ours {errors[-1][1]:.2f} %", flush=True)
     theirs, ours = np.array(errors).T
     apart = ours - theirs
