@@ -47,3 +47,25 @@ def test_errors_are_one_sentence():
         background.start(work)
         background.wait(10)
     assert told == ["This can't be.", "This failed: ZeroDivisionError: by 0"]
+
+
+def test_it_can_be_waited_for_while_it_is_being_started_in_another_thread(monkeypatch):
+    """JupyterLab handles a widget's message beside the cell that runs."""
+    background, done, starting, go_on = Background(print), [], threading.Event(), threading.Event()
+    start = threading.Thread.start
+
+    def slow_start(thread):
+        if threading.current_thread().name == "widget":
+            starting.set()
+            go_on.wait(10)
+        start(thread)
+
+    widget = threading.Thread(target=background.start, args=(lambda _: done.append(1),), name="widget")
+    monkeypatch.setattr(threading.Thread, "start", slow_start)
+    start(widget)
+    assert starting.wait(10)
+    background.wait(10)  # for nothing yet
+    go_on.set()
+    widget.join(10)
+    background.wait(10)
+    assert done == [1]

@@ -18,9 +18,14 @@ class Background:
         self._failed = failed
         self._current = 0
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()  # JupyterLab handles widgets in another thread than cells
 
     def start(self, work: Callable[[Callable[[], bool]], None]) -> None:
         """Begin; returns at once."""
+        with self._starting:
+            self._start(work)
+
+    def _start(self, work: Callable[[Callable[[], bool]], None]) -> None:
         self.cancel()
         number, before = self._current, self._thread
 
@@ -39,8 +44,9 @@ class Background:
                 self._tell(number, f"This failed: {type(problem).__name__}: {problem}")
 
         # No daemon: Python ending under a thread that computes would abort. It is asked to stop instead.
-        self._thread = threading.Thread(target=run)
-        self._thread.start()
+        thread = threading.Thread(target=run)
+        thread.start()
+        self._thread = thread  # not before it is started, since whoever waits joins it
 
     def cancel(self) -> None:
         """Ask what runs to stop; what it still says is not shown."""

@@ -70,7 +70,7 @@ def conditions(found: Evaluation, table: pd.DataFrame) -> str:
     about, asked = found.about, found.about.get("asked", {})
     parts = [f"{int(table['images'].max())} test images"]
     parts[0] += f" of {about['test images']:,}, {about['data']}" if "data" in about else ""
-    parts[0] += f", drawn with {among([asked['seed']])}" if "seed" in asked else ""
+    parts[0] += f", drawn with seed {asked['seed']}" if "seed" in asked else ""
     parts.append("each explained for the class that the network gives it, in eval mode")
     if layers:
         parts.append(f"upper group: maps of block {_and(layers)}; lower: of the pixels")
