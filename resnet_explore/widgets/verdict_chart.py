@@ -7,7 +7,6 @@ import pandas as pd
 from resnet_explore.analysis.evaluation import Evaluation, load_verdicts
 from resnet_explore.figures.style import SCREEN_SCALE, to_png
 from resnet_explore.figures.verdicts import verdict_chart
-from resnet_explore.training.coverage import among
 from resnet_explore.widgets.filmstrip import Filmstrip
 from resnet_explore.widgets.saliency_jobs import TITLES
 
