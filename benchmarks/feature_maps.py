@@ -9,12 +9,11 @@ mosaics; a bare forward pass of both networks in the same kernel is printed besi
 machine is. Arrow keys on the slider over blocks are timed in the page, as in `benchmarks.scrub`.
 """
 
-import statistics
 import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.scrub import WATCH, percentile
+from benchmarks.scrub import WATCH, print_times
 from tests.browser.lab import LabServer, NotebookPage, open_browser
 
 CELLS = [
@@ -82,11 +81,9 @@ def main(presses: int = 60, images: int = 7) -> None:
             new.append(page.evaluate(CHANGE, f"explorer.picture.value = {k % 7 + 1}"))
             page.wait_for_timeout(3000)  # the rest of that image arrives
         moves = [press(notebook, "ArrowLeft" if i // 15 % 2 else "ArrowRight") for i in range(presses)]
-        print(f"{'':34}{'p50 ms':>9}{'p95 ms':>9}")
-        print(f"{'first picture':34}{first:9.0f}")
+        print(f"first picture {first:.0f} ms")
         rows = {"a new image": new, "bare forward pass of both networks": bare, "a move of the slider": moves}
-        for name, times in rows.items():
-            print(f"{name:34}{statistics.median(times):9.1f}{percentile(times, 0.95):9.1f}")
+        print_times(rows)
         notebook.close()
 
 

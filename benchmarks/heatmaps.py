@@ -11,12 +11,11 @@ while the kernel begins a verdict whenever the slider rests, as it does for a pe
 """
 
 import io
-import statistics
 import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.scrub import WATCH, percentile
+from benchmarks.scrub import WATCH, print_times
 from resnet_explore.inputs.images import sample_photos
 from tests.browser.lab import LabServer, NotebookPage, open_browser
 
@@ -84,9 +83,7 @@ def main(presses: int = 60, uploads: int = 7) -> None:
         notebook.execute("explorer.pair.value = explorer.pair.options[1]", timeout=120)
         rest(notebook)
         rows["the depth slider, CIFAR-10 twins"] = press(notebook, ".rx-heat-depth", presses)
-        print(f"{'':34}{'p50 ms':>9}{'p95 ms':>9}")
-        for name, times in rows.items():
-            print(f"{name:34}{statistics.median(times):9.1f}{percentile(times, 0.95):9.1f}")
+        print_times(rows)
         notebook.close()
 
 

@@ -134,6 +134,13 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, round(share * (len(values) - 1)))]
 
 
+def print_times(rows: dict[str, list[float]]) -> None:
+    """Print the median and the 95th percentile of each row's milliseconds."""
+    print(f"{'':34}{'p50 ms':>9}{'p95 ms':>9}")
+    for name, times in rows.items():
+        print(f"{name:34}{statistics.median(times):9.1f}{percentile(times, 0.95):9.1f}")
+
+
 def report(times: dict[str, list[float]], shown: dict[str, int]) -> None:
     """Print the table."""
     print(f"{'':12}{'p50 ms':>9}{'p95 ms':>9}{'shown of 60':>13}")

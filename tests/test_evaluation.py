@@ -12,17 +12,15 @@ import resnet_explore as rx
 from resnet_explore import cli
 from resnet_explore.analysis.evaluation import Evaluation, block_before_last_stage, load_verdicts
 from resnet_explore.analysis.verdict import explainer
+from resnet_explore.models.threads import one_thread
 
 METHODS, METRICS = ["grad_cam", "saliency"], ["deletion", "stability"]
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    """Two threads that wait for each other take many times as long where the processor is busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def on_one_thread():
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from PIL import Image
 from torch import nn
 
 import resnet_explore as rx
+from resnet_explore.models.threads import one_thread
 from resnet_explore.models.weights import list_weights
 from resnet_explore.paths import shipped
 from resnet_explore.training.batches import batches, crop_and_flip, zoom_and_flip
@@ -40,11 +41,9 @@ def digits():
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def on_one_thread():
+    with one_thread():
+        yield
 
 
 def run_of(**changes):

@@ -44,8 +44,8 @@ def in_words(places: Sequence[Place], elsewhere: bool = False) -> str:
     return ", ".join(said)
 
 
-def among(values: Sequence[int], what: str = "seed") -> str:
-    """Return "seed 0" or "seeds 0, 1 and 2"; with no `what`, the numbers alone."""
+def among(values: Sequence[object], what: str = "seed") -> str:
+    """Return "seed 0" or "seeds 0, 1 and 2"; with no `what`, the values alone."""
     name = what and f"{what}{'s' if len(values) > 1 else ''} "
     if len(values) == 1:
         return f"{name}{values[0]}"

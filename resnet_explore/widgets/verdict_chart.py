@@ -7,6 +7,7 @@ import pandas as pd
 from resnet_explore.analysis.evaluation import Evaluation, load_verdicts
 from resnet_explore.figures.style import SCREEN_SCALE, to_png
 from resnet_explore.figures.verdicts import verdict_chart
+from resnet_explore.training.coverage import among
 from resnet_explore.widgets.filmstrip import Filmstrip
 from resnet_explore.widgets.saliency_jobs import TITLES
 
@@ -56,7 +57,7 @@ def finding(table: pd.DataFrame, networks: Sequence[str]) -> str:
     parts = [f"{int(good[n].sum())} for {n}" for n in networks]
     every = table.groupby("method", sort=False)["passed"].all()
     names = [TITLES.get(str(m), str(m)) for m in every[every].index]
-    best = f"{_and(names)} pass{'es' if len(names) == 1 else ''}" if names else "none passes"
+    best = f"{among(names, '')} pass{'es' if len(names) == 1 else ''}" if names else "none passes"
     return (
         f"Of {total} methods {' and '.join(parts)} point at what the network uses better than random maps; "
         f"{best} every check for {'both' if len(networks) == 2 else 'all'}."
@@ -72,14 +73,10 @@ def conditions(found: Evaluation, table: pd.DataFrame) -> str:
     parts[0] += f", drawn with seed {asked['seed']}" if "seed" in asked else ""
     parts.append("each explained for the class that the network gives it, in eval mode")
     if layers:
-        parts.append(f"upper group: maps of block {_and(layers)}; lower: of the pixels")
+        parts.append(f"upper group: maps of block {among(layers, '')}; lower: of the pixels")
     return (
         f"{'; '.join(parts)}. How much better than random maps of the same size, image by image: mean ± "
         "standard error; further right is better. Full: better by more than two standard errors; for random "
         "weights: once all are drawn anew, the map is not more like what it was than random maps are, or its "
         "rank correlation is below 0.1."
     )
-
-
-def _and(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
