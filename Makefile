@@ -21,7 +21,7 @@ lab: $(READY)   ## open the notebooks in JupyterLab (PORT=9000, ARGS=--no-browse
 	@$(BIN)/python -m resnet_explore lab --port $(PORT) $(ARGS)
 
 test: $(TESTED) browser lint  ## run every check: style, types, tests, browser (ARGS="-k capture")
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: $(TESTED) ## check style and types only
 	@$(BIN)/python -m ruff check --quiet .
