@@ -16,6 +16,7 @@ _NORMS: tuple[tuple[type[nn.Module], str], ...] = (
     (nn.LayerNorm, "layer norm"),
     (_InstanceNorm, "instance norm"),
 )
+_WILD = frozenset("*?[")  # what makes a name a pattern
 _KNOWN = tuple(kind for kind, _ in _NORMS)
 Layers = str | Sequence[str] | Callable[[str, nn.Module], bool] | None
 
@@ -37,18 +38,16 @@ def select_layers(model: nn.Module, layers: Layers = None) -> dict[str, nn.Modul
                 "layers must be None, a name or pattern, a list of these, or a function of (name, module), "
                 f"not {layers!r:.60}."
             )
-        for pattern in patterns:
-            if not any(_fits(name, pattern) for name in named):
+        exact = {pattern for pattern in patterns if pattern in named}
+        wild = [pattern for pattern in patterns if pattern not in exact or not _WILD.isdisjoint(pattern)]
+        for pattern in wild:
+            if pattern not in exact and not any(fnmatchcase(name, pattern) for name in named):
                 raise unknown("layer", pattern, [name for name in named if name])
-        chosen = [name for name in named if any(_fits(name, pattern) for pattern in patterns)]
+        chosen = [n for n in named if n in exact or any(fnmatchcase(n, pattern) for pattern in wild)]
     if not chosen:
         raise ExploreError(f"layers chooses none of the model's {len(named)} modules; name at least one.")
     first = {id(named[name]): name for name in reversed(chosen)}
     return {name: named[name] for name in chosen if first[id(named[name])] == name}
-
-
-def _fits(name: str, pattern: str) -> bool:
-    return name == pattern or fnmatchcase(name, pattern)
 
 
 def norms_of(model: nn.Module) -> str:
