@@ -1,6 +1,5 @@
 """The degradation problem: slide through depths, in a recorded experiment or in one that you train."""
 
-import html
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +12,7 @@ import pandas as pd
 from resnet_explore.errors import ExploreError
 from resnet_explore.figures.style import SCREEN_SCALE
 from resnet_explore.training.plan import Sweep
-from resnet_explore.training.recorded import Record, list_records, open_record
+from resnet_explore.training.recorded import Record
 from resnet_explore.training.runs import collect_layers
 from resnet_explore.training.summary import require_one_recipe
 from resnet_explore.widgets.errors_view import conditions, error_pictures, first_failure
@@ -21,6 +20,7 @@ from resnet_explore.widgets.filmstrip import Filmstrip
 from resnet_explore.widgets.layers_view import GradientsView, ResponsesView
 from resnet_explore.widgets.own_folder import FolderField
 from resnet_explore.widgets.paper_view import beside_the_paper
+from resnet_explore.widgets.record_menu import how_to_repeat, record_menu
 from resnet_explore.widgets.slider import Slider
 from resnet_explore.widgets.tabs import Tabs
 from resnet_explore.widgets.training_panel import TrainingPanel
@@ -52,7 +52,7 @@ class DegradationExplorer(ipywidgets.VBox):
         self, sweep: Sweep | None = None, out: str | Path = "runs/digits", recorded: str | Path | None = None
     ) -> None:
         self.sweep, self.out = sweep or Sweep(), Path(out)
-        self._records = _menu(self.sweep.dataset, recorded)
+        self._records = record_menu(self.sweep.dataset, recorded)
         self._record: Record = next(iter(self._records.values()))
         self._drawing = threading.RLock()  # a training draws from its own thread
         self._outdated = set(VIEWS)
@@ -192,7 +192,7 @@ class DegradationExplorer(ipywidgets.VBox):
             still = f" The picture shows {self._record.title}." if self.table is self._recorded else ""
             self.panel.offer(True, self.folder.sentence() + still)
         elif self._record is not next(iter(self._records.values())):
-            self.panel.offer(False, _how_to_repeat(self._record, self._recorded))
+            self.panel.offer(False, how_to_repeat(self._record, self._recorded))
         elif (self.out / f"seed-{self.panel.chosen_seed}" / "sweep.json").is_file():
             self.panel.offer(True, "<b>Train</b> continues or shows your run with this seed.")
         else:
@@ -286,35 +286,3 @@ _TIPS = {
     RESPONSES: "How strongly each layer answers, step by step",
     PAPER: "Our numbers and those of He et al. 2015",
 }
-
-
-def _menu(dataset: str, recorded: str | Path | None) -> dict[str, Record]:
-    """Return {menu entry: record}; the first is the one that *Train* repeats."""
-    records = list_records()
-    if recorded is not None:
-        given = open_record(recorded)
-        records = [given, *(r for r in records if r.path.resolve() != given.path.resolve())]
-    else:
-        records.sort(key=lambda record: record.name != dataset)
-    menu: dict[str, Record] = {}
-    for record in records:
-        menu.setdefault(record.title, record)
-    return menu
-
-
-def _how_to_repeat(record: Record, table: pd.DataFrame) -> str:
-    minutes, runs = record.about.get("minutes"), table["run"].nunique()
-    took = f"took {minutes:.0f} minutes of training, summed" if minutes else "take long"
-    they = "they, and those that are missing," if record.missing(table) else "they"
-    commands = "".join(_command(command) for command in record.commands)
-    return (
-        f"These {runs} runs {took}. In a terminal {they} are trained again by{commands}" if commands else ""
-    )
-
-
-def _command(command: str) -> str:
-    """Return a command in HTML that breaks into lines at spaces only."""
-    words = "".join(
-        f'<span style="white-space:nowrap">{html.escape(word)}</span> ' for word in command.split()
-    )
-    return f'<code style="display:block;line-height:1.5;max-width:954px">{words.rstrip()}</code>'

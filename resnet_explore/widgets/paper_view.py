@@ -21,8 +21,9 @@ _CHOSEN = ' aria-current="true" style="background:#d5e4f3"'  # the row of the de
 
 _CARD = (
     # A width of 0 that may not stay: so a wide table scrolls in its place instead of widening the page.
-    "box-sizing:border-box;width:0;min-width:min(100%,954px);margin:4px 0;padding:14px 16px;border:1px solid #e2e4e9;"
-    f"border-radius:10px;background:{CARD};color:{INK};font-size:13px;line-height:1.4"
+    "box-sizing:border-box;width:0;min-width:min(100%,954px);margin:4px 0;padding:14px 16px;"
+    f"border:1px solid #e2e4e9;border-radius:10px;background:{CARD};color:{INK};font-size:13px;"
+    "line-height:1.4"
 )
 _ROW = "display:flex;flex-wrap:wrap;align-items:flex-start;gap:12px 20px"
 
