@@ -172,9 +172,11 @@ def test_capitals_spaces_and_hyphens_in_names_do_not_matter(spelled, usual):
     assert config_of(spelled) == config_of(usual)
 
 
-def test_no_two_names_are_told_apart_by_capitals_or_hyphens_alone():
-    assert all(usual_name(name) == name for name in PRESETS)
+def test_every_name_is_found_in_capitals_and_none_is_taken_for_another():
+    assert all(usual_name(name.upper().replace("_", "-")) == name for name in PRESETS)
     assert all(spelled_as(name.upper(), torchvision_kinds()) == name for name in torchvision_kinds())
+    assert spelled_as("RegNet-X-1-6GF", torchvision_kinds()) == "regnet_x_1_6gf"
+    assert spelled_as("RegNetX16GF", torchvision_kinds()) is None, "16 or 1.6"
 
 
 def test_a_name_in_capitals_finds_weights_and_twins():

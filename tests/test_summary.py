@@ -146,11 +146,11 @@ class Loose(nn.Module):
 def test_rows_that_are_no_part_add_up_and_are_explained():
     found = rx.describe(Loose(), (3, 4, 6))
     counts = {part.name: part.parameters for part in found.parts}
-    assert counts == {"(forward)": 3, "stages.0": 9, "stages.1": 0, "(not run)": 40}
+    assert counts == {"(forward)": 3, "stages.0": 9, "stages.1": 0, "(not called)": 40}
     assert found.parameters == sum(counts.values())
     for shown in (str(found), found._repr_html_()):
         assert "(forward) is what the network does outside of its parts" in shown
-        assert "(not run) are weights of parts that such a pass leaves out." in shown
+        assert "(not called) are weights of parts that such a pass does not call." in shown
     whole = rx.describe(nn.Sequential(nn.Conv2d(3, 3, 1)), (3, 4, 6))
     assert whole.notes() == []
     with torch.device("meta"):

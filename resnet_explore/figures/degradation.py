@@ -37,7 +37,7 @@ class DegradationFigure:
         self.depths, self.epochs, self.top = depths, epochs, top
         self.so_far, self.so_far_label = so_far or {}, so_far_label
         if narrow:
-            self.figure = new_figure(460, 590)
+            self.figure = new_figure(460, 605)
             grid = self.figure.add_gridspec(
                 2,
                 2,

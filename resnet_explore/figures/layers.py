@@ -37,8 +37,8 @@ class LayerFigure:
     ) -> None:
         self.layers, self.log = layers, log
         if narrow:
-            self.figure = new_figure(460, 520 if ranked else 320)
-            top, bottom = (0.92, 0.095) if ranked else (0.87, 0.155)
+            self.figure = new_figure(460, 480 if ranked else 420)
+            top, bottom = (0.92, 0.1) if ranked else (0.9, 0.12)
             grid = self.figure.add_gridspec(
                 1 + ranked, 1, left=0.15, right=0.97, top=top, bottom=bottom, hspace=0.45
             )

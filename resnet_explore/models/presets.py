@@ -105,8 +105,16 @@ def list_models(pattern: str = "*") -> list[str]:
 
 
 def spelled_as(name: object, options: Iterable[str]) -> str | None:
-    """Return the option that a name means: "ResNet-50", "resnet 50" and "RESNET50" are "resnet50"."""
-    return {_letters(option): option for option in options}.get(_letters(name))
+    """Return the option that a name means: "ResNet-50", "resnet 50" and "RESNET50" are "resnet50".
+
+    None where there is none, or where what separates letters matters: "regnetx16gf" could mean two.
+    """
+    options = list(options)
+    tidy = re.sub(r"[\s_-]+", "_", name.lower()) if isinstance(name, str) else ""
+    if tidy in options:
+        return tidy
+    alike = [option for option in options if _letters(option) == _letters(name)]
+    return alike[0] if len(alike) == 1 else None
 
 
 def usual_name(name: object) -> str | None:

@@ -14,10 +14,10 @@ _SHOWN = 0.05 * 2**20  # fewer bytes would read as none
 
 Field = tuple[int, ...] | None
 # Rows that are no module, and what they mean.
-_FORWARD, _IDLE = "(forward)", "(not run)"
+_FORWARD, _IDLE = "(forward)", "(not called)"
 _NOTES = {
     _FORWARD: "(forward) is what the network does outside of its parts, with the weights that it uses there.",
-    _IDLE: "(not run) are weights of parts that such a pass leaves out.",
+    _IDLE: "(not called) are weights of parts that such a pass does not call.",
 }
 _COLUMNS = ("part", "output", "parameters", "MACs", "layers", "receptive field", "activations")
 
@@ -177,6 +177,8 @@ def _parts(model: nn.Module, calls: dict[str, Call]) -> Iterator[Part]:
     parts: dict[str, nn.Module] = {}
     holders = [model]
     for name, child in model.named_children():
+        if not any(path == name or path.startswith(f"{name}.") for path in calls):
+            continue
         if _holds_stages(child, name, calls):
             holders.append(child)
             parts |= {f"{name}.{own}": module for own, module in child.named_children()}

@@ -158,7 +158,7 @@ class ResponsesView(LayersView):
             "limits": decades(every) if log else (0.0, 1.05 * largest),
             "log": log,
             "ranked": True,
-            "ylabel": "standard deviation of the response",
+            "ylabel": "std of the response",
             "xlabel": "convolution (1 sees the image)",
         }
 
