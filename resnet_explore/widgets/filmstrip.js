@@ -408,8 +408,10 @@ class FilmstripView {
     const narrow = this.root.parentElement.clientWidth < PAGE_PX;
     if (narrow !== this.narrow) { // told once: a view beside it may have more room
       this.narrow = narrow;
-      this.model.set("narrow", narrow);
-      this.model.save_changes();
+      if (narrow !== this.model.get("narrow")) {
+        this.model.set("narrow", narrow);
+        this.model.save_changes();
+      }
     }
     this.root.classList.toggle("rx-narrow", width < NARROW_PX);
     const ticks = [...this.ticks.children];
