@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "ResNetConfig": "models.config",
-    "HRNetConfig": "models.hrnet",
+    "HRNetConfig": "models.config",
     "ResNet": "models.resnet",
     "MLP": "models.mlp",
     "MLPConfig": "models.mlp",

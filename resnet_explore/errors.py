@@ -19,7 +19,8 @@ def unknown(what: str, name: object, options: Iterable[str], hint: str = "") -> 
     whole truth, for example a pattern such as "cifar_resnet{6n+2}".
     """
     known = list(options)
-    close = get_close_matches(str(name), known, n=3, cutoff=0.5)
+    alike = {option.casefold(): option for option in reversed(known)}  # of two the first
+    close = [alike[c] for c in get_close_matches(str(name).casefold(), alike, n=3, cutoff=0.5)]
     if close:
         offer = "did you mean " + " or ".join(repr(c) for c in close) + "?"
     else:

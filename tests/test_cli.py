@@ -56,6 +56,16 @@ def test_info_takes_all_networks_ours_and_torchvisions(capsys):
     assert "multiply-adds for an image of 16x56x56" in out
 
 
+def test_a_wrong_name_is_answered_before_torch_is_imported():
+    code = (
+        "import sys; from resnet_explore.cli import main; status = main(['info', 'resnet5O']); "
+        "print(status, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2", "False"]
+    assert "Unknown model 'resnet5O': did you mean 'resnet50'" in done.stderr
+
+
 def test_info_and_list(capsys):
     status, out, _ = run(capsys, "info", "resnet50", "cifar_plain20")
     assert status == 0

@@ -1,7 +1,9 @@
 """The degradation explorer on the Python side: records, views, training, a person's own images."""
 
 import html
+import io
 import json
+import re
 import shutil
 import threading
 import time
@@ -11,19 +13,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 from PIL import Image
 
 import resnet_explore as rx
 from resnet_explore import paths
 from resnet_explore.figures.degradation import DegradationFigure
 from resnet_explore.figures.layers import LayerFigure
+from resnet_explore.figures.style import COLORS
 from resnet_explore.inputs.folders import LAYOUT, survey
 from resnet_explore.training.published import CIFAR_TEST_ERROR, IMAGENET_TOP1_ERROR
 from resnet_explore.training.recorded import list_records, open_record
-from resnet_explore.training.summary import decades, final_errors, layer_values, slope_ratio
+from resnet_explore.training.summary import decades, final_errors, layer_values, slope_ratio, to_markdown
 from resnet_explore.widgets import own_folder
 from resnet_explore.widgets.degradation import ERRORS, GRADIENTS, PAPER, RESPONSES, YOUR_FOLDER
 from resnet_explore.widgets.errors_view import error_pictures
+from resnet_explore.widgets.paper_view import beside_the_paper
 from tests.made_up import write_record
 
 TINY = {"depths": (8, 14), "epochs": 2, "width": 2, "batch_size": 128}
@@ -32,7 +37,8 @@ TINY = {"depths": (8, 14), "epochs": 2, "width": 2, "batch_size": 128}
 def test_degradation_begins_with_the_recorded_runs(tmp_path):
     explorer = rx.DegradationExplorer(out=tmp_path / "digits")
     assert explorer.strip.ticks == ["8", "20", "32", "56", "110"]
-    assert explorer.strip.ticks[explorer.strip.index] == "56"
+    assert (explorer.depth.ticks, explorer.depth.chosen) == (explorer.strip.ticks, "56")
+    assert not explorer.strip.show_slider, "there is one slider over depth, for all views"
     last = explorer.table.query("epoch == 8 and depth == 56").groupby("kind")["train_error"].mean()
     title = explorer.strip.titles[3]
     assert f"{last['plain']:.0f} %" in title
@@ -178,14 +184,15 @@ def test_every_record_that_ships_is_offered_by_itself(share, tmp_path):
     )
     explorer.data.value = "CIFAR-10 (32×32)"
     assert explorer.strip.ticks == ["8", "14", "20", "32", "44", "56"]
-    assert explorer.strip.index == 5, "where the twins lie furthest apart"
+    assert explorer.depth.index == 5, "where the twins lie furthest apart"
     caption = explorer.strip.captions[0]
     assert "a made-up copy of cifar10, shifted and mirrored at random" in caption
     assert "seeds 0, 1 and 2 at 20 and 56 layers, seed 0 elsewhere" in caption
     assert "batch 128, one-cycle to 0.1, bf16" in caption
     assert explorer.train.disabled
     assert "took 240 minutes" in explorer.status.value
-    assert "<code>resnet-explore sweep cifar10 --depths 20,56</code>" in explorer.status.value
+    told = re.sub("<[^>]*>", "", explorer.status.value)
+    assert told.endswith("are trained again byresnet-explore sweep cifar10 --depths 20,56")
     explorer.data.value = "Digits (8×8, grey)"
     assert not explorer.train.disabled
     assert len(explorer.table) == 400
@@ -242,6 +249,135 @@ def test_runs_of_two_recipes_are_not_drawn_as_one(share, tmp_path):
     assert explorer.strip.captions[0].startswith("Mine: ducks")
 
 
+# --- seeds, some depths with more than others ---------------------------------------------------------------
+
+
+@pytest.fixture
+def uneven(tmp_path):
+    """20 and 56 layers with three seeds, the others with one, and no plain network of 56 layers."""
+    write_record(tmp_path / "uneven")
+    table = open_record(tmp_path / "uneven").table()
+    return table[(table["kind"] != "plain") | (table["depth"] != 56)]
+
+
+CURVES = {k: {"train": np.full((3, 1), 9.0), "test": np.full((3, 1), 9.0)} for k in ("plain", "residual")}
+
+
+def test_several_seeds_between_single_ones_get_a_bar_and_no_band(uneven):
+    depths = [8, 14, 20, 32, 44, 56]
+    figure = DegradationFigure(depths, 3)
+    figure.draw({kind: final_errors(uneven, kind, depths) for kind in CURVES}, CURVES, 20)
+    spans = {}
+    for shape in figure.overview.collections:
+        for path in shape.get_paths():
+            x, y = path.vertices.T
+            color = to_hex(shape.get_edgecolor()[0]).upper()
+            spans.setdefault(color, []).append((x.min(), x.max(), y.min(), y.max()))
+    expected = {
+        COLORS["plain"]: [(20, 20, 15, 17)],
+        COLORS["residual"]: [(20, 20, 13, 15), (56, 56, 11.2, 13.2)],
+    }
+    assert spans.keys() == expected.keys()
+    for color, here in expected.items():
+        np.testing.assert_allclose(spans[color], here)
+    lines = [line for line in figure.overview.lines if line.get_linestyle() == "-" and len(line.get_xdata())]
+    np.testing.assert_allclose(lines[0].get_ydata(), [12, 13.5, 16, 18, 21, np.nan])
+    np.testing.assert_allclose(lines[1].get_ydata(), [13.6, 13.3, 14, 12.4, 11.8, 12.2])
+
+
+def test_bands_join_neighbouring_depths_that_have_several_seeds(tmp_path):
+    write_record(tmp_path / "rest", seeds={8: (0,), 20: (0, 1), 32: (1, 2, 3), 56: (0,)})
+    table, depths = open_record(tmp_path / "rest").table(), [8, 20, 32, 56]
+    figure = DegradationFigure(depths, 3)
+    figure.draw({"plain": final_errors(table, "plain", depths)}, CURVES, 20)
+    (band,) = (path for shape in figure.overview.collections for path in shape.get_paths())
+    x, y = band.vertices.T
+    assert (x.min(), x.max(), y.min(), y.max()) == (20, 32, 15, 21)
+
+
+def test_words_say_which_depths_have_how_many_seeds(uneven, tmp_path):
+    depths = [8, 14, 20, 32, 44, 56]
+    pictures = error_pictures(uneven, "Recorded runs", "ducks", depths)
+    assert (
+        "; seeds 0, 1 and 2 at 20 layers, seeds 0, 1 and 2 of residual at 56 layers, seed 0 elsewhere; lines "
+        "are means, and bands or bars the range over seeds where there are several."
+    ) in pictures["captions"][0]
+    assert pictures["titles"][2] == (
+        "20 layers: the plain network gets 16 % of its training images wrong, the residual one 14 %."
+    )
+    assert pictures["titles"][5] == (
+        "56 layers: the residual network gets 12 % of its training images wrong; the plain one is not "
+        "trained yet."
+    )
+    single = uneven[uneven["seed"] == 0]
+    assert "range over seeds" not in error_pictures(single, "", "ducks", depths)["captions"][0]
+    all_three = uneven[uneven["depth"] == 20]
+    caption = error_pictures(all_three, "", "ducks", [20])["captions"][0]
+    assert "; seeds 0, 1 and 2; lines are means, and bands the range over seeds. Errors" in caption
+
+
+def test_tables_say_how_many_seeds_are_behind_each_number(uneven):
+    card = beside_the_paper(uneven, "ducks", 56)
+    rows = re.findall(r'<tr[^>]*><th scope="row"[^>]*>(\d+)</th>(.*?)</tr>', card.split("Table 6")[0])
+    cells = {int(depth): re.findall(r"<td[^>]*>(.*?)</td>", row) for depth, row in rows}
+    assert cells[8] == ["1", "12.00", "13.60", "15.00", "16.60"]
+    assert cells[20] == ["3", "16.00 ± 1.00", "14.00 ± 1.00", "19.00 ± 1.00", "17.00 ± 1.00"]
+    assert cells[56] == ["3 residual", "–", "12.20 ± 1.00", "–", "15.20 ± 1.00"]
+    assert "Mean ± standard deviation over seeds where there are several." in card
+    assert "Our errors, and those of the paper." in card, "one of the four that the title compares is missing"
+    fewer = uneven[(uneven["kind"] != "residual") | (uneven["seed"] == 0)]
+    assert ">3 plain, 1 residual</td>" in beside_the_paper(fewer, "ducks")
+    assert "standard deviation" not in beside_the_paper(uneven[uneven["seed"] == 0], "ducks")
+    lines = to_markdown(rx.summarize(uneven)).splitlines()
+    assert "| plain | 20 | 3 | 16.00 ± 1.00 | 19.00 ± 1.00 |" in lines
+    assert "| residual | 8 | 1 | 13.60 | 16.60 |" in lines
+    assert not [line for line in lines if line.startswith("| plain | 56 |")]
+
+
+def test_layers_of_uneven_seeds_are_drawn_with_a_kind_missing(share, tmp_path):
+    for name, reader, writer in (
+        ("history.csv", pd.read_csv, lambda t, p: t.to_csv(p, index=False)),
+        ("layers.parquet", pd.read_parquet, lambda t, p: t.to_parquet(p, index=False)),
+    ):
+        table = reader(share / "cifar10" / name)
+        writer(table[(table["kind"] != "plain") | (table["depth"] != 56)], share / "cifar10" / name)
+    explorer = rx.DegradationExplorer(out=tmp_path / "digits")
+    explorer.data.value = "CIFAR-10 (32×32)"
+    explorer.depth.index = 5
+    explorer.view.value = GRADIENTS
+    assert explorer.gradients.strip.titles[0] == (
+        "56 layers, before the first step, weight gradient. Residual: at the first layers 1.0 times that at "
+        "the last, it stays level."
+    )
+    assert "; seeds 0, 1 and 2 of residual; lines are geometric means" in explorer.gradients.strip.captions[0]
+    explorer.view.value = RESPONSES
+    assert explorer.responses.strip.titles[-1].endswith("Residual layers answer with 0.50 to 0.50.")
+    explorer.depth.index = 2
+    assert "; seeds 0, 1 and 2; lines are means, and bands" in explorer.responses.strip.captions[0]
+
+
+def test_errors_of_some_of_the_images_are_told(uneven):
+    caption = error_pictures(uneven, "", "ducks", [8])["captions"][0]
+    assert "Errors in eval mode, of 2,000 images of each set and after the last epoch of all." in caption
+    few = error_pictures(uneven.assign(eval_images=50_000), "", "ducks", [8])["captions"][0]
+    assert "Errors in eval mode." in few
+
+
+def test_a_narrow_page_gets_taller_pictures_of_the_same_lettering(share, tmp_path):
+    explorer = rx.DegradationExplorer(out=tmp_path / "digits")
+    explorer.view.value = RESPONSES
+    strips = explorer.strip, explorer.responses.strip
+    sizes = []
+    for narrow in (False, True, False):
+        for strip in strips:
+            strip.narrow = narrow
+        sizes.append([Image.open(io.BytesIO(strip.frames[0])).size for strip in strips])
+    assert sizes[0] == sizes[2]
+    for (wide, low), (slim, tall) in zip(sizes[0], sizes[1], strict=True):
+        assert abs(slim - wide / 2) < 1
+        assert tall > low
+
+
 # --- layers ------------------------------------------------------------------------------------------------
 
 
@@ -251,7 +387,7 @@ def test_gradients_and_responses_go_from_step_to_step(share, tmp_path):
     explorer.view.value = GRADIENTS
     view = explorer.gradients
     assert view.strip.ticks == ["0", "1", "3", "10", "30", "389", "779", "1169"]
-    assert view.depth.value == 56
+    assert view.depth == 56
     assert view.strip.index == 0
     # 1.2 a layer from the second to the last convolution, which are 53 apart
     assert view.strip.titles[0] == (
@@ -262,14 +398,14 @@ def test_gradients_and_responses_go_from_step_to_step(share, tmp_path):
     assert view.strip.titles[5].startswith("56 layers, step 389, the end of epoch 1, weight gradient. Plain")
     assert "that at the last, it stays level; residual" in view.strip.titles[5]
     assert "train mode" in view.strip.captions[0]
-    assert "seeds 0, 1 and 2 at 20 and 56 layers" in view.strip.captions[0]
+    assert "; seeds 0, 1 and 2; lines are geometric means, and bands the range" in view.strip.captions[0]
     first = view.strip.frames
     view.strip.index = 3
-    view.depth.value = 8
+    explorer.depth.index = 0
+    assert "; seed 0." in view.strip.captions[0], "that depth has one"
     assert view.strip.index == 3, "the step stays"
     assert "8 layers, step 10, " in view.strip.titles[3]
     assert view.strip.frames != first
-    assert explorer.strip.ticks[explorer.strip.index] == "8", "one depth for all views"
     explorer.view.value = RESPONSES
     view = explorer.responses
     assert view.strip.index == 7, "as in the paper, after training"
@@ -280,9 +416,9 @@ def test_gradients_and_responses_go_from_step_to_step(share, tmp_path):
     assert "answers with 1, which is how batch norm starts" in view.strip.titles[0]
     assert "Fig. 7" in view.strip.captions[0]
     explorer.view.value = ERRORS
-    explorer.strip.index = 4
+    explorer.depth.index = 4
     explorer.view.value = GRADIENTS
-    assert explorer.gradients.depth.value == 44
+    assert explorer.gradients.depth == 44
     assert explorer.gradients.strip.titles[3].startswith("44 layers, step 10, ")
 
 
@@ -296,7 +432,7 @@ def test_a_record_without_layers_says_so_and_another_one_shows_them(share, tmp_p
         assert page.strip.message == "The record 'cifar10' was made without a look at the layers."
     explorer.data.value = "Digits (8×8, grey)"
     assert explorer.responses.strip.steps == 13
-    assert explorer.responses.depth.value == 56
+    assert explorer.responses.depth == 56
     explorer.show_table(explorer.table, "Mine")
     assert "Nothing was noted of the layers" in explorer.responses.strip.message
 
@@ -363,6 +499,8 @@ def test_the_papers_numbers_stand_beside_ours_and_are_marked(share, tmp_path):
     assert "arXiv 1512.03385" in card
     assert "Compare the order, not the values" in card
     ours = card.split("He et al. 2015, Table 6")[0]
+    assert '<tr aria-current="true" style="background:#d5e4f3"><th scope="row"' in ours
+    assert ours.count("aria-current") == 1, "the depth looked at"
     assert "plain 16 % → 25 % and residual 14 % → 12 %" in ours, "from 20 to 56 layers, the paper's own pair"
     assert "16.00 ± 1.00</td>" in ours, "three seeds"
     assert "12.00</td>" in ours, "one seed has no deviation"

@@ -1,5 +1,8 @@
 """Networks against torchvision, the paper's counts, and slow re-derivations."""
 
+import json
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,6 +12,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import resnet_explore as rx
+from resnet_explore.models.peers import open_network, torchvision_kinds
+from resnet_explore.models.presets import PRESETS, config_of, spelled_as, usual_name
 from resnet_explore.models.shortcuts import PaddingShortcut
 
 # He et al. 2015 gives these rounded; torchvision to the parameter.
@@ -145,7 +150,65 @@ def test_describe_takes_other_peoples_networks_and_refuses_wrong_sizes():
 
 def test_list_models_matches_patterns():
     assert rx.list_models("resnet[1-9]*") == [f"resnet{d}" for d in IMAGENET]
-    assert "cifar_plain56" in rx.list_models("cifar_*")
+    assert "cifar_plain56" in rx.list_models("cifar_*") == rx.list_models("CIFAR_*")
+
+
+@pytest.mark.parametrize(
+    ("spelled", "usual"),
+    [
+        ("ResNet50", "resnet50"),
+        ("ResNet-50", "resnet50"),
+        ("Wide ResNet 50 2", "wide_resnet50_2"),
+        ("WRN-28-10", "wrn28_10"),
+        ("HRNet W18", "hrnet_w18"),
+        ("CIFAR-ResNet-56", "cifar_resnet56"),
+        ("cifar_preresnet 026", "cifar_preresnet26"),
+        ("Cifar_PreResNet164", "cifar_preresnet164"),
+        ("cifar_resnet9998", "cifar_resnet9998"),
+    ],
+)
+def test_capitals_spaces_and_hyphens_in_names_do_not_matter(spelled, usual):
+    assert usual_name(spelled) == usual_name(usual) == usual
+    assert config_of(spelled) == config_of(usual)
+
+
+def test_every_name_is_found_in_capitals_and_none_is_taken_for_another():
+    assert all(usual_name(name.upper().replace("_", "-")) == name for name in PRESETS)
+    assert all(spelled_as(name.upper(), torchvision_kinds()) == name for name in torchvision_kinds())
+    assert spelled_as("RegNet-X-1-6GF", torchvision_kinds()) == "regnet_x_1_6gf"
+    assert spelled_as("RegNetX16GF", torchvision_kinds()) is None, "16 or 1.6"
+
+
+def test_a_name_in_capitals_finds_weights_and_twins():
+    weights = rx.build("CIFAR ResNet-20", weights="digits").fc.weight
+    assert torch.equal(weights, rx.build("cifar_resnet20", weights="digits").fc.weight)
+    plain, residual = rx.twins("CIFAR-Plain-20", weights="digits")
+    assert (plain.config.residual, residual.config.residual) == (False, True)
+    assert torch.equal(residual.fc.weight, weights)
+
+
+def test_torchvisions_names_are_read_off_without_importing_it():
+    kinds = {name: getattr(torchvision.models, name) for name in ("detection", "segmentation", "video")}
+    expected = {name: kind for kind in kinds for name in torchvision.models.list_models(module=kinds[kind])}
+    classifiers = torchvision.models.list_models(module=torchvision.models)
+    assert torchvision_kinds() == {n: "" for n in classifiers if n not in PRESETS} | expected
+    network, size = open_network("SqueezeNet-1.1".replace(".", "_"))
+    assert (type(network).__name__, size) == ("SqueezeNet", (3, 224, 224))
+
+
+def test_numbers_of_numpy_are_taken_and_kept_as_pythons():
+    numbers = np.array([1, 2], dtype=np.int16)
+    config = rx.ResNetConfig(
+        depths=numbers, widths=tuple(numbers * 8), num_classes=np.int64(7), branch_scale=np.float32(0.5)
+    )
+    assert config == rx.ResNetConfig(depths=(1, 2), widths=(8, 16), num_classes=7, branch_scale=0.5)
+    kinds = {type(v) for v in (*config.depths, *config.widths, config.num_classes, config.branch_scale)}
+    assert kinds == {int, float}
+    assert json.dumps(vars(config))
+    assert type(rx.HRNetConfig(width=np.int8(4)).width) is int
+    assert type(rx.MLPConfig(depth=np.uint8(4)).depth) is int
+    sweep = rx.Sweep(depths=numbers * 0 + [8, 14], seeds=np.arange(2))
+    assert [run.id for run in sweep.runs()] == [r.id for r in rx.Sweep(depths=(8, 14), seeds=(0, 1)).runs()]
 
 
 @pytest.mark.parametrize(
@@ -154,6 +217,19 @@ def test_list_models_matches_patterns():
         (lambda: rx.build("resnet5O"), "Unknown model 'resnet5O': did you mean .*'resnet50'"),
         (lambda: rx.build("cifar_resnet21"), r"must be 6n\+2 .* not 21; the nearest are 20 and 26"),
         (lambda: rx.build("cifar_plain2"), "the nearest are 8 and 14"),
+        (lambda: rx.build("RESNET5O"), "Unknown model 'RESNET5O': did you mean 'resnet50'"),
+        (
+            lambda: rx.build("cifar_resnet60000002"),
+            "60,000,002 layers are too many: 10,000 are the limit, since",
+        ),
+        (lambda: rx.build("cifar_plain" + "9" * 5000), "More than a billion layers are too many"),
+        (lambda: rx.ResNetConfig(depths=(10**6,) * 4), "8,000,002 layers are too many"),
+        (lambda: rx.HRNetConfig(blocks=10**6), "layers are too many"),
+        (lambda: rx.MLPConfig(depth=10**6), "1,000,000 layers are too many"),
+        (lambda: rx.Sweep(depths=(60_000_002,)), "60,000,002 layers are too many"),
+        (lambda: rx.ResNetConfig(depths=(2.0,) * 4), "needs depths as whole numbers"),
+        (lambda: rx.ResNetConfig(depths=np.ones((2, 2), int)), r"not \[\[1, 1\], \[1, 1\]\]"),
+        (lambda: rx.ResNetConfig(num_classes=np.bool_(True)), "needs num_classes as a whole number"),
         (lambda: rx.build("resnet18", widht=3), "did you mean 'widths'"),
         (lambda: rx.build("resnet18", weights="IMAGENET1K_V3"), "did you mean 'IMAGENET1K_V1'"),
         (lambda: rx.build("plain18", weights="IMAGENET1K_V1"), "Unknown weights for plain18"),

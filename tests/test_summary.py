@@ -129,6 +129,39 @@ def test_parts_add_up_and_a_notebook_shows_a_table():
     assert f"{found.macs:,}" in page
 
 
+class Loose(nn.Module):
+    """A weight of its own, one that two parts share, stages in a list, and a part that never runs."""
+
+    def __init__(self):
+        super().__init__()
+        self.offset = nn.Parameter(torch.zeros(3, 1, 1))
+        self.stages = nn.ModuleList([nn.Conv2d(3, 3, 1, bias=False), nn.Conv2d(3, 3, 1, bias=False)])
+        self.stages[1].weight = self.stages[0].weight
+        self.helper = nn.Linear(7, 5)
+
+    def forward(self, x):
+        return self.stages[1](self.stages[0](x + self.offset))
+
+
+def test_rows_that_are_no_part_add_up_and_are_explained():
+    found = rx.describe(Loose(), (3, 4, 6))
+    counts = {part.name: part.parameters for part in found.parts}
+    assert counts == {"(forward)": 3, "stages.0": 9, "stages.1": 0, "(not called)": 40}
+    assert found.parameters == sum(counts.values())
+    for shown in (str(found), found._repr_html_()):
+        assert "(forward) is what the network does outside of its parts" in shown
+        assert "(not called) are weights of parts that such a pass does not call." in shown
+    whole = rx.describe(nn.Sequential(nn.Conv2d(3, 3, 1)), (3, 4, 6))
+    assert whole.notes() == []
+    with torch.device("meta"):
+        vit = torchvision.models.vit_b_16(weights=None)
+    found = rx.describe(vit)
+    assert found.parameters == 86_567_656
+    assert next(part.parameters for part in found.parts if part.name == "(forward)") == 768, "class token"
+    for column in ("parameters", "macs", "activation_bytes"):
+        assert sum(getattr(part, column) for part in found.parts) == getattr(found, column)
+
+
 class Counting(nn.Module):
     """A model that remembers things outside of its weights, and has hooks of somebody else's."""
 

@@ -573,13 +573,12 @@ def test_the_recorded_digits_show_degradation_for_every_seed():
 def test_the_recorded_cifar10_has_the_papers_order_for_every_seed():
     table = rx.collect(shipped("data", "cifar10"))
     last = table[table["epoch"] == table["epochs"]].set_index(["kind", "depth", "seed"])["train_error"]
-    seeds = set(last["plain"][20].index)
-    assert seeds >= {0}
-    for kind, depth in (("plain", 56), ("residual", 20), ("residual", 56)):
-        assert set(last[kind][depth].index) == seeds, "twins are compared seed by seed"
-    for seed in seeds:
-        assert last["plain", 56, seed] > last["plain", 20, seed]
-        assert last["residual", 56, seed] <= last["residual", 20, seed]
+    for kind in ("plain", "residual"):
+        both = set(last[kind][20].index) & set(last[kind][56].index)
+        assert 0 in both, "other seeds may come later, and one by one"
+        for seed in both:
+            shallow, deep = last[kind, 20, seed], last[kind, 56, seed]
+            assert deep > shallow if kind == "plain" else deep <= shallow
 
 
 def test_the_recorded_photo_network_is_right_about_four_of_five():

@@ -22,7 +22,7 @@ class DegradationFigure:
     Left: training error in percent against depth, both kinds, with a line at the depth looked at. Right: that
     depth's learning curves, plain then residual, training solid and test dashed. Bands span the seeds. `top`
     is where the axis on the left ends, in percent. `so_far` has (depth, error) of each run that is not
-    finished, by kind: open marks on the left, which `so_far_label` explains.
+    finished, by kind: open marks on the left, which `so_far_label` explains. `narrow` puts the curves below.
     """
 
     def __init__(
@@ -32,20 +32,33 @@ class DegradationFigure:
         top: float = 100,
         so_far: Mapping[str, Sequence[tuple[int, float]]] | None = None,
         so_far_label: str = "",
-        width: float = 920,
-        height: float = 330,
+        narrow: bool = False,
     ) -> None:
         self.depths, self.epochs, self.top = depths, epochs, top
         self.so_far, self.so_far_label = so_far or {}, so_far_label
-        self.figure = new_figure(width, height)
-        grid = self.figure.add_gridspec(
-            1, 3, width_ratios=(1.5, 1, 1), left=0.065, right=0.985, top=0.89, bottom=0.16, wspace=0.24
-        )
-        self.overview = dress(self.figure.add_subplot(grid[0]))
-        self.panels = {
-            kind: dress(self.figure.add_subplot(grid[i]))
-            for i, kind in enumerate(("plain", "residual"), start=1)
-        }
+        if narrow:
+            self.figure = new_figure(460, 605)
+            grid = self.figure.add_gridspec(
+                2,
+                2,
+                height_ratios=(1.3, 1),
+                left=0.12,
+                right=0.98,
+                top=0.945,
+                bottom=0.085,
+                hspace=0.42,
+                wspace=0.1,
+            )
+            places = grid[0, :], grid[1, 0], grid[1, 1]
+        else:
+            self.figure = new_figure(920, 420)
+            grid = self.figure.add_gridspec(
+                1, 3, width_ratios=(1.5, 1, 1), left=0.065, right=0.985, top=0.91, bottom=0.13, wspace=0.24
+            )
+            places = grid[0], grid[1], grid[2]
+        overview, *panels = (dress(self.figure.add_subplot(place)) for place in places)
+        self.overview = overview
+        self.panels = dict(zip(("plain", "residual"), panels, strict=True))
         self._draw_axes()
 
     def _draw_axes(self) -> None:
@@ -105,13 +118,21 @@ class DegradationFigure:
 def _band(
     ax: Axes, x: np.ndarray, values: np.ndarray, kind: str, style: str = "-", markers: bool = False
 ) -> None:
-    """Draw the mean over seeds as a line and their range as a band, broken where there is no seed."""
-    seen = np.isfinite(values).any(axis=1)
+    """Draw the mean over seeds as a line and their range as a band, broken where there is no seed.
+
+    A band that ended in a single seed would say that seeds agree there: it ends where there are several, and
+    several between single ones get a bar.
+    """
+    count = np.isfinite(values).sum(axis=1)
+    seen, several = count > 0, count > 1
     if not seen.any():
         return
     low, mean, high = (np.full(len(x), np.nan) for _ in range(3))
     for found, of in ((low, np.nanmin), (mean, np.nanmean), (high, np.nanmax)):
         found[seen] = of(values[seen], axis=1)
-    ax.fill_between(x, low, high, color=COLORS[kind], alpha=0.18, linewidth=0)
+    alone = several & ~np.r_[False, several[:-1]] & ~np.r_[several[1:], False]
+    ax.fill_between(x, low, high, where=several & ~alone, color=COLORS[kind], alpha=0.18, linewidth=0)
+    if alone.any():
+        ax.vlines(x[alone], low[alone], high[alone], color=COLORS[kind], alpha=0.35, linewidth=7)
     marker = MARKERS[kind] if markers or seen.sum() == 1 else None
     ax.plot(x, mean, style, marker=marker, color=COLORS[kind], linewidth=1.8, markersize=5, zorder=3)

@@ -22,6 +22,7 @@ class LayerFigure:
     limits   of the vertical axis, which is logarithmic if `log` is true: then lines are geometric means
              over the seeds, else means
     ranked   draws a second panel, each network's layers sorted, the largest first (He et al. 2015, Fig. 7)
+    narrow   puts that panel below the first
     """
 
     def __init__(
@@ -32,16 +33,22 @@ class LayerFigure:
         xlabel: str,
         log: bool = False,
         ranked: bool = False,
-        width: float = 920,
-        height: float = 340,
+        narrow: bool = False,
     ) -> None:
         self.layers, self.log = layers, log
-        self.figure = new_figure(width, height)
-        grid = self.figure.add_gridspec(
-            1, 1 + ranked, left=0.075, right=0.98, top=0.87, bottom=0.155, wspace=0.1
-        )
+        if narrow:
+            self.figure = new_figure(460, 480 if ranked else 420)
+            top, bottom = (0.92, 0.1) if ranked else (0.9, 0.12)
+            grid = self.figure.add_gridspec(
+                1 + ranked, 1, left=0.15, right=0.97, top=top, bottom=bottom, hspace=0.45
+            )
+        else:
+            self.figure = new_figure(920, 310)
+            grid = self.figure.add_gridspec(
+                1, 1 + ranked, left=0.08, right=0.98, top=0.87, bottom=0.16, wspace=0.1
+            )
         self.in_order = dress(self.figure.add_subplot(grid[0]))
-        self.ranked = dress(self.figure.add_subplot(grid[1])) if ranked else None
+        self.ranked = dress(self.figure.add_subplot(grid[-1])) if ranked else None
         for ax in self._panels():
             ax.set(
                 xlim=(max(0.4, 1 - 0.02 * layers), layers * 1.02),
@@ -53,7 +60,7 @@ class LayerFigure:
         self.in_order.set(xlabel=xlabel, ylabel=ylabel)
         if self.ranked is not None:
             self.ranked.set(xlabel="rank of the layer (1 has the largest)")
-            self.ranked.tick_params(labelleft=False)
+            self.ranked.tick_params(labelleft=narrow)
             for ax, title in ((self.in_order, "Layer by layer"), (self.ranked, "Sorted")):
                 ax.set_title(title, loc="left", color=INK, fontsize=11, weight="bold")
         for kind, label in LABELS.items():

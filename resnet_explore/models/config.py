@@ -1,8 +1,9 @@
-"""One frozen description from which every network of the family, and its plain twin, is built."""
+"""Frozen descriptions from which every network of the family, and its plain twin, is built."""
 
 import math
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
+from numbers import Integral, Real
 from typing import Any
 
 from resnet_explore.errors import ExploreError, unknown
@@ -23,6 +24,9 @@ _CHOICES = {
 _COUNTS = ("groups", "group_width", "scales", "num_classes", "in_channels")
 _CHANCES = ("skip_dropout", "stochastic_depth")
 _NUMBERS = ("branch_scale", "skip_scale", "gate_bias")
+
+# Of 1,202 layers the papers' deepest has 19 million parameters, so these fit a laptop; a typo's may not.
+MOST_LAYERS = 10_000
 
 
 @dataclass(frozen=True)
@@ -87,14 +91,17 @@ class ResNetConfig:
         for name in ("depths", "widths"):
             object.__setattr__(self, name, counts("ResNetConfig", name, getattr(self, name)))
         for name in _COUNTS + (("stem_width",) if self.stem_width is not None else ()):
-            count("ResNetConfig", name, getattr(self, name))
+            object.__setattr__(self, name, count("ResNetConfig", name, getattr(self, name)))
+        refuse_too_deep(self.depth)
         for name in _NUMBERS + _CHANCES:
             value = getattr(self, name)
             chance = name in _CHANCES
-            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
             if not number or (chance and not 0 <= value < 1):
                 allowed = "at least 0 and below 1" if chance else "a finite number"
                 raise ExploreError(f"ResNetConfig needs {name} as {allowed}, not {value!r}.")
+            if not isinstance(value, int | float):
+                object.__setattr__(self, name, float(value))  # NumPy's, which JSON doesn't take
         self._check_shapes()
         self._check_combinations()
 
@@ -183,6 +190,46 @@ class ResNetConfig:
         return replace(self, **changes)
 
 
+@dataclass(frozen=True)
+class HRNetConfig:
+    """An HRNet for classification as data (Wang et al. 2020, arXiv 1908.07919, section 3.3).
+
+    A name's number is the width.
+
+    width      channels of the finest resolution; each coarser one has twice as many
+    modules    exchanges between the resolutions in stage 2 (two resolutions), 3 and 4
+    blocks     residual blocks that each resolution has between two exchanges
+    residual   False gives the plain twin: the same layers, but no block has a shortcut
+
+    Raises ExploreError, naming the field, for values that describe no network.
+    """
+
+    width: int = 18
+    modules: tuple[int, ...] = (1, 4, 3)
+    blocks: int = 4
+    residual: bool = True
+    num_classes: int = 1000
+    in_channels: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("width", "blocks", "num_classes", "in_channels"):
+            object.__setattr__(self, name, count("HRNetConfig", name, getattr(self, name)))
+        object.__setattr__(self, "modules", counts("HRNetConfig", "modules", self.modules))
+        if len(self.modules) != 3:
+            raise ExploreError(f"HRNetConfig needs modules for stages 2, 3 and 4, not {self.modules!r}.")
+        streams = zip(self.modules, (2, 3, 4), strict=True)
+        refuse_too_deep(2 * self.blocks * sum(modules * width for modules, width in streams))
+
+    def plain(self) -> "HRNetConfig":
+        """Return the twin whose blocks have no shortcuts, otherwise the same."""
+        return replace(self, residual=False)
+
+    def replace(self, **changes: Any) -> "HRNetConfig":
+        """Return a copy with some fields changed; a field name that doesn't exist raises ExploreError."""
+        check_fields(self, changes)
+        return replace(self, **changes)
+
+
 def check_fields(config: Any, changes: dict[str, Any]) -> None:
     """Raise ExploreError for a name in `changes` that is no field of this config."""
     names = [f.name for f in fields(config)]
@@ -191,18 +238,30 @@ def check_fields(config: Any, changes: dict[str, Any]) -> None:
             raise unknown(f"{type(config).__name__} field", name, names)
 
 
-def count(owner: str, name: str, value: object) -> None:
-    """Raise ExploreError if the value of this field is no whole number of at least 1."""
+def refuse_too_deep(layers: float) -> None:
+    """Raise ExploreError if a network has more layers than anybody can build."""
+    if layers > MOST_LAYERS:
+        given = "More than a billion" if layers > 1e9 else f"{layers:,}"
+        raise ExploreError(
+            f"{given} layers are too many: {MOST_LAYERS:,} are the limit, since building more fills the "
+            "memory before an image is seen."
+        )
+
+
+def count(owner: str, name: str, value: Any) -> int:
+    """Return a whole number of at least 1 as int; ExploreError if the value of this field is none."""
     if not _positive(value):
         raise ExploreError(f"{owner} needs {name} as a whole number of at least 1, not {value!r}.")
+    return int(value)
 
 
 def counts(owner: str, name: str, values: Any) -> tuple[int, ...]:
     """Return such numbers as a tuple; ExploreError if there is none or one is no whole number >= 1."""
-    if not isinstance(values, list | tuple) or not values or not all(_positive(v) for v in values):
-        raise ExploreError(f"{owner} needs {name} as whole numbers of at least 1, not {values!r}.")
-    return tuple(values)
+    given = values.tolist() if hasattr(values, "tolist") else values  # an array
+    if not isinstance(given, list | tuple) or not given or not all(map(_positive, given)):
+        raise ExploreError(f"{owner} needs {name} as whole numbers of at least 1, not {given!r}.")
+    return tuple(map(int, given))
 
 
 def _positive(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1

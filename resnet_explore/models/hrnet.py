@@ -1,56 +1,17 @@
 """HRNet: residual blocks at several resolutions side by side (Wang et al. 2020, arXiv 1908.07919)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
 from torch import Tensor, nn
 
-from resnet_explore.errors import ExploreError
 from resnet_explore.models.blocks import BLOCKS
-from resnet_explore.models.config import ResNetConfig, check_fields, count, counts
+from resnet_explore.models.config import HRNetConfig, ResNetConfig
 from resnet_explore.models.network import Network
 
 # The classification head's bottlenecks, for the four resolutions (section 3.4 and Fig. 4 c).
 _HEAD_WIDTHS = (32, 64, 128, 256)
 _FEATURES = 2048
-
-
-@dataclass(frozen=True)
-class HRNetConfig:
-    """An HRNet for classification as data (section 3.3): its name's number is the width.
-
-    width      channels of the finest resolution; each coarser one has twice as many
-    modules    exchanges between the resolutions in stage 2 (two resolutions), 3 and 4
-    blocks     residual blocks that each resolution has between two exchanges
-    residual   False gives the plain twin: the same layers, but no block has a shortcut
-
-    Raises ExploreError, naming the field, for values that describe no network.
-    """
-
-    width: int = 18
-    modules: tuple[int, ...] = (1, 4, 3)
-    blocks: int = 4
-    residual: bool = True
-    num_classes: int = 1000
-    in_channels: int = 3
-
-    def __post_init__(self) -> None:
-        for name in ("width", "blocks", "num_classes", "in_channels"):
-            count("HRNetConfig", name, getattr(self, name))
-        object.__setattr__(self, "modules", counts("HRNetConfig", "modules", self.modules))
-        if len(self.modules) != 3:
-            raise ExploreError(f"HRNetConfig needs modules for stages 2, 3 and 4, not {self.modules!r}.")
-
-    def plain(self) -> "HRNetConfig":
-        """Return the twin whose blocks have no shortcuts, otherwise the same."""
-        return replace(self, residual=False)
-
-    def replace(self, **changes: Any) -> "HRNetConfig":
-        """Return a copy with some fields changed; a field name that doesn't exist raises ExploreError."""
-        check_fields(self, changes)
-        return replace(self, **changes)
 
 
 class HRNet(Network):

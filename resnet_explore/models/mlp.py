@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.errors import unknown
+from resnet_explore.models.config import count, refuse_too_deep
 from resnet_explore.models.shortcuts import Add
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -46,9 +47,8 @@ class MLPConfig:
 
     def __post_init__(self) -> None:
         for name in ("depth", "width", "inputs", "outputs"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ExploreError(f"MLPConfig needs {name} as a whole number of at least 1, not {value!r}.")
+            object.__setattr__(self, name, count("MLPConfig", name, getattr(self, name)))
+        refuse_too_deep(self.depth)
         if self.activation not in ACTIVATIONS:
             raise unknown("activation in MLPConfig:", self.activation, ACTIVATIONS)
         if self.norm not in ("batch", "none"):

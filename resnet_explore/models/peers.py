@@ -1,43 +1,50 @@
 """Networks to compare the family with: torchvision's, by torchvision's names."""
 
+import re
 from contextlib import nullcontext
 from functools import cache
-from typing import Any
-
-import torch
-from torch import nn
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from resnet_explore.errors import unknown
-from resnet_explore.models.presets import CIFAR_HINT, PRESETS, config_of, is_name, network_of
+from resnet_explore.models.presets import CIFAR_HINT, PRESETS, config_of, network_of, spelled_as, usual_name
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _IMAGE, _CIFAR = (3, 224, 224), (3, 32, 32)
 
 
-def open_network(name: str) -> tuple[nn.Module, tuple[int, ...]]:
+def open_network(name: str) -> tuple["nn.Module", tuple[int, ...]]:
     """Return a network to be described or drawn, ours or torchvision's, and its usual input (C, H, W).
 
     It has shapes, and values only where its shapes depend on them (detectors). A clip is (C, T, H, W). Raises
-    ExploreError with the closest names for a name that neither we nor torchvision have.
+    ExploreError with the closest names for a name that neither we nor torchvision have: at once, since torch
+    is imported only then.
     """
-    if is_name(name):
-        config = config_of(name)
+    ours, kinds = usual_name(name), torchvision_kinds()
+    theirs = None if ours else spelled_as(name, kinds)
+    if ours is None and theirs is None:
+        raise unknown("model", name, [*PRESETS, *kinds], CIFAR_HINT)
+    config = config_of(ours) if ours else None
+    import torch
+
+    if config is not None:
         with torch.device("meta"):
             network = network_of(config)
         size = _CIFAR if getattr(config, "stem", "") == "cifar" else _IMAGE
         return network, (config.in_channels, *size[1:])
-    kinds = _torchvision()
-    if name not in kinds:
-        raise unknown("model", name, [*PRESETS, *kinds], CIFAR_HINT)
     from torchvision.models import get_model
 
-    kind = kinds[name]
+    kind = kinds[str(theirs)]
     options: dict[str, Any] = {"weights_backbone": None} if kind in ("detection", "segmentation") else {}
-    if name in ("googlenet", "inception_v3"):
+    if theirs in ("googlenet", "inception_v3"):
         options = {"init_weights": False}  # they warn unless told
     with torch.random.fork_rng(devices=[]), nullcontext() if kind == "detection" else torch.device("meta"):
         torch.manual_seed(0)  # how much a detector computes depends on what it finds
-        network = get_model(name, weights=None, **options)
-    return network, _clip(name) if kind == "video" else _IMAGE
+        network = get_model(str(theirs), weights=None, **options)
+    return network, _clip(str(theirs)) if kind == "video" else _IMAGE
 
 
 def _clip(name: str) -> tuple[int, ...]:
@@ -47,12 +54,20 @@ def _clip(name: str) -> tuple[int, ...]:
 
 
 @cache
-def _torchvision() -> dict[str, str]:
-    """Return torchvision's names that we don't have, and which of its kinds each is."""
-    from torchvision import models
+def torchvision_kinds() -> dict[str, str]:
+    """Return torchvision's names that we don't have, and which of its kinds each is ("" for classifiers).
 
-    kinds = {"detection": models.detection, "segmentation": models.segmentation, "video": models.video}
-    found = {name: "" for name in models.list_models(module=models) if name not in PRESETS}
-    return found | {
-        name: kind for kind, module in kinds.items() for name in models.list_models(module=module)
+    Read off its source, since importing it takes seconds, which is long for being told of a typo.
+    """
+    spec = find_spec("torchvision")
+    folder = Path(next(iter(spec.submodule_search_locations or []))) / "models" if spec else Path()
+    found = {
+        name: kind
+        for kind in ("", "detection", "segmentation", "video")
+        for path in sorted((folder / kind).glob("*.py"))
+        for name in _REGISTERED.findall(path.read_text(encoding="utf-8"))
     }
+    return {name: kind for name, kind in found.items() if name not in PRESETS}
+
+
+_REGISTERED = re.compile(r"^@register_model\(\)\n.*?^def (\w+)\(", re.MULTILINE | re.DOTALL)

@@ -1,18 +1,18 @@
-"""Networks by name: the names are data, and each is one config."""
+"""Networks by name: the names are data, and each is one config.
+
+torch is imported where a network is built, so that a name is known or refused at once.
+"""
 
 import re
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
-
-import torch
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from resnet_explore.errors import ExploreError, unknown
-from resnet_explore.models.config import ResNetConfig
-from resnet_explore.models.hrnet import HRNet, HRNetConfig
-from resnet_explore.models.network import Network
-from resnet_explore.models.preact import PreActResNet
-from resnet_explore.models.resnet import ResNet
-from resnet_explore.models.weights import find_weights
+from resnet_explore.models.config import HRNetConfig, ResNetConfig, refuse_too_deep
+
+if TYPE_CHECKING:
+    from resnet_explore.models.network import Network
 
 # He et al. 2015, Table 1.
 _IMAGENET = {
@@ -33,7 +33,7 @@ _AGGREGATED = {
 }
 # He et al. 2015, section 4.2: the depths of Table 6, and 8 and 14 to begin the slope.
 _CIFAR_DEPTHS = (8, 14, 20, 32, 44, 56, 110, 1202)
-_CIFAR_NAME = re.compile(r"cifar_(resnet|plain|preresnet)(\d+)")
+_CIFAR_NAME = re.compile(r"cifar(resnet|plain|preresnet)([0-9]+)")
 CIFAR_HINT = (
     "CIFAR networks are cifar_resnet{6n+2}, cifar_plain{6n+2} and cifar_preresnet{6n+2}, "
     "for example cifar_resnet20."
@@ -91,32 +91,56 @@ PRESETS: dict[str, Config] = {
 class Twins(NamedTuple):
     """A plain network and the residual one that differs from it by its shortcuts alone."""
 
-    plain: Network
-    residual: Network
+    plain: "Network"
+    residual: "Network"
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Return the names that match a shell pattern such as "resnet*".
+    """Return the names that match a shell pattern such as "resnet*"; capitals don't matter.
 
     `build` takes more than the list shows: cifar_resnet{6n+2}, cifar_plain{6n+2} and cifar_preresnet{6n+2}
     exist for any n.
     """
-    return [name for name in PRESETS if fnmatchcase(name, pattern)]
+    return [name for name in PRESETS if fnmatchcase(name, pattern.lower())]
 
 
-def is_name(name: object) -> bool:
-    """Whether this names a network of ours, or would if its depth were one of the family's."""
-    return isinstance(name, str) and (name in PRESETS or _CIFAR_NAME.fullmatch(name) is not None)
+def spelled_as(name: object, options: Iterable[str]) -> str | None:
+    """Return the option that a name means: "ResNet-50", "resnet 50" and "RESNET50" are "resnet50".
+
+    None where there is none, or where what separates letters matters: "regnetx16gf" could mean two.
+    """
+    options = list(options)
+    tidy = re.sub(r"[\s_-]+", "_", name.lower()) if isinstance(name, str) else ""
+    if tidy in options:
+        return tidy
+    alike = [option for option in options if _letters(option) == _letters(name)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def usual_name(name: object) -> str | None:
+    """Return the name of a network of ours as it is written here, None if it names none.
+
+    Capitals, spaces, hyphens and underscores don't matter. A CIFAR network's depth may be any number.
+    """
+    match = _CIFAR_NAME.fullmatch(_letters(name))
+    if match is not None:
+        return f"cifar_{match[1]}{match[2].lstrip('0') or '0'}"
+    return spelled_as(name, PRESETS)
+
+
+def _letters(name: object) -> str:
+    return re.sub(r"[\s_-]+", "", name).lower() if isinstance(name, str) else ""
 
 
 def config_of(name: str) -> Config:
     """Return the config behind a name; ExploreError with the closest names if there is none."""
-    if name in PRESETS:
-        return PRESETS[name]
-    match = _CIFAR_NAME.fullmatch(name) if isinstance(name, str) else None
+    usual, match = usual_name(name), _CIFAR_NAME.fullmatch(_letters(name))
+    if usual in PRESETS:
+        return PRESETS[usual]
     if match is None:
         raise unknown("model", name, PRESETS, CIFAR_HINT)
-    depth = int(match[2])
+    depth = int(match[2].lstrip("0")[:12] or 0)  # Python refuses to read thousands of digits
+    refuse_too_deep(depth)
     if depth < 8 or depth % 6 != 2:
         below = max(8, depth - (depth - 2) % 6)
         raise ExploreError(
@@ -126,9 +150,10 @@ def config_of(name: str) -> Config:
     return _cifar((depth - 2) // 6, match[1])
 
 
-def build(model: str | Config, weights: str | None = None, seed: int = 0, **overrides: Any) -> Network:
+def build(model: str | Config, weights: str | None = None, seed: int = 0, **overrides: Any) -> "Network":
     """Return a network in eval mode, by name or config, with some of the config's fields overridden.
 
+    model     as `list_models` writes it, or with capitals, spaces and hyphens: "ResNet-50"
     weights   None for freshly drawn ones (`seed`); the name of weights that ship with us, such as "cifar10";
               a torchvision name such as "IMAGENET1K_V2"; or the path of a .safetensors or .pth file
     seed      decides the random weights; equal seeds give equal weights on every machine
@@ -136,8 +161,11 @@ def build(model: str | Config, weights: str | None = None, seed: int = 0, **over
     Raises ExploreError for an unknown name or field, weights that don't fit, or a missing network.
     """
     config = _config(model)
-    name = model if isinstance(model, str) else None
-    found = None if weights is None else find_weights(name, weights)
+    found = None
+    if weights is not None:
+        from resnet_explore.models.weights import find_weights
+
+        found = find_weights(usual_name(model), weights)
     if found is not None and found.config is not None:
         config = found.config
     network = _empty(config.replace(**overrides))
@@ -157,15 +185,20 @@ def twins(model: str | Config, weights: str | None = None, seed: int = 0, **over
     """
     if weights is not None and isinstance(model, str):
         config_of(model)
-        names = re.sub(r"resnet(?=\d)", "plain", model), re.sub(r"plain(?=\d)", "resnet", model)
+        usual = str(usual_name(model))
+        names = re.sub(r"resnet(?=\d)", "plain", usual), re.sub(r"plain(?=\d)", "resnet", usual)
         return Twins(*(build(name, weights, seed, **overrides) for name in names))
     config = _config(model)
     plain, residual = config.plain(), config.replace(residual=True)
     return Twins(build(plain, weights, seed, **overrides), build(residual, weights, seed, **overrides))
 
 
-def network_of(config: Config) -> Network:
+def network_of(config: Config) -> "Network":
     """Return the network that a config describes, its weights not yet drawn."""
+    from resnet_explore.models.hrnet import HRNet
+    from resnet_explore.models.preact import PreActResNet
+    from resnet_explore.models.resnet import ResNet
+
     if isinstance(config, HRNetConfig):
         return HRNet(config)
     return PreActResNet(config) if config.order == "pre" else ResNet(config)
@@ -179,7 +212,9 @@ def _config(model: str | Config) -> Config:
     return config_of(model) if isinstance(model, str) else model
 
 
-def _empty(config: Config) -> Network:
+def _empty(config: Config) -> "Network":
+    import torch
+
     # Building on the meta device skips PyTorch's own initialisation: seconds saved for the deep ones,
     # and the global random state stays untouched.
     with torch.device("meta"):

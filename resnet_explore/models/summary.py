@@ -13,6 +13,12 @@ from resnet_explore.models.trace import Call, Watch
 _SHOWN = 0.05 * 2**20  # fewer bytes would read as none
 
 Field = tuple[int, ...] | None
+# Rows that are no module, and what they mean.
+_FORWARD, _IDLE = "(forward)", "(not called)"
+_NOTES = {
+    _FORWARD: "(forward) is what the network does outside of its parts, with the weights that it uses there.",
+    _IDLE: "(not called) are weights of parts that such a pass does not call.",
+}
 _COLUMNS = ("part", "output", "parameters", "MACs", "layers", "receptive field", "activations")
 
 
@@ -76,6 +82,11 @@ class Summary:
         total = (f"{self.parameters:,}", f"{self.macs:,}", str(self.depth), _pixels(self.receptive_field))
         return [*rows, ("total", "", *total, _bytes(self.activation_bytes))]
 
+    def notes(self) -> list[str]:
+        """Return a sentence for each row of the table that is no part of the network."""
+        names = {row[0] for row in self.rows()}
+        return [sentence for name, sentence in _NOTES.items() if name in names]
+
     def __str__(self) -> str:
         rows = [_COLUMNS, *self.rows()]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -83,7 +94,7 @@ class Summary:
             "  ".join([name.ljust(widths[0]), *(c.rjust(w) for c, w in zip(cells, widths[1:], strict=True))])
             for name, *cells in rows
         )
-        return "\n".join(line.rstrip() for line in lines)
+        return "\n".join([*(line.rstrip() for line in lines), *self.notes()])
 
     def _repr_html_(self) -> str:
         # Colours are the page's own, so that the table reads in a light and in a dark theme.
@@ -99,10 +110,11 @@ class Summary:
             )
 
         size = "×".join(map(str, self.input_size))
+        notes = "".join(f" {sentence}" for sentence in self.notes())
         return (
             '<table style="color: inherit; font-variant-numeric: tabular-nums">'
             f"<caption {left}>Measured for one input of {size}; MACs are multiply-adds of convolutions and "
-            "fully connected layers, activations what training keeps for the backward pass.</caption>"
+            f"fully connected layers, activations what training keeps for the backward pass.{notes}</caption>"
             f"<thead><tr>{cells(_COLUMNS, 'th')}</tr></thead>"
             f"<tbody>{''.join(f'<tr>{cells(row)}</tr>' for row in rows)}</tbody>"
             f"<tfoot><tr {line}>{cells(total)}</tr></tfoot></table>"
@@ -121,7 +133,7 @@ def describe(model: nn.Module, input_size: tuple[int, ...] = (3, 224, 224)) -> S
     return Summary(
         input_size=size,
         parts=tuple(_parts(model, watch.calls)),
-        parameters=_count(model),
+        parameters=_count(model, set()),
         macs=watch.macs,
         depth=watch.depth,
         receptive_field=_whole(watch.field),
@@ -157,23 +169,38 @@ def receptive_fields(model: nn.Module, input_size: tuple[int, ...] = (3, 224, 22
 
 
 def _parts(model: nn.Module, calls: dict[str, Call]) -> Iterator[Part]:
-    """Yield what ran of the top-level children, or of what they hold if they hold stages."""
-    here = calls[""]
-    if here.macs or here.kept:  # what the network does itself, outside of all modules
-        yield Part("(forward)", (), 0, here.macs, 0, activation_bytes=here.kept)
+    """Yield what ran of the top-level children, or of what they hold if they hold stages.
+
+    Each parameter counts where it is met first, so that the parts add up to the whole.
+    """
+    here, counted = calls[""], set[int]()
+    parts: dict[str, nn.Module] = {}
+    holders = [model]
     for name, child in model.named_children():
-        inner = {f"{name}.{own}": module for own, module in child.named_children()}
-        parts = inner if _holds_stages(child, name, calls) else {name: child}
-        yield from (_part(path, module, calls) for path, module in parts.items() if path in calls)
+        if not any(path == name or path.startswith(f"{name}.") for path in calls):
+            continue
+        if _holds_stages(child, name, calls):
+            holders.append(child)
+            parts |= {f"{name}.{own}": module for own, module in child.named_children()}
+        else:
+            parts[name] = child
+    own = sum(_count(holder, counted, recurse=False) for holder in holders)
+    if here.macs or here.kept or own:
+        yield Part(_FORWARD, (), own, here.macs, 0, activation_bytes=here.kept)
+    for path, module in parts.items():
+        if path in calls:
+            yield _part(path, module, calls, counted)
+    if idle := _count(model, counted):
+        yield Part(_IDLE, (), idle, 0, 0)
 
 
-def _part(path: str, module: nn.Module, calls: dict[str, Call]) -> Part:
+def _part(path: str, module: nn.Module, calls: dict[str, Call], counted: set[int]) -> Part:
     call = calls[path]
     inside = [c for p, c in calls.items() if p == path or p.startswith(path + ".")]
     return Part(
         name=path,
         output=call.outputs[0] if call.outputs else (),
-        parameters=_count(module),
+        parameters=_count(module, counted),
         macs=sum(c.macs for c in inside),
         depth=call.depth,
         outputs=tuple(call.outputs),
@@ -193,8 +220,11 @@ def _holds_stages(module: nn.Module, path: str, calls: dict[str, Call]) -> bool:
     return len({tuple(shape[1:] for shape in outputs) for outputs in shapes}) > 1
 
 
-def _count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
+def _count(module: nn.Module, counted: set[int], recurse: bool = True) -> int:
+    """Count the parameters that are not counted yet, and remember them."""
+    fresh = [p for p in module.parameters(recurse) if id(p) not in counted]
+    counted.update(map(id, fresh))
+    return sum(parameter.numel() for parameter in fresh)
 
 
 def _whole(field: tuple[float, ...] | None) -> Field:

@@ -15,8 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from resnet_explore.errors import ExploreError, unknown
-from resnet_explore.models.config import ResNetConfig
-from resnet_explore.models.hrnet import HRNetConfig
+from resnet_explore.models.config import HRNetConfig, ResNetConfig
 from resnet_explore.paths import shipped
 
 _TORCHVISION = (

@@ -95,7 +95,8 @@ class Sweep:
             values = getattr(self, name)
             if isinstance(values, str) or not hasattr(values, "__iter__") or not list(values):
                 raise ExploreError(f"Sweep needs {name} as a list with at least one entry, not {values!r}.")
-            object.__setattr__(self, name, tuple(dict.fromkeys(values)))
+            own = (value.item() if hasattr(value, "item") else value for value in values)  # not NumPy's
+            object.__setattr__(self, name, tuple(dict.fromkeys(own)))
         object.__setattr__(self, "keep_steps", _tuple(self.keep_steps))
         for name in RECIPE:
             if isinstance(getattr(self, name), list):

@@ -12,7 +12,7 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.figures.depth import DepthFigure
 from resnet_explore.figures.style import SCREEN_SCALE, to_png
 from resnet_explore.models.peers import open_network
-from resnet_explore.models.presets import list_models
+from resnet_explore.models.presets import list_models, usual_name
 from resnet_explore.paths import shipped
 from resnet_explore.widgets.architecture_words import comparison, drawn, growth, reading
 from resnet_explore.widgets.blueprint import Blueprint
@@ -81,6 +81,7 @@ class ArchitectureExplorer(ipywidgets.VBox):
     def _build_drawing(self, left: str, right: str) -> None:
         self.drawing = Blueprint()
         names = [*self.models, *list_models(), *PEERS]
+        left, right = (n if n in names else usual_name(n) or n for n in (left, right))
         for name in (left, right):
             if name not in names:
                 open_network(name)  # one that the list lacks, or the closest names

@@ -6,7 +6,7 @@ from typing import Any
 
 from resnet_explore.analysis.structure import Structure
 from resnet_explore.figures.style import COLORS
-from resnet_explore.models.presets import config_of, is_name
+from resnet_explore.models.presets import config_of, usual_name
 from resnet_explore.widgets.blueprint import blueprint
 
 # How many boxes a detector keeps depends on values, and with it how much it computes.
@@ -32,7 +32,7 @@ def _by_name(name: str, depth: int) -> str:
 
 def reading(name: str) -> str:
     """Return what is being done while a network is not yet drawn."""
-    depths = getattr(config_of(name), "depths", ()) if is_name(name) else ()
+    depths = getattr(config_of(name), "depths", ()) if usual_name(name) else ()
     blocks = f" with its {sum(depths)} blocks" if depths else ""
     return f"Building {name}{blocks} and following an image through it ..."
 

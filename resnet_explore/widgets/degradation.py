@@ -1,6 +1,5 @@
 """The degradation problem: slide through depths, in a recorded experiment or in one that you train."""
 
-import html
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +12,7 @@ import pandas as pd
 from resnet_explore.errors import ExploreError
 from resnet_explore.figures.style import SCREEN_SCALE
 from resnet_explore.training.plan import Sweep
-from resnet_explore.training.recorded import Record, list_records, open_record
+from resnet_explore.training.recorded import Record
 from resnet_explore.training.runs import collect_layers
 from resnet_explore.training.summary import require_one_recipe
 from resnet_explore.widgets.errors_view import conditions, error_pictures, first_failure
@@ -21,6 +20,9 @@ from resnet_explore.widgets.filmstrip import Filmstrip
 from resnet_explore.widgets.layers_view import GradientsView, ResponsesView
 from resnet_explore.widgets.own_folder import FolderField
 from resnet_explore.widgets.paper_view import beside_the_paper
+from resnet_explore.widgets.record_menu import how_to_repeat, record_menu
+from resnet_explore.widgets.slider import Slider
+from resnet_explore.widgets.tabs import Tabs
 from resnet_explore.widgets.training_panel import TrainingPanel
 from resnet_explore.widgets.words import error
 
@@ -39,9 +41,9 @@ class DegradationExplorer(ipywidgets.VBox):
               The menu also has the other records that ship, and a folder of your own
 
     Attributes: `data` (the menu), `view` (what is shown: errors, gradients, responses, the paper's numbers),
-    `strip` (the errors), `gradients`, `responses` (a `LayersView` each), `paper`, `table` (what is shown, as
-    `collect` returns it), and the controls `train`, `stop`, `back` (to the recorded runs), `seed`,
-    `progress`, `status`, `folder`.
+    `depth` (the slider that all views share), `strip` (the errors), `gradients`, `responses` (a `LayersView`
+    each), `paper`, `table` (what is shown, as `collect` returns it), and the controls `train`, `stop`,
+    `back` (to the recorded runs), `seed`, `progress`, `status`, `folder`.
 
     Raises ExploreError if `recorded` holds no runs, or runs of more than one recipe.
     """
@@ -50,10 +52,11 @@ class DegradationExplorer(ipywidgets.VBox):
         self, sweep: Sweep | None = None, out: str | Path = "runs/digits", recorded: str | Path | None = None
     ) -> None:
         self.sweep, self.out = sweep or Sweep(), Path(out)
-        self._records = _menu(self.sweep.dataset, recorded)
+        self._records = record_menu(self.sweep.dataset, recorded)
         self._record: Record = next(iter(self._records.values()))
         self._drawing = threading.RLock()  # a training draws from its own thread
         self._outdated = set(VIEWS)
+        self._settling = False  # while the slider is set, not moved
         self._build_controls()
         self._trained: Sweep | None = None  # the last one that was
         self._moved_to: int | None = None  # the step that the slider was set to by new depths
@@ -62,11 +65,13 @@ class DegradationExplorer(ipywidgets.VBox):
 
     def _build_controls(self) -> None:
         self.data = ipywidgets.Dropdown(
-            options=[*self._records, YOUR_FOLDER], description="Data", layout={"width": "300px"}
+            options=[*self._records, YOUR_FOLDER],
+            description="Data",
+            style={"description_width": "initial"},
+            layout={"width": "270px"},
         )
-        self.view = ipywidgets.ToggleButtons(
-            options=VIEWS, tooltips=_TIPS, style={"button_width": "auto"}, layout={"width": "auto"}
-        )
+        self.view = Tabs(list(VIEWS), tips=_TIPS)
+        self.depth = Slider(label="Depth", unit="layers")
         self.back = ipywidgets.Button(
             description="Recorded runs", disabled=True, tooltip="Show the recorded runs again; yours are kept"
         )
@@ -76,23 +81,33 @@ class DegradationExplorer(ipywidgets.VBox):
         )
         self.train, self.stop, self.seed = self.panel.train, self.panel.stop, self.panel.seed
         self.progress, self.status = self.panel.progress, self.panel.status
-        self.strip = Filmstrip(name="Depth", scale=SCREEN_SCALE, message="Drawing the recorded runs ...")
-        self.gradients, self.responses = (view(self._move_to) for view in (GradientsView, ResponsesView))
-        self.paper = ipywidgets.HTML(layout={"width": "98%", "min_width": "0"})
+        self.strip = Filmstrip(
+            name="Depth", scale=SCREEN_SCALE, show_slider=False, message="Drawing the recorded runs ..."
+        )
+        # In the browser, so that a picture follows the slider without asking the kernel.
+        self._link = ipywidgets.jsdlink((self.depth, "index"), (self.strip, "index"))
+        self.gradients, self.responses = GradientsView(), ResponsesView()
+        self.paper = ipywidgets.HTML(layout={"margin": "0"})
         self._pages = {
             ERRORS: self.strip,
             GRADIENTS: self.gradients,
             RESPONSES: self.responses,
             PAPER: self.paper,
         }
-        top = ipywidgets.HBox(
-            [self.data, self.view], layout={"flex_flow": "row wrap", "grid_gap": "4px 20px"}
+        top = ipywidgets.HBox([self.data, self.view], layout={"flex_flow": "row wrap", "grid_gap": "0 20px"})
+        # All pages lie in one place, whose size is that of the largest: what is below never moves.
+        place = ipywidgets.GridBox(
+            list(self._pages.values()), layout={"grid_template_columns": "minmax(0, 100%)"}
         )
-        self._place = ipywidgets.VBox([self.strip])
+        for name, page in self._pages.items():
+            page.layout.grid_area = "1 / 1"
+            page.layout.visibility = "visible" if name == ERRORS else "hidden"
         self.folder.layout.display = "none"
-        super().__init__([top, self._place, self.folder, self.panel])
+        super().__init__([top, self.depth, place, self.folder, self.panel])
         self.data.observe(self._choose_data, "value")
         self.view.observe(self._turn, "value")
+        self.depth.observe(self._look_deeper, "index")
+        self.strip.observe(self._redraw, "narrow")
         self.back.on_click(lambda _: self._go_back())
 
     # --- which data ---------------------------------------------------------------------------------------
@@ -177,7 +192,7 @@ class DegradationExplorer(ipywidgets.VBox):
             still = f" The picture shows {self._record.title}." if self.table is self._recorded else ""
             self.panel.offer(True, self.folder.sentence() + still)
         elif self._record is not next(iter(self._records.values())):
-            self.panel.offer(False, _how_to_repeat(self._record, self._recorded))
+            self.panel.offer(False, how_to_repeat(self._record, self._recorded))
         elif (self.out / f"seed-{self.panel.chosen_seed}" / "sweep.json").is_file():
             self.panel.offer(True, "<b>Train</b> continues or shows your run with this seed.")
         else:
@@ -201,17 +216,28 @@ class DegradationExplorer(ipywidgets.VBox):
             self._source, self._data, self._note = source, data, note
             self._offer_recorded(self.train.disabled and self.panel.available)
             self._outdated = set(VIEWS) - {ERRORS}
-            depths = sorted({int(d) for d in table["depth"]} | set(self._planned(source)))
-            pictures = error_pictures(table, source, data, depths)
-            pictures["captions"] = [caption + note for caption in pictures["captions"]]
-            if pictures["ticks"] != list(self.strip.ticks):
-                self._moved_to = pictures["index"] = 0
-            self.strip.show(**pictures)
-            if going_on:
-                return
-            if self.strip.index == self._moved_to:  # and nobody has moved it since
-                self.strip.index, self._moved_to = first_failure(table, depths), None
-            self._refresh()
+            self._depths = sorted({int(d) for d in table["depth"]} | set(self._planned(source)))
+            at, ticks = self.depth.index, [str(depth) for depth in self._depths]
+            if new := ticks != list(self.depth.ticks):
+                at = self._moved_to = 0
+            if not going_on and at == self._moved_to:  # and nobody has moved it since
+                at, self._moved_to = first_failure(table, self._depths), None
+            self._draw_errors(**({"index": at} if new else {}))  # else it may be on its way elsewhere
+            self._settling = True
+            self.depth.show(ticks, at)
+            self._settling = False
+            if not going_on:
+                self._refresh()
+
+    def _draw_errors(self, **more: Any) -> None:
+        pictures = error_pictures(self.table, self._source, self._data, self._depths, bool(self.strip.narrow))
+        pictures["captions"] = [caption + self._note for caption in pictures["captions"]]
+        self.strip.show(**pictures, **more)
+
+    def _redraw(self, _change: Any) -> None:
+        """Draw for more or less room than there was."""
+        with self._drawing:
+            self._draw_errors()
 
     def _planned(self, source: str) -> tuple[int, ...]:
         """Return the depths that are going to be there, so that the slider keeps its places."""
@@ -221,62 +247,42 @@ class DegradationExplorer(ipywidgets.VBox):
 
     def _turn(self, _change: Any) -> None:
         with self._drawing:
-            page = self._pages[self.view.value]
-            self._place.children = [page]
-            if self.view.value in (GRADIENTS, RESPONSES) and self.view.value not in self._outdated:
-                page.turn_to(self._depth)
+            for name, page in self._pages.items():
+                page.layout.visibility = "visible" if name == self.view.value else "hidden"
+            self._look_deeper(_change)
+
+    def _look_deeper(self, _change: Any) -> None:
+        """Show the depth of the slider in the view that is open; the errors follow in the browser."""
+        if self._settling:
+            return
+        with self._drawing:
+            page = self.view.value
+            if page in (GRADIENTS, RESPONSES) and page not in self._outdated:
+                self._pages[page].turn_to(int(self.depth.chosen))
+            elif page == PAPER:
+                self._outdated.add(PAPER)
             self._refresh()
-
-    @property
-    def _depth(self) -> int:
-        """The depth looked at: one for all views."""
-        return int(self.strip.ticks[self.strip.index])
-
-    def _move_to(self, depth: int) -> None:
-        """Have the slider follow a view in which another depth was chosen."""
-        if str(depth) in self.strip.ticks:
-            self.strip.index = self.strip.ticks.index(str(depth))
 
     def _refresh(self) -> None:
         """Bring the page that is open up to date."""
         page = self.view.value
         if page not in self._outdated:
             return
+        depth = int(self.depth.chosen)
         if page == PAPER:
-            self.paper.value = beside_the_paper(self.table, self._data)
+            self.paper.value = beside_the_paper(self.table, self._data, depth)
         elif page != ERRORS:
-            said = f"{self._source}: {conditions(self.table, self._data)}{self._note}"
-            self._pages[page].show(self.table, self._layers, said, self._depth)
+            self._pages[page].show(self.table, self._layers, self._said, depth)
         self._outdated.discard(page)
 
-
-_TIPS = (
-    "Training error against depth, and learning curves",
-    "Gradient norms layer by layer, step by step",
-    "How strongly each layer answers, step by step",
-    "Our numbers and those of He et al. 2015",
-)
+    def _said(self, table: pd.DataFrame, lines: str) -> str:
+        """Say under what conditions some of the runs were trained, and what lines over them are."""
+        return f"{self._source}: {conditions(table, self._data, lines)}{self._note}"
 
 
-def _menu(dataset: str, recorded: str | Path | None) -> dict[str, Record]:
-    """Return {menu entry: record}; the first is the one that *Train* repeats."""
-    records = list_records()
-    if recorded is not None:
-        given = open_record(recorded)
-        records = [given, *(r for r in records if r.path.resolve() != given.path.resolve())]
-    else:
-        records.sort(key=lambda record: record.name != dataset)
-    menu: dict[str, Record] = {}
-    for record in records:
-        menu.setdefault(record.title, record)
-    return menu
-
-
-def _how_to_repeat(record: Record, table: pd.DataFrame) -> str:
-    minutes, runs = record.about.get("minutes"), table["run"].nunique()
-    took = f"took {minutes:.0f} minutes of training, summed" if minutes else "take long"
-    they = "they, and those that are missing," if record.missing(table) else "they"
-    commands = "".join(f"<br><code>{html.escape(command)}</code>" for command in record.commands)
-    return (
-        f"These {runs} runs {took}. In a terminal {they} are trained again by{commands}" if commands else ""
-    )
+_TIPS = {
+    ERRORS: "Training error against depth, and learning curves",
+    GRADIENTS: "Gradient norms layer by layer, step by step",
+    RESPONSES: "How strongly each layer answers, step by step",
+    PAPER: "Our numbers and those of He et al. 2015",
+}

@@ -16,7 +16,9 @@ _TOPS = (5, 10, 25, 50, 100)  # where the axis of the overview may end, in perce
 _AUGMENTED = {"crop": ", shifted and mirrored at random", "zoom": ", enlarged and mirrored at random"}
 
 
-def error_pictures(table: pd.DataFrame, source: str, data: str, depths: list[int]) -> dict[str, Any]:
+def error_pictures(
+    table: pd.DataFrame, source: str, data: str, depths: list[int], narrow: bool = False
+) -> dict[str, Any]:
     """Return what `Filmstrip.show` takes: a picture, a title and a tick for each of the depths.
 
     `source` and `data` say in words whose runs these are and what they were trained on.
@@ -27,7 +29,7 @@ def error_pictures(table: pd.DataFrame, source: str, data: str, depths: list[int
         str(kind): list(zip(rows["depth"], rows["train_error"], strict=True))
         for kind, rows in unfinished(table).groupby("kind")
     }
-    figure = DegradationFigure(depths, epochs, _top(table, by_depth), so_far, _so_far(table))
+    figure = DegradationFigure(depths, epochs, _top(table, by_depth), so_far, _so_far(table), narrow)
     frames = []
     for depth in depths:
         by_epoch = {kind: learning_curves(table, kind, depth, epochs) for kind in KINDS}
@@ -35,7 +37,7 @@ def error_pictures(table: pd.DataFrame, source: str, data: str, depths: list[int
     return {
         "frames": frames,
         "titles": [_finding(table, depth) for depth in depths],
-        "captions": [f"{source}: {conditions(table, data)} Errors in eval mode.{_cautions(table, depths)}"],
+        "captions": [f"{source}: {conditions(table, data)} {_measured(table)}{_cautions(table, depths)}"],
         "ticks": [str(depth) for depth in depths],
     }
 
@@ -60,17 +62,36 @@ def final(table: pd.DataFrame, kind: str, depth: int, split: str = "train") -> f
     return float(np.nanmean(errors)) if np.isfinite(errors).any() else float("nan")
 
 
-def conditions(table: pd.DataFrame, data: str, drawn: bool = True) -> str:
-    """Say how the runs of a table were trained, over which seeds and, if `drawn`, how these are drawn."""
+def conditions(table: pd.DataFrame, data: str, drawn: str = "means") -> str:
+    """Say how the runs of a table were trained, over which seeds, and how these are drawn.
+
+    `drawn` says what lines are where there are several seeds; "" if nothing is drawn.
+    """
     run = table.iloc[0].to_dict()  # the recipe is the same in all
-    seeds = table.groupby("depth")["seed"].unique()
-    spread = "; lines are means and bands the range over seeds" if drawn and seeds.map(len).max() > 1 else ""
+    seeds = table.groupby(["kind", "depth"], observed=True)["seed"].nunique()
+    spread = ""
+    if drawn and seeds.max() > 1:
+        spread = (
+            f"; lines are {drawn}, and bands {'or bars ' if seeds.min() == 1 else ''}the range over seeds"
+        )
+        spread += " where there are several" if seeds.min() == 1 else ""
     precision = ", bf16" if run.get("precision") == "bf16" else ""
     rate = "one-cycle to" if run.get("schedule", "one-cycle") == "one-cycle" else "in steps from"
     return (
         f"{data}{_AUGMENTED.get(str(run['augment']), '')}; first stage {run['width']} channels wide, "
         f"{run['epochs']} epochs of SGD (batch {run['batch_size']}, {rate} {run['lr']:g}{precision}), the "
         f"same for both; {in_words(places_of(table), elsewhere=True)}{spread}."
+    )
+
+
+def _measured(table: pd.DataFrame) -> str:
+    """Say of which images the errors are: of all, or until the last epoch of some."""
+    run = table.iloc[0]
+    about = run["step"] / run["epoch"] * run["batch_size"]  # training images, to within a batch
+    if run["eval_images"] >= about:
+        return "Errors in eval mode."
+    return (
+        f"Errors in eval mode, of {run['eval_images']:,} images of each set and after the last epoch of all."
     )
 
 
@@ -107,6 +128,14 @@ def _finding(table: pd.DataFrame, depth: int) -> str:
     here = table[table["depth"] == depth]
     ended = here[here["epoch"] == here["epochs"]]
     epoch = min(max(here.loc[here["kind"] == kind, "epoch"], default=0) for kind in KINDS)
+    if not epoch and len(ended) and ended["kind"].nunique() == 1:
+        alone = ended["kind"].iloc[0]
+        other = next(kind for kind in KINDS if kind != alone)
+        wrong = percent(ended["train_error"].mean())
+        return (
+            f"{depth} layers: the {alone} network gets {wrong} of its training images wrong; "
+            f"the {other} one is not trained yet."
+        )
     if not epoch:
         return f"{depth} layers: no finished epoch yet of both twins."
     compared = ended if set(ended["kind"]) == set(KINDS) else here[here["epoch"] == epoch]

@@ -7,10 +7,11 @@
 
 const REST_MS = 150;        // this long without a move, and the kernel is told the index
 const NARROW_PX = 460;      // below this the sliders get a line of their own
+const PAGE_PX = 700;       // with less room than this the kernel is told, which may draw another picture
 const SMALLEST_PX = 340;    // the controls need so much, however small the picture
 const WIDEST_TICK_PX = 72;  // longer labels would run into each other; the value beside the slider names them
 
-const TEXTS = ["titles", "captions", "alts", "headings", "ticks", "name", "scale", "show_opacity"];
+const TEXTS = ["titles", "captions", "alts", "headings", "ticks", "name", "scale", "show_opacity", "show_slider"];
 let serial = 0;             // ids must differ between the views on one page
 
 /** The entry for a step: a single entry serves every step, a missing one is undefined. */
@@ -118,6 +119,7 @@ class FilmstripView {
     this.writeTexts();
     this.showState();
     el.append(this.root);
+    this.observer.observe(el);
     this.onPlaying();
   }
 
@@ -365,10 +367,11 @@ class FilmstripView {
     }));
 
     this.slider.max = Math.max(0, this.steps - 1);
-    for (const part of [this.play, this.track, this.label, this.value.node]) part.hidden = this.steps < 2;
+    const moves = this.steps > 1 && this.model.get("show_slider");
+    for (const part of [this.play, this.track, this.label, this.value.node]) part.hidden = !moves;
     const seeThrough = this.model.get("show_opacity") && this.overlays.sources.length > 0;
     for (const part of [this.opacityLabel, this.opacityTrack, this.opacityValue]) part.hidden = !seeThrough;
-    this.controls.hidden = this.steps < 2 && !seeThrough;
+    this.controls.hidden = !moves && !seeThrough;
 
     this.layOut();
     this.showIndex();
@@ -402,6 +405,14 @@ class FilmstripView {
   fit() {
     const width = this.body.clientWidth;
     if (!width) return; // not on the page
+    const narrow = this.root.parentElement.clientWidth < PAGE_PX;
+    if (narrow !== this.narrow) { // told once: a view beside it may have more room
+      this.narrow = narrow;
+      if (narrow !== this.model.get("narrow")) {
+        this.model.set("narrow", narrow);
+        this.model.save_changes();
+      }
+    }
     this.root.classList.toggle("rx-narrow", width < NARROW_PX);
     const ticks = [...this.ticks.children];
     const widest = Math.max(0, ...ticks.map((tick) => tick.offsetWidth));

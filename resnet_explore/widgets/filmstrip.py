@@ -56,6 +56,8 @@ class Filmstrip(anywidget.AnyWidget):
     scale = t.Float(1.0).tag(sync=True)
     opacity = t.Float(0.5).tag(sync=True, echo_update=False)
     show_opacity = t.Bool(False).tag(sync=True)
+    show_slider = t.Bool(True).tag(sync=True)  # False where another widget's slider is linked to `index`
+    narrow = t.Bool(False).tag(sync=True)  # the browser says whether there is little room
     message = t.Unicode("").tag(sync=True)
     busy = t.Bool(False).tag(sync=True)
 

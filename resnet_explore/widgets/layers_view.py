@@ -20,11 +20,9 @@ ByStep = Mapping[int, Mapping[str, np.ndarray]]
 
 
 class LayersView(ipywidgets.VBox):
-    """A quantity by layer, both twins, for one depth of a menu and every step that was noted.
+    """A quantity by layer, both twins, for one depth and every step that was noted.
 
-    chosen  called with the depth that a person chooses
-
-    Attributes: `depth` (the menu), `strip` (the slider over steps).
+    Attributes: `depth` (the one that is shown), `strip` (the slider over steps).
     """
 
     quantity: ClassVar[str]
@@ -32,75 +30,76 @@ class LayersView(ipywidgets.VBox):
     meaning: ClassVar[str]
     at_first: ClassVar[int]  # the step to begin with, -1 for the last
 
-    def __init__(self, chosen: Callable[[int], None]) -> None:
-        self._depth_chosen = chosen
-        self.depth = ipywidgets.Dropdown(options=[], description="Depth", layout={"width": "170px"})
+    def __init__(self) -> None:
         self.strip = Filmstrip(name="Step", scale=SCREEN_SCALE, message="Drawing the layers ...")
+        self.depth = 0
         self._layers: pd.DataFrame | None = None
         self._table = pd.DataFrame()
-        self._conditions = ""
-        self._drawn: dict[int, dict[str, Any]] = {}
-        super().__init__([self.depth, self.strip])
-        self.depth.observe(self._choose, "value")
+        self._said: Callable[[pd.DataFrame, str], str] = lambda _table, _means: ""
+        self._drawn: dict[tuple[int, bool], dict[str, Any]] = {}
+        super().__init__([self.strip])
+        self.strip.observe(lambda _: self.turn_to(self.depth), "narrow")
 
     def show(
-        self, table: pd.DataFrame, read: Callable[[], pd.DataFrame] | None, conditions: str, depth: int
+        self,
+        table: pd.DataFrame,
+        read: Callable[[], pd.DataFrame] | None,
+        said: Callable[[pd.DataFrame, str], str],
+        depth: int,
     ) -> None:
-        """Show what `read` returns of the runs in `table`; where it is None or raises, a sentence instead."""
-        self._table, self._conditions, self._layers, self._drawn = table, conditions, None, {}
+        """Show what `read` returns of the runs in `table`; where it is None or raises, a sentence instead.
+
+        `said` gives the conditions of some of these runs, told what lines are over several seeds.
+        """
+        self._table, self._said, self._layers, self._drawn = table, said, None, {}
         try:
             if read is None:
                 raise ExploreError("Nothing was noted of the layers in these runs.")
             self._layers = read()
         except ExploreError as problem:
-            self.depth.layout.display = "none"
-            self.strip.show(frames=[], titles=[], captions=[], ticks=[], message=str(problem))
+            self._say(str(problem))
             return
-        depths = sorted(int(d) for d in self._layers["depth"].unique())
-        self.depth.layout.display = ""
-        self.depth.unobserve(self._choose, "value")  # new options change the value; draw once, not twice
-        self.depth.options = depths
-        self.depth.value = depth if depth in depths else depths[-1]
-        self.depth.observe(self._choose, "value")
-        self._draw()
+        self.turn_to(depth)
 
     def turn_to(self, depth: int) -> None:
-        """Show another depth, if something was noted of it."""
-        if depth in self.depth.options:
-            self.depth.value = depth
-
-    def _choose(self, _change: object) -> None:
-        self._draw()
-        if self.depth.value is not None:
-            self._depth_chosen(int(self.depth.value))
-
-    def _draw(self) -> None:
-        if self._layers is None or self.depth.value is None:
+        """Show a depth, drawn for the width that there is, or a sentence if nothing was noted of it."""
+        self.depth = depth
+        if self._layers is None:
             return
-        depth = int(self.depth.value)
-        if depth not in self._drawn:
+        if depth not in set(self._layers["depth"]):
+            self._say(f"Nothing is noted yet of the layers in networks of {depth} layers.")
+            return
+        key = depth, bool(self.strip.narrow)
+        if key not in self._drawn:
             self.strip.show(busy=bool(self.strip.frames), message="Drawing the layers ...")
             try:
-                self._drawn[depth] = self._pictures(self._layers, depth)
+                self._drawn[key] = self._pictures(self._layers, *key)
             finally:
                 self.strip.busy = False
-        pictures = self._drawn[depth]
+        pictures = self._drawn[key]
         stays = pictures["ticks"] == list(self.strip.ticks)
         at = self.strip.index if stays else self.at_first % len(pictures["ticks"])
         self.strip.show(**pictures, index=at)
 
-    def _pictures(self, layers: pd.DataFrame, depth: int) -> dict[str, Any]:
+    def _say(self, sentence: str) -> None:
+        self.strip.show(frames=[], titles=[], captions=[], ticks=[], message=sentence)
+
+    def _pictures(self, layers: pd.DataFrame, depth: int, narrow: bool) -> dict[str, Any]:
+        layers = layers[layers["depth"] == depth]
         by_step = self._chosen(layer_values(layers, depth, self.quantity))
         every = [values for twins in by_step.values() for values in twins.values()]
-        figure = LayerFigure(max(map(len, every)), **self._axes(every))
+        axes = self._axes(every)
+        figure = LayerFigure(max(map(len, every)), **axes, narrow=narrow)
+        means = "geometric means" if axes["log"] else "means"
         ends = dict(zip(self._table["step"].astype(int), self._table["epoch"].astype(int), strict=True))
+        shown = self._table[self._table["run"].isin(layers["run"].unique())]
         return {
             "frames": [to_png(figure.draw(twins)) for twins in by_step.values()],
             "titles": [
                 self._finding(f"{depth} layers, {_moment(step, ends)}", twins)
                 for step, twins in by_step.items()
             ],
-            "captions": [f"{self.meaning} {self._conditions}"],
+            "captions": [f"{self.meaning} {self._said(shown, means)}"],
             "ticks": [str(step) for step in by_step],
         }
 
@@ -159,7 +158,7 @@ class ResponsesView(LayersView):
             "limits": decades(every) if log else (0.0, 1.05 * largest),
             "log": log,
             "ranked": True,
-            "ylabel": "standard deviation of the response",
+            "ylabel": "std of the response",
             "xlabel": "convolution (1 sees the image)",
         }
 

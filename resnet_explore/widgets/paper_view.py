@@ -14,35 +14,43 @@ from resnet_explore.widgets.errors_view import conditions, final
 from resnet_explore.widgets.words import percent
 
 _THEIRS = "#f3ead9"  # ground of what is not ours
-_CELL = "padding:2px 8px;text-align:right;white-space:nowrap"
+_CELL = "padding:2px 6px;text-align:right;white-space:nowrap"
+_HEAD = "padding:2px 6px;text-align:right;vertical-align:bottom"  # may take two lines
+_CHOSEN = ' aria-current="true" style="background:#d5e4f3"'  # the row of the depth looked at
 
 
 _CARD = (
     # A width of 0 that may not stay: so a wide table scrolls in its place instead of widening the page.
-    "box-sizing:border-box;width:0;min-width:100%;max-width:940px;padding:14px 16px;border:1px solid #e2e4e9;"
-    f"border-radius:10px;background:{CARD};color:{INK};font-size:13px;line-height:1.4"
+    "box-sizing:border-box;width:0;min-width:min(100%,954px);margin:4px 0;padding:14px 16px;"
+    f"border:1px solid #e2e4e9;border-radius:10px;background:{CARD};color:{INK};font-size:13px;"
+    "line-height:1.4"
 )
 _ROW = "display:flex;flex-wrap:wrap;align-items:flex-start;gap:12px 20px"
 
 
-def beside_the_paper(table: pd.DataFrame, data: str) -> str:
-    """Return a card with the errors of a table of runs, and Table 6 and Table 2 of He et al. 2015."""
-    ours = _table(f"Ours: {html.escape(data)}. Errors after the last epoch, %", *_ours(table))
+def beside_the_paper(table: pd.DataFrame, data: str, depth: int | None = None) -> str:
+    """Return a card with the errors of a table of runs, and Table 6 and Table 2 of He et al. 2015.
+
+    The rows of `depth` stand out.
+    """
+    ours = _table("Ours: errors after the last epoch, %", *_ours(table), depth=depth)
     table_6 = _table(
         "<b>He et al. 2015, Table 6</b>: CIFAR-10, test error, %",
         ("depth", "residual"),
         [[str(depth), f"{error:.2f}"] for depth, error in CIFAR_TEST_ERROR.items()],
         ground=_THEIRS,
+        depth=depth,
     )
     table_2 = _table(
         "<b>He et al. 2015, Table 2</b>: ImageNet, top-1 validation error, %",
         ("depth", *KINDS),
         [[str(d), *(f"{errors[k]:.2f}" for k in KINDS)] for d, errors in IMAGENET_TOP1_ERROR.items()],
         ground=_THEIRS,
+        depth=depth,
     )
     epochs = int(table["epochs"].max())
     notes = (
-        f"Ours: {html.escape(conditions(table, data, drawn=False))} Mean ± standard deviation over seeds.",
+        f"Ours: {html.escape(conditions(table, data, drawn=''))} {_spread(table)}",
         f"Theirs (shaded): {html.escape(PAPER)}. Table 6: the original CIFAR-10, 64,000 steps (164 epochs) "
         "with crops and flips; at 110 layers the best of five runs (6.61 ± 0.16). It has no plain networks: "
         "the paper draws them as curves only. Table 2: ten crops an image.",
@@ -63,7 +71,10 @@ def _ours(table: pd.DataFrame) -> tuple[Sequence[str], list[list[str]]]:
     rows = []
     for depth in sorted(found.index.unique("depth")):
         here = {kind: found.loc[(kind, depth)] for kind in KINDS if (kind, depth) in found.index}
-        seeds = "/".join(dict.fromkeys(str(int(row["seeds"])) for row in here.values()))
+        counts = {kind: int(row["seeds"]) for kind, row in here.items()}
+        seeds = str(counts.get("plain", "–"))
+        if len(counts) < len(KINDS) or len(set(counts.values())) > 1:
+            seeds = ", ".join(f"{count} {kind}" for kind, count in counts.items())
         errors = [
             mean_and_deviation(here[kind][f"{split}_error"], here[kind][f"{split}_error_sd"])
             if kind in here
@@ -75,14 +86,29 @@ def _ours(table: pd.DataFrame) -> tuple[Sequence[str], list[list[str]]]:
     return heads, rows
 
 
-def _table(caption: str, heads: Iterable[str], rows: Iterable[Sequence[str]], ground: str = CARD) -> str:
+def _spread(table: pd.DataFrame) -> str:
+    """Say what stands behind the ± signs, if there are any."""
+    seeds = summarize(table)["seeds"]
+    if not len(seeds) or seeds.max() == 1:
+        return ""
+    return "Mean ± standard deviation over seeds" + (" where there are several." if seeds.min() == 1 else ".")
+
+
+def _table(
+    caption: str,
+    heads: Iterable[str],
+    rows: Iterable[Sequence[str]],
+    ground: str = CARD,
+    depth: int | None = None,
+) -> str:
     colors = [COLORS.get(head.split(",")[0], INK) for head in heads]
     top = "".join(
-        f'<th scope="col" style="{_CELL};color:{color}">{html.escape(head)}</th>'
+        f'<th scope="col" style="{_HEAD};color:{color}">{html.escape(head)}</th>'
         for head, color in zip(heads, colors, strict=True)
     )
     lines = "".join(
-        f'<tr><th scope="row" style="{_CELL};font-weight:600">{html.escape(row[0])}</th>'
+        f"<tr{_CHOSEN if row[0] == str(depth) else ''}>"
+        f'<th scope="row" style="{_CELL};font-weight:600">{html.escape(row[0])}</th>'
         + "".join(f'<td style="{_CELL}">{html.escape(value)}</td>' for value in row[1:])
         + "</tr>"
         for row in rows

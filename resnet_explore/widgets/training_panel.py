@@ -57,7 +57,9 @@ class TrainingPanel(ipywidgets.VBox):
         # Not an IntText, whose box drops what is not a digit: 2.7 would become 27 without a word.
         self.seed = ipywidgets.FloatText(value=seed, step=1, description="Seed", layout={"width": "150px"})
         self.seed.observe(self._take_seed, "value")
-        self.progress = ipywidgets.FloatProgress(min=0, max=1, layout={"width": "220px"})
+        self.progress = ipywidgets.FloatProgress(
+            min=0, max=1, tooltip="Epochs trained", layout={"width": "220px", "visibility": "hidden"}
+        )
         self.status = ipywidgets.HTML()
         self._halt = threading.Event()
         self.thread: threading.Thread | None = None
@@ -132,6 +134,8 @@ class TrainingPanel(ipywidgets.VBox):
     def _set_training(self, training: bool) -> None:
         self.train.disabled = training or not self.available
         self.stop.disabled, self.seed.disabled = not training, training
+        # An empty bar would look like a control; it keeps its place.
+        self.progress.layout.visibility = "visible" if training or self.progress.value else "hidden"
         self._turned(training)
 
 

@@ -9,16 +9,16 @@ from PIL import Image
 
 from resnet_explore.inputs.images import sample_photos
 
-STEP, CANVAS = ".rx-step", ".rx-canvas"
+STEP, CANVAS, DEPTH = ".rx-step:visible", ".rx-canvas:visible", ".rx-shared-step"
 HEAT, HEAT_CARD = ".rx-heat", ".rx-card:has(.rx-heat)"
 
 
 def title(notebook, card=""):
-    return notebook.locator(f"{card} .rx-title .rx-now").inner_text()
+    return notebook.locator(f"{card} .rx-title .rx-now:visible").inner_text()
 
 
 def caption(notebook, card=""):
-    return notebook.locator(f"{card} .rx-caption .rx-now").inner_text()
+    return notebook.locator(f"{card} .rx-caption .rx-now:visible").inner_text()
 
 
 def run(notebook):
@@ -44,7 +44,7 @@ def test_start_shows_the_finding_after_one_run(open_notebook):
         r"56 layers: the plain network gets \d\d % .* the residual one under 0.1 %", title(notebook)
     )
     before, first = notebook.digest(CANVAS), title(notebook)
-    notebook.press(STEP, "ArrowRight")
+    notebook.press(DEPTH, "ArrowRight")
     notebook.wait_changed(CANVAS, before)
     assert title(notebook) != first
     assert title(notebook).startswith("110 layers")
@@ -71,10 +71,10 @@ def test_train_stop_and_continue(open_notebook):
     notebook.page.get_by_text("All 10 networks were trained here").wait_for(timeout=240_000)
     assert int(notebook.execute("print(len(explorer.table))")) == 80
     shown = notebook.digest(CANVAS)
-    notebook.press(STEP, "Home")
+    notebook.press(DEPTH, "Home")
     notebook.wait_changed(CANVAS, shown)
     assert title(notebook).startswith("8 layers")
-    notebook.press(STEP, "End")
+    notebook.press(DEPTH, "End")
     assert title(notebook).startswith("110 layers: the plain network gets")
     notebook.locator(CANVAS).scroll_into_view_if_needed()
     notebook.screenshot("01_degradation-trained")
@@ -85,13 +85,25 @@ def test_views_and_data_of_degradation(open_notebook, tmp_path):
     notebook = open_notebook("notebooks/01_degradation.ipynb")
     run(notebook)
     page = notebook.page
-    page.get_by_role("button", name="Gradients", exact=True).press("Enter")
+
+    def below_the_tabs():
+        row, *others = (
+            page.locator(name).bounding_box() for name in (".rx-tabs", DEPTH, "button:has-text('Train')")
+        )
+        return [(round(box["x"] - row["x"]), round(box["y"] - row["y"])) for box in others]
+
+    places = below_the_tabs()
+    errors = page.get_by_role("button", name="Errors", exact=True)
+    errors.press("ArrowRight")
+    assert page.evaluate("document.activeElement.textContent") == "Gradients", "not the next cell"
+    page.keyboard.press("Enter")
     page.locator(".rx-title .rx-now", has_text="56 layers, before the first step, weight gradient").wait_for()
     before = notebook.digest(CANVAS)
     notebook.press(STEP, "ArrowRight")
     notebook.wait_changed(CANVAS, before)
     assert title(notebook).startswith("56 layers, step 1, ")
-    page.get_by_label("Depth", exact=True).first.select_option("110")
+    assert below_the_tabs() == places, "nothing jumps"
+    notebook.press(DEPTH, "ArrowRight")
     page.locator(".rx-title .rx-now", has_text="110 layers, step 1, ").wait_for(timeout=30_000)
     notebook.screenshot("01_degradation-gradients")
     page.get_by_role("button", name="Responses", exact=True).press("Enter")

@@ -1,0 +1,66 @@
+/* Slider: a native slider on a card of its own. The model hears of each move, the kernel once it rests. */
+
+const REST_MS = 150;
+let serial = 0; // ids must differ between the views on one page
+
+function make(tag, className = "") {
+  const node = document.createElement(tag);
+  node.className = className;
+  return node;
+}
+
+function render({ model, el }) {
+  const card = make("div", "rx-card rx-shared-slider");
+  const label = make("label", "rx-label");
+  const input = make("input", "rx-shared-step");
+  const ticks = make("div", "rx-ticks");
+  const track = make("div", "rx-track");
+  const value = make("span", "rx-value");
+  Object.assign(input, { type: "range", min: 0, step: 1, id: `rx-shared-${Date.now()}-${serial++}` });
+  input.dataset.lmSuppressShortcuts = "true"; // JupyterLab takes arrow keys from what lacks it
+  label.htmlFor = input.id;
+  for (const node of [ticks, value]) node.setAttribute("aria-hidden", "true"); // aria-valuetext says it
+  track.append(input, ticks);
+  card.append(label, track, value);
+  el.append(card);
+
+  let saving;
+  input.addEventListener("input", () => {
+    model.set("index", Number(input.value));
+    clearTimeout(saving);
+    saving = setTimeout(() => model.save_changes(), REST_MS);
+  });
+
+  function draw() {
+    const words = model.get("ticks");
+    label.textContent = model.get("label");
+    input.max = Math.max(0, words.length - 1);
+    input.disabled = words.length < 2; // it keeps its place
+    ticks.replaceChildren(...words.map((word, at) => {
+      const tick = make("span");
+      tick.textContent = word;
+      tick.style.setProperty("--at", words.length > 1 ? at / (words.length - 1) : 0.5);
+      return tick;
+    }));
+    move();
+  }
+
+  function move() {
+    const index = model.get("index");
+    const said = `${model.get("ticks")[index] ?? ""} ${model.get("unit")}`.trim();
+    input.value = index;
+    input.setAttribute("aria-valuetext", said);
+    value.textContent = said;
+    [...ticks.children].forEach((tick, at) => tick.classList.toggle("rx-now", at === index));
+  }
+
+  for (const name of ["label", "ticks", "unit"]) model.on(`change:${name}`, draw);
+  model.on("change:index", move);
+  draw();
+  return () => {
+    clearTimeout(saving);
+    model.save_changes();
+  };
+}
+
+export default { render };
