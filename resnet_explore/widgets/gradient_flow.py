@@ -39,6 +39,7 @@ from resnet_explore.widgets.gradient_views import (
     View,
 )
 from resnet_explore.widgets.scrub import Scrub
+from resnet_explore.widgets.tabs import Tabs
 from resnet_explore.widgets.words import error
 
 BY_DEPTH, BY_SKIP, BY_STEP, HEATMAP, JACOBIANS, GUESS = VIEWS = (
@@ -102,9 +103,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
 
     def _build_controls(self) -> None:
         own, given = bool(self.bench.models), OWN in self.bench.batches
-        self.view = ipywidgets.ToggleButtons(
-            options=VIEWS, tooltips=_TIPS, style={"button_width": "auto"}, layout={"width": "auto"}
-        )
+        self.view = Tabs(list(VIEWS), tips=dict(zip(VIEWS, _TIPS, strict=True)))
         data = {"your images": OWN, **DATA} if given else DATA
         self.data = _menu("Data", data, OWN if given else "digits")
         self.mode = _menu("Mode", {"train mode": "train", "eval mode": "eval"}, MODES["train"])
