@@ -1,8 +1,10 @@
 """A slider whose positions are measured one by one: the wanted one at once, the others behind it."""
 
+import contextlib
+import gc
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +40,19 @@ class Scrub:
         self._turn += 1
         at = min(self.strip.index if position is None else position, len(view.ticks) - 1)
         self.strip.show(busy=True, message=f"Measuring {view.name.lower()} {view.ticks[at]} ...")
-        try:
-            found = {at: view.measure(at)}
-        except BaseException:
-            self.strip.busy = False
-            raise
-        self.view, self.results = view, found
-        job = _Job(self._turn, view, found)
-        self._publish(job, at)
-        self._thread = threading.Thread(target=self._refine, args=(job, at), daemon=True)
-        self._thread.start()
+        with contextlib.ExitStack() as somebody_waits:
+            somebody_waits.enter_context(_no_collection())
+            try:
+                found = {at: view.measure(at)}
+            except BaseException:
+                self.strip.busy = False
+                raise
+            self.view, self.results = view, found
+            job = _Job(self._turn, view, found)
+            self._publish(job, at)
+            nobody_waits = somebody_waits.pop_all().close  # what garbage is due is looked for by the thread
+            self._thread = threading.Thread(target=self._refine, args=(job, at, nobody_waits), daemon=True)
+            self._thread.start()
 
     def show_only(self, view: View, result: Any) -> None:
         """Show one result, measured already, as the only position of a view."""
@@ -88,8 +93,9 @@ class Scrub:
             raise ExploreError(f"{path} can't be written ({problem.strerror or problem}).") from None
         return [path, path.with_suffix(".csv")]
 
-    def _refine(self, job: "_Job", first: int) -> None:
+    def _refine(self, job: "_Job", first: int, nobody_waits: Callable[[], None]) -> None:
         """Measure the other positions, nearest first, until something else is to be shown."""
+        nobody_waits()
         shown, view = time.monotonic(), job.view
         for at in sorted(range(len(view.ticks)), key=lambda at: abs(at - first)):
             if job.turn != self._turn:
@@ -133,6 +139,18 @@ class Scrub:
                 "busy": False,
             }
             self.strip.show(**values, **({} if at is None else {"index": at}))
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Let Python look for garbage later: in a kernel full of modules that takes as long as a measurement."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 class _Job:
