@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from resnet_explore.errors import ExploreError
-from resnet_explore.figures.style import annotate, blank_like, to_png
+from resnet_explore.figures.style import blank_like, to_png
 from resnet_explore.widgets.filmstrip import Filmstrip
 from resnet_explore.widgets.gradient_views import View
+from resnet_explore.widgets.picture_file import save_picture
 
 _PUBLISH_SECONDS = 0.4  # between pictures that are added behind the first: each time all are sent
 _PENDING = "Being measured ..."
@@ -80,18 +81,12 @@ class Scrub:
         Raises ExploreError where nothing is shown or the files can't be written.
         """
         self.wait()
-        view, at, path = self.view, self.strip.index, Path(path)
+        view, at = self.view, self.strip.index
         if view is None or at not in self.results:
             raise ExploreError("There is no picture to save yet.")
         figure = view.anew().draw(self.results[at], view.limits(list(self.results.values())))
-        png = to_png(annotate(figure, view.title(at, self.results[at]), view.caption(at)))
-        table = view.table(self.results).assign(conditions=view.caption(at))
-        try:
-            path.write_bytes(png)
-            table.to_csv(path.with_suffix(".csv"), index=False)
-        except OSError as problem:
-            raise ExploreError(f"{path} can't be written ({problem.strerror or problem}).") from None
-        return [path, path.with_suffix(".csv")]
+        said = view.title(at, self.results[at]), view.caption(at)
+        return save_picture(path, figure, *said, view.table(self.results))
 
     def _refine(self, job: "_Job", first: int, nobody_waits: Callable[[], None]) -> None:
         """Measure the other positions, nearest first, until something else is to be shown."""
