@@ -190,7 +190,7 @@ def test_what_was_interrupted_goes_on(counted, monkeypatch):
     pictures.claim.value = "modes"
     pictures.wait(60)
     assert counted["modes"] == [0]
-    assert pictures.note.value == "Seed 2 of 3 is being measured ..."
+    assert pictures.note.value == "More seeds are being measured ..."
     monkeypatch.setattr(pictures, "_draw", drawn)
     pictures.show()
     pictures.wait(60)

@@ -220,8 +220,3 @@ CLAIM_WORDS: dict[str, Words] = {
         Scales("step of SGD", "loss", limits=(1.5, 2.75)), seeds=2,
     ),
 }  # fmt: skip
-
-
-def progress(done: int, seeds: int) -> str:
-    """Return what is said while more seeds are measured."""
-    return "" if done >= seeds else f"Seed {done + 1} of {seeds} is being measured ..."
