@@ -42,6 +42,7 @@ _HOME = {
     "skip_ratios": "analysis.skips",
     "jacobian_spectra": "analysis.jacobian",
     "check_claims": "analysis.claims",
+    "claim_curves": "analysis.claim_curves",
     "structure": "analysis.structure",
     "class_activation_maps": "analysis.cams",
     "feature_maps": "analysis.feature_maps",

@@ -1,4 +1,5 @@
 import copy
+import gc
 import io
 import math
 import re
@@ -470,6 +471,48 @@ def test_a_newer_choice_stops_what_is_still_being_measured():
     time.sleep(0.2)
     assert scrub.strip.titles == [f"second {k}" for k in range(4)]
     assert len(first.measured) < 4
+
+
+def test_nobody_waits_for_the_garbage_collector():
+    class Watchful(View):
+        ticks = ("a", "b")
+
+        def measure(self, position):
+            self.collecting = gc.isenabled()
+            raise rx.ExploreError(f"{position} can't be measured.")
+
+    class Shown(Watchful):
+        def measure(self, position):
+            return position if position == 0 else super().measure(position)
+
+        def limits(self, results):
+            return (1e-3, 1e3)
+
+        def draw(self, result, limits):
+            self.drawn_while_collecting = gc.isenabled()
+            return GradientProfile(40, 30).draw({"plain": np.ones(3)}, limits)
+
+        def title(self, position, result):
+            return ""
+
+        def caption(self, position):
+            return ""
+
+    from resnet_explore.figures.gradients import GradientProfile
+    from resnet_explore.widgets.filmstrip import Filmstrip
+
+    said = []
+    scrub, view = Scrub(Filmstrip(), said.append), Watchful()
+    with pytest.raises(rx.ExploreError, match="0 can't be measured"):
+        scrub.show(view, 0)
+    assert not view.collecting
+    assert gc.isenabled(), "as before"
+    shown = Shown()
+    scrub.show(shown, 0)
+    scrub.wait(10)
+    assert said == ["Depth b: 1 can't be measured."]
+    assert not shown.drawn_while_collecting
+    assert shown.collecting, "what comes behind the first picture may take its time"
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,18 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from resnet_explore.analysis.experiments import equal_blocks, noise, training
 from resnet_explore.analysis.gradients import gradient_flow
 from resnet_explore.analysis.shattering import gradient_autocorrelation, input_gradients
 from resnet_explore.analysis.skips import skip_ratios
 from resnet_explore.errors import unknown
-from resnet_explore.models.config import ResNetConfig
 from resnet_explore.models.mlp import MLP, MLPConfig
 from resnet_explore.models.presets import build
 
@@ -77,52 +76,33 @@ def check_claims(names: str | Iterable[str] | None = None, seed: int = 0) -> pd.
     return pd.DataFrame(rows, index=pd.Index(chosen, name="name"))
 
 
-def _noise(seed: int, *shape: int) -> tuple[Tensor, Tensor]:
-    random = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=random), torch.randint(10, shape[:1], generator=random)
-
-
 def _growth(activation: str, norm: str = "batch") -> Callable[[int], float]:
     def measure(seed: int) -> float:
         model = MLP(MLPConfig(depth=24, width=512, activation=activation, norm=norm), seed)
-        return gradient_flow(model, *_noise(seed, 256, 1, 8, 8)).growth
+        return gradient_flow(model, *noise(seed, 256, 1, 8, 8)).growth
 
     return measure
 
 
 def _ratio(name: str, mode: str = "train", steps: int = 0, **overrides: Any) -> Callable[[int], float]:
     def measure(seed: int) -> float:
-        images, labels = _noise(seed, 64, 3, 8, 8)
+        images, labels = noise(seed, 64, 3, 8, 8)
         model = build(name, seed=seed, **overrides)
-        _train(model, images, labels, steps)
+        _train(model, images, labels, steps, lr=0.1)
         return gradient_flow(model, images, labels, mode=mode).ratio
 
     return measure
 
 
-def _train(model: nn.Module, images: Tensor, labels: Tensor, steps: int, lr: float = 0.1) -> float:
-    """Take steps of plain SGD with momentum 0.9 on one batch; return the loss before the last of them.
-
-    inf where it is no longer finite.
-    """
-    loss = float("inf")
-    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
-    model.train()
-    for _ in range(steps):
-        optimizer.zero_grad()
-        value = F.cross_entropy(model(images), labels)
-        value.backward()
-        optimizer.step()
-        loss = value.item()
-    return loss if np.isfinite(loss) else float("inf")
+def _train(model: nn.Module, images: Tensor, labels: Tensor, steps: int, lr: float) -> float:
+    """Return the loss before the last of so many steps."""
+    losses = list(islice(training(model, images, labels, lr), steps))
+    return losses[-1] if losses else float("inf")
 
 
 def _skip_exponent(seed: int) -> float:
     """Return the exponent p of branch/skip = l^p, fitted over 54 blocks of equal width."""
-    config = ResNetConfig(
-        depths=(54,), widths=(16,), stem="cifar", shortcut="padding", order="pre", num_classes=10
-    )
-    ratios = skip_ratios(build(config, seed=seed), _noise(seed, 16, 3, 8, 8)[0]).ratios
+    ratios = skip_ratios(build(equal_blocks(54), seed=seed), noise(seed, 16, 3, 8, 8)[0]).ratios
     return float(np.polyfit(np.log(np.arange(1, 55)), np.log(ratios), 1)[0])
 
 
@@ -133,7 +113,7 @@ def _correlation(
         config = MLPConfig(
             depth=depth, width=600, inputs=600, outputs=1, residual=residual, branch_scale=scale
         )
-        return input_gradients(MLP(config, seed), _noise(seed, 64, 1, 20, 30)[0], detach=detach).correlation
+        return input_gradients(MLP(config, seed), noise(seed, 64, 1, 20, 30)[0], detach=detach).correlation
 
     return measure
 
@@ -152,7 +132,7 @@ def _autocorrelation(depth: int, residual: bool, scale: float = 1.0) -> Callable
 def _loss_without_norm(init: str) -> Callable[[int], float]:
     def measure(seed: int) -> float:
         model = build("cifar_resnet110", seed=seed, norm="none", init=init, widths=(4, 8, 16))
-        return _train(model, *_noise(seed, 16, 3, 8, 8), steps=25, lr=0.05)
+        return _train(model, *noise(seed, 16, 3, 8, 8), steps=25, lr=0.05)
 
     return measure
 

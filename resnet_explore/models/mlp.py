@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from resnet_explore.errors import unknown
 from resnet_explore.models.config import count, refuse_too_deep
@@ -62,7 +63,7 @@ class MLPLayer(nn.Module):
         super().__init__()
         self.norm = nn.BatchNorm1d(config.width) if config.norm == "batch" else nn.Identity()
         self.activation = ACTIVATIONS[config.activation]()
-        self.linear = nn.Linear(config.width, config.width)
+        self.linear = _linear(config.width, config.width)
         self.add = Add(config.branch_scale) if config.residual else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,9 +77,9 @@ class MLP(nn.Module):
     def __init__(self, config: MLPConfig, seed: int = 0) -> None:
         super().__init__()
         self.config = config
-        self.first = nn.Linear(config.inputs, config.width)
+        self.first = _linear(config.inputs, config.width)
         self.layers = nn.ModuleList(MLPLayer(config) for _ in range(config.depth))
-        self.last = nn.Linear(config.width, config.outputs)
+        self.last = _linear(config.width, config.outputs)
         self._initialize(seed)
         self.eval()
 
@@ -96,3 +97,8 @@ class MLP(nn.Module):
         for layer in self.layers:
             x = layer(x)
         return self.last(x)
+
+
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    """Return a layer whose weights are still to be drawn; PyTorch would draw its own first."""
+    return skip_init(nn.Linear, inputs, outputs)

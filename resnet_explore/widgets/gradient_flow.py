@@ -14,22 +14,13 @@ from resnet_explore.figures.gradients import GradientProfile
 from resnet_explore.figures.style import SCREEN_SCALE
 from resnet_explore.training.plan import Sweep
 from resnet_explore.training.recorded import list_records
+from resnet_explore.widgets.claims import ClaimPictures
 from resnet_explore.widgets.filmstrip import Filmstrip
-from resnet_explore.widgets.gradient_lab import (
-    ACTIVATION_NAMES,
-    DATA,
-    MODES,
-    NORMS,
-    OWN,
-    STARTS,
-    STEPS,
-    Bench,
-    Conditions,
-)
+from resnet_explore.widgets.gradient_lab import OWN, STEPS, Bench, Conditions
 from resnet_explore.widgets.gradient_quiz import DEPTH, QUESTIONS, GradientQuiz
 from resnet_explore.widgets.gradient_records import HeatmapView, Noted, StepView
+from resnet_explore.widgets.gradient_switches import Switches, menu
 from resnet_explore.widgets.gradient_views import (
-    SHOWN,
     DepthView,
     JacobianView,
     Live,
@@ -39,10 +30,11 @@ from resnet_explore.widgets.gradient_views import (
     View,
 )
 from resnet_explore.widgets.scrub import Scrub
+from resnet_explore.widgets.tabs import Tabs
 from resnet_explore.widgets.words import error
 
-BY_DEPTH, BY_SKIP, BY_STEP, HEATMAP, JACOBIANS, GUESS = VIEWS = (
-    "Depth", "Skip strength", "Training", "Heatmap", "Jacobians", "Guess first",
+BY_DEPTH, BY_SKIP, BY_STEP, HEATMAP, JACOBIANS, CLAIMS, GUESS = VIEWS = (
+    "Depth", "Skip strength", "Training", "Heatmap", "Jacobians", "Claims", "Guess first",
 )  # fmt: skip
 _TIPS = (
     "Gradients of both twins at each depth, measured now",
@@ -50,6 +42,7 @@ _TIPS = (
     "Gradients at each noted step of recorded trainings",
     "All layers and steps of recorded trainings in one image",
     "How each block stretches small changes",
+    "What papers say, measured now beside their formulas",
     "Questions: guess, then measure",
 )
 
@@ -67,8 +60,9 @@ class GradientFlowExplorer(ipywidgets.VBox):
 
     The picture for where the slider stands comes at once, the others follow; what was measured once is kept.
     Attributes: `strip` (the picture), `view`, `data`, `mode`, `norm`, `start`, `activation`, `shown`, `depth`
-    and `record` (the switches), `take`, `reset` and `keep` (buttons), `quiz`, `note`, `bench`, and `flows`
-    (all that is shown, {depth: {kind: GradientFlow}}).
+    and `record` (the switches), `take`, `reset` and `keep` (buttons), `quiz`, `claims` (a menu of published
+    claims and their pictures), `switches`, `note`, `bench`, and `flows` (all that is shown, {depth: {kind:
+    GradientFlow}}).
 
     Raises ExploreError for depths that don't exist, and for own images or labels that are missing.
     """
@@ -85,7 +79,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
     ) -> None:
         self.depths = sorted(Sweep(depths=tuple(depths)).depths)
         self.bench = Bench(images, labels, models, loss, batch, seed)
-        self.steps = 0
+        self._own, self._shown_steps = bool(self.bench.models), 0
         self._noted: dict[str, Noted] = {}
         self._profile = GradientProfile()
         self.strip = Filmstrip(name="Depth", scale=SCREEN_SCALE, message="Measuring gradients at step 0 ...")
@@ -93,129 +87,91 @@ class GradientFlowExplorer(ipywidgets.VBox):
         self.scrub = Scrub(self.strip, self._say)
         self._build_controls()
         self.quiz = GradientQuiz(Bench(seed=seed), self._hide, self._reveal)
+        self.claims = ClaimPictures(seed)
         super().__init__()
         self._lay_out()
-        self._listen()
         self.show(position=len(self.depths) * 3 // 4)
 
     # --- controls -----------------------------------------------------------------------------------------
 
     def _build_controls(self) -> None:
-        own, given = bool(self.bench.models), OWN in self.bench.batches
-        self.view = ipywidgets.ToggleButtons(
-            options=VIEWS, tooltips=_TIPS, style={"button_width": "auto"}, layout={"width": "auto"}
-        )
-        data = {"your images": OWN, **DATA} if given else DATA
-        self.data = _menu("Data", data, OWN if given else "digits")
-        self.mode = _menu("Mode", {"train mode": "train", "eval mode": "eval"}, MODES["train"])
-        self.norm = _menu("Norm", NORMS)
-        self.start = _menu("Start", STARTS)
-        self.activation = _menu("Activation", ACTIVATION_NAMES)
-        self.shown = _menu("Shown", {name: name for name in SHOWN})
-        self.depth = _menu("Depth", {str(depth): depth for depth in self.depths})
+        self.view = Tabs(list(VIEWS), tips=dict(zip(VIEWS, _TIPS, strict=True)))
+        self.switches = on = Switches(OWN in self.bench.batches, self._switched)
+        self.data, self.mode, self.norm, self.start, self.activation = on.conditions
+        self.shown, self.take, self.reset = on.shown, on.take, on.reset
+        self.depth = menu("Depth", {str(depth): depth for depth in self.depths})
         self.depth.value = self.depths[len(self.depths) * 3 // 4]
         sources = [source for source in list_records() if (source.path / "layers.parquet").is_file()]
-        self.record = _menu("Recorded", {source.title: source for source in sources})
-        self.take = ipywidgets.Button(
-            description=f"Take {STEPS} SGD steps", icon="forward", layout={"width": "auto"},
-            tooltip="Train what is shown a little, and measure again",
-        )  # fmt: skip
-        self.reset = ipywidgets.Button(
-            description="Back to step 0", icon="undo", disabled=True, layout={"width": "auto"},
-            tooltip="Show the networks as they were at the start",
-        )  # fmt: skip
+        self.record = menu("Recorded", {source.title: source for source in sources})
         self.keep = ipywidgets.Button(
             description="Save", icon="download", layout={"width": "auto"},
             tooltip="Save this picture with its conditions, and its numbers",
         )  # fmt: skip
-        self._own = own
+        self.depth.observe(self._choose_depth, "value")
+        for switch in (self.view, self.record):
+            switch.observe(self._change_view, "value")
+        self.keep.on_click(lambda _: self._save())
 
     def _lay_out(self) -> None:
         wrap = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "2px 8px"}
-        conditions = [self.data, self.mode, self.norm, self.start, self.activation]
-        live = [*conditions, self.shown, self.take, self.reset]
+        steps, conditions = [self.take, self.reset], self.switches.conditions
+        live = [*conditions, self.shown, *steps]
         shown: dict[str, list[Any]] = {
             BY_DEPTH: live,
             BY_SKIP: [self.depth, *live],
             BY_STEP: [self.record, self.depth],
             HEATMAP: [self.record],
-            JACOBIANS: [*conditions, self.take, self.reset],
+            JACOBIANS: [*conditions, *steps],
             GUESS: [],
         }
         if self._own:
-            row = ipywidgets.HBox([self.mode, self.shown, self.take, self.reset, self.keep], layout=wrap)
+            row = ipywidgets.HBox([self.mode, self.shown, *steps, self.keep], layout=wrap)
             self.children = [row, self.note, self.strip]
             return
         view = self.view.value
+        if view == CLAIMS:
+            self.children = [self.view, self.claims]
+            return
         row = ipywidgets.HBox([*shown[view], self.keep], layout=wrap)
         middle = [self.quiz] if view == GUESS else []
         self.children = [self.view, *middle, row, self.note, self.strip]
 
-    def _listen(self) -> None:
-        for menu in (self.data, self.mode, self.norm, self.start, self.activation, self.shown, self.depth):
-            menu.observe(self._choose, "value")
-        self.record.observe(self._change_view, "value")
-        self.view.observe(self._change_view, "value")
-        self.take.on_click(lambda _: self._go_to(self.steps + STEPS))
-        self.reset.on_click(lambda _: self._go_to(0))
-        self.keep.on_click(lambda _: self._save())
+    def _switched(self, sentence: str) -> bool:
+        """Show what the switches say now; the last of a reader's own steps if there are more than before."""
+        steps = self.switches.steps
+        last = self._own and steps > self._shown_steps
+        return self.show(position=steps // STEPS if last else None, sentence=sentence)
 
-    @property
-    def given(self) -> Conditions:
-        """What the switches say."""
-        return Conditions(
-            self.data.value,
-            self.mode.value,
-            self.norm.value,
-            self.start.value,
-            self.activation.value,
-            self.steps,
-        )
-
-    def _choose(self, change: Any) -> None:
-        if self._settling:
-            return
-        given, sentence = self.given.made_possible()
-        with self._quietly():
-            self.norm.value = given.norm
-        if change["owner"] in (self.data, self.norm, self.start, self.activation):
-            self.steps = 0
-        if not self.show(sentence=sentence):
-            with self._quietly():
-                change["owner"].value = change["old"]
+    def _choose_depth(self, change: Any) -> None:
+        if not self.switches.settling and not self.show():
+            with self.switches.quietly():
+                self.depth.value = change["old"]
 
     def _change_view(self, _change: Any) -> None:
-        with self._quietly():
+        with self.switches.quietly():
             if self.view.value == BY_STEP:
-                depths = self._record().depths
-                kept = self.depth.value if self.depth.value in depths else depths[-1]
-                self.depth.options = [(str(depth), depth) for depth in depths]
-                self.depth.value = kept
+                self._offer_depths(self._record().depths, last=True)
             elif self.view.value == BY_SKIP:
-                kept = self.depth.value if self.depth.value in self.depths else self.depths[0]
-                self.depth.options = [(str(depth), depth) for depth in self.depths]
-                self.depth.value = kept
+                self._offer_depths(self.depths)
         self._lay_out()
         first = {BY_DEPTH: len(self.depths) * 3 // 4, BY_SKIP: 5, JACOBIANS: 1, HEATMAP: 3}
         self.show(position=first.get(self.view.value, 0))
 
-    def _go_to(self, steps: int) -> None:
-        before, self.steps = self.steps, steps
-        last = self._own and steps > before
-        if not self.show(position=steps // STEPS if last else None):
-            self.steps = before
-
-    _settling = False
-
-    def _quietly(self) -> "_Quietly":
-        return _Quietly(self)
+    def _offer_depths(self, depths: Sequence[int], last: bool = False) -> None:
+        kept = self.depth.value if self.depth.value in depths else depths[-1 if last else 0]
+        self.depth.options = [(str(depth), depth) for depth in depths]
+        self.depth.value = kept
 
     # --- pictures -----------------------------------------------------------------------------------------
 
     def show(self, position: int | None = None, sentence: str = "") -> bool:
         """Measure and show what the switches say, first for a position; return whether that went well."""
         self.note.value = sentence
-        if self.view.value == GUESS and not self._own:
+        if self.view.value == CLAIMS:
+            self.claims.show()
+            return True
+        self.claims.pause()
+        if self.view.value == GUESS:
             self._hide()
             return True
         try:
@@ -224,12 +180,17 @@ class GradientFlowExplorer(ipywidgets.VBox):
             stays = " Still showing what was there." if self.scrub.view else ""
             self.note.value = error(f"{problem}{stays}")
             return False
-        self.reset.disabled = not self.steps
+        self._shown_steps = self.switches.steps
         return True
 
+    @property
+    def given(self) -> Conditions:
+        """What the switches say."""
+        return self.switches.given
+
     def wait(self, seconds: float | None = None) -> None:
-        """Wait until the pictures of all positions are there, at most so many seconds."""
-        self.scrub.wait(seconds)
+        """Wait until all that is to be shown is there, at most so many seconds."""
+        (self.claims if self.view.value == CLAIMS else self.scrub).wait(seconds)
 
     @property
     def flows(self) -> dict[Any, dict[str, GradientFlow]]:
@@ -245,7 +206,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
 
         Raises ExploreError where nothing is shown or the files can't be written.
         """
-        return self.scrub.save(path)
+        return (self.claims if self.view.value == CLAIMS else self.scrub).save(path)
 
     def _save(self) -> None:
         try:
@@ -255,9 +216,9 @@ class GradientFlowExplorer(ipywidgets.VBox):
             self.note.value = error(str(problem))
 
     def _view(self) -> View:
-        live = Live(self.bench, self.given, self.shown.value)
+        live = Live(self.bench, self.switches.given, self.shown.value)
         if self._own:
-            return OwnView(live, self._profile, range(0, self.steps + 1, STEPS))
+            return OwnView(live, self._profile, range(0, self.switches.steps + 1, STEPS))
         make: dict[str, Callable[[], View]] = {
             BY_DEPTH: lambda: DepthView(live, self._profile, self.depths),
             BY_SKIP: lambda: SkipView(live, self._profile, self.depth.value),
@@ -285,27 +246,6 @@ class GradientFlowExplorer(ipywidgets.VBox):
 
     def _say(self, sentence: str) -> None:
         self.note.value = error(sentence)
-
-
-class _Quietly:
-    """Inside, a change of a switch measures nothing."""
-
-    def __init__(self, explorer: GradientFlowExplorer) -> None:
-        self._explorer = explorer
-
-    def __enter__(self) -> None:
-        self._explorer._settling = True
-
-    def __exit__(self, *_: object) -> None:
-        self._explorer._settling = False
-
-
-def _menu(name: str, options: Mapping[str, Any], value: Any = None) -> ipywidgets.Dropdown:
-    chosen = next(iter(options.values()), None) if value is None else value
-    return ipywidgets.Dropdown(
-        options=list(options.items()), value=chosen, description=name,
-        style={"description_width": "auto"}, layout={"width": "auto"},
-    )  # fmt: skip
 
 
 def _number(tick: str) -> int | float:

@@ -1,15 +1,18 @@
 """A slider whose positions are measured one by one: the wanted one at once, the others behind it."""
 
+import contextlib
+import gc
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from resnet_explore.errors import ExploreError
-from resnet_explore.figures.style import annotate, blank_like, to_png
+from resnet_explore.figures.style import blank_like, to_png
 from resnet_explore.widgets.filmstrip import Filmstrip
 from resnet_explore.widgets.gradient_views import View
+from resnet_explore.widgets.picture_file import save_picture
 
 _PUBLISH_SECONDS = 0.4  # between pictures that are added behind the first: each time all are sent
 _PENDING = "Being measured ..."
@@ -38,16 +41,19 @@ class Scrub:
         self._turn += 1
         at = min(self.strip.index if position is None else position, len(view.ticks) - 1)
         self.strip.show(busy=True, message=f"Measuring {view.name.lower()} {view.ticks[at]} ...")
-        try:
-            found = {at: view.measure(at)}
-        except BaseException:
-            self.strip.busy = False
-            raise
-        self.view, self.results = view, found
-        job = _Job(self._turn, view, found)
-        self._publish(job, at)
-        self._thread = threading.Thread(target=self._refine, args=(job, at), daemon=True)
-        self._thread.start()
+        with contextlib.ExitStack() as somebody_waits:
+            somebody_waits.enter_context(_no_collection())
+            try:
+                found = {at: view.measure(at)}
+            except BaseException:
+                self.strip.busy = False
+                raise
+            self.view, self.results = view, found
+            job = _Job(self._turn, view, found)
+            self._publish(job, at)
+            nobody_waits = somebody_waits.pop_all().close  # what garbage is due is looked for by the thread
+            self._thread = threading.Thread(target=self._refine, args=(job, at, nobody_waits), daemon=True)
+            self._thread.start()
 
     def show_only(self, view: View, result: Any) -> None:
         """Show one result, measured already, as the only position of a view."""
@@ -75,21 +81,16 @@ class Scrub:
         Raises ExploreError where nothing is shown or the files can't be written.
         """
         self.wait()
-        view, at, path = self.view, self.strip.index, Path(path)
+        view, at = self.view, self.strip.index
         if view is None or at not in self.results:
             raise ExploreError("There is no picture to save yet.")
         figure = view.anew().draw(self.results[at], view.limits(list(self.results.values())))
-        png = to_png(annotate(figure, view.title(at, self.results[at]), view.caption(at)))
-        table = view.table(self.results).assign(conditions=view.caption(at))
-        try:
-            path.write_bytes(png)
-            table.to_csv(path.with_suffix(".csv"), index=False)
-        except OSError as problem:
-            raise ExploreError(f"{path} can't be written ({problem.strerror or problem}).") from None
-        return [path, path.with_suffix(".csv")]
+        said = view.title(at, self.results[at]), view.caption(at)
+        return save_picture(path, figure, *said, view.table(self.results))
 
-    def _refine(self, job: "_Job", first: int) -> None:
+    def _refine(self, job: "_Job", first: int, nobody_waits: Callable[[], None]) -> None:
         """Measure the other positions, nearest first, until something else is to be shown."""
+        nobody_waits()
         shown, view = time.monotonic(), job.view
         for at in sorted(range(len(view.ticks)), key=lambda at: abs(at - first)):
             if job.turn != self._turn:
@@ -133,6 +134,18 @@ class Scrub:
                 "busy": False,
             }
             self.strip.show(**values, **({} if at is None else {"index": at}))
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Let Python look for garbage later: in a kernel full of modules that takes as long as a measurement."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 class _Job:

@@ -1,0 +1,107 @@
+"""The switches of the gradient explorer: under what conditions networks are measured, and what is shown."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import ipywidgets
+
+from resnet_explore.widgets.gradient_lab import (
+    ACTIVATION_NAMES,
+    DATA,
+    MODES,
+    NORMS,
+    OWN,
+    STARTS,
+    STEPS,
+    Conditions,
+)
+from resnet_explore.widgets.gradient_views import SHOWN
+
+
+class Switches:
+    """Menus for conditions, and buttons for steps of SGD; `given` is what they all say.
+
+    own      whether there are images of the reader's own
+    changed  called with a sentence after a change, says whether what is asked for can be measured; where it
+             can't, the menu or the steps go back
+
+    Attributes: `data`, `mode`, `norm`, `start`, `activation` and `shown` (menus), `take` and `reset`
+    (buttons), `steps`.
+    """
+
+    def __init__(self, own: bool, changed: Callable[[str], bool]) -> None:
+        self.steps, self._changed, self._settling = 0, changed, False
+        data = {"your images": OWN, **DATA} if own else DATA
+        self.data = menu("Data", data, OWN if own else "digits")
+        self.mode = menu("Mode", {"train mode": "train", "eval mode": "eval"}, MODES["train"])
+        self.norm = menu("Norm", NORMS)
+        self.start = menu("Start", STARTS)
+        self.activation = menu("Activation", ACTIVATION_NAMES)
+        self.shown = menu("Shown", {name: name for name in SHOWN})
+        self.take = ipywidgets.Button(
+            description=f"Take {STEPS} SGD steps", icon="forward", layout={"width": "auto"},
+            tooltip="Train what is shown a little, and measure again",
+        )  # fmt: skip
+        self.reset = ipywidgets.Button(
+            description="Back to step 0", icon="undo", disabled=True, layout={"width": "auto"},
+            tooltip="Show the networks as they were at the start",
+        )  # fmt: skip
+        self._anew = (self.data, self.norm, self.start, self.activation)  # another network begins at step 0
+        for switch in (*self._anew, self.mode, self.shown):
+            switch.observe(self._choose, "value")
+        self.take.on_click(lambda _: self._go_to(self.steps + STEPS))
+        self.reset.on_click(lambda _: self._go_to(0))
+
+    @property
+    def conditions(self) -> list[Any]:
+        """The menus that say what is measured."""
+        return [self.data, self.mode, self.norm, self.start, self.activation]
+
+    @property
+    def given(self) -> Conditions:
+        """What the switches say."""
+        data, mode, norm, start, activation = (switch.value for switch in self.conditions)
+        return Conditions(data, mode, norm, start, activation, self.steps)
+
+    @contextlib.contextmanager
+    def quietly(self) -> Iterator[None]:
+        """Inside, a change measures nothing."""
+        self._settling = True
+        try:
+            yield
+        finally:
+            self._settling = False
+
+    @property
+    def settling(self) -> bool:
+        """Whether a change is one of several that belong together."""
+        return self._settling
+
+    def _choose(self, change: Any) -> None:
+        if self._settling:
+            return
+        given, sentence = self.given.made_possible()
+        with self.quietly():
+            self.norm.value = given.norm
+        if change["owner"] in self._anew:
+            self.steps = 0
+        if not self._changed(sentence):
+            with self.quietly():
+                change["owner"].value = change["old"]
+        self.reset.disabled = not self.steps
+
+    def _go_to(self, steps: int) -> None:
+        before, self.steps = self.steps, steps
+        if not self._changed(""):
+            self.steps = before
+        self.reset.disabled = not self.steps
+
+
+def menu(name: str, options: Mapping[str, Any], value: Any = None) -> ipywidgets.Dropdown:
+    """Return a menu as wide as its words; value None chooses the first."""
+    chosen = next(iter(options.values()), None) if value is None else value
+    return ipywidgets.Dropdown(
+        options=list(options.items()), value=chosen, description=name,
+        style={"description_width": "auto"}, layout={"width": "auto"},
+    )  # fmt: skip
