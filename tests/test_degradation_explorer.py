@@ -295,6 +295,21 @@ def test_bands_join_neighbouring_depths_that_have_several_seeds(tmp_path):
     assert (x.min(), x.max(), y.min(), y.max()) == (20, 32, 15, 21)
 
 
+def test_errors_that_stand_side_by_side_have_one_scale(tmp_path, monkeypatch):
+    drawn = []
+    draw = DegradationFigure.draw
+    monkeypatch.setattr(
+        DegradationFigure, "draw", lambda self, *more: drawn.append(self) or draw(self, *more)
+    )
+    write_record(tmp_path / "some", seeds={8: (0,), 56: (0,)})
+    table = open_record(tmp_path / "some").table()
+    for scale, top in ((1, 50), (0.1, 5)):
+        errors = {name: scale * table[name] for name in ("train_error", "test_error")}
+        error_pictures(table.assign(**errors), "", "ducks", [8, 56])
+        for ax in drawn[-1].figure.axes:
+            assert ax.get_ylim() == pytest.approx((-0.03 * top, 1.03 * top))
+
+
 def test_words_say_which_depths_have_how_many_seeds(uneven, tmp_path):
     depths = [8, 14, 20, 32, 44, 56]
     pictures = error_pictures(uneven, "Recorded runs", "ducks", depths)
@@ -327,7 +342,9 @@ def test_tables_say_how_many_seeds_are_behind_each_number(uneven):
     assert "Our errors, and those of the paper." in card, "one of the four that the title compares is missing"
     fewer = uneven[(uneven["kind"] != "residual") | (uneven["seed"] == 0)]
     assert ">3 plain, 1 residual</td>" in beside_the_paper(fewer, "ducks")
-    assert "standard deviation" not in beside_the_paper(uneven[uneven["seed"] == 0], "ducks")
+    single = beside_the_paper(uneven[uneven["seed"] == 0], "ducks")
+    assert "standard deviation" not in single
+    assert "One seed each, so without a spread." in single
     lines = to_markdown(rx.summarize(uneven)).splitlines()
     assert "| plain | 20 | 3 | 16.00 ± 1.00 | 19.00 ± 1.00 |" in lines
     assert "| residual | 8 | 1 | 13.60 | 16.60 |" in lines
@@ -581,7 +598,7 @@ def test_folders_that_cannot_be_trained_on_get_one_sentence(tmp_path):
     for path, sentence in (
         (tmp_path / "one", "holds images of one class only (&#x27;only&#x27;); two are needed."),
         (tmp_path / "empty", "has no images that lie as &lt;class&gt;/&lt;image&gt;, or train/"),
-        (tmp_path / "nowhere", "is not there"),
+        (tmp_path / "nowhere", "There is no folder &#x27;" + str(tmp_path / "nowhere")),
         ("~nobody-here/x", "cannot be used"),
     ):
         before = explorer.strip.frames
