@@ -605,7 +605,7 @@ def test_a_folder_of_images_is_trained_on(small, tmp_path):
     explorer.data.value = YOUR_FOLDER
     assert explorer.folder.layout.visibility == "visible"
     assert "Name a folder of images" in explorer.status.value
-    still = "Nothing of your folder is shown yet: the picture shows Digits (8×8, grey)."
+    still = "Nothing is recorded for your folder yet. The picture shows Digits (8×8, grey)."
     assert explorer.curtain.note == still
     explorer.start()
     assert "Name a folder of images first." in explorer.status.value
@@ -630,7 +630,7 @@ def test_a_folder_of_images_is_trained_on(small, tmp_path):
     assert f"image folder {images}" in explorer.strip.captions[0]
     assert explorer.curtain.note == ""
     explorer.folder.path.value = str(tmp_path)
-    assert f"the picture shows your run on image folder {images}" in explorer.curtain.note
+    assert f"The picture shows your run on image folder {images}" in explorer.curtain.note
     explorer.folder.path.value = str(images)
     assert explorer.curtain.note == ""
     assert explorer.strip.ticks == ["8"]
@@ -661,6 +661,7 @@ def test_folders_that_cannot_be_trained_on_get_one_sentence(tmp_path):
         explorer.folder.path.value = str(path)
         assert sentence in explorer.status.value
         assert 'role="alert"' in explorer.status.value
+        assert sentence in html.escape(explorer.curtain.note), "where it is seen without scrolling"
         explorer.start()
         explorer.wait(30)
         assert sentence in explorer.status.value

@@ -329,7 +329,8 @@ class DegradationExplorer(ipywidgets.VBox):
         """Say what is shown instead of the folder that is named, "" if that is shown."""
         if self._shown_folder and self._shown_folder == self.folder.path.value.strip():
             return ""
-        return f"Nothing of your folder is shown yet: the picture shows {self._shown}."
+        why = self.folder.problem or "Nothing is recorded for your folder yet."
+        return f"{why} The picture shows {self._shown}."
 
     def _said(self, table: pd.DataFrame, lines: str) -> str:
         """Say under what conditions some of the runs were trained, and what lines over them are."""

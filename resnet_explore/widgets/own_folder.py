@@ -20,11 +20,11 @@ class FolderField(ipywidgets.HBox):
     runs_in   the folder in which each image folder gets one for its runs
     changed   called when the person has changed something
 
-    Attributes: `path`, `skip` (the controls).
+    Attributes: `path`, `skip` (the controls), `problem` (what `sentence` found wrong with the folder, or "").
     """
 
     def __init__(self, runs_in: Path, changed: Callable[[], None]) -> None:
-        self._runs_in = runs_in
+        self._runs_in, self.problem = runs_in, ""
         self.path = ipywidgets.Text(
             description="Folder",
             placeholder="such as ~/photos",
@@ -41,6 +41,7 @@ class FolderField(ipywidgets.HBox):
 
     def sentence(self) -> str:
         """Return in HTML what would be trained, or what is wrong with the folder."""
+        self.problem = ""
         if not self.path.value.strip():
             return (
                 f"Name a folder of images that lie as {html.escape(LAYOUT)}. They are shown to the networks "
@@ -49,7 +50,8 @@ class FolderField(ipywidgets.HBox):
         try:
             found = self._survey()
         except ExploreError as problem:
-            return error(str(problem))
+            self.problem = str(problem)
+            return error(self.problem)
         sweep = folder_sweep(found, self.path.value, False)
         *most, deepest = sweep.depths
         return (
