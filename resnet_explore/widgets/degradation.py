@@ -60,7 +60,7 @@ class DegradationExplorer(ipywidgets.VBox):
         self._settling = False  # while the slider is set, not moved
         self._trained: Sweep | None = None  # the last one that was
         self._wanted: int | None = None  # the depth that the person has chosen; not all runs have it
-        self._recorded: pd.DataFrame | None = None
+        self.table, self._recorded = pd.DataFrame(), pd.DataFrame()
         self._folder_trained = ""
         self._build_controls()
         self._show_record()
@@ -149,7 +149,7 @@ class DegradationExplorer(ipywidgets.VBox):
     def _show_record(self) -> None:
         """Show the record that the menu names, or that it named before a folder was chosen."""
         record = self._record if self.data.value == YOUR_FOLDER else self._records[self.data.value]
-        if self._recorded is not None and record is self._record and self.table is self._recorded:
+        if record is self._record and self.table is self._recorded:
             return
         table = record.table()
         require_one_recipe(table)

@@ -119,7 +119,7 @@ def _top(table: pd.DataFrame) -> float:
     """Return where all axes end: 100 while runs are going on, so that it doesn't move under their feet."""
     if table.groupby("run")["epoch"].max().min() < table["epochs"].max():
         return 100
-    highest = table[["train_error", "test_error"]].max(axis=None)
+    highest = float(table[["train_error", "test_error"]].to_numpy().max())
     return next((top for top in _TOPS if top >= highest), 100)
 
 
