@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.command(options)
         sys.stdout.flush()
     except ExploreError as error:
-        print(f"{PROG}: {error}", file=sys.stderr)
+        print(f"{PROG}: {_as_options(str(error))}", file=sys.stderr)
         return MISTAKE
     except BrokenPipeError:  # whoever read our output has seen enough, as in `resnet-explore list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -40,6 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(options.when_interrupted(options), file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def _as_options(sentence: str) -> str:
+    """Name in the words of the command what a function's mistake calls by its arguments."""
+    said = sentence.replace("pass skip_unreadable=True", "add --skip-unreadable")
+    return said.replace("choose another folder as out.", "choose another folder with --out.")
 
 
 def open_lab(options: argparse.Namespace) -> None:

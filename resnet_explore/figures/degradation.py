@@ -21,7 +21,7 @@ class DegradationFigure:
 
     Left: training error in percent against depth, both kinds, with a line at the depth looked at. Right: that
     depth's learning curves, plain then residual, training solid and test dashed. Bands span the seeds. `top`
-    is where the axis on the left ends, in percent. `so_far` has (depth, error) of each run that is not
+    is where the axes of errors end, in percent. `so_far` has (depth, error) of each run that is not
     finished, by kind: open marks on the left, which `so_far_label` explains. `narrow` puts the curves below.
     """
 
@@ -62,9 +62,11 @@ class DegradationFigure:
         self._draw_axes()
 
     def _draw_axes(self) -> None:
-        ax = self.overview
-        ax.set(xscale="log", xlim=(self.depths[0] * 0.9, self.depths[-1] * 1.1))
-        ax.set(ylim=(-0.03 * self.top, 1.03 * self.top))
+        ax, percents = (
+            self.overview,
+            (-0.03 * self.top, 1.03 * self.top),
+        )  # one scale: they stand side by side
+        ax.set(xscale="log", xlim=(self.depths[0] * 0.9, self.depths[-1] * 1.1), ylim=percents)
         ax.xaxis.set_major_locator(FixedLocator(self.depths))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xticklabels([str(d) for d in self.depths])
@@ -72,7 +74,7 @@ class DegradationFigure:
         title = "Training error of all depths" if len(self.depths) > 1 else "Training error"
         ax.set_title(title, loc="left", color=INK, fontsize=11, weight="bold")
         for kind, panel in self.panels.items():
-            panel.set(xlim=(0.7, self.epochs + 0.3), ylim=(-3, 103), xlabel="epoch")
+            panel.set(xlim=(0.7, self.epochs + 0.3), ylim=percents, xlabel="epoch")
             panel.tick_params(labelleft=kind == "plain")
         self.panels["plain"].set_ylabel("error (%)")
 

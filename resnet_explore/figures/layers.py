@@ -37,7 +37,7 @@ class LayerFigure:
     ) -> None:
         self.layers, self.log = layers, log
         if narrow:
-            self.figure = new_figure(460, 480 if ranked else 420)
+            self.figure = new_figure(460, 440 if ranked else 400)  # no card is taller than that of the errors
             top, bottom = (0.92, 0.1) if ranked else (0.9, 0.12)
             grid = self.figure.add_gridspec(
                 1 + ranked, 1, left=0.15, right=0.97, top=top, bottom=bottom, hspace=0.45

@@ -43,7 +43,7 @@ def image_splits(root: Path) -> dict[str, Files]:
     """Return the splits that a root has as folders, or else those that `held_out` makes of its classes."""
     if not root.is_dir():
         raise ExploreError(
-            f"{str(root)!r} is no folder." if root.exists() else f"The folder {str(root)!r} is not there."
+            f"{str(root)!r} is no folder." if root.exists() else f"There is no folder {str(root)!r}."
         )
     folders = {d.name for d in root.iterdir() if d.is_dir() and not d.name.startswith(".")}
     found = {split: image_files(root / d) for d, split in _SPLIT_FOLDERS.items() if d in folders}

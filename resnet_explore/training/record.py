@@ -25,7 +25,7 @@ from resnet_explore.training.runs import (
     write_json,
     write_text,
 )
-from resnet_explore.training.summary import require_one_recipe, summarize, to_markdown
+from resnet_explore.training.summary import behind_numbers, require_one_recipe, summarize, to_markdown
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def _page(name: str, about: Mapping[str, Any], table: pd.DataFrame) -> str:
             to_markdown(summarize(table)),
             "",
             "Errors are those after the last epoch, in eval mode, on all training images, not augmented, and",
-            "all test images; mean ± standard deviation over the seeds.",
+            f"all test images; {behind_numbers(table)}.",
             "",
         ]
     )

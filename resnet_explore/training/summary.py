@@ -47,6 +47,14 @@ def mean_and_deviation(mean: float, deviation: float) -> str:
 # --- arrays to be drawn -----------------------------------------------------------------------------------
 
 
+def behind_numbers(table: pd.DataFrame) -> str:
+    """Say what the numbers of `summarize` are: means over seeds, or errors of a single one."""
+    seeds = summarize(table)["seeds"]
+    if not (seeds > 1).any():
+        return "one seed each, so without a spread"
+    return "mean ± standard deviation over seeds" + (" where there are several" if seeds.min() == 1 else "")
+
+
 def require_one_recipe(table: pd.DataFrame) -> None:
     """Raise ExploreError if runs of a table differ in more than kind, depth and seed."""
     fields = ("dataset", "family", "size", *RECIPE)

@@ -145,7 +145,8 @@ def _refuse_foreign(sweep: Sweep, out: Path) -> None:
         different = sorted(k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k))
         if different:
             raise ExploreError(
-                f"{out} belongs to another sweep (it differs in {', '.join(different)}); choose another one."
+                f"{out} belongs to another sweep (it differs in {', '.join(different)}); "
+                "choose another folder as out."
             )
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ExploreError(f"{out} exists and is no folder of runs; choose another folder.")

@@ -15,6 +15,7 @@ from resnet_explore.training.plan import Sweep
 from resnet_explore.training.recorded import Record
 from resnet_explore.training.runs import collect_layers
 from resnet_explore.training.summary import require_one_recipe
+from resnet_explore.widgets.curtain import Curtain
 from resnet_explore.widgets.errors_view import conditions, error_pictures, first_failure
 from resnet_explore.widgets.filmstrip import Filmstrip
 from resnet_explore.widgets.layers_view import GradientsView, ResponsesView
@@ -57,9 +58,11 @@ class DegradationExplorer(ipywidgets.VBox):
         self._drawing = threading.RLock()  # a training draws from its own thread
         self._outdated = set(VIEWS)
         self._settling = False  # while the slider is set, not moved
-        self._build_controls()
         self._trained: Sweep | None = None  # the last one that was
-        self._moved_to: int | None = None  # the step that the slider was set to by new depths
+        self._wanted: int | None = None  # the depth that the person has chosen; not all runs have it
+        self.table, self._recorded = pd.DataFrame(), pd.DataFrame()
+        self._folder_trained = ""
+        self._build_controls()
         self._show_record()
         self._say_what_train_does()
 
@@ -85,40 +88,54 @@ class DegradationExplorer(ipywidgets.VBox):
             name="Depth", scale=SCREEN_SCALE, show_slider=False, message="Drawing the recorded runs ..."
         )
         # In the browser, so that a picture follows the slider without asking the kernel.
-        self._link = ipywidgets.jsdlink((self.depth, "index"), (self.strip, "index"))
+        ipywidgets.jsdlink((self.depth, "index"), (self.strip, "index"))
         self.gradients, self.responses = GradientsView(), ResponsesView()
         self.paper = ipywidgets.HTML(layout={"margin": "0"})
-        self._pages = {
+        self._pages: dict[str, Any] = {
             ERRORS: self.strip,
             GRADIENTS: self.gradients,
             RESPONSES: self.responses,
             PAPER: self.paper,
         }
-        top = ipywidgets.HBox([self.data, self.view], layout={"flex_flow": "row wrap", "grid_gap": "0 20px"})
+        self._answered: dict[str, Any] = {"data": self.data.index, "view": ERRORS, "depth": 0}
+        self.curtain = Curtain(view=ERRORS, drawn=self._answered)
+        links = ((self.data, "index"), (self.view, "value"), (self.depth, "index"))
+        for source, name in zip(links, ("data", "view", "depth"), strict=True):
+            ipywidgets.jsdlink(source, (self.curtain, name))
+        # Its place is kept while other data are chosen: nothing below it moves.
+        self.folder.layout.visibility = "hidden"
+        top = ipywidgets.HBox(
+            [self.data, self.folder],
+            layout={"flex_flow": "row wrap", "grid_gap": "0 20px", "max_width": "954px"},
+        )
         # All pages lie in one place, whose size is that of the largest: what is below never moves.
         place = ipywidgets.GridBox(
-            list(self._pages.values()), layout={"grid_template_columns": "minmax(0, 100%)"}
+            [self.curtain, *self._pages.values()], layout={"grid_template_columns": "minmax(0, 100%)"}
         )
-        for name, page in self._pages.items():
+        for page in place.children:
             page.layout.grid_area = "1 / 1"
-            page.layout.visibility = "visible" if name == ERRORS else "hidden"
-        self.folder.layout.display = "none"
-        super().__init__([top, self.depth, place, self.folder, self.panel])
+        super().__init__([top, self.view, self.depth, place, self.panel])
+        self._turn_page()
         self.data.observe(self._choose_data, "value")
         self.view.observe(self._turn, "value")
         self.depth.observe(self._look_deeper, "index")
-        self.strip.observe(self._redraw, "narrow")
+        for name in (ERRORS, GRADIENTS, RESPONSES):
+            strip = self._pages[name] if name == ERRORS else self._pages[name].strip
+            strip.observe(lambda _, name=name: self._redraw(name), "narrow")
         self.back.on_click(lambda _: self._go_back())
 
     # --- which data ---------------------------------------------------------------------------------------
 
     def _choose_data(self, _change: object) -> None:
         on_folder = self.data.value == YOUR_FOLDER
-        self.folder.layout.display = "" if on_folder else "none"
-        if on_folder:
-            self._say_what_train_does()
-        else:
-            self._go_back()
+        self.folder.layout.visibility = "visible" if on_folder else "hidden"
+        try:
+            if on_folder:
+                self._say_what_train_does()
+            else:
+                self._go_back()
+        finally:
+            self._answer(data=self.data.index)
 
     def _go_back(self) -> None:
         """Show the recorded runs, and say what can be done with them, or why they can't be shown."""
@@ -132,15 +149,19 @@ class DegradationExplorer(ipywidgets.VBox):
     def _show_record(self) -> None:
         """Show the record that the menu names, or that it named before a folder was chosen."""
         record = self._record if self.data.value == YOUR_FOLDER else self._records[self.data.value]
+        if record is self._record and self.table is self._recorded:
+            return
         table = record.table()
         require_one_recipe(table)
         self._record, self._recorded = record, table
+        self._shown, self._shown_folder = record.title, ""
         data = record.about.get("data") or str(table["dataset"].iloc[0])
         lacking = record.missing(table)
         note = f" {lacking[0].upper()}{lacking[1:]}." if lacking else ""
         self._show(table, _RECORDED, data, record.layers, note=note)
 
     def _show_own(self, table: pd.DataFrame, out: Path, data: str, going_on: bool) -> None:
+        self._shown, self._shown_folder = f"your run on {data}", self._folder_trained
         self._show(table, _OWN, data, lambda: collect_layers(out), going_on)
 
     def show_table(
@@ -156,6 +177,7 @@ class DegradationExplorer(ipywidgets.VBox):
         function that returns what `collect_layers` would. Raises ExploreError if the runs differ in recipe.
         """
         require_one_recipe(table)
+        self._shown, self._shown_folder = source, ""
         self._show(table, source, data or str(table["dataset"].iloc[0]), layers)
 
     # --- training -----------------------------------------------------------------------------------------
@@ -169,8 +191,10 @@ class DegradationExplorer(ipywidgets.VBox):
         self.panel.wait(seconds)
 
     def _job(self, seed: int) -> tuple[Sweep, Path]:
+        self._folder_trained = ""
         if self.data.value == YOUR_FOLDER:
             sweep, out = self.folder.job(seed)
+            self._folder_trained = self.folder.path.value.strip()
         else:
             sweep, out = replace(self.sweep, seeds=(seed,)), self.out / f"seed-{seed}"
         self._trained = sweep
@@ -189,8 +213,8 @@ class DegradationExplorer(ipywidgets.VBox):
         if self.panel.training:
             return
         if self.data.value == YOUR_FOLDER:
-            still = f" The picture shows {self._record.title}." if self.table is self._recorded else ""
-            self.panel.offer(True, self.folder.sentence() + still)
+            self.panel.offer(True, self.folder.sentence())
+            self._answer()  # it may be another folder now
         elif self._record is not next(iter(self._records.values())):
             self.panel.offer(False, how_to_repeat(self._record, self._recorded))
         elif (self.out / f"seed-{self.panel.chosen_seed}" / "sweep.json").is_file():
@@ -215,29 +239,28 @@ class DegradationExplorer(ipywidgets.VBox):
             self.table, self._layers = table, layers
             self._source, self._data, self._note = source, data, note
             self._offer_recorded(self.train.disabled and self.panel.available)
-            self._outdated = set(VIEWS) - {ERRORS}
+            self._outdated = set(VIEWS)
             self._depths = sorted({int(d) for d in table["depth"]} | set(self._planned(source)))
-            at, ticks = self.depth.index, [str(depth) for depth in self._depths]
-            if new := ticks != list(self.depth.ticks):
-                at = self._moved_to = 0
-            if not going_on and at == self._moved_to:  # and nobody has moved it since
-                at, self._moved_to = first_failure(table, self._depths), None
-            self._draw_errors(**({"index": at} if new else {}))  # else it may be on its way elsewhere
+            if self._wanted is None:
+                self._wanted = self._depths[first_failure(table, self._depths)]
+            apart = [abs(depth - self._wanted) for depth in self._depths]
             self._settling = True
-            self.depth.show(ticks, at)
+            self.depth.show([str(depth) for depth in self._depths], apart.index(min(apart)))
             self._settling = False
-            if not going_on:
+            if not going_on or self.view.value == ERRORS:
                 self._refresh()
+            self._answer(depth=self.depth.index)
 
-    def _draw_errors(self, **more: Any) -> None:
+    def _draw_errors(self) -> None:
         pictures = error_pictures(self.table, self._source, self._data, self._depths, bool(self.strip.narrow))
         pictures["captions"] = [caption + self._note for caption in pictures["captions"]]
-        self.strip.show(**pictures, **more)
+        self.strip.show(**pictures, index=self.depth.index)
 
-    def _redraw(self, _change: Any) -> None:
+    def _redraw(self, page: str) -> None:
         """Draw for more or less room than there was."""
         with self._drawing:
-            self._draw_errors()
+            self._outdated.add(page)
+            self._refresh()
 
     def _planned(self, source: str) -> tuple[int, ...]:
         """Return the depths that are going to be there, so that the slider keeps its places."""
@@ -247,33 +270,67 @@ class DegradationExplorer(ipywidgets.VBox):
 
     def _turn(self, _change: Any) -> None:
         with self._drawing:
-            for name, page in self._pages.items():
-                page.layout.visibility = "visible" if name == self.view.value else "hidden"
-            self._look_deeper(_change)
+            try:
+                self._look_there()
+            finally:
+                self._turn_page()
+                self._answer(view=self.view.value, depth=self.depth.index)
+
+    def _turn_page(self) -> None:
+        for name, page in self._pages.items():
+            page.layout.visibility = "visible" if name == self.view.value else "hidden"
 
     def _look_deeper(self, _change: Any) -> None:
-        """Show the depth of the slider in the view that is open; the errors follow in the browser."""
         if self._settling:
             return
+        self._wanted = int(self.depth.chosen)
         with self._drawing:
-            page = self.view.value
-            if page in (GRADIENTS, RESPONSES) and page not in self._outdated:
-                self._pages[page].turn_to(int(self.depth.chosen))
-            elif page == PAPER:
-                self._outdated.add(PAPER)
-            self._refresh()
+            try:
+                self._look_there()
+            finally:
+                self._answer(depth=self.depth.index)
+
+    def _look_there(self) -> None:
+        """Show the depth of the slider in the view that is open; the errors follow in the browser."""
+        page = self.view.value
+        if page in (GRADIENTS, RESPONSES) and page not in self._outdated:
+            self._pages[page].turn_to(int(self.depth.chosen))
+        elif page == PAPER:
+            self._outdated.add(PAPER)
+        self._refresh()
 
     def _refresh(self) -> None:
-        """Bring the page that is open up to date."""
+        """Bring the page that is open up to date; nobody waits for the others."""
         page = self.view.value
         if page not in self._outdated:
             return
         depth = int(self.depth.chosen)
-        if page == PAPER:
+        if page == ERRORS:
+            self._draw_errors()
+        elif page == PAPER:
             self.paper.value = beside_the_paper(self.table, self._data, depth)
-        elif page != ERRORS:
+        else:
             self._pages[page].show(self.table, self._layers, self._said, depth)
         self._outdated.discard(page)
+
+    def _answer(self, **what: Any) -> None:
+        """Tell the browser what is drawn of what it asked for, and what the picture shows if not that."""
+        self._answered |= what
+        errors = self._answered["view"] == ERRORS
+        with self.curtain.hold_sync():
+            self.curtain.sentences = {
+                "data": [*(f"Drawing {title} ..." for title in self._records), self._still()],
+                "depth": [f"Drawing {depth} layers ..." for depth in self._depths],
+            }
+            self.curtain.drawn = self._answered | ({"depth": None} if errors else {})
+            self.curtain.note = self._still() if self.data.value == YOUR_FOLDER else ""
+
+    def _still(self) -> str:
+        """Say what is shown instead of the folder that is named, "" if that is shown."""
+        if self._shown_folder and self._shown_folder == self.folder.path.value.strip():
+            return ""
+        why = self.folder.problem or "Nothing is recorded for your folder yet."
+        return f"{why} The picture shows {self._shown}."
 
     def _said(self, table: pd.DataFrame, lines: str) -> str:
         """Say under what conditions some of the runs were trained, and what lines over them are."""

@@ -12,7 +12,7 @@ from resnet_explore.training.plan import KINDS
 from resnet_explore.training.summary import final_errors, learning_curves, unfinished
 from resnet_explore.widgets.words import percent
 
-_TOPS = (5, 10, 25, 50, 100)  # where the axis of the overview may end, in percent
+_TOPS = (5, 10, 25, 50, 100)  # where the axis of errors may end, in percent
 _AUGMENTED = {"crop": ", shifted and mirrored at random", "zoom": ", enlarged and mirrored at random"}
 
 
@@ -29,7 +29,7 @@ def error_pictures(
         str(kind): list(zip(rows["depth"], rows["train_error"], strict=True))
         for kind, rows in unfinished(table).groupby("kind")
     }
-    figure = DegradationFigure(depths, epochs, _top(table, by_depth), so_far, _so_far(table), narrow)
+    figure = DegradationFigure(depths, epochs, _top(table), so_far, _so_far(table), narrow)
     frames = []
     for depth in depths:
         by_epoch = {kind: learning_curves(table, kind, depth, epochs) for kind in KINDS}
@@ -115,12 +115,12 @@ def _cautions(table: pd.DataFrame, depths: list[int]) -> str:
     return said
 
 
-def _top(table: pd.DataFrame, by_depth: dict[str, dict[str, np.ndarray]]) -> float:
-    """Return where the axis ends: 100 while runs are going on, so that it doesn't move under their feet."""
+def _top(table: pd.DataFrame) -> float:
+    """Return where all axes end: 100 while runs are going on, so that it doesn't move under their feet."""
     if table.groupby("run")["epoch"].max().min() < table["epochs"].max():
         return 100
-    highest = max(float(np.nanmax(errors["train"], initial=0)) for errors in by_depth.values())
-    return next(top for top in _TOPS if top >= min(1.1 * highest, 100))
+    highest = float(table[["train_error", "test_error"]].to_numpy().max())
+    return next((top for top in _TOPS if top >= highest), 100)
 
 
 def _finding(table: pd.DataFrame, depth: int) -> str:

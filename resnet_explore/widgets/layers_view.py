@@ -38,7 +38,6 @@ class LayersView(ipywidgets.VBox):
         self._said: Callable[[pd.DataFrame, str], str] = lambda _table, _means: ""
         self._drawn: dict[tuple[int, bool], dict[str, Any]] = {}
         super().__init__([self.strip])
-        self.strip.observe(lambda _: self.turn_to(self.depth), "narrow")
 
     def show(
         self,
@@ -71,11 +70,7 @@ class LayersView(ipywidgets.VBox):
             return
         key = depth, bool(self.strip.narrow)
         if key not in self._drawn:
-            self.strip.show(busy=bool(self.strip.frames), message="Drawing the layers ...")
-            try:
-                self._drawn[key] = self._pictures(self._layers, *key)
-            finally:
-                self.strip.busy = False
+            self._drawn[key] = self._pictures(self._layers, *key)
         pictures = self._drawn[key]
         stays = pictures["ticks"] == list(self.strip.ticks)
         at = self.strip.index if stays else self.at_first % len(pictures["ticks"])

@@ -14,34 +14,34 @@ from resnet_explore.widgets.words import error, listed
 _STEPS = 150  # of training that a small set gets at least, about what the digits have
 
 
-class FolderField(ipywidgets.VBox):
+class FolderField(ipywidgets.HBox):
     """A path to images laid out as `LAYOUT` says, and whether to skip broken ones.
 
     runs_in   the folder in which each image folder gets one for its runs
     changed   called when the person has changed something
 
-    Attributes: `path`, `skip` (the controls).
+    Attributes: `path`, `skip` (the controls), `problem` (what `sentence` found wrong with the folder, or "").
     """
 
     def __init__(self, runs_in: Path, changed: Callable[[], None]) -> None:
-        self._runs_in = runs_in
+        self._runs_in, self.problem = runs_in, ""
         self.path = ipywidgets.Text(
             description="Folder",
             placeholder="such as ~/photos",
             continuous_update=False,
-            layout={"width": "min(520px, 98%)"},
+            style={"description_width": "initial"},
+            layout={"flex": "1 1 160px", "width": "auto", "min_width": "0"},
         )
         self.skip = ipywidgets.Checkbox(
-            description="Leave out broken images", indent=False, layout={"width": "auto"}
+            description="Leave out broken images", indent=False, layout={"flex": "0 0 auto", "width": "auto"}
         )
         for control in (self.path, self.skip):
             control.observe(lambda _: changed(), "value")
-        super().__init__(
-            [ipywidgets.HBox([self.path, self.skip], layout={"flex_flow": "row wrap", "grid_gap": "0 12px"})]
-        )
+        super().__init__([self.path, self.skip], layout={"flex": "1 1 380px", "grid_gap": "0 12px"})
 
     def sentence(self) -> str:
         """Return in HTML what would be trained, or what is wrong with the folder."""
+        self.problem = ""
         if not self.path.value.strip():
             return (
                 f"Name a folder of images that lie as {html.escape(LAYOUT)}. They are shown to the networks "
@@ -50,7 +50,8 @@ class FolderField(ipywidgets.VBox):
         try:
             found = self._survey()
         except ExploreError as problem:
-            return error(str(problem))
+            self.problem = str(problem)
+            return error(self.problem)
         sweep = folder_sweep(found, self.path.value, False)
         *most, deepest = sweep.depths
         return (

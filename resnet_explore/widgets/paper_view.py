@@ -9,7 +9,7 @@ import pandas as pd
 from resnet_explore.figures.style import CARD, COLORS, INK, MUTED
 from resnet_explore.training.plan import KINDS
 from resnet_explore.training.published import CIFAR_TEST_ERROR, IMAGENET_TOP1_ERROR, PAPER
-from resnet_explore.training.summary import mean_and_deviation, summarize
+from resnet_explore.training.summary import behind_numbers, mean_and_deviation, summarize
 from resnet_explore.widgets.errors_view import conditions, final
 from resnet_explore.widgets.words import percent
 
@@ -50,7 +50,7 @@ def beside_the_paper(table: pd.DataFrame, data: str, depth: int | None = None) -
     )
     epochs = int(table["epochs"].max())
     notes = (
-        f"Ours: {html.escape(conditions(table, data, drawn=''))} {_spread(table)}",
+        f"Ours: {html.escape(conditions(table, data, drawn=''))} {behind_numbers(table).capitalize()}.",
         f"Theirs (shaded): {html.escape(PAPER)}. Table 6: the original CIFAR-10, 64,000 steps (164 epochs) "
         "with crops and flips; at 110 layers the best of five runs (6.61 ± 0.16). It has no plain networks: "
         "the paper draws them as curves only. Table 2: ten crops an image.",
@@ -84,14 +84,6 @@ def _ours(table: pd.DataFrame) -> tuple[Sequence[str], list[list[str]]]:
         ]
         rows.append([str(depth), seeds, *errors])
     return heads, rows
-
-
-def _spread(table: pd.DataFrame) -> str:
-    """Say what stands behind the ± signs, if there are any."""
-    seeds = summarize(table)["seeds"]
-    if not len(seeds) or seeds.max() == 1:
-        return ""
-    return "Mean ± standard deviation over seeds" + (" where there are several." if seeds.min() == 1 else ".")
 
 
 def _table(
