@@ -15,13 +15,23 @@ from torch import nn
 from witnesses import fingerprint
 
 import resnet_explore as rx
+from resnet_explore.analysis.alike import Alike, alike_in_record
+from resnet_explore.figures.gradients import GradientProfile
 from resnet_explore.models.activations import with_activation
 from resnet_explore.training.live import LiveTraining
 from resnet_explore.widgets.gradient_flow import BY_SKIP, BY_STEP, GUESS, HEATMAP, JACOBIANS
 from resnet_explore.widgets.gradient_lab import Bench, Conditions
 from resnet_explore.widgets.gradient_quiz import QUESTIONS
 from resnet_explore.widgets.gradient_views import View
-from resnet_explore.widgets.gradient_words import band, read_aloud, times
+from resnet_explore.widgets.gradient_words import (
+    VERDICTS,
+    Reading,
+    band,
+    compared,
+    read,
+    read_aloud,
+    times,
+)
 from resnet_explore.widgets.scrub import Scrub
 
 
@@ -115,7 +125,9 @@ def test_activation_and_what_is_shown(explorer):
     title, caption = now(explorer)
     assert caption.startswith("Norm of the activations")
     flow = explorer.flows[20]["residual"]
-    assert f"residual: at the first layers {times(flow.ratio_of(flow.activation_norms))} that" in title
+    first, *_, last = flow.activation_norms[[name.endswith("conv2") for name in flow.names]]
+    assert f"residual: at the first block {times(first / last)} that at the last block" in title
+    assert "Compared: first block, layers 2–3, against last block, layers 18–19 (shaded), at a " in caption
     assert "it grows" not in title, "only gradients explode or vanish"
 
 
@@ -125,7 +137,7 @@ def test_ten_steps_are_taken_and_taken_back(explorer):
     explorer.take.click()
     assert "step 10 of SGD at rate 0.04, momentum 0.9" in now(explorer)[1]
     after = explorer.flows[20]["plain"].ratio
-    assert after < before / 2
+    assert after < 0.7 * before, "from 5.4 to 2.7"
     explorer.mode.value = "eval"
     assert "step 10 of SGD" in now(explorer)[1], "a switch of the mode looks at the same network"
     explorer.mode.value = "train"
@@ -160,10 +172,10 @@ def test_recorded_steps_are_those_of_the_record(explorer):
     assert len({bytes(frame) for frame in explorer.strip.frames}) == len(explorer.strip.ticks)
     layers = rx.collect_layers("data/digits").query("seed == 0 and depth == 56 and step == 0")
     norms = layers.query("kind == 'plain'")["gradient_norm"].to_numpy()
-    assert (
-        f"Plain: at the first layers {times(norms[1] / norms[-2])} that at the last, it explodes"
-        in (explorer.strip.titles[0])
-    )
+    ratio = np.hypot(*norms[1:3]) / np.hypot(*norms[-3:-1])
+    said = f"Plain: at the first block {times(ratio)} that at the last block, it explodes"
+    assert said in explorer.strip.titles[0]
+    assert "against last block, layers 54–55" in explorer.strip.captions[0]
     assert "step 10. Recorded: scikit-learn's handwritten digits, batch 64, " in explorer.strip.captions[3]
     assert explorer.flows == {}
     explorer.record.index = 1
@@ -174,7 +186,10 @@ def test_recorded_steps_are_those_of_the_record(explorer):
     explorer.view.value = HEATMAP
     now(explorer)
     assert explorer.strip.ticks == ["8", "20", "32", "56", "110"]
-    assert "plain begins" in explorer.strip.titles[3]
+    assert explorer.strip.titles[3].startswith(
+        f"56 layers, gradient at the first block at step 0. Plain {times(ratio)} that at the last, smaller "
+        "for the first time at step "
+    )
 
 
 def test_jacobians_of_the_twins(explorer):
@@ -203,7 +218,7 @@ def test_a_guess_is_checked_against_what_is_measured(explorer, monkeypatch, tmp_
     quiz.reveal.click()
     ratio = QUESTIONS[0].measure(quiz.bench).ratio
     assert f"You said that it vanishes: it {band(ratio)}." in quiz.verdict.value
-    assert f"at the first layers {times(ratio)} that at the last. 0 of 1 so far" in quiz.verdict.value
+    assert f"at the first block {times(ratio)} that at the last block. 0 of 1 so far" in quiz.verdict.value
     assert len(explorer.strip.frames) == 1
     assert not nothing_is_shown(explorer)
     assert "train mode; batch norm" in explorer.strip.captions[0]
@@ -304,7 +319,7 @@ def test_own_networks_and_their_steps():
         explorer.flows[0]["mine"].weight_gradient_norms, truth.weight_gradient_norms, rtol=1e-4
     )
     title, caption = now(explorer)
-    assert title.startswith("Step 0, weight gradient. mine: at the first layers")
+    assert title.startswith("Step 0, weight gradient. mine: at layer 2 ")
     assert (
         "(Frobenius, over the batch); train mode; batch norm; mine: initialisation not known, other: built "
         "with He initialisation; seed of the weights not known; mean cross-entropy; step 0; 6 images of "
@@ -449,7 +464,6 @@ def test_a_newer_choice_stops_what_is_still_being_measured():
             return (1e-3, 1e3)
 
         def draw(self, result, limits):
-            from resnet_explore.figures.gradients import GradientProfile
 
             return GradientProfile(40, 30).draw({"plain": np.full(3, 1.0 + result)}, limits)
 
@@ -498,7 +512,6 @@ def test_nobody_waits_for_the_garbage_collector():
         def caption(self, position):
             return ""
 
-    from resnet_explore.figures.gradients import GradientProfile
     from resnet_explore.widgets.filmstrip import Filmstrip
 
     said = []
@@ -530,18 +543,112 @@ def test_what_a_ratio_is_called(ratio, word):
     assert band(ratio) == word
 
 
+BLOCKS = alike_in_record(["conv1", *(f"layer1.{block}.conv{k}" for block in range(6) for k in (1, 2)), "fc"])
+
+
+def reading(of_layers, alike=BLOCKS, **more):
+    norms = np.array(of_layers, float)
+    return read(norms, alike, alike.norms(norms), **more)
+
+
+def layers_of(blocks, ratio=1.0):
+    """Norms of a first layer, of blocks of two layers, one so many times the other, and of a last layer."""
+    return [3.0, *(norm * share for norm in blocks for share in (1.0, ratio)), 8.0]
+
+
+@pytest.mark.parametrize("between", [1.0, 600.0, 1 / 600])
+def test_blocks_are_compared_with_blocks_whatever_their_layers_differ_by(between):
+    """Fixup makes one of a block's convolutions much larger than the other: that is no slope."""
+    for blocks, ratio, verdict in (
+        ([1.0, 1.1, 0.9, 1.0, 1.05, 1.0], 1, "stays level"),
+        ([3e4, 4e3, 5e2, 60, 8, 1.0], 3e4, "explodes"),
+        ([1, 8, 60, 5e2, 4e3, 3e4], 1 / 3e4, "vanishes"),
+        ([20, 12, 7, 4, 2, 1.0], 20, "grows"),
+        ([1, 2, 4, 7, 12, 20.0], 1 / 20, "shrinks"),
+        ([900, 1, 700, 5, 800, 1.0], 900, "goes up and down"),
+        ([1, 800, 2, 900, 1, 600.0], 1 / 600, "goes up and down"),
+        ([1, 0.1, 0.01, 0.01, 0.1, 1.0], 1, "goes up and down"),
+    ):
+        found = reading(layers_of(blocks, between))
+        assert found.verdict == verdict
+        assert found.said == f"at the first block {times(ratio)} that at the last block, it {verdict}"
+
+
 def test_reading_aloud():
-    norms = np.array([5.0, 40, 2, 0.1])
-    assert (
-        read_aloud("plain", 20.0, norms) == "Plain: at the first layers 20 times that at the last, it grows"
+    grows = layers_of([20, 12, 7, 4, 2, 1.0])
+    said = read_aloud("plain", reading(grows, noun="activations"))
+    assert said == "Plain: at the first block 20 times that at the last block", "only gradients grow"
+    assert reading(np.array(grows) * 1e-8) == Reading(
+        "is tiny at every layer", "tiny at every layer, at most 10⁻⁷"
     )
-    assert read_aloud("mine", 0.05, norms).startswith("mine: at the first layers 1/20 of that at the last")
-    assert "exactly 0 at 3 of 4 layers" in read_aloud("plain", math.nan, np.array([0, 0, 0, 1.0]))
-    assert "all but gone at every layer, at most 10⁻⁸" in read_aloud("plain", 2.0, norms * 2e-10)
-    assert "far beyond the axis, up to 10¹⁶" in read_aloud("plain", 2.0, norms * 1e14)
-    assert "no finite numbers at 1 of 4 layers" in read_aloud("plain", math.inf, np.array([np.inf, 1, 2, 3]))
-    assert "the network has blown up" in read_aloud("plain", math.nan, np.full(4, np.nan))
-    assert "blown up" in read_aloud("plain", 2.0, norms, "The loss is infinite.")
+    assert "far beyond the axis, up to 10¹⁶" in reading(np.array(grows) * 5e14).said
+    assert reading(layers_of([np.inf, 1, 1, 1, 1, 1])).said.endswith("no finite number at 2 of 14 layers")
+    assert "the network has blown up" in reading(np.full(14, np.nan)).said
+    assert "blown up" in reading(grows, trouble="The loss is infinite.").said
+    assert reading(layers_of([0, 1, 2, 3, 4, 5])).said == "exactly 0 at the first block"
+    two = Alike("convolution", ((1,), (3,)))
+    assert reading([9, 4, 1, 2.0], two).said == "at layer 2 2.0 times that at layer 4, it stays level"
+    assert reading([1, 2.0], Alike("layer", ())).said == "from 1 to 2"
+
+
+def test_zeros_and_what_is_undefined_are_counted():
+    nothing = np.zeros(14)
+    assert reading(nothing).said == "exactly 0 at every layer"
+    nothing[[0, 13]] = 1, 2
+    assert reading(nothing).said == "exactly 0 at 12 of 14 layers"
+    ratio = np.zeros(14)
+    ratio[13] = np.inf
+    assert reading(ratio, absent="undefined (weight 0)").said == (
+        "exactly 0 at the 13 layers where it exists, undefined (weight 0) at 1"
+    )
+    ratio[0] = 1
+    assert "at 12 of 13 layers where it exists, " in reading(ratio).said
+
+
+def test_the_caption_names_what_is_compared():
+    assert compared({"plain": BLOCKS, "residual": BLOCKS}) == (
+        " Compared: first block, layers 2–3, against last block, layers 12–13 (shaded), of a block the root "
+        "of its layers' squares' sum."
+    )
+    two = Alike("convolution", ((1,), (3,)))
+    assert (
+        compared({"a": two}) == " Compared: convolution at layer 2 against convolution at layer 4 (shaded)."
+    )
+    assert "plain: first block" in compared({"plain": BLOCKS, "mine": two})
+    assert compared({"a": Alike("layer", ())}) == ""
+
+
+@pytest.mark.parametrize("position", range(len(QUESTIONS)))
+def test_the_answer_to_a_question_is_what_the_headline_says(explorer, monkeypatch, position):
+    monkeypatch.setattr("resnet_explore.widgets.gradient_quiz.DEPTH", 20)
+    explorer.view.value = GUESS
+    quiz = explorer.quiz
+    for guess in VERDICTS:
+        quiz.question.value = (position + 1) % len(QUESTIONS)
+        quiz.question.value = position
+        quiz.guess.value = guess
+        quiz.reveal.click()
+        answer = re.search(
+            r"<b>(Right|You said that it .*?): it (.*?)\.</b> Measured: (.*?)\. \d", quiz.verdict.value
+        )
+        assert (answer[1] == "Right") == (guess == answer[2])
+        assert answer[2] in VERDICTS, "there is a right guess"
+        assert answer[3] in explorer.strip.titles[0]
+        if "tiny" not in answer[2]:
+            assert f"that at the last block, it {answer[2]}." in explorer.strip.titles[0]
+
+
+def test_a_picture_has_gaps_where_there_is_nothing_and_marks_for_zeros():
+    values = np.array([1.0, 0, 0, 2.0, np.inf, 3.0])
+    ax = GradientProfile(200, 100).draw({"plain": values}, (1e-1, 10), parts=[(1, 2), (4,)]).axes[0]
+    line, *marks = (artist for artist in ax.lines if len(artist.get_xdata()))
+    np.testing.assert_array_equal(line.get_ydata(), [1, np.nan, np.nan, 2, np.nan, 3])
+    assert [list(mark.get_xdata()) for mark in marks] == [[5], [2, 3]], "beyond the axis, and zeros"
+    assert [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in ax.patches] == [
+        (1.5, 3.5),
+        (4.5, 5.5),
+    ]
+    assert ax.get_xticks()[0] == 1
 
 
 def test_a_bench_measures_once():

@@ -9,6 +9,7 @@ steps. In eval mode, or without batch normalisation, the picture is another. So 
 import html
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -23,6 +24,7 @@ from resnet_explore.analysis._batch import answer, as_classes, as_images, as_log
 from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._norms import each_norm, gather, norm
 from resnet_explore.analysis._state import measuring
+from resnet_explore.analysis.alike import Alike, alike, is_spatial
 from resnet_explore.analysis.capture import Capture
 from resnet_explore.errors import ExploreError, unknown
 
@@ -61,28 +63,39 @@ class GradientFlow(Brief):
 
     @property
     def ratio(self) -> float:
-        """How much larger the weight gradient is near the input: that of convolution 2 over that of the last.
+        """How much larger the weight gradient is near the input: that of the first block over the last's.
 
-        Only convolutions on the path that look at more than one pixel count, and the first of them, which
-        sees the image, is left out. Above 1: the gradient grows towards the input; below: it shrinks.
-        nan for networks with fewer than three such convolutions.
+        Above 1: it grows towards the input; below: it shrinks. What stands for blocks in networks without
+        them says `alike`; nan where no two parts are alike.
         """
-        return self.ratio_of(self.weight_gradient_norms)
-
-    def ratio_of(self, values: np.ndarray) -> float:
-        """Return the same ratio for other values, (layers,), such as `activation_norms`."""
-        if self.compared is None:
+        norms = self.part_norms()
+        if len(norms) < 2:
             return float("nan")
-        first, last = values[list(self.compared)]
         with np.errstate(divide="ignore", invalid="ignore"):
-            return float(np.divide(first, last))
+            return float(np.divide(norms[0], norms[-1]))
+
+    @cached_property
+    def alike(self) -> Alike:
+        """Which parts of the network can be compared: its blocks, else layers of one kind."""
+        return alike(self.names, self.kinds, self.on_path)
+
+    def part_norms(self, field: str = "weight_gradient_norms") -> np.ndarray:
+        """Return a norm for each part of `alike`, (parts,); fields are those above and relative_gradients.
+
+        For weights and their gradients it is the root of the sum of squares of its layers' norms, for
+        activations that of its last layer.
+        """
+        if field == "relative_gradients":
+            gradients, weights = self.part_norms(), self.part_norms("weight_norms")
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return gradients / weights
+        return self.alike.norms(getattr(self, field), last=field.startswith("activation"))
 
     @property
-    def compared(self) -> tuple[int, int] | None:
-        """Which two layers `ratio` compares, by position; None if there are too few."""
+    def convolutions(self) -> np.ndarray:
+        """Positions of the convolutions on the path that look at more than one pixel, int."""
         kinds = zip(self.kinds, self.on_path, strict=True)
-        spatial = [i for i, (kind, on_path) in enumerate(kinds) if on_path and _is_spatial(kind)]
-        return (spatial[1], spatial[-1]) if len(spatial) >= 3 else None
+        return np.array([i for i, (kind, on_path) in enumerate(kinds) if on_path and is_spatial(kind)], int)
 
     @property
     def relative_gradients(self) -> np.ndarray:
@@ -140,12 +153,12 @@ class GradientFlow(Brief):
         return pd.DataFrame(about | columns | {"relative_gradient": self.relative_gradients})
 
     def __str__(self) -> str:
-        first, last = self.compared or (0, len(self.names) - 1)
-        norms = self.weight_gradient_norms
+        ends = self.alike.ends or ((0,), (len(self.names) - 1,))
+        norms = self.part_norms() if self.alike.ends else self.weight_gradient_norms
+        first, last = (_named([self.names[i] for i in part]) for part in ends)
         said = (
             f"{len(self.names)} layers, {self.mode} mode, batch of {self.batch_size}, loss {self.loss:.3g}: "
-            f"weight gradient {norms[first]:.2g} at {self.names[first]}, {norms[last]:.2g} at "
-            f"{self.names[last]}"
+            f"weight gradient {norms[0]:.2g} at {first}, {norms[-1]:.2g} at {last}"
         )
         ratio = f", ratio {self.ratio:,.2g}" if np.isfinite(self.ratio) else ""
         return f"{said}{ratio}. {self.trouble}".rstrip()
@@ -266,8 +279,9 @@ def _kind(module: nn.Module) -> str:
     return "conv " + "x".join(map(str, module.kernel_size)) if isinstance(module, _ConvNd) else "linear"
 
 
-def _is_spatial(kind: str) -> bool:
-    return kind.startswith("conv ") and set(kind.removeprefix("conv ").split("x")) != {"1"}
+def _named(layers: list[str]) -> str:
+    """Return the name of a layer, or of the block that holds several."""
+    return layers[0] if len(layers) == 1 else layers[0].rpartition(".")[0]
 
 
 def _trainable_weights(modules: dict[str, nn.Module]) -> list[Tensor]:

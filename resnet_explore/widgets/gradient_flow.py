@@ -29,6 +29,7 @@ from resnet_explore.widgets.gradient_views import (
     SkipView,
     View,
 )
+from resnet_explore.widgets.gradient_words import Reading
 from resnet_explore.widgets.scrub import Scrub
 from resnet_explore.widgets.tabs import Tabs
 from resnet_explore.widgets.words import error
@@ -238,11 +239,12 @@ class GradientFlowExplorer(ipywidgets.VBox):
         """Take away any picture, which might give an answer away."""
         self.scrub.clear("Guess, then measure: the picture comes with the answer.")
 
-    def _reveal(self, position: int, flow: GradientFlow) -> None:
-        """Show the picture behind a question."""
+    def _reveal(self, position: int, flow: GradientFlow) -> Reading:
+        """Show the picture behind a question, and return what its title says."""
         asked = QUESTIONS[position]
         view = DepthView(Live(self.quiz.bench, asked.given), self._profile, [DEPTH], asked.skip)
         self.scrub.show_only(view, {asked.kind: flow})
+        return view.reading(flow)
 
     def _say(self, sentence: str) -> None:
         self.note.value = error(sentence)

@@ -16,7 +16,7 @@ from resnet_explore.figures.style import Figure, label_of
 from resnet_explore.models.threads import one_thread
 from resnet_explore.training.plan import KINDS
 from resnet_explore.widgets.gradient_lab import Bench, Conditions, described
-from resnet_explore.widgets.gradient_words import finding, read_aloud
+from resnet_explore.widgets.gradient_words import Reading, compared, finding, read, read_aloud
 from resnet_explore.widgets.words import factor
 
 # Menu entry: the field of GradientFlow, the noun of the sentence above the picture, the axis.
@@ -44,7 +44,8 @@ class View:
     def axis(self) -> str:
         """What a caption says of a logarithmic axis."""
         shared = "One logarithmic axis for all positions of the slider"
-        return f"{shared if len(self.ticks) > 1 else 'Logarithmic axis'}; triangles lie beyond it."
+        beyond = "triangles lie beyond it, crosses at its foot are exactly 0"
+        return f"{shared if len(self.ticks) > 1 else 'Logarithmic axis'}; {beyond}."
 
     def measure(self, position: int) -> Any:
         """Return what is to be seen at a position."""
@@ -66,8 +67,8 @@ class View:
         """Return the finding, read aloud."""
         raise NotImplementedError
 
-    def caption(self, position: int) -> str:
-        """Return the conditions."""
+    def caption(self, position: int, result: Any = None) -> str:
+        """Return the conditions; result is what was measured, None if that is yet to come."""
         raise NotImplementedError
 
     def table(self, results: Mapping[int, Any]) -> pd.DataFrame:
@@ -100,7 +101,8 @@ class ProfileView(View):
     def draw(self, result: Mapping[str, GradientFlow], limits: tuple[float, float]) -> Figure:
         """Return the lines."""
         norms = {kind: getattr(flow, self._field) for kind, flow in result.items()}
-        return self._profile.draw(norms, limits, self._label, self.guides)
+        ends = {part for flow in result.values() for part in flow.alike.ends}
+        return self._profile.draw(norms, limits, self._label, self.guides, sorted(ends))
 
     def anew(self) -> View:
         """Return the same view with a figure of its own."""
@@ -110,20 +112,23 @@ class ProfileView(View):
 
     def title(self, position: int, result: Mapping[str, GradientFlow]) -> str:
         """Return what each line does towards the image."""
-        said = {
-            kind: read_aloud(kind, flow.ratio_of(values), values, self._trouble(flow), self._noun)
-            for kind, flow in result.items()
-            for values in [getattr(flow, self._field)]
-            if kind not in self.guides
-        }
+        said = {k: read_aloud(k, self.reading(flow)) for k, flow in result.items() if k not in self.guides}
         return finding(self._where(position), self.live.shown, said)
 
-    def caption(self, position: int) -> str:
-        """Return all conditions."""
+    def reading(self, flow: GradientFlow) -> Reading:
+        """Return what the norms that are shown come to."""
+        norms, parts = getattr(flow, self._field), flow.part_norms(self._field)
+        absent = "undefined (weight 0)" if self._field == "relative_gradients" else "no gradient (frozen)"
+        return read(norms, flow.alike, parts, self._trouble(flow), self._noun, absent)
+
+    def caption(self, position: int, result: Mapping[str, GradientFlow] | None = None) -> str:
+        """Return all conditions, and which layers the title compares."""
         bench, given = self.live.bench, self._given(position)
         conditions = described(given, bench.batch(given.data), bench.seed, bench.about)
         what = self._label[0].upper() + self._label[1:]
-        return f"{what} (Frobenius, over the batch); {conditions}{self._besides(position)}. {self.axis}"
+        alikes = {kind: flow.alike for kind, flow in (result or {}).items()}
+        ends = compared(alikes, last=self._field.startswith("activation"))
+        return f"{what} (Frobenius, over the batch); {conditions}{self._besides(position)}. {self.axis}{ends}"
 
     def table(self, results: Mapping[int, Mapping[str, GradientFlow]]) -> pd.DataFrame:
         """Return a row for each position, network and layer with all norms."""
@@ -257,7 +262,7 @@ class JacobianView(View):
             said.append(f"{label_of(kind).lower()} blocks stretch a change {mean:.2f} times, spread {wide}")
         return f"{self.ticks[position]} layers: " + "; ".join(said) + "."
 
-    def caption(self, position: int) -> str:
+    def caption(self, position: int, result: Any = None) -> str:
         """Return all conditions."""
         bench, given = self.live.bench, self.live.given
         return (
