@@ -4,6 +4,7 @@ import io
 import math
 import re
 import time
+from urllib.error import URLError
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,7 @@ from resnet_explore.widgets.gradient_words import (
     times,
 )
 from resnet_explore.widgets.scrub import Scrub
+from resnet_explore.widgets.words import factor
 
 
 def noise(count=6, size=8, channels=1):
@@ -87,9 +89,14 @@ def test_each_switch_is_what_is_measured_and_said(explorer):
             {"norm": "none", "start": "rezero"},
             {"norm": "none", "init": "rezero"},
             "train",
-            "no norm; ReZero init",
+            "no norm; residual: ReZero, plain: He init",
         ),
-        ({"start": "fixup"}, {"norm": "none", "init": "fixup"}, "train", "no norm; Fixup initialisation"),
+        (
+            {"start": "fixup"},
+            {"norm": "none", "init": "fixup"},
+            "train",
+            "no norm; residual: Fixup, plain: He initialisation",
+        ),
     ):
         for switch, value in change.items():
             getattr(explorer, switch).value = value
@@ -110,9 +117,9 @@ def test_conditions_that_exclude_each_other_are_mended_and_said(explorer):
     assert explorer.norm.value == "none"
     assert explorer.note.value == "SkipInit does without normalisation, so there is none now."
     explorer.norm.value = "batch"
-    assert explorer.norm.value == "none"
-    explorer.start.value = "he"
-    explorer.norm.value = "batch"
+    assert (explorer.norm.value, explorer.start.value) == ("batch", "he")
+    assert explorer.note.value == "SkipInit does without normalisation, so the start is He now."
+    explorer.norm.value = "group"
     assert explorer.note.value == ""
 
 
@@ -185,6 +192,13 @@ def test_recorded_steps_are_those_of_the_record(explorer):
     explorer.record.index = 0
     explorer.view.value = HEATMAP
     now(explorer)
+    assert explorer.strip.index == 3, "56 layers, as chosen before"
+    explorer.strip.index = 1
+    for record in (2, 0):
+        explorer.record.index = record
+        now(explorer)
+    assert explorer.strip.index == 1
+    explorer.strip.index = 3
     assert explorer.strip.ticks == ["8", "20", "32", "56", "110"]
     assert explorer.strip.titles[3].startswith(
         f"56 layers, gradient at the first block at step 0. Plain {times(ratio)} that at the last, smaller "
@@ -196,10 +210,15 @@ def test_jacobians_of_the_twins(explorer):
     explorer.view.value = JACOBIANS
     now(explorer)
     assert explorer.strip.ticks == ["8", "14", "20"]
-    assert re.match(
-        r"14 layers: plain blocks stretch a change 1\.\d\d times, spread", explorer.strip.titles[1]
-    )
     results = explorer.scrub.results[2]
+    medians = results["plain"].quantile(0.5)
+    said = (
+        f"in the median a block stretches a change {factor(medians.min())} to {factor(medians.max())} times"
+    )
+    assert explorer.strip.titles[2].startswith(f"20 layers. Plain: {said}, at most ")
+    explorer.strip.index = 1
+    explorer.view.value = BY_SKIP
+    assert explorer.depth.value == 14, "the depth that was looked at stays"
     model = rx.build("cifar_plain20", widths=(8, 16, 32), in_channels=1, seed=0)
     images = rx.load_dataset("digits").normalized(slice(64))
     truth = rx.jacobian_spectra(model, images, top=1, steps=12, probes=1)
@@ -213,6 +232,7 @@ def test_a_guess_is_checked_against_what_is_measured(explorer, monkeypatch, tmp_
     quiz = explorer.quiz
     assert quiz.reveal.disabled
     assert nothing_is_shown(explorer)
+    assert explorer.keep.disabled, "there is nothing to save"
     quiz.guess.value = "vanishes"
     assert not quiz.reveal.disabled
     quiz.reveal.click()
@@ -271,6 +291,15 @@ def test_a_picture_is_saved_with_its_conditions_and_numbers(explorer, tmp_path, 
     rows = table.query("depth == 20 and network == 'plain'")
     np.testing.assert_allclose(rows["weight_gradient"], explorer.flows[20]["plain"].weight_gradient_norms)
     assert table["conditions"][0] == explorer.strip.captions[1]
+    assert table["program"][0] == f"resnet_explore {rx.__version__}"
+    assert list(rows["layer_number"]) == list(range(1, 21))
+    facts = ["mode", "norm", "start", "activation", "step", "data", "batch", "seed"]
+    said = ["train", "batch", "he", "relu", 0, "64 training images of digits", 64, 0]
+    assert list(rows[facts].iloc[0]) == said
+    with Image.open(picture) as image:
+        assert image.info["Software"] == f"resnet_explore {rx.__version__}"
+    drawing, _ = explorer.save(tmp_path / "mine.svg")
+    assert f"resnet_explore {rx.__version__}" in drawing.read_text()
     shown = explorer.strip.frames[1]
     monkeypatch.chdir(tmp_path)
     explorer.keep.click()
@@ -282,18 +311,44 @@ def test_a_picture_is_saved_with_its_conditions_and_numbers(explorer, tmp_path, 
         explorer.save(tmp_path / "nowhere" / "a.png")
 
 
-def test_data_that_is_not_there_is_said_and_the_picture_stays(explorer, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    before = explorer.strip.frames
-    monkeypatch.setattr(
-        "resnet_explore.widgets.gradient_lab.load_dataset",
-        lambda name, **_: (_ for _ in ()).throw(rx.ExploreError("CIFAR-10 is not here.")),
-    )
+def test_data_that_is_not_there_is_offered_and_the_picture_stays(tmp_path, monkeypatch):
+    monkeypatch.setenv("RESNET_EXPLORE_DATA", str(tmp_path))
+    explorer = rx.GradientFlowExplorer(depths=(8,))
+    explorer.wait()
+    before, fetch = explorer.strip.frames, explorer.fetch
+    assert ("CIFAR-10 (download, 170 MB)", "cifar10") in explorer.data.options
+    assert fetch.layout.display == "none"
     explorer.data.value = "cifar10"
-    assert "CIFAR-10 is not here. Still showing what was there." in explorer.note.value
-    assert explorer.data.value == "digits"
-    assert explorer.strip.frames == before
-    assert not explorer.strip.busy
+    assert "CIFAR-10 is not on this computer yet" in fetch.said.value
+    assert (fetch.layout.display, explorer.data.value) == ("", "digits")
+
+    def offline(*_, **__):
+        raise URLError("no network")
+
+    monkeypatch.setattr("urllib.request.urlopen", offline)
+    fetch.button.click()
+    fetch.wait(30)
+    assert re.search("CIFAR-10 could not be downloaded to .*no network.*[)][.]<", fetch.said.value)
+    assert "load_dataset" not in fetch.said.value, "no advice for Python"
+    assert not fetch.button.disabled
+    assert (explorer.strip.frames, explorer.data.value) == (before, "digits")
+
+    def download(name):
+        """What lies under the cache as folders of images is CIFAR-10, too."""
+        pixels = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), np.uint8)
+        for i, image in enumerate(pixels):
+            folder = tmp_path / name / "train" / f"class{i % 4}"
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(folder / f"{i}.png")
+
+    monkeypatch.setattr("resnet_explore.widgets.fetch.load_dataset", download)
+    fetch.button.click()
+    fetch.wait(60)
+    assert fetch.layout.display == "none"
+    assert explorer.data.value == "cifar10"
+    assert ("CIFAR-10, 32×32", "cifar10") in explorer.data.options
+    assert "32 training images of cifar10" in now(explorer)[1]
+    assert explorer.bench.batch("cifar10").classes == 4
 
 
 # --- own networks and images --------------------------------------------------------------------------------
@@ -323,7 +378,7 @@ def test_own_networks_and_their_steps():
     assert (
         "(Frobenius, over the batch); train mode; batch norm; mine: initialisation not known, other: built "
         "with He initialisation; seed of the weights not known; mean cross-entropy; step 0; 6 images of "
-        "yours (8×8). Logarithmic axis; triangles lie beyond it."
+        "yours (8×8). Logarithmic axis; triangles lie beyond it, crosses"
     ) in caption
     explorer.take.click()
     assert list(explorer.flows) == [0, 10]
@@ -332,6 +387,17 @@ def test_own_networks_and_their_steps():
     assert "step 10 of SGD at rate 0.04, momentum 0.9, batches of 6 drawn with seed 0" in now(explorer)[1]
     assert "One logarithmic axis for all positions of the slider" in now(explorer)[1]
     assert fingerprint(mine) == before
+
+
+def test_one_network_needs_no_name_and_may_be_partly_frozen():
+    images, labels = noise()
+    model = small()
+    model[0].weight.requires_grad_(False)
+    explorer = rx.GradientFlowExplorer(models=model, images=images, labels=labels)
+    assert list(explorer.flows[0]) == ["model"]
+    title, caption = now(explorer)
+    assert "model: at layer 2 " in title
+    assert "model has 1 frozen of 4 layers: 1." in caption
 
 
 def test_own_loss_for_own_networks():
@@ -367,6 +433,7 @@ def test_own_images_through_the_twins():
         ({"images": noise()[0].numpy(), "labels": [1]}, "images must be a float tensor"),
         ({"images": noise()[0], "labels": ["a", "b"]}, "labels must be whole numbers"),
         ({"models": {"mine": len}, "images": noise()[0]}, r"models\['mine'\] must be a torch.nn.Module"),
+        ({"models": {}}, "with at least one, not {}"),
         ({"depths": (15,)}, r"must be 6n\+2"),
     ],
 )
@@ -379,7 +446,7 @@ def test_what_cannot_be_explored_is_one_sentence(arguments, sentence):
     ("model", "count", "sentence"),
     [
         (small().half(), 6, "in float16"),
-        (small().requires_grad_(False), 6, "are frozen"),
+        (small().requires_grad_(False), 6, "are frozen: call requires_grad"),
         (small(), 1, "two or more in train mode"),
     ],
 )
@@ -390,6 +457,7 @@ def test_what_cannot_be_measured_stands_where_the_picture_would(model, count, se
     assert "Still showing" not in explorer.note.value, "nothing was there"
     assert not explorer.strip.frames
     assert not explorer.strip.busy
+    assert explorer.strip.message == "Nothing could be measured."
 
 
 def test_a_network_that_blew_up_says_where():
@@ -639,10 +707,10 @@ def test_the_answer_to_a_question_is_what_the_headline_says(explorer, monkeypatc
 
 
 def test_a_picture_has_gaps_where_there_is_nothing_and_marks_for_zeros():
-    values = np.array([1.0, 0, 0, 2.0, np.inf, 3.0])
+    values = np.array([1.0, 0, 0, np.inf, 40.0, 3.0])
     ax = GradientProfile(200, 100).draw({"plain": values}, (1e-1, 10), parts=[(1, 2), (4,)]).axes[0]
     line, *marks = (artist for artist in ax.lines if len(artist.get_xdata()))
-    np.testing.assert_array_equal(line.get_ydata(), [1, np.nan, np.nan, 2, np.nan, 3])
+    np.testing.assert_array_equal(line.get_ydata(), [1, np.nan, np.nan, np.nan, 40, 3])
     assert [list(mark.get_xdata()) for mark in marks] == [[5], [2, 3]], "beyond the axis, and zeros"
     assert [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in ax.patches] == [
         (1.5, 3.5),

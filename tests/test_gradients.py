@@ -391,17 +391,39 @@ def test_bad_input_is_one_sentence_and_changes_nothing(arguments, sentence):
 
 
 def test_models_without_gradients_to_measure():
-    net = rx.build("cifar_resnet8")
-    net.layer1.requires_grad_(False)
-    with pytest.raises(
-        rx.ExploreError, match=r"of the 8 .* 2 are frozen \(layer1\.0\.conv1, layer1\.0\.conv2\)"
-    ):
-        rx.gradient_flow(net, IMAGES, LABELS)
-    net.requires_grad_(False)
-    with pytest.raises(rx.ExploreError, match=r"of the 8 .* 8 are frozen"):
+    net = rx.build("cifar_resnet8").requires_grad_(False)
+    with pytest.raises(rx.ExploreError, match="all 8 convolutions and linear layers that ran are frozen"):
         rx.gradient_flow(net, IMAGES, LABELS)
     with pytest.raises(rx.ExploreError, match="no convolution or linear layer"):
         rx.gradient_flow(nn.Flatten(), IMAGES, LABELS)
+
+
+@pytest.mark.parametrize("frozen", [("conv1", "layer1"), ("layer2",)])
+def test_a_partly_frozen_network_is_measured(frozen):
+    """As in fine-tuning: what is frozen has no weight gradient, but passes on all others."""
+    net = rx.build("cifar_resnet14")
+    expected = rx.gradient_flow(net, IMAGES, LABELS)
+    for name in frozen:
+        net.get_submodule(name).requires_grad_(False)
+    before = fingerprint(net)
+    flow = rx.gradient_flow(net, IMAGES, LABELS)
+    assert fingerprint(net) == before
+    still = np.array([name.startswith(frozen) for name in flow.names])
+    assert flow.frozen == tuple(still)
+    expected_gradients = np.where(still, np.nan, expected.weight_gradient_norms)
+    np.testing.assert_allclose(flow.weight_gradient_norms, expected_gradients, rtol=1e-4)
+    for field in ("activation_norms", "activation_gradient_norms", "weight_norms"):
+        np.testing.assert_allclose(getattr(flow, field), getattr(expected, field), rtol=1e-4)
+    assert flow.finite
+    assert math.isfinite(flow.ratio), "of blocks that are trained"
+    assert f"{still.sum()} of 14 layers are frozen." in str(flow)
+
+
+def test_images_that_hold_nan_are_named():
+    images = IMAGES.clone()
+    images[0, 0, 0, 0] = math.nan
+    flow = rx.gradient_flow(rx.build("cifar_resnet8"), images, LABELS)
+    assert flow.trouble.startswith("The images hold numbers that are not finite")
 
 
 def test_gradients_switched_off_make_no_difference():

@@ -46,6 +46,8 @@ class GradientFlow(Brief):
     weight_norms               of the layer's weight, without the bias
     weight_gradient_norms      of the loss's gradient with respect to that weight
     loss, mode, batch_size     what was differentiated: by default the mean cross-entropy of this batch
+    frozen                     True for layers whose weight needs no gradient: their weight gradient is nan
+    images_finite              False if the images themselves hold infinities or nan
 
     `str()` is a sentence, `table` has a row per layer, and notebooks show both.
     """
@@ -60,6 +62,8 @@ class GradientFlow(Brief):
     loss: float
     mode: str
     batch_size: int
+    frozen: tuple[bool, ...] = ()
+    images_finite: bool = True
 
     @property
     def ratio(self) -> float:
@@ -76,8 +80,10 @@ class GradientFlow(Brief):
 
     @cached_property
     def alike(self) -> Alike:
-        """Which parts of the network can be compared: its blocks, else layers of one kind."""
-        return alike(self.names, self.kinds, self.on_path)
+        """Which parts of the network can be compared: its blocks, else layers of one kind; none frozen."""
+        frozen = self.frozen or (False,) * len(self.names)
+        usable = [on_path and not still for on_path, still in zip(self.on_path, frozen, strict=True)]
+        return alike(self.names, self.kinds, usable)
 
     def part_norms(self, field: str = "weight_gradient_norms") -> np.ndarray:
         """Return a norm for each part of `alike`, (parts,); fields are those above and relative_gradients.
@@ -131,6 +137,8 @@ class GradientFlow(Brief):
         Looked for in the order of the computation: forward through weights and outputs, the loss, then
         backward through gradients.
         """
+        if not self.images_finite:
+            return "The images hold numbers that are not finite, and what comes after them follows."
         for i, name in enumerate(self.names):
             for what, values in (("weight", self.weight_norms), ("output", self.activation_norms)):
                 if not np.isfinite(values[i]):
@@ -139,7 +147,8 @@ class GradientFlow(Brief):
             return f"The loss is {_called(self.loss)}, though the output of every layer is finite."
         for i in reversed(range(len(self.names))):
             for norms in (self.activation_gradient_norms, self.weight_gradient_norms):
-                if not np.isfinite(norms[i]):
+                still = norms is self.weight_gradient_norms and self.frozen and self.frozen[i]
+                if not np.isfinite(norms[i]) and not still:
                     return f"The gradient is {_called(norms[i])} from {self.names[i]} on towards the input."
         return ""
 
@@ -161,7 +170,8 @@ class GradientFlow(Brief):
             f"weight gradient {norms[0]:.2g} at {first}, {norms[-1]:.2g} at {last}"
         )
         ratio = f", ratio {self.ratio:,.2g}" if np.isfinite(self.ratio) else ""
-        return f"{said}{ratio}. {self.trouble}".rstrip()
+        still = f" {sum(self.frozen)} of {len(self.names)} layers are frozen." if any(self.frozen) else ""
+        return f"{said}{ratio}.{still} {self.trouble}".rstrip()
 
     def _repr_html_(self) -> str:
         table = self.table.to_html(index=False, border=0, float_format="{:.3g}".format)
@@ -184,12 +194,13 @@ def gradient_flow(
     loss    a function of (model output, labels) that gives one number; None for the mean cross-entropy
 
     A layer that runs several times has a row for each call ("conv:1", "conv:2"), all with the gradient of the
-    weight they share. Layers that the pass doesn't run are left out. Norms that overflow are returned as they
-    are, see `trouble`. The model is left as found, running statistics and random state included.
+    weight they share. Layers that the pass doesn't run are left out. Frozen ones have no weight gradient, but
+    all the rest. Norms that overflow are returned as they are, see `trouble`. The model is left as found,
+    running statistics and random state included.
 
-    Raises ExploreError for images or labels that don't fit or are missing, an unknown mode, frozen weights, a
-    model in float16, and for a single image in train mode with batch norm, which can't be normalised by a
-    batch of its own.
+    Raises ExploreError for images or labels that don't fit or are missing, an unknown mode, a model whose
+    weights are all frozen or in float16, and for a single image in train mode with batch norm, which can't
+    be normalised by a batch of its own.
     """
     batch = check_batch(model, images, mode)
     if not any(is_layer(module) for module in model.modules()):
@@ -197,14 +208,25 @@ def gradient_flow(
     # Inside cached(), a parametrized weight is computed once, so it can be differentiated after the pass.
     with measuring(model), parametrize.cached():
         model.train(mode == "train")
+        given = batch
+        if not all(p.requires_grad for p in model.parameters()):
+            # So that gradients come back through frozen layers too. The model may write into what it gets.
+            given = batch.clone().requires_grad_().clone()
         with Capture(model, _is_layer, gradients=True, keep=norm, restore=False) as seen:
-            output = answer(model, batch)
+            output = answer(model, given)
             value = loss_of(output, labels, len(batch), loss)
         modules = seen.modules
-        weights = _trainable_weights(modules)
+        weights = [cast(Tensor, module.weight) for module in modules.values()]
+        trained = [i for i, weight in enumerate(weights) if weight.requires_grad]
+        if not trained:
+            raise ExploreError(
+                f"gradient_flow needs weights that are trained, but all {len(weights)} convolutions and "
+                "linear layers that ran are frozen: call requires_grad_(True) on some."
+            )
         if not isinstance(value, Tensor) or value.numel() != 1 or not value.requires_grad:
             raise ExploreError("loss must return one number, as a tensor computed from the model's output.")
-        gradients = torch.autograd.grad(value, weights, allow_unused=True)
+        found = torch.autograd.grad(value, [weights[i] for i in trained], allow_unused=True)
+        gradients = dict(zip(trained, found, strict=True))
         outputs, returned, zero = seen.outputs, seen.gradients, value.new_zeros(())
         # All numbers leave the device together: one transfer instead of four per layer.
         numbers = gather(
@@ -212,11 +234,16 @@ def gradient_flow(
                 *outputs.values(),
                 *(returned.get(name, zero) for name in outputs),
                 each_norm([weight.detach() for weight in weights]),
-                each_norm([zero if gradient is None else gradient for gradient in gradients]),
+                each_norm([zero if (g := gradients.get(i)) is None else g for i in range(len(weights))]),
+                torch.isfinite(batch).all(),
                 value.detach(),
             ]
         )
-    activation, activation_gradient, weight, weight_gradient = numbers[:-1].reshape(4, -1)
+    activation, activation_gradient, weight, weight_gradient = numbers[:-2].reshape(4, -1)
+    frozen = tuple(i not in gradients for i in range(len(modules)))
+    if any(frozen):
+        weight_gradient = np.where(frozen, np.nan, weight_gradient)
+        weight_gradient.setflags(write=False)
     return GradientFlow(
         names=tuple(modules),
         kinds=tuple(_kind(module) for module in modules.values()),
@@ -228,6 +255,8 @@ def gradient_flow(
         loss=float(numbers[-1]),
         mode=mode,
         batch_size=len(batch),
+        frozen=frozen,
+        images_finite=bool(numbers[-2]),
     )
 
 
@@ -242,7 +271,7 @@ def check_batch(model: nn.Module, images: Any, mode: str) -> Tensor:
     batch = as_images(model, images)
     if mode == "train" and len(batch) == 1 and any(isinstance(m, _BatchNorm) for m in model.modules()):
         raise ExploreError(
-            "images must be two or more in train mode, as batch norm needs a batch; for one use mode='eval'."
+            "images must be two or more in train mode, as batch norm needs a batch; for one choose eval mode."
         )
     return batch
 
@@ -282,14 +311,3 @@ def _kind(module: nn.Module) -> str:
 def _named(layers: list[str]) -> str:
     """Return the name of a layer, or of the block that holds several."""
     return layers[0] if len(layers) == 1 else layers[0].rpartition(".")[0]
-
-
-def _trainable_weights(modules: dict[str, nn.Module]) -> list[Tensor]:
-    weights = {name: cast(Tensor, module.weight) for name, module in modules.items()}
-    frozen = [name for name, weight in weights.items() if not weight.requires_grad]
-    if frozen or not weights:
-        raise ExploreError(
-            f"gradient_flow needs trainable weights, but of the {len(weights)} convolutions and linear "
-            f"layers that ran {len(frozen)} are frozen ({', '.join(frozen[:3])}): call requires_grad_(True)."
-        )
-    return list(weights.values())

@@ -46,7 +46,7 @@ class Scrub:
             try:
                 found = {at: view.measure(at)}
             except BaseException:
-                self.strip.busy = False
+                self.strip.show(busy=False, message="Nothing could be measured.")
                 raise
             self.view, self.results = view, found
             job = _Job(self._turn, view, found)
