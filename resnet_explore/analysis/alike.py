@@ -50,31 +50,36 @@ class Alike:
         return f"first block, {_span(self.ends[0])}, against last block, {_span(self.ends[1])}"
 
 
-def alike(names: Sequence[str], kinds: Sequence[str], on_path: Sequence[bool]) -> Alike:
+def alike(
+    names: Sequence[str], kinds: Sequence[str], on_path: Sequence[bool], left_out: Sequence[bool] = ()
+) -> Alike:
     """Find a network's like parts from what its layers are called; layers in a shortcut are no part of any.
 
     names  such as "layer1.0.conv1": a block is what is numbered and holds layers
     kinds  "conv HxW" or "linear"
+    left_out  layers that can't be compared; a block with one is left out as well
 
     Of blocks those count that hold the same kinds of layers as most others. Without two of these it is
     convolutions that look at more than one pixel, without the first, which sees the image; then linear
     layers, without the first and the last.
     """
     path = [i for i, on in enumerate(on_path) if on]
+    out = {i for i, left in enumerate(left_out) if left}
     blocks: dict[str, list[int]] = {}
     for i in path:
         parent = names[i].rpartition(".")[0]
         if parent and parent[-1].isdigit():
             blocks.setdefault(parent, []).append(i)
-    built = {name: tuple(kinds[i] for i in layers) for name, layers in blocks.items()}
+    built = {n: tuple(kinds[i] for i in layers) for n, layers in blocks.items() if not out & set(layers)}
     if built:
         (usual, count), *_ = Counter(built.values()).most_common(1)
         if count > 1:
-            return Alike("block", tuple(tuple(blocks[name]) for name in blocks if built[name] == usual))
+            return Alike("block", tuple(tuple(blocks[name]) for name in built if built[name] == usual))
     spatial = [i for i in path if is_spatial(kinds[i])][1:]
+    spatial = [i for i in spatial if i not in out]
     if len(spatial) > 1:
         return Alike("convolution", tuple((i,) for i in spatial))
-    linear = [i for i in path[1:-1] if kinds[i] == "linear"]
+    linear = [i for i in path[1:-1] if kinds[i] == "linear" and i not in out]
     return Alike("layer", tuple((i,) for i in linear) if len(linear) > 1 else ())
 
 

@@ -81,9 +81,7 @@ class GradientFlow(Brief):
     @cached_property
     def alike(self) -> Alike:
         """Which parts of the network can be compared: its blocks, else layers of one kind; none frozen."""
-        frozen = self.frozen or (False,) * len(self.names)
-        usable = [on_path and not still for on_path, still in zip(self.on_path, frozen, strict=True)]
-        return alike(self.names, self.kinds, usable)
+        return alike(self.names, self.kinds, self.on_path, self.frozen)
 
     def part_norms(self, field: str = "weight_gradient_norms") -> np.ndarray:
         """Return a norm for each part of `alike`, (parts,); fields are those above and relative_gradients.
@@ -208,10 +206,11 @@ def gradient_flow(
     # Inside cached(), a parametrized weight is computed once, so it can be differentiated after the pass.
     with measuring(model), parametrize.cached():
         model.train(mode == "train")
-        given = batch
+        given, roots = batch, []
         if not all(p.requires_grad for p in model.parameters()):
             # So that gradients come back through frozen layers too. The model may write into what it gets.
-            given = batch.clone().requires_grad_().clone()
+            roots = [batch.clone().requires_grad_()]
+            given = roots[0].clone()
         with Capture(model, _is_layer, gradients=True, keep=norm, restore=False) as seen:
             output = answer(model, given)
             value = loss_of(output, labels, len(batch), loss)
@@ -225,8 +224,9 @@ def gradient_flow(
             )
         if not isinstance(value, Tensor) or value.numel() != 1 or not value.requires_grad:
             raise ExploreError("loss must return one number, as a tensor computed from the model's output.")
-        found = torch.autograd.grad(value, [weights[i] for i in trained], allow_unused=True)
-        gradients = dict(zip(trained, found, strict=True))
+        wanted = [*(weights[i] for i in trained), *roots]
+        found = torch.autograd.grad(value, wanted, allow_unused=True)
+        gradients = dict(zip(trained, found, strict=False))
         outputs, returned, zero = seen.outputs, seen.gradients, value.new_zeros(())
         # All numbers leave the device together: one transfer instead of four per layer.
         numbers = gather(

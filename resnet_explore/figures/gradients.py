@@ -90,7 +90,7 @@ class GradientProfile:
                 edges = np.full(beyond.sum(), edge)
                 ax.plot(x[beyond], edges, marker, color=color, markersize=6, clip_on=False)
             # A row for each network, so that none hides another's.
-            row = np.full((values == 0).sum(), 0.02 + 0.04 * i)
+            row = np.full((values == 0).sum(), 0.012 + 0.028 * i)
             ax.plot(x[values == 0], row, "x", color=color, markersize=3.5, transform=ax.get_xaxis_transform())
         ax.set_ylabel(ylabel)
         ax.legend(

@@ -31,7 +31,8 @@ class Fetch(ipywidgets.HBox):
             tooltip="Download this data set once; it is kept on this computer",
         )  # fmt: skip
         self.button.on_click(lambda _: self._start())
-        super().__init__([self.said, self.button], layout={"display": "none", "flex_flow": "row wrap"})
+        wrap = {"display": "none", "flex_flow": "row wrap", "align_items": "center", "grid_gap": "0 8px"}
+        super().__init__([self.said, self.button], layout=wrap)
 
     def offer(self, name: str) -> None:
         """Say that a data set is not here, beside the button; a download that runs is not disturbed."""

@@ -146,6 +146,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
         data = self.data.value
         if data in TITLES and data not in self.bench.batches and not is_here(data):
             self.fetch.offer(data)
+            self.note.value = ""
             return False
         self.fetch.hide()
         steps = self.switches.steps
@@ -161,6 +162,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
                 self.depth.value = self._wanted = change["old"]
 
     def _change_view(self, _change: Any) -> None:
+        self.fetch.hide()
         self._look_where_the_slider_is()
         with self.switches.quietly():
             if self.view.value == BY_STEP:

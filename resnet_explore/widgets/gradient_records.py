@@ -134,7 +134,8 @@ class HeatmapView(View):
                 turns = "smaller at every noted step"
             elif len(smaller):
                 turns = f"smaller for the first time at step {steps[smaller[0]]:,}"
-            said.append(f"{label_of(kind)} {times(float(ratios[0]))} that at the last, {turns}")
+            name = label_of(kind) if not said else label_of(kind).lower()
+            said.append(f"{name} {times(float(ratios[0]))} that at the last, {turns}")
         start = f"{self.ticks[position]} layers, gradient at the first block at step {result[KINDS[0]][0][0]}"
         return f"{start}. {'; '.join(said)}."
 

@@ -44,7 +44,7 @@ class View:
     def axis(self) -> str:
         """What a caption says of a logarithmic axis."""
         shared = "One logarithmic axis for all positions of the slider"
-        beyond = "triangles lie beyond it, crosses at its foot are exactly 0"
+        beyond = "triangles: beyond it, crosses: exactly 0"
         return f"{shared if len(self.ticks) > 1 else 'Logarithmic axis'}; {beyond}."
 
     def measure(self, position: int) -> Any:
@@ -285,6 +285,7 @@ class JacobianView(View):
                 f"{label_of(kind)}: in the median a block stretches a change {factor(low)} to {factor(high)} "
                 f"times, at most {factor(float(spectra.top.max()))} times"
             )
+        said = [said[0], *(one[0].lower() + one[1:] for one in said[1:])]
         return f"{self.ticks[position]} layers. {'; '.join(said)}."
 
     def caption(self, position: int, result: Any = None) -> str:

@@ -18,14 +18,14 @@ BANDS = (
     ("grows", 3.0, "grows towards the image: 3 to 100 times"),
     ("explodes", 100.0, "explodes towards the image: over 100 times"),
 )
-TINY, TURNS = "is tiny at every layer", "goes up and down"
+TINY, NO_TREND = "is tiny at every layer", "shows no trend"
 _FAINT = 1e-4  # below this at every layer, a gradient's slope is not what matters about it
 _WAVY = 10.0  # from which largest over smallest on, norms whose ends are alike are not called level
 # What can be said of a gradient, and how a list of guesses puts it.
 VERDICTS = {
     **{word: words for word, _, words in reversed(BANDS)},
     TINY: "is tiny at every layer: under 1/10,000",
-    TURNS: "goes up and down, without a trend",
+    NO_TREND: "shows no trend over the blocks, such as a zigzag",
 }
 
 
@@ -51,9 +51,9 @@ def judge(parts: np.ndarray) -> str:
     """Return the verdict on norms of like parts: what their ends say, if a trend supports it."""
     word = band(float(parts[0] / parts[-1]))
     if word == "stays level":
-        return TURNS if parts.max() > _WAVY * parts.min() else word
+        return NO_TREND if parts.max() > _WAVY * parts.min() else word
     towards_image = -1 if parts[0] < parts[-1] else 1
-    return word if -towards_image * trend(parts) >= TREND else TURNS
+    return word if -towards_image * trend(parts) >= TREND else NO_TREND
 
 
 def read(
@@ -121,8 +121,8 @@ def compared(alikes: Mapping[str, Alike], last: bool = False) -> str:
         said = "; ".join(f"{label_of(who).lower()}: {one}" for who, one in alikes.items())
     how = ""
     if any(len(part) > 1 for one in different for part in one.parts):
-        how = ", at a block's last layer" if last else ", of a block the root of its layers' squares' sum"
-    return f" Compared: {said} (shaded){how}."
+        how = "; of a block its last layer" if last else "; of a block the root of the sum of squares"
+    return f" Compared (shaded): {said}{how}."
 
 
 def _zeros(zeros: int, finite: int, lack: int, absent: str) -> str:

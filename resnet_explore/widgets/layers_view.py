@@ -122,7 +122,7 @@ class GradientsView(LayersView):
     meaning = (
         "Norm of the training loss's gradient with respect to each layer's weights, of that step's batch, "
         "train mode with batch norm. One logarithmic axis for all steps. Compared above: the first block "
-        "(layers 2 and on) with the last, a block's norm being the root of its layers' squares' sum."
+        "(layers 2 and on) with the last, of a block the root of the sum of squares."
     )
     at_first = 0  # where plain and residual gradients differ most
 
