@@ -155,11 +155,12 @@ def test_the_first_seed_comes_at_once_and_the_others_behind_it(tmp_path, monkeyp
 def counted(monkeypatch):
     """Two claims that cost nothing, and of which seeds they were measured."""
     asked = {"modes": [], "growth": []}
+    ready = {name: curves(name) for name in asked}
 
     def experiment(name):
         def measure(seed):
             asked[name].append(seed)
-            yield from [curves(name)]
+            yield from [ready[name]]
 
         return measure
 
@@ -190,7 +191,7 @@ def test_what_was_interrupted_goes_on(counted, monkeypatch):
     pictures.claim.value = "modes"
     pictures.wait(60)
     assert counted["modes"] == [0]
-    assert pictures.note.value == "Seed 2 of 3 is being measured ..."
+    assert pictures.note.value == "More seeds are being measured ..."
     monkeypatch.setattr(pictures, "_draw", drawn)
     pictures.show()
     pictures.wait(60)

@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, ScalarForm
 from resnet_explore.figures.gradients import decades, powers
 from resnet_explore.figures.style import COLORS, INK, color_of, dress, marker_of, new_figure
 
-WIDTH, HEIGHT = 700, 380
+WIDTH, HEIGHT = 620, 370
 _DASHES = ((0, (5, 2.5)), (0, (1.2, 1.8)), (0, (7, 2, 1.5, 2)))
 _MOST_MARKERS = 26  # more of them make a line unreadable
 
@@ -45,7 +45,7 @@ def claim_chart(
     Names that begin with "plain" or "residual" have the colours of the twins, a second one of a kind paler.
     """
     figure = new_figure(width, height)
-    ax = dress(figure.add_axes((0.105, 0.135, 0.875, 0.715)))
+    ax = dress(figure.add_axes((0.115, 0.14, 0.865, 0.71)))
     limits = scales.limits or _limits(measured, formulas, "y" in scales.log)
     ax.set(xlabel=scales.xlabel, ylabel=scales.ylabel)
     _scale(ax, scales, limits)
@@ -58,7 +58,7 @@ def claim_chart(
     ax.set(ylim=limits)
     handles, labels = ax.get_legend_handles_labels()
     ax.legend(
-        handles, labels, loc="lower left", bbox_to_anchor=(-0.085, 1.005), ncols=3, fontsize=9.5,
+        handles, labels, loc="lower left", bbox_to_anchor=(-0.1, 1.005), ncols=3, fontsize=9.5,
         frameon=False, labelcolor=INK, borderaxespad=0.2, columnspacing=1.4, handlelength=2.6,
     )  # fmt: skip
     return figure

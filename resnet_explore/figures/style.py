@@ -65,7 +65,7 @@ def annotate(figure: Figure, title: str, caption: str) -> Figure:
     """
     width, height = figure.get_size_inches()
     letters = int(width * 96 / 6.3)
-    above, below = textwrap.wrap(title, int(letters * 0.77)), textwrap.wrap(caption, letters)
+    above, below = textwrap.wrap(title, int(letters * 0.72)), textwrap.wrap(caption, letters)
     head, foot = (0.23 * len(above) + 0.08, 0.19 * len(below) + 0.08)
     taller = height + head + foot
     for ax in figure.axes:

@@ -191,7 +191,7 @@ CLAIM_WORDS: dict[str, Words] = {
         "Mean cosine between the input gradients of two of 64 inputs of 600 numbers of noise; fully "
         "connected ReLU networks 600 wide, x + β F(x) with skips, β = 1 or 0.1; batch norm in train mode, "
         "its statistics held constant, step 0",
-        f"{_BALDUZZI}, section 3: 1/2^L without skips, sublinear with them, here 1/√(1+β²L)",
+        f"{_BALDUZZI}: 1/2^L without skips, sublinear with them, here 1/√(1+β²L)",
         Scales("layers L", "correlation of gradients", log="x", marks=DEPTHS), seeds=3,
     ),
     "shattered-line": Words(
@@ -220,8 +220,3 @@ CLAIM_WORDS: dict[str, Words] = {
         Scales("step of SGD", "loss", limits=(1.5, 2.75)), seeds=2,
     ),
 }  # fmt: skip
-
-
-def progress(done: int, seeds: int) -> str:
-    """Return what is said while more seeds are measured."""
-    return "" if done >= seeds else f"Seed {done + 1} of {seeds} is being measured ..."

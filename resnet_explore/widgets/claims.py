@@ -13,10 +13,12 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.figures.claims import HEIGHT, WIDTH, claim_chart
 from resnet_explore.figures.style import SCREEN_SCALE, Figure, new_figure, to_png
 from resnet_explore.widgets.background import Background
-from resnet_explore.widgets.claim_words import CLAIM_WORDS, progress
+from resnet_explore.widgets.claim_words import CLAIM_WORDS
 from resnet_explore.widgets.filmstrip import Filmstrip
 from resnet_explore.widgets.picture_file import save_picture
 from resnet_explore.widgets.words import error
+
+_MORE = "More seeds are being measured ..."
 
 
 class ClaimPictures(ipywidgets.VBox):
@@ -42,6 +44,7 @@ class ClaimPictures(ipywidgets.VBox):
         self.strip = Filmstrip(scale=SCREEN_SCALE, message="Choose a claim.")
         self._found: dict[str, Curves] = {}
         self._going: dict[str, Iterator[Curves]] = {}
+        self._done: set[str] = set()
         self._background = Background(self._failed)
         wrap = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "2px 8px"}
         super().__init__([ipywidgets.HBox([self.claim, self.keep], layout=wrap), self.note, self.strip])
@@ -65,7 +68,8 @@ class ClaimPictures(ipywidgets.VBox):
             # A blank card of the size of what is to come, so that nothing jumps.
             blank = {} if self.strip.frames else {"frames": [to_png(new_figure(WIDTH, HEIGHT))]}
             self.strip.show(busy=True, message=said, **blank)
-        self._background.start(lambda cancelled: self._measure(name, cancelled))
+        if name not in self._done:
+            self._background.start(lambda cancelled: self._measure(name, cancelled))
 
     def pause(self) -> None:
         """Stop measuring after what is being measured now."""
@@ -102,12 +106,19 @@ class ClaimPictures(ipywidgets.VBox):
         if name not in self._going:
             self._going[name] = measure_claim(name, CLAIM_WORDS[name].seeds, self.seed)
         while not cancelled():
-            found = next(self._going[name], None)
+            try:
+                found = next(self._going[name], None)
+            except Exception:
+                del self._going[name]  # it ends there, and is begun anew when it is chosen again
+                raise
             if found is None:
-                return
-            self._found[name] = found
+                self._done.add(name)
+            else:
+                self._found[name] = found
             if not cancelled():
                 self._draw(name)
+            if found is None:
+                return
 
     def _figure(self, name: str) -> Figure:
         found = self._found[name]
@@ -121,10 +132,9 @@ class ClaimPictures(ipywidgets.VBox):
             "titles": [words.title(found)],
             "captions": [words.caption(found, self.seed)],
         }
-        self.note.value = progress(found.seeds, words.seeds)
+        self.note.value = "" if name in self._done else _MORE
         self.strip.show(**values, busy=False)
 
     def _failed(self, sentence: str) -> None:
-        self._going.pop(self.claim.value, None)
         self.strip.busy = False
         self.note.value = error(sentence)
