@@ -679,9 +679,8 @@ def test_the_caption_names_what_is_compared():
         "of the sum of squares."
     )
     two = Alike("convolution", ((1,), (3,)))
-    assert (
-        compared({"a": two}) == " Compared: convolution at layer 2 against convolution at layer 4 (shaded)."
-    )
+    said = "convolution at layer 2 against convolution at layer 4."
+    assert compared({"a": two}) == f" Compared (shaded): {said}"
     assert "plain: first block" in compared({"plain": BLOCKS, "mine": two})
     assert compared({"a": Alike("layer", ())}) == ""
 

@@ -124,7 +124,8 @@ class HeatmapView(View):
 
     def title(self, position: int, result: Mapping[str, Any]) -> str:
         """Return how the first block's gradient compares with the last's, and when that turns."""
-        said, alike = [], self.record.alike(self.record.depths[position])
+        alike = self.record.alike(self.record.depths[position])
+        said: list[str] = []
         for kind, (steps, norms) in result.items():
             first, *_, last = alike.norms(norms.T)
             ratios = first / last
