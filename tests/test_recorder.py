@@ -47,11 +47,13 @@ def test_a_plain_loop_is_recorded_and_not_changed():
     model, twin, truth = network(), network(), []
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
     recorder = rx.GradientRecorder(model, optimizer)
+    assert repr(recorder) == "GradientRecorder: no step yet of 8 layers noted"
     train(model, optimizer, 5, truth)
     np.testing.assert_allclose(recorder.norms, truth, rtol=1e-5)
     assert recorder.steps.tolist() == [0, 1, 2, 3, 4]
     assert recorder.names[0] == "conv1"
     assert recorder.trouble == ""
+    assert repr(recorder) == "GradientRecorder: 5 steps, 0 to 4, of 8 layers noted"
     recorder.close()
     train(model, optimizer, 2)
     assert len(recorder.steps) == 5
