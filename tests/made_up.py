@@ -54,7 +54,11 @@ def write_record(path, dataset="cifar10", family="cifar", seeds=None, layers=Tru
                                 "width": 16,
                                 "position": position,
                                 "step": step,
-                                "layer": [f"layer{k}" for k in position],
+                                "layer": [
+                                    "conv1",
+                                    *(f"layer1.{k // 2}.conv{k % 2 + 1}" for k in range(depth - 2)),
+                                    "fc",
+                                ],
                                 "gradient_norm": (seed + 1) * growth ** (depth - position),
                                 "response_std": (2.0 if kind == "plain" else 0.5) if step else 1.0,
                             }

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "resnet_explore"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
-# A room imports only rooms to its left; errors and paths are open to all.
+# A room imports only rooms to its left; errors, paths and the version are open to all.
 ROOMS = {
     "models": set(),
     "inputs": set(),
@@ -24,7 +24,7 @@ ROOMS = {
     "figures": set(),
     "widgets": {"models", "inputs", "training", "analysis", "figures"},
 }
-OPEN = {"errors", "paths"}
+OPEN = {"errors", "paths", "__version__"}
 # Third parties that are at home in some places only.
 HOMES = {
     "captum": ("analysis/attribution.py",),

@@ -19,13 +19,14 @@ from PIL import Image
 
 import resnet_explore as rx
 from resnet_explore import paths
+from resnet_explore.analysis.alike import alike_in_record
 from resnet_explore.figures.degradation import DegradationFigure
 from resnet_explore.figures.layers import LayerFigure
 from resnet_explore.figures.style import COLORS
 from resnet_explore.inputs.folders import LAYOUT, survey
 from resnet_explore.training.published import CIFAR_TEST_ERROR, IMAGENET_TOP1_ERROR
 from resnet_explore.training.recorded import list_records, open_record
-from resnet_explore.training.summary import decades, final_errors, layer_values, slope_ratio, to_markdown
+from resnet_explore.training.summary import decades, final_errors, layer_values, to_markdown
 from resnet_explore.widgets import own_folder
 from resnet_explore.widgets.degradation import ERRORS, GRADIENTS, PAPER, RESPONSES, YOUR_FOLDER
 from resnet_explore.widgets.errors_view import error_pictures
@@ -407,14 +408,15 @@ def test_gradients_and_responses_go_from_step_to_step(share, tmp_path):
     assert view.strip.ticks == ["0", "1", "3", "10", "30", "389", "779", "1169"]
     assert view.depth == 56
     assert view.strip.index == 0
-    # 1.2 a layer from the second to the last convolution, which are 53 apart
+    # 1.2 a layer from the first block to the last, which are 52 layers apart
     assert view.strip.titles[0] == (
-        "56 layers, before the first step, weight gradient. Plain: at the first layers 16,000 times that at "
-        "the last, it explodes; residual: at the first layers 1.0 times that at the last, it stays level."
+        "56 layers, before the first step, weight gradient. Plain: at the first block 13,000 times that "
+        "at the last block, it explodes; residual: at the first block 1.0 times that at the last block, it "
+        "stays level."
     )
-    assert 15_500 < 1.2**53 < 16_500
+    assert 12_500 < 1.2**52 < 13_500
     assert view.strip.titles[5].startswith("56 layers, step 389, the end of epoch 1, weight gradient. Plain")
-    assert "that at the last, it stays level; residual" in view.strip.titles[5]
+    assert "that at the last block, it stays level; residual" in view.strip.titles[5]
     assert "train mode" in view.strip.captions[0]
     assert "; seeds 0, 1 and 2; lines are geometric means, and bands the range" in view.strip.captions[0]
     first = view.strip.frames
@@ -460,22 +462,19 @@ def test_the_recorded_digits_say_what_the_notebooks_say():
     deep = layer_values(layers, 110, "gradient_norm")
     assert list(deep)[:3] == [0, 1, 3]
     assert deep[0]["plain"].shape == (110, 5)
-    assert slope_ratio(deep[0]["plain"]) > 1e5
-    assert slope_ratio(deep[0]["residual"]) < 100
-    assert slope_ratio(deep[175]["plain"]) < 1e-5
+    blocks = alike_in_record(list(layers.query("depth == 110").drop_duplicates("position")["layer"]))
+    ratios = {}
+    for step, kind in ((0, "plain"), (0, "residual"), (175, "plain")):
+        first, *_, last = blocks.norms(deep[step][kind])
+        ratios[step, kind] = np.exp(np.log(first / last).mean())
+    assert ratios[0, "plain"] > 1e5
+    assert ratios[0, "residual"] < 100
+    assert ratios[175, "plain"] < 1e-5
     responses = layer_values(layers, 56, "response_std")[175]
     assert np.mean(responses["plain"]) > np.mean(responses["residual"]), "He et al. 2015, Fig. 7"
 
 
-def test_slopes_and_decades_are_what_they_say():
-    values = np.array([[9.0, 9.0], [8.0, 2.0], [4.0, 4.0], [2.0, 2.0], [7.0, 7.0]])
-    assert slope_ratio(values) == pytest.approx(np.sqrt(4 * 1))
-    values[2, 1] = np.inf
-    assert slope_ratio(values) == np.inf
-    values[:, 1] = np.nan  # a seed that has not come so far
-    assert slope_ratio(values) == pytest.approx(4)
-    assert np.isnan(slope_ratio(values[:3]))
-    assert slope_ratio(np.array([[1.0], [0.0], [1.0], [1.0]])) == 0
+def test_decades_are_what_they_say():
     assert decades([np.array([0.03, np.nan, 0.0]), np.array([[40.0, np.inf]])]) == pytest.approx((0.01, 100))
     assert decades([np.array([np.nan])]) == (1e-3, 1e3)
 

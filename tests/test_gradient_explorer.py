@@ -4,6 +4,7 @@ import io
 import math
 import re
 import time
+from urllib.error import URLError
 
 import numpy as np
 import pandas as pd
@@ -15,14 +16,25 @@ from torch import nn
 from witnesses import fingerprint
 
 import resnet_explore as rx
+from resnet_explore.analysis.alike import Alike, alike_in_record
+from resnet_explore.figures.gradients import GradientProfile
 from resnet_explore.models.activations import with_activation
 from resnet_explore.training.live import LiveTraining
 from resnet_explore.widgets.gradient_flow import BY_SKIP, BY_STEP, GUESS, HEATMAP, JACOBIANS
 from resnet_explore.widgets.gradient_lab import Bench, Conditions
 from resnet_explore.widgets.gradient_quiz import QUESTIONS
 from resnet_explore.widgets.gradient_views import View
-from resnet_explore.widgets.gradient_words import band, read_aloud, times
+from resnet_explore.widgets.gradient_words import (
+    VERDICTS,
+    Reading,
+    band,
+    compared,
+    read,
+    read_aloud,
+    times,
+)
 from resnet_explore.widgets.scrub import Scrub
+from resnet_explore.widgets.words import factor
 
 
 def noise(count=6, size=8, channels=1):
@@ -77,9 +89,14 @@ def test_each_switch_is_what_is_measured_and_said(explorer):
             {"norm": "none", "start": "rezero"},
             {"norm": "none", "init": "rezero"},
             "train",
-            "no norm; ReZero init",
+            "no norm; residual: ReZero, plain: He init",
         ),
-        ({"start": "fixup"}, {"norm": "none", "init": "fixup"}, "train", "no norm; Fixup initialisation"),
+        (
+            {"start": "fixup"},
+            {"norm": "none", "init": "fixup"},
+            "train",
+            "no norm; residual: Fixup, plain: He initialisation",
+        ),
     ):
         for switch, value in change.items():
             getattr(explorer, switch).value = value
@@ -100,9 +117,9 @@ def test_conditions_that_exclude_each_other_are_mended_and_said(explorer):
     assert explorer.norm.value == "none"
     assert explorer.note.value == "SkipInit does without normalisation, so there is none now."
     explorer.norm.value = "batch"
-    assert explorer.norm.value == "none"
-    explorer.start.value = "he"
-    explorer.norm.value = "batch"
+    assert (explorer.norm.value, explorer.start.value) == ("batch", "he")
+    assert explorer.note.value == "SkipInit does without normalisation, so the start is He now."
+    explorer.norm.value = "group"
     assert explorer.note.value == ""
 
 
@@ -115,7 +132,9 @@ def test_activation_and_what_is_shown(explorer):
     title, caption = now(explorer)
     assert caption.startswith("Norm of the activations")
     flow = explorer.flows[20]["residual"]
-    assert f"residual: at the first layers {times(flow.ratio_of(flow.activation_norms))} that" in title
+    first, *_, last = flow.activation_norms[[name.endswith("conv2") for name in flow.names]]
+    assert f"residual: at the first block {times(first / last)} that at the last block" in title
+    assert "first block, layers 2–3, against last block, layers 18–19; of a block its last layer" in caption
     assert "it grows" not in title, "only gradients explode or vanish"
 
 
@@ -125,7 +144,7 @@ def test_ten_steps_are_taken_and_taken_back(explorer):
     explorer.take.click()
     assert "step 10 of SGD at rate 0.04, momentum 0.9" in now(explorer)[1]
     after = explorer.flows[20]["plain"].ratio
-    assert after < before / 2
+    assert after < 0.7 * before, "from 5.4 to 2.7"
     explorer.mode.value = "eval"
     assert "step 10 of SGD" in now(explorer)[1], "a switch of the mode looks at the same network"
     explorer.mode.value = "train"
@@ -160,10 +179,10 @@ def test_recorded_steps_are_those_of_the_record(explorer):
     assert len({bytes(frame) for frame in explorer.strip.frames}) == len(explorer.strip.ticks)
     layers = rx.collect_layers("data/digits").query("seed == 0 and depth == 56 and step == 0")
     norms = layers.query("kind == 'plain'")["gradient_norm"].to_numpy()
-    assert (
-        f"Plain: at the first layers {times(norms[1] / norms[-2])} that at the last, it explodes"
-        in (explorer.strip.titles[0])
-    )
+    ratio = np.hypot(*norms[1:3]) / np.hypot(*norms[-3:-1])
+    said = f"Plain: at the first block {times(ratio)} that at the last block, it explodes"
+    assert said in explorer.strip.titles[0]
+    assert "against last block, layers 54–55" in explorer.strip.captions[0]
     assert "step 10. Recorded: scikit-learn's handwritten digits, batch 64, " in explorer.strip.captions[3]
     assert explorer.flows == {}
     explorer.record.index = 1
@@ -173,18 +192,33 @@ def test_recorded_steps_are_those_of_the_record(explorer):
     explorer.record.index = 0
     explorer.view.value = HEATMAP
     now(explorer)
+    assert explorer.strip.index == 3, "56 layers, as chosen before"
+    explorer.strip.index = 1
+    for record in (2, 0):
+        explorer.record.index = record
+        now(explorer)
+    assert explorer.strip.index == 1
+    explorer.strip.index = 3
     assert explorer.strip.ticks == ["8", "20", "32", "56", "110"]
-    assert "plain begins" in explorer.strip.titles[3]
+    assert explorer.strip.titles[3].startswith(
+        f"56 layers, gradient at the first block at step 0. Plain {times(ratio)} that at the last, smaller "
+        "for the first time at step "
+    )
 
 
 def test_jacobians_of_the_twins(explorer):
     explorer.view.value = JACOBIANS
     now(explorer)
     assert explorer.strip.ticks == ["8", "14", "20"]
-    assert re.match(
-        r"14 layers: plain blocks stretch a change 1\.\d\d times, spread", explorer.strip.titles[1]
-    )
     results = explorer.scrub.results[2]
+    medians = results["plain"].quantile(0.5)
+    said = (
+        f"in the median a block stretches a change {factor(medians.min())} to {factor(medians.max())} times"
+    )
+    assert explorer.strip.titles[2].startswith(f"20 layers. Plain: {said}, at most ")
+    explorer.strip.index = 1
+    explorer.view.value = BY_SKIP
+    assert explorer.depth.value == 14, "the depth that was looked at stays"
     model = rx.build("cifar_plain20", widths=(8, 16, 32), in_channels=1, seed=0)
     images = rx.load_dataset("digits").normalized(slice(64))
     truth = rx.jacobian_spectra(model, images, top=1, steps=12, probes=1)
@@ -198,12 +232,13 @@ def test_a_guess_is_checked_against_what_is_measured(explorer, monkeypatch, tmp_
     quiz = explorer.quiz
     assert quiz.reveal.disabled
     assert nothing_is_shown(explorer)
+    assert explorer.keep.disabled, "there is nothing to save"
     quiz.guess.value = "vanishes"
     assert not quiz.reveal.disabled
     quiz.reveal.click()
     ratio = QUESTIONS[0].measure(quiz.bench).ratio
     assert f"You said that it vanishes: it {band(ratio)}." in quiz.verdict.value
-    assert f"at the first layers {times(ratio)} that at the last. 0 of 1 so far" in quiz.verdict.value
+    assert f"at the first block {times(ratio)} that at the last block. 0 of 1 so far" in quiz.verdict.value
     assert len(explorer.strip.frames) == 1
     assert not nothing_is_shown(explorer)
     assert "train mode; batch norm" in explorer.strip.captions[0]
@@ -256,6 +291,15 @@ def test_a_picture_is_saved_with_its_conditions_and_numbers(explorer, tmp_path, 
     rows = table.query("depth == 20 and network == 'plain'")
     np.testing.assert_allclose(rows["weight_gradient"], explorer.flows[20]["plain"].weight_gradient_norms)
     assert table["conditions"][0] == explorer.strip.captions[1]
+    assert table["program"][0] == f"resnet_explore {rx.__version__}"
+    assert list(rows["layer_number"]) == list(range(1, 21))
+    facts = ["mode", "norm", "start", "activation", "step", "data", "batch", "seed"]
+    said = ["train", "batch", "he", "relu", 0, "64 training images of digits", 64, 0]
+    assert list(rows[facts].iloc[0]) == said
+    with Image.open(picture) as image:
+        assert image.info["Software"] == f"resnet_explore {rx.__version__}"
+    drawing, _ = explorer.save(tmp_path / "mine.svg")
+    assert f"resnet_explore {rx.__version__}" in drawing.read_text()
     shown = explorer.strip.frames[1]
     monkeypatch.chdir(tmp_path)
     explorer.keep.click()
@@ -267,18 +311,44 @@ def test_a_picture_is_saved_with_its_conditions_and_numbers(explorer, tmp_path, 
         explorer.save(tmp_path / "nowhere" / "a.png")
 
 
-def test_data_that_is_not_there_is_said_and_the_picture_stays(explorer, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    before = explorer.strip.frames
-    monkeypatch.setattr(
-        "resnet_explore.widgets.gradient_lab.load_dataset",
-        lambda name, **_: (_ for _ in ()).throw(rx.ExploreError("CIFAR-10 is not here.")),
-    )
+def test_data_that_is_not_there_is_offered_and_the_picture_stays(tmp_path, monkeypatch):
+    monkeypatch.setenv("RESNET_EXPLORE_DATA", str(tmp_path))
+    explorer = rx.GradientFlowExplorer(depths=(8,))
+    explorer.wait()
+    before, fetch = explorer.strip.frames, explorer.fetch
+    assert ("CIFAR-10 (download, 170 MB)", "cifar10") in explorer.data.options
+    assert fetch.layout.display == "none"
     explorer.data.value = "cifar10"
-    assert "CIFAR-10 is not here. Still showing what was there." in explorer.note.value
-    assert explorer.data.value == "digits"
-    assert explorer.strip.frames == before
-    assert not explorer.strip.busy
+    assert "CIFAR-10 is not on this computer yet" in fetch.said.value
+    assert (fetch.layout.display, explorer.data.value) == ("", "digits")
+
+    def offline(*_, **__):
+        raise URLError("no network")
+
+    monkeypatch.setattr("urllib.request.urlopen", offline)
+    fetch.button.click()
+    fetch.wait(30)
+    assert re.search("CIFAR-10 could not be downloaded to .*no network.*[)][.]<", fetch.said.value)
+    assert "load_dataset" not in fetch.said.value, "no advice for Python"
+    assert not fetch.button.disabled
+    assert (explorer.strip.frames, explorer.data.value) == (before, "digits")
+
+    def download(name):
+        """What lies under the cache as folders of images is CIFAR-10, too."""
+        pixels = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), np.uint8)
+        for i, image in enumerate(pixels):
+            folder = tmp_path / name / "train" / f"class{i % 4}"
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(folder / f"{i}.png")
+
+    monkeypatch.setattr("resnet_explore.widgets.fetch.load_dataset", download)
+    fetch.button.click()
+    fetch.wait(60)
+    assert fetch.layout.display == "none"
+    assert explorer.data.value == "cifar10"
+    assert ("CIFAR-10, 32×32", "cifar10") in explorer.data.options
+    assert "32 training images of cifar10" in now(explorer)[1]
+    assert explorer.bench.batch("cifar10").classes == 4
 
 
 # --- own networks and images --------------------------------------------------------------------------------
@@ -304,11 +374,11 @@ def test_own_networks_and_their_steps():
         explorer.flows[0]["mine"].weight_gradient_norms, truth.weight_gradient_norms, rtol=1e-4
     )
     title, caption = now(explorer)
-    assert title.startswith("Step 0, weight gradient. mine: at the first layers")
+    assert title.startswith("Step 0, weight gradient. mine: at layer 2 ")
     assert (
         "(Frobenius, over the batch); train mode; batch norm; mine: initialisation not known, other: built "
         "with He initialisation; seed of the weights not known; mean cross-entropy; step 0; 6 images of "
-        "yours (8×8). Logarithmic axis; triangles lie beyond it."
+        "yours (8×8). Logarithmic axis; triangles: beyond it, crosses: "
     ) in caption
     explorer.take.click()
     assert list(explorer.flows) == [0, 10]
@@ -317,6 +387,17 @@ def test_own_networks_and_their_steps():
     assert "step 10 of SGD at rate 0.04, momentum 0.9, batches of 6 drawn with seed 0" in now(explorer)[1]
     assert "One logarithmic axis for all positions of the slider" in now(explorer)[1]
     assert fingerprint(mine) == before
+
+
+def test_one_network_needs_no_name_and_may_be_partly_frozen():
+    images, labels = noise()
+    model = small()
+    model[0].weight.requires_grad_(False)
+    explorer = rx.GradientFlowExplorer(models=model, images=images, labels=labels)
+    assert list(explorer.flows[0]) == ["model"]
+    title, caption = now(explorer)
+    assert "model: at layer 2 " in title
+    assert "model has 1 frozen of 4 layers: 1." in caption
 
 
 def test_own_loss_for_own_networks():
@@ -352,6 +433,7 @@ def test_own_images_through_the_twins():
         ({"images": noise()[0].numpy(), "labels": [1]}, "images must be a float tensor"),
         ({"images": noise()[0], "labels": ["a", "b"]}, "labels must be whole numbers"),
         ({"models": {"mine": len}, "images": noise()[0]}, r"models\['mine'\] must be a torch.nn.Module"),
+        ({"models": {}}, "with at least one, not {}"),
         ({"depths": (15,)}, r"must be 6n\+2"),
     ],
 )
@@ -364,7 +446,7 @@ def test_what_cannot_be_explored_is_one_sentence(arguments, sentence):
     ("model", "count", "sentence"),
     [
         (small().half(), 6, "in float16"),
-        (small().requires_grad_(False), 6, "are frozen"),
+        (small().requires_grad_(False), 6, "are frozen: call requires_grad"),
         (small(), 1, "two or more in train mode"),
     ],
 )
@@ -375,6 +457,7 @@ def test_what_cannot_be_measured_stands_where_the_picture_would(model, count, se
     assert "Still showing" not in explorer.note.value, "nothing was there"
     assert not explorer.strip.frames
     assert not explorer.strip.busy
+    assert explorer.strip.message == "Nothing could be measured."
 
 
 def test_a_network_that_blew_up_says_where():
@@ -449,7 +532,6 @@ def test_a_newer_choice_stops_what_is_still_being_measured():
             return (1e-3, 1e3)
 
         def draw(self, result, limits):
-            from resnet_explore.figures.gradients import GradientProfile
 
             return GradientProfile(40, 30).draw({"plain": np.full(3, 1.0 + result)}, limits)
 
@@ -498,7 +580,6 @@ def test_nobody_waits_for_the_garbage_collector():
         def caption(self, position):
             return ""
 
-    from resnet_explore.figures.gradients import GradientProfile
     from resnet_explore.widgets.filmstrip import Filmstrip
 
     said = []
@@ -530,18 +611,111 @@ def test_what_a_ratio_is_called(ratio, word):
     assert band(ratio) == word
 
 
+BLOCKS = alike_in_record(["conv1", *(f"layer1.{block}.conv{k}" for block in range(6) for k in (1, 2)), "fc"])
+
+
+def reading(of_layers, alike=BLOCKS, **more):
+    norms = np.array(of_layers, float)
+    return read(norms, alike, alike.norms(norms), **more)
+
+
+def layers_of(blocks, ratio=1.0):
+    """Norms of a first layer, of blocks of two layers, one so many times the other, and of a last layer."""
+    return [3.0, *(norm * share for norm in blocks for share in (1.0, ratio)), 8.0]
+
+
+@pytest.mark.parametrize("between", [1.0, 600.0, 1 / 600])
+def test_blocks_are_compared_with_blocks_whatever_their_layers_differ_by(between):
+    """Fixup makes one of a block's convolutions much larger than the other: that is no slope."""
+    for blocks, ratio, verdict in (
+        ([1.0, 1.1, 0.9, 1.0, 1.05, 1.0], 1, "stays level"),
+        ([3e4, 4e3, 5e2, 60, 8, 1.0], 3e4, "explodes"),
+        ([1, 8, 60, 5e2, 4e3, 3e4], 1 / 3e4, "vanishes"),
+        ([20, 12, 7, 4, 2, 1.0], 20, "grows"),
+        ([1, 2, 4, 7, 12, 20.0], 1 / 20, "shrinks"),
+        ([900, 1, 700, 5, 800, 1.0], 900, "shows no trend"),
+        ([1, 800, 2, 900, 1, 600.0], 1 / 600, "shows no trend"),
+        ([1, 0.1, 0.01, 0.01, 0.1, 1.0], 1, "shows no trend"),
+    ):
+        found = reading(layers_of(blocks, between))
+        assert found.verdict == verdict
+        assert found.said == f"at the first block {times(ratio)} that at the last block, it {verdict}"
+
+
 def test_reading_aloud():
-    norms = np.array([5.0, 40, 2, 0.1])
-    assert (
-        read_aloud("plain", 20.0, norms) == "Plain: at the first layers 20 times that at the last, it grows"
+    grows = layers_of([20, 12, 7, 4, 2, 1.0])
+    said = read_aloud("plain", reading(grows, noun="activations"))
+    assert said == "Plain: at the first block 20 times that at the last block", "only gradients grow"
+    assert reading(np.array(grows) * 1e-8) == Reading(
+        "is tiny at every layer", "tiny at every layer, at most 10⁻⁷"
     )
-    assert read_aloud("mine", 0.05, norms).startswith("mine: at the first layers 1/20 of that at the last")
-    assert "exactly 0 at 3 of 4 layers" in read_aloud("plain", math.nan, np.array([0, 0, 0, 1.0]))
-    assert "all but gone at every layer, at most 10⁻⁸" in read_aloud("plain", 2.0, norms * 2e-10)
-    assert "far beyond the axis, up to 10¹⁶" in read_aloud("plain", 2.0, norms * 1e14)
-    assert "no finite numbers at 1 of 4 layers" in read_aloud("plain", math.inf, np.array([np.inf, 1, 2, 3]))
-    assert "the network has blown up" in read_aloud("plain", math.nan, np.full(4, np.nan))
-    assert "blown up" in read_aloud("plain", 2.0, norms, "The loss is infinite.")
+    assert "far beyond the axis, up to 10¹⁶" in reading(np.array(grows) * 5e14).said
+    assert reading(layers_of([np.inf, 1, 1, 1, 1, 1])).said.endswith("no finite number at 2 of 14 layers")
+    assert "the network has blown up" in reading(np.full(14, np.nan)).said
+    assert "blown up" in reading(grows, trouble="The loss is infinite.").said
+    assert reading(layers_of([0, 1, 2, 3, 4, 5])).said == "exactly 0 at the first block"
+    two = Alike("convolution", ((1,), (3,)))
+    assert reading([9, 4, 1, 2.0], two).said == "at layer 2 2.0 times that at layer 4, it stays level"
+    assert reading([1, 2.0], Alike("layer", ())).said == "from 1 to 2"
+
+
+def test_zeros_and_what_is_undefined_are_counted():
+    nothing = np.zeros(14)
+    assert reading(nothing).said == "exactly 0 at every layer"
+    nothing[[0, 13]] = 1, 2
+    assert reading(nothing).said == "exactly 0 at 12 of 14 layers"
+    ratio = np.zeros(14)
+    ratio[13] = np.inf
+    assert reading(ratio, absent="undefined (weight 0)").said == (
+        "exactly 0 at the 13 layers where it exists, undefined (weight 0) at 1"
+    )
+    ratio[0] = 1
+    assert "at 12 of 13 layers where it exists, " in reading(ratio).said
+
+
+def test_the_caption_names_what_is_compared():
+    assert compared({"plain": BLOCKS, "residual": BLOCKS}) == (
+        " Compared (shaded): first block, layers 2–3, against last block, layers 12–13; of a block the root "
+        "of the sum of squares."
+    )
+    two = Alike("convolution", ((1,), (3,)))
+    said = "convolution at layer 2 against convolution at layer 4."
+    assert compared({"a": two}) == f" Compared (shaded): {said}"
+    assert "plain: first block" in compared({"plain": BLOCKS, "mine": two})
+    assert compared({"a": Alike("layer", ())}) == ""
+
+
+@pytest.mark.parametrize("position", range(len(QUESTIONS)))
+def test_the_answer_to_a_question_is_what_the_headline_says(explorer, monkeypatch, position):
+    monkeypatch.setattr("resnet_explore.widgets.gradient_quiz.DEPTH", 20)
+    explorer.view.value = GUESS
+    quiz = explorer.quiz
+    for guess in VERDICTS:
+        quiz.question.value = (position + 1) % len(QUESTIONS)
+        quiz.question.value = position
+        quiz.guess.value = guess
+        quiz.reveal.click()
+        answer = re.search(
+            r"<b>(Right|You said that it .*?): it (.*?)\.</b> Measured: (.*?)\. \d", quiz.verdict.value
+        )
+        assert (answer[1] == "Right") == (guess == answer[2])
+        assert answer[2] in VERDICTS, "there is a right guess"
+        assert answer[3] in explorer.strip.titles[0]
+        if "tiny" not in answer[2]:
+            assert f"that at the last block, it {answer[2]}." in explorer.strip.titles[0]
+
+
+def test_a_picture_has_gaps_where_there_is_nothing_and_marks_for_zeros():
+    values = np.array([1.0, 0, 0, np.inf, 40.0, 3.0])
+    ax = GradientProfile(200, 100).draw({"plain": values}, (1e-1, 10), parts=[(1, 2), (4,)]).axes[0]
+    line, *marks = (artist for artist in ax.lines if len(artist.get_xdata()))
+    np.testing.assert_array_equal(line.get_ydata(), [1, np.nan, np.nan, np.nan, 40, 3])
+    assert [list(mark.get_xdata()) for mark in marks] == [[5], [2, 3]], "beyond the axis, and zeros"
+    assert [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in ax.patches] == [
+        (1.5, 3.5),
+        (4.5, 5.5),
+    ]
+    assert ax.get_xticks()[0] == 1
 
 
 def test_a_bench_measures_once():

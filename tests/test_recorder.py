@@ -47,11 +47,13 @@ def test_a_plain_loop_is_recorded_and_not_changed():
     model, twin, truth = network(), network(), []
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
     recorder = rx.GradientRecorder(model, optimizer)
+    assert repr(recorder) == "GradientRecorder: no step yet of 8 layers noted"
     train(model, optimizer, 5, truth)
     np.testing.assert_allclose(recorder.norms, truth, rtol=1e-5)
     assert recorder.steps.tolist() == [0, 1, 2, 3, 4]
     assert recorder.names[0] == "conv1"
     assert recorder.trouble == ""
+    assert repr(recorder) == "GradientRecorder: 5 steps, 0 to 4, of 8 layers noted"
     recorder.close()
     train(model, optimizer, 2)
     assert len(recorder.steps) == 5
@@ -227,13 +229,13 @@ def test_a_profile_moves_its_lines_and_keeps_its_axis():
     first = profile.draw({"plain": np.array([1.0, 10, 1e9]), "residual": np.ones(3)}, (1e-2, 1e3))
     lines = [line for line in first.axes[0].lines if len(line.get_xdata()) and line.get_label()[0] != "_"]
     assert [line.get_label() for line in lines] == ["Plain", "Residual"]
-    assert lines[0].get_xdata().tolist() == [1, 2]
+    assert lines[0].get_ydata().tolist() == [1, 10, 1e9], "it leaves the axis where its numbers do"
     edges = [line for line in first.axes[0].lines if line.get_marker() == "^" and len(line.get_xdata())]
     assert (edges[0].get_xdata()[0], edges[0].get_ydata()[0]) == (3, 1e3)
     before = to_png(first)
     again = profile.draw({"mine": np.array([1.0, 2, 3, 4])}, (1e-2, 1e3), guides=["mine"])
     assert again is first
-    assert len(again.axes[0].lines) == 3
+    assert len(again.axes[0].lines) == 4, "the line, both edges and zeros"
     assert again.axes[0].get_ylim() == (1e-2, 1e3)
     assert to_png(again) != before
 

@@ -85,7 +85,7 @@ def _explosion(seed: int) -> Iterator[Curves]:
     flows = {k: gradient_flow(build(name, seed=seed), *_small(seed)) for k, name in KINDS.items()}
     measured = {kind: _inner(flow, flow.weight_gradient_norms) for kind, flow in flows.items()}
     x = measured["plain"][0]
-    numbers = {f"{kind} ratio": np.array([flow.ratio]) for kind, flow in flows.items()}
+    numbers = {f"{kind} ratio": y[0, :1] for kind, (_, y) in measured.items()}
     numbers |= {f"{k} growth": np.array([fitted_growth(x, y[0])]) for k, (x, y) in measured.items()}
     yield Curves(measured, {"√(π/(π−1)) a layer": ("plain", x, YANG ** (x[-1] - x))}, numbers)
 
@@ -100,7 +100,7 @@ def _modes(seed: int) -> Iterator[Curves]:
     }
     measured = {name: _inner(flow, flow.weight_gradient_norms) for name, flow in flows.items()}
     x = measured["no norm"][0]
-    numbers = {name: np.array([flow.ratio]) for name, flow in flows.items()}
+    numbers = {name: y[0, :1] for name, (_, y) in measured.items()}
     yield Curves(measured, {"level": ("no norm", x, np.ones(len(x)))}, numbers)
 
 
@@ -128,8 +128,8 @@ def _growth(seed: int) -> Iterator[Curves]:
 
 
 def _inner(flow: GradientFlow, norms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the layers that `GradientFlow.ratio` compares and all between, and norms over the last one's."""
-    first, last = flow.compared or (0, len(norms) - 1)
+    """Return the layers from the second convolution to the last, and norms over the last one's."""
+    first, last = flow.convolutions[[1, -1]]
     return np.arange(first + 1, last + 2), (norms[first : last + 1] / norms[last])[None]
 
 

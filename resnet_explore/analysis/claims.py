@@ -89,7 +89,9 @@ def _ratio(name: str, mode: str = "train", steps: int = 0, **overrides: Any) -> 
         images, labels = noise(seed, 64, 3, 8, 8)
         model = build(name, seed=seed, **overrides)
         _train(model, images, labels, steps, lr=0.1)
-        return gradient_flow(model, images, labels, mode=mode).ratio
+        flow = gradient_flow(model, images, labels, mode=mode)
+        second, last = flow.weight_gradient_norms[flow.convolutions[[1, -1]]]
+        return float(second / last)
 
     return measure
 

@@ -41,7 +41,7 @@ def training(model: nn.Module, images: Tensor, labels: Tensor, lr: float) -> Ite
 def ratios_while_training(
     model: nn.Module, images: Tensor, labels: Tensor, steps: int, lr: float
 ) -> Iterator[float]:
-    """Yield `GradientFlow.ratio` of a network of 3x3 convolutions at step 0, 1, ... `steps` of SGD."""
+    """Yield the weight gradient of convolution 2 over that of the last, at step 0, 1, ... `steps` of SGD."""
     path = [m for name, m in model.named_modules() if is_layer(m) and on_path(name)]
     weights = [m.weight for m in path if isinstance(m, nn.Conv2d)]
     for _, _loss in zip(range(steps + 1), training(model, images, labels, lr), strict=False):

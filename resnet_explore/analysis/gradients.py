@@ -9,6 +9,7 @@ steps. In eval mode, or without batch normalisation, the picture is another. So 
 import html
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -23,6 +24,7 @@ from resnet_explore.analysis._batch import answer, as_classes, as_images, as_log
 from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._norms import each_norm, gather, norm
 from resnet_explore.analysis._state import measuring
+from resnet_explore.analysis.alike import Alike, alike, is_spatial
 from resnet_explore.analysis.capture import Capture
 from resnet_explore.errors import ExploreError, unknown
 
@@ -44,6 +46,8 @@ class GradientFlow(Brief):
     weight_norms               of the layer's weight, without the bias
     weight_gradient_norms      of the loss's gradient with respect to that weight
     loss, mode, batch_size     what was differentiated: by default the mean cross-entropy of this batch
+    frozen                     True for layers whose weight needs no gradient: their weight gradient is nan
+    images_finite              False if the images themselves hold infinities or nan
 
     `str()` is a sentence, `table` has a row per layer, and notebooks show both.
     """
@@ -58,31 +62,44 @@ class GradientFlow(Brief):
     loss: float
     mode: str
     batch_size: int
+    frozen: tuple[bool, ...] = ()
+    images_finite: bool = True
 
     @property
     def ratio(self) -> float:
-        """How much larger the weight gradient is near the input: that of convolution 2 over that of the last.
+        """How much larger the weight gradient is near the input: that of the first block over the last's.
 
-        Only convolutions on the path that look at more than one pixel count, and the first of them, which
-        sees the image, is left out. Above 1: the gradient grows towards the input; below: it shrinks.
-        nan for networks with fewer than three such convolutions.
+        Above 1: it grows towards the input; below: it shrinks. What stands for blocks in networks without
+        them says `alike`; nan where no two parts are alike.
         """
-        return self.ratio_of(self.weight_gradient_norms)
-
-    def ratio_of(self, values: np.ndarray) -> float:
-        """Return the same ratio for other values, (layers,), such as `activation_norms`."""
-        if self.compared is None:
+        norms = self.part_norms()
+        if len(norms) < 2:
             return float("nan")
-        first, last = values[list(self.compared)]
         with np.errstate(divide="ignore", invalid="ignore"):
-            return float(np.divide(first, last))
+            return float(np.divide(norms[0], norms[-1]))
+
+    @cached_property
+    def alike(self) -> Alike:
+        """Which parts of the network can be compared: its blocks, else layers of one kind; none frozen."""
+        return alike(self.names, self.kinds, self.on_path, self.frozen)
+
+    def part_norms(self, field: str = "weight_gradient_norms") -> np.ndarray:
+        """Return a norm for each part of `alike`, (parts,); fields are those above and relative_gradients.
+
+        For weights and their gradients it is the root of the sum of squares of its layers' norms, for
+        activations that of its last layer.
+        """
+        if field == "relative_gradients":
+            gradients, weights = self.part_norms(), self.part_norms("weight_norms")
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return gradients / weights
+        return self.alike.norms(getattr(self, field), last=field.startswith("activation"))
 
     @property
-    def compared(self) -> tuple[int, int] | None:
-        """Which two layers `ratio` compares, by position; None if there are too few."""
+    def convolutions(self) -> np.ndarray:
+        """Positions of the convolutions on the path that look at more than one pixel, int."""
         kinds = zip(self.kinds, self.on_path, strict=True)
-        spatial = [i for i, (kind, on_path) in enumerate(kinds) if on_path and _is_spatial(kind)]
-        return (spatial[1], spatial[-1]) if len(spatial) >= 3 else None
+        return np.array([i for i, (kind, on_path) in enumerate(kinds) if on_path and is_spatial(kind)], int)
 
     @property
     def relative_gradients(self) -> np.ndarray:
@@ -118,6 +135,8 @@ class GradientFlow(Brief):
         Looked for in the order of the computation: forward through weights and outputs, the loss, then
         backward through gradients.
         """
+        if not self.images_finite:
+            return "The images hold numbers that are not finite, and what comes after them follows."
         for i, name in enumerate(self.names):
             for what, values in (("weight", self.weight_norms), ("output", self.activation_norms)):
                 if not np.isfinite(values[i]):
@@ -126,7 +145,8 @@ class GradientFlow(Brief):
             return f"The loss is {_called(self.loss)}, though the output of every layer is finite."
         for i in reversed(range(len(self.names))):
             for norms in (self.activation_gradient_norms, self.weight_gradient_norms):
-                if not np.isfinite(norms[i]):
+                still = norms is self.weight_gradient_norms and self.frozen and self.frozen[i]
+                if not np.isfinite(norms[i]) and not still:
                     return f"The gradient is {_called(norms[i])} from {self.names[i]} on towards the input."
         return ""
 
@@ -140,15 +160,16 @@ class GradientFlow(Brief):
         return pd.DataFrame(about | columns | {"relative_gradient": self.relative_gradients})
 
     def __str__(self) -> str:
-        first, last = self.compared or (0, len(self.names) - 1)
-        norms = self.weight_gradient_norms
+        ends = self.alike.ends or ((0,), (len(self.names) - 1,))
+        norms = self.part_norms() if self.alike.ends else self.weight_gradient_norms
+        first, last = (_named([self.names[i] for i in part]) for part in ends)
         said = (
             f"{len(self.names)} layers, {self.mode} mode, batch of {self.batch_size}, loss {self.loss:.3g}: "
-            f"weight gradient {norms[first]:.2g} at {self.names[first]}, {norms[last]:.2g} at "
-            f"{self.names[last]}"
+            f"weight gradient {norms[0]:.2g} at {first}, {norms[-1]:.2g} at {last}"
         )
         ratio = f", ratio {self.ratio:,.2g}" if np.isfinite(self.ratio) else ""
-        return f"{said}{ratio}. {self.trouble}".rstrip()
+        still = f" {sum(self.frozen)} of {len(self.names)} layers are frozen." if any(self.frozen) else ""
+        return f"{said}{ratio}.{still} {self.trouble}".rstrip()
 
     def _repr_html_(self) -> str:
         table = self.table.to_html(index=False, border=0, float_format="{:.3g}".format)
@@ -171,12 +192,13 @@ def gradient_flow(
     loss    a function of (model output, labels) that gives one number; None for the mean cross-entropy
 
     A layer that runs several times has a row for each call ("conv:1", "conv:2"), all with the gradient of the
-    weight they share. Layers that the pass doesn't run are left out. Norms that overflow are returned as they
-    are, see `trouble`. The model is left as found, running statistics and random state included.
+    weight they share. Layers that the pass doesn't run are left out. Frozen ones have no weight gradient, but
+    all the rest. Norms that overflow are returned as they are, see `trouble`. The model is left as found,
+    running statistics and random state included.
 
-    Raises ExploreError for images or labels that don't fit or are missing, an unknown mode, frozen weights, a
-    model in float16, and for a single image in train mode with batch norm, which can't be normalised by a
-    batch of its own.
+    Raises ExploreError for images or labels that don't fit or are missing, an unknown mode, a model whose
+    weights are all frozen or in float16, and for a single image in train mode with batch norm, which can't
+    be normalised by a batch of its own.
     """
     batch = check_batch(model, images, mode)
     if not any(is_layer(module) for module in model.modules()):
@@ -184,14 +206,27 @@ def gradient_flow(
     # Inside cached(), a parametrized weight is computed once, so it can be differentiated after the pass.
     with measuring(model), parametrize.cached():
         model.train(mode == "train")
+        given, roots = batch, []
+        if not all(p.requires_grad for p in model.parameters()):
+            # So that gradients come back through frozen layers too. The model may write into what it gets.
+            roots = [batch.clone().requires_grad_()]
+            given = roots[0].clone()
         with Capture(model, _is_layer, gradients=True, keep=norm, restore=False) as seen:
-            output = answer(model, batch)
+            output = answer(model, given)
             value = loss_of(output, labels, len(batch), loss)
         modules = seen.modules
-        weights = _trainable_weights(modules)
+        weights = [cast(Tensor, module.weight) for module in modules.values()]
+        trained = [i for i, weight in enumerate(weights) if weight.requires_grad]
+        if not trained:
+            raise ExploreError(
+                f"gradient_flow needs weights that are trained, but all {len(weights)} convolutions and "
+                "linear layers that ran are frozen: call requires_grad_(True) on some."
+            )
         if not isinstance(value, Tensor) or value.numel() != 1 or not value.requires_grad:
             raise ExploreError("loss must return one number, as a tensor computed from the model's output.")
-        gradients = torch.autograd.grad(value, weights, allow_unused=True)
+        wanted = [*(weights[i] for i in trained), *roots]
+        found = torch.autograd.grad(value, wanted, allow_unused=True)
+        gradients = dict(zip(trained, found, strict=False))
         outputs, returned, zero = seen.outputs, seen.gradients, value.new_zeros(())
         # All numbers leave the device together: one transfer instead of four per layer.
         numbers = gather(
@@ -199,11 +234,16 @@ def gradient_flow(
                 *outputs.values(),
                 *(returned.get(name, zero) for name in outputs),
                 each_norm([weight.detach() for weight in weights]),
-                each_norm([zero if gradient is None else gradient for gradient in gradients]),
+                each_norm([zero if (g := gradients.get(i)) is None else g for i in range(len(weights))]),
+                torch.isfinite(batch).all(),
                 value.detach(),
             ]
         )
-    activation, activation_gradient, weight, weight_gradient = numbers[:-1].reshape(4, -1)
+    activation, activation_gradient, weight, weight_gradient = numbers[:-2].reshape(4, -1)
+    frozen = tuple(i not in gradients for i in range(len(modules)))
+    if any(frozen):
+        weight_gradient = np.where(frozen, np.nan, weight_gradient)
+        weight_gradient.setflags(write=False)
     return GradientFlow(
         names=tuple(modules),
         kinds=tuple(_kind(module) for module in modules.values()),
@@ -215,6 +255,8 @@ def gradient_flow(
         loss=float(numbers[-1]),
         mode=mode,
         batch_size=len(batch),
+        frozen=frozen,
+        images_finite=bool(numbers[-2]),
     )
 
 
@@ -229,7 +271,7 @@ def check_batch(model: nn.Module, images: Any, mode: str) -> Tensor:
     batch = as_images(model, images)
     if mode == "train" and len(batch) == 1 and any(isinstance(m, _BatchNorm) for m in model.modules()):
         raise ExploreError(
-            "images must be two or more in train mode, as batch norm needs a batch; for one use mode='eval'."
+            "images must be two or more in train mode, as batch norm needs a batch; for one choose eval mode."
         )
     return batch
 
@@ -266,16 +308,6 @@ def _kind(module: nn.Module) -> str:
     return "conv " + "x".join(map(str, module.kernel_size)) if isinstance(module, _ConvNd) else "linear"
 
 
-def _is_spatial(kind: str) -> bool:
-    return kind.startswith("conv ") and set(kind.removeprefix("conv ").split("x")) != {"1"}
-
-
-def _trainable_weights(modules: dict[str, nn.Module]) -> list[Tensor]:
-    weights = {name: cast(Tensor, module.weight) for name, module in modules.items()}
-    frozen = [name for name, weight in weights.items() if not weight.requires_grad]
-    if frozen or not weights:
-        raise ExploreError(
-            f"gradient_flow needs trainable weights, but of the {len(weights)} convolutions and linear "
-            f"layers that ran {len(frozen)} are frozen ({', '.join(frozen[:3])}): call requires_grad_(True)."
-        )
-    return list(weights.values())
+def _named(layers: list[str]) -> str:
+    """Return the name of a layer, or of the block that holds several."""
+    return layers[0] if len(layers) == 1 else layers[0].rpartition(".")[0]

@@ -62,6 +62,11 @@ class Recorder:
     ) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        noted = self._steps
+        steps = f"{len(noted)} steps, {noted[0]} to {noted[-1]}," if noted else "no step yet"
+        return f"{type(self).__name__}: {steps} of {len(self._weights)} layers noted"
+
     def close(self) -> None:
         """Stop recording; what was recorded stays."""
         self._handle.remove()

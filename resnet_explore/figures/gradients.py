@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
@@ -34,15 +36,15 @@ class GradientProfile:
     """Norms against layers, numbered from the image on; drawn once, then only the lines are moved.
 
     `draw` takes {kind: norms (layers,)}; kinds beyond "plain" and "residual" get colours of their own. Values
-    that are not finite or not above zero are left out; values beyond the limits are drawn on the edge as
-    triangles.
+    that are not finite leave a gap, and so do zeros, which have a cross at the foot of the axis; values
+    beyond the limits are drawn on the edge as triangles.
     """
 
     def __init__(self, width: float = 920, height: float = 340) -> None:
         self.figure = new_figure(width, height)
         self._ax = dress(self.figure.add_axes((0.075, 0.15, 0.905, 0.74)))
         self._ax.set(yscale="log", xlabel="layer (1 sees the image, the last gives the classes)")
-        self._ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        self._spans: list[Artist] = []
         self._ax.yaxis.set_minor_locator(NullLocator())  # minor ticks take longer to draw than all the rest
 
     def draw(
@@ -51,23 +53,29 @@ class GradientProfile:
         limits: tuple[float, float],
         ylabel: str = "gradient norm of the weights",
         guides: Sequence[str] = (),
+        parts: Sequence[Sequence[int]] = (),
     ) -> Figure:
-        """Return the figure with these norms; kinds among `guides` are drawn thin, for comparison."""
+        """Return the figure with these norms; kinds among `guides` are drawn thin, for comparison.
+
+        parts  positions, from 0, of layers to be shaded
+        """
         ax = self._ax
-        for line in list(ax.lines):
-            line.remove()
+        for artist in (*ax.lines, *self._spans):
+            artist.remove()
+        shade: dict[str, Any] = {"color": MUTED, "alpha": 0.16, "linewidth": 0, "zorder": 0}
+        self._spans = [ax.axvspan(part[0] + 0.5, part[-1] + 1.5, **shade) for part in parts]
         layers = max((len(values) for values in norms.values()), default=2)
-        ax.set(ylim=limits, xlim=(1 - 0.02 * layers, layers * 1.02))
+        ax.set(ylim=limits, xlim=(max(0.4, 1 - 0.02 * layers), layers + max(0.6, 0.02 * layers)))
+        ax.set_xticks(layer_marks(layers))
         low, high = limits
         ax.yaxis.set_major_locator(FixedLocator(powers(low, high)))
         for i, (kind, values) in enumerate(norms.items()):
             x, color = np.arange(1, len(values) + 1), color_of(kind, i)
             shown = np.isfinite(values) & (values > 0)
-            inside = shown & (values >= low) & (values <= high)
             thin = kind in guides
             ax.plot(
-                x[inside],
-                values[inside],
+                x,
+                np.where(shown, values, np.nan),  # so that no line runs across a layer without a number
                 "-" if thin else marker_of(kind, i) + "-",
                 color=color,
                 linewidth=1.0 if thin else 1.6,
@@ -81,6 +89,9 @@ class GradientProfile:
             ):
                 edges = np.full(beyond.sum(), edge)
                 ax.plot(x[beyond], edges, marker, color=color, markersize=6, clip_on=False)
+            # A row for each network, so that none hides another's.
+            row = np.full((values == 0).sum(), 0.012 + 0.028 * i)
+            ax.plot(x[values == 0], row, "x", color=color, markersize=3.5, transform=ax.get_xaxis_transform())
         ax.set_ylabel(ylabel)
         ax.legend(
             loc="lower right",
@@ -135,6 +146,12 @@ def gradient_heatmap(
     bar.ax.tick_params(colors=MUTED, labelsize=9)
     bar.ax.set_facecolor(CARD)
     return figure
+
+
+def layer_marks(layers: int, most: int = 12) -> list[int]:
+    """Return which layers an axis names: the first, and then round numbers."""
+    every = next(k for k in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if layers <= k * most or k == 1000)
+    return sorted({1, *range(every, layers + 1, every)} - ({2} if every == 2 else set()))
 
 
 def powers(low: float, high: float) -> list[float]:

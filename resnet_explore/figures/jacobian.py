@@ -32,6 +32,9 @@ def spectra_by_depth(
         inside = np.clip(quantiles, low, high)
         for (a, b), (_, _, opacity) in zip(((0, 4), (1, 3)), BANDS, strict=True):
             ax.fill_between(x, inside[:, a], inside[:, b], color=color, alpha=opacity, linewidth=0)
+            # Edges tell bands apart that coincide or have no width.
+            for edge, style in ((a, "-"), (b, "-")) if a else ((a, ":"), (b, ":")):
+                ax.plot(x, inside[:, edge], style, color=color, linewidth=0.9, alpha=0.8)
         ax.plot(x, inside[:, 2], "-", color=color, linewidth=1.8, label="median")
         ax.plot(x, np.clip(top, low, high), "^", color=color, markersize=4.5, label="largest")
         ax.axhline(1, color=MUTED, linewidth=1.0, linestyle="--")

@@ -85,14 +85,25 @@ def blank_like(png: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def to_png(figure: Figure) -> bytes:
-    """Return the figure as PNG at screen resolution, compressed little since it travels once and nearby."""
+def to_svg(figure: Figure, program: str) -> bytes:
+    """Return the figure as SVG that says which program made it."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", facecolor=figure.get_facecolor(), metadata={"Creator": program})
+    return buffer.getvalue()
+
+
+def to_png(figure: Figure, program: str = "") -> bytes:
+    """Return the figure as PNG at screen resolution, compressed little since it travels once and nearby.
+
+    program  what the file says it was made by; "" for matplotlib
+    """
     buffer = io.BytesIO()
     figure.savefig(
         buffer,
         format="png",
         dpi=DPI,
         facecolor=figure.get_facecolor(),
+        metadata={"Software": program} if program else None,
         pil_kwargs={"compress_level": 1},
     )
     return buffer.getvalue()

@@ -153,6 +153,15 @@ def load_dataset(
     raise unknown("dataset", name, ("digits", "cifar10", "imagenette", "folder"))
 
 
+def is_here(name: str, root: str | Path | None = None) -> bool:
+    """Whether `load_dataset(name)` needs no download; `root` as there."""
+    if name in ("digits", "folder"):
+        return True
+    home = _home(name, root)
+    unpacked = {"cifar10": ("cifar-10-batches-py",), "imagenette": ("imagenette2-160",)}
+    return any((home / part).is_dir() for part in ("train", *unpacked.get(name, ())))
+
+
 # --- the four sources -------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,14 @@ from resnet_explore.errors import ExploreError
 _OFFLINE = 'what works offline is load_dataset("digits") or load_dataset("folder", root=...)'
 
 
+class FetchError(ExploreError):
+    """Data is neither there nor to be had; `reason` says so without advice for those who write Python."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}; {_OFFLINE}.")
+        self.reason = f"{reason}."
+
+
 @contextlib.contextmanager
 def fetching(title: str, archive: Path, download: bool) -> Iterator[None]:
     """Turn whatever torchvision raises when the data is neither there nor to be had into one sentence.
@@ -27,13 +35,9 @@ def fetching(title: str, archive: Path, download: bool) -> Iterator[None]:
             yield
     except (OSError, RuntimeError, HTTPException, EOFError, tarfile.TarError) as error:
         if not download:
-            raise ExploreError(
-                f"{title} is not in {archive.parent}, and download is off; {_OFFLINE}."
-            ) from None
+            raise FetchError(f"{title} is not in {archive.parent}, and download is off") from None
         reason = getattr(error, "reason", None) or error
-        raise ExploreError(
-            f"{title} could not be downloaded to {archive.parent} ({reason}); {_OFFLINE}."
-        ) from error
+        raise FetchError(f"{title} could not be downloaded to {archive.parent} ({reason})") from error
     finally:
         socket.setdefaulttimeout(patience)
 

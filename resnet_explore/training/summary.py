@@ -118,21 +118,6 @@ def layer_values(layers: pd.DataFrame, depth: int, quantity: str) -> dict[int, d
     return found
 
 
-def slope_ratio(values: np.ndarray) -> float:
-    """Return how much larger gradients, (layers, seeds), are near the image: layer 2 over the last but one.
-
-    The first layer sees the image and the last is the classifier, so both are left out; the mean over the
-    seeds is geometric. That of `GradientFlow.ratio`, for networks whose convolutions are all 3x3. inf where
-    a number is not finite, nan for fewer than four layers.
-    """
-    if len(values) < 4:
-        return float("nan")
-    if not np.isfinite(values[:, ~np.isnan(values).all(axis=0)]).all():
-        return float("inf")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(np.exp(np.nanmean(np.log(values[1]) - np.log(values[-2]))))
-
-
 def decades(values: Sequence[np.ndarray]) -> tuple[float, float]:
     """Return powers of ten around all numbers that are finite and above 0; (0.001, 1000) if none is."""
     every = np.concatenate([v.ravel() for v in values])

@@ -12,9 +12,11 @@ from resnet_explore.analysis.gradients import GradientFlow
 from resnet_explore.errors import ExploreError
 from resnet_explore.figures.gradients import GradientProfile
 from resnet_explore.figures.style import SCREEN_SCALE
+from resnet_explore.inputs.datasets import is_here
 from resnet_explore.training.plan import Sweep
 from resnet_explore.training.recorded import list_records
 from resnet_explore.widgets.claims import ClaimPictures
+from resnet_explore.widgets.fetch import TITLES, Fetch
 from resnet_explore.widgets.filmstrip import Filmstrip
 from resnet_explore.widgets.gradient_lab import OWN, STEPS, Bench, Conditions
 from resnet_explore.widgets.gradient_quiz import DEPTH, QUESTIONS, GradientQuiz
@@ -29,6 +31,7 @@ from resnet_explore.widgets.gradient_views import (
     SkipView,
     View,
 )
+from resnet_explore.widgets.gradient_words import Reading
 from resnet_explore.widgets.scrub import Scrub
 from resnet_explore.widgets.tabs import Tabs
 from resnet_explore.widgets.words import error
@@ -51,7 +54,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
     """Gradients of plain and residual networks, layer by layer, under conditions that you choose.
 
     depths   of CIFAR-style networks
-    models   {name: network} to look at your own instead; they take `images`
+    models   a network of your own to look at instead, or {name: network} for several; they take `images`
     images   a batch of your own, float (N, C, H, W), standardised; for the twins it is offered as data
     labels   its classes, or whatever `loss` takes
     loss     a function of (model output, labels), for own networks whose output is no logits
@@ -61,8 +64,8 @@ class GradientFlowExplorer(ipywidgets.VBox):
     The picture for where the slider stands comes at once, the others follow; what was measured once is kept.
     Attributes: `strip` (the picture), `view`, `data`, `mode`, `norm`, `start`, `activation`, `shown`, `depth`
     and `record` (the switches), `take`, `reset` and `keep` (buttons), `quiz`, `claims` (a menu of published
-    claims and their pictures), `switches`, `note`, `bench`, and `flows` (all that is shown, {depth: {kind:
-    GradientFlow}}).
+    claims and their pictures), `fetch` (an offer to download data), `switches`, `note`, `bench`, and `flows`
+    (all that is shown, {depth: {kind: GradientFlow}}).
 
     Raises ExploreError for depths that don't exist, and for own images or labels that are missing.
     """
@@ -70,7 +73,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
     def __init__(
         self,
         depths: Sequence[int] = (8, 20, 32, 56, 110),
-        models: Mapping[str, nn.Module] | None = None,
+        models: nn.Module | Mapping[str, nn.Module] | None = None,
         images: Tensor | None = None,
         labels: Any = None,
         loss: Callable[[Any, Any], Tensor] | None = None,
@@ -80,12 +83,14 @@ class GradientFlowExplorer(ipywidgets.VBox):
         self.depths = sorted(Sweep(depths=tuple(depths)).depths)
         self.bench = Bench(images, labels, models, loss, batch, seed)
         self._own, self._shown_steps = bool(self.bench.models), 0
+        self._wanted = self._put = self.depths[len(self.depths) * 3 // 4]  # the depth chosen, and that shown
         self._noted: dict[str, Noted] = {}
         self._profile = GradientProfile()
         self.strip = Filmstrip(name="Depth", scale=SCREEN_SCALE, message="Measuring gradients at step 0 ...")
         self.note = ipywidgets.HTML()
         self.scrub = Scrub(self.strip, self._say)
         self._build_controls()
+        self.fetch = Fetch(self.switches.choose_data)
         self.quiz = GradientQuiz(Bench(seed=seed), self._hide, self._reveal)
         self.claims = ClaimPictures(seed)
         super().__init__()
@@ -100,7 +105,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
         self.data, self.mode, self.norm, self.start, self.activation = on.conditions
         self.shown, self.take, self.reset = on.shown, on.take, on.reset
         self.depth = menu("Depth", {str(depth): depth for depth in self.depths})
-        self.depth.value = self.depths[len(self.depths) * 3 // 4]
+        self.depth.value = self._wanted
         sources = [source for source in list_records() if (source.path / "layers.parquet").is_file()]
         self.record = menu("Recorded", {source.title: source for source in sources})
         self.keep = ipywidgets.Button(
@@ -134,31 +139,61 @@ class GradientFlowExplorer(ipywidgets.VBox):
             return
         row = ipywidgets.HBox([*shown[view], self.keep], layout=wrap)
         middle = [self.quiz] if view == GUESS else []
-        self.children = [self.view, *middle, row, self.note, self.strip]
+        self.children = [self.view, *middle, row, self.fetch, self.note, self.strip]
 
     def _switched(self, sentence: str) -> bool:
         """Show what the switches say now; the last of a reader's own steps if there are more than before."""
+        data = self.data.value
+        if data in TITLES and data not in self.bench.batches and not is_here(data):
+            self.fetch.offer(data)
+            self.note.value = ""
+            return False
+        self.fetch.hide()
         steps = self.switches.steps
         last = self._own and steps > self._shown_steps
         return self.show(position=steps // STEPS if last else None, sentence=sentence)
 
     def _choose_depth(self, change: Any) -> None:
-        if not self.switches.settling and not self.show():
+        if self.switches.settling:
+            return
+        self._wanted = self.depth.value
+        if not self.show():
             with self.switches.quietly():
-                self.depth.value = change["old"]
+                self.depth.value = self._wanted = change["old"]
 
     def _change_view(self, _change: Any) -> None:
+        self.fetch.hide()
+        self._look_where_the_slider_is()
         with self.switches.quietly():
             if self.view.value == BY_STEP:
                 self._offer_depths(self._record().depths, last=True)
             elif self.view.value == BY_SKIP:
                 self._offer_depths(self.depths)
         self._lay_out()
-        first = {BY_DEPTH: len(self.depths) * 3 // 4, BY_SKIP: 5, JACOBIANS: 1, HEATMAP: 3}
+        first = {BY_SKIP: 5}
+        depths = self._depths_on_slider()
+        if depths:
+            self._put = min(depths, key=lambda depth: abs(depth - self._wanted))
+            first[self.view.value] = depths.index(self._put)
         self.show(position=first.get(self.view.value, 0))
 
+    def _look_where_the_slider_is(self) -> None:
+        """Remember the depth that a slider over depths was moved to, for the views that come."""
+        view, at = self.scrub.view, self.strip.index
+        if view is not None and view.name == "Depth" and not self._own and len(view.ticks) > 1:
+            shown = int(view.ticks[min(at, len(view.ticks) - 1)])
+            if shown != self._put:
+                self._wanted = self._put = shown
+
+    def _depths_on_slider(self) -> list[int]:
+        """Return the depths that the slider of the chosen view goes through, [] for other sliders."""
+        if self.view.value == HEATMAP:
+            return self._record().depths
+        shallow = [depth for depth in self.depths if depth <= DEPTH] or self.depths[:1]
+        return {BY_DEPTH: self.depths, JACOBIANS: shallow}.get(self.view.value, [])
+
     def _offer_depths(self, depths: Sequence[int], last: bool = False) -> None:
-        kept = self.depth.value if self.depth.value in depths else depths[-1 if last else 0]
+        kept = self._wanted if self._wanted in depths else depths[-1 if last else 0]
         self.depth.options = [(str(depth), depth) for depth in depths]
         self.depth.value = kept
 
@@ -180,7 +215,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
             stays = " Still showing what was there." if self.scrub.view else ""
             self.note.value = error(f"{problem}{stays}")
             return False
-        self._shown_steps = self.switches.steps
+        self._shown_steps, self.keep.disabled = self.switches.steps, False
         return True
 
     @property
@@ -224,7 +259,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
             BY_SKIP: lambda: SkipView(live, self._profile, self.depth.value),
             BY_STEP: lambda: StepView(self._record(), self._profile, self.depth.value),
             HEATMAP: lambda: HeatmapView(self._record()),
-            JACOBIANS: lambda: JacobianView(live, [d for d in self.depths if d <= DEPTH] or self.depths[:1]),
+            JACOBIANS: lambda: JacobianView(live, self._depths_on_slider()),
         }
         return make[self.view.value]()
 
@@ -237,12 +272,15 @@ class GradientFlowExplorer(ipywidgets.VBox):
     def _hide(self) -> None:
         """Take away any picture, which might give an answer away."""
         self.scrub.clear("Guess, then measure: the picture comes with the answer.")
+        self.keep.disabled = True
 
-    def _reveal(self, position: int, flow: GradientFlow) -> None:
-        """Show the picture behind a question."""
+    def _reveal(self, position: int, flow: GradientFlow) -> Reading:
+        """Show the picture behind a question, and return what its title says."""
         asked = QUESTIONS[position]
         view = DepthView(Live(self.quiz.bench, asked.given), self._profile, [DEPTH], asked.skip)
         self.scrub.show_only(view, {asked.kind: flow})
+        self.keep.disabled, self.note.value = False, ""
+        return view.reading(flow)
 
     def _say(self, sentence: str) -> None:
         self.note.value = error(sentence)

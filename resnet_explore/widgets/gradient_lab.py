@@ -39,11 +39,16 @@ class Conditions:
     activation: str = "relu"
     steps: int = 0
 
-    def made_possible(self) -> tuple["Conditions", str]:
-        """Return the nearest conditions that describe a network, and a sentence if they are others."""
+    def made_possible(self, keep_norm: bool = False) -> tuple["Conditions", str]:
+        """Return the nearest conditions that describe a network, and a sentence if they are others.
+
+        keep_norm  whether the norm is what was asked for, so that it is the start that gives way
+        """
         if self.start in ("skipinit", "fixup") and self.norm != "none":
-            name = _key(STARTS, self.start)
-            return replace(self, norm="none"), f"{name} does without normalisation, so there is none now."
+            why = f"{_key(STARTS, self.start)} does without normalisation, so"
+            if keep_norm:
+                return replace(self, start="he"), f"{why} the start is He now."
+            return replace(self, norm="none"), f"{why} there is none now."
         return self, ""
 
 
@@ -69,7 +74,8 @@ class Bench:
     """Builds networks, trains them a few steps, measures them; whatever was measured once is kept.
 
     images, labels  a batch of the reader's own, offered as data "yours"
-    models          {name: network} of the reader's own; their kinds are these names, their depth is 0
+    models          {name: network} of the reader's own, or one network; their kinds are these names, their
+                    depth is 0
     loss            for own networks whose output is no logits
     """
 
@@ -77,11 +83,17 @@ class Bench:
         self,
         images: Tensor | None = None,
         labels: Any = None,
-        models: Mapping[str, nn.Module] | None = None,
+        models: nn.Module | Mapping[str, nn.Module] | None = None,
         loss: Callable[[Any, Any], Tensor] | None = None,
         batch: int | None = None,
         seed: int = 0,
     ) -> None:
+        if isinstance(models, nn.Module):
+            models = {"model": models}
+        if models is not None and not (isinstance(models, Mapping) and models):
+            raise ExploreError(
+                f"models must be a network, or {{name: network}} with at least one, not {models!r:.60}."
+            )
         self.models, self.seed, self._loss, self._size = dict(models or {}), seed, loss, batch
         self.batches: dict[str, Batch] = {}
         self._trained: dict[tuple[Any, ...], dict[int, nn.Module]] = {}
@@ -205,13 +217,14 @@ class Bench:
                     f"labels must be whole numbers, one class index per image, not {labels!r:.60}."
                 ) from None
         count = min(len(images), self._size or len(images))
+        many = f"{count} image{'' if count == 1 else 's'}"
         classes = 2
         if labels is not None and not labels.is_floating_point() and labels.numel():
             classes = max(2, int(labels.max()) + 1)
         batch_labels = None if labels is None else labels[:count]
         size = "×".join(str(n) for n in images.shape[2:])
         return Batch(
-            images[:count], batch_labels, images, labels, classes, f"{count} images of yours ({size})",
+            images[:count], batch_labels, images, labels, classes, f"{many} of yours ({size})",
             8 if max(images.shape[2:], default=0) <= 16 else 16, 0.04,
         )  # fmt: skip
 
@@ -228,8 +241,11 @@ def described(given: Conditions, batch: Batch, seed: int, own: str = "") -> str:
         return f"{given.mode} mode; {own}; {when}{drawn}; {batch.words}"
     norm = _key(NORMS, given.norm).replace("none", "no norm")
     activation = _key(ACTIVATION_NAMES, given.activation).replace("none (linear)", "no activation")
+    start = _key(STARTS, given.start)
+    if given.start != "he":  # which is a way to scale branches, so plain networks have none
+        start = f"residual: {start}, plain: He"
     return (
-        f"{given.mode} mode; {norm}; {_key(STARTS, given.start)} initialisation; {activation}; {when}; "
+        f"{given.mode} mode; {norm}; {start} initialisation; {activation}; {when}; "
         f"{batch.words}; first stage {batch.width} channels wide; seed {seed}"
     )
 

@@ -9,7 +9,7 @@ import ipywidgets
 from resnet_explore.analysis.gradients import GradientFlow
 from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.gradient_lab import Bench, Conditions
-from resnet_explore.widgets.gradient_words import BANDS, band, times
+from resnet_explore.widgets.gradient_words import VERDICTS, Reading
 from resnet_explore.widgets.words import error
 
 DEPTH = 56
@@ -17,7 +17,7 @@ DEPTH = 56
 
 @dataclass(frozen=True)
 class Question:
-    """A network whose gradient is to be guessed: from the first layers to the last."""
+    """A network whose gradient is to be guessed, from the last block to the first."""
 
     text: str
     kind: str
@@ -42,7 +42,8 @@ QUESTIONS = (
 class GradientQuiz(ipywidgets.VBox):
     """A question, a guess, and what is measured: its first guess counts.
 
-    `on_ask()` is called with each new question, `on_reveal(position, flow)` with each answer.
+    `on_ask()` is called with each new question, `on_reveal(position, flow)` with each answer: it shows the
+    picture and returns what is read of it, by which the guess is judged.
 
     Attributes: `question` (a menu), `guess` (radio buttons), `reveal` (a button), `verdict`, `right`
     (which questions were guessed right, by position).
@@ -52,7 +53,7 @@ class GradientQuiz(ipywidgets.VBox):
         self,
         bench: Bench,
         on_ask: Callable[[], object],
-        on_reveal: Callable[[int, GradientFlow], object],
+        on_reveal: Callable[[int, GradientFlow], Reading],
     ) -> None:
         self.bench, self._on_ask, self._on_reveal = bench, on_ask, on_reveal
         self.right: dict[int, bool] = {}
@@ -62,7 +63,7 @@ class GradientQuiz(ipywidgets.VBox):
         )  # fmt: skip
         self.text = ipywidgets.HTML()
         self.guess = ipywidgets.RadioButtons(
-            options=[(words, word) for word, _, words in reversed(BANDS)], value=None,
+            options=[(words, word) for word, words in VERDICTS.items()], value=None,
             description="Your guess",
             layout={"width": "auto"},
         )  # fmt: skip
@@ -103,12 +104,12 @@ class GradientQuiz(ipywidgets.VBox):
         except ExploreError as problem:
             self.verdict.value = error(str(problem))
             return
-        truth = band(flow.ratio)
-        self.right.setdefault(position, guess == truth)
-        opening = "Right" if guess == truth else f"You said that it {guess}"
+        truth = self._on_reveal(position, flow)
+        self.right.setdefault(position, guess == truth.verdict)
+        opening = "Right" if guess == truth.verdict else f"You said that it {guess}"
         score = f"{sum(self.right.values())} of {len(self.right)} so far."
+        measured = truth.said.removesuffix(f", it {truth.verdict}")
         self.verdict.value = (
-            f'<span role="status"><b>{opening}: it {truth}.</b> Measured: at the first layers '
-            f"{times(flow.ratio)} that at the last. {score}</span>"
+            f'<span role="status"><b>{opening}: it {truth.verdict}.</b> Measured: '
+            f"{html.escape(measured)}. {score}</span>"
         )
-        self._on_reveal(position, flow)

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from resnet_explore.analysis.alike import Alike, alike_in_record
 from resnet_explore.figures.gradients import GradientProfile, decades, gradient_heatmap
 from resnet_explore.figures.style import Figure, label_of
 from resnet_explore.training.plan import KINDS
 from resnet_explore.training.recorded import Record
 from resnet_explore.widgets.gradient_views import View
-from resnet_explore.widgets.gradient_words import finding, read_aloud, times
+from resnet_explore.widgets.gradient_words import compared, finding, read, read_aloud, times
 
 
 class Noted:
@@ -32,6 +33,11 @@ class Noted:
         """Return gradient norms, a row for each noted step, a column for each layer."""
         rows = self.layers[(self.layers["kind"] == kind) & (self.layers["depth"] == depth)]
         return rows.pivot_table(index="step", columns="position", values="gradient_norm")
+
+    def alike(self, depth: int) -> Alike:
+        """Return which parts of the networks of a depth can be compared; those of twins are the same."""
+        rows = self.layers[self.layers["depth"] == depth].drop_duplicates("position")
+        return alike_in_record(list(rows.sort_values("position")["layer"]))
 
     def conditions(self) -> str:
         """Return what was recorded, in words."""
@@ -52,6 +58,7 @@ class StepView(View):
     def __init__(self, record: Noted, profile: GradientProfile, depth: int) -> None:
         self.record, self.depth, self._profile = record, depth, profile
         self._norms = {kind: record.norms(kind, depth) for kind in KINDS}
+        self._alike = record.alike(depth)
         shared = set.intersection(*(set(table.index) for table in self._norms.values()))
         self.steps = sorted(int(step) for step in shared)
         self.ticks = [f"{step:,}" for step in self.steps]
@@ -67,7 +74,7 @@ class StepView(View):
 
     def draw(self, result: Mapping[str, np.ndarray], limits: tuple[float, float]) -> Figure:
         """Return the lines."""
-        return self._profile.draw(result, limits)
+        return self._profile.draw(result, limits, parts=self._alike.ends)
 
     def anew(self) -> View:
         """Return the same view with a figure of its own."""
@@ -76,14 +83,14 @@ class StepView(View):
         return other
 
     def title(self, position: int, result: Mapping[str, np.ndarray]) -> str:
-        """Return what each line does towards the image; the last layer is the classifier."""
-        said = {k: read_aloud(k, float(np.divide(v[1], v[-2])), v) for k, v in result.items()}
+        """Return what each line does towards the image."""
+        said = {k: read_aloud(k, read(v, self._alike, self._alike.norms(v))) for k, v in result.items()}
         return finding(f"{self.depth} layers at step {self.ticks[position]}", "weight gradient", said)
 
-    def caption(self, position: int) -> str:
-        """Return all conditions."""
-        step = self.ticks[position]
-        return f"Gradient norm of the weights at step {step}. {self.record.conditions()}. {self.axis}"
+    def caption(self, position: int, result: Any = None) -> str:
+        """Return all conditions, and which layers the title compares."""
+        said = f"Gradient norm of the weights at step {self.ticks[position]}. {self.record.conditions()}."
+        return f"{said} {self.axis}{compared({'twins': self._alike})}"
 
     def table(self, results: Mapping[int, Mapping[str, np.ndarray]]) -> pd.DataFrame:
         """Return what was recorded of this depth."""
@@ -116,26 +123,29 @@ class HeatmapView(View):
         return gradient_heatmap(result, limits)
 
     def title(self, position: int, result: Mapping[str, Any]) -> str:
-        """Return where the slope turns."""
-        said = []
+        """Return how the first block's gradient compares with the last's, and when that turns."""
+        alike = self.record.alike(self.record.depths[position])
+        said: list[str] = []
         for kind, (steps, norms) in result.items():
-            ratios = norms[:, 1] / norms[:, -2]
-            turned = steps[np.flatnonzero(ratios < 1)[:1]]
-            name = label_of(kind).lower()
-            said.append(
-                f"{name} begins with {times(float(ratios[0]))} the last layers' gradient at the first"
-            )
-            if ratios[0] >= 1:
-                said[-1] += (
-                    f", less from step {turned[0]:,} on" if len(turned) else ", and never less than once"
-                )
-        return f"{self.ticks[position]} layers: " + "; ".join(said) + "."
+            first, *_, last = alike.norms(norms.T)
+            ratios = first / last
+            smaller = np.flatnonzero(ratios < 1)
+            turns = "larger at every noted step"
+            if len(smaller) == len(steps):
+                turns = "smaller at every noted step"
+            elif len(smaller):
+                turns = f"smaller for the first time at step {steps[smaller[0]]:,}"
+            name = label_of(kind) if not said else label_of(kind).lower()
+            said.append(f"{name} {times(float(ratios[0]))} that at the last, {turns}")
+        start = f"{self.ticks[position]} layers, gradient at the first block at step {result[KINDS[0]][0][0]}"
+        return f"{start}. {'; '.join(said)}."
 
-    def caption(self, position: int) -> str:
-        """Return all conditions."""
+    def caption(self, position: int, result: Any = None) -> str:
+        """Return all conditions, and which layers the title compares."""
+        ends = compared({"twins": self.record.alike(self.record.depths[position])}).replace(" (shaded)", "")
         return (
             "Gradient norm of the weights by layer (1 sees the image) and noted step, one scale of colours "
-            f"for all depths; black and red lie beyond it. {self.record.conditions()}."
+            f"for all depths; black and red lie beyond it. {self.record.conditions()}.{ends}"
         )
 
     def table(self, results: Mapping[int, Any]) -> pd.DataFrame:

@@ -6,6 +6,8 @@ from typing import Any
 
 import ipywidgets
 
+from resnet_explore.inputs.datasets import is_here
+from resnet_explore.widgets.fetch import TITLES
 from resnet_explore.widgets.gradient_lab import (
     ACTIVATION_NAMES,
     DATA,
@@ -32,8 +34,8 @@ class Switches:
 
     def __init__(self, own: bool, changed: Callable[[str], bool]) -> None:
         self.steps, self._changed, self._settling = 0, changed, False
-        data = {"your images": OWN, **DATA} if own else DATA
-        self.data = menu("Data", data, OWN if own else "digits")
+        self._own = own
+        self.data = menu("Data", self._sets(), OWN if own else "digits")
         self.mode = menu("Mode", {"train mode": "train", "eval mode": "eval"}, MODES["train"])
         self.norm = menu("Norm", NORMS)
         self.start = menu("Start", STARTS)
@@ -64,6 +66,23 @@ class Switches:
         data, mode, norm, start, activation = (switch.value for switch in self.conditions)
         return Conditions(data, mode, norm, start, activation, self.steps)
 
+    def choose_data(self, name: str) -> None:
+        """Choose a data set that has come since."""
+        with self.quietly():
+            before = self.data.value
+            self.data.options = list(self._sets().items())
+            self.data.value = before
+        self.data.value = name
+
+    def _sets(self) -> dict[str, str]:
+        """Return what the menu of data sets says of each, and its name."""
+        sets = {"your images": OWN, **DATA} if self._own else DATA
+        missing = {name: TITLES[name] for name in sets.values() if name in TITLES and not is_here(name)}
+        return {
+            "{} (download, {})".format(*missing[name]) if name in missing else words: name
+            for words, name in sets.items()
+        }
+
     @contextlib.contextmanager
     def quietly(self) -> Iterator[None]:
         """Inside, a change measures nothing."""
@@ -81,9 +100,9 @@ class Switches:
     def _choose(self, change: Any) -> None:
         if self._settling:
             return
-        given, sentence = self.given.made_possible()
+        given, sentence = self.given.made_possible(keep_norm=change["owner"] is self.norm)
         with self.quietly():
-            self.norm.value = given.norm
+            self.norm.value, self.start.value = given.norm, given.start
         if change["owner"] in self._anew:
             self.steps = 0
         if not self._changed(sentence):

@@ -16,8 +16,8 @@ from resnet_explore.figures.style import Figure, label_of
 from resnet_explore.models.threads import one_thread
 from resnet_explore.training.plan import KINDS
 from resnet_explore.widgets.gradient_lab import Bench, Conditions, described
-from resnet_explore.widgets.gradient_words import finding, read_aloud
-from resnet_explore.widgets.words import factor
+from resnet_explore.widgets.gradient_words import Reading, compared, finding, read, read_aloud
+from resnet_explore.widgets.words import factor, listed
 
 # Menu entry: the field of GradientFlow, the noun of the sentence above the picture, the axis.
 SHOWN = {
@@ -44,7 +44,8 @@ class View:
     def axis(self) -> str:
         """What a caption says of a logarithmic axis."""
         shared = "One logarithmic axis for all positions of the slider"
-        return f"{shared if len(self.ticks) > 1 else 'Logarithmic axis'}; triangles lie beyond it."
+        beyond = "triangles: beyond it, crosses: exactly 0"
+        return f"{shared if len(self.ticks) > 1 else 'Logarithmic axis'}; {beyond}."
 
     def measure(self, position: int) -> Any:
         """Return what is to be seen at a position."""
@@ -66,8 +67,8 @@ class View:
         """Return the finding, read aloud."""
         raise NotImplementedError
 
-    def caption(self, position: int) -> str:
-        """Return the conditions."""
+    def caption(self, position: int, result: Any = None) -> str:
+        """Return the conditions; result is what was measured, None if that is yet to come."""
         raise NotImplementedError
 
     def table(self, results: Mapping[int, Any]) -> pd.DataFrame:
@@ -82,6 +83,21 @@ class Live:
     bench: Bench
     given: Conditions
     shown: str = "weight gradient"
+
+    def facts(self, given: Conditions, kind: str) -> dict[str, Any]:
+        """Return the conditions of a network as columns of a table."""
+        own, batch = bool(self.bench.models), self.bench.batch(given.data)
+        unknown = {"norm": "", "start": "", "activation": ""}
+        start = "he" if kind == "plain" else given.start
+        known = {"norm": given.norm, "start": start, "activation": given.activation}
+        return {
+            "mode": given.mode,
+            **(unknown if own else known),
+            "step": given.steps,
+            "data": batch.words,
+            "batch": len(batch.images),
+            "seed": self.bench.seed,
+        }
 
 
 class ProfileView(View):
@@ -100,7 +116,8 @@ class ProfileView(View):
     def draw(self, result: Mapping[str, GradientFlow], limits: tuple[float, float]) -> Figure:
         """Return the lines."""
         norms = {kind: getattr(flow, self._field) for kind, flow in result.items()}
-        return self._profile.draw(norms, limits, self._label, self.guides)
+        ends = {part for flow in result.values() for part in flow.alike.ends}
+        return self._profile.draw(norms, limits, self._label, self.guides, sorted(ends))
 
     def anew(self) -> View:
         """Return the same view with a figure of its own."""
@@ -110,31 +127,43 @@ class ProfileView(View):
 
     def title(self, position: int, result: Mapping[str, GradientFlow]) -> str:
         """Return what each line does towards the image."""
-        said = {
-            kind: read_aloud(kind, flow.ratio_of(values), values, self._trouble(flow), self._noun)
-            for kind, flow in result.items()
-            for values in [getattr(flow, self._field)]
-            if kind not in self.guides
-        }
+        said = {k: read_aloud(k, self.reading(flow)) for k, flow in result.items() if k not in self.guides}
         return finding(self._where(position), self.live.shown, said)
 
-    def caption(self, position: int) -> str:
-        """Return all conditions."""
+    def reading(self, flow: GradientFlow) -> Reading:
+        """Return what the norms that are shown come to."""
+        norms, parts = getattr(flow, self._field), flow.part_norms(self._field)
+        absent = "undefined (weight 0)" if self._field == "relative_gradients" else "no gradient (frozen)"
+        return read(norms, flow.alike, parts, self._trouble(flow), self._noun, absent)
+
+    def caption(self, position: int, result: Mapping[str, GradientFlow] | None = None) -> str:
+        """Return all conditions, and which layers the title compares."""
         bench, given = self.live.bench, self._given(position)
         conditions = described(given, bench.batch(given.data), bench.seed, bench.about)
         what = self._label[0].upper() + self._label[1:]
-        return f"{what} (Frobenius, over the batch); {conditions}{self._besides(position)}. {self.axis}"
+        alikes = {kind: flow.alike for kind, flow in (result or {}).items()}
+        ends = compared(alikes, last=self._field.startswith("activation"))
+        for kind, flow in (result or {}).items():
+            if any(flow.frozen):
+                still = [str(i + 1) for i, frozen in enumerate(flow.frozen) if frozen]
+                ends += f" {kind} has {len(still)} frozen of {len(flow.names)} layers: {listed(still)}."
+        return f"{what} (Frobenius, over the batch); {conditions}{self._besides(position)}. {self.axis}{ends}"
 
     def table(self, results: Mapping[int, Mapping[str, GradientFlow]]) -> pd.DataFrame:
         """Return a row for each position, network and layer with all norms."""
         parts = []
         for position, flows in sorted(results.items()):
             for kind, flow in flows.items():
-                rows = flow.table.assign(mode=flow.mode, loss=flow.loss)
+                rows = flow.table.assign(loss=flow.loss, **self._facts(position, kind))
+                rows.insert(0, "layer_number", range(1, len(rows) + 1))
                 rows.insert(0, "network", kind)
-                rows.insert(0, self.name.lower(), self.ticks[position])
+                if self.name.lower() not in rows:
+                    rows.insert(0, self.name.lower(), self.ticks[position])
                 parts.append(rows)
         return pd.concat(parts, ignore_index=True)
+
+    def _facts(self, position: int, kind: str) -> dict[str, Any]:
+        return self.live.facts(self._given(position), kind)
 
     def _given(self, position: int) -> Conditions:
         return self.live.given
@@ -248,22 +277,26 @@ class JacobianView(View):
         )
 
     def title(self, position: int, result: Mapping[str, JacobianSpectra]) -> str:
-        """Return how a random change grows through a block of each."""
+        """Return between which values the medians of the blocks lie, and the largest value of all."""
         said = []
         for kind, spectra in result.items():
-            mean = float(np.exp(np.log(np.maximum(spectra.rms, 1e-30)).mean()))
-            spread = float(np.median(spectra.quantile(0.95) / np.maximum(spectra.quantile(0.05), 1e-30)))
-            wide = f"{factor(spread)}-fold" if spread < 1e6 else "with dead directions"
-            said.append(f"{label_of(kind).lower()} blocks stretch a change {mean:.2f} times, spread {wide}")
-        return f"{self.ticks[position]} layers: " + "; ".join(said) + "."
+            low, *_, high = sorted(spectra.quantile(0.5))
+            said.append(
+                f"{label_of(kind)}: in the median a block stretches a change {factor(low)} to {factor(high)} "
+                f"times, at most {factor(float(spectra.top.max()))} times"
+            )
+        said = [said[0], *(one[0].lower() + one[1:] for one in said[1:])]
+        return f"{self.ticks[position]} layers. {'; '.join(said)}."
 
-    def caption(self, position: int) -> str:
+    def caption(self, position: int, result: Any = None) -> str:
         """Return all conditions."""
         bench, given = self.live.bench, self.live.given
+        conditions = described(given, bench.batch(given.data), bench.seed)
         return (
-            "Singular values of each block's Jacobian at one image: median, bands of 50 % and 90 % "
-            "(estimated by 12 Lanczos steps), largest; batch statistics constant; "
-            f"{described(given, bench.batch(given.data), bench.seed)}."
+            "Singular values of each block's Jacobian at one image: how many times it stretches a small "
+            "change of its input, for each direction of the change. Line: median over directions; dark and "
+            "light band: where 50 % and 90 % lie (estimated by 12 Lanczos steps); triangles: the largest; "
+            f"dashed: no stretch. Batch statistics constant; {conditions}."
         )
 
     def table(self, results: Mapping[int, Mapping[str, JacobianSpectra]]) -> pd.DataFrame:
@@ -273,5 +306,6 @@ class JacobianView(View):
             for kind, spectra in found.items():
                 quantiles = {f"quantile_{q:g}": spectra.quantile(q) for q in _QUANTILES}
                 about = {"depth": self.ticks[position], "network": kind, "block": spectra.names}
-                parts.append(pd.DataFrame({**about, "largest": spectra.top[:, 0], **quantiles}))
+                facts = self.live.facts(self.live.given, kind)
+                parts.append(pd.DataFrame({**about, "largest": spectra.top[:, 0], **quantiles, **facts}))
         return pd.concat(parts, ignore_index=True)

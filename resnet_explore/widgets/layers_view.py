@@ -7,13 +7,14 @@ import ipywidgets
 import numpy as np
 import pandas as pd
 
+from resnet_explore.analysis.alike import Alike, alike_in_record
 from resnet_explore.errors import ExploreError
 from resnet_explore.figures.layers import LayerFigure
 from resnet_explore.figures.style import SCREEN_SCALE, to_png
 from resnet_explore.training.plan import KINDS
-from resnet_explore.training.summary import decades, layer_values, slope_ratio
+from resnet_explore.training.summary import decades, layer_values
 from resnet_explore.widgets.filmstrip import Filmstrip
-from resnet_explore.widgets.gradient_words import finding, read_aloud
+from resnet_explore.widgets.gradient_words import finding, read, read_aloud
 from resnet_explore.widgets.words import factor
 
 ByStep = Mapping[int, Mapping[str, np.ndarray]]
@@ -114,7 +115,8 @@ class GradientsView(LayersView):
     quantity = "gradient_norm"
     meaning = (
         "Norm of the training loss's gradient with respect to each layer's weights, of that step's batch, "
-        "train mode with batch norm. One logarithmic axis for all steps."
+        "train mode with batch norm. One logarithmic axis for all steps. Compared above: the first block "
+        "(layers 2 and on) with the last, of a block the root of the sum of squares."
     )
     at_first = 0  # where plain and residual gradients differ most
 
@@ -127,8 +129,21 @@ class GradientsView(LayersView):
         }
 
     def _finding(self, where: str, twins: Mapping[str, np.ndarray]) -> str:
-        said = {k: read_aloud(k, slope_ratio(twins[k]), twins[k].max(1)) for k in KINDS if k in twins}
+        said = {}
+        for kind in (kind for kind in KINDS if kind in twins):
+            norms = twins[kind][:, ~np.isnan(twins[kind]).all(0)]  # a seed may not have come so far
+            alike = self._alike(len(norms))
+            with np.errstate(divide="ignore"):
+                parts = np.exp(np.log(alike.norms(norms)).mean(-1))  # geometric, as the lines
+            said[kind] = read_aloud(kind, read(norms.max(1), alike, parts))
         return finding(where, "weight gradient", said)
+
+    def _alike(self, layers: int) -> Alike:
+        """Return the like parts of networks with so many layers, by which they are called."""
+        if self._layers is None:
+            return Alike("layer", ())
+        rows = self._layers[self._layers["depth"] == layers].drop_duplicates("position")
+        return alike_in_record(list(rows.sort_values("position")["layer"]))
 
 
 class ResponsesView(LayersView):

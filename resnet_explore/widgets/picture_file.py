@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from resnet_explore import __version__
 from resnet_explore.errors import ExploreError
-from resnet_explore.figures.style import Figure, annotate, to_png
+from resnet_explore.figures.style import Figure, annotate, to_png, to_svg
+
+PROGRAM = f"resnet_explore {__version__}"
 
 
 def save_picture(
@@ -13,12 +16,14 @@ def save_picture(
 ) -> list[Path]:
     """Write a figure with its finding and conditions, and the numbers as .csv beside it; return both paths.
 
-    The figure itself is changed. Raises ExploreError where the files can't be written.
+    The picture is an SVG if the name ends so, else a PNG. Both files name this program and its version. The
+    figure itself is changed. Raises ExploreError where the files can't be written.
     """
     path = Path(path)
+    form = to_svg if path.suffix.lower() == ".svg" else to_png
     try:
-        path.write_bytes(to_png(annotate(figure, title, caption)))
-        table.assign(conditions=caption).to_csv(path.with_suffix(".csv"), index=False)
+        path.write_bytes(form(annotate(figure, title, caption), PROGRAM))
+        table.assign(conditions=caption, program=PROGRAM).to_csv(path.with_suffix(".csv"), index=False)
     except OSError as problem:
         raise ExploreError(f"{path} can't be written ({problem.strerror or problem}).") from None
     return [path, path.with_suffix(".csv")]

@@ -46,7 +46,7 @@ class Scrub:
             try:
                 found = {at: view.measure(at)}
             except BaseException:
-                self.strip.busy = False
+                self.strip.show(busy=False, message="Nothing could be measured.")
                 raise
             self.view, self.results = view, found
             job = _Job(self._turn, view, found)
@@ -85,7 +85,7 @@ class Scrub:
         if view is None or at not in self.results:
             raise ExploreError("There is no picture to save yet.")
         figure = view.anew().draw(self.results[at], view.limits(list(self.results.values())))
-        said = view.title(at, self.results[at]), view.caption(at)
+        said = view.title(at, self.results[at]), view.caption(at, self.results[at])
         return save_picture(path, figure, *said, view.table(self.results))
 
     def _refine(self, job: "_Job", first: int, nobody_waits: Callable[[], None]) -> None:
@@ -128,7 +128,7 @@ class Scrub:
             values: dict[str, Any] = {
                 "frames": [job.frames.get(k, blank) for k in everywhere],
                 "titles": [view.title(k, found[k]) if k in found else _PENDING for k in everywhere],
-                "captions": [view.caption(k) for k in everywhere],
+                "captions": [view.caption(k, found.get(k)) for k in everywhere],
                 "ticks": list(view.ticks),
                 "name": view.name,
                 "busy": False,
