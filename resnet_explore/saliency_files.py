@@ -3,7 +3,7 @@
 import argparse
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ def explain_files(options: argparse.Namespace) -> Iterator[Line]:
     from resnet_explore.inputs.images import ImageError, decode_image
 
     files = _files(options.images, options.out)
-    explain = _Explainer(options)
+    explain = _Explainer(options, files)
     done = 0
     for path, name in files.items():
         try:
@@ -111,10 +111,11 @@ def _files(given: list[Path], out: Path) -> dict[Path, Path]:
 class _Explainer:
     """One network and one question, for many images."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: argparse.Namespace, photos: Iterable[Path]) -> None:
         from resnet_explore.models.presets import build, config_of
 
         self.options, self.method = options, options.method
+        self.photos = {path.resolve() for path in photos}  # none of which may be written over
         if self.method not in READINGS:
             raise unknown("method", self.method, READINGS)
         self.reading = READINGS[self.method]
@@ -154,8 +155,8 @@ class _Explainer:
         stem = self.options.out / name.with_name("-".join([name.name, *self._question]))
         stem.parent.mkdir(parents=True, exist_ok=True)
         for suffix in (".png", ".npz"):
-            if Path(f"{stem}{suffix}").resolve() == path.resolve():
-                raise ExploreError(f"{path} would be overwritten: choose another folder with --out.")
+            if (written := Path(f"{stem}{suffix}")).resolve() in self.photos:
+                raise ExploreError(f"{written} would be overwritten: choose another folder with --out.")
         arrays = {layer: cam.cpu().numpy().astype(np.float32) for layer, cam in maps.items()}
         about = json.dumps(self._about(path, target), ensure_ascii=False)
         extra = {"logits": logits.cpu().numpy(), "target": np.array(target), "about": np.array(about)}

@@ -60,11 +60,12 @@ class Evaluation:
         """Return for each network a table of methods by metrics that fits a page."""
         table = self.table()
         table["said"] = [
-            f"{gain:+.3f} {'✓' if ok else ' '}" for gain, ok in zip(table["gain"], table["passed"])
+            f"{gain:+.3f} {'✓' if ok else ' '}"
+            for gain, ok in zip(table["gain"], table["passed"], strict=True)
         ]
         parts = [
             f"{name}: how much better than random maps, over {rows['images'].max()} images; "
-            "✓: better than chance\n"
+            "✓: better than chance, or gone with the weights\n"
             + rows.pivot(index="method", columns="metric", values="said")
             .reindex(index=self.methods, columns=self.metrics)
             .rename_axis(index=None, columns=None)
