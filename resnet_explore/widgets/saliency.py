@@ -332,7 +332,7 @@ class SaliencyExplorer(ipywidgets.VBox):
                 f"{about} takes hundreds of passes, and a verdict many maps: press Judge for it."
             )
             return
-        targets = [int(cams.targets[0]) for cams in self.maps]
+        targets: list[Any] = [int(cams.targets[0]) for cams in self.maps]
         if isinstance(job.target, Difference):
             targets = [job.target] * len(self.maps)
         names, networks = asked.pair.called(depth), job.networks[depth]
