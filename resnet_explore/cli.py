@@ -18,7 +18,8 @@ _SWEEP_FIELDS = (
     *("lr", "momentum", "weight_decay", "label_smoothing", "augment", "precision", "size", "eval_images"),
     *("keep_steps", "accelerator", "skip_unreadable"),
 )
-MISTAKE, INTERRUPTED = 2, 130  # exit statuses: argparse's own for a mistake, the shell's for Ctrl-C
+# Exit statuses: some files were left out; argparse's own for a mistake; the shell's for Ctrl-C.
+PARTLY, MISTAKE, INTERRUPTED = 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,17 +30,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(extra)}")
     options.jupyter_arguments = [argument for argument in extra if argument != "--"]
     try:
-        options.command(options)
+        status = options.command(options) or 0
         sys.stdout.flush()
     except ExploreError as error:
         print(f"{PROG}: {_as_options(str(error))}", file=sys.stderr)
         return MISTAKE
     except BrokenPipeError:  # whoever read our output has seen enough, as in `resnet-explore list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print(options.when_interrupted(options), file=sys.stderr)
         return INTERRUPTED
-    return 0
+    return status
 
 
 def _as_options(sentence: str) -> str:
@@ -183,10 +185,16 @@ def make_record(options: argparse.Namespace) -> None:
     print(f"{table['run'].nunique()} runs are recorded in {options.dest}.")
 
 
-def write_heatmaps(options: argparse.Namespace) -> None:
-    """Write heatmaps of images, a line for each; a file that can't be read is told of on stderr."""
+def write_heatmaps(options: argparse.Namespace) -> int:
+    """Write heatmaps of images, a line for each; a file that can't be read is told of on stderr.
+
+    Returns the exit status, PARTLY if there was one.
+    """
+    failed = False
     for line in saliency_files.explain_files(options):
         print(line.text, file=sys.stderr if line.failed else sys.stdout, flush=True)
+        failed = failed or line.failed
+    return PARTLY if failed else 0
 
 
 def judge_methods(options: argparse.Namespace) -> None:
@@ -211,7 +219,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"{PROG} {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def command(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+    def command(
+        name: str, run: Callable[[argparse.Namespace], int | None], text: str
+    ) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.set_defaults(command=run, when_interrupted=lambda _: "Stopped.")
         return sub

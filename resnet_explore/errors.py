@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_MOST = 20  # names in a sentence
+
 
 class ExploreError(ValueError):
     """A request that cannot be met; its message is one sentence: the argument, what came, what is allowed."""
@@ -24,6 +26,6 @@ def unknown(what: str, name: object, options: Iterable[str], hint: str = "") -> 
     if close:
         offer = "did you mean " + " or ".join(repr(c) for c in close) + "?"
     else:
-        shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
+        shown = ", ".join(known[:_MOST]) + (", ..." if len(known) > _MOST else "")
         offer = f"known: {shown}." if known else "none exist."
     return ExploreError(f"Unknown {what} {name!r}: {offer}" + (f" {hint}" if hint else ""))

@@ -1,11 +1,15 @@
 """Heatmaps without a notebook: image files and folders in, a sheet and the raw maps of each out."""
 
 import argparse
-from collections.abc import Iterator, Mapping
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from resnet_explore import __version__
+from resnet_explore.analysis.readings import PIXELS, READINGS
 from resnet_explore.errors import ExploreError, unknown
 
 _PREFERRED = ("imagenette", "cifar10", "digits")
@@ -27,9 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", default="cifar_resnet20", help="the network (default: %(default)s)")
     add("--weights", help="weights by name or file (default: those that ship, else torchvision's)")
     add("--out", type=Path, default=Path("heatmaps"), help="folder to write to (default: %(default)s)")
-    add(
-        "--method", default="grad_cam", help="such as grad_cam, hirescam or smoothgrad (default: %(default)s)"
-    )
+    add("--method", default="grad_cam", help=f"{', '.join(READINGS)} (default: %(default)s)")
     add("--layers", nargs="+", metavar="LAYER", help="names or patterns (default: every block)")
     add(
         "--target", metavar="CLASS", help="the class to ask about, by name or number (default: the likeliest)"
@@ -38,15 +40,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def explain_files(options: argparse.Namespace) -> Iterator[Line]:
-    """Write NAME.png and NAME.npz for each image, and tell of each in a line; go on after unreadable ones.
+    """Write a .png and a .npz for each image, and tell of each in a line; go on after unreadable ones.
 
-    The .npz holds the raw signed maps, float32 (h, w), by layer ("pixels" for methods that explain pixels),
-    the logits, (K,), and the class that was asked about. Raises ExploreError if nothing could be explained.
+    They are called after the image, the network, the method and, if asked about, the class. The .npz holds
+    the raw signed maps, float32 (h, w), by layer ("pixels" for methods that explain pixels), the logits,
+    (K,), the class that was asked about, and under "about" a JSON string that says how they were made.
+    Raises ExploreError if nothing could be explained.
     """
     from resnet_explore.inputs.images import ImageError, decode_image
 
     files = _files(options.images, options.out)
-    explain = _Explainer(options)
+    explain = _Explainer(options, files)
     done = 0
     for path, name in files.items():
         try:
@@ -107,19 +111,16 @@ def _files(given: list[Path], out: Path) -> dict[Path, Path]:
 class _Explainer:
     """One network and one question, for many images."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
-        from resnet_explore.analysis.cam_methods import METHODS
-        from resnet_explore.analysis.cam_trials import TRIALS
+    def __init__(self, options: argparse.Namespace, photos: Iterable[Path]) -> None:
         from resnet_explore.models.presets import build, config_of
 
         self.options, self.method = options, options.method
-        self.titles = {name: method.title for name, method in METHODS.items()} | dict(TRIALS)
-        self.pixels = self.method not in self.titles
-        if self.pixels:  # only then is captum worth loading
-            from resnet_explore.analysis.attribution import METHODS as OF_PIXELS
-
-            if self.method not in OF_PIXELS:
-                raise unknown("method", self.method, [*self.titles, *OF_PIXELS])
+        self.photos = {path.resolve() for path in photos}  # none of which may be written over
+        if self.method not in READINGS:
+            raise unknown("method", self.method, READINGS)
+        self.reading = READINGS[self.method]
+        self.pixels = self.reading.by == PIXELS
+        _not_the_name_of_weights(options.model)
         config = config_of(options.model)
         self.weights = options.weights or _default_weights(options.model)
         self.network = build(options.model, weights=self.weights).eval()
@@ -151,26 +152,48 @@ class _Explainer:
         maps, logits, target, empty = self._explain(batch)
         sure = float(logits.softmax(0)[target])
         verdicts = self._verdicts(batch, target) if self.options.verdict else []
-        stem = self.options.out / name
+        stem = self.options.out / name.with_name("-".join([name.name, *self._question]))
         stem.parent.mkdir(parents=True, exist_ok=True)
         for suffix in (".png", ".npz"):
-            if Path(f"{stem}{suffix}").resolve() == path.resolve():
-                raise ExploreError(f"{path} would be overwritten: choose another folder with --out.")
+            if (written := Path(f"{stem}{suffix}")).resolve() in self.photos:
+                raise ExploreError(f"{written} would be overwritten: choose another folder with --out.")
         arrays = {layer: cam.cpu().numpy().astype(np.float32) for layer, cam in maps.items()}
-        extra = {"logits": logits.cpu().numpy(), "target": np.array(target)}
+        about = json.dumps(self._about(path, target), ensure_ascii=False)
+        extra = {"logits": logits.cpu().numpy(), "target": np.array(target), "about": np.array(about)}
         np.savez_compressed(Path(f"{stem}.npz"), **arrays, **extra)
         says = "says" if target == int(logits.argmax()) else "asked about"
-        shown = self.titles.get(self.method, self.method)
+        shown = self.reading.title + ("" if self.reading.classes else ", which knows no class")
         title = f"{self.options.model} {says} {self._named(target)} ({sure:.0%}): {shown}"
         caption = (
             f"{path.name}; {self.options.model}, weights {self.weights}, eval mode; seen as "
-            f"{self.size}×{self.size} pixels. Red speaks for the class, blue against it. {' '.join(verdicts)}"
+            f"{self.size}×{self.size} pixels. {self.reading.signs('red', 'blue')} {' '.join(verdicts)}"
         )
-        unit = "logits" if not self.pixels else "the method's own unit"
         picture = np.asarray(square_crop(image, max(self.size, 192)).convert("RGB"))
-        figure = heatmap_sheet(picture, arrays, title, caption.strip(), empty, unit)
+        figure = heatmap_sheet(picture, arrays, title, caption.strip(), empty, self.reading.unit)
         Path(f"{stem}.png").write_bytes(to_png(figure))
         return "\n".join([f"{path}: {self._named(target)} ({sure:.0%}), {stem}.png", *verdicts])
+
+    @property
+    def _question(self) -> list[str]:
+        """What sets one command's files apart from another's, as words of their names."""
+        asked = [self.options.model, *([Path(self.options.weights).stem] if self.options.weights else [])]
+        asked += [self.method, *([self.options.target] if self.options.target is not None else [])]
+        return [re.sub(r"[^\w.]+", "_", word) for word in asked]
+
+    def _about(self, path: Path, target: int) -> dict[str, str]:
+        """Return what is needed to cite the maps and to make them again."""
+        about = self.network.about
+        return {
+            "method": self.reading.title,
+            "class": self._named(target) if self.reading.classes else "none",
+            "photo": path.name,
+            "network": self.options.model,
+            "weights": str(about.get("provenance", self.weights)),
+            "data": str(about.get("data", "not said")),
+            "unit": self.reading.unit,
+            "signs": self.reading.signs("positive", "negative"),
+            "program": f"resnet_explore {__version__}",
+        }
 
     def _explain(self, batch: Any) -> tuple[dict[str, Any], Any, int, dict[str, str]]:
         """Return maps by layer, logits, the class, and which maps have nothing that speaks for it."""
@@ -198,6 +221,17 @@ class _Explainer:
 
     def _named(self, target: int) -> str:
         return self.classes[target] if target < len(self.classes) else f"class {target}"
+
+
+def _not_the_name_of_weights(model: str) -> None:
+    from resnet_explore.models.weights import list_weights
+
+    models = [row.model for row in list_weights() if row.weights == model]
+    if models:
+        raise ExploreError(
+            f"{model!r} names weights, not a network: write --model {models[-1]} --weights {model}; "
+            f"they ship for {', '.join(models)}."
+        )
 
 
 def _default_weights(model: str) -> str | None:

@@ -1,6 +1,7 @@
 """The heatmap view's Python side: what is sent, what is refused, what is saved."""
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -63,14 +64,20 @@ def test_sliders_stay_where_there_is_still_a_place():
 
 def test_what_is_saved_are_the_raw_maps():
     view, shown, sent = HeatmapView(), [series("8"), series("20", seed=1)], []
-    view.show(shown)
+    view.show(shown, about={"file": "heatmaps-grad-cam", "method": "Grad-CAM"})
     view.send = lambda content, buffers: sent.append((content, buffers))
     view._receive(view, {"save": "numbers"}, [])
     view._receive(view, {"save": "else"}, [])
     ((content, (data,)),) = sent
-    assert content == {"file": "heatmaps.npz"}
+    assert content == {"file": "heatmaps-grad-cam.npz"}
     with np.load(io.BytesIO(data)) as saved:
-        assert set(saved) == {
+        about = json.loads(str(saved["about"]))
+        assert about == {
+            "method": "Grad-CAM",
+            "unit": "logits",
+            "program": f"resnet_explore {rx.__version__}",
+        }
+        assert set(saved) - {"about"} == {
             f"{d}/{k}.0/{n}" for d in (8, 20) for k in (0, 1) for n in (f"Plain-{d}", "Residual")
         }
         np.testing.assert_array_equal(saved["20/1.0/Residual"], shown[1].steps[1].maps[1])

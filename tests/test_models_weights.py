@@ -68,7 +68,7 @@ def test_a_missing_network_names_the_offline_choices(tmp_path, monkeypatch):
 
     monkeypatch.setattr("torch.hub.download_url_to_file", offline)
     with pytest.raises(
-        rx.ExploreError, match=r"could not be downloaded \(Name or service.*offline there are"
+        rx.ExploreError, match=r"could not be downloaded \(Name or service.*there are those that ship"
     ):
         rx.build("resnet50", weights="IMAGENET1K_V2")
 

@@ -13,12 +13,14 @@ import resnet_explore as rx
 from resnet_explore import paths
 from resnet_explore.analysis.cams import class_activation_maps
 from resnet_explore.analysis.sanity import rank_correlation
+from resnet_explore.analysis.targets import Difference
 from resnet_explore.analysis.verdict import explainer
 from resnet_explore.inputs.images import to_batch
 from resnet_explore.widgets import saliency_jobs
 from resnet_explore.widgets.pairs import Pair, usual_pairs
 from resnet_explore.widgets.saliency import DEPTHS, NOTHING, OWN_CHOICE, PARTS, RANDOM
 from resnet_explore.widgets.saliency_words import in_step
+from resnet_explore.widgets.words import percent
 from tests.made_up import write_weights
 
 ABOUT = {"classes": [f"thing {k}" for k in range(10)], "mean": (0.5,) * 3, "std": (0.25,) * 3}
@@ -65,11 +67,11 @@ def test_every_block_of_every_depth_is_there_and_begins_at_the_last(explorer):
         )
         np.testing.assert_allclose(shown(explorer, 1, 0, side), expected["layer1.0"][0], rtol=1e-4, atol=1e-6)
         best = int(expected.targets[0])
-        assert f"says thing {best} (" in explorer.view.series[1]["title"]
+        assert f"says thing {best} (" in explorer.view.series[1]["steps"][0]["title"]
     last = explorer.view.series[1]["steps"][-1]
     assert last["tick"] == "3.1"
     assert last["caption"].startswith(
-        "Grad-CAM at block layer3.1 (8×8). Eval mode; the networks see the middle"
+        "Grad-CAM at block layer3.1 (8×8), in logits. Eval mode; the networks see the middle"
     )
     assert [h.split(",")[0] for h in explorer.view.series[0]["headings"]] == ["Plain-8", "Residual-8"]
 
@@ -83,6 +85,8 @@ def test_what_is_asked_about_is_a_class_or_one_rather_than_another(explorer):
     explorer.rather.value = "thing 3"
     np.testing.assert_allclose(shown(explorer), five - three, atol=1e-5)
     assert "asked about thing 5 rather than thing 3" in explorer.view.series[0]["headings"][1]
+    explorer.rather.value = "thing 5"
+    assert "Nothing speaks for thing 5 rather than thing 5: choose two classes" in explorer.note.value
     explorer.target.value = OWN_CHOICE
     assert "Choose a class to ask about first" in explorer.note.value
     explorer.rather.value = NOTHING
@@ -96,10 +100,10 @@ def test_answers_are_the_likeliest_of_both_and_buttons(explorer):
     assert [item["label"] for item in items] == [f"thing {k}" for k in best]
     for item, k in zip(items, best, strict=True):
         assert [bar["share"] for bar in item["bars"]] == pytest.approx([float(p[k]) for p in sure])
-    explorer.answers.chosen = 2
+    explorer.answers.chosen = items[2]["key"]
     assert explorer.target.value == items[2]["label"]
     assert explorer.maps[0].targets.tolist() == [best[2]]
-    assert explorer.answers.chosen == 2
+    assert explorer.answers.chosen == items[2]["key"]
     explorer.view.depth = 0
     assert "Plain-8 above, Residual-8 below" in explorer.answers.heading
 
@@ -136,18 +140,50 @@ def test_photos_collect_in_a_strip_and_can_be_gone_back_to(explorer):
     assert not explorer.photos.upload.error
     assert "your photo wide.png" in explorer.view.series[0]["steps"][0]["caption"]
     assert explorer.photos.sample.value is None
-    assert ([item["label"] for item in explorer.photos.strip.items][1], explorer.photos.strip.chosen) == (
-        "your photo wide.png",
-        1,
-    )
+    one, other = explorer.photos.strip.items
+    assert (other["label"], explorer.photos.strip.chosen) == ("your photo wide.png", other["key"])
     assert explorer.view.maps != first
-    explorer.photos.strip.chosen = 0
+    explorer.photos.strip.chosen = one["key"]
     assert explorer.view.maps == first
     assert "Chelsea" in explorer.view.series[0]["steps"][0]["caption"]
+    assert explorer.photos.sample.value == "cat", "the menu names what is shown"
+    explorer.photos.strip.chosen = other["key"]
+    assert explorer.photos.sample.value is None
+    explorer.photos.sample.value = "cat"
+    assert explorer.view.maps == first
+    assert len(explorer.photos.strip.items) == 2, "it was in the strip already"
     for k in range(14):
         explorer.show_image(Image.new("RGB", (40, 30), (k, 0, 0)), f"photo {k}")
     assert len(explorer.photos.strip.items) == 12
     assert explorer.photos.strip.items[-1]["label"] == "photo 13"
+
+
+def test_a_click_opens_the_photo_that_was_seen_or_none(explorer):
+    for k in range(11):
+        explorer.show_image(Image.new("RGB", (40, 30), (20 * k, 0, 0)), f"photo {k}")
+    gone, kept = (explorer.photos.strip.items[k]["key"] for k in (0, 3))
+    explorer.show_image(
+        Image.new("RGB", (40, 30)), "the thirteenth"
+    )  # drops the oldest before the click comes
+    explorer.photos.strip.chosen = gone
+    assert explorer.photos.photo.about == "the thirteenth"
+    explorer.photos.strip.chosen = kept
+    assert explorer.photos.photo.about == "photo 2"
+
+
+def test_several_files_at_once_are_all_taken_and_what_is_wrong_with_one_is_said(explorer):
+    zone = explorer.photos.upload
+    files = [("a.png", png(50, (30, 40))), ("page.png", b"<html></html>"), ("b.png", png(90, (30, 40)))]
+    for name, data in files:
+        zone._receive(zone, {"name": name, "batch": "one"}, [data])
+    assert [item["label"] for item in explorer.photos.strip.items[1:]] == [
+        "your photo a.png",
+        "your photo b.png",
+    ]
+    assert zone.error
+    assert zone.status.startswith("page.png: ")
+    zone._receive(zone, {"name": "c.png", "batch": "two"}, [png(10, (30, 40))])
+    assert (zone.error, zone.status) == (False, "c.png arrived.")
 
 
 def test_a_bad_upload_keeps_the_picture(explorer):
@@ -195,6 +231,65 @@ def test_any_two_models_stand_side_by_side():
     assert left != right
 
 
+def small_network(classes=5):
+    torch.manual_seed(0)
+    layers = torch.nn.Conv2d(3, 8, 3, 2, 1), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1)
+    return torch.nn.Sequential(*layers, torch.nn.Flatten(), torch.nn.Linear(8, classes))
+
+
+def test_a_network_of_ones_own_and_its_images():
+    net, images = small_network(), torch.rand(3, 3, 24, 40)
+    explorer = rx.SaliencyExplorer(net, images, classes=["a", "b", "c", "d", "e"])
+    assert list(explorer.target.options)[1:] == ["a", "b", "c", "d", "e"]
+    expected = class_activation_maps(net, images[:1])
+    (name,) = expected
+    np.testing.assert_allclose(shown(explorer, side=0), expected[name][0], atol=1e-6)
+    with Image.open(io.BytesIO(explorer.view.picture)) as picture:
+        assert picture.width / picture.height == pytest.approx(40 / 24, abs=0.01)
+    explorer.photos.sample.value = 2
+    np.testing.assert_allclose(
+        shown(explorer, side=0), class_activation_maps(net, images[2:])[name][0], atol=1e-6
+    )
+    assert (
+        "the network sees 24×40 pixels. Picture: image 2 of 3"
+        in explorer.view.series[0]["steps"][0]["caption"]
+    )
+    explorer.over.value = RANDOM
+    explorer._background.wait(60)
+    assert explorer.view.series[1]["tick"].startswith("random to ")
+    with pytest.raises(rx.ExploreError, match="look at the images that they were given"):
+        explorer.show_image(Image.new("RGB", (9, 8)))
+
+
+def test_two_networks_of_ones_own_beside_each_other_on_photos():
+    two = {"mine": small_network(), "yours": small_network()}
+    explorer = rx.SaliencyExplorer(
+        two, [Image.new("RGB", (50, 40), "red"), Image.new("RGB", (30, 40), "blue")]
+    )
+    assert [h.split(",")[0] for h in explorer.view.series[0]["headings"]] == ["mine", "yours"]
+    assert explorer.target.options[1] == "class 0"
+    assert "224×224 pixels. Picture: image 0 of 2" in explorer.view.series[0]["steps"][0]["caption"]
+    explorer.show_image(Image.new("RGB", (20, 30)), "an upload")
+    assert len(explorer.photos.strip.items) == 2
+
+
+@pytest.mark.parametrize(
+    ("models", "more", "sentence"),
+    [
+        ("vgg11", {}, "model must be a torch.nn.Module, not str"),
+        (small_network(), {"images": "photo.jpg"}, "images must be a float tensor .*, not str"),
+        (small_network(), {"images": torch.rand(2, 1, 8, 9)}, "can't take images of shape"),
+        (small_network(), {"images": torch.rand(2, 3, 8, 9), "classes": ["a"]}, "must name 5 answers, not 1"),
+        ([small_network(5), small_network(4)], {"images": torch.rand(1, 3, 8, 9)}, "these have 5 and 4"),
+        (torch.nn.Conv2d(3, 4, 3), {"images": torch.rand(1, 3, 8, 9)}, "must return logits"),
+        (None, {"images": torch.rand(1, 3, 8, 9)}, "go with a network of your own"),
+    ],
+)
+def test_networks_and_images_that_do_not_fit_are_answered_in_a_sentence(models, more, sentence):
+    with pytest.raises(rx.ExploreError, match=sentence):
+        rx.SaliencyExplorer(models, **more)
+
+
 def test_the_photo_twins_come_first_once_they_ship_then_all_depths(tmp_path, monkeypatch):
     data = tmp_path / "data"
     monkeypatch.setattr(paths, "CHECKOUT", tmp_path)
@@ -218,7 +313,7 @@ def test_the_photo_twins_come_first_once_they_ship_then_all_depths(tmp_path, mon
     assert [len(one["steps"]) for one in explorer.view.series] == [8]
     assert explorer.photos.sample.value == "temple"
     assert "as 64×64 pixels" in explorer.view.series[0]["steps"][0]["caption"]
-    assert "Plain-18 says" in explorer.view.series[0]["title"]
+    assert "Plain-18 says" in explorer.view.series[0]["steps"][0]["title"]
     assert "They get 23 % and 23 % of the test images wrong; data: made-up photos." in explorer.answers.note
     explorer.pair.value = entry
     assert [one["tick"] for one in explorer.view.series] == ["8", "20"]
@@ -246,8 +341,60 @@ def test_a_verdict_stands_beside_the_block_that_is_shown(explorer):
     explorer.view.step = 2
     explorer.verdict.wait(120)
     assert "Grad-CAM at block layer2.0" in explorer.verdict.value
+
+
+def test_a_difference_is_judged_by_how_likely_the_one_is_of_the_two(explorer):
     explorer.target.value, explorer.rather.value = "thing 5", "thing 3"
-    assert explorer.verdict.value == "", "a difference of two classes has no probability to watch"
+    explorer.verdict.wait(120)
+    said = re.sub(r"<[^>]*>", " ", explorer.verdict.value)
+    assert "thing 5 rather than thing 3 (watched is how likely thing 5 is of the two)" in said
+    assert "passes" in said
+    batch = to_batch(rx.sample_photos()["cat"].load(), 32, ABOUT["mean"], ABOUT["std"])
+    net, curve = pair().load("14")[1].eval(), []
+    cam = class_activation_maps(net, batch, Difference(5, 3))["layer3.1"]
+    large = torch.nn.functional.interpolate(cam[:, None], (32, 32), mode="bilinear")[0, 0].flatten()
+    order = large.argsort(descending=True, stable=True)
+    for step in range(17):  # deletion, pixel by pixel, derived anew
+        image = batch.clone().flatten(2)
+        image[..., order[: round(step / 16 * 1024)]] = 0
+        with torch.no_grad():
+            curve.append(float(net(image.reshape(batch.shape))[0, [5, 3]].softmax(0)[0]))
+    area = np.trapezoid(curve, dx=1 / 16)
+    (row,) = re.findall(r"Deletion \(low is good\)(.*?)Insertion", said)
+    assert f"{area:.2f}" in row.split("✗")[-1].split("✓")[-1]
+
+
+def test_pixel_methods_are_judged_and_slow_ones_when_asked(explorer, monkeypatch):
+    explorer.method.value = "input_x_gradient"
+    explorer._background.wait(60)
+    explorer.verdict.wait(120)
+    assert "Input × gradient of pixels, for this photo alone" in explorer.verdict.value
+    assert explorer.judge.layout.display == "none"
+    asked = []
+    monkeypatch.setattr(explorer.verdict, "judge", lambda *rest: asked.append(rest[4]))
+    explorer.method.value = "score_cam"
+    explorer._background.wait(60)
+    assert "Score-CAM at block layer3.1 takes hundreds of passes" in explorer.verdict.value
+    assert (explorer.judge.layout.display, asked) == ("", [])
+    explorer.judge.click()
+    assert asked == ["score_cam"]
+
+
+def test_each_method_says_its_unit_and_eigen_cam_that_it_knows_no_class(explorer):
+    assert explorer.view.unit == "logits"
+    explorer.method.value = "eigen_cam"
+    assert explorer.view.unit == "activation"
+    assert "knows no class" in explorer.view.meaning
+    assert explorer.view.series[0]["headings"][1] == "Residual-8, asked about no class"
+    assert "knows no class" in explorer.view.series[0]["steps"][0]["caption"]
+
+
+def test_what_is_saved_can_be_cited(explorer):
+    explorer.target.value = "thing 4"
+    assert explorer.view.file == "heatmaps-grad-cam-thing-4"
+    about = explorer.view.about
+    assert (about["method"], about["class"], about["networks"]) == ("Grad-CAM", "thing 4, thing 4", "twins")
+    assert "Chelsea" in about["photo"]
 
 
 def test_maps_change_as_weights_are_made_random_from_the_top(explorer):
@@ -261,12 +408,20 @@ def test_maps_change_as_weights_are_made_random_from_the_top(explorer):
     np.testing.assert_array_equal(shown(explorer, depth=0), trained)
     assert not np.allclose(shown(explorer, depth=-1), trained)
     first, last = (explorer.view.series[k]["steps"][-1]["caption"] for k in (0, -1))
-    assert first.startswith("Rank correlation with the trained map 1.00 and 1.00. Grad-CAM")
+    assert "drawn anew" not in first
+    assert "down to conv1 drawn anew; the class stays" in last
     expected = rank_correlation(
         *(torch.from_numpy(shown(explorer, depth=k, side=0).copy())[None] for k in (0, -1))
     )
-    assert last.startswith(f"Rank correlation with the trained map {expected[0]:.2f} and ")
-    assert explorer.verdict.value == ""
+    number = f"{expected[0]:.2f}".replace("-", "−")
+    title = explorer.view.series[-1]["steps"][-1]["title"]
+    assert f"the map of block 3.1 with the trained one is {number} in Plain-14" in title
+    assert "There is a verdict for whole maps of trained networks" in explorer.verdict.value
+    explorer.view.depth = len(stages) - 1
+    sure = [float(torch.softmax(cams.logits[0], 0)[cams.targets[0]]) for cams in explorer.maps]
+    heading = explorer.view.series[-1]["headings"][0]
+    assert f"({percent(100 * sure[0])})" in heading, "as sure as the network is whose map it is"
+    assert explorer.answers.note.startswith("With weights random to conv1")
     explorer.over.value = DEPTHS
     assert [one["tick"] for one in explorer.view.series] == ["8", "14"]
     assert explorer.view.outer == "Depth"
@@ -280,7 +435,9 @@ def test_pixels_are_explained_by_captum_beside_the_page(explorer):
     batch = to_batch(rx.sample_photos()["cat"].load(), 32, ABOUT["mean"], ABOUT["std"])
     expected = rx.attribute(pair().load("14")[1], batch, None, "integrated_gradients").maps[0]
     np.testing.assert_allclose(shown(explorer, depth=1), expected, rtol=1e-3, atol=1e-5)
-    assert explorer.view.series[0]["steps"][0]["caption"].startswith("Integrated gradients of pixels (32×32)")
+    assert explorer.view.series[0]["steps"][0]["caption"].startswith(
+        "Integrated gradients of pixels (32×32), in logits."
+    )
 
 
 def test_what_came_by_skip_and_by_branch_adds_up_on_one_scale(explorer):
@@ -300,12 +457,14 @@ def test_what_came_by_skip_and_by_branch_adds_up_on_one_scale(explorer):
         sides = [shown(explorer, part, k, side) for part in range(3) for side in (0, 1)]
         assert scales == {max(float(np.abs(values).max()) for values in sides)}
     skip, branch = (np.abs(shown(explorer, part)).sum() for part in (1, 2))
-    title = explorer.view.series[1]["title"]
+    titles = [step["title"] for step in explorer.view.series[1]["steps"]]
+    assert len(set(titles)) == 3, "each of its own block"
+    title = titles[-1]
     assert title.startswith("Plain-8 has no skip; Residual-8: ")
     assert float(re.search(r"Residual-8: (\d+)", title)[1]) == pytest.approx(
         100 * skip / (skip + branch), abs=0.6
     )
-    assert explorer.verdict.value == ""
+    assert "There is a verdict for whole maps" in explorer.verdict.value
     kept = explorer.view.maps
     explorer.method.value = "saliency"
     explorer._background.wait(60)

@@ -17,12 +17,10 @@ from torch import Tensor
 class Method:
     """A way to weigh channels: `METHODS["grad_cam"](activations, gradients)` is the map, (N, h, w).
 
-    title      as the paper calls it
     weights    a function of activations and gradients that gives (N, C, 1, 1) or (N, C, h, w)
     gradients  whether it looks at them; Eigen-CAM does not, and so knows of no class
     """
 
-    title: str
     weights: Callable[[Tensor, Tensor], Tensor]
     gradients: bool = True
 
@@ -95,12 +93,12 @@ def _divide(top: Tensor, bottom: Tensor) -> Tensor:
 
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
-        "grad_cam": Method("Grad-CAM", grad_cam),
-        "grad_cam_plus_plus": Method("Grad-CAM++", grad_cam_plus_plus),
-        "hirescam": Method("HiResCAM", hirescam),
-        "xgrad_cam": Method("XGrad-CAM", xgrad_cam),
-        "layercam": Method("LayerCAM", layercam),
-        "eigen_cam": Method("Eigen-CAM", eigen_cam, gradients=False),
+        "grad_cam": Method(grad_cam),
+        "grad_cam_plus_plus": Method(grad_cam_plus_plus),
+        "hirescam": Method(hirescam),
+        "xgrad_cam": Method(xgrad_cam),
+        "layercam": Method(layercam),
+        "eigen_cam": Method(eigen_cam, gradients=False),
     }
 )
 

@@ -13,7 +13,7 @@ from resnet_explore.errors import CancelledError, ExploreError
 Progress = Callable[[int, int], None]
 Calls = Mapping[str, tuple[nn.Module, int]]  # by layer, the module and which of its calls is meant
 
-TRIALS: Mapping[str, str] = {"score_cam": "Score-CAM", "ablation_cam": "Ablation-CAM"}
+TRIALS = ("score_cam", "ablation_cam")
 
 
 @torch.no_grad()

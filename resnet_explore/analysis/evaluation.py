@@ -56,6 +56,24 @@ class Evaluation:
         """The methods that were judged, in order, without the two that know nothing."""
         return [str(m) for m in self.values["method"].unique() if m not in (RANDOM, CENTRE)]
 
+    def __str__(self) -> str:
+        """Return for each network a table of methods by metrics that fits a page."""
+        table = self.table()
+        table["said"] = [
+            f"{gain:+.3f} {'✓' if ok else ' '}"
+            for gain, ok in zip(table["gain"], table["passed"], strict=True)
+        ]
+        parts = [
+            f"{name}: how much better than random maps, over {rows['images'].max()} images; "
+            "✓: better than chance, or gone with the weights\n"
+            + rows.pivot(index="method", columns="metric", values="said")
+            .reindex(index=self.methods, columns=self.metrics)
+            .rename_axis(index=None, columns=None)
+            .to_string()
+            for name, rows in table.groupby("network", sort=False)
+        ]
+        return "\n\n".join(parts)
+
     def table(self) -> pd.DataFrame:
         """Return a row for each network, method and metric.
 

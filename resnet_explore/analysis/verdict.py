@@ -79,6 +79,13 @@ class Verdict:
         return f"{head}: {finding}, as {rest} ({chance}); {centre}; {over}."
 
 
+class Verdicts(dict[str, Verdict]):
+    """{metric: Verdict}; printed, a line for each."""
+
+    def __repr__(self) -> str:
+        return "\n".join(str(verdict) for verdict in self.values())
+
+
 @dataclass(frozen=True)
 class Metric:
     """A measure: (model, images, classes, explainer, seed) -> one number for each image, (N,)."""
@@ -174,7 +181,7 @@ def judge(
     draws: int = 19,
     seed: int = 0,
     cancel: Callable[[], bool] | None = None,
-) -> dict[str, Verdict]:
+) -> Verdicts:
     """Say of a way to explain whether it is better than chance, by each metric: {metric: Verdict}.
 
     explain  an `Explainer`, or the name of a method
@@ -197,7 +204,7 @@ def judge(
     batch = as_images(model, images)
     classes = likeliest(model, batch, targets)
     like = way(model, batch, classes)
-    found = {}
+    found = Verdicts()
     for name in metrics:
         metric = METRICS[name]
         ways = [way, centre_blob(like), *(random_maps(like, seed + i) for i in range(draws))]

@@ -28,6 +28,7 @@ def heatmap_sheet(
     picture  uint8 (S, S, 3), what the network saw
     maps     raw signed values (h, w), by name; each tile's full colour is its own largest magnitude, written
              below it, since contributions of different blocks differ by orders of magnitude
+    unit     of the values; what their signs mean belongs into the caption
     notes    a word below the tile of that name, such as why it is empty
     """
     count = len(maps) + 1
@@ -75,7 +76,7 @@ def _color_bar(figure: Figure, width: int, height: int, foot: int, unit: str) ->
     ax = figure.add_axes((_GAP / width, (foot - 20) / height, long / width, 8 / height))
     ax.imshow(colormaps["RdBu_r"](np.linspace(0, 1, 256))[None], extent=(-1, 1, 0, 1), aspect="auto")
     ax.set_yticks([])
-    ax.set_xticks([-1, 0, 1], ["against", "0", "for"], fontsize=7, color=MUTED)
+    ax.set_xticks([-1, 0, 1], ["−", "0", "+"], fontsize=7, color=MUTED)
     first, _, last = ax.get_xticklabels()
     first.set_horizontalalignment("left")
     last.set_horizontalalignment("right")

@@ -42,9 +42,10 @@ def signed_overlay(values: np.ndarray, scale: float, size: tuple[int, int]) -> I
 
 
 def photo_jpeg(picture: Image.Image, side: int) -> bytes:
-    """Return a square picture as JPEG of `side` pixels."""
+    """Return a picture as JPEG whose longer side has `side` pixels."""
     buffer = io.BytesIO()
-    large = picture.convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
+    size = [max(1, round(n * side / max(picture.size))) for n in picture.size]
+    large = picture.convert("RGB").resize((size[0], size[1]), Image.Resampling.BICUBIC)
     large.save(buffer, "JPEG", quality=92)
     return buffer.getvalue()
 

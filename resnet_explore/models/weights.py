@@ -181,6 +181,10 @@ def _shipped_pairs() -> str:
     return " and ".join(parts) or "none"
 
 
+def _shipped_names() -> str:
+    return ", ".join(dict.fromkeys(row.weights for row in list_weights() if "@" not in row.weights)) or "none"
+
+
 def _header(path: Path) -> dict[str, Any]:
     """Return a file's header; our own hold JSON, anybody else's are left as text."""
     with safe_open(path, framework="pt") as file:
@@ -247,8 +251,8 @@ def _from_torchvision(model: str, weights: str) -> Weights:
     except (URLError, OSError) as error:
         reason = getattr(error, "reason", error)
         raise ExploreError(
-            f"{model} {weights} is not in torchvision's cache and could not be downloaded ({reason}); "
-            f"offline there are the weights {_shipped_pairs()}."
+            f"The weights of {model}, {weights}, could not be downloaded ({reason}); without a connection "
+            f"there are those that ship: {_shipped_names()}."
         ) from None
     crop = entry.transforms()
     about = {

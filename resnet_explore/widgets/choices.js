@@ -27,10 +27,10 @@ function render({ model, el }) {
     urls.forEach((url) => URL.revokeObjectURL(url));
     urls = [];
     const chosen = model.get("chosen");
-    list.replaceChildren(...model.get("items").map((item, k) => {
+    list.replaceChildren(...model.get("items").map((item) => {
       const button = make("button", "rx-option", { type: "button", title: item.label });
       button.dataset.lmSuppressShortcuts = "true";
-      button.setAttribute("aria-pressed", String(k === chosen));
+      button.setAttribute("aria-pressed", String(item.key === chosen));
       if (item.picture) {
         urls.push(URL.createObjectURL(new Blob([item.picture])));
         button.append(make("img", "", { src: urls.at(-1), alt: item.label }));
@@ -40,7 +40,7 @@ function render({ model, el }) {
         if (item.bars) button.append(make("span", "rx-bars", {}, ...item.bars.map(makeBar)));
       }
       button.addEventListener("click", () => {
-        model.set("chosen", k);
+        model.set("chosen", item.key);
         model.save_changes();
       });
       return button;

@@ -12,9 +12,9 @@ _HERE = Path(__file__).parent
 class Choices(anywidget.AnyWidget):
     """A row of thumbnails, or a column of words with bars, to choose one of.
 
-    items    [{"label": str, "picture": bytes of an image}] or
-             [{"label": str, "bars": [{"share": 0..1, "text": "83 %", "colour": "#0072B2"}, ...]}]
-    chosen   the position of the one that is pressed, -1 for none
+    items    [{"key": str, "label": str, "picture": bytes of an image}] or
+             [{"key": str, "label": str, "bars": [{"share": 0..1, "text": "83 %", "colour": "#0072B2"}, ...]}]
+    chosen   the key of the one that is pressed, "" for none: items may change between sight and press
     heading, note   what stands above and below
     """
 
@@ -22,6 +22,6 @@ class Choices(anywidget.AnyWidget):
     _css = _HERE / "card.css"
 
     items: Any = t.List().tag(sync=True)
-    chosen = t.Int(-1).tag(sync=True)
+    chosen = t.Unicode("").tag(sync=True)
     heading = t.Unicode("").tag(sync=True)
     note = t.Unicode("").tag(sync=True)

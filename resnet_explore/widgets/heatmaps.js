@@ -126,7 +126,8 @@ class HeatmapView {
     this.bar = make("canvas", "rx-bar", { width: 256, height: 1 });
     this.low = make("span"), this.high = make("span");
     this.legend = make("div", "rx-legend", {}, this.low, this.bar, this.high);
-    this.legend.setAttribute("aria-hidden", "true"); // the caption says it
+    this.legend.setAttribute("aria-hidden", "true"); // the line below says it
+    this.meaning = make("p", "rx-meaning");
 
     this.rows = {};
     this.controls = make("div", "rx-heat-controls");
@@ -151,7 +152,7 @@ class HeatmapView {
       make("label", "", { htmlFor: this.palette.id, textContent: "Colours" }), this.palette,
       make("label", "", {}, this.shared, " one scale for all blocks"),
       make("span", "rx-saves", {}, "Save ", ...this.buttons));
-    this.body = make("div", "rx-body", {}, this.title.node, this.headings, this.stage, this.controls, this.legend,
+    this.body = make("div", "rx-body", {}, this.title.node, this.headings, this.stage, this.controls, this.legend, this.meaning,
       this.readout, this.caption.node, this.options);
     this.root = make("div", "rx-card rx-heatmaps", {}, this.body);
   }
@@ -179,7 +180,7 @@ class HeatmapView {
     };
     this.handlers = {
       picture: all, series: all, maps: all, palettes: all,
-      outer: () => this.showAll(), depth: () => this.showAll(), step: () => this.showAll(),
+      outer: () => this.showAll(), unit: () => this.showAll(), meaning: () => this.showAll(), depth: () => this.showAll(), step: () => this.showAll(),
       busy: () => this.showState(), message: () => this.showState(),
       ...Object.fromEntries(LIVE.map((name) => [name, () => this.showAll()])),
     };
@@ -271,18 +272,20 @@ class HeatmapView {
 
   writeTexts() {
     if (this.written !== this.depths) {
-      this.title.fill(this.depths.map(({ title }) => title));
+      this.titles = [...new Set(this.depths.flatMap(({ steps }) => steps.map(({ title }) => title)))];
+      this.title.fill(this.titles);
       this.written = this.depths;
     }
-    const now = this.depths[this.depth];
+    const now = this.depths[this.depth], { title, caption } = this.steps[this.step];
+    this.root.classList.toggle("rx-single", now.headings.length === 1);
     if (this.captioned !== now) {
       this.caption.fill(now.steps.map(({ caption }) => caption));
       this.headings.firstChild.replaceChildren(...now.headings.map((text) => make("span", "", { textContent: text })));
       this.captioned = now;
     }
-    this.title.show(this.depth);
+    this.title.show(this.titles.indexOf(title));
     this.caption.show(this.step);
-    const said = [now.title, this.steps[this.step].caption].map((text) => text.replace(/\.$/, ""));
+    const said = [title, caption].map((text) => text.replace(/\.$/, ""));
     this.canvas.setAttribute("aria-label", said.join(". "));
     this.root.dataset.depth = this.depth;
     this.root.dataset.step = this.step;
@@ -324,8 +327,16 @@ class HeatmapView {
     const image = new ImageData(256, 1);
     image.data.set(this.table);
     this.bar.getContext("2d").putImageData(image, 0, 0);
-    this.low.textContent = `${signed(-this.scale)} against`;
-    this.high.textContent = `${signed(this.scale)} logits for the class`;
+    this.low.textContent = signed(-this.scale);
+    this.high.textContent = `${signed(this.scale)} ${this.model.get("unit")}`;
+    this.meaning.textContent = this.signs;
+  }
+
+  /** What the two signs mean, in the colours that they have. */
+  get signs() {
+    const [plus, minus] = this.palette.value.split(" and ");
+    const words = this.model.get("meaning").replace("{plus}", plus).replace("{minus}", minus);
+    return words && `${words[0].toUpperCase()}${words.slice(1)}.`;
   }
 
   // ---- the value under the pointer -----------------------------------------------------------------------
@@ -391,7 +402,7 @@ class HeatmapView {
     const { row, column } = this.cell(maps.at(-1)), { field, h, w } = maps.at(-1);
     const values = maps.map((entry, k) => `${headings[k].split(",")[0]} ${signed(this.cell(entry).value)}`);
     const seen = field ? ` It can depend on ${this.share(field)} (dashed).` : "";
-    this.readout.textContent = `Row ${row + 1} of ${h}, column ${column + 1} of ${w}: ${values.join(", ")} logits.${seen}`;
+    this.readout.textContent = `Row ${row + 1} of ${h}, column ${column + 1} of ${w}: ${values.join(", ")} ${this.model.get("unit")}.${seen}`;
   }
 
   share({ size, pixels }) {
@@ -429,7 +440,7 @@ class HeatmapView {
     const empty = !this.steps.length || !this.photo, busy = this.model.get("busy");
     const said = empty || busy ? this.model.get("message") : "";
     this.canvas.hidden = empty;
-    for (const part of [this.controls, this.options, this.legend, this.readout, this.headings]) part.hidden = empty;
+    for (const part of [this.controls, this.options, this.legend, this.meaning, this.readout, this.headings]) part.hidden = empty;
     if (this.message.textContent !== said) this.message.textContent = said; // a live region: say it once
     this.stage.classList.toggle("rx-empty", empty);
     this.root.classList.toggle("rx-busy", busy);
@@ -440,7 +451,7 @@ class HeatmapView {
 
   get fileName() {
     const words = [this.depths.length > 1 ? this.depths[this.depth].tick : "", this.steps[this.step].tick];
-    return ["heatmaps", ...words].filter(Boolean).join("-").replace(/[^\w.-]+/g, "-");
+    return [this.model.get("file"), ...words].filter(Boolean).join("-").replace(/[^\w.-]+/g, "-");
   }
 
   async save(kind) {
@@ -470,25 +481,34 @@ class HeatmapView {
         lines.push({ text: line, x: 0, y, size: size * scale, weight });
       }
     };
-    wrap(now.title, 1.25, 600);
+    wrap(this.steps[this.step].title, 1.25, 600);
     y += 1.6 * size;
     now.headings.forEach((text, k) => lines.push({
       text, x: k * (this.photo.width * (1 + GAP)), y, size, weight: 600,
     }));
     y += 0.5 * size;
     const top = y;
-    y += height;
-    wrap(`Full colour: ${signed(this.scale)} logits. ${this.steps[this.step].caption}`, 1, 400);
-    return { lines, top, height: y + 0.6 * size };
+    y += height + 1.6 * size;
+    // Room for the numbers at both ends of the colour bar.
+    const low = signed(-this.scale), high = `${signed(this.scale)} ${this.model.get("unit")}`;
+    const bar = { x: 0.62 * size * (low.length + 1), y: y - 0.8 * size, width: Math.min(180, 0.3 * width), height: 0.9 * size };
+    lines.push({ text: low, x: 0, y, size, weight: 400 });
+    lines.push({ text: high, x: bar.x + bar.width + 0.5 * size, y, size, weight: 400 });
+    wrap(this.signs, 1, 400);
+    wrap(`${this.steps[this.step].caption} ${this.model.get("program")}.`, 1, 400);
+    return { lines, top, bar, height: y + 0.6 * size };
   }
 
   onPaper() {
-    const { lines, top, height } = this.texts(), margin = 16;
+    const { lines, top, bar, height } = this.texts(), margin = 16;
     const paper = make("canvas", "", { width: this.canvas.width + 2 * margin, height: Math.ceil(height) + 2 * margin });
     const context = paper.getContext("2d");
     context.fillStyle = "#fafafa";
     context.fillRect(0, 0, paper.width, paper.height);
     context.drawImage(this.canvas, margin, margin + top);
+    context.fillStyle = "#fff";
+    context.fillRect(margin + bar.x, margin + bar.y, bar.width, bar.height);
+    context.drawImage(this.bar, margin + bar.x, margin + bar.y, bar.width, bar.height);
     context.fillStyle = "#1b1d21";
     for (const { text, x, y, size, weight } of lines) {
       context.font = `${weight} ${size}px system-ui, sans-serif`;
@@ -498,7 +518,7 @@ class HeatmapView {
   }
 
   asSvg() {
-    const { lines, top, height } = this.texts(), margin = 16;
+    const { lines, top, bar, height } = this.texts(), margin = 16;
     const escape = (text) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
     const [wide, tall] = [this.canvas.width + 2 * margin, Math.ceil(height) + 2 * margin];
     const words = lines.map(({ text, x, y, size, weight }) =>
@@ -507,6 +527,8 @@ class HeatmapView {
       `<svg xmlns="http://www.w3.org/2000/svg" width="${wide}" height="${tall}" viewBox="0 0 ${wide} ${tall}">`,
       `<rect width="100%" height="100%" fill="#fafafa"/>`,
       `<image x="${margin}" y="${margin + top}" width="${this.canvas.width}" height="${this.canvas.height}" href="${this.canvas.toDataURL()}"/>`,
+      `<rect x="${margin + bar.x}" y="${margin + bar.y}" width="${bar.width}" height="${bar.height}" fill="#fff"/>`,
+      `<image x="${margin + bar.x}" y="${margin + bar.y}" width="${bar.width}" height="${bar.height}" preserveAspectRatio="none" href="${this.bar.toDataURL()}"/>`,
       `<g fill="#1b1d21" font-family="system-ui, sans-serif">${words.join("")}</g>`,
       "</svg>",
     ].join("\n");

@@ -1,7 +1,8 @@
 """Signed maps over a photo, two networks side by side, sent to the browser once and moved through there."""
 
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ import anywidget
 import numpy as np
 import traitlets as t
 
+import resnet_explore
+from resnet_explore.analysis.readings import READINGS, Reading
 from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.figures.heatmaps import PALETTES
 
 _HERE = Path(__file__).parent
+PROGRAM = f"resnet_explore {resnet_explore.__version__}"
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class HeatmapStep:
     caption  the conditions, in a sentence
     seen_by  for each map what its values depend on, or None where that is not known
     scale    the magnitude of full colour, if the maps' own largest is less: for maps that belong together
+    title    the finding, where it is one of this position alone
     """
 
     maps: Sequence[np.ndarray]
@@ -48,6 +53,7 @@ class HeatmapStep:
     caption: str
     seen_by: Sequence[SeenBy | None] = ()
     scale: float = 0.0
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,8 @@ class HeatmapView(anywidget.AnyWidget):
     picture it is laid for as long as `busy` is true.
 
     Colours are symmetric about 0: full colour is the largest magnitude in any of a step's maps, so that
-    networks can be compared. The pointer, or the arrow keys, read raw values.
+    networks can be compared. The pointer, or the arrow keys, read raw values. What is saved says by itself
+    what it is: unit, signs and conditions stand in the pictures, `about` in the numbers.
     """
 
     _esm = _HERE / "heatmaps.js"
@@ -91,6 +98,10 @@ class HeatmapView(anywidget.AnyWidget):
     opacity = t.Float(0.75).tag(sync=True, echo_update=False)
     shared = t.Bool(False).tag(sync=True, echo_update=False)
     outer = t.Unicode("Depth").tag(sync=True)
+    unit = t.Unicode("").tag(sync=True)
+    meaning = t.Unicode("").tag(sync=True)  # of the signs, with {plus} and {minus} for the colours
+    file = t.Unicode("heatmaps").tag(sync=True)
+    program = t.Unicode(PROGRAM).tag(sync=True)
     message = t.Unicode("").tag(sync=True)
     busy = t.Bool(False).tag(sync=True)
 
@@ -98,6 +109,7 @@ class HeatmapView(anywidget.AnyWidget):
         if values.get("palette", self.palette) not in PALETTES:
             raise unknown("palette", values["palette"], PALETTES)
         self._shown: tuple[HeatmapSeries, ...] = ()
+        self.about: dict[str, str] = {}
         super().__init__(
             palettes=[{"name": name, "colours": table.ravel().tolist()} for name, table in PALETTES.items()],
             **values,
@@ -110,8 +122,13 @@ class HeatmapView(anywidget.AnyWidget):
         picture: bytes | None = None,
         step: int | None = None,
         depth: int | None = None,
+        reading: Reading = READINGS["grad_cam"],
+        about: Mapping[str, str] | None = None,
     ) -> None:
         """Show other maps, and another photo if `picture`, the bytes of a PNG or JPEG, is given.
+
+        reading  what the maps' numbers are
+        about    by name, what a saved file should say of them; "file" is what it is called, without ending
 
         Sliders stay where the person left them, or at the last position if there are fewer now; `step` and
         `depth` move them. Raises ExploreError where maps are not float (h, w), one for each heading.
@@ -134,17 +151,24 @@ class HeatmapView(anywidget.AnyWidget):
                     at += values.size
                 scale = max(position.scale, *(largest(values) for values in position.maps))
                 steps.append(
-                    {"maps": entries, "tick": position.tick, "caption": position.caption, "scale": scale}
+                    {
+                        "maps": entries,
+                        "tick": position.tick,
+                        "title": position.title or one.title,
+                        "caption": position.caption,
+                        "scale": scale,
+                    }
                 )
-            described.append(
-                {"steps": steps, "tick": one.tick, "title": one.title, "headings": list(one.headings)}
-            )
+            described.append({"steps": steps, "tick": one.tick, "headings": list(one.headings)})
         self._shown = tuple(series)
+        self.about = {name: words for name, words in (about or {}).items() if name != "file"}
         with self.hold_sync():
             if picture is not None:
                 self.picture = picture
             self.maps = np.concatenate(flat).tobytes() if flat else b""
             self.series = described
+            self.unit, self.meaning = reading.unit, reading.meaning
+            self.file = (about or {}).get("file", "heatmaps")
             self.depth = min(self.depth if depth is None else depth, max(0, len(series) - 1))
             count = len(series[self.depth].steps) if series else 1
             self.step = min(self.step if step is None else step, count - 1)
@@ -156,7 +180,10 @@ class HeatmapView(anywidget.AnyWidget):
             self.step = min(self.step, len(steps) - 1)
 
     def numbers(self) -> dict[str, np.ndarray]:
-        """Return the raw maps shown, by "<depth>/<block>/<network>", what *Numbers* saves."""
+        """Return the raw maps shown, by "<depth>/<block>/<network>".
+
+        *Numbers* saves them, with a JSON string under "about" that says what they are.
+        """
         return {
             "/".join(part for part in (one.tick, position.tick, heading.split(",")[0]) if part): values
             for one in self._shown
@@ -167,8 +194,9 @@ class HeatmapView(anywidget.AnyWidget):
     def _receive(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
         if content.get("save") == "numbers":
             buffer = io.BytesIO()
-            np.savez_compressed(buffer, **self.numbers())  # type: ignore[arg-type]
-            self.send({"file": "heatmaps.npz"}, [buffer.getvalue()])
+            about = json.dumps({**self.about, "unit": self.unit, "program": PROGRAM}, ensure_ascii=False)
+            np.savez_compressed(buffer, **self.numbers(), about=np.array(about))  # type: ignore[arg-type]
+            self.send({"file": f"{self.file}.npz"}, [buffer.getvalue()])
 
 
 def _check(position: HeatmapStep, one: HeatmapSeries) -> None:

@@ -17,30 +17,30 @@ PHOTOS = "Imagenette photo twins, 18 layers"
 CIFAR = "CIFAR-10 twins, {} layers"
 IMAGENET = "ResNet-18 and -50 (downloads 142 MB)"
 
-Load = Callable[[str], tuple[nn.Module, nn.Module]]
+Load = Callable[[str], tuple[nn.Module, ...]]
 
 
 @dataclass(frozen=True)
 class Pair:
     """Two networks with the same classes and input, shown left and right; of one depth, or of several.
 
-    names   what they are called, with {} where the depth goes
-    load    a function of the depth, one of `depths`, that gives the two
+    names   what they are called, with {} where the depth goes; one name for a network alone
+    load    a function of the depth, one of `depths`, that gives the two, or the one
     depths  positions of a slider, shallow first; ("",) for none
     about   {"classes": names, "mean": ..., "std": ..., "input_size": (C, H, W)} for networks that don't
             carry it, as those built with `weights` do
     sample  the photo to begin with, a name in `sample_photos()`
     """
 
-    names: tuple[str, str]
+    names: tuple[str, ...]
     load: Load
     depths: Sequence[str] = ("",)
     about: Mapping[str, Any] | None = None
     sample: str = "cat"
 
-    def called(self, depth: str) -> tuple[str, str]:
+    def called(self, depth: str) -> tuple[str, ...]:
         """Return the names at a depth."""
-        return self.names[0].format(depth), self.names[1].format(depth)
+        return tuple(name.replace("{}", depth) for name in self.names)
 
     def described(self, network: nn.Module) -> Mapping[str, Any]:
         """Return classes, mean, std and input_size; ExploreError where nobody has said."""
@@ -83,3 +83,8 @@ def _shipped_depths(family: str, weights: str) -> list[str]:
     names = {row.model for row in list_weights() if row.weights == weights}
     depths = (18, 34) if family == "imagenet" else range(8, 111)
     return [str(d) for d in depths if {model_name(family, kind, d) for kind in KINDS} <= names]
+
+
+def are_pairs(models: Any) -> bool:
+    """Whether these are {menu entry: Pair}, and not a person's own networks."""
+    return isinstance(models, Mapping) and all(isinstance(one, Pair) for one in models.values())

@@ -1,7 +1,7 @@
 """Where did the network look? Heatmaps of two networks on your own photo, at every block and depth."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,21 +9,40 @@ import ipywidgets
 from PIL import Image
 from torch import nn
 
-from resnet_explore.analysis.cam_methods import METHODS
+from resnet_explore.analysis.readings import READINGS
 from resnet_explore.analysis.targets import Difference
 from resnet_explore.errors import CancelledError, ExploreError
-from resnet_explore.figures.heatmaps import photo_jpeg
-from resnet_explore.inputs.images import square_crop, to_batch
-from resnet_explore.models.summary import Window, receptive_fields
+from resnet_explore.inputs.images import to_batch
+from resnet_explore.models.summary import Window
 from resnet_explore.widgets.background import Background
 from resnet_explore.widgets.choices import Choices
 from resnet_explore.widgets.heatmaps import HeatmapView
-from resnet_explore.widgets.pairs import Pair, usual_pairs
+from resnet_explore.widgets.own_networks import OWN, pairs_of
 from resnet_explore.widgets.photos import PhotoPicker
-from resnet_explore.widgets.saliency_jobs import DEPTHS, PARTS, RANDOM, TITLES, Job, Maps
-from resnet_explore.widgets.saliency_words import Asked, answers, in_step, part_series, random_series, series
+from resnet_explore.widgets.saliency_jobs import (
+    AS_TRAINED,
+    DEPTHS,
+    PARTS,
+    RANDOM,
+    TITLES,
+    Job,
+    Maps,
+    Networks,
+    windows,
+)
+from resnet_explore.widgets.saliency_words import (
+    Asked,
+    answers,
+    beside_answers,
+    citation,
+    in_step,
+    judged,
+    part_series,
+    random_series,
+    series,
+)
 from resnet_explore.widgets.verdict import VerdictPanel
-from resnet_explore.widgets.words import error, percent
+from resnet_explore.widgets.words import error
 
 OWN_CHOICE = "each network's own first choice"
 NOTHING = "nothing else"
@@ -33,28 +52,41 @@ _SIDE = 512  # pixels of each shown picture
 class SaliencyExplorer(ipywidgets.VBox):
     """Upload photos, or pick one, and slide through the blocks and depths of two networks side by side.
 
-    Red speaks for what is asked about, blue against it. At each block both networks share one scale.
+    At each block both networks share one signed scale; its unit, and what the signs mean, stand below.
 
-    pairs    {menu entry: Pair}; by default the twins that ship, on photos and on CIFAR-10, and torchvision's
+    models   a network of your own, two of them to be put side by side, or {name: network}; or
+             {menu entry: Pair}. By default the twins that ship, on photos and on CIFAR-10, and torchvision's
              ResNet-18 and ResNet-50 on ImageNet, downloaded when chosen
+    images   what networks of your own look at: a float tensor (N, C, H, W) standardised as they expect, a
+             list of such images, an `ImageSet`, or PIL images; None for sample photos and uploads
+    classes  the names of their answers, such as `weights.meta["categories"]`; None for those that a network
+             or an `ImageSet` carries, else numbers
     sample   the photo to begin with, a name in `sample_photos()`; by default one that suits the first pair
 
-    Attributes: `view` (the pictures), `photos` (a `PhotoPicker`), `pair`, `method`, `target`, `rather`,
-    `over` and `answers` (the controls), `note` (what went wrong), `verdict` (whether to believe it), `maps`
-    (an `ActivationMaps` for the left and one for the right network, where the second slider is).
+    Networks are only looked at, never changed. Raises ExploreError for what doesn't fit. Attributes: `view`
+    (the pictures), `photos` (a `PhotoPicker`), `pair`, `method`, `target`, `rather`, `over`, `judge` and
+    `answers` (the controls), `note` (what went wrong), `verdict` (whether to believe it), `maps` (an
+    `ActivationMaps` for the left and one for the right network, where the second slider is).
     """
 
-    def __init__(self, pairs: Mapping[str, Pair] | None = None, sample: str | None = None) -> None:
-        self.pairs = dict(usual_pairs() if pairs is None else pairs)
-        if not self.pairs:
-            raise ExploreError("pairs must hold at least one pair of networks, got none.")
+    def __init__(
+        self,
+        models: Any = None,
+        images: Any = None,
+        *,
+        classes: Sequence[str] | None = None,
+        sample: str | None = None,
+    ) -> None:
+        self.pairs, album = pairs_of(models, images, classes)
+        if album is None:
+            sample = sample or next(iter(self.pairs.values())).sample
         self._all: dict[str, Maps] = {}
         self._shown: tuple[Job, Asked] | None = None
         self._seen: dict[tuple[str, str], list[Mapping[str, Window]]] = {}
-        self._loaded: dict[str, dict[str, tuple[nn.Module, nn.Module]]] = {}
+        self._loaded: dict[str, dict[str, Networks]] = {}
         self._current = ""
         self._background = Background(self._fail)
-        self.photos = PhotoPicker(sample or next(iter(self.pairs.values())).sample, self._take_photo)
+        self.photos = PhotoPicker(sample, self._take_photo, album)
         self._build_controls()
         self._change_pair(None)
 
@@ -75,24 +107,26 @@ class SaliencyExplorer(ipywidgets.VBox):
         self.note = ipywidgets.HTML()
         self.answers = Choices()
         self.view = HeatmapView(message="Loading the networks ...")
-        controls = ipywidgets.VBox(
-            [
-                *(self.photos, self.pair, self.method, self.target, self.rather),
-                *(self.over, self.stop, self.note, self.answers),
-            ],
-            layout={"flex": "1 1 300px", "max_width": "400px"},
-        )
+        if list(self.pairs) == [OWN]:
+            self.pair.layout.display = "none"
         self.verdict = VerdictPanel()
-        picture = ipywidgets.VBox(
-            [self.view, self.verdict], layout={"flex": "1 1 340px", "max_width": "760px"}
+        self.judge = ipywidgets.Button(
+            description="Judge", icon="check", tooltip="Measure whether the map is better than chance"
         )
-        super().__init__(
-            [ipywidgets.HBox([controls, picture], layout={"flex_flow": "row wrap", "grid_gap": "8px 16px"})]
-        )
+        menus = [self.pair, self.method, self.target, self.rather, self.over, self.stop]
+        areas = {
+            "rx-ask": [ipywidgets.VBox([self.photos]), ipywidgets.VBox(menus)],
+            "rx-look": [self.note, self.view, self.judge, self.verdict],
+            "rx-answers": [self.answers],
+        }
+        boxes = [ipywidgets.Box(children).add_class(area) for area, children in areas.items()]
+        super().__init__([ipywidgets.Box(boxes).add_class("rx-workbench")])
+        self.add_class("rx-saliency")
         self.pair.observe(self._change_pair, "value")
         for control in (self.method, self.target, self.rather, self.over):
             control.observe(self._ask, "value")
         self.stop.on_click(lambda _: self._stop())
+        self.judge.on_click(lambda _: self._judge(pressed=True))
         self.answers.observe(self._take_answer, "chosen")
         self.view.observe(self._moved, ["depth", "step"])
 
@@ -139,8 +173,8 @@ class SaliencyExplorer(ipywidgets.VBox):
         return next(iter(self._loaded[pair].values()))[0]
 
     def _take_answer(self, change: dict[str, Any]) -> None:
-        if 0 <= change["new"] < len(self.answers.items):
-            self.target.value = self.answers.items[change["new"]]["label"]
+        if change["new"] in self.target.options:
+            self.target.value = change["new"]
 
     def _ask(self, _change: object = None) -> None:
         """Explain anew; what can't be is said below the controls."""
@@ -155,28 +189,45 @@ class SaliencyExplorer(ipywidgets.VBox):
         pair, networks = self.pairs[self._current], self._loaded[self._current]
         about = pair.described(self._any_network(self._current))
         classes, (channels, height, width) = list(about["classes"]), about["input_size"]
-        rather = self.rather.value not in (NOTHING, self.target.value)
+        rather = self.rather.value != NOTHING
         if rather and self.target.value == OWN_CHOICE:
             raise ExploreError("Choose a class to ask about first, then what it is compared with.")
+        if rather and self.target.value == self.rather.value:
+            raise ExploreError(
+                f"Nothing speaks for {self.target.value} rather than {self.rather.value}: choose two classes."
+            )
         target: Any = None if self.target.value == OWN_CHOICE else classes.index(self.target.value)
         if rather:
             target = Difference(target, classes.index(self.rather.value))
-        image, photo = self.photos.photo
+        photo = self.photos.photo
         for depth, both in networks.items():
             key = self._current, depth
             if key not in self._seen:
-                self._seen[key] = [_windows(network, (channels, height, width)) for network in both]
+                self._seen[key] = [windows(network, (channels, height, width)) for network in both]
         job = Job(
             networks=networks,
-            batch=to_batch(image, width, about["mean"], about["std"]),
+            batch=(
+                to_batch(photo.image, width, about["mean"], about["std"])
+                if photo.tensor is None
+                else photo.tensor
+            ),
             target=target,
             method=self.method.value,
             over=self.over.value,
             depth=self._depth(),
         )
         seen = {depth: self._seen[self._current, depth] for depth in networks}
-        asked = Asked(pair, classes, self.method.label, photo, (height, width), about, seen)
-        return job, asked, photo_jpeg(square_crop(image, _SIDE), _SIDE)
+        asked = Asked(
+            pair=pair,
+            classes=classes,
+            reading=READINGS[self.method.value],
+            photo=photo.about,
+            cropped=photo.tensor is None,
+            size=(height, width),
+            about=about,
+            seen=seen,
+        )
+        return job, asked, photo.jpeg(_SIDE)
 
     def _depth(self) -> str:
         """The depth that is shown, or whose networks are looked at more closely."""
@@ -193,6 +244,7 @@ class SaliencyExplorer(ipywidgets.VBox):
         job, asked, picture = self._job()
         self._background.cancel()
         self.verdict.clear()
+        self.judge.layout.display = "none"
         self.view.busy, self.view.message = True, "Following the gradient back ..."
         if job.slow:
             self.stop.layout.display = ""
@@ -231,8 +283,15 @@ class SaliencyExplorer(ipywidgets.VBox):
         self._all, self._shown = found, (job, asked)
         self.view.outer = outer
         self.view.unobserve(self._moved, ["depth", "step"])  # answer and judge once, when all is in place
+        depth = list(found)[-1] if job.over == DEPTHS else job.depth
+        first = next(iter(found.values()))
         self.view.show(
-            shown, picture=picture, step=longest - 1 if resized else None, depth=start if anew else None
+            shown,
+            picture=picture,
+            step=longest - 1 if resized else None,
+            depth=start if anew else None,
+            reading=asked.reading,
+            about=citation(asked, self._current, job.networks[depth], first, job.over),
         )
         self.view.observe(self._moved, ["depth", "step"])
         self.view.busy = False
@@ -243,38 +302,41 @@ class SaliencyExplorer(ipywidgets.VBox):
         """Follow the sliders with what belongs to one depth or one block."""
         if self._shown is not None and self._all:
             self._show_answers(*self._shown)
-            self._judge(*self._shown)
+            self._judge()
 
     def _show_answers(self, job: Job, asked: Asked) -> None:
-        depth = list(self._all)[self.view.depth] if job.over == DEPTHS else job.depth
-        items = answers(asked, self.maps)
-        labels = [item["label"] for item in items]
+        position = list(self._all)[self.view.depth]
+        depth = position if job.over == DEPTHS else job.depth
+        spoiled = job.over == RANDOM and position != AS_TRAINED
+        heading, note = beside_answers(asked, depth, job.networks[depth], position if spoiled else "")
         with self.answers.hold_sync():
-            self.answers.chosen = labels.index(self.target.value) if self.target.value in labels else -1
-            self.answers.items = items
-            above, below = asked.pair.called(depth)
-            self.answers.heading = f"Answers: {above} above, {below} below"
-            self.answers.note = f"Press an answer to ask about it. {self._how_good(depth)}"
+            self.answers.items = answers(asked, self.maps)
+            self.answers.chosen = self.target.value if self.target.value in asked.classes else ""
+            self.answers.heading, self.answers.note = heading, note
 
-    def _judge(self, job: Job, asked: Asked) -> None:
-        """Measure beside the page whether the maps of this block are better than chance."""
-        targets = [int(cams.targets[0]) for cams in self.maps]
-        if job.method not in METHODS or job.over != DEPTHS or min(targets) < 0:
-            self.verdict.clear()
+    def _judge(self, pressed: bool = False) -> None:
+        """Measure beside the page whether the maps of this block are better than chance, or say why not."""
+        if self._shown is None or not self._all:
+            return
+        job, asked = self._shown
+        offered = job.over == DEPTHS and asked.reading.slow and not pressed
+        self.judge.layout.display = "" if offered else "none"
+        if job.over != DEPTHS:
+            self.verdict.say(f"There is a verdict for whole maps of trained networks: Show “{DEPTHS}”.")
             return
         depth = list(self._all)[self.view.depth]
         blocks = in_step(*(list(cams) for cams in self.maps))[self.view.step]
-        about = f"{asked.method} at block {' and '.join(dict.fromkeys(blocks))}"
+        about = judged(asked, blocks, job.target)
+        if offered:
+            self.verdict.say(
+                f"{about} takes hundreds of passes, and a verdict many maps: press Judge for it."
+            )
+            return
+        targets: list[Any] = [int(cams.targets[0]) for cams in self.maps]
+        if isinstance(job.target, Difference):
+            targets = [job.target] * len(self.maps)
         names, networks = asked.pair.called(depth), job.networks[depth]
         self.verdict.judge(names, networks, job.batch, targets, job.method, blocks, about)
-
-    def _how_good(self, depth: str) -> str:
-        """Say how often the networks are wrong, where that is known."""
-        about = [getattr(network, "about", {}) for network in self._loaded[self._current][depth]]
-        errors = [percent(a["test_error"]) for a in about if a.get("test_error") is not None]
-        if len(errors) < len(about):
-            return ""
-        return f"They get {errors[0]} and {errors[1]} of the test images wrong; data: {about[0]['data']}."
 
     def _stop(self) -> None:
         self._background.cancel()
@@ -284,11 +346,3 @@ class SaliencyExplorer(ipywidgets.VBox):
     def _fail(self, sentence: str) -> None:
         self.stop.layout.display, self.view.busy = "none", False
         self.note.value = error(f"{sentence} The picture is the one before.")
-
-
-def _windows(network: nn.Module, input_size: tuple[int, int, int]) -> Mapping[str, Window]:
-    """Return receptive fields by layer; none where the network can't be followed."""
-    try:
-        return receptive_fields(network, input_size)
-    except ExploreError:
-        return {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -11,34 +12,26 @@ from resnet_explore.analysis._batch import answer
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.cam_methods import METHODS
 from resnet_explore.analysis.cam_split import split_maps
-from resnet_explore.analysis.cam_trials import TRIALS
 from resnet_explore.analysis.cams import ActivationMaps, class_activation_maps
+from resnet_explore.analysis.readings import PIXELS as OF_PIXELS
+from resnet_explore.analysis.readings import READINGS, titles
 from resnet_explore.analysis.sanity import cascade, rank_correlation
+from resnet_explore.analysis.targets import Difference
 from resnet_explore.errors import ExploreError
+from resnet_explore.models.summary import Window, receptive_fields
 from resnet_explore.models.threads import one_thread
 
-# Of captum, which takes a second to load, so it is loaded when first used.
-PIXEL_METHODS = {
-    "saliency": "Gradient",
-    "input_x_gradient": "Input × gradient",
-    "integrated_gradients": "Integrated gradients",
-    "smoothgrad": "SmoothGrad",
-    "guided_backprop": "Guided backprop",
-    "guided_grad_cam": "Guided Grad-CAM",
-    "deep_lift": "DeepLift",
-    "occlusion": "Occlusion",
-    "gradient_shap": "GradientSHAP",
-}
-TITLES = {**{name: method.title for name, method in METHODS.items()}, **TRIALS, **PIXEL_METHODS}
+TITLES = titles()
 PIXELS = "pixels"  # the one layer of a method that explains by the input
-AS_TRAINED = "as trained"
+AS_TRAINED, RANDOM_TO = "as trained", "random to "
 # What the explorer shows along its second slider.
 DEPTHS, RANDOM = "the networks as trained", "weights made random from the top"
 PARTS = "what came by skip and by branch"
 SUM, SKIP, BRANCH = "both", "skip", "branch"
 VERDICTS = ("deletion", "insertion", "road", "randomisation", "stability")
 
-Maps = tuple[ActivationMaps, ...]  # of the left and the right network
+Networks = tuple[nn.Module, ...]  # the left and the right one, or one alone
+Maps = tuple[ActivationMaps, ...]  # of each of them
 Say = Callable[[str], None]
 
 
@@ -46,7 +39,7 @@ Say = Callable[[str], None]
 class Job:
     """All that decides which maps there are.
 
-    networks  the left and the right one by depth
+    networks  the left and the right one, or one alone, by depth
     batch     the photo, (1, C, H, W)
     target    as `class_activation_maps` takes it
     method    one of TITLES
@@ -54,7 +47,7 @@ class Job:
     depth     that one
     """
 
-    networks: Mapping[str, tuple[nn.Module, nn.Module]]
+    networks: Mapping[str, Networks]
     batch: Tensor
     target: Any
     method: str
@@ -83,26 +76,27 @@ class Job:
                 )
         return found
 
-    def _depths(self) -> Iterator[tuple[str, tuple[nn.Module, nn.Module], tuple[Any, Any]]]:
+    def _depths(self) -> Iterator[tuple[str, Networks, tuple[Any, ...]]]:
         for depth, networks in self.networks.items():
-            yield depth, networks, (self.target, self.target)
+            yield depth, networks, (self.target,) * len(networks)
 
-    def _randomised(self, depth: str) -> Iterator[tuple[str, tuple[nn.Module, nn.Module], tuple[Any, Any]]]:
+    def _randomised(self, depth: str) -> Iterator[tuple[str, Networks, tuple[Any, ...]]]:
         """What is asked stays what the trained networks were asked."""
-        left, right = self.networks[depth]
-        targets = (self.target, self.target)
+        networks = self.networks[depth]
+        targets = (self.target,) * len(networks)
         if self.target is None:
             with torch.no_grad():
-                targets = (_likeliest(left, self.batch), _likeliest(right, self.batch))
-        yield AS_TRAINED, (left, right), targets
-        for (stage, one), (_, other) in zip(
-            cascade(left, self.batch), cascade(right, self.batch), strict=False
-        ):
-            yield f"random to {stage.removeprefix('layer')}", (one, other), targets
+                targets = tuple(_likeliest(network, self.batch) for network in networks)
+        yield AS_TRAINED, networks, targets
+        last: list[Any] = [None] * len(networks)
+        for stages in zip_longest(*(cascade(network, self.batch) for network in networks)):
+            last = [new or old for new, old in zip(stages, last, strict=True)]  # one that is done waits
+            names = dict.fromkeys(stage.removeprefix("layer") for stage, _ in last)
+            yield f"{RANDOM_TO}{' and '.join(names)}", tuple(twin for _, twin in last), targets
 
     def _split(self, say: Say, cancelled: Callable[[], bool]) -> dict[str, Maps]:
         """Return the maps and their two parts; ExploreError for methods and networks that have none."""
-        if self.method in PIXEL_METHODS:
+        if READINGS[self.method].by == OF_PIXELS:
             raise ExploreError(
                 f"{TITLES[self.method]} explains by the pixels, where nothing came by a skip: "
                 "choose a method that explains by blocks, such as Grad-CAM."
@@ -122,7 +116,7 @@ class Job:
     def _explain(
         self, network: nn.Module, target: Any, say: Say, cancelled: Callable[[], bool]
     ) -> ActivationMaps:
-        if self.method not in PIXEL_METHODS:
+        if READINGS[self.method].by != OF_PIXELS:
             title = TITLES[self.method]
             return class_activation_maps(
                 network,
@@ -159,12 +153,38 @@ def likeness(trained: ActivationMaps, now: ActivationMaps, layer: str) -> float:
 
 
 def verdicts(
-    network: nn.Module, batch: Tensor, target: int, method: str, layer: str, cancelled: Callable[[], bool]
+    network: nn.Module, batch: Tensor, target: Any, method: str, layer: str, cancelled: Callable[[], bool]
 ) -> Iterator[Any]:
-    """Yield a `Verdict` for each measure, as it is ready."""
+    """Yield a `Verdict` for each measure, as it is ready; `target` is a class or a `Difference`."""
     from resnet_explore.analysis.verdict import explainer, judge
 
+    if isinstance(target, Difference):
+        network, target, layer = _Rather(network, target), 0, layer if layer == PIXELS else f"net.{layer}"
     way = explainer(method) if layer == PIXELS else explainer(method, layer)
     for metric in VERDICTS:
         with one_thread():
             yield judge(network, batch, way, target, [metric], cancel=cancelled)[metric]
+
+
+class _Rather(nn.Module):
+    """A network that answers only which of two classes it is: (y_this - y_that, 0).
+
+    The first number is what a `Difference` asks about, and its probability is that of this class where there
+    were only the two.
+    """
+
+    def __init__(self, net: nn.Module, asked: Difference) -> None:
+        super().__init__()
+        self.net, self.asked = net, asked
+
+    def forward(self, x: Tensor) -> Tensor:
+        apart = self.asked.scores(self.net(x), len(x))
+        return torch.stack([apart, torch.zeros_like(apart)], 1)
+
+
+def windows(network: nn.Module, input_size: tuple[int, int, int]) -> Mapping[str, Window]:
+    """Return receptive fields by layer; none where the network can't be followed."""
+    try:
+        return receptive_fields(network, input_size)
+    except ExploreError:
+        return {}

@@ -7,7 +7,7 @@
 
 const MB = 1e6;
 const SEND_AS_IS = { bytes: 4 * MB, side: 2048 };
-const SHRUNK = { bytes: 6 * MB, side: 1600 };
+const SHRUNK = { bytes: 6 * MB, side: 1600, short: 256, long: 16_000 }; // pixels
 const UNREADABLE_MOST = 8 * MB; // bytes of a file that only Python may understand (HEIC, TIFF)
 
 let serial = 0;
@@ -35,7 +35,7 @@ async function prepare(file) {
     );
   }
   try {
-    const fits = Math.max(bitmap.width, bitmap.height) <= SEND_AS_IS.side;
+    const fits = Math.max(bitmap.width, bitmap.height) <= SEND_AS_IS.side || shrinkage(bitmap) === 1;
     if (fits && file.size <= SEND_AS_IS.bytes) return { name, note: "", buffer: await file.arrayBuffer() };
     const { blob, width, height } = await shrink(bitmap, file.type);
     const note =
@@ -49,9 +49,15 @@ async function prepare(file) {
   }
 }
 
-/** Draw at most 1600 pixels a side; JPEG for what was JPEG or stays too big as PNG. */
+/** By how much sides are shortened: a strip's only as far as its short side bears. */
+function shrinkage({ width, height }) {
+  const [short, long] = [width, height].sort((a, b) => a - b);
+  return Math.min(1, Math.max(SHRUNK.side / long, Math.min(SHRUNK.short / short, SHRUNK.long / long)));
+}
+
+/** Draw at most 1600 pixels a side, unless a strip's short side would be lost; JPEG for what was JPEG or stays too big as PNG. */
 async function shrink(bitmap, type) {
-  const factor = Math.min(1, SHRUNK.side / Math.max(bitmap.width, bitmap.height));
+  const factor = shrinkage(bitmap);
   const [width, height] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * factor)));
   const canvas = Object.assign(document.createElement("canvas"), { width, height });
   const context = canvas.getContext("2d");
@@ -95,10 +101,11 @@ class UploadView {
 
   build() {
     const id = `rx-upload-${Date.now()}-${serial++}`;
-    this.input = make("input", "", { type: "file", accept: "image/*", id });
+    this.input = make("input", "", { type: "file", accept: "image/*", id, multiple: this.model.get("many") });
     this.input.dataset.lmSuppressShortcuts = "true";
-    this.pick = make("label", "rx-pick", { htmlFor: id }, "Choose a file", this.input);
-    const hint = make("span", "", {}, "Drop a photo here, paste one (Ctrl+V), or");
+    this.pick = make("label", "rx-pick", { htmlFor: id }, this.model.get("many") ? "Choose files" : "Choose a file", this.input);
+    const hint = make("span", "", {}, this.model.get("many")
+      ? "Drop photos here, paste one (Ctrl+V), or" : "Drop a photo here, paste one (Ctrl+V), or");
     // Focusable by a click, so that Ctrl+V then lands here and not in JupyterLab's command mode.
     this.zone = make("div", "rx-zone", { tabIndex: -1 }, hint, this.pick);
     this.zone.dataset.lmSuppressShortcuts = "true";
@@ -154,24 +161,34 @@ class UploadView {
 
   async take(files) {
     if (!files.length) return;
-    const file = files.find(({ type }) => type.startsWith("image/")) ?? files[0];
-    const turn = (this.turn = (this.turn ?? 0) + 1);
-    this.say(`Reading ${file.name || "the photo"} …`);
-    try {
-      const { name, note, buffer } = await prepare(file);
-      if (turn !== this.turn) return; // a newer photo came while this one was being read
-      const only = files.length > 1 ? `Of ${files.length} files, only ${name} was used. ` : "";
-      this.say(`Sending ${name} …`);
-      this.sent = `${this.root.id}${Date.now()}-${serial++}`;
-      this.model.send({ name, note: (only + note).trim(), id: this.sent }, undefined, [buffer]);
-    } catch (problem) {
-      if (turn !== this.turn) return;
-      this.say(problem instanceof Refusal ? problem.message : `The photo could not be read: ${problem}.`, true);
+    const images = files.filter(({ type }) => type.startsWith("image/"));
+    const chosen = this.model.get("many") ? files : [images[0] ?? files[0]];
+    const batch = `${this.root.id}-${serial++}`, turn = (this.turn = (this.turn ?? 0) + 1);
+    const only = files.length > chosen.length ? `Of ${files.length} files, only ${chosen[0].name} was used. ` : "";
+    const refused = [];
+    this.refused = "";
+    for (const [k, file] of chosen.entries()) {
+      this.say(`Reading ${file.name || "the photo"} …`);
+      try {
+        const { name, note, buffer } = await prepare(file);
+        if (turn !== this.turn) return; // newer photos came while this one was being read
+        this.say(`Sending ${name} …`);
+        this.sent = `${batch}-${k}`;
+        const words = (only + note).trim() || (chosen.length > 1 ? `${k + 1} of ${chosen.length} photos arrived.` : "");
+        this.model.send({ name, note: words, id: this.sent, batch }, undefined, [buffer]);
+      } catch (problem) {
+        if (turn !== this.turn) return;
+        refused.push(problem instanceof Refusal ? problem.message : `${file.name || "The photo"} could not be read: ${problem}.`);
+      }
     }
+    this.refused = refused.join(" ");
+    if (refused.length) this.say(this.refused, true);
   }
 
   showStatus() {
-    this.say(this.model.get("status"), this.model.get("error"));
+    const status = this.model.get("status");
+    if (!status) this.refused = "";
+    this.say([this.refused, status].filter(Boolean).join(" "), Boolean(this.refused) || this.model.get("error"));
   }
 
   say(sentence, isError = false) {

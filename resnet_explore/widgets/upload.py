@@ -17,8 +17,9 @@ Callback = Callable[[str, bytes, str], object]
 class UploadZone(anywidget.AnyWidget):
     """Hands a person's photo to `on_upload` callbacks, as the bytes of a file.
 
-    Files above 4 MB or 2048 pixels a side arrive shrunk to 1600 pixels, upright as EXIF says, as PNG
-    or, where that stays above 6 MB, JPEG; all others arrive byte for byte, also those that are no images.
+    Files above 4 MB or 2048 pixels a side arrive shrunk to 1600 (strips only as far as their short side
+    bears), upright as EXIF says, as PNG or, where that stays above 6 MB, JPEG; all others arrive
+    byte for byte, also those that are no images. Of several files at once all are taken if `many`, else one.
     `status` is one sentence below the zone, shown as an error where `error` is true. A callback that raises
     `ExploreError` has its sentence shown so.
     """
@@ -28,10 +29,13 @@ class UploadZone(anywidget.AnyWidget):
 
     status = t.Unicode("").tag(sync=True)
     error = t.Bool(False).tag(sync=True)
+    many = t.Bool(False).tag(sync=True)
 
     def __init__(self, **values: Any) -> None:
         super().__init__(**values)
         self._callbacks: list[Callback] = []
+        self._batch: Any = None
+        self._problems: list[str] = []
         self.on_msg(self._receive)
 
     def on_upload(self, callback: Callback, remove: bool = False) -> None:
@@ -45,21 +49,29 @@ class UploadZone(anywidget.AnyWidget):
         name, note = str(content.get("name", "photo")), str(content.get("note", ""))
         if len(buffers) != 1:
             return
-        with self.hold_sync():
-            self.error, self.status = False, note or f"{name} arrived."
+        if content.get("batch") is None or content["batch"] != self._batch:
+            self._problems = []  # what was wrong with one file is said beside those that came with it
+        self._batch = content.get("batch")
+        if not self._problems:
+            self.say(note or f"{name} arrived.")
         try:
             for callback in list(self._callbacks):
                 callback(name, bytes(buffers[0]), note)
         except ExploreError as problem:
-            self._say_error(str(problem))
+            self._fail(str(problem))
         except Exception as problem:
-            self._say_error(f"{name} could not be used ({type(problem).__name__}: {problem}).")
+            self._fail(f"{name} could not be used ({type(problem).__name__}: {problem}).")
             raise
         finally:
             self.send(
                 {"answered": content.get("id")}
             )  # the zone now shows `status`, even where it is the same again
 
-    def _say_error(self, sentence: str) -> None:
+    def say(self, sentence: str, error: bool = False) -> None:
+        """Show a sentence below the zone."""
         with self.hold_sync():
-            self.error, self.status = True, sentence
+            self.error, self.status = error, sentence
+
+    def _fail(self, sentence: str) -> None:
+        self._problems.append(sentence)
+        self.say(" ".join(self._problems), error=True)

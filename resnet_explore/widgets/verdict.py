@@ -36,6 +36,11 @@ class VerdictPanel(ipywidgets.HTML):
         self._background.cancel()
         self.value = ""
 
+    def say(self, sentence: str) -> None:
+        """Stop measuring and say why there is no verdict."""
+        self.clear()
+        self.value = f'<span class="rx-no-verdict">{html.escape(sentence)}</span>'
+
     def wait(self, seconds: float | None = None) -> None:
         """Wait until all is measured, at most so many seconds."""
         self._background.wait(seconds)
@@ -45,12 +50,15 @@ class VerdictPanel(ipywidgets.HTML):
         names: Sequence[str],
         networks: Sequence[nn.Module],
         photo: Tensor,
-        targets: Sequence[int],
+        targets: Sequence[Any],
         method: str,
         blocks: Sequence[str],
         about: str,
     ) -> None:
-        """Measure the maps of a method, one block of each network; `about` says which, for the reader."""
+        """Measure the maps of a method, one block of each network; `about` says which, for the reader.
+
+        `targets` are classes, or a `Difference`.
+        """
         found: list[dict[str, Any]] = [{} for _ in networks]
         self.value = WAITING
         # Hooks of two threads on one network would see each other's passes.

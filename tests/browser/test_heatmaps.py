@@ -176,7 +176,9 @@ def test_pictures_and_numbers_are_saved(shown):
             root = ElementTree.fromstring(content)
             words = " ".join(node.text or "" for node in root.iter() if node.tag.endswith("text"))
             assert title in words
-            assert "Full colour: +1 logits. Grad-CAM at 3.1, eval mode." in words
+            assert "+1 logits Red speaks for what is asked about, blue against it." in words
+            assert "Grad-CAM at 3.1, eval mode. resnet_explore" in words
+            assert len([node for node in root.iter() if node.tag.endswith("image")]) == 2, "and the bar"
     page.get_by_role("button", name="Save the numbers as NPZ").click()
     assert page.evaluate("window.asked") == [{"save": "numbers"}]
 
@@ -202,6 +204,6 @@ def test_in_jupyterlab_keys_move_it_and_python_hears_of_it(rerun):
     with rerun.page.expect_download() as started:
         rerun.page.get_by_role("button", name="Save the numbers as NPZ").click()
     with np.load(started.value.path()) as saved:
-        assert len(saved) == 14
+        assert len(saved) == 15  # and what they are
         assert saved["1/1.3/Residual"].shape == (4, 6)
     assert re.fullmatch(r"heatmaps\.npz", started.value.suggested_filename)
