@@ -15,6 +15,7 @@ from witnesses import fingerprint
 import resnet_explore as rx
 from resnet_explore.analysis.footprint import footprint, in_words
 from resnet_explore.widgets.exhibits import start_of
+from resnet_explore.widgets.pictures import Picture, pictures_of
 from resnet_explore.widgets.saving import FORMATS, free_name
 from resnet_explore.widgets.words import factor
 
@@ -62,7 +63,7 @@ def test_the_first_view_is_a_photo_in_the_eyes_of_trained_twins(explorer):
     step = shown["steps"][0]
     assert [panel["heading"] for panel in step["panels"]] == ["Plain-20", "Residual-20"]
     assert "Chelsea the cat" in shown["caption"]
-    assert "over 8 images" in shown["caption"]
+    assert "over 7 images, this one among them" in shown["caption"]
     assert "The branch adds" in step["title"]
     assert len(shown["steps"]) == 9
     assert Image.open(io.BytesIO(explorer.mosaics.picture["bytes"])).size == (32, 32)
@@ -150,7 +151,8 @@ def test_another_photo_and_an_upload(explorer):
     buffer = io.BytesIO()
     Image.new("RGB", (50, 30), "red").save(buffer, "PNG")
     explorer.upload._receive(None, {"name": "red.png"}, [buffer.getvalue()])
-    assert "your photo red.png" in explorer.mosaics.maps["sets"][0]["caption"]
+    caption = explorer.mosaics.maps["sets"][0]["caption"]
+    assert "over 8 images, this one among them. Picture: your photo red.png" in caption
     assert explorer.picture.value is None
     kept = explorer.mosaics.maps["bytes"]
     explorer.upload._receive(None, {"name": "page.html"}, [b"<!doctype html><p>hello"])
@@ -170,7 +172,7 @@ def test_digits_have_depths(explorer):
     assert [len(s["steps"]) for s in sets] == [(depth - 2) // 2 for depth in depths]
     assert depths[explorer.mosaics.depth] == 20, "the first of these, not where the last ones stood"
     assert explorer.picture.label.endswith("(test image 0)")
-    assert "over 33 images" in sets[0]["caption"]
+    assert "over 32 images, this one among them" in sets[0]["caption"]
     assert len(explorer.mosaics.charts["pictures"]) == len(depths)
     image = rx.load_dataset("digits", split="test").normalized(slice(0, 1))
     model = rx.build("cifar_resnet32", weights="digits")
@@ -265,6 +267,48 @@ def test_two_networks_of_ones_own_under_their_names():
     assert all(set(p["orders"]) == {"activation"} for p in steps[0]["panels"]), "nothing to compare"
 
 
+def test_each_image_counts_once():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU())
+    explorer = rx.FeatureMapExplorer(net, IMAGES)
+    with torch.no_grad():
+        outputs = net(IMAGES)
+    for k in (0, 1):
+        explorer.picture.value = k
+        layer = explorer.scenes[0].measured[0]["1"]
+        assert explorer.scenes[0].measured[0].count == 2
+        assert layer.statistics.mean == pytest.approx(outputs.mean((0, 2, 3)).numpy(), abs=1e-5)
+        assert layer.maps == pytest.approx(outputs[k].numpy(), abs=1e-5), "the one that is shown is the first"
+        assert "over 2 images, this one among them." in explorer.mosaics.maps["sets"][0]["caption"]
+
+
+@pytest.mark.parametrize(("shown", "count"), [(0, 32), (5, 32), (31, 32), (40, 33)])
+def test_the_first_32_of_a_data_set_count_and_one_further_behind(shown, count):
+    digits = rx.load_dataset("digits", split="test")
+    pictures = pictures_of(digits)
+    batch = pictures.batch(pictures.picture(shown))
+    assert len(batch) == count
+    assert torch.equal(batch[:1], digits.normalized(slice(shown, shown + 1)))
+    places = {*range(32), shown}
+    by_hand = sum(float(digits.normalized(slice(k, k + 1)).mean()) for k in places) / len(places)
+    assert float(batch.mean()) == pytest.approx(by_hand, abs=1e-5)
+    upload = Picture(torch.zeros(1, 1, 8, 8), "an upload")
+    assert len(pictures.batch(upload)) == 33
+
+
+def test_of_large_images_only_the_one_shown_counts_and_that_is_said():
+    net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU())
+    photos = [rx.sample_photos()[name].load() for name in ("cat", "coffee")]
+    alone = "over this image alone, as it is larger than 64×64."
+    for images, says in (
+        (photos, alone),
+        (torch.rand(2, 3, 65, 64), alone),
+        (torch.rand(2, 3, 64, 64), "over 2 images, this one among them."),
+        (torch.rand(1, 3, 40, 56), "over this image."),
+    ):
+        assert says in rx.FeatureMapExplorer(net, images).mosaics.maps["sets"][0]["caption"]
+
+
 def test_images_in_other_forms():
     model = rx.build("cifar_resnet8", in_channels=1)
     digits = rx.FeatureMapExplorer(model, rx.load_dataset("digits", split="test"))
@@ -292,16 +336,18 @@ class Raises(nn.Module):
 @pytest.mark.parametrize(
     ("models", "images", "says"),
     [
-        (Raises(), IMAGES, "can't take images of shape (3, 3, 40, 56): ZeroDivisionError, a bug of mine"),
+        (Raises(), IMAGES, "can't take images of shape (2, 3, 40, 56): ZeroDivisionError, a bug of mine"),
         (nn.Sequential(nn.Flatten(), nn.Linear(6720, 2)), IMAGES, "has no 2-D convolution"),
         (rx.build("cifar_resnet8"), IMAGES[:, :1], "can't take images of shape"),
         (rx.build("cifar_resnet8"), (IMAGES * 50).byte(), "images must be a float tensor"),
         (rx.build("cifar_resnet8"), "cat.png", "not str"),
+        (rx.build("cifar_resnet8"), [], "images is empty; give at least one"),
+        (rx.build("cifar_resnet8"), [IMAGES[0], "cat.png"], "not a list of Tensor and str"),
         (rx.build("cifar_resnet8"), [IMAGES[0], IMAGES[1, :, :20]], "must have one size"),
         ("resnet50", IMAGES, "must be a torch.nn.Module, not str"),
         ([rx.build("cifar_resnet8")] * 3, IMAGES, "two to be put side by side, not 3"),
     ],
-    ids=["raises", "no convolution", "channels", "bytes", "path", "sizes", "name", "three"],
+    ids=["raises", "no convolution", "channels", "bytes", "path", "empty", "mixed", "sizes", "name", "three"],
 )
 def test_what_cannot_be_shown_is_a_sentence_in_the_widget(models, images, says):
     explorer = rx.FeatureMapExplorer(models, images)

@@ -42,7 +42,8 @@ class FeatureMapExplorer(ipywidgets.VBox):
     models  a network of your own, two of them to be put side by side, or {name: network}; None for a menu
             of twins that ship
     images  what it is to look at: a float tensor (N, C, H, W) standardised as the model expects, a list of
-            such images, an `ImageSet`, or PIL images; None for sample photos and uploads
+            such images, an `ImageSet`, or PIL images; None for sample photos and uploads. Statistics are
+            over the one that is shown and, where images are no larger than 64x64, the first 32 with it
     layers  which layers to show, as in `Capture`; None for its blocks, or else its activations
 
     Networks are only looked at, never changed. What can't be shown is said in `note`. Attributes: `mosaics`
@@ -165,8 +166,7 @@ class FeatureMapExplorer(ipywidgets.VBox):
         if seen is None or self._pictures is None:
             return
         self.note.value = ""
-        others = self._pictures.more()
-        batch = seen.tensor if others is None else torch.cat([seen.tensor, others])
+        batch = self._pictures.batch(seen)
         self.mosaics.show(busy=True, message=self._running(batch))
         self._averaged = []
         with one_thread() if batch.numel() < _FEW else nullcontext():
@@ -177,7 +177,7 @@ class FeatureMapExplorer(ipywidgets.VBox):
         colors = seen.seen(self._pictures.mean, self._pictures.std)
         self._waiting = True
         self.mosaics.show(
-            maps=maps_view(self.scenes, seen.about),
+            maps=maps_view(self.scenes, seen),
             parts={},
             picture={"bytes": png(colors), "size": list(colors.shape[:2])},
             busy=False,
@@ -213,7 +213,7 @@ class FeatureMapExplorer(ipywidgets.VBox):
             windows = [[_windows(subject, size) for subject in pair] for pair in self._subjects]
             self._windows_of, self.mosaics.windows = size, windows
         self.mosaics.show(
-            parts=parts_view(self.scenes, self._seen.about),
+            parts=parts_view(self.scenes, self._seen),
             filters=filters_view(self.scenes),
             charts=charts(self.scenes),
         )

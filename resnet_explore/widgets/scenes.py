@@ -13,6 +13,7 @@ from resnet_explore.figures.statistics import Curves, statistics_chart
 from resnet_explore.figures.style import to_png
 from resnet_explore.widgets.exhibits import Subject
 from resnet_explore.widgets.mosaics import DEAD, SATURATED, Sheet
+from resnet_explore.widgets.pictures import SMALL, Picture
 from resnet_explore.widgets.words import factor, percent
 
 
@@ -59,7 +60,7 @@ def orders(layers: Sequence[Layer]) -> list[dict[str, np.ndarray]]:
     return [found] * len(layers)
 
 
-def maps_view(scenes: Sequence[Scene], about: str) -> dict[str, Any]:
+def maps_view(scenes: Sequence[Scene], picture: Picture) -> dict[str, Any]:
     """Return the view of what comes out of each block."""
     sheet = Sheet()
     sets = []
@@ -92,11 +93,11 @@ def maps_view(scenes: Sequence[Scene], about: str) -> dict[str, Any]:
                     "panels": panels,
                 }
             )
-        sets.append({"tick": scene.tick, "steps": steps, "caption": _conditions(scene, about)})
+        sets.append({"tick": scene.tick, "steps": steps, "caption": _conditions(scene, picture)})
     return sheet.view(sets)
 
 
-def parts_view(scenes: Sequence[Scene], about: str) -> dict[str, Any]:
+def parts_view(scenes: Sequence[Scene], picture: Picture) -> dict[str, Any]:
     """Return the view of what skips carried and branches added; {} where no network has skips."""
     sheet = Sheet()
     sets = []
@@ -109,7 +110,7 @@ def parts_view(scenes: Sequence[Scene], about: str) -> dict[str, Any]:
             layer, order = layers[which], orders(layers)[which]
             place = {"full": layer.shape, "layer": layer.name, "network": which}
             steps.append(_parts_step(sheet, subject, layer, order, place))
-        sets.append({"tick": scene.tick, "steps": steps, "caption": _conditions(scene, about)})
+        sets.append({"tick": scene.tick, "steps": steps, "caption": _conditions(scene, picture)})
     return sheet.view(sets)
 
 
@@ -272,10 +273,11 @@ def _scale_words(scale: float, count: int) -> str:
     return f"The brightest colour is ±{scale:.2g}{both}; the largest 0.1 % lie beyond."
 
 
-def _conditions(scene: Scene, about: str) -> str:
+def _conditions(scene: Scene, picture: Picture) -> str:
     count = scene.measured[0].count
-    over = "this image" if count == 1 else f"{count} images, this one among them"
-    return f"Eval mode. Dead, saturated and the curves: over {over}. Picture: {about}."
+    alone = "this image" if picture.small else f"this image alone, as it is larger than {SMALL}×{SMALL}"
+    over = alone if count == 1 else f"{count} images, this one among them"
+    return f"Eval mode. Dead, saturated and the curves: over {over}. Picture: {picture.about}."
 
 
 def _chart_words(scene: Scene) -> str:
