@@ -14,10 +14,11 @@ from witnesses import fingerprint
 
 import resnet_explore as rx
 from resnet_explore.analysis.footprint import footprint, in_words
+from resnet_explore.widgets import saving
 from resnet_explore.widgets.exhibits import start_of
 from resnet_explore.widgets.pictures import Picture, pictures_of
 from resnet_explore.widgets.saving import FORMATS, free_name
-from resnet_explore.widgets.words import factor
+from resnet_explore.widgets.words import factor, percent
 
 IMAGES = torch.randn(2, 3, 40, 56, generator=torch.Generator().manual_seed(1))
 
@@ -51,6 +52,11 @@ def panel_of(view, depth, index, k):
     depths = 3 if panel["colored"] else 1
     tiles = take(np.uint8 if panel["colored"] else np.int8, count * height * width * depths)
     return scales, means, marks, orders, tiles.reshape(count, height, width, depths)
+
+
+def another(explorer):
+    """An image that is not shown."""
+    return next(key for key in explorer.picture.options.values() if key != explorer.picture.value)
 
 
 def sentence(explorer):
@@ -162,6 +168,26 @@ def test_another_photo_and_an_upload(explorer):
     assert "Picture: a cat." in explorer.mosaics.maps["sets"][0]["caption"]
 
 
+def test_nothing_of_the_last_networks_stays_under_the_new_ones(explorer):
+    explorer.finish()
+    assert explorer.mosaics.charts
+    assert explorer.mosaics.filters
+    names = {name.split()[0]: name for name in explorer.exhibit.options}
+    explorer.mosaics.view = "filters"
+    explorer.exhibit.value = names["Digits"]
+    assert explorer.mosaics.charts == explorer.mosaics.parts == {}
+    assert explorer.mosaics.windows == []
+    panel = explorer.mosaics.filters["sets"][0]["steps"][0]["panels"][0]
+    assert not panel["colored"], "what is looked at is that of the new networks at once"
+    explorer.mosaics.view = "parts"
+    explorer.picture.value = 1
+    assert explorer.mosaics.filters == {}
+    assert len(explorer.mosaics.parts["sets"]) == len(explorer.mosaics.maps["sets"])
+    assert "test image 1 " in explorer.mosaics.parts["sets"][0]["caption"]
+    explorer.mosaics.view = "maps"
+    explorer.picture.value = 0
+
+
 def test_digits_have_depths(explorer):
     explorer.exhibit.value = next(name for name in explorer.exhibit.options if name.startswith("Digits"))
     explorer.finish()
@@ -190,12 +216,16 @@ def test_without_a_network_connection_it_stays_where_it_was(explorer, monkeypatc
     monkeypatch.setattr(torch.hub, "get_dir", lambda: "/nonexistent/torch")
     monkeypatch.setattr("torch.hub.download_url_to_file", _no_network)
     before, shown = explorer.exhibit.value, explorer.mosaics.maps["bytes"]
+    image = explorer.picture.value
     explorer.exhibit.value = explorer.exhibit.options[-1]
     assert "could not be downloaded" in sentence(explorer)
     assert f"Still showing {before}." in sentence(explorer)
     assert explorer.exhibit.value == before
     assert explorer.mosaics.maps["bytes"] == shown
     assert not explorer.mosaics.busy
+    explorer.picture.value = another(explorer)
+    assert explorer.mosaics.maps["bytes"] != shown, "it works on with the networks that it has"
+    explorer.picture.value = image
 
 
 def _no_network(*_args, **_kwargs):
@@ -255,6 +285,8 @@ def test_any_network_with_no_other_preparation(make, first, count, skips):
     first_shown = explorer.mosaics.maps["bytes"]
     explorer.picture.value = 1
     assert explorer.mosaics.maps["bytes"] != first_shown
+    assert explorer.mosaics.charts == {}, "curves of the last image are no curves of this one"
+    explorer.finish()
     assert explorer.mosaics.charts["pictures"][0].startswith(b"\x89PNG")
 
 
@@ -356,7 +388,7 @@ def test_what_cannot_be_shown_is_a_sentence_in_the_widget(models, images, says):
     assert not explorer.mosaics.busy
     explorer.finish()
     explorer._save_as_chosen()
-    assert "nothing to save" in sentence(explorer)
+    assert "nothing to save" in explorer.saved.value
 
 
 @pytest.mark.parametrize(
@@ -385,7 +417,8 @@ def test_files(explorer, tmp_path):
     assert text.count("<image") == 3
     rows = list(csv.DictReader((tmp_path / "maps.csv").read_text().splitlines()))
     assert len(rows) == 2 * 3 * (16 + 32 + 64)
-    layer = explorer.scenes[at_20(explorer)].measured[1]["layer3.1"]
+    scene = explorer.scenes[at_20(explorer)]
+    layer = scene.measured[1]["layer3.1"]
     row = next(
         r for r in rows if (r["network"], r["block"], r["channel"]) == ("Residual-20", "layer3.1", "7")
     )
@@ -395,6 +428,21 @@ def test_files(explorer, tmp_path):
         assert arrays["Residual-20/layer3.1/output"] == pytest.approx(layer.maps, abs=1e-4)
         assert "Plain-20/layer3.1/skip" not in arrays
         assert arrays["image"].shape == (3, 32, 32)
+        assert arrays["conditions"].dtype.kind == "U", "an array that opens without pickle"
+        said = list(arrays["conditions"])
+    network = scene.subjects[1].model
+    assert said[1].startswith(
+        "Residual-20: cifar_resnet20, weights 'cifar10', trained on a JPEG-recompressed "
+    )
+    assert f"test error {percent(network.about['test_error'])}" in said[1]
+    assert f"seed {network.about['run']['seed']}, " in said[1]
+    assert "Chelsea the cat" in said[2]
+    assert said[3] == f"Made with resnet_explore {rx.__version__}."
+    assert row["conditions"] == " ".join(said)
+    blocks = [r for r in rows if (r["network"], r["block"]) == ("Plain-20", "layer2.1")]
+    for order, place in (("activation", "place_by_activation"), ("difference", "place_by_difference")):
+        ranks = panel_of(explorer.mosaics.maps, at_20(explorer), 4, 0)[3][order]
+        assert [r["channel"] for r in sorted(blocks, key=lambda r: int(r[place]))] == [str(c) for c in ranks]
     with pytest.raises(rx.ExploreError, match=r"must end in .png, .svg, .csv, .npz, not '.gif'"):
         explorer.save(tmp_path / "maps.gif")
     (tmp_path / "file").write_text("")
@@ -423,6 +471,89 @@ def test_a_saved_picture_is_what_is_shown(explorer, tmp_path):
     assert "Channel 5 over" in words
     _, through = saved(channel=5, opacity=0.3)
     assert len({plain, own, one, through}) == 4
+
+
+def test_a_saved_picture_can_be_cited(explorer, tmp_path):
+    explorer.exhibit.value = explorer.exhibit.options[0]
+    explorer.finish()
+    before = {"view": "maps", "index": 4, "order": "activation", "channel": -1, "own_scale": False}
+    orders = {
+        "activation": "Tiles row by row by activation, both together.",
+        "difference": "Tiles row by row by how much the twins differ.",
+        "channel": "Tiles row by row by channel.",
+    }
+    for order, words in orders.items():
+        explorer.mosaics.set_state(before | {"order": order})
+        with Image.open(explorer.save(tmp_path / "maps.png")) as picture:
+            said = picture.text
+        assert said["Software"] == f"resnet_explore {rx.__version__}"
+        assert said["Title"].startswith("layer2.1: ")
+        assert words in said["Description"]
+        assert "What comes out of layer2.1" in said["Description"]
+        assert "Plain-20: cifar_plain20, weights 'cifar10', trained on" in said["Description"]
+        assert "Chelsea the cat" in said["Description"]
+        assert "The brightest colour is ±" in said["Description"]
+    explorer.mosaics.set_state(before | {"view": "filters"})
+    text = explorer.save(tmp_path / "filters.svg").read_text()
+    assert "by size of the weights, both together" in text
+    assert f"resnet_explore {rx.__version__}" in text
+    explorer.mosaics.set_state(before)
+
+
+def test_one_filter_lies_over_no_image(tmp_path):
+    grey = rx.FeatureMapExplorer(rx.build("cifar_resnet8", in_channels=1), torch.rand(1, 1, 24, 40))
+    grey.finish()
+    grey.mosaics.set_state({"view": "filters", "channel": 3})
+    text = grey.save(tmp_path / "filter.svg").read_text()
+    assert "Channel 3." in text
+    assert "over the picture" not in text
+    weights = grey.scenes[0].subjects[0].model.conv1.weight.detach().numpy()
+    assert np.array_equal(grey.exact("filters", 0, 0, 3)[0], weights[3, 0])
+    assert grey.exact("filters", 0, 0, 99) == [None]
+    color = rx.FeatureMapExplorer(rx.build("cifar_resnet8"), IMAGES)
+    weights = color.scenes[0].subjects[0].model.conv1.weight.detach().numpy()
+    assert np.array_equal(color.exact("filters", 0, 0, 3)[0], weights[3].transpose(1, 2, 0))
+
+
+class Pyramid(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.head = Head()
+        self.act = nn.ReLU()
+
+    def forward(self, x):
+        return self.head(self.act(self.act(self.conv(x))))
+
+
+class Head(nn.Module):
+    def forward(self, x):
+        return {"small": x[..., ::2], "both": (x, x + 1)}
+
+
+@pytest.mark.parametrize(
+    ("layers", "index", "says"),
+    [
+        ("head", 0, "Brackets say which part of what a layer returns, by name or counted from 0."),
+        ("head", 2, "by name or counted from 0; a second pair, which part of that."),
+        ("act", 1, "A number after a colon says which call of a layer"),
+    ],
+)
+def test_signs_in_the_names_of_layers_are_explained(layers, index, says):
+    explorer = rx.FeatureMapExplorer(Pyramid(), IMAGES, layers=layers)
+    assert says in explorer.mosaics.maps["sets"][0]["steps"][index]["caption"]
+    plain = rx.FeatureMapExplorer(Pyramid(), IMAGES, layers="conv").mosaics.maps["sets"][0]["steps"][0]
+    assert "Brackets" not in plain["caption"]
+    assert "colon" not in plain["caption"]
+
+
+@pytest.mark.parametrize("size", [(4000, 3), (3, 4000)], ids=["wide", "tall"])
+def test_a_thin_photo_gives_a_picture(explorer, tmp_path, size):
+    buffer = io.BytesIO()
+    Image.new("RGB", size, "teal").save(buffer, "PNG")
+    explorer.upload._receive(None, {"name": "thin.png"}, [buffer.getvalue()])
+    assert not explorer.upload.error
+    assert "your photo thin.png" in explorer.mosaics.maps["sets"][0]["caption"]
 
 
 def test_dead_channels_and_later_pages_in_a_saved_picture(tmp_path):
@@ -475,5 +606,11 @@ def test_the_button_writes_beside_the_notebook_and_over_nothing(explorer, tmp_pa
     explorer._save_as_chosen()
     explorer._save_as_chosen()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["feature_maps-2.png", "feature_maps.png"]
-    assert "Saved as <b>feature_maps-2.png</b>" in explorer.note.value
+    assert "Saved as <b>feature_maps-2.png</b>" in explorer.saved.value
+    assert "Saved" not in explorer.note.value, "beside the button, not far above it"
+    monkeypatch.setattr(saving, "free_name", lambda path: tmp_path / "feature_maps.png" / path)
+    explorer._save_as_chosen()
+    assert "can&#x27;t be written" in explorer.saved.value
+    explorer.picture.value = another(explorer)
+    assert explorer.saved.value == "", "it is no word on what is shown now"
     assert free_name(tmp_path / "other.png") == tmp_path / "other.png"

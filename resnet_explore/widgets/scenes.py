@@ -87,7 +87,7 @@ def maps_view(scenes: Sequence[Scene], picture: Picture) -> dict[str, Any]:
                 {
                     "tick": layers[-1].name,
                     "title": finding(scene, layers),
-                    "caption": f"{_output(layers)}.",
+                    "caption": _output(layers),
                     "scaled": _scale_words(scale, len(layers)),
                     "scale": scale,
                     "panels": panels,
@@ -166,8 +166,9 @@ def filters_view(scenes: Sequence[Scene]) -> dict[str, Any]:
             tiles = filter_colors(weights) if rgb else weights.mean(1)
             scale = scale if rgb else common_scale([tiles], share=1.0)
             strength = _descending(np.sum(sizes_of, 0) if together else sizes_of[k])
+            order, largest = {"activation": strength}, float(np.abs(weights).max())
             panels.append(
-                sheet.panel(f"{subject.name}, {name}", subject.color, tiles, {"activation": strength})
+                sheet.panel(f"{subject.name}, {name}", subject.color, tiles, order, largest=largest)
             )
             sizes.append(f"{weights.shape[0]} filters of {weights.shape[2]}×{weights.shape[3]}")
         colours = (
@@ -265,7 +266,17 @@ def _output(layers: Sequence[Layer]) -> str:
         less = "" if shown == (height, width) else f", shown averaged to {shown[0]}×{shown[1]}"
         return f"{layer.name} ({layer.kind}, {count} maps of {height}×{width}{less})"
 
-    return "What comes out of " + " and ".join(dict.fromkeys(map(words, layers)))
+    return "What comes out of " + " and ".join(dict.fromkeys(map(words, layers))) + "." + _brackets(layers)
+
+
+def _brackets(layers: Sequence[Layer]) -> str:
+    """Say what the signs in a layer's name mean, where it has any."""
+    names = "".join(layer.name for layer in layers)
+    calls = " A number after a colon says which call of a layer that is called more than once." * (
+        ":" in names
+    )
+    items = " Brackets say which part of what a layer returns, by name or counted from 0" * ("[" in names)
+    return calls + items + ("; a second pair, which part of that." if "][" in names else "." if items else "")
 
 
 def _scale_words(scale: float, count: int) -> str:
@@ -307,8 +318,9 @@ def rows_of(scene: Scene) -> Iterator[dict[str, Any]]:
     """Yield a row for each network, block and channel: the numbers behind the tiles."""
     for layers in scene.steps:
         apart = difference(*layers) if len(layers) == 2 else None
-        for subject, layer in zip(scene.subjects, layers, strict=True):
+        for subject, layer, order in zip(scene.subjects, layers, orders(layers), strict=True):
             numbers = layer.statistics
+            places = {name: np.argsort(ranks) + 1 for name, ranks in order.items()}
             for k in range(layer.shape[0]):
                 yield {
                     "network": subject.name,
@@ -323,5 +335,7 @@ def rows_of(scene: Scene) -> Iterator[dict[str, Any]]:
                     "saturated": bool(numbers.saturated[k]),
                     "activation_on_this_image": layer.activation[k],
                     "difference_between_networks": None if apart is None else apart[k],
+                    "place_by_activation": places["activation"][k],
+                    "place_by_difference": places["difference"][k] if "difference" in places else None,
                     "block_branch_over_skip": layer.ratio,
                 }
