@@ -715,11 +715,17 @@ class MosaicsView {
     if (event.key === "Escape" && this.channel >= 0) this.shrink();
     else if (this.channel >= 0 && STEPS[event.key]) this.step2d(STEPS[event.key], panel);
     else if (this.channel < 0 && STEPS[event.key]) this.stepTile(STEPS[event.key], panel);
-    else if (this.channel < 0 && (event.key === "Enter" || event.key === " ")) this.enlarge(this.cursor >= 0 ? this.cursor : this.shown(panel.data)[0]);
+    else if (this.channel < 0 && (event.key === "Enter" || event.key === " ")) this.enlarge(this.chosen(panel));
     else if (event.key === "PageDown" || event.key === "PageUp") this.turn(event.key === "PageDown" ? 1 : -1);
     else return;
     event.preventDefault();
     event.stopPropagation();
+  }
+
+  /** The tile that the keys have chosen; the first one where that is on another page or in another view. */
+  chosen(panel) {
+    const channels = this.shown(panel.data);
+    return channels.includes(this.cursor) ? this.cursor : channels[0];
   }
 
   step2d([dx, dy], panel) {
