@@ -95,7 +95,7 @@ def test_slide_sort_enlarge_read_and_save(open_notebook):
     exact = notebook.execute(
         f"print([float(m[4, 4]) for m in explorer.exact('maps', explorer.mosaics.depth, 8, {channel})])"
     )
-    values = [float(v.replace("−", "-")) for v in re.findall(r"20: (−?\d[\d.e−]*)", said)]
+    values = [float(v.replace("−", "-")) for v in re.findall(r"20: (−?\d+(?:\.\d+)?(?:e−\d+)?)", said)]
     assert values == pytest.approx(eval(exact), rel=0.01, abs=1e-6)
     assert "≈" not in said
     # The values of the two networks at the place under the mouse: the upper left corner.
@@ -121,7 +121,10 @@ def test_slide_sort_enlarge_read_and_save(open_notebook):
     channel = int(re.match(r"Channel (\d+), row 1, column 0 · ", said)[1])
     weights = f"s.model.conv1.weight[{channel}, :, 1, 0].tolist()"
     exact = f"sum(({weights} for s in explorer.scenes[explorer.mosaics.depth].subjects), [])"
-    values = [float(v.replace("−", "-")) for v in re.findall(r"(?:red|green|blue) (−?\d[\d.e−]*)", said)]
+    values = [
+        float(v.replace("−", "-"))
+        for v in re.findall(r"(?:red|green|blue) (−?\d+(?:\.\d+)?(?:e−\d+)?)", said)
+    ]
     assert values == pytest.approx(eval(notebook.execute(f"print({exact})")), rel=0.01, abs=1e-6)
     notebook.screenshot("05_feature_maps-filter")
     notebook.locator(TILES).press("Escape")
