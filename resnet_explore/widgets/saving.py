@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from PIL import Image
 
 from resnet_explore import __version__
 from resnet_explore.errors import ExploreError
 from resnet_explore.figures.mosaic import CORNER, CROSS, LEVELS, MOST, mosaic, mosaics_figure
+from resnet_explore.figures.style import Figure
 from resnet_explore.widgets.mosaics import Mosaics
 from resnet_explore.widgets.scenes import Scene, rows_of
 
