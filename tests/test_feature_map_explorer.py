@@ -14,9 +14,11 @@ from witnesses import fingerprint
 
 import resnet_explore as rx
 from resnet_explore.analysis.footprint import footprint, in_words
+from resnet_explore.widgets import saving
 from resnet_explore.widgets.exhibits import start_of
+from resnet_explore.widgets.pictures import Picture, pictures_of
 from resnet_explore.widgets.saving import FORMATS, free_name
-from resnet_explore.widgets.words import factor
+from resnet_explore.widgets.words import factor, percent
 
 IMAGES = torch.randn(2, 3, 40, 56, generator=torch.Generator().manual_seed(1))
 
@@ -52,6 +54,11 @@ def panel_of(view, depth, index, k):
     return scales, means, marks, orders, tiles.reshape(count, height, width, depths)
 
 
+def another(explorer):
+    """An image that is not shown."""
+    return next(key for key in explorer.picture.options.values() if key != explorer.picture.value)
+
+
 def sentence(explorer):
     """What is said, without markup."""
     return explorer.note.value.replace("&#x27;", "'").replace("&quot;", '"')
@@ -62,7 +69,7 @@ def test_the_first_view_is_a_photo_in_the_eyes_of_trained_twins(explorer):
     step = shown["steps"][0]
     assert [panel["heading"] for panel in step["panels"]] == ["Plain-20", "Residual-20"]
     assert "Chelsea the cat" in shown["caption"]
-    assert "over 8 images" in shown["caption"]
+    assert "over 7 images, this one among them" in shown["caption"]
     assert "The branch adds" in step["title"]
     assert len(shown["steps"]) == 9
     assert Image.open(io.BytesIO(explorer.mosaics.picture["bytes"])).size == (32, 32)
@@ -150,7 +157,8 @@ def test_another_photo_and_an_upload(explorer):
     buffer = io.BytesIO()
     Image.new("RGB", (50, 30), "red").save(buffer, "PNG")
     explorer.upload._receive(None, {"name": "red.png"}, [buffer.getvalue()])
-    assert "your photo red.png" in explorer.mosaics.maps["sets"][0]["caption"]
+    caption = explorer.mosaics.maps["sets"][0]["caption"]
+    assert "over 8 images, this one among them. Picture: your photo red.png" in caption
     assert explorer.picture.value is None
     kept = explorer.mosaics.maps["bytes"]
     explorer.upload._receive(None, {"name": "page.html"}, [b"<!doctype html><p>hello"])
@@ -158,6 +166,26 @@ def test_another_photo_and_an_upload(explorer):
     assert explorer.mosaics.maps["bytes"] == kept
     explorer.show_image(rx.sample_photos()["cat"].load(), "a cat")
     assert "Picture: a cat." in explorer.mosaics.maps["sets"][0]["caption"]
+
+
+def test_nothing_of_the_last_networks_stays_under_the_new_ones(explorer):
+    explorer.finish()
+    assert explorer.mosaics.charts
+    assert explorer.mosaics.filters
+    names = {name.split()[0]: name for name in explorer.exhibit.options}
+    explorer.mosaics.view = "filters"
+    explorer.exhibit.value = names["Digits"]
+    assert explorer.mosaics.charts == explorer.mosaics.parts == {}
+    assert explorer.mosaics.windows == []
+    panel = explorer.mosaics.filters["sets"][0]["steps"][0]["panels"][0]
+    assert not panel["colored"], "what is looked at is that of the new networks at once"
+    explorer.mosaics.view = "parts"
+    explorer.picture.value = 1
+    assert explorer.mosaics.filters == {}
+    assert len(explorer.mosaics.parts["sets"]) == len(explorer.mosaics.maps["sets"])
+    assert "test image 1 " in explorer.mosaics.parts["sets"][0]["caption"]
+    explorer.mosaics.view = "maps"
+    explorer.picture.value = 0
 
 
 def test_digits_have_depths(explorer):
@@ -170,7 +198,7 @@ def test_digits_have_depths(explorer):
     assert [len(s["steps"]) for s in sets] == [(depth - 2) // 2 for depth in depths]
     assert depths[explorer.mosaics.depth] == 20, "the first of these, not where the last ones stood"
     assert explorer.picture.label.endswith("(test image 0)")
-    assert "over 33 images" in sets[0]["caption"]
+    assert "over 32 images, this one among them" in sets[0]["caption"]
     assert len(explorer.mosaics.charts["pictures"]) == len(depths)
     image = rx.load_dataset("digits", split="test").normalized(slice(0, 1))
     model = rx.build("cifar_resnet32", weights="digits")
@@ -188,12 +216,16 @@ def test_without_a_network_connection_it_stays_where_it_was(explorer, monkeypatc
     monkeypatch.setattr(torch.hub, "get_dir", lambda: "/nonexistent/torch")
     monkeypatch.setattr("torch.hub.download_url_to_file", _no_network)
     before, shown = explorer.exhibit.value, explorer.mosaics.maps["bytes"]
+    image = explorer.picture.value
     explorer.exhibit.value = explorer.exhibit.options[-1]
     assert "could not be downloaded" in sentence(explorer)
     assert f"Still showing {before}." in sentence(explorer)
     assert explorer.exhibit.value == before
     assert explorer.mosaics.maps["bytes"] == shown
     assert not explorer.mosaics.busy
+    explorer.picture.value = another(explorer)
+    assert explorer.mosaics.maps["bytes"] != shown, "it works on with the networks that it has"
+    explorer.picture.value = image
 
 
 def _no_network(*_args, **_kwargs):
@@ -253,6 +285,8 @@ def test_any_network_with_no_other_preparation(make, first, count, skips):
     first_shown = explorer.mosaics.maps["bytes"]
     explorer.picture.value = 1
     assert explorer.mosaics.maps["bytes"] != first_shown
+    assert explorer.mosaics.charts == {}, "curves of the last image are no curves of this one"
+    explorer.finish()
     assert explorer.mosaics.charts["pictures"][0].startswith(b"\x89PNG")
 
 
@@ -263,6 +297,48 @@ def test_two_networks_of_ones_own_under_their_names():
     assert len(steps) == 4, "the longer one sets the number of steps"
     assert [p["heading"].split(",")[0] for p in steps[0]["panels"]] == ["mine", "yours"]
     assert all(set(p["orders"]) == {"activation"} for p in steps[0]["panels"]), "nothing to compare"
+
+
+def test_each_image_counts_once():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU())
+    explorer = rx.FeatureMapExplorer(net, IMAGES)
+    with torch.no_grad():
+        outputs = net(IMAGES)
+    for k in (0, 1):
+        explorer.picture.value = k
+        layer = explorer.scenes[0].measured[0]["1"]
+        assert explorer.scenes[0].measured[0].count == 2
+        assert layer.statistics.mean == pytest.approx(outputs.mean((0, 2, 3)).numpy(), abs=1e-5)
+        assert layer.maps == pytest.approx(outputs[k].numpy(), abs=1e-5), "the one that is shown is the first"
+        assert "over 2 images, this one among them." in explorer.mosaics.maps["sets"][0]["caption"]
+
+
+@pytest.mark.parametrize(("shown", "count"), [(0, 32), (5, 32), (31, 32), (40, 33)])
+def test_the_first_32_of_a_data_set_count_and_one_further_behind(shown, count):
+    digits = rx.load_dataset("digits", split="test")
+    pictures = pictures_of(digits)
+    batch = pictures.batch(pictures.picture(shown))
+    assert len(batch) == count
+    assert torch.equal(batch[:1], digits.normalized(slice(shown, shown + 1)))
+    places = {*range(32), shown}
+    by_hand = sum(float(digits.normalized(slice(k, k + 1)).mean()) for k in places) / len(places)
+    assert float(batch.mean()) == pytest.approx(by_hand, abs=1e-5)
+    upload = Picture(torch.zeros(1, 1, 8, 8), "an upload")
+    assert len(pictures.batch(upload)) == 33
+
+
+def test_of_large_images_only_the_one_shown_counts_and_that_is_said():
+    net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU())
+    photos = [rx.sample_photos()[name].load() for name in ("cat", "coffee")]
+    alone = "over this image alone, as it is larger than 64×64."
+    for images, says in (
+        (photos, alone),
+        (torch.rand(2, 3, 65, 64), alone),
+        (torch.rand(2, 3, 64, 64), "over 2 images, this one among them."),
+        (torch.rand(1, 3, 40, 56), "over this image."),
+    ):
+        assert says in rx.FeatureMapExplorer(net, images).mosaics.maps["sets"][0]["caption"]
 
 
 def test_images_in_other_forms():
@@ -292,16 +368,18 @@ class Raises(nn.Module):
 @pytest.mark.parametrize(
     ("models", "images", "says"),
     [
-        (Raises(), IMAGES, "can't take images of shape (3, 3, 40, 56): ZeroDivisionError, a bug of mine"),
+        (Raises(), IMAGES, "can't take images of shape (2, 3, 40, 56): ZeroDivisionError, a bug of mine"),
         (nn.Sequential(nn.Flatten(), nn.Linear(6720, 2)), IMAGES, "has no 2-D convolution"),
         (rx.build("cifar_resnet8"), IMAGES[:, :1], "can't take images of shape"),
         (rx.build("cifar_resnet8"), (IMAGES * 50).byte(), "images must be a float tensor"),
         (rx.build("cifar_resnet8"), "cat.png", "not str"),
+        (rx.build("cifar_resnet8"), [], "images is empty; give at least one"),
+        (rx.build("cifar_resnet8"), [IMAGES[0], "cat.png"], "not a list of Tensor and str"),
         (rx.build("cifar_resnet8"), [IMAGES[0], IMAGES[1, :, :20]], "must have one size"),
         ("resnet50", IMAGES, "must be a torch.nn.Module, not str"),
         ([rx.build("cifar_resnet8")] * 3, IMAGES, "two to be put side by side, not 3"),
     ],
-    ids=["raises", "no convolution", "channels", "bytes", "path", "sizes", "name", "three"],
+    ids=["raises", "no convolution", "channels", "bytes", "path", "empty", "mixed", "sizes", "name", "three"],
 )
 def test_what_cannot_be_shown_is_a_sentence_in_the_widget(models, images, says):
     explorer = rx.FeatureMapExplorer(models, images)
@@ -310,7 +388,7 @@ def test_what_cannot_be_shown_is_a_sentence_in_the_widget(models, images, says):
     assert not explorer.mosaics.busy
     explorer.finish()
     explorer._save_as_chosen()
-    assert "nothing to save" in sentence(explorer)
+    assert "nothing to save" in explorer.saved.value
 
 
 @pytest.mark.parametrize(
@@ -339,7 +417,8 @@ def test_files(explorer, tmp_path):
     assert text.count("<image") == 3
     rows = list(csv.DictReader((tmp_path / "maps.csv").read_text().splitlines()))
     assert len(rows) == 2 * 3 * (16 + 32 + 64)
-    layer = explorer.scenes[at_20(explorer)].measured[1]["layer3.1"]
+    scene = explorer.scenes[at_20(explorer)]
+    layer = scene.measured[1]["layer3.1"]
     row = next(
         r for r in rows if (r["network"], r["block"], r["channel"]) == ("Residual-20", "layer3.1", "7")
     )
@@ -349,6 +428,21 @@ def test_files(explorer, tmp_path):
         assert arrays["Residual-20/layer3.1/output"] == pytest.approx(layer.maps, abs=1e-4)
         assert "Plain-20/layer3.1/skip" not in arrays
         assert arrays["image"].shape == (3, 32, 32)
+        assert arrays["conditions"].dtype.kind == "U", "an array that opens without pickle"
+        said = list(arrays["conditions"])
+    network = scene.subjects[1].model
+    assert said[1].startswith(
+        "Residual-20: cifar_resnet20, weights 'cifar10', trained on a JPEG-recompressed "
+    )
+    assert f"test error {percent(network.about['test_error'])}" in said[1]
+    assert f"seed {network.about['run']['seed']}, " in said[1]
+    assert "Chelsea the cat" in said[2]
+    assert said[3] == f"Made with resnet_explore {rx.__version__}."
+    assert row["conditions"] == " ".join(said)
+    blocks = [r for r in rows if (r["network"], r["block"]) == ("Plain-20", "layer2.1")]
+    for order, place in (("activation", "place_by_activation"), ("difference", "place_by_difference")):
+        ranks = panel_of(explorer.mosaics.maps, at_20(explorer), 4, 0)[3][order]
+        assert [r["channel"] for r in sorted(blocks, key=lambda r: int(r[place]))] == [str(c) for c in ranks]
     with pytest.raises(rx.ExploreError, match=r"must end in .png, .svg, .csv, .npz, not '.gif'"):
         explorer.save(tmp_path / "maps.gif")
     (tmp_path / "file").write_text("")
@@ -377,6 +471,89 @@ def test_a_saved_picture_is_what_is_shown(explorer, tmp_path):
     assert "Channel 5 over" in words
     _, through = saved(channel=5, opacity=0.3)
     assert len({plain, own, one, through}) == 4
+
+
+def test_a_saved_picture_can_be_cited(explorer, tmp_path):
+    explorer.exhibit.value = explorer.exhibit.options[0]
+    explorer.finish()
+    before = {"view": "maps", "index": 4, "order": "activation", "channel": -1, "own_scale": False}
+    orders = {
+        "activation": "Tiles row by row by activation, both together.",
+        "difference": "Tiles row by row by how much the twins differ.",
+        "channel": "Tiles row by row by channel.",
+    }
+    for order, words in orders.items():
+        explorer.mosaics.set_state(before | {"order": order})
+        with Image.open(explorer.save(tmp_path / "maps.png")) as picture:
+            said = picture.text
+        assert said["Software"] == f"resnet_explore {rx.__version__}"
+        assert said["Title"].startswith("layer2.1: ")
+        assert words in said["Description"]
+        assert "What comes out of layer2.1" in said["Description"]
+        assert "Plain-20: cifar_plain20, weights 'cifar10', trained on" in said["Description"]
+        assert "Chelsea the cat" in said["Description"]
+        assert "The brightest colour is ±" in said["Description"]
+    explorer.mosaics.set_state(before | {"view": "filters"})
+    text = explorer.save(tmp_path / "filters.svg").read_text()
+    assert "by size of the weights, both together" in text
+    assert f"resnet_explore {rx.__version__}" in text
+    explorer.mosaics.set_state(before)
+
+
+def test_one_filter_lies_over_no_image(tmp_path):
+    grey = rx.FeatureMapExplorer(rx.build("cifar_resnet8", in_channels=1), torch.rand(1, 1, 24, 40))
+    grey.finish()
+    grey.mosaics.set_state({"view": "filters", "channel": 3})
+    text = grey.save(tmp_path / "filter.svg").read_text()
+    assert "Channel 3." in text
+    assert "over the picture" not in text
+    weights = grey.scenes[0].subjects[0].model.conv1.weight.detach().numpy()
+    assert np.array_equal(grey.exact("filters", 0, 0, 3)[0], weights[3, 0])
+    assert grey.exact("filters", 0, 0, 99) == [None]
+    color = rx.FeatureMapExplorer(rx.build("cifar_resnet8"), IMAGES)
+    weights = color.scenes[0].subjects[0].model.conv1.weight.detach().numpy()
+    assert np.array_equal(color.exact("filters", 0, 0, 3)[0], weights[3].transpose(1, 2, 0))
+
+
+class Pyramid(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.head = Head()
+        self.act = nn.ReLU()
+
+    def forward(self, x):
+        return self.head(self.act(self.act(self.conv(x))))
+
+
+class Head(nn.Module):
+    def forward(self, x):
+        return {"small": x[..., ::2], "both": (x, x + 1)}
+
+
+@pytest.mark.parametrize(
+    ("layers", "index", "says"),
+    [
+        ("head", 0, "Brackets say which part of what a layer returns, by name or counted from 0."),
+        ("head", 2, "by name or counted from 0; a second pair, which part of that."),
+        ("act", 1, "A number after a colon says which call of a layer"),
+    ],
+)
+def test_signs_in_the_names_of_layers_are_explained(layers, index, says):
+    explorer = rx.FeatureMapExplorer(Pyramid(), IMAGES, layers=layers)
+    assert says in explorer.mosaics.maps["sets"][0]["steps"][index]["caption"]
+    plain = rx.FeatureMapExplorer(Pyramid(), IMAGES, layers="conv").mosaics.maps["sets"][0]["steps"][0]
+    assert "Brackets" not in plain["caption"]
+    assert "colon" not in plain["caption"]
+
+
+@pytest.mark.parametrize("size", [(4000, 3), (3, 4000)], ids=["wide", "tall"])
+def test_a_thin_photo_gives_a_picture(explorer, tmp_path, size):
+    buffer = io.BytesIO()
+    Image.new("RGB", size, "teal").save(buffer, "PNG")
+    explorer.upload._receive(None, {"name": "thin.png"}, [buffer.getvalue()])
+    assert not explorer.upload.error
+    assert "your photo thin.png" in explorer.mosaics.maps["sets"][0]["caption"]
 
 
 def test_dead_channels_and_later_pages_in_a_saved_picture(tmp_path):
@@ -429,5 +606,11 @@ def test_the_button_writes_beside_the_notebook_and_over_nothing(explorer, tmp_pa
     explorer._save_as_chosen()
     explorer._save_as_chosen()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["feature_maps-2.png", "feature_maps.png"]
-    assert "Saved as <b>feature_maps-2.png</b>" in explorer.note.value
+    assert "Saved as <b>feature_maps-2.png</b>" in explorer.saved.value
+    assert "Saved" not in explorer.note.value, "beside the button, not far above it"
+    monkeypatch.setattr(saving, "free_name", lambda path: tmp_path / "feature_maps.png" / path)
+    explorer._save_as_chosen()
+    assert "can&#x27;t be written" in explorer.saved.value
+    explorer.picture.value = another(explorer)
+    assert explorer.saved.value == "", "it is no word on what is shown now"
     assert free_name(tmp_path / "other.png") == tmp_path / "other.png"

@@ -11,6 +11,8 @@ from resnet_explore.figures.mosaic import (
     CROSS,
     LEVELS,
     LOOKUP,
+    NUMBERED,
+    UNNUMBERED,
     columns,
     common_scale,
     filter_colors,
@@ -119,3 +121,30 @@ def test_dead_and_saturated_tiles_bear_a_sign_in_their_corner():
     assert found == {
         sign: (k % across * 8 - 0.5, k // across * 5 - 0.5) for sign, k in ((CROSS, 1), (CORNER, 3))
     }
+
+
+def words_of(figure):
+    """All that stands on the figure outside of its axes, as one line."""
+    return " ".join(" ".join(text.get_text() for text in figure.texts).split())
+
+
+def test_numbers_of_channels_stand_on_their_tiles():
+    numbers = {"Plain-8": np.array([7, 2, 30, 5, 11])}
+    figure = mosaics_figure({"Plain-8": np.ones((5, 4, 7))}, 1.0, "Title", "Why", None, numbers)
+    ax = figure.axes[0]
+    assert NUMBERED in words_of(figure)
+    assert [text.get_text() for text in ax.texts] == ["7", "2", "30", "5", "11"]
+    pixels = np.asarray(figure.axes[0].images[0].get_array())
+    across = columns(5, 4, 7)
+    for k, text in enumerate(ax.texts):  # the lower right corner of a tile of 7 pixels by 4, one between them
+        assert text.xy == (k % across * 8 + 6.5, k // across * 5 + 3.5)
+        assert pixels[int(text.xy[1]), int(text.xy[0])].tolist() == LOOKUP[-1].tolist()
+
+
+def test_where_no_number_fits_that_is_said():
+    numbers = {"mine": np.arange(20)}
+    figure = mosaics_figure({"mine": np.ones((20, 2, 200))}, 1.0, "Title", "Why", None, numbers)
+    assert UNNUMBERED in words_of(figure)
+    assert NUMBERED not in words_of(figure)
+    assert not figure.axes[0].texts
+    assert NUMBERED not in words_of(mosaics_figure({"mine": np.ones((5, 4, 7))}, 1.0, "Title", "Why"))

@@ -14,6 +14,8 @@ from resnet_explore.figures.style import COLORS, INK, MUTED, new_figure
 
 MOST = 64  # tiles on one page
 CROSS, CORNER = "×", "◤"  # dead and saturated channels, by 1 and 2
+NUMBERED = "The number in a tile's corner is its channel."
+UNNUMBERED = "Which channel a tile is stands in the numbers that can be saved as CSV."
 LEVELS = 127  # of a tile's magnitude on each side of 0
 
 
@@ -89,16 +91,23 @@ def mosaics_figure(
     title: str,
     caption: str,
     marks: Mapping[str, np.ndarray] | None = None,
+    numbers: Mapping[str, np.ndarray] | None = None,
     width: float = 920,
 ) -> Figure:
     """Return mosaics side by side under a title, with their colour scale; `panels` is {heading: maps}.
 
     `marks` says by heading which tiles are dead (1) or saturated (2), (C,). Headings that begin with "Plain"
-    and "Residual" are in the twins' colours. `scale` is None where the maps are colours already.
+    and "Residual" are in the twins' colours. `scale` is None where the maps are colours already. `numbers`
+    are those of the tiles' channels, (C,), written on them where that can be read; the caption says so.
     """
     images = {heading: mosaic(maps, scale or 1.0) for heading, maps in panels.items()}
     tall = max(image.shape[0] / image.shape[1] for image in images.values())
     side = width / max(2, len(panels)) * 0.93 * min(tall, 1.2)
+    room = width / max(2, len(panels)) * 0.93
+    zoom = {heading: min(room / i.shape[1], side / i.shape[0]) for heading, i in images.items()}
+    roomy = all(min(m.shape[1] / 13, m.shape[2] / 22) * zoom[heading] >= 1 for heading, m in panels.items())
+    if numbers:
+        caption = f"{caption} {NUMBERED if roomy else UNNUMBERED}"
     title, caption = textwrap.fill(title, int(width / 9.8)), textwrap.fill(caption, int(width / 6.5))
     above, below = 44 + 18 * title.count("\n"), 64 + 14 * caption.count("\n")
     high = side + above + below + 16
@@ -120,6 +129,8 @@ def mosaics_figure(
         ax.set_title(heading, color=COLORS.get(kind, INK), fontsize=10.5, weight="bold")
         ax.imshow(images[heading], interpolation="nearest")
         _mark(ax, maps, (marks or {}).get(heading, np.zeros(len(maps))))
+        if numbers and roomy:
+            _number(ax, maps, numbers[heading])
         ax.axis("off")
     if scale is None:
         return figure
@@ -147,4 +158,23 @@ def _mark(ax: Axes, maps: np.ndarray, marks: np.ndarray) -> None:
             color=color,
             fontsize=9,
             path_effects=[withStroke(linewidth=1.5, foreground=edge)],
+        )
+
+
+def _number(ax: Axes, maps: np.ndarray, numbers: np.ndarray) -> None:
+    """Write each tile's channel into its lower right corner."""
+    height, width = maps.shape[1:3]
+    across = columns(len(maps), height, width)
+    for k, number in enumerate(numbers):
+        x, y = (k % across + 1) * (width + 1) - 1.5, (k // across + 1) * (height + 1) - 1.5
+        ax.annotate(
+            str(number),
+            (x, y),
+            (-1, 1),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            color="white",
+            fontsize=6,
+            path_effects=[withStroke(linewidth=1.2, foreground="black")],
         )

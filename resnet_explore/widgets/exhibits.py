@@ -12,6 +12,7 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.figures.style import COLORS, INK
 from resnet_explore.models.presets import build, twins
 from resnet_explore.models.weights import list_weights
+from resnet_explore.widgets.words import percent
 
 _FIRST = 20  # layers, of the paper's shallowest pair: what is shown first if it is there
 _DATA = {"cifar10": "CIFAR-10", "digits": "Digits", "imagenette": "Imagenette"}
@@ -19,11 +20,25 @@ _DATA = {"cifar10": "CIFAR-10", "digits": "Digits", "imagenette": "Imagenette"}
 
 @dataclass(frozen=True)
 class Subject:
-    """A network under its name; `kind` decides its colour."""
+    """A network under its name; `kind` decides its colour, `source` says which network and weights it is."""
 
     name: str
     kind: str
     model: nn.Module
+    source: str = ""
+
+    @property
+    def cited(self) -> str:
+        """What somebody has to know to get the same network again, as far as that is known."""
+        about: Mapping[str, Any] = getattr(self.model, "about", None) or {}
+        words = [f"{self.name}: {self.source or f'a {type(self.model).__name__} as it was given'}"]
+        if "data" in about:
+            words.append(f"trained on {about['data'].partition(' (')[0]}")
+        if "run" in about:
+            words.append(f"seed {about['run']['seed']}, {about['run']['epochs']} epochs")
+        if "test_error" in about:
+            words.append(f"test error {percent(float(about['test_error']))}")
+        return ", ".join(words)
 
     @property
     def color(self) -> str:
@@ -103,9 +118,13 @@ def start_of(depths: Sequence[int]) -> int:
 def _loader(data: str, family: str, depths: tuple[int, ...]) -> Callable[[int], tuple[Subject, ...]]:
     def load(k: int) -> tuple[Subject, ...]:
         depth = depths[k]
+        named = (
+            ("Plain", "plain", f"{family}plain{depth}"),
+            ("Residual", "residual", f"{family}resnet{depth}"),
+        )
         return tuple(
-            Subject(f"{name}-{depth}", kind, build(f"{family}{word}{depth}", weights=data))
-            for name, kind, word in (("Plain", "plain", "plain"), ("Residual", "residual", "resnet"))
+            Subject(f"{name}-{depth}", kind, build(model, weights=data), f"{model}, weights {data!r}")
+            for name, kind, model in named
         )
 
     return load
@@ -113,11 +132,15 @@ def _loader(data: str, family: str, depths: tuple[int, ...]) -> Callable[[int], 
 
 def _random_twins(_: int) -> tuple[Subject, ...]:
     plain, residual = twins("resnet50")
-    return Subject("Plain-50", "plain", plain), Subject("Residual-50", "residual", residual)
+    return (
+        Subject("Plain-50", "plain", plain, "resnet50 without its skips, random weights"),
+        Subject("Residual-50", "residual", residual, "resnet50, random weights"),
+    )
 
 
 def _torchvision(_: int) -> tuple[Subject, ...]:
+    weights = "IMAGENET1K_V1"
     return tuple(
-        Subject(name, kind, build(model, weights="IMAGENET1K_V1"))
+        Subject(name, kind, build(model, weights=weights), f"{model}, torchvision's weights {weights!r}")
         for name, kind, model in (("ResNet-18", "plain", "resnet18"), ("ResNet-50", "residual", "resnet50"))
     )

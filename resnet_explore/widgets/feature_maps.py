@@ -1,5 +1,6 @@
 """What do the channels say? Feature maps of twins on one image, block by block and depth by depth."""
 
+import html
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from resnet_explore.analysis.capture import Layers
 from resnet_explore.analysis.feature_maps import FeatureMaps, feature_maps, whole_map
 from resnet_explore.analysis.footprint import foretold, free_memory, in_words
+from resnet_explore.analysis.map_layers import first_filters
 from resnet_explore.analysis.wrapped import unwrapped
 from resnet_explore.errors import ExploreError
 from resnet_explore.figures.heatmaps import png
@@ -42,11 +44,13 @@ class FeatureMapExplorer(ipywidgets.VBox):
     models  a network of your own, two of them to be put side by side, or {name: network}; None for a menu
             of twins that ship
     images  what it is to look at: a float tensor (N, C, H, W) standardised as the model expects, a list of
-            such images, an `ImageSet`, or PIL images; None for sample photos and uploads
+            such images, an `ImageSet`, or PIL images; None for sample photos and uploads. Statistics are
+            over the one that is shown and, where images are no larger than 64x64, the first 32 with it
     layers  which layers to show, as in `Capture`; None for its blocks, or else its activations
 
-    Networks are only looked at, never changed. What can't be shown is said in `note`. Attributes: `mosaics`
-    (the picture), `exhibit`, `picture`, `upload` (the controls), `scenes` (what was measured, one per depth).
+    Networks are only looked at, never changed. What can't be shown is said in `note`, what was saved in
+    `saved`. Attributes: `mosaics` (the picture), `exhibit`, `picture`, `upload` (the controls), `scenes`
+    (what was measured, one per depth).
     """
 
     def __init__(self, models: Models | None = None, images: Any = None, layers: Layers = None) -> None:
@@ -54,6 +58,7 @@ class FeatureMapExplorer(ipywidgets.VBox):
         self._exhibits: dict[str, Exhibit] = exhibits() if models is None else {}
         self._own = models
         self._current = ""
+        self._ticks: tuple[str, ...] = ()
         self._subjects: list[tuple[Subject, ...]] = []
         self._pictures: Pictures | None = None
         self._seen: Picture | None = None
@@ -77,7 +82,9 @@ class FeatureMapExplorer(ipywidgets.VBox):
         self.note = ipywidgets.HTML()
         self.mosaics = Mosaics(message="Loading the networks ...")
         self._top = ipywidgets.HBox(layout={"flex_flow": "row wrap", "grid_gap": "4px 16px"})
-        self._bottom = ipywidgets.HBox([self.format, self.keep], layout={"flex_flow": "row wrap"})
+        # As high as what it may say, and in a narrow window on a line of its own, so that nothing moves.
+        self.saved = ipywidgets.HTML(layout={"flex": "1 1 320px", "min_height": "44px"})
+        self._bottom = ipywidgets.HBox([self.format, self.keep, self.saved], layout={"flex_flow": "row wrap"})
         super().__init__([self._top, self.note, self.mosaics, self._bottom])
         self.exhibit.observe(self._open, "value")
         self.picture.observe(self._take_picture, "value")
@@ -93,7 +100,7 @@ class FeatureMapExplorer(ipywidgets.VBox):
         wanted = self.exhibit.value or "your model"
         if wanted == self._current:
             return
-        before = self._subjects, self._pictures, self._seen, self._windows_of
+        before = self._ticks, self._subjects, self._pictures, self._seen, self._windows_of
         self.mosaics.show(busy=True, message="Loading the networks ...")
         try:
             chosen = self._exhibits.get(wanted) or exhibit_of(self._own)
@@ -106,7 +113,7 @@ class FeatureMapExplorer(ipywidgets.VBox):
         except ExploreError as problem:
             kept = f" Still showing {self._current}." if self._current else ""
             self._say(f"{problem}{kept}")
-            self._subjects, self._pictures, self._seen, self._windows_of = before
+            self._ticks, self._subjects, self._pictures, self._seen, self._windows_of = before
             if self._current:
                 self.exhibit.value = self._current
             self.mosaics.show(busy=False, message="" if self.scenes else "There is nothing to show.")
@@ -159,14 +166,14 @@ class FeatureMapExplorer(ipywidgets.VBox):
     def _measure(self, depth: int | None = None) -> None:
         """Run the networks on the image and show the maps; the rest follows when the browser has drawn.
 
+        What belonged to the last networks or image goes at once, and what is looked at comes at once.
         `depth` is the index of the depth to show, None for that which is shown.
         """
         seen = self._seen
         if seen is None or self._pictures is None:
             return
-        self.note.value = ""
-        others = self._pictures.more()
-        batch = seen.tensor if others is None else torch.cat([seen.tensor, others])
+        self.note.value = self.saved.value = ""
+        batch = self._pictures.batch(seen)
         self.mosaics.show(busy=True, message=self._running(batch))
         self._averaged = []
         with one_thread() if batch.numel() < _FEW else nullcontext():
@@ -177,8 +184,11 @@ class FeatureMapExplorer(ipywidgets.VBox):
         colors = seen.seen(self._pictures.mean, self._pictures.std)
         self._waiting = True
         self.mosaics.show(
-            maps=maps_view(self.scenes, seen.about),
-            parts={},
+            maps=maps_view(self.scenes, seen),
+            parts=parts_view(self.scenes, seen) if self.mosaics.view == "parts" else {},
+            filters=filters_view(self.scenes) if self.mosaics.view == "filters" else {},
+            charts={},
+            windows=self.mosaics.windows if self._windows_of == tuple(seen.tensor.shape[1:]) else [],
             picture={"bytes": png(colors), "size": list(colors.shape[:2])},
             busy=False,
             message="",
@@ -213,16 +223,21 @@ class FeatureMapExplorer(ipywidgets.VBox):
             windows = [[_windows(subject, size) for subject in pair] for pair in self._subjects]
             self._windows_of, self.mosaics.windows = size, windows
         self.mosaics.show(
-            parts=parts_view(self.scenes, self._seen.about),
+            parts=parts_view(self.scenes, self._seen),
             filters=filters_view(self.scenes),
             charts=charts(self.scenes),
         )
 
     def exact(self, view: str, depth: int, index: int, channel: int) -> list[np.ndarray | None]:
-        """Return for each panel of a view the map (h, w) of a channel, exact and at full size."""
+        """Return for each panel of a view the map (h, w) of a channel, exact and at full size.
+
+        Of first-layer filters the weights: (h, w, 3) over colours, else the mean over input channels.
+        """
         if self._seen is None:
             return []
         scene = self.scenes[depth]
+        if view == "filters":
+            return [_weights(subject.model, channel) for subject in scene.subjects]
         layers = scene.steps[index]
         if view == "maps":
             asked = [(s, layer, "output") for s, layer in zip(scene.subjects, layers, strict=True)]
@@ -288,15 +303,22 @@ class FeatureMapExplorer(ipywidgets.VBox):
             path = saving.free_name(Path("feature_maps" + saving.FORMATS[self.format.value]))
             self.save(path)
         except ExploreError as problem:
-            self._say(str(problem))
+            self.saved.value = error(str(problem))
             return
-        self.note.value = (
-            f"Saved as <b>{path.name}</b> in the folder of this notebook, {path.resolve().parent}."
-        )
+        folder = html.escape(str(path.resolve().parent))
+        self.saved.value = f"Saved as <b>{path.name}</b> in the folder of this notebook, {folder}."
 
 
 def _unwrapped(pair: tuple[Subject, ...]) -> tuple[Subject, ...]:
     return tuple(replace(subject, model=unwrapped(subject.model)) for subject in pair)
+
+
+def _weights(model: nn.Module, channel: int) -> np.ndarray | None:
+    found = first_filters(model)
+    if found is None or channel >= len(found[1]):
+        return None
+    weights = found[1][channel]
+    return weights.transpose(1, 2, 0) if len(weights) == 3 else weights.mean(0)
 
 
 def _windows(subject: Subject, size: tuple[int, ...]) -> dict[str, dict[str, Any]]:

@@ -12,12 +12,14 @@ const MOST = 64;         // tiles on a page
 const LEVELS = 127;
 const VIEWS = { maps: "Feature maps", parts: "Skip and branch", filters: "First-layer filters" };
 const ORDERS = { activation: "by activation", difference: "by how much the twins differ", channel: "by channel" };
+const COLORS = ["red", "green", "blue"]; // of a filter's weights
 const OWN = "Each tile is on its own scale: the brightest colour is its largest magnitude.";
 const STEPS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
+const MEASURING = "Measuring the curves …";
 let serial = 0;
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
-const number = (value) => (Number.isFinite(value) ? String(Number(value.toPrecision(3))) : "?").replace("-", "−");
+const number = (value) => (Number.isFinite(value) ? String(Number(value.toPrecision(3))) : "?").replaceAll("-", "−");
 
 function make(tag, className = "", properties = {}, ...children) {
   const node = Object.assign(document.createElement(tag), properties);
@@ -166,7 +168,7 @@ class Panel {
   alt() {
     const { data, view } = this, [count, height, width] = data.full ?? data.shape;
     if (view.channel >= 0) return `${data.heading}: channel ${view.channel} of ${view.tick}, ${height}×${width}, over the image`;
-    return `${data.heading}: ${view.shown(data).length} of ${count} channels of ${view.tick}, ${height}×${width} each, ${ORDERS[view.order]}`;
+    return `${data.heading}: ${view.shown(data).length} of ${count} channels of ${view.tick}, ${height}×${width} each, ${view.orderWords(view.order)}`;
   }
 
   // ---- all channels ---------------------------------------------------------------------------------------
@@ -227,7 +229,7 @@ class Panel {
   // ---- one channel over the image -------------------------------------------------------------------------
 
   drawOne(context) {
-    const { data, view } = this, channel = view.channel, picture = data.colored ? null : view.picture;
+    const { data, view } = this, channel = view.channel, picture = view.view === "filters" ? null : view.picture;
     const [high, wide] = picture ? [picture.rows, picture.columns] : [data.height, data.width];
     const unit = Math.min(SIDE / wide, SIDE / high);
     const area = (this.area = { w: unit * wide, h: unit * high, unit });
@@ -240,7 +242,7 @@ class Panel {
     context.globalAlpha = picture ? view.model.get("opacity") : 1;
     context.drawImage(view.painter.sheet(data, [channel], 1, (c) => view.scaleOf(data, c)), 0, 0, area.w, area.h);
     context.globalAlpha = 1;
-    if (!view.pointed || data.colored) return;
+    if (!view.pointed) return;
     const { rows, columns } = this.size(), { x, y } = this.cell();
     const [w, h] = [area.w / columns, area.h / rows];
     this.frame(context, x * w, y * h, w, h);
@@ -285,8 +287,10 @@ class Panel {
   value() {
     const { data, view } = this, exact = view.exactOf(this), { x, y } = this.cell();
     if (view.channel >= data.count) return "none";
-    if (exact) return number(exact.values[y * exact.columns + x]);
+    const each = (read) => COLORS.map((color, k) => `${color} ${number(read(k))}`).join(", ");
+    if (exact) return data.colored ? each((k) => exact.values[3 * (y * exact.columns + x) + k]) : number(exact.values[y * exact.columns + x]);
     const at = (view.channel * data.height + y) * data.width + x;
+    if (data.colored) return `≈ ${each((k) => ((data.tiles[3 * at + k] - 128) * data.largest) / LEVELS)}`;
     return `≈ ${number((data.tiles[at] * data.scales[view.channel]) / LEVELS)}`;
   }
 
@@ -363,7 +367,8 @@ class MosaicsView {
     this.bar = make("canvas", "rx-bar", { width: 2 * LEVELS + 1, height: 1 });
     this.bar.setAttribute("role", "img");
     this.ends = [make("span"), make("span")];
-    this.key = make("div", "rx-key", {}, this.ends[0], this.bar, this.ends[1], make("span", "rx-signs", { textContent: "✕ dead: 0 everywhere   ◤ saturated: at its bound" }));
+    this.signs = make("span", "rx-signs", { textContent: "✕ dead: 0 everywhere   ◤ saturated: at its bound" });
+    this.key = make("div", "rx-key", {}, this.ends[0], this.bar, this.ends[1], this.signs);
 
     this.block = slider({});
     this.depth = slider({});
@@ -374,9 +379,11 @@ class MosaicsView {
     this.block.className = "rx-block";
     this.depth.className = "rx-depth";
     this.charts = make("div", "rx-chart", { role: "img" });
+    this.measuring = make("p", "rx-measuring", { textContent: MEASURING });
+    this.curves = make("div", "rx-curves", {}, this.charts, this.measuring);
     this.caption = make("p", "rx-caption");
     this.body = make("div", "rx-mosaics-body", {}, this.title, this.tools, this.stage, this.message, this.readout, this.key,
-      this.blocks, this.depths, this.charts, this.caption);
+      this.blocks, this.depths, this.curves, this.caption);
     this.root = make("div", "rx-card rx-mosaics", {}, this.body);
     const context = this.bar.getContext("2d"), image = new ImageData(2 * LEVELS + 1, 1);
     new Uint32Array(image.data.buffer).set(this.painter.colors);
@@ -452,8 +459,12 @@ class MosaicsView {
     if (this.channel >= 0) this.refresh();
   }
 
+  /** While new curves are measured the old ones keep their place, pale and without their line. */
   loadCharts() {
     this.chartShown = -1;
+    const late = !this.model.get("charts")?.pictures;
+    this.curves.classList.toggle("rx-late", late);
+    if (late) this.charts.setAttribute("aria-label", MEASURING);
     this.showChart();
   }
 
@@ -473,6 +484,14 @@ class MosaicsView {
   get order() {
     const wanted = this.model.get("order");
     return wanted === "difference" && !this.step?.panels.every((p) => !p.orders || p.orders.difference) ? "activation" : wanted;
+  }
+
+  /** What an order is called here: channels that two networks share have one place in both. */
+  orderWords(order) {
+    if (order !== "activation") return ORDERS[order];
+    const counts = (this.step?.panels ?? []).filter((p) => p.shape).map((p) => p.count);
+    const two = counts.length < 2 ? "" : counts[0] === counts[1] ? ", both together" : ", each by itself";
+    return (this.view === "filters" ? "by size of the weights" : ORDERS.activation) + two;
   }
 
   /** The channels on the page that is open. */
@@ -540,7 +559,7 @@ class MosaicsView {
     for (const option of this.choose.options) option.disabled = !this.decoded[option.value];
     this.sort.value = this.order;
     this.sort.options[1].disabled = Boolean(step) && !step.panels.every((p) => !p.orders || p.orders.difference);
-    this.sort.options[0].textContent = this.view === "filters" ? "by size of the weights" : ORDERS.activation;
+    this.sort.options[0].textContent = this.orderWords("activation");
     this.own.checked = model.get("own_scale");
     this.own.parentNode.hidden = this.colored;
     const one = this.channel >= 0;
@@ -593,12 +612,13 @@ class MosaicsView {
     this.ends[1].textContent = high;
     this.bar.setAttribute("aria-label", `Colours from ${low} (blue) over 0 (black) to ${high} (yellow)`);
     this.key.classList.toggle("rx-away", this.colored);
+    this.signs.classList.toggle("rx-away", this.view !== "maps"); // parts and weights carry no marks
   }
 
   showChart() {
     const charts = this.model.get("charts"), at = clamp(this.model.get("depth"), 0, (charts?.pictures?.length ?? 1) - 1);
-    this.charts.hidden = !charts?.pictures;
-    if (this.charts.hidden) return;
+    this.curves.hidden = !this.step;
+    if (!charts?.pictures) return;
     const places = charts.places[at], { length } = places;
     if (this.chartShown !== at) {
       this.releaseChart();
@@ -645,13 +665,14 @@ class MosaicsView {
   say() {
     if (!this.step) return;
     if (this.channel < 0) {
-      this.readout.textContent = "Click a tile, or choose one with the arrow keys and press Enter, to see it over the image.";
+      const what = this.view === "filters" ? "to see it large and read its weights" : "to see it over the image";
+      this.readout.textContent = `Click a tile, or choose one with the arrow keys and press Enter, ${what}.`;
       return;
     }
     const place = this.pointed, shown = this.panels.filter((p) => p.data?.shape);
-    if (!place || this.view === "filters") {
+    if (!place) {
       this.read(this.channel);
-      this.readout.textContent += this.view === "filters" ? "" : " · Point at a place, or move with the arrow keys, to read it.";
+      this.readout.textContent += " · Point at a place, or move with the arrow keys, to read it.";
       return;
     }
     const cells = shown.map((panel) => panel.cell()), alike = cells.every(({ x, y }) => x === cells[0].x && y === cells[0].y);
@@ -669,7 +690,7 @@ class MosaicsView {
   exactOf(panel) { return this.exact.place === this.place ? this.exact.maps[this.panels.indexOf(panel)] : undefined; }
 
   askExact() {
-    if (this.view === "filters" || this.asked === this.place || this.exact.place === this.place) return;
+    if (this.asked === this.place || this.exact.place === this.place) return;
     clearTimeout(this.asking);
     this.asking = setTimeout(() => {
       this.asked = this.place;
@@ -694,11 +715,17 @@ class MosaicsView {
     if (event.key === "Escape" && this.channel >= 0) this.shrink();
     else if (this.channel >= 0 && STEPS[event.key]) this.step2d(STEPS[event.key], panel);
     else if (this.channel < 0 && STEPS[event.key]) this.stepTile(STEPS[event.key], panel);
-    else if (this.channel < 0 && (event.key === "Enter" || event.key === " ")) this.enlarge(this.cursor >= 0 ? this.cursor : this.shown(panel.data)[0]);
+    else if (this.channel < 0 && (event.key === "Enter" || event.key === " ")) this.enlarge(this.chosen(panel));
     else if (event.key === "PageDown" || event.key === "PageUp") this.turn(event.key === "PageDown" ? 1 : -1);
     else return;
     event.preventDefault();
     event.stopPropagation();
+  }
+
+  /** The tile that the keys have chosen; the first one where that is on another page or in another view. */
+  chosen(panel) {
+    const channels = this.shown(panel.data);
+    return channels.includes(this.cursor) ? this.cursor : channels[0];
   }
 
   step2d([dx, dy], panel) {

@@ -13,7 +13,7 @@ from resnet_explore.figures.mosaic import LOOKUP, levels
 _HERE = Path(__file__).parent
 
 Exact = Callable[[str, int, int, int], Sequence[np.ndarray | None]]
-"""(view, depth, index, channel) -> for each panel the exact map (h, w), or None."""
+"""(view, depth, index, channel) -> for each panel the exact map (h, w), if coloured (h, w, 3), or None."""
 
 DEAD, SATURATED = 1, 2  # marks of a channel
 

@@ -1,7 +1,7 @@
 """Which image the networks are shown: sample photos, a data set's images, an upload, a person's own batch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,16 +14,25 @@ from resnet_explore.inputs.datasets import ImageSet, load_dataset
 from resnet_explore.inputs.images import sample_photos, to_batch
 
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "input_size": (3, 224, 224)}
-_SMALL = 64 * 64  # images of so few pixels are cheap enough to look at several for the statistics
+SMALL = 64  # pixels a side: images of so few are cheap enough to look at several for the statistics
 _MORE = 32
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One image as the network gets it, float (1, C, H, W), and what it is in words."""
+    """One image as the network gets it, float (1, C, H, W), and what it is in words.
+
+    `key` is what it is called among those that can be chosen, None for an upload.
+    """
 
     tensor: Tensor
     about: str
+    key: Any = None
+
+    @property
+    def small(self) -> bool:
+        """Whether statistics are over others too; of larger ones over this image alone."""
+        return self.tensor[0, 0].numel() <= SMALL**2
 
     def seen(self, mean: Sequence[float] | None, std: Sequence[float] | None) -> np.ndarray:
         """Return it as colours, uint8 (H, W, 3); without mean and std stretched to its own range."""
@@ -49,17 +58,16 @@ class Photos:
     def picture(self, name: Any) -> Picture:
         """Return a sample photo."""
         photo = self._photos[name]
-        return self.of(photo.load(), f"{photo.title} ({photo.credit})")
+        return replace(self.of(photo.load(), f"{photo.title} ({photo.credit})"), key=name)
 
     def of(self, image: Image.Image, about: str) -> Picture:
         """Return any photo: its middle square, at the networks' size."""
         return Picture(to_batch(image, self.side, self.mean, self.std), about)
 
-    def more(self) -> Tensor | None:
-        """Return other images for the statistics, or None where that would take too long."""
-        if self.side**2 > _SMALL:
-            return None
-        return torch.cat([self.picture(name).tensor for name in self._photos])
+    def batch(self, picture: Picture) -> Tensor:
+        """Return what statistics are over: a picture, and where they are small the sample photos too."""
+        names = [name for name in self._photos if name != picture.key] if picture.small else []
+        return torch.cat([picture.tensor, *(self.picture(name).tensor for name in names)])
 
 
 class SetImages:
@@ -76,18 +84,17 @@ class SetImages:
     def picture(self, k: Any) -> Picture:
         """Return image k."""
         name = self.set.classes[int(self.set.labels[k])]
-        return Picture(
-            self.set.normalized(slice(k, k + 1)), f"{self.set.name}, {self.set.split} image {k} ({name})"
-        )
+        about = f"{self.set.name}, {self.set.split} image {k} ({name})"
+        return Picture(self.set.normalized(slice(k, k + 1)), about, k)
 
     def of(self, image: Image.Image, about: str) -> Picture:
         """Return a photo as the set's images are."""
         return Picture(to_batch(image, self.set.images.shape[-1], self.mean, self.std), about)
 
-    def more(self) -> Tensor | None:
-        """Return other images for the statistics, or None where that would take too long."""
-        small = self.set.images[0, 0].numel() <= _SMALL
-        return self.set.normalized(slice(0, _MORE)) if small else None
+    def batch(self, picture: Picture) -> Tensor:
+        """Return what statistics are over: a picture, and where they are small the set's first ones too."""
+        first = self.set.normalized(slice(0, _MORE)) if picture.small else picture.tensor[:0]
+        return _ahead(picture, first)
 
 
 class Batch:
@@ -101,14 +108,19 @@ class Batch:
 
     def picture(self, k: Any) -> Picture:
         """Return image k."""
-        return Picture(
-            self.images[k : k + 1], f"image {k} of {len(self.images)}, colours stretched to their range"
-        )
+        about = f"image {k} of {len(self.images)}, colours stretched to their range"
+        return Picture(self.images[k : k + 1], about, k)
 
-    def more(self) -> Tensor | None:
-        """Return all images for the statistics, or None where that would take too long."""
-        small = self.images[0, 0].numel() <= _SMALL
-        return self.images[:_MORE] if small and len(self.images) > 1 else None
+    def batch(self, picture: Picture) -> Tensor:
+        """Return what statistics are over: a picture, and where they are small the first ones too."""
+        return _ahead(picture, self.images[: _MORE if picture.small else 0])
+
+
+def _ahead(picture: Picture, first: Tensor) -> Tensor:
+    """Return a picture and the first images behind it, once each."""
+    there = isinstance(picture.key, int) and picture.key < len(first)
+    others = torch.cat([first[: picture.key], first[picture.key + 1 :]]) if there else first
+    return torch.cat([picture.tensor, others])
 
 
 Pictures = Photos | SetImages | Batch
@@ -130,6 +142,8 @@ def pictures_of(images: Any) -> Pictures:
     if isinstance(images, ImageSet):
         return SetImages(images)
     listed: Any = [images] if isinstance(images, Image.Image) else images
+    if isinstance(listed, Sequence) and not isinstance(listed, str) and not listed:
+        raise ExploreError("images is empty; give at least one, or leave it out for sample photos.")
     if isinstance(listed, Sequence) and listed and all(isinstance(i, Image.Image) for i in listed):
         return Batch(torch.cat([Photos({}).of(image, "").tensor for image in listed]))
     if isinstance(listed, Sequence) and listed and all(isinstance(i, Tensor) and i.ndim == 3 for i in listed):
@@ -149,10 +163,12 @@ def pictures_of(images: Any) -> Pictures:
         what = (
             f"{images.dtype} of shape {tuple(images.shape)}"
             if isinstance(images, Tensor)
+            else f"a list of {' and '.join(sorted({type(i).__name__ for i in images}))}"
+            if isinstance(images, list)
             else type(images).__name__
         )
         raise ExploreError(
-            "images must be a float tensor (N, C, H, W), standardised as the model expects, an ImageSet, or "
-            f"PIL images, not {what}."
+            "images must be a float tensor (N, C, H, W), standardised as the model expects, a list of such "
+            f"(C, H, W), an ImageSet, or PIL images, not {what}."
         )
     return Batch(images.detach())

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,9 +12,11 @@ from PIL import Image
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.figures.mosaic import CORNER, CROSS, LEVELS, MOST, mosaic, mosaics_figure
+from resnet_explore.figures.style import Figure
 from resnet_explore.widgets.mosaics import Mosaics
 from resnet_explore.widgets.scenes import Scene, rows_of
 
+PROGRAM = f"resnet_explore {version('resnet-explore')}"
 OWN = "Each tile is on its own scale: the brightest colour is its largest magnitude."
 
 FORMATS = {
@@ -28,20 +31,26 @@ def save(path: Path, scene: Scene, shown: Mosaics, whole: Callable[[], dict[str,
     """Write what is shown, or the numbers behind it, in the form that the ending says.
 
     .png .svg  what is shown: a page of tiles in the chosen order, or one channel over the picture
-    .csv       statistics of every channel of every block, both networks
+    .csv       statistics of every channel of every block, both networks, and its place among the tiles
     .npz       arrays "network/block/output", "/skip" and "/branch" at full size, which `whole` gives
+
+    All say under what conditions: the picture in its caption and its metadata, the numbers in "conditions".
     """
     if path.suffix not in FORMATS.values():
         endings = ", ".join(FORMATS.values())
         raise ExploreError(f"The file's name must end in {endings}, not {path.suffix or 'nothing'!r}.")
+    conditions = _conditions(scene, shown)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".csv":
-            pd.DataFrame(rows_of(scene)).to_csv(path, index=False)
+            pd.DataFrame(rows_of(scene)).assign(conditions=" ".join(conditions)).to_csv(path, index=False)
         elif path.suffix == ".npz":
-            np.savez_compressed(path, **cast(dict[str, Any], whole()))
+            arrays = whole() | {"conditions": np.array(conditions)}
+            np.savez_compressed(path, **cast(dict[str, Any], arrays))
         else:
-            _picture(shown).savefig(path)
+            figure, title, caption = _picture(shown, conditions)
+            program = {"Software" if path.suffix == ".png" else "Creator": PROGRAM}
+            figure.savefig(path, metadata={"Title": title, "Description": caption, **program})
     except OSError as problem:
         raise ExploreError(f"{path} can't be written ({problem.strerror or problem}).") from None
 
@@ -52,8 +61,29 @@ def free_name(path: Path) -> Path:
     return next(name for name in names if not name.exists())
 
 
-def _picture(shown: Mosaics) -> Any:
-    """Return the figure of what the browser shows, from the bytes that it was sent."""
+def _conditions(scene: Scene, shown: Mosaics) -> list[str]:
+    """Return sentences on networks, weights, image and program: what it takes to make the same again."""
+    sets = shown.maps["sets"]
+    seen = sets[min(shown.depth, len(sets) - 1)]["caption"]
+    return [*(f"{subject.cited}." for subject in scene.subjects), seen, f"Made with {PROGRAM}."]
+
+
+def _order_words(order: str, panels: list["_Tiles"], bare: bool) -> str:
+    """Say what the order of the tiles is; the same words as on the page."""
+    if order == "channel":
+        words = "by channel"
+    elif order == "difference" and all(order in panel.ranks for panel in panels):
+        words = "by how much the twins differ"
+    else:
+        words = "by size of the weights" if bare else "by activation"
+        if len(panels) > 1:
+            together = len({panel.count for panel in panels}) == 1
+            words += ", both together" if together else ", each by itself"
+    return f"Tiles row by row {words}."
+
+
+def _picture(shown: Mosaics, conditions: list[str]) -> tuple[Figure, str, str]:
+    """Return the figure of what the browser shows, from the bytes that it was sent, its title and caption."""
     given = getattr(shown, shown.view) or shown.maps
     chosen = given["sets"][min(shown.depth, len(given["sets"]) - 1)]
     step = chosen["steps"][min(shown.index, len(chosen["steps"]) - 1)]
@@ -63,27 +93,31 @@ def _picture(shown: Mosaics) -> Any:
     colored = all(panel.colored for panel in panels)
     own = shown.own_scale and not colored
     words = [step["caption"], OWN if own else step["scaled"]]
+    bare = shown.view == "filters" and bool(shown.filters)  # weights lie over no image
     if 0 <= shown.channel < max(panel.count for panel in panels):
-        words.append(f"Channel {shown.channel}" + ("." if colored else " over the picture."))
-        under = None if colored else np.asarray(Image.open(io.BytesIO(shown.picture["bytes"])).convert("RGB"))
+        words.append(f"Channel {shown.channel}" + ("." if bare else " over the picture."))
+        under = None if bare else np.asarray(Image.open(io.BytesIO(shown.picture["bytes"])).convert("RGB"))
         drawn = {
             panel.heading: panel.over(under, shown.channel, 1.0 if own else step["scale"], own, shown.opacity)
             for panel in panels
             if shown.channel < panel.count
         }
-        marks = {}
+        marks, numbers = {}, {}
     else:
         places = {panel.heading: panel.shown(shown.order, shown.page) for panel in panels}
         drawn = {panel.heading: panel.values(places[panel.heading], own) for panel in panels}
         marks = {panel.heading: panel.marks[places[panel.heading]] for panel in panels}
+        numbers = places
+        words.append(_order_words(shown.order, panels, bare))
         most, first = max(panel.count for panel in panels), shown.page * MOST
         if most > MOST:
             words.append(f"Channels {first + 1} to {min(most, first + MOST)} of {most} in this order.")
         if any(each.any() for each in marks.values()):
             words.append(f"{CROSS} dead: 0 everywhere; {CORNER} saturated: at its bound.")
-    caption = " ".join(filter(None, [*words, chosen.get("caption", "")]))
+    caption = " ".join(filter(None, [*words, *conditions]))
     scale = None if colored else 1.0 if own else step["scale"]
-    return mosaics_figure(drawn, scale, step["title"], caption, marks)
+    figure = mosaics_figure(drawn, scale, step["title"], caption, marks, numbers)
+    return figure, step["title"], caption
 
 
 class _Tiles:

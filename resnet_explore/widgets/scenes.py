@@ -13,6 +13,7 @@ from resnet_explore.figures.statistics import Curves, statistics_chart
 from resnet_explore.figures.style import to_png
 from resnet_explore.widgets.exhibits import Subject
 from resnet_explore.widgets.mosaics import DEAD, SATURATED, Sheet
+from resnet_explore.widgets.pictures import SMALL, Picture
 from resnet_explore.widgets.words import factor, percent
 
 
@@ -59,7 +60,7 @@ def orders(layers: Sequence[Layer]) -> list[dict[str, np.ndarray]]:
     return [found] * len(layers)
 
 
-def maps_view(scenes: Sequence[Scene], about: str) -> dict[str, Any]:
+def maps_view(scenes: Sequence[Scene], picture: Picture) -> dict[str, Any]:
     """Return the view of what comes out of each block."""
     sheet = Sheet()
     sets = []
@@ -86,17 +87,17 @@ def maps_view(scenes: Sequence[Scene], about: str) -> dict[str, Any]:
                 {
                     "tick": layers[-1].name,
                     "title": finding(scene, layers),
-                    "caption": f"{_output(layers)}.",
+                    "caption": _output(layers),
                     "scaled": _scale_words(scale, len(layers)),
                     "scale": scale,
                     "panels": panels,
                 }
             )
-        sets.append({"tick": scene.tick, "steps": steps, "caption": _conditions(scene, about)})
+        sets.append({"tick": scene.tick, "steps": steps, "caption": _conditions(scene, picture)})
     return sheet.view(sets)
 
 
-def parts_view(scenes: Sequence[Scene], about: str) -> dict[str, Any]:
+def parts_view(scenes: Sequence[Scene], picture: Picture) -> dict[str, Any]:
     """Return the view of what skips carried and branches added; {} where no network has skips."""
     sheet = Sheet()
     sets = []
@@ -109,7 +110,7 @@ def parts_view(scenes: Sequence[Scene], about: str) -> dict[str, Any]:
             layer, order = layers[which], orders(layers)[which]
             place = {"full": layer.shape, "layer": layer.name, "network": which}
             steps.append(_parts_step(sheet, subject, layer, order, place))
-        sets.append({"tick": scene.tick, "steps": steps, "caption": _conditions(scene, about)})
+        sets.append({"tick": scene.tick, "steps": steps, "caption": _conditions(scene, picture)})
     return sheet.view(sets)
 
 
@@ -165,8 +166,9 @@ def filters_view(scenes: Sequence[Scene]) -> dict[str, Any]:
             tiles = filter_colors(weights) if rgb else weights.mean(1)
             scale = scale if rgb else common_scale([tiles], share=1.0)
             strength = _descending(np.sum(sizes_of, 0) if together else sizes_of[k])
+            order, largest = {"activation": strength}, float(np.abs(weights).max())
             panels.append(
-                sheet.panel(f"{subject.name}, {name}", subject.color, tiles, {"activation": strength})
+                sheet.panel(f"{subject.name}, {name}", subject.color, tiles, order, largest=largest)
             )
             sizes.append(f"{weights.shape[0]} filters of {weights.shape[2]}×{weights.shape[3]}")
         colours = (
@@ -264,7 +266,17 @@ def _output(layers: Sequence[Layer]) -> str:
         less = "" if shown == (height, width) else f", shown averaged to {shown[0]}×{shown[1]}"
         return f"{layer.name} ({layer.kind}, {count} maps of {height}×{width}{less})"
 
-    return "What comes out of " + " and ".join(dict.fromkeys(map(words, layers)))
+    return "What comes out of " + " and ".join(dict.fromkeys(map(words, layers))) + "." + _brackets(layers)
+
+
+def _brackets(layers: Sequence[Layer]) -> str:
+    """Say what the signs in a layer's name mean, where it has any."""
+    names = "".join(layer.name for layer in layers)
+    calls = " A number after a colon says which call of a layer that is called more than once." * (
+        ":" in names
+    )
+    items = " Brackets say which part of what a layer returns, by name or counted from 0" * ("[" in names)
+    return calls + items + ("; a second pair, which part of that." if "][" in names else "." if items else "")
 
 
 def _scale_words(scale: float, count: int) -> str:
@@ -272,10 +284,11 @@ def _scale_words(scale: float, count: int) -> str:
     return f"The brightest colour is ±{scale:.2g}{both}; the largest 0.1 % lie beyond."
 
 
-def _conditions(scene: Scene, about: str) -> str:
+def _conditions(scene: Scene, picture: Picture) -> str:
     count = scene.measured[0].count
-    over = "this image" if count == 1 else f"{count} images, this one among them"
-    return f"Eval mode. Dead, saturated and the curves: over {over}. Picture: {about}."
+    alone = "this image" if picture.small else f"this image alone, as it is larger than {SMALL}×{SMALL}"
+    over = alone if count == 1 else f"{count} images, this one among them"
+    return f"Eval mode. Dead, saturated and the curves: over {over}. Picture: {picture.about}."
 
 
 def _chart_words(scene: Scene) -> str:
@@ -305,8 +318,9 @@ def rows_of(scene: Scene) -> Iterator[dict[str, Any]]:
     """Yield a row for each network, block and channel: the numbers behind the tiles."""
     for layers in scene.steps:
         apart = difference(*layers) if len(layers) == 2 else None
-        for subject, layer in zip(scene.subjects, layers, strict=True):
+        for subject, layer, order in zip(scene.subjects, layers, orders(layers), strict=True):
             numbers = layer.statistics
+            places = {name: np.argsort(ranks) + 1 for name, ranks in order.items()}
             for k in range(layer.shape[0]):
                 yield {
                     "network": subject.name,
@@ -321,5 +335,7 @@ def rows_of(scene: Scene) -> Iterator[dict[str, Any]]:
                     "saturated": bool(numbers.saturated[k]),
                     "activation_on_this_image": layer.activation[k],
                     "difference_between_networks": None if apart is None else apart[k],
+                    "place_by_activation": places["activation"][k],
+                    "place_by_difference": places["difference"][k] if "difference" in places else None,
                     "block_branch_over_skip": layer.ratio,
                 }

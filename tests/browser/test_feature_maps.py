@@ -9,6 +9,20 @@ import pytest
 from resnet_explore.inputs.images import sample_photos
 
 BLOCK, TILES, READOUT = ".rx-block >> nth=0", ".rx-tiles >> nth=0", ".rx-readout >> nth=0"
+DEPTH = ".rx-depth >> nth=0"
+
+FRAMES = """() => {
+    const card = document.querySelector('.rx-mosaics'), at = (name) => card.querySelector(name);
+    window.frames_seen = [];
+    const look = () => {
+        const late = at('.rx-curves').classList.contains('rx-late');
+        window.frames_seen.push([at('.rx-panel-heading').textContent, at('.rx-caption').textContent,
+            at('.rx-chart').getAttribute('aria-label'), late, at('.rx-curves').offsetHeight,
+            at('.rx-measuring').offsetHeight > 0]);
+        window.looking = requestAnimationFrame(look);
+    };
+    look();
+}"""
 
 INSIDE = """() => {
     const card = document.querySelector('.rx-mosaics').getBoundingClientRect();
@@ -48,8 +62,17 @@ def test_slide_sort_enlarge_read_and_save(open_notebook):
     page.wait_for_timeout(400)
     assert notebook.execute("print(explorer.mosaics.index)") == "8"
     before = notebook.digest(TILES)
-    card.get_by_label("Sort", exact=True).select_option("difference")
-    assert notebook.digest(TILES) != before
+    assert card.get_by_label("Sort", exact=True).locator("option").all_inner_texts()[0] == (
+        "by activation, both together"
+    )
+    card.get_by_label("Sort", exact=True).press("ArrowDown")
+    notebook.wait_changed(TILES, before, timeout=10)
+    assert card.get_by_label("Sort", exact=True).input_value() == "difference"
+    notebook.press(DEPTH, "ArrowRight")
+    assert title(notebook).startswith("layer"), "as deep into the deeper network"
+    assert card.get_by_text("Plain-20", exact=True).count() == 0
+    notebook.press(DEPTH, "ArrowLeft")
+    assert title(notebook).startswith("layer3.2: ")
     notebook.screenshot("05_feature_maps")
     page.set_viewport_size({"width": 620, "height": 1500})
     page.wait_for_timeout(300)
@@ -72,7 +95,7 @@ def test_slide_sort_enlarge_read_and_save(open_notebook):
     exact = notebook.execute(
         f"print([float(m[4, 4]) for m in explorer.exact('maps', explorer.mosaics.depth, 8, {channel})])"
     )
-    values = [float(v.replace("−", "-")) for v in re.findall(r"20: (−?\d[\d.e-]*)", said)]
+    values = [float(v.replace("−", "-")) for v in re.findall(r"20: (−?\d+(?:\.\d+)?(?:e−\d+)?)", said)]
     assert values == pytest.approx(eval(exact), rel=0.01, abs=1e-6)
     assert "≈" not in said
     # The values of the two networks at the place under the mouse: the upper left corner.
@@ -87,6 +110,24 @@ def test_slide_sort_enlarge_read_and_save(open_notebook):
     assert "the branch adds" in title(notebook)
     card.get_by_label("Show", exact=True).select_option("filters")
     assert title(notebook) == "The first layer: 16 filters of 3×3."
+    assert "to see it large and read its weights" in notebook.locator(READOUT).inner_text()
+    notebook.locator(TILES).press("Enter")
+    page.wait_for_function(
+        "document.querySelector('.rx-mosaics').dataset.exact.startsWith('filters/')", timeout=20_000
+    )
+    box = notebook.locator(TILES).bounding_box()
+    page.mouse.move(box["x"] + 4, box["y"] + box["height"] / 2)
+    said = notebook.locator(READOUT).inner_text()
+    channel = int(re.match(r"Channel (\d+), row 1, column 0 · ", said)[1])
+    weights = f"s.model.conv1.weight[{channel}, :, 1, 0].tolist()"
+    exact = f"sum(({weights} for s in explorer.scenes[explorer.mosaics.depth].subjects), [])"
+    values = [
+        float(v.replace("−", "-"))
+        for v in re.findall(r"(?:red|green|blue) (−?\d+(?:\.\d+)?(?:e−\d+)?)", said)
+    ]
+    assert values == pytest.approx(eval(notebook.execute(f"print({exact})")), rel=0.01, abs=1e-6)
+    notebook.screenshot("05_feature_maps-filter")
+    notebook.locator(TILES).press("Escape")
     card.get_by_label("Show", exact=True).select_option("maps")
 
     buffer = io.BytesIO()
@@ -97,14 +138,41 @@ def test_slide_sort_enlarge_read_and_save(open_notebook):
     )
     notebook.wait_changed(TILES, before, timeout=20)
     assert "your photo launch.jpg" in notebook.locator(".rx-mosaics .rx-caption").first.inner_text()
-    page.locator("button.jupyter-button", has_text="Save").first.click()
-    page.get_by_text("in the folder of this notebook", exact=False).wait_for(timeout=20_000)
+    save = page.locator("button.jupyter-button", has_text="Save").first
+    height = card.bounding_box()["height"]
+    save.press("Enter")
+    said = page.get_by_text("in the folder of this notebook", exact=False)
+    said.wait_for(timeout=20_000)
+    assert abs(said.bounding_box()["y"] - save.bounding_box()["y"]) < 40, "beside the button"
+    assert card.bounding_box()["height"] == height
     saved = notebook.server.root / "notebooks" / "feature_maps.png"
     assert saved.stat().st_size > 10_000
     saved.unlink()
     # The DenseNet further down works too: its picture is no blank card.
     other = notebook.pixels(".rx-mosaics >> nth=1 >> .rx-tiles >> nth=0")
     assert np.ptp(other[..., :3].reshape(-1, 3).astype(int).sum(1)) > 300
+    notebook.assert_clean()
+
+
+def test_no_curve_of_the_last_networks_stands_under_the_new_ones(open_notebook):
+    notebook = opened(open_notebook)
+    page = notebook.page
+    page.evaluate(FRAMES)
+    old = page.evaluate("window.frames_seen[0]")
+    digits = "next(n for n in explorer.exhibit.options if n.startswith('Digits'))"
+    notebook.execute(f"explorer.exhibit.value = {digits}", timeout=120)
+    page.wait_for_function(
+        "([old]) => { const [, caption, words, late] = window.frames_seen.at(-1);"
+        " return caption.includes('digits') && words !== old && !late; }",
+        arg=[old[2]],
+        timeout=60_000,
+    )
+    frames = page.evaluate("cancelAnimationFrame(window.looking), window.frames_seen")
+    new = [frame for frame in frames if "digits" in frame[1]]
+    assert all(frame[2] != old[2] for frame in new)
+    assert all((frame[2] == "Measuring the curves …") == frame[3] == frame[5] for frame in frames)
+    assert any(frame[3] for frame in new), "while they were measured, that was said"
+    assert {frame[4] for frame in frames} == {old[4]}, "nothing jumps"
     notebook.assert_clean()
 
 
