@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_explore import __version__, judging, lab, saliency_files
+from resnet_explore.arguments import count, counts, numbers, port, positive, words
 from resnet_explore.errors import ExploreError
 
 PROG = "resnet-explore"
@@ -113,12 +114,12 @@ def run_sweep(options: argparse.Namespace) -> None:
         print(_outcome(table, len(sweep.runs()), out))
 
 
-def _outcome(table: Any, count: int, out: Path) -> str:
+def _outcome(table: Any, total: int, out: Path) -> str:
     """Say that a sweep is done, or how much of it is where it was stopped and how to go on."""
     done = table.loc[table["epoch"] == table["epochs"], "run"].nunique() if len(table) else 0
-    if done < count:
-        return f"Stopped: {done} of {count} runs are finished in {out}; the same command goes on from there."
-    return f"All {count} runs are in {out}; `resnet_explore.collect({str(out)!r})` gives them as one table."
+    if done < total:
+        return f"Stopped: {done} of {total} runs are finished in {out}; the same command goes on from there."
+    return f"All {total} runs are in {out}; `resnet_explore.collect({str(out)!r})` gives them as one table."
 
 
 def _print_epochs(progress: Any) -> None:
@@ -229,7 +230,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("lab", open_lab, "Open the notebooks in JupyterLab.")
     sub.usage = f"{PROG} lab [-h] [--dir DIR] [--port PORT] [--copy-only] [JUPYTERLAB'S OWN OPTIONS ...]"
     sub.add_argument("--dir", type=Path, help="where to copy the notebooks to (default: this folder)")
-    sub.add_argument("--port", type=_port, default=8888, help="first port to try (default: %(default)s)")
+    sub.add_argument("--port", type=port, default=8888, help="first port to try (default: %(default)s)")
     sub.add_argument("--copy-only", action="store_true", help="copy the notebooks and stop")
 
     sub = command("info", show_info, "Print parameters, multiply-adds and layers of models.")
@@ -238,7 +239,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument(
         "--size",
-        type=_positive,
+        type=positive,
         help="image height and width (default: 224; for CIFAR models 32, for clips 112 or 224)",
     )
 
@@ -252,37 +253,37 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "dataset", nargs="?", default="digits", help="digits, cifar10, ... (default: %(default)s)"
     )
-    sub.add_argument("--depths", type=_counts, metavar="8,20,...", help="depths, each 6n+2")
-    sub.add_argument("--kinds", type=_words, metavar="plain,residual", help="which of the twins")
-    sub.add_argument("--seeds", type=_counts, metavar="0,1,...", help="one run for each seed")
+    sub.add_argument("--depths", type=counts, metavar="8,20,...", help="depths, each 6n+2")
+    sub.add_argument("--kinds", type=words, metavar="plain,residual", help="which of the twins")
+    sub.add_argument("--seeds", type=counts, metavar="0,1,...", help="one run for each seed")
     sub.add_argument("--root", help="where the data lie (default: downloaded to the cache)")
     sub.add_argument(
         "--skip-unreadable", action="store_true", default=None, help="leave out images that can't be read"
     )
-    sub.add_argument("--size", type=_positive, help="height and width that images are brought to")
+    sub.add_argument("--size", type=positive, help="height and width that images are brought to")
     sub.add_argument("--family", help="cifar or imagenet (default: cifar)")
-    sub.add_argument("--eval-images", type=_count, help="images for an epoch's errors (default: 2000)")
-    sub.add_argument("--keep-steps", type=_counts, metavar="0,10", help="also keep the weights before these")
+    sub.add_argument("--eval-images", type=count, help="images for an epoch's errors (default: 2000)")
+    sub.add_argument("--keep-steps", type=counts, metavar="0,10", help="also keep the weights before these")
     sub.add_argument("--accelerator", help="cpu, cuda or auto (default: auto)")
     recipe = sub.add_argument_group("the recipe", "Each may be a list, as in --lr 0.04,0.1: all are tried.")
-    recipe.add_argument("--epochs", type=_counts, help="passes over the training images (default: 8)")
-    recipe.add_argument("--width", type=_counts, help="channels of the first stage (default: 8)")
-    recipe.add_argument("--batch-size", type=_counts, help="images in a step (default: 64)")
+    recipe.add_argument("--epochs", type=counts, help="passes over the training images (default: 8)")
+    recipe.add_argument("--width", type=counts, help="channels of the first stage (default: 8)")
+    recipe.add_argument("--batch-size", type=counts, help="images in a step (default: 64)")
     recipe.add_argument(
-        "--schedule", type=_words, help="one-cycle, or steps as in He et al. 2015 (default: one-cycle)"
+        "--schedule", type=words, help="one-cycle, or steps as in He et al. 2015 (default: one-cycle)"
     )
-    recipe.add_argument("--lr", type=_numbers, help="the learning rate's peak (default: 0.04)")
-    recipe.add_argument("--momentum", type=_numbers, help="of SGD (default: 0.9)")
-    recipe.add_argument("--weight-decay", type=_numbers, help="of SGD (default: 1e-4)")
-    recipe.add_argument("--label-smoothing", type=_numbers, help="of the loss that is trained (default: 0)")
-    recipe.add_argument("--augment", type=_words, help="none, crop or zoom; both also mirror (default: none)")
+    recipe.add_argument("--lr", type=numbers, help="the learning rate's peak (default: 0.04)")
+    recipe.add_argument("--momentum", type=numbers, help="of SGD (default: 0.9)")
+    recipe.add_argument("--weight-decay", type=numbers, help="of SGD (default: 1e-4)")
+    recipe.add_argument("--label-smoothing", type=numbers, help="of the loss that is trained (default: 0)")
+    recipe.add_argument("--augment", type=words, help="none, crop or zoom; both also mirror (default: none)")
     recipe.add_argument(
-        "--precision", type=_words, help="fp32, bf16, or auto: bf16 where it is fast (default: auto)"
+        "--precision", type=words, help="fp32, bf16, or auto: bf16 where it is fast (default: auto)"
     )
     sub.add_argument("--out", type=Path, help="folder of the runs (default: runs/DATASET)")
     where = sub.add_mutually_exclusive_group()
     where.add_argument(
-        "--jobs", type=_positive, help="processes at a time (default: one for each core or GPU)"
+        "--jobs", type=positive, help="processes at a time (default: one for each core or GPU)"
     )
     where.add_argument(
         "--dask", metavar="ADDRESS", help="a scheduler, tcp://host:port, whose workers see the same folders"
@@ -295,7 +296,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("judge", judge_methods, "Judge on a data set which heatmaps are better than chance.")
     sub.set_defaults(when_interrupted=judging.interrupted)
-    judging.add_arguments(sub, _words, _positive, _count)
+    judging.add_arguments(sub)
 
     sub = command("status", show_status, "Print how far each run of a sweep is, also while it goes on.")
     sub.add_argument("runs", type=Path, metavar="RUNS", help="the sweep's folder")
@@ -310,45 +311,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("dest", type=Path, metavar="DEST", help="the folder to write")
     sub.add_argument("--root", help="where the data lay, if not downloaded: named in the record")
     sub.add_argument("--data", default="", help="what they were trained on, in words")
-    sub.add_argument("--seed", type=_count, default=0, help="whose weights to keep (default: %(default)s)")
+    sub.add_argument("--seed", type=count, default=0, help="whose weights to keep (default: %(default)s)")
     sub.add_argument("--finished-only", action="store_true", help="leave out runs that are not finished yet")
     sub.add_argument("--add", action="store_true", help="keep what DEST records already, and add to it")
     return parser
-
-
-def _count(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = -1
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-    return number
-
-
-def _positive(text: str) -> int:
-    if _count(text) == 0:
-        raise argparse.ArgumentTypeError("at least 1, not 0")
-    return _count(text)
-
-
-def _counts(text: str) -> tuple[int, ...]:
-    return tuple(_count(part) for part in _words(text))
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in _words(text))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number, or list of numbers") from None
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _port(text: str) -> int:
-    number = _count(text)
-    if number > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
-    return number

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resnet_explore.arguments import count, positive, words
 from resnet_explore.errors import ExploreError, unknown
 
 if TYPE_CHECKING:
@@ -37,12 +38,7 @@ _USUAL: Mapping[str, Any] = {
 }
 
 
-def add_arguments(
-    parser: argparse.ArgumentParser,
-    words: Callable[[str], Any],
-    positive: Callable[[str], int],
-    count: Callable[[str], int],
-) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     add = parser.add_argument
     add("dataset", nargs="?", default="imagenette", help="one with shipped twins (default: %(default)s)")
