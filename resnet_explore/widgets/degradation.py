@@ -112,6 +112,7 @@ class DegradationExplorer(ipywidgets.VBox):
         place = ipywidgets.GridBox(
             [self.curtain, *self._pages.values()], layout={"grid_template_columns": "minmax(0, 100%)"}
         )
+        place.add_class("rx-views")
         for page in place.children:
             page.layout.grid_area = "1 / 1"
         super().__init__([top, self.view, self.depth, place, self.panel])

@@ -406,6 +406,7 @@ class FilmstripView {
     const width = this.body.clientWidth;
     if (!width) return; // not on the page
     const narrow = this.root.parentElement.clientWidth < PAGE_PX;
+    this.root.classList.toggle("rx-slim", narrow);
     if (narrow !== this.narrow) { // told once: a view beside it may have more room
       this.narrow = narrow;
       if (narrow !== this.model.get("narrow")) {

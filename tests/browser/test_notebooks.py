@@ -10,7 +10,9 @@ from PIL import Image
 from resnet_explore.inputs.images import sample_photos
 
 STEP, CANVAS, DEPTH = ".rx-step:visible", ".rx-canvas:visible", ".rx-shared-step"
-HEAT, HEAT_CARD = ".rx-heat", ".rx-card:has(.rx-heat)"
+# Of the saliency notebook's explorers the first one: another lies below it.
+FIRST = '.jp-CodeCell:has-text("rx.SaliencyExplorer()")'
+HEAT, HEAT_CARD = f"{FIRST} .rx-heat", f"{FIRST} .rx-card:has(.rx-heat)"
 
 
 def title(notebook, card=""):
@@ -121,6 +123,7 @@ def test_views_and_data_of_degradation(open_notebook, tmp_path):
         timeout=30_000
     )
     page.get_by_text("are trained again by").wait_for()
+    assert below_the_tabs() == places, "nor for other data"
     kept = notebook.digest(CANVAS)
     data.select_option("Your folder of images ...")
     (tmp_path / "train" / "only").mkdir(parents=True)
@@ -191,8 +194,9 @@ def photo():
 def test_an_uploaded_photo_is_explained_at_every_block(open_notebook, photo):
     notebook = open_notebook("notebooks/03_saliency.ipynb")
     run(notebook)
-    before, block = notebook.digest(HEAT), ".rx-heat-step"
-    upload = notebook.page.locator(".rx-pick input")
+    page = notebook.page
+    before, block = notebook.digest(HEAT), f"{FIRST} .rx-heat-step"
+    upload = notebook.locator(f"{FIRST} .rx-pick input")
     upload.set_input_files(photo)
     notebook.wait_changed(HEAT, before)
     assert "your photo launch.jpg" in caption(notebook, HEAT_CARD)
@@ -204,23 +208,23 @@ def test_an_uploaded_photo_is_explained_at_every_block(open_notebook, photo):
         seen.add(notebook.digest(HEAT))
     assert len(seen) == last, "moves with a picture each, and one against the end"
     half = notebook.digest(HEAT)
-    notebook.press(".rx-heat-opacity", "Home")
+    notebook.press(f"{FIRST} .rx-heat-opacity", "Home")
     notebook.wait_changed(HEAT, half)
     left, right = np.array_split(notebook.pixels(HEAT), 2, axis=1)
     assert np.abs(left[:, :480].astype(int) - right[:, -512:][:, :480]).mean() < 3, "the photo alone, twice"
-    notebook.press(".rx-heat-opacity", "End")
+    notebook.press(f"{FIRST} .rx-heat-opacity", "End")
     notebook.press(block, "End")
-    notebook.page.locator(".rx-option", has_text="%").nth(1).click()
-    asked = notebook.locator(".rx-option[aria-pressed=true] .rx-word").inner_text()
-    headings = notebook.page.locator(".rx-headings span", has_text=f"asked about {asked}")
+    page.locator(f"{FIRST} .rx-option", has_text="%").nth(1).click()
+    asked = notebook.locator(f"{FIRST} .rx-option[aria-pressed=true] .rx-word").inner_text()
+    headings = page.locator(f"{FIRST} .rx-headings span", has_text=f"asked about {asked}")
     headings.nth(1).wait_for(timeout=20_000)
-    notebook.page.locator(".rx-verdict", has_text="Stability").wait_for(timeout=90_000)
-    assert notebook.locator(".rx-thumb").count() == 2
+    page.locator(f"{FIRST} .rx-verdict", has_text="Stability").wait_for(timeout=90_000)
+    assert page.locator(f"{FIRST} .rx-thumb").count() == 2
     notebook.screenshot("03_saliency")
     kept = notebook.digest(HEAT)
-    page = {"name": "page.png", "mimeType": "image/png", "buffer": b"<!doctype html><p>hello"}
-    upload.set_input_files(page)
-    notebook.page.locator(".rx-status.rx-bad").wait_for(timeout=20_000)
+    text = {"name": "page.png", "mimeType": "image/png", "buffer": b"<!doctype html><p>hello"}
+    upload.set_input_files(text)
+    page.locator(f"{FIRST} .rx-status.rx-bad").wait_for(timeout=20_000)
     assert "page.png" not in caption(notebook, HEAT_CARD)
     assert notebook.digest(HEAT) == kept
     notebook.assert_clean()
