@@ -345,7 +345,7 @@ def test_mistakes_get_one_sentence(folder, tmp_path):
         (lambda: rx.load_dataset("digts"), "did you mean 'digits'"),
         (lambda: rx.load_dataset("digits", split="trian"), "did you mean 'train'"),
         (lambda: rx.load_dataset("folder"), "needs root="),
-        (lambda: rx.load_dataset("folder", root=tmp_path / "gone"), "not there"),
+        (lambda: rx.load_dataset("folder", root=tmp_path / "gone"), "There is no folder '.*gone'"),
         (lambda: rx.load_dataset("folder", root=tmp_path / "empty"), "has no images"),
         (lambda: rx.load_dataset("folder", root=tmp_path / "one"), "one class only"),
         (

@@ -365,8 +365,8 @@ def test_layers_of_uneven_seeds_are_drawn_with_a_kind_missing(share, tmp_path):
     explorer.depth.index = 5
     explorer.view.value = GRADIENTS
     assert explorer.gradients.strip.titles[0] == (
-        "56 layers, before the first step, weight gradient. Residual: at the first layers 1.0 times that at "
-        "the last, it stays level."
+        "56 layers, before the first step, weight gradient. Residual: at the first block 1.0 times that at "
+        "the last block, it stays level."
     )
     assert "; seeds 0, 1 and 2 of residual; lines are geometric means" in explorer.gradients.strip.captions[0]
     explorer.view.value = RESPONSES

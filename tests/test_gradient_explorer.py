@@ -538,7 +538,7 @@ def test_a_newer_choice_stops_what_is_still_being_measured():
         def title(self, position, result):
             return f"{self.name} {position}"
 
-        def caption(self, position):
+        def caption(self, position, result=None):
             return ""
 
     from resnet_explore.widgets.filmstrip import Filmstrip
@@ -577,7 +577,7 @@ def test_nobody_waits_for_the_garbage_collector():
         def title(self, position, result):
             return ""
 
-        def caption(self, position):
+        def caption(self, position, result=None):
             return ""
 
     from resnet_explore.widgets.filmstrip import Filmstrip
