@@ -377,7 +377,7 @@ def test_layers_of_uneven_seeds_are_drawn_with_a_kind_missing(share, tmp_path):
 
 def test_errors_of_some_of_the_images_are_told(uneven):
     caption = error_pictures(uneven, "", "ducks", [8])["captions"][0]
-    assert "Errors in eval mode, of 2,000 images of each set and after the last epoch of all." in caption
+    assert "Errors in eval mode, of 2,000 images of each set, after the last epoch of all images." in caption
     few = error_pictures(uneven.assign(eval_images=50_000), "", "ducks", [8])["captions"][0]
     assert "Errors in eval mode." in few
 

@@ -91,7 +91,7 @@ def _measured(table: pd.DataFrame) -> str:
     if run["eval_images"] >= about:
         return "Errors in eval mode."
     return (
-        f"Errors in eval mode, of {run['eval_images']:,} images of each set and after the last epoch of all."
+        f"Errors in eval mode, of {run['eval_images']:,} images of each set, after the last epoch of all images."
     )
 
 
