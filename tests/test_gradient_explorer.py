@@ -531,9 +531,9 @@ def test_a_newer_choice_stops_what_is_still_being_measured():
         def limits(self, results):
             return (1e-3, 1e3)
 
-        def draw(self, result, limits):
+        def draw(self, result, limits, size):
 
-            return GradientProfile(40, 30).draw({"plain": np.full(3, 1.0 + result)}, limits)
+            return GradientProfile(140, 130).draw({"plain": np.full(3, 1.0 + result)}, limits)
 
         def title(self, position, result):
             return f"{self.name} {position}"
@@ -570,9 +570,9 @@ def test_nobody_waits_for_the_garbage_collector():
         def limits(self, results):
             return (1e-3, 1e3)
 
-        def draw(self, result, limits):
+        def draw(self, result, limits, size):
             self.drawn_while_collecting = gc.isenabled()
-            return GradientProfile(40, 30).draw({"plain": np.ones(3)}, limits)
+            return GradientProfile(140, 130).draw({"plain": np.ones(3)}, limits)
 
         def title(self, position, result):
             return ""

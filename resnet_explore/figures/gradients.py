@@ -11,7 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from resnet_explore.figures.style import CARD, INK, MUTED, color_of, dress, label_of, marker_of, new_figure
+from resnet_explore.figures.style import (
+    CARD,
+    INK,
+    MUTED,
+    WIDE,
+    color_of,
+    dress,
+    label_of,
+    margins,
+    marker_of,
+    new_figure,
+)
 
 FLOOR, CEILING = 1e-14, 1e10  # beyond lies what has overflowed or died out; drawn on the edge of the axis
 _COLORS = colormaps["viridis"].with_extremes(bad="#ffffff", under="#000000", over="#ff4d4d")
@@ -40,9 +51,10 @@ class GradientProfile:
     beyond the limits are drawn on the edge as triangles.
     """
 
-    def __init__(self, width: float = 920, height: float = 340) -> None:
+    def __init__(self, width: float = WIDE[0], height: float = WIDE[1]) -> None:
         self.figure = new_figure(width, height)
-        self._ax = dress(self.figure.add_axes((0.075, 0.15, 0.905, 0.74)))
+        grid = self.figure.add_gridspec(1, 1, **margins(self.figure, left=69, right=18, top=37, bottom=51))
+        self._ax = dress(self.figure.add_subplot(grid[0]))
         self._ax.set(yscale="log", xlabel="layer (1 sees the image, the last gives the classes)")
         self._spans: list[Artist] = []
         self._ax.yaxis.set_minor_locator(NullLocator())  # minor ticks take longer to draw than all the rest
@@ -108,8 +120,8 @@ class GradientProfile:
 def gradient_heatmap(
     maps: Mapping[str, tuple[np.ndarray, np.ndarray]],
     limits: tuple[float, float],
-    width: float = 920,
-    height: float = 340,
+    width: float = WIDE[0],
+    height: float = WIDE[1],
     label: str = "gradient norm of the weights",
 ) -> Figure:
     """Draw norms by layer and step, side by side on one logarithmic scale of colours, one image each.
@@ -120,9 +132,10 @@ def gradient_heatmap(
     figure = new_figure(width, height)
     grid = figure.add_gridspec(
         1, len(maps) + 1, width_ratios=[1] * len(maps) + [0.025],
-        left=0.065, right=0.915, top=0.88, bottom=0.16, wspace=0.12,
+        **margins(figure, left=60, right=78, top=41, bottom=54), wspace=0.12,
     )  # fmt: skip
     low, high = (math.log10(limit) for limit in limits)
+    alike = len({norms.shape[1] for _, norms in maps.values()}) == 1
     for i, (kind, (steps, norms)) in enumerate(maps.items()):
         ax = dress(figure.add_subplot(grid[i]))
         ax.grid(False)
@@ -137,7 +150,8 @@ def gradient_heatmap(
             interpolation="nearest", interpolation_stage="data",
         )  # fmt: skip
         ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
-        _label_steps(ax, steps)
+        ax.tick_params(labelleft=i == 0 or not alike)
+        _label_steps(ax, steps, room=max(3, round(width / 100)))
     bar = figure.colorbar(image, cax=figure.add_subplot(grid[-1]))
     marks = [round(math.log10(power)) for power in powers(*limits)]
     bar.set_ticks(marks, labels=[f"$10^{{{mark}}}$" for mark in marks])
@@ -170,7 +184,7 @@ def _shrink(norms: np.ndarray, axis: int) -> np.ndarray:
     return np.fmax.reduceat(norms, starts, axis=axis)
 
 
-def _label_steps(ax: Axes, steps: np.ndarray, room: int = 9) -> None:
+def _label_steps(ax: Axes, steps: np.ndarray, room: int) -> None:
     every = max(1, math.ceil(len(steps) / room))
     at = np.arange(0, len(steps), every)
     ax.set_xticks(at, labels=[f"{steps[k]:,}" for k in at])

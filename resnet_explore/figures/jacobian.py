@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from resnet_explore.figures.gradients import powers
-from resnet_explore.figures.style import INK, MUTED, color_of, dress, label_of, new_figure
+from resnet_explore.figures.style import INK, MUTED, WIDE, color_of, dress, label_of, margins, new_figure
 
 BANDS = ((0.05, 0.95, 0.22), (0.25, 0.75, 0.4))  # quantiles and the opacity between them
 
@@ -15,8 +15,8 @@ BANDS = ((0.05, 0.95, 0.22), (0.25, 0.75, 0.4))  # quantiles and the opacity bet
 def spectra_by_depth(
     spectra: Mapping[str, tuple[np.ndarray, np.ndarray]],
     limits: tuple[float, float],
-    width: float = 920,
-    height: float = 340,
+    width: float = WIDE[0],
+    height: float = WIDE[1],
 ) -> Figure:
     """Draw for each kind, block by block, where its singular values lie.
 
@@ -24,7 +24,8 @@ def spectra_by_depth(
     line at the middle one, bands between the others, and markers at the largest value. A dashed line is at 1.
     """
     figure = new_figure(width, height)
-    grid = figure.add_gridspec(1, len(spectra), left=0.075, right=0.985, top=0.88, bottom=0.15, wspace=0.1)
+    room = margins(figure, left=69, right=14, top=41, bottom=51)
+    grid = figure.add_gridspec(1, len(spectra), **room, wspace=0.1)
     low, high = limits
     for i, (kind, (top, quantiles)) in enumerate(spectra.items()):
         ax, color = dress(figure.add_subplot(grid[i])), color_of(kind, i)
@@ -41,14 +42,14 @@ def spectra_by_depth(
         ax.set(yscale="log", ylim=limits, xlim=(0.5, len(x) + 0.5), xlabel="block")
         ax.yaxis.set_minor_locator(NullLocator())
         ax.yaxis.set_major_locator(FixedLocator(powers(*limits)))
-        ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        ax.xaxis.set_major_locator(MaxNLocator(max(4, round(width / 115)), integer=True))
         ax.set_title(label_of(kind), loc="left", color=color, fontsize=11, weight="bold")
-        if i == 0:
-            ax.set_ylabel("singular values")
-        else:
+        if i > 0:
             ax.tick_params(labelleft=False)
+            continue
+        ax.set_ylabel("singular values")
         ax.legend(
             loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, fontsize=9, frameon=False,
-            labelcolor=INK, borderaxespad=0.1,
+            labelcolor=INK, borderaxespad=0.1, columnspacing=0.9, handlelength=1.1, handletextpad=0.4,
         )  # fmt: skip
     return figure

@@ -16,6 +16,7 @@ CARD, INK, MUTED, GRID = "#fafafa", "#1f2328", "#57606a", "#d8dee4"
 # For what is neither, such as networks of somebody's own; the rest of the same palette.
 _OTHERS = ("#009E73", "#CC79A7", "#B8860B", "#4B4B9B", "#56B4E9")
 _OTHER_MARKERS = ("D", "^", "v", "P", "X")
+WIDE, NARROW = (920, 340), (460, 400)  # sizes of a chart, in CSS pixels, on a page and in a narrow window
 DPI = 160  # of pictures for the screen
 SCREEN_SCALE = DPI / 96  # their pixels for each CSS pixel, what `Filmstrip.scale` asks for
 
@@ -25,6 +26,17 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width / 96, height / 96), dpi=DPI, facecolor=CARD)
     FigureCanvasAgg(figure)
     return figure
+
+
+def margins(figure: Figure, left: float, right: float, top: float, bottom: float) -> dict[str, float]:
+    """Return where axes begin and end that leave so many CSS pixels free, as `add_gridspec` takes it."""
+    width, height = figure.get_size_inches() * 96
+    return {
+        "left": left / width,
+        "right": 1 - right / width,
+        "top": 1 - top / height,
+        "bottom": bottom / height,
+    }
 
 
 def dress(ax: Axes) -> Axes:

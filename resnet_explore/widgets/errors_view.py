@@ -90,9 +90,8 @@ def _measured(table: pd.DataFrame) -> str:
     about = run["step"] / run["epoch"] * run["batch_size"]  # training images, to within a batch
     if run["eval_images"] >= about:
         return "Errors in eval mode."
-    return (
-        f"Errors in eval mode, of {run['eval_images']:,} images of each set, after the last epoch of all images."
-    )
+    some = f"{run['eval_images']:,} images of each set"
+    return f"Errors in eval mode, of {some}, after the last epoch of all images."
 
 
 def _so_far(table: pd.DataFrame) -> str:

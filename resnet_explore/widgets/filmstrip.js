@@ -262,7 +262,7 @@ class FilmstripView {
       context.drawImage(overlay, 0, 0, width, height); // bilinear
       context.globalAlpha = 1;
     }
-    canvas.style.width = `${(100 * width) / Math.max(width, this.reserved[0])}%`;
+    this.fitCanvas();
     canvas.dataset.drawn = ++this.drawn;
     this.showState();
   }
@@ -274,6 +274,13 @@ class FilmstripView {
     this.picture.style.width = `${wide}px`;
     this.body.style.width = `${Math.max(wide, SMALLEST_PX)}px`;
     this.stage.style.aspectRatio = `${width} / ${height}`;
+    this.fitCanvas();
+  }
+
+  /** A picture that is smaller than the room for all of them is not blown up to it. */
+  fitCanvas() {
+    const { width } = this.canvas;
+    this.canvas.style.width = `${(100 * width) / Math.max(width, this.reserved[0])}%`;
   }
 
   // ---- moving --------------------------------------------------------------------------------------------

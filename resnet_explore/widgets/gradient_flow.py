@@ -1,5 +1,6 @@
 """What really happens to gradients: every condition a switch, every picture read aloud."""
 
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -85,7 +86,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
         self._own, self._shown_steps = bool(self.bench.models), 0
         self._wanted = self._put = self.depths[len(self.depths) * 3 // 4]  # the depth chosen, and that shown
         self._noted: dict[str, Noted] = {}
-        self._profile = GradientProfile()
+        self._profiles = functools.cache(GradientProfile)  # drawn once of each size, then moved
         self.strip = Filmstrip(name="Depth", scale=SCREEN_SCALE, message="Measuring gradients at step 0 ...")
         self.note = ipywidgets.HTML()
         self.scrub = Scrub(self.strip, self._say)
@@ -253,11 +254,11 @@ class GradientFlowExplorer(ipywidgets.VBox):
     def _view(self) -> View:
         live = Live(self.bench, self.switches.given, self.shown.value)
         if self._own:
-            return OwnView(live, self._profile, range(0, self.switches.steps + 1, STEPS))
+            return OwnView(live, self._profiles, range(0, self.switches.steps + 1, STEPS))
         make: dict[str, Callable[[], View]] = {
-            BY_DEPTH: lambda: DepthView(live, self._profile, self.depths),
-            BY_SKIP: lambda: SkipView(live, self._profile, self.depth.value),
-            BY_STEP: lambda: StepView(self._record(), self._profile, self.depth.value),
+            BY_DEPTH: lambda: DepthView(live, self._profiles, self.depths),
+            BY_SKIP: lambda: SkipView(live, self._profiles, self.depth.value),
+            BY_STEP: lambda: StepView(self._record(), self._profiles, self.depth.value),
             HEATMAP: lambda: HeatmapView(self._record()),
             JACOBIANS: lambda: JacobianView(live, self._depths_on_slider()),
         }
@@ -277,7 +278,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
     def _reveal(self, position: int, flow: GradientFlow) -> Reading:
         """Show the picture behind a question, and return what its title says."""
         asked = QUESTIONS[position]
-        view = DepthView(Live(self.quiz.bench, asked.given), self._profile, [DEPTH], asked.skip)
+        view = DepthView(Live(self.quiz.bench, asked.given), self._profiles, [DEPTH], asked.skip)
         self.scrub.show_only(view, {asked.kind: flow})
         self.keep.disabled, self.note.value = False, ""
         return view.reading(flow)

@@ -10,10 +10,10 @@ import pandas as pd
 
 from resnet_explore.analysis.alike import Alike, alike_in_record
 from resnet_explore.figures.gradients import GradientProfile, decades, gradient_heatmap
-from resnet_explore.figures.style import Figure, label_of
+from resnet_explore.figures.style import WIDE, Figure, label_of
 from resnet_explore.training.plan import KINDS
 from resnet_explore.training.recorded import Record
-from resnet_explore.widgets.gradient_views import View
+from resnet_explore.widgets.gradient_views import Profiles, View
 from resnet_explore.widgets.gradient_words import compared, finding, read, read_aloud, times
 
 
@@ -55,8 +55,8 @@ class StepView(View):
 
     name = "Step"
 
-    def __init__(self, record: Noted, profile: GradientProfile, depth: int) -> None:
-        self.record, self.depth, self._profile = record, depth, profile
+    def __init__(self, record: Noted, profiles: Profiles, depth: int) -> None:
+        self.record, self.depth, self._profiles = record, depth, profiles
         self._norms = {kind: record.norms(kind, depth) for kind in KINDS}
         self._alike = record.alike(depth)
         shared = set.intersection(*(set(table.index) for table in self._norms.values()))
@@ -72,14 +72,16 @@ class StepView(View):
         """Return the axis of all steps, whatever was asked for so far."""
         return self._limits
 
-    def draw(self, result: Mapping[str, np.ndarray], limits: tuple[float, float]) -> Figure:
+    def draw(
+        self, result: Mapping[str, np.ndarray], limits: tuple[float, float], size: tuple[int, int] = WIDE
+    ) -> Figure:
         """Return the lines."""
-        return self._profile.draw(result, limits, parts=self._alike.ends)
+        return self._profiles(*size).draw(result, limits, parts=self._alike.ends)
 
     def anew(self) -> View:
         """Return the same view with a figure of its own."""
         other = copy.copy(self)
-        other._profile = GradientProfile()
+        other._profiles = GradientProfile
         return other
 
     def title(self, position: int, result: Mapping[str, np.ndarray]) -> str:
@@ -118,9 +120,11 @@ class HeatmapView(View):
         """Return one scale of colours for all depths."""
         return self._limits
 
-    def draw(self, result: Mapping[str, Any], limits: tuple[float, float]) -> Figure:
+    def draw(
+        self, result: Mapping[str, Any], limits: tuple[float, float], size: tuple[int, int] = WIDE
+    ) -> Figure:
         """Return the images."""
-        return gradient_heatmap(result, limits)
+        return gradient_heatmap(result, limits, *size)
 
     def title(self, position: int, result: Mapping[str, Any]) -> str:
         """Return how the first block's gradient compares with the last's, and when that turns."""

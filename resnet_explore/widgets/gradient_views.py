@@ -1,7 +1,7 @@
 """What the gradient explorer's slider moves through: one class a view, each measured position by position."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from resnet_explore.analysis.gradients import GradientFlow
 from resnet_explore.analysis.jacobian import JacobianSpectra, jacobian_spectra
 from resnet_explore.figures.gradients import GradientProfile, decades
 from resnet_explore.figures.jacobian import spectra_by_depth
-from resnet_explore.figures.style import Figure, label_of
+from resnet_explore.figures.style import WIDE, Figure, label_of
 from resnet_explore.models.threads import one_thread
 from resnet_explore.training.plan import KINDS
 from resnet_explore.widgets.gradient_lab import Bench, Conditions, described
@@ -29,6 +29,9 @@ SHOWN = {
 }
 ALPHAS = tuple(round(0.1 * k, 1) for k in range(11))
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+Profiles = Callable[[float, float], GradientProfile]  # gives one of a width and height, perhaps used before
 
 
 class View:
@@ -55,8 +58,8 @@ class View:
         """Return the axis that fits all results measured so far."""
         raise NotImplementedError
 
-    def draw(self, result: Any, limits: tuple[float, float]) -> Figure:
-        """Return the picture of a result."""
+    def draw(self, result: Any, limits: tuple[float, float], size: tuple[int, int] = WIDE) -> Figure:
+        """Return the picture of a result, of a width and height in CSS pixels."""
         raise NotImplementedError
 
     def anew(self) -> "View":
@@ -105,24 +108,26 @@ class ProfileView(View):
 
     guides: tuple[str, ...] = ()
 
-    def __init__(self, live: Live, profile: GradientProfile) -> None:
-        self.live, self._profile = live, profile
+    def __init__(self, live: Live, profiles: Profiles) -> None:
+        self.live, self._profiles = live, profiles
         self._field, self._noun, self._label = SHOWN[live.shown]
 
     def limits(self, results: Sequence[Mapping[str, GradientFlow]]) -> tuple[float, float]:
         """Return whole decades around everything that can be drawn."""
         return decades(np.concatenate([getattr(f, self._field) for flows in results for f in flows.values()]))
 
-    def draw(self, result: Mapping[str, GradientFlow], limits: tuple[float, float]) -> Figure:
+    def draw(
+        self, result: Mapping[str, GradientFlow], limits: tuple[float, float], size: tuple[int, int] = WIDE
+    ) -> Figure:
         """Return the lines."""
         norms = {kind: getattr(flow, self._field) for kind, flow in result.items()}
         ends = {part for flow in result.values() for part in flow.alike.ends}
-        return self._profile.draw(norms, limits, self._label, self.guides, sorted(ends))
+        return self._profiles(*size).draw(norms, limits, self._label, self.guides, sorted(ends))
 
     def anew(self) -> View:
         """Return the same view with a figure of its own."""
         other = copy.copy(self)
-        other._profile = GradientProfile()
+        other._profiles = GradientProfile
         return other
 
     def title(self, position: int, result: Mapping[str, GradientFlow]) -> str:
@@ -183,10 +188,8 @@ class ProfileView(View):
 class DepthView(ProfileView):
     """The twins at each depth, their skips at a strength."""
 
-    def __init__(
-        self, live: Live, profile: GradientProfile, depths: Sequence[int], skip: float = 1.0
-    ) -> None:
-        super().__init__(live, profile)
+    def __init__(self, live: Live, profiles: Profiles, depths: Sequence[int], skip: float = 1.0) -> None:
+        super().__init__(live, profiles)
         self.depths, self._skip = list(depths), skip
         self.ticks = [str(depth) for depth in depths]
 
@@ -205,8 +208,8 @@ class SkipView(ProfileView):
     name = "Skip strength"
     guides = KINDS
 
-    def __init__(self, live: Live, profile: GradientProfile, depth: int) -> None:
-        super().__init__(live, profile)
+    def __init__(self, live: Live, profiles: Profiles, depth: int) -> None:
+        super().__init__(live, profiles)
         self.depth, self.ticks = depth, [f"{alpha:g}" for alpha in ALPHAS]
 
     def measure(self, position: int) -> dict[str, GradientFlow]:
@@ -227,8 +230,8 @@ class OwnView(ProfileView):
 
     name = "Step"
 
-    def __init__(self, live: Live, profile: GradientProfile, steps: Sequence[int]) -> None:
-        super().__init__(live, profile)
+    def __init__(self, live: Live, profiles: Profiles, steps: Sequence[int]) -> None:
+        super().__init__(live, profiles)
         self.steps, self.ticks = list(steps), [str(step) for step in steps]
 
     def measure(self, position: int) -> dict[str, GradientFlow]:
@@ -266,7 +269,9 @@ class JacobianView(View):
         every = [v for found in results for s in found.values() for v in (s.top.ravel(), s.quantile(0.05))]
         return decades(np.clip(np.concatenate(every), 1e-3, 1e4))
 
-    def draw(self, result: Mapping[str, JacobianSpectra], limits: tuple[float, float]) -> Figure:
+    def draw(
+        self, result: Mapping[str, JacobianSpectra], limits: tuple[float, float], size: tuple[int, int] = WIDE
+    ) -> Figure:
         """Return two panels."""
         return spectra_by_depth(
             {
@@ -274,6 +279,7 @@ class JacobianView(View):
                 for kind, s in result.items()
             },
             limits,
+            *size,
         )
 
     def title(self, position: int, result: Mapping[str, JacobianSpectra]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_explore.errors import ExploreError
-from resnet_explore.figures.style import blank_like, to_png
+from resnet_explore.figures.style import NARROW, WIDE, blank_like, to_png
 from resnet_explore.widgets.filmstrip import Filmstrip
 from resnet_explore.widgets.gradient_views import View
 from resnet_explore.widgets.picture_file import save_picture
@@ -32,6 +32,8 @@ class Scrub:
         self.results: dict[int, Any] = {}
         self._drawing, self._turn = threading.Lock(), 0
         self._thread: threading.Thread | None = None
+        self._job: _Job | None = None
+        strip.observe(lambda _: self._job and self._publish(self._job), "narrow")  # is drawn for less room
 
     def show(self, view: View, position: int | None = None) -> None:
         """Measure and show a position, by default where the slider stands, then the others in a thread.
@@ -115,14 +117,15 @@ class Scrub:
             if job.turn != self._turn:
                 return
             view, found = job.view, job.found
+            self._job, size = job, NARROW if self.strip.narrow else WIDE
             limits = view.limits(list(found.values()))
-            if limits != job.limits:
+            if (limits, size) != job.drawn_for:
                 job.frames.clear()
-                job.limits = limits
+                job.drawn_for = limits, size
             for position in found.keys() - job.frames.keys():
                 if job.turn != self._turn:
                     return
-                job.frames[position] = to_png(view.draw(found[position], limits))
+                job.frames[position] = to_png(view.draw(found[position], limits, size))
             everywhere = range(len(view.ticks))
             blank = b"" if len(found) == len(everywhere) else blank_like(next(iter(job.frames.values())))
             values: dict[str, Any] = {
@@ -154,4 +157,4 @@ class _Job:
     def __init__(self, turn: int, view: View, found: dict[int, Any]) -> None:
         self.turn, self.view, self.found = turn, view, found
         self.frames: dict[int, bytes] = {}
-        self.limits: tuple[float, float] | None = None
+        self.drawn_for: tuple[tuple[float, float], tuple[int, int]] | None = None
