@@ -3,6 +3,8 @@ import gc
 import io
 import math
 import re
+import subprocess
+import sys
 import time
 from urllib.error import URLError
 
@@ -553,6 +555,15 @@ def test_a_newer_choice_stops_what_is_still_being_measured():
     time.sleep(0.2)
     assert scrub.strip.titles == [f"second {k}" for k in range(4)]
     assert len(first.measured) < 4
+
+
+def test_a_script_that_ends_while_others_are_measured_ends_well():
+    script = (
+        "import torch, resnet_explore as rx\n"
+        "rx.GradientFlowExplorer(images=torch.randn(8, 3, 24, 40), labels=torch.arange(8))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_nobody_waits_for_the_garbage_collector():

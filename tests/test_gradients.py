@@ -243,6 +243,25 @@ def test_shared_and_reparametrised_weights():
     )
 
 
+def test_weights_of_another_kind_are_named():
+    class Mixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(21, 8), nn.utils.parametrizations.weight_norm(nn.Linear(8, 5))
+            self.lstm = nn.LSTM(8, 8, batch_first=True)
+            self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+        def forward(self, images):
+            words, _ = self.lstm(self.first(images.permute(0, 2, 1, 3).flatten(2)))
+            return self.last(self.attention(words, words, words)[0][:, -1])
+
+    flow = rx.gradient_flow(Mixed(), torch.randn(4, 3, 5, 7), torch.tensor([0, 1, 2, 3]))
+    assert flow.names == ("first", "last")
+    assert flow.unmeasured == ("lstm (LSTM)", "attention (MultiheadAttention)")
+    assert "Not measured: lstm (LSTM), attention (MultiheadAttention)." in str(flow)
+    assert rx.gradient_flow(rx.build("cifar_resnet8"), *noise()).unmeasured == ()
+
+
 def test_own_loss_and_a_layer_that_it_does_not_depend_on():
     class TwoHeads(nn.Module):
         def __init__(self):
@@ -376,6 +395,8 @@ IMAGES, LABELS = noise()
         ({"labels": LABELS.float()}, "labels must be 6 whole numbers.*not float32"),
         ({"labels": [0, 1, 2, 3, 4, 10]}, r"labels must lie in 0\.\.9.*got 10"),
         ({"labels": [0, 1, -1, 3, 4, 5]}, r"labels must lie in 0\.\.9.*got -1"),
+        ({"model": "cifar_plain20"}, r"a torch.nn.Module, not str: resnet_explore.build\('cifar_plain20'\)"),
+        ({"model": IMAGES.sum}, r"model must be a torch.nn.Module, not \w+\."),
         ({"loss": lambda output, labels: output}, "loss must return one number"),
         ({"loss": lambda output, labels: output.detach().sum()}, "loss must return one number"),
         ({"loss": lambda output, labels: 3.0}, "loss must return one number"),
@@ -385,7 +406,7 @@ def test_bad_input_is_one_sentence_and_changes_nothing(arguments, sentence):
     net = rx.build("cifar_resnet8")
     before = fingerprint(net)
     with pytest.raises(rx.ExploreError, match=sentence) as caught:
-        rx.gradient_flow(net, **{"images": IMAGES, "labels": LABELS, **arguments})
+        rx.gradient_flow(**{"model": net, "images": IMAGES, "labels": LABELS, **arguments})
     assert "\n" not in str(caught.value)
     assert fingerprint(net) == before
 

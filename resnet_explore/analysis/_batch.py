@@ -9,8 +9,16 @@ from torch import Tensor, nn
 from resnet_explore.errors import ExploreError
 
 
+def require_module(model: Any) -> None:
+    """Raise ExploreError for what is no network, such as a name."""
+    if not isinstance(model, nn.Module):
+        build = f": resnet_explore.build({model!r:.40}) may give one" if isinstance(model, str) else ""
+        raise ExploreError(f"model must be a torch.nn.Module, not {type(model).__name__}{build}.")
+
+
 def as_images(model: nn.Module, images: Any) -> Tensor:
     """Return a copy of `images` on the model's device and in its dtype; floats (N, C, H, W), N at least 1."""
+    require_module(model)
     if not isinstance(images, Tensor) or not images.is_floating_point():
         kind = str(images.dtype) if isinstance(images, Tensor) else type(images).__name__
         raise ExploreError(f"images must be a float tensor, standardised as the model expects, not {kind}.")

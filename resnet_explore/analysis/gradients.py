@@ -20,7 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 
-from resnet_explore.analysis._batch import answer, as_classes, as_images, as_logits
+from resnet_explore.analysis._batch import answer, as_classes, as_images, as_logits, require_module
 from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._norms import each_norm, gather, norm
 from resnet_explore.analysis._state import measuring
@@ -47,6 +47,8 @@ class GradientFlow(Brief):
     weight_gradient_norms      of the loss's gradient with respect to that weight
     loss, mode, batch_size     what was differentiated: by default the mean cross-entropy of this batch
     frozen                     True for layers whose weight needs no gradient: their weight gradient is nan
+    unmeasured                 modules with a weight matrix of another kind, such as "lstm (LSTM)", which have
+                               no row here
     images_finite              False if the images themselves hold infinities or nan
 
     `str()` is a sentence, `table` has a row per layer, and notebooks show both.
@@ -64,6 +66,7 @@ class GradientFlow(Brief):
     batch_size: int
     frozen: tuple[bool, ...] = ()
     images_finite: bool = True
+    unmeasured: tuple[str, ...] = ()
 
     @property
     def ratio(self) -> float:
@@ -169,7 +172,13 @@ class GradientFlow(Brief):
         )
         ratio = f", ratio {self.ratio:,.2g}" if np.isfinite(self.ratio) else ""
         still = f" {sum(self.frozen)} of {len(self.names)} layers are frozen." if any(self.frozen) else ""
-        return f"{said}{ratio}.{still} {self.trouble}".rstrip()
+        return f"{said}{ratio}.{still}{self._left_out()} {self.trouble}".rstrip()
+
+    def _left_out(self) -> str:
+        if not self.unmeasured:
+            return ""
+        more = f" and {len(self.unmeasured) - 3} more" if len(self.unmeasured) > 3 else ""
+        return f" Not measured: {', '.join(self.unmeasured[:3])}{more}."
 
     def _repr_html_(self) -> str:
         table = self.table.to_html(index=False, border=0, float_format="{:.3g}".format)
@@ -180,7 +189,7 @@ class GradientFlow(Brief):
 def gradient_flow(
     model: nn.Module,
     images: Tensor,
-    labels: Any,
+    labels: Any = None,
     mode: str = "train",
     loss: Callable[[Any, Any], Tensor] | None = None,
 ) -> GradientFlow:
@@ -191,6 +200,7 @@ def gradient_flow(
     mode    "train": batch norm uses this batch's statistics and dropout drops; "eval": neither
     loss    a function of (model output, labels) that gives one number; None for the mean cross-entropy
 
+    Followed are convolutions and linear layers; `unmeasured` names what else has weights, such as an LSTM.
     A layer that runs several times has a row for each call ("conv:1", "conv:2"), all with the gradient of the
     weight they share. Layers that the pass doesn't run are left out. Frozen ones have no weight gradient, but
     all the rest. Norms that overflow are returned as they are, see `trouble`. The model is left as found,
@@ -257,6 +267,7 @@ def gradient_flow(
         batch_size=len(batch),
         frozen=frozen,
         images_finite=bool(numbers[-2]),
+        unmeasured=_unmeasured(model),
     )
 
 
@@ -264,6 +275,7 @@ def check_batch(model: nn.Module, images: Any, mode: str) -> Tensor:
     """Return a copy of `images` for the model; ExploreError for what can't be measured in this mode."""
     if mode not in MODES:
         raise unknown("mode", mode, MODES)
+    require_module(model)
     if any(p.dtype == torch.float16 for p in model.parameters()):
         raise ExploreError(
             "The model is in float16, where gradients below 6e-8 become 0: call model.float() first."
@@ -298,6 +310,16 @@ def on_path(name: str) -> bool:
 
 def _is_layer(_name: str, module: nn.Module) -> bool:
     return is_layer(module)
+
+
+def _unmeasured(model: nn.Module) -> tuple[str, ...]:
+    """Return the modules that own a weight of two or more dimensions and are none of those we follow."""
+    return tuple(
+        f"{name or 'the model itself'} ({type(module).__name__})"
+        for name, module in model.named_modules()
+        if not isinstance(module, (_ConvNd, nn.Linear, parametrize.ParametrizationList))
+        and any(p.ndim > 1 for p in module.parameters(recurse=False))
+    )
 
 
 def _called(value: float) -> str:

@@ -54,7 +54,8 @@ class Scrub:
             job = _Job(self._turn, view, found)
             self._publish(job, at)
             nobody_waits = somebody_waits.pop_all().close  # what garbage is due is looked for by the thread
-            self._thread = threading.Thread(target=self._refine, args=(job, at, nobody_waits), daemon=True)
+            # No daemon: Python ending under a thread that computes would abort. It stops when Python ends.
+            self._thread = threading.Thread(target=self._refine, args=(job, at, nobody_waits))
             self._thread.start()
 
     def show_only(self, view: View, result: Any) -> None:
@@ -95,7 +96,7 @@ class Scrub:
         nobody_waits()
         shown, view = time.monotonic(), job.view
         for at in sorted(range(len(view.ticks)), key=lambda at: abs(at - first)):
-            if job.turn != self._turn:
+            if job.turn != self._turn or not threading.main_thread().is_alive():
                 return
             try:
                 if at not in job.found:
