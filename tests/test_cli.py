@@ -114,6 +114,9 @@ def test_a_sweep_prints_each_epoch_goes_on_and_is_recorded(capsys, tmp_path):
     status, _, err = run(capsys, *words, "--lr", "0.5")
     assert status == 2
     assert "belongs to another sweep (it differs in lr); choose another folder with --out." in err
+    assert "record" not in err, "no record holds two recipes"
+    status, _, err = run(capsys, *words, "--seeds", "3")
+    assert f"with --out. `resnet-explore record {tmp_path / 's'} OTHER DEST` makes one record" in err
     status, out, _ = run(capsys, "record", str(tmp_path / "s"), str(tmp_path / "r"))
     assert (status, (tmp_path / "r" / "history.csv").is_file()) == (0, True)
     about = tmp_path / "r" / "about.json"

@@ -194,7 +194,8 @@ def test_every_record_that_ships_is_offered_by_itself(share, tmp_path):
     assert explorer.train.disabled
     assert "took 240 minutes" in explorer.status.value
     told = re.sub("<[^>]*>", "", explorer.status.value)
-    assert told.endswith("are trained again byresnet-explore sweep cifar10 --depths 20,56")
+    assert "are trained again byresnet-explore sweep cifar10 --depths 20,56As they stand" in told
+    assert told.endswith("where errors may differ; --root FOLDER names data of yours.")
     explorer.data.value = "Digits (8×8, grey)"
     assert not explorer.train.disabled
     assert len(explorer.table) == 400
@@ -215,6 +216,8 @@ def test_runs_that_a_record_lacks_are_told(share, tmp_path):
     assert told in explorer.gradients.strip.captions[0]
     assert "These 20 runs took 240 minutes of training" in explorer.status.value
     assert "they, and those that are missing, are trained again by" in explorer.status.value
+    assert "they download the original data and train on those" in explorer.status.value
+    assert "--root /home/me" not in explorer.status.value
 
 
 def test_the_records_in_the_repository_can_all_be_shown(tmp_path):

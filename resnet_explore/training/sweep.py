@@ -144,9 +144,12 @@ def _refuse_foreign(sweep: Sweep, out: Path) -> None:
             raise ExploreError(f"{out} was made by another version of resnet_explore; choose another folder.")
         different = sorted(k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k))
         if different:
+            later = ""
+            if set(different) <= {"depths", "kinds", "seeds", "keep_steps"}:  # what one record may hold
+                later = f" `resnet-explore record {out} OTHER DEST` makes one record of several."
             raise ExploreError(
                 f"{out} belongs to another sweep (it differs in {', '.join(different)}); "
-                "choose another folder as out."
+                f"choose another folder as out.{later}"
             )
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ExploreError(f"{out} exists and is no folder of runs; choose another folder.")
