@@ -83,6 +83,7 @@ def test_info_and_list(capsys):
         (["info", "cifar_resnet21"], "the nearest are 20 and 26"),
         (["list", "vgg*"], "No model's name matches 'vgg*'"),
         (["sweep", "digit"], "did you mean 'digits'"),
+        (["sweep", str(shipped("data"))], f"`resnet-explore sweep folder --root {shipped('data')}`"),
         (["sweep", "--depths", "21"], "must be 6n+2"),
         (["sweep", "--lr", "inf"], "lr as a finite number above 0, not inf"),
         (["sweep", "--momentum", "0"], "momentum as a number above 0 and below 1, not 0.0"),
@@ -109,7 +110,10 @@ def test_a_sweep_prints_each_epoch_goes_on_and_is_recorded(capsys, tmp_path):
     assert sum("train error" in line for line in out.splitlines()) == 4
     assert "4/4  residual-8" in out
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "s").rglob("*.safetensors")}
-    assert run(capsys, *words)[0] == 0
+    status, out, _ = run(capsys, *words)
+    lines = [line for line in out.splitlines() if "train error" in line]
+    assert (status, len(lines)) == (0, 2), "nothing is trained, so no epochs are told"
+    assert all("epoch   2/2" in line and line.endswith("done earlier") for line in lines)
     assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "s").rglob("*.safetensors")}
     status, _, err = run(capsys, *words, "--lr", "0.5")
     assert status == 2
@@ -174,6 +178,8 @@ def test_the_live_table_is_drawn_over_itself(monkeypatch):
         given = [{"run": run.id, "epoch": epoch, "step": 22 * epoch, **numbers} for run, epoch in rows]
         live.take(Progress(tuple(given), done, 8, seconds=200.0))
 
+    live.say("Training on made-up digits.")
+    assert stream.getvalue().endswith("\x1b[1A\r\x1b[JTraining on made-up digits.\nStarting: 4 waiting\n")
     progress(2, (runs[0], 1), (runs[1], 1))
     drawn = stream.getvalue().split("\x1b[1A\r\x1b[J")[-1].splitlines()
     assert drawn[0] == "2 of 8 epochs in 3 min: 2 training, 2 waiting"
@@ -233,14 +239,16 @@ def test_a_sweep_has_an_option_for_every_field_and_tells_its_default(capsys):
 def test_a_sweep_that_a_file_stopped_says_how_far_it_is(capsys, monkeypatch, tmp_path):
     """The file appears with the first epoch, as when a person puts it there."""
     out = tmp_path / "s"
-    monkeypatch.setattr(cli, "_print_epochs", lambda _: (out / "STOP").touch())
+    monkeypatch.setattr(cli, "_print_epochs", lambda *_: (out / "STOP").touch())
     words = ["sweep", "--depths", "8,14", "--epochs", "30", "--width", "2", "--jobs", "1", "--out", str(out)]
     status, said, _ = run(capsys, *words)
     assert status == 0
     table = rx.collect(out)
     done = (table["epoch"] == 30).sum()
     assert done < 4
-    assert said == f"Stopped: {done} of 4 runs are finished in {out}; the same command goes on from there.\n"
+    first, last = said.splitlines()
+    assert first == "Training on scikit-learn's handwritten digits: 1,437 training and 360 test images."
+    assert last == f"Stopped: {done} of 4 runs are finished in {out}; the same command goes on from there."
 
 
 def test_the_command_read_from_a_folder_makes_the_same_sweep(monkeypatch, tmp_path):

@@ -617,7 +617,7 @@ def test_a_folder_of_images_is_trained_on(small, tmp_path):
     (images / "train" / "cats" / "broken.jpg").write_bytes(b"no image")
     explorer.start()
     explorer.wait(60)
-    assert "1 of 25 images" in explorer.status.value
+    assert "1 of 33 images" in explorer.status.value
     assert "train/cats/broken.jpg" in explorer.status.value
     assert "tick &quot;Leave out broken images&quot;" in explorer.status.value
     assert explorer.table["dataset"].iloc[0] == "digits", "the picture stays"
@@ -629,7 +629,8 @@ def test_a_folder_of_images_is_trained_on(small, tmp_path):
     assert "All 2 networks were trained here" in explorer.status.value
     assert "Left out, since they can't be read: train/cats/broken.jpg." in explorer.status.value
     assert set(explorer.table["dataset"]) == {"folder"}
-    assert f"image folder {images}" in explorer.strip.captions[0]
+    counts = "24 training and 8 test images (1 unreadable left out)"
+    assert f"image folder {images}, {counts}, shifted" in explorer.strip.captions[0]
     assert explorer.curtain.note == ""
     explorer.folder.path.value = str(tmp_path)
     assert f"The picture shows your run on image folder {images}" in explorer.curtain.note

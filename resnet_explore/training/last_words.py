@@ -1,7 +1,7 @@
 """Why a worker died before it got any work: what it raised while it read the person's script anew.
 
-`concurrent.futures` says only that the pool is broken. Here the server that workers are forked from is started
-with a file's name, and each worker writes there what ends it.
+`concurrent.futures` says only that the pool is broken. Here the server that workers are forked from is
+started with a file's name, and each worker writes there what ends it.
 """
 
 import multiprocessing
@@ -15,7 +15,10 @@ _PLACE = "RESNET_EXPLORE_LAST_WORDS"
 
 
 def start_server(modules: list[str]) -> None:
-    """Start the server that workers are forked from, with modules loaded, unless it runs; forget old words."""
+    """Start the server that workers are forked from, with modules loaded, unless it runs.
+
+    Forgets old words.
+    """
     from multiprocessing import forkserver
 
     with suppress(OSError):
@@ -29,7 +32,7 @@ def start_server(modules: list[str]) -> None:
 
 
 def last_words() -> str:
-    """Return the last error of a worker that died outside of its work, such as "NameError: ..."; "" if none."""
+    """Return the last error of a worker that died outside of its work, as "NameError: ...", "" if none."""
     try:
         return _file().read_text(errors="replace").strip()
     except OSError:

@@ -20,7 +20,7 @@ from typing import Any
 import pandas as pd
 
 from resnet_explore.errors import ExploreError
-from resnet_explore.inputs.datasets import ImageSet, load_dataset
+from resnet_explore.inputs.datasets import ImageSet, image_counts, load_dataset
 from resnet_explore.models.threads import one_thread
 from resnet_explore.training.executors import InStep, ctrl_c_held_back, usual_executor
 from resnet_explore.training.last_words import last_words
@@ -53,6 +53,7 @@ def run_sweep(
     executor: Executor | None = None,
     progress: Callable[[Progress], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
+    began: Callable[[str], None] = lambda data: None,
 ) -> pd.DataFrame:
     """Do what is missing of a sweep in the folder `out`, and return `collect(out)`.
 
@@ -60,6 +61,7 @@ def run_sweep(
                or each processor where there is none
     progress   called about five times a second while epochs finish, in this thread
     stop       asked as often; once it says True, each run stops before its next step
+    began      told once what is trained on, in words, when the images are read
 
     Interrupted in any way, the same call goes on where it was; finished epochs are never lost, and a run is
     never trained twice at once, by whomever. Under `torchrun` all its processes train each run together.
@@ -73,9 +75,10 @@ def run_sweep(
         _refuse_foreign(sweep, out)
     _load_once.cache_clear()  # a person may have mended or added images since the last sweep
     # Data that can't be read is one clear error here, before anything is written, and not ten in workers.
-    load_sets(sweep)
+    train, test = load_sets(sweep)
     if leader:
         _claim(sweep, out)
+        began(f"{train.source}: {image_counts(train, test)}")
     runs = {run.id: run for run in sweep.runs()}
     watch = _Watch(out, runs, progress if leader else None)
     todo = [run for run in runs.values() if distributed() or not _is_done(out, run)]
@@ -226,8 +229,9 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, BrokenProcessPool):
         said = last_words().rstrip(".")
         return (
-            f"the worker processes died{f' ({said})' if said else ''}: each reads a script anew, so run_sweep, "
-            'and all that is slow or needs its results, must stand below `if __name__ == "__main__":`'
+            f"the worker processes died{f' ({said})' if said else ''}: each reads a script anew, so "
+            "run_sweep, and all that is slow or needs its results, must stand below "
+            '`if __name__ == "__main__":`'
             f"{'' if said else '; otherwise memory may have run out'}"
         )
     if type(error).__name__ == "KilledWorker":  # Dask's, which need not be installed

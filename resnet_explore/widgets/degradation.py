@@ -162,7 +162,9 @@ class DegradationExplorer(ipywidgets.VBox):
         self._show(table, _RECORDED, data, record.layers, note=note)
 
     def _show_own(self, table: pd.DataFrame, out: Path, data: str, going_on: bool) -> None:
-        self._shown, self._shown_folder = f"your run on {data}", self._folder_trained
+        self._shown_folder = self._folder_trained
+        shown = f"image folder {self._shown_folder}" if self._shown_folder else data
+        self._shown = f"your run on {shown}"
         self._show(table, _OWN, data, lambda: collect_layers(out), going_on)
 
     def show_table(

@@ -10,6 +10,7 @@ import ipywidgets
 import pandas as pd
 
 from resnet_explore.errors import ExploreError
+from resnet_explore.inputs.datasets import in_words
 from resnet_explore.training.plan import Sweep
 from resnet_explore.training.sweep import Progress, load_sets, run_sweep
 from resnet_explore.widgets.words import error, listed
@@ -163,7 +164,7 @@ class _Live:
 
     def show(self, going_on: bool) -> None:
         if self.rows:
-            data = load_sets(self.sweep)[0].source
+            data = in_words(*load_sets(self.sweep))
             self.panel._show(pd.DataFrame(self.rows), self.out, data, going_on)
             self._drawn = time.monotonic()
 
