@@ -21,6 +21,7 @@ _SWEEP_FIELDS = (
     *("lr", "momentum", "weight_decay", "label_smoothing", "augment", "precision", "size", "eval_images"),
     *("keep_steps", "accelerator", "skip_unreadable"),
 )
+_THEIRS = f"`{PROG} info` also takes torchvision's other networks by name, such as vgg19."
 # Exit statuses: some files were left out; argparse's own for a mistake; the shell's for Ctrl-C.
 PARTLY, MISTAKE, INTERRUPTED = 1, 2, 130
 
@@ -83,6 +84,10 @@ def show_info(options: argparse.Namespace) -> None:
             f"{name}: {found.depth} layers, {found.parameters:,} parameters, "
             f"{found.macs:,} multiply-adds for an image of {'x'.join(map(str, size[1:]))}\n\n{found}\n"
         )
+    print(
+        "activations: what a part keeps for the backward pass in training, mostly its own input; each tensor "
+        "counts once, the image itself never."
+    )
 
 
 def list_names(options: argparse.Namespace) -> None:
@@ -91,8 +96,12 @@ def list_names(options: argparse.Namespace) -> None:
 
     names = rx.list_models(options.pattern)
     if not names:
-        raise ExploreError(f"No model's name matches {options.pattern!r}; `{PROG} list` shows them all.")
+        raise ExploreError(
+            f"No model's name matches {options.pattern!r}; `{PROG} list` shows them all. {_THEIRS}"
+        )
     print("\n".join(names))
+    if sys.stdout.isatty():  # for a person, not in a pipe
+        print(_THEIRS, file=sys.stderr)
 
 
 def run_sweep(options: argparse.Namespace) -> None:
@@ -258,7 +267,7 @@ def _parser() -> argparse.ArgumentParser:
         help="image height and width (default: 224; for CIFAR models 32, for clips 112 or 224)",
     )
 
-    sub = command("list", list_names, "List the models' names.")
+    sub = command("list", list_names, f"List the models' names. {_THEIRS}")
     sub.add_argument("pattern", nargs="?", default="*", metavar="PATTERN", help='such as "cifar_*"')
 
     sub = command(

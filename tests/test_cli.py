@@ -66,13 +66,16 @@ def test_a_wrong_name_is_answered_before_torch_is_imported():
     assert "Unknown model 'resnet5O': did you mean 'resnet50'" in done.stderr
 
 
-def test_info_and_list(capsys):
+def test_info_and_list(capsys, monkeypatch):
     status, out, _ = run(capsys, "info", "resnet50", "cifar_plain20")
     assert status == 0
     assert "resnet50: 50 layers, 25,557,032 parameters, 4,089,184,256 multiply-adds" in out
     assert "cifar_plain20: 20 layers, 269,722 parameters, 40,551,040 multiply-adds" in out
+    assert out.splitlines()[-1].startswith("activations: what a part keeps for the backward pass")
     status, out, _ = run(capsys, "list", "resnet[1-9]*")
     assert out.split() == ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert "such as vgg19" in run(capsys, "list", "resnet[1-9]*")[2]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +84,7 @@ def test_info_and_list(capsys):
         (["info", "resnet5"], "did you mean 'resnet50'"),
         (["info", "vgg91"], "did you mean 'vgg19'"),
         (["info", "cifar_resnet21"], "the nearest are 20 and 26"),
-        (["list", "vgg*"], "No model's name matches 'vgg*'"),
+        (["list", "vgg*"], "takes torchvision's other networks by name"),
         (["sweep", "digit"], "did you mean 'digits'"),
         (["sweep", str(shipped("data"))], f"`resnet-explore sweep folder --root {shipped('data')}`"),
         (["sweep", "--depths", "21"], "must be 6n+2"),
