@@ -62,7 +62,7 @@ def dask(address: str) -> Iterator[Executor]:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters arrives as an exception
     client = Client.__new__(Client)  # apart from what can fail, so that one half made can be put away
     try:
-        client.__init__(address, timeout=_DASK_SECONDS, set_as_default=False)
+        Client.__init__(client, address, timeout=_DASK_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:  # TimeoutError is an OSError
         client.status = "closed"  # or its end would wait for an answer, and print a traceback
         reason = f" ({error})" if isinstance(error, ValueError) else ""
