@@ -2,9 +2,11 @@
 
 import argparse
 import contextlib
+import functools
 import os
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ _SWEEP_FIELDS = (
     *("lr", "momentum", "weight_decay", "label_smoothing", "augment", "precision", "size", "eval_images"),
     *("keep_steps", "accelerator", "skip_unreadable"),
 )
+_THEIRS = f"`{PROG} info` also takes torchvision's other networks by name, such as vgg19."
 # Exit statuses: some files were left out; argparse's own for a mistake; the shell's for Ctrl-C.
 PARTLY, MISTAKE, INTERRUPTED = 1, 2, 130
 
@@ -48,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _as_options(sentence: str) -> str:
     """Name in the words of the command what a function's mistake calls by its arguments."""
     said = sentence.replace("pass skip_unreadable=True", "add --skip-unreadable")
-    return said.replace("choose another folder as out.", "choose another folder with --out.")
+    said = re.sub(r'load_dataset\("folder", root="(.*?)"\)', rf"`{PROG} sweep folder --root \1`", said)
+    return said.replace("choose another folder as out", "choose another folder with --out")
 
 
 def open_lab(options: argparse.Namespace) -> None:
@@ -80,6 +84,10 @@ def show_info(options: argparse.Namespace) -> None:
             f"{name}: {found.depth} layers, {found.parameters:,} parameters, "
             f"{found.macs:,} multiply-adds for an image of {'x'.join(map(str, size[1:]))}\n\n{found}\n"
         )
+    print(
+        "activations: what a part keeps for the backward pass in training, mostly its own input; each tensor "
+        "counts once, the image itself never."
+    )
 
 
 def list_names(options: argparse.Namespace) -> None:
@@ -88,8 +96,12 @@ def list_names(options: argparse.Namespace) -> None:
 
     names = rx.list_models(options.pattern)
     if not names:
-        raise ExploreError(f"No model's name matches {options.pattern!r}; `{PROG} list` shows them all.")
+        raise ExploreError(
+            f"No model's name matches {options.pattern!r}; `{PROG} list` shows them all. {_THEIRS}"
+        )
     print("\n".join(names))
+    if sys.stdout.isatty():  # for a person, not in a pipe
+        print(_THEIRS, file=sys.stderr)
 
 
 def run_sweep(options: argparse.Namespace) -> None:
@@ -103,13 +115,16 @@ def run_sweep(options: argparse.Namespace) -> None:
     # A recipe's single value is that value, so that a sweep is the same however it was written.
     fields |= {n: v[0] for n, v in fields.items() if n in RECIPE and len(v) == 1}
     sweep, out = rx.Sweep(**fields), _out(options)
-    show = _print_epochs
+    say: Callable[[str], None] = functools.partial(print, flush=True)
+    show: Callable[[Any], None] = functools.partial(_print_epochs, _epochs_in(out))
     if sys.stdout.isatty():
         live = LiveTable(sweep.runs(), sys.stdout)
         live.draw("Starting")
-        show = live.take
+        say, show = live.say, live.take
     with _executor(options) as executor:
-        table = rx.run_sweep(sweep, out=out, executor=executor, progress=show)
+        table = rx.run_sweep(
+            sweep, out=out, executor=executor, progress=show, began=lambda data: say(f"Training on {data}.")
+        )
     if os.environ.get("RANK", "0") == "0":  # under torchrun one speaks for all
         print(_outcome(table, len(sweep.runs()), out))
 
@@ -122,15 +137,25 @@ def _outcome(table: Any, total: int, out: Path) -> str:
     return f"All {total} runs are in {out}; `resnet_explore.collect({str(out)!r})` gives them as one table."
 
 
-def _print_epochs(progress: Any) -> None:
-    """Print a line for each epoch that has ended since the last call."""
+def _epochs_in(out: Path) -> dict[str, int]:
+    """Return how many epochs each run in a folder has finished."""
+    from resnet_explore.training.runs import RunFolder
+
+    return {path.parent.name: len(RunFolder(path.parent).rows()) for path in out.glob("*/config.json")}
+
+
+def _print_epochs(earlier: Mapping[str, int], progress: Any) -> None:
+    """Print a line for each epoch that has ended since the last call; of those done earlier, for the last."""
     first = progress.epochs_done - len(progress.rows) + 1
     for done, row in enumerate(progress.rows, start=first):
+        before = earlier.get(row["run"], 0)
+        if row["epoch"] < before:
+            continue
         name = f"{row['kind']}-{row['depth']}"
         print(
             f"{done:>4}/{progress.epochs_total}  {name:<13} seed {row['seed']}  "
             f"epoch {row['epoch']:>3}/{row['epochs']}  train error {row['train_error']:6.2f} %  "
-            f"test error {row['test_error']:6.2f} %",
+            f"test error {row['test_error']:6.2f} %{'  done earlier' if row['epoch'] == before else ''}",
             flush=True,
         )
 
@@ -204,7 +229,7 @@ def judge_methods(options: argparse.Namespace) -> None:
 
 
 def _out(options: argparse.Namespace) -> Path:
-    return options.out or Path("runs") / options.dataset
+    return options.out or Path("runs") / Path(options.dataset).name
 
 
 def _sweep_interrupted(options: argparse.Namespace) -> str:
@@ -243,7 +268,7 @@ def _parser() -> argparse.ArgumentParser:
         help="image height and width (default: 224; for CIFAR models 32, for clips 112 or 224)",
     )
 
-    sub = command("list", list_names, "List the models' names.")
+    sub = command("list", list_names, f"List the models' names. {_THEIRS}")
     sub.add_argument("pattern", nargs="?", default="*", metavar="PATTERN", help='such as "cifar_*"')
 
     sub = command(
@@ -251,7 +276,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.set_defaults(when_interrupted=_sweep_interrupted)
     sub.add_argument(
-        "dataset", nargs="?", default="digits", help="digits, cifar10, ... (default: %(default)s)"
+        "dataset",
+        nargs="?",
+        default="digits",
+        help="digits, cifar10, imagenette, or your images: folder --root DIR (default: %(default)s)",
     )
     sub.add_argument("--depths", type=counts, metavar="8,20,...", help="depths, each 6n+2")
     sub.add_argument("--kinds", type=words, metavar="plain,residual", help="which of the twins")

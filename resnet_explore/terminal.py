@@ -75,13 +75,21 @@ class LiveTable:
             )
             self._drawn = time.monotonic()
 
+    def say(self, line: str) -> None:
+        """Print a line that stays, above the table."""
+        self.stream.write(f"{self._back()}{line}\n")
+        self._lines = 0
+        self.draw("Starting")
+
     def draw(self, head: str) -> None:
         """Draw anew over the last drawing."""
         width, height = shutil.get_terminal_size()
         going = [row for row in self.states.values() if row.state == "training"]
         lines = [f"{head}: {summary(self.states.values())}"]
         lines += table(going)[: height - 2] if going else []
-        back = _UP.format(self._lines) + "\r" + _CLEAR_DOWN if self._lines else ""
-        self.stream.write(back + "".join(f"{line[: width - 1]}\n" for line in lines))
+        self.stream.write(self._back() + "".join(f"{line[: width - 1]}\n" for line in lines))
         self.stream.flush()
         self._lines = len(lines)
+
+    def _back(self) -> str:
+        return _UP.format(self._lines) + "\r" + _CLEAR_DOWN if self._lines else ""

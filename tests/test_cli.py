@@ -66,13 +66,16 @@ def test_a_wrong_name_is_answered_before_torch_is_imported():
     assert "Unknown model 'resnet5O': did you mean 'resnet50'" in done.stderr
 
 
-def test_info_and_list(capsys):
+def test_info_and_list(capsys, monkeypatch):
     status, out, _ = run(capsys, "info", "resnet50", "cifar_plain20")
     assert status == 0
     assert "resnet50: 50 layers, 25,557,032 parameters, 4,089,184,256 multiply-adds" in out
     assert "cifar_plain20: 20 layers, 269,722 parameters, 40,551,040 multiply-adds" in out
+    assert out.splitlines()[-1].startswith("activations: what a part keeps for the backward pass")
     status, out, _ = run(capsys, "list", "resnet[1-9]*")
     assert out.split() == ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert "such as vgg19" in run(capsys, "list", "resnet[1-9]*")[2]
 
 
 @pytest.mark.parametrize(
@@ -81,8 +84,9 @@ def test_info_and_list(capsys):
         (["info", "resnet5"], "did you mean 'resnet50'"),
         (["info", "vgg91"], "did you mean 'vgg19'"),
         (["info", "cifar_resnet21"], "the nearest are 20 and 26"),
-        (["list", "vgg*"], "No model's name matches 'vgg*'"),
+        (["list", "vgg*"], "takes torchvision's other networks by name"),
         (["sweep", "digit"], "did you mean 'digits'"),
+        (["sweep", str(shipped("data"))], f"`resnet-explore sweep folder --root {shipped('data')}`"),
         (["sweep", "--depths", "21"], "must be 6n+2"),
         (["sweep", "--lr", "inf"], "lr as a finite number above 0, not inf"),
         (["sweep", "--momentum", "0"], "momentum as a number above 0 and below 1, not 0.0"),
@@ -109,11 +113,17 @@ def test_a_sweep_prints_each_epoch_goes_on_and_is_recorded(capsys, tmp_path):
     assert sum("train error" in line for line in out.splitlines()) == 4
     assert "4/4  residual-8" in out
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "s").rglob("*.safetensors")}
-    assert run(capsys, *words)[0] == 0
+    status, out, _ = run(capsys, *words)
+    lines = [line for line in out.splitlines() if "train error" in line]
+    assert (status, len(lines)) == (0, 2), "nothing is trained, so no epochs are told"
+    assert all("epoch   2/2" in line and line.endswith("done earlier") for line in lines)
     assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "s").rglob("*.safetensors")}
     status, _, err = run(capsys, *words, "--lr", "0.5")
     assert status == 2
     assert "belongs to another sweep (it differs in lr); choose another folder with --out." in err
+    assert "record" not in err, "no record holds two recipes"
+    status, _, err = run(capsys, *words, "--seeds", "3")
+    assert f"with --out. `resnet-explore record {tmp_path / 's'} OTHER DEST` makes one record" in err
     status, out, _ = run(capsys, "record", str(tmp_path / "s"), str(tmp_path / "r"))
     assert (status, (tmp_path / "r" / "history.csv").is_file()) == (0, True)
     about = tmp_path / "r" / "about.json"
@@ -171,6 +181,8 @@ def test_the_live_table_is_drawn_over_itself(monkeypatch):
         given = [{"run": run.id, "epoch": epoch, "step": 22 * epoch, **numbers} for run, epoch in rows]
         live.take(Progress(tuple(given), done, 8, seconds=200.0))
 
+    live.say("Training on made-up digits.")
+    assert stream.getvalue().endswith("\x1b[1A\r\x1b[JTraining on made-up digits.\nStarting: 4 waiting\n")
     progress(2, (runs[0], 1), (runs[1], 1))
     drawn = stream.getvalue().split("\x1b[1A\r\x1b[J")[-1].splitlines()
     assert drawn[0] == "2 of 8 epochs in 3 min: 2 training, 2 waiting"
@@ -230,14 +242,16 @@ def test_a_sweep_has_an_option_for_every_field_and_tells_its_default(capsys):
 def test_a_sweep_that_a_file_stopped_says_how_far_it_is(capsys, monkeypatch, tmp_path):
     """The file appears with the first epoch, as when a person puts it there."""
     out = tmp_path / "s"
-    monkeypatch.setattr(cli, "_print_epochs", lambda _: (out / "STOP").touch())
+    monkeypatch.setattr(cli, "_print_epochs", lambda *_: (out / "STOP").touch())
     words = ["sweep", "--depths", "8,14", "--epochs", "30", "--width", "2", "--jobs", "1", "--out", str(out)]
     status, said, _ = run(capsys, *words)
     assert status == 0
     table = rx.collect(out)
     done = (table["epoch"] == 30).sum()
     assert done < 4
-    assert said == f"Stopped: {done} of 4 runs are finished in {out}; the same command goes on from there.\n"
+    first, last = said.splitlines()
+    assert first == "Training on scikit-learn's handwritten digits: 1,437 training and 360 test images."
+    assert last == f"Stopped: {done} of 4 runs are finished in {out}; the same command goes on from there."
 
 
 def test_the_command_read_from_a_folder_makes_the_same_sweep(monkeypatch, tmp_path):

@@ -154,9 +154,9 @@ def test_images_of_a_folder_are_square_crops_and_hidden_files_none(folder):
 def test_train_is_decoded_once_for_train_and_test(folder, monkeypatch):
     read, count = datasets.read_images, []
 
-    def counting(root, files, size, skip):
+    def counting(root, files, size, skip, *others):
         count.append(len(files))
-        return read(root, files, size, skip)
+        return read(root, files, size, skip, *others)
 
     monkeypatch.setattr(datasets, "read_images", counting)
     train = rx.load_dataset("folder", root=folder)
@@ -255,6 +255,46 @@ def test_unreadable_images_are_listed_or_skipped(folder):
     sets = [rx.load_dataset("folder", split=s, root=folder, skip_unreadable=True) for s in ("train", "test")]
     assert sum(map(len, sets)) == 20
     assert sum((s.skipped for s in sets), ()) == ("cat/broken.png",)
+    assert datasets.image_counts(*sets) == (
+        "16 training and 4 test images (a fifth split off at random; 1 unreadable left out)"
+    )
+
+
+def test_unreadable_images_of_both_splits_are_told_at_once(folder):
+    whole = [len(rx.load_dataset("folder", split=split, root=folder)) for split in ("train", "test")]
+    keys = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.png"))]
+    held = datasets.held_out(keys, [key.startswith("dog") for key in keys])
+    broken = [next(key for key, out in zip(keys, held, strict=True) if out == wanted) for wanted in (0, 1)]
+    for key in broken:
+        (folder / key).write_bytes(b"no image")
+    for split in ("train", "test"):
+        with pytest.raises(rx.ExploreError, match=f"2 of {sum(whole)} images") as told:
+            rx.load_dataset("folder", split=split, root=folder)
+        assert all(repr(key) in str(told.value) for key in broken)
+
+
+def test_splits_that_a_folder_has_are_not_called_random(tmp_path):
+    for split in ("train", "val"):
+        for name in ("cat", "test"):  # a class may be called as splits are
+            paint(tmp_path / split / name / "0.png", (9, 9, 90), (12, 8))
+    sets = [rx.load_dataset("folder", split=split, root=tmp_path) for split in ("train", "test")]
+    assert (
+        datasets.in_words(*sets) == f"image folder {tmp_path}, 2 training and 2 test images (its val split)"
+    )
+    digits = [rx.load_dataset("digits", split=split) for split in ("train", "test")]
+    assert datasets.in_words(*digits) == "scikit-learn's handwritten digits"
+
+
+def test_a_folder_given_as_a_name_is_told_how_it_is_named(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    name = f"./{folder.name}"
+    with pytest.raises(rx.ExploreError, match="Unknown dataset") as told:
+        rx.load_dataset(name)
+    said = f'load_dataset("folder", root="{name}")'
+    assert said in str(told.value)
+    assert len(eval(f"rx.{said}")) == 16  # as a person would paste it
+    with pytest.raises(rx.ExploreError, match=r"known: digits, cifar10, imagenette, folder\.$"):
+        rx.load_dataset("./nowhere")
 
 
 @pytest.mark.parametrize("name", ["cifar10", "imagenette"])

@@ -194,7 +194,8 @@ def test_every_record_that_ships_is_offered_by_itself(share, tmp_path):
     assert explorer.train.disabled
     assert "took 240 minutes" in explorer.status.value
     told = re.sub("<[^>]*>", "", explorer.status.value)
-    assert told.endswith("are trained again byresnet-explore sweep cifar10 --depths 20,56")
+    assert "are trained again byresnet-explore sweep cifar10 --depths 20,56As they stand" in told
+    assert told.endswith("where errors may differ; --root FOLDER names data of yours.")
     explorer.data.value = "Digits (8×8, grey)"
     assert not explorer.train.disabled
     assert len(explorer.table) == 400
@@ -215,6 +216,8 @@ def test_runs_that_a_record_lacks_are_told(share, tmp_path):
     assert told in explorer.gradients.strip.captions[0]
     assert "These 20 runs took 240 minutes of training" in explorer.status.value
     assert "they, and those that are missing, are trained again by" in explorer.status.value
+    assert "they download the original data and train on those" in explorer.status.value
+    assert "--root /home/me" not in explorer.status.value
 
 
 def test_the_records_in_the_repository_can_all_be_shown(tmp_path):
@@ -614,11 +617,12 @@ def test_a_folder_of_images_is_trained_on(small, tmp_path):
     (images / "train" / "cats" / "broken.jpg").write_bytes(b"no image")
     explorer.start()
     explorer.wait(60)
-    assert "1 of 25 images" in explorer.status.value
+    assert "1 of 33 images" in explorer.status.value
     assert "train/cats/broken.jpg" in explorer.status.value
     assert "tick &quot;Leave out broken images&quot;" in explorer.status.value
     assert explorer.table["dataset"].iloc[0] == "digits", "the picture stays"
-    assert explorer.curtain.note == still, "as long as that is so"
+    assert explorer.curtain.note.startswith("1 of 33 images in "), "why it is not shown"
+    assert explorer.curtain.note.endswith('"Leave out broken images". The picture shows Digits (8×8, grey).')
     explorer.folder.skip.value = True
     explorer.start()
     assert explorer.data.disabled
@@ -626,7 +630,8 @@ def test_a_folder_of_images_is_trained_on(small, tmp_path):
     assert "All 2 networks were trained here" in explorer.status.value
     assert "Left out, since they can't be read: train/cats/broken.jpg." in explorer.status.value
     assert set(explorer.table["dataset"]) == {"folder"}
-    assert f"image folder {images}" in explorer.strip.captions[0]
+    counts = "24 training and 8 test images (1 unreadable left out)"
+    assert f"image folder {images}, {counts}, shifted" in explorer.strip.captions[0]
     assert explorer.curtain.note == ""
     explorer.folder.path.value = str(tmp_path)
     assert f"The picture shows your run on image folder {images}" in explorer.curtain.note

@@ -144,6 +144,11 @@ def test_the_heatmap_is_written_with_its_numbers(tmp_path):
     assert Image.open(io.BytesIO(runs["plain"]._repr_png_())).size[0] > 1000
     with pytest.raises(rx.ExploreError, match="can't be written"):
         runs["plain"].write(tmp_path / "no such folder" / "run.png")
+    assert runs["plain"].write(tmp_path / "bare") == [tmp_path / "bare.png", tmp_path / "bare.csv"]
+    for wrong in ("run.xyz", "run.csv", "run.svg"):
+        with pytest.raises(rx.ExploreError, match=rf"written as \.png, not as \{wrong[3:]}\."):
+            runs["plain"].write(tmp_path / wrong)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bare.csv", "bare.png", "run.csv", "run.png"]
 
 
 def test_where_a_gradient_first_stops_being_finite():
@@ -155,6 +160,7 @@ def test_where_a_gradient_first_stops_being_finite():
     optimizer.zero_grad()
     (F.cross_entropy(model(images), labels) * math.nan).backward()
     optimizer.step()
+    assert repr(recorder).endswith(f"layers noted. {recorder.trouble}")
     assert recorder.trouble == (
         "The gradient of every layer stops being finite at step 2: the loss itself is not a number."
     )

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import os
 import statistics
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -18,11 +19,12 @@ from PIL import Image
 from torch import nn
 
 import resnet_explore as rx
+from resnet_explore import cli
 from resnet_explore.models.threads import one_thread
 from resnet_explore.models.weights import list_weights
 from resnet_explore.paths import shipped
 from resnet_explore.training.batches import batches, crop_and_flip, zoom_and_flip
-from resnet_explore.training.commands import command_of, fewest, runs_of
+from resnet_explore.training.commands import command_of, fewest, one_after_another, runs_of
 from resnet_explore.training.coverage import in_words
 from resnet_explore.training.measure import LayerProbe, evaluate
 from resnet_explore.training.plan import fast_precision
@@ -555,6 +557,66 @@ def test_commands_that_others_contain_are_left_out_unless_data_differ():
     again = "resnet-explore sweep digits --seeds 0,1 --depths 8,20"
     assert fewest([whole, again]) == [whole], "the same said otherwise"
     assert runs_of("resnet-explore sweep digits --depths 9") == runs_of("resnet-explore sweep") == []
+
+
+def test_several_commands_can_be_run_one_after_the_other():
+    first, second = (f"resnet-explore sweep cifar10 --depths {d}" for d in ("8,14", "20"))
+    assert one_after_another([first], "cifar10") == [first]
+    assert one_after_another([first, "make it so"], "cifar10") == [first, "make it so"]
+    shown = one_after_another([f"{first} --root a b", f"{second} --root a b"], "cifar10")
+    assert shown == [
+        f"{first} --out runs/cifar10-1 --root a b",
+        f"{second} --out runs/cifar10-2 --root a b",
+        "resnet-explore record runs/cifar10-1 runs/cifar10-2 records/cifar10 --root a b",
+    ]
+    assert len(one_after_another([first, f"{second} --root a"], "cifar10")) == 2, "`record` takes one root"
+
+
+@pytest.mark.parametrize("name", ["cifar10", "digits", "imagenette"])
+def test_the_pages_of_records_show_commands_that_do_not_get_in_each_others_way(name, tmp_path, monkeypatch):
+    folder = shipped("data", name)
+    given = json.loads((folder / "about.json").read_text())["commands"]
+    bare = [command.partition(" --root ")[0] for command in given]
+    page = (folder / "README.md").read_text().splitlines()
+    shown = [line.strip() for line in page if line.startswith("    resnet-explore ")]
+    told = one_after_another(given, name)
+    assert shown == (told if bare == given else [*told, *one_after_another(bare, name)])
+    # As a person types them, on made-up runs instead of hours of training.
+    monkeypatch.chdir(tmp_path)
+    outs = {}
+
+    def instead(sweep, out, **_):
+        assert outs.setdefault(out, sweep) == sweep, "that folder belongs to another sweep"
+        out.parent.mkdir(exist_ok=True)
+        made_up_runs(out, sweep)
+        return rx.collect(out)
+
+    monkeypatch.setattr(rx, "run_sweep", instead, raising=False)
+    for line in one_after_another(bare, name):
+        assert cli.main(line.split()[1:]) == 0
+    if len(bare) > 1:
+        about = json.loads((tmp_path / "records" / name / "about.json").read_text())
+        assert about["commands"] == bare
+        assert len(rx.collect(tmp_path / "records" / name)) == len(rx.collect(folder))
+
+
+def test_a_short_records_page_says_seconds(tmp_path):
+    source = made_up_runs(tmp_path / "s", rx.Sweep(depths=(8,), kinds=("plain",), epochs=1))
+    (history,) = (tmp_path / "s").glob("*/history.jsonl")
+    history.write_text(history.read_text().replace('"seconds": 60.0', '"seconds": 2.34'))
+    record([source], tmp_path / "rec")
+    page = (tmp_path / "rec" / "README.md").read_text()
+    assert "; 2.3 seconds of training steps for the 1 runs below" in page
+
+
+def test_files_of_weights_may_be_read_by_whom_other_files_may(tmp_path):
+    for mask in (0o022, 0o027):
+        before = os.umask(mask)
+        try:
+            save_tensors(tmp_path / f"{mask}.safetensors", {"w": torch.ones(2, 3)}, {})
+        finally:
+            os.umask(before)
+        assert (tmp_path / f"{mask}.safetensors").stat().st_mode & 0o777 == 0o666 & ~mask
 
 
 def test_the_recorded_digits_show_degradation_for_every_seed():

@@ -65,7 +65,8 @@ class Recorder:
     def __repr__(self) -> str:
         noted = self._steps
         steps = f"{len(noted)} steps, {noted[0]} to {noted[-1]}," if noted else "no step yet"
-        return f"{type(self).__name__}: {steps} of {len(self._weights)} layers noted"
+        said = f"{type(self).__name__}: {steps} of {len(self._weights)} layers noted"
+        return f"{said}. {self.trouble}" if self.trouble else said
 
     def close(self) -> None:
         """Stop recording; what was recorded stays."""

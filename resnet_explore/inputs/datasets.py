@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from resnet_explore.inputs.folders import (
     held_out,
     image_files,
     image_splits,
+    is_split_by_us,
     read_images,
     relative,
     require_two_classes,
@@ -40,6 +42,7 @@ _IMAGENETTE = {
     "n03888257": "parachute",
 }
 _IMAGENETTE_COUNT = 9_469 + 3_925
+_SPLIT_OFF = "a fifth split off at random"
 
 _Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation of each channel."""
@@ -150,7 +153,28 @@ def load_dataset(
         if root is None:
             raise ExploreError('load_dataset("folder") needs root=..., the folder that holds the images.')
         return _folder(name, split, usable_root(root), size, skip_unreadable)
-    raise unknown("dataset", name, ("digits", "cifar10", "imagenette", "folder"))
+    hint = ""
+    with suppress(ExploreError):  # it may be anything
+        if usable_root(name).is_dir():
+            hint = f'For the images in that folder: load_dataset("folder", root="{name}").'
+    raise unknown("dataset", name, ("digits", "cifar10", "imagenette", "folder"), hint)
+
+
+def image_counts(train: ImageSet, test: ImageSet) -> str:
+    """Say how many images two splits have, how they came to be two, and how many were left out."""
+    lost = len(train.skipped) + len(test.skipped)
+    notes = [
+        test.source.removeprefix(train.source).removeprefix(", ") if train.source else "",
+        f"{lost:,} unreadable left out" if lost else "",
+    ]
+    counts = f"{len(train):,} training and {len(test):,} test images"
+    return counts + (f" ({'; '.join(filter(None, notes))})" if any(notes) else "")
+
+
+def in_words(train: ImageSet, test: ImageSet) -> str:
+    """Return what was read, and of which a person can't know it, how many images."""
+    known = train.name != "folder" and not train.skipped and not test.skipped
+    return train.source if known else f"{train.source}, {image_counts(train, test)}"
 
 
 def is_here(name: str, root: str | Path | None = None) -> bool:
@@ -220,6 +244,8 @@ def _folder(name: str, split: str, root: Path, size: int | None, skip: bool, sou
         part, source = "val", f"{source}, its val split"
     else:
         part = _known(split, splits)
+        if part == "test" and is_split_by_us(root, splits["train"]):
+            source += f", {_SPLIT_OFF}"
     labels = {label: i for i, label in enumerate(require_two_classes(root, splits["train"]))}
     strangers = {label for label, _ in splits[part]} - set(labels)
     if strangers:
@@ -227,7 +253,8 @@ def _folder(name: str, split: str, root: Path, size: int | None, skip: bool, sou
 
     paths = {p: [file for _, file in splits[p]] for p in {part, "train"}}
     size = size or default_size(paths["train"])  # of train for every split, so that their sizes agree
-    images, lost = read_images(root, paths[part], size, skip)
+    others = [file for p in splits if p != part for _, file in splits[p]]
+    images, lost = read_images(root, paths[part], size, skip, others)
     mean, std = _train_statistics(root, paths["train"], size, skip, images if part == "train" else None)
     return ImageSet(
         name,

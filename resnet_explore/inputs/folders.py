@@ -63,6 +63,11 @@ def image_splits(root: Path) -> dict[str, Files]:
     return {split: part for split, part in parts.items() if part}
 
 
+def is_split_by_us(root: Path, train: Files) -> bool:
+    """Whether `image_splits` made the splits of a root, of two classes at least, and didn't find them."""
+    return any(file.relative_to(root).parts[0] != "train" for _, file in (train[0], train[-1]))
+
+
 def image_files(folder: Path) -> Files:
     """Return the images in the sub-folders of `folder`, at any depth; what is hidden is passed over."""
     found: Files = []
@@ -120,8 +125,29 @@ def _longest_side(file: Path) -> int:
         return 0
 
 
-def read_images(root: Path, files: list[Path], size: int, skip: bool) -> tuple[torch.Tensor, set[int]]:
-    """Return (n, 3, size, size) and the positions of the files that are left out for being unreadable."""
+def read_images(
+    root: Path, files: list[Path], size: int, skip: bool, others: Sequence[Path] = ()
+) -> tuple[torch.Tensor, set[int]]:
+    """Return (n, 3, size, size) and the positions of the files that are left out for being unreadable.
+
+    Where there are such files and none may be left out, an ExploreError names them, and those among `others`.
+    """
+    pixels, problems = _decode(files, size)
+    if problems and not skip:
+        broken = [files[i] for i in problems] + [others[i] for i in _decode(others, size)[1]]
+        raise ExploreError(
+            f"{len(broken):,} of {len(files) + len(others):,} images in {root} cannot be read "
+            f"({some(relative(file, root) for file in broken)}): "
+            "mend or remove them, or pass skip_unreadable=True."
+        )
+    if len(problems) == len(files):
+        raise ExploreError(f"None of the {len(files):,} images in {root} can be read.")
+    kept = np.delete(pixels, sorted(problems), axis=0) if problems else pixels
+    return torch.from_numpy(kept), problems
+
+
+def _decode(files: Sequence[Path], size: int) -> tuple[np.ndarray, set[int]]:
+    """Return uint8 (n, 3, size, size), and the positions of those that can't be read, which hold anything."""
     pixels = np.empty((len(files), 3, size, size), dtype=np.uint8)
     problems: set[int] = set()
 
@@ -135,16 +161,7 @@ def read_images(root: Path, files: list[Path], size: int, skip: bool) -> tuple[t
     # 32 files to a task: with one, handing tasks over costs more than decoding a 32x32 JPEG (60 us)
     with quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(read, range(0, len(files), 32)))
-    if problems and not skip:
-        raise ExploreError(
-            f"{len(problems):,} of {len(files):,} images in {root} cannot be read "
-            f"({some(relative(files[i], root) for i in problems)}): "
-            "mend or remove them, or pass skip_unreadable=True."
-        )
-    if len(problems) == len(files):
-        raise ExploreError(f"None of the {len(files):,} images in {root} can be read.")
-    kept = np.delete(pixels, sorted(problems), axis=0) if problems else pixels
-    return torch.from_numpy(kept), problems
+    return pixels, problems
 
 
 def held_out(keys: Sequence[str], labels: Sequence[int]) -> np.ndarray:

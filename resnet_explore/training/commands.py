@@ -1,7 +1,7 @@
 """The command that makes a folder of runs, and back: which runs a command makes."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
@@ -70,3 +70,20 @@ def fewest(commands: Iterable[str]) -> list[str]:
         )
 
     return [command for i, command in enumerate(given) if not is_spare(i)]
+
+
+def one_after_another(commands: Sequence[str], name: str) -> list[str]:
+    """Return commands so that they can be run in turn: several get folders of their own, and become a record.
+
+    One alone has its usual folder; what is no sweep's command is left as it is.
+    """
+    parts = [command.partition(ROOT) for command in commands]
+    if len(parts) < 2 or any(not sweep.startswith(" ".join(SWEEP)) for sweep, _, _ in parts):
+        return list(commands)
+    outs = [f"runs/{name}-{number}" for number in range(1, len(parts) + 1)]
+    lines = [
+        f"{sweep} --out {out}{root}{place}" for out, (sweep, root, place) in zip(outs, parts, strict=True)
+    ]
+    if len({place for _, _, place in parts}) == 1:  # `record` is told of one place
+        lines.append(f"resnet-explore record {' '.join(outs)} records/{name}{''.join(parts[0][1:])}")
+    return lines

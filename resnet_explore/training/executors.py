@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from resnet_explore.errors import ExploreError
+from resnet_explore.training.last_words import start_server
 
 _DASK_SECONDS = 8  # a scheduler that has not answered by then will not
 
@@ -27,7 +28,7 @@ def processes(workers: int, gpus: int = 0) -> ProcessPoolExecutor:
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
     if method == "forkserver":
-        context.set_forkserver_preload(["resnet_explore.training.sweep"])
+        start_server(["resnet_explore.training.sweep"])
     if not gpus:
         return ProcessPoolExecutor(workers, mp_context=context)
     turns: Any = context.Queue()
@@ -59,9 +60,11 @@ def dask(address: str) -> Iterator[Executor]:
             "Dask is not installed here: `pip install 'resnet-explore[cluster]'` does that."
         ) from None
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters arrives as an exception
+    client = Client.__new__(Client)  # apart from what can fail, so that one half made can be put away
     try:
-        client = Client(address, timeout=_DASK_SECONDS, set_as_default=False)
+        Client.__init__(client, address, timeout=_DASK_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:  # TimeoutError is an OSError
+        client.status = "closed"  # or its end would wait for an answer, and print a traceback
         reason = f" ({error})" if isinstance(error, ValueError) else ""
         raise ExploreError(f"No Dask scheduler answers at {address!r}{reason}.") from None
     try:

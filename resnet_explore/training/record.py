@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from resnet_explore.errors import ExploreError
-from resnet_explore.training.commands import ROOT, fewest
+from resnet_explore.training.commands import ROOT, fewest, one_after_another
 from resnet_explore.training.recorded import Record
 from resnet_explore.training.runs import (
     Run,
@@ -144,12 +144,13 @@ def _refuse_ambiguous(table: pd.DataFrame, seed: int) -> None:
 def _page(name: str, about: Mapping[str, Any], table: pd.DataFrame) -> str:
     """Return what a person reads first, in Markdown."""
     lines = [f"# {name}", "", f"Trained on {about['data']}. Made by", ""]
-    lines += [f"    {command}" for command in about["commands"]]
+    lines += [f"    {command}" for command in one_after_another(about["commands"], name)]
     downloading = [command.partition(ROOT)[0] for command in about["commands"]]
     if downloading != about["commands"]:
         lines += ["", "and on the data as they are downloaded, where errors may differ, by", ""]
-        lines += [f"    {command}" for command in downloading]
-    runs = table["run"].nunique()
+        lines += [f"    {command}" for command in one_after_another(downloading, name)]
+    runs, seconds = table["run"].nunique(), float(table["seconds"].sum())
+    took = f"{seconds:.2g} seconds" if seconds < 90 else f"{about['minutes']:g} minutes"
     if lacking := Record(Path(name), about).missing(table):
         lines += ["", f"**{lacking}.**"]
     return "\n".join(
@@ -157,8 +158,8 @@ def _page(name: str, about: Mapping[str, Any], table: pd.DataFrame) -> str:
             *lines,
             "",
             f"Recorded at commit {about['commit']} on {about['date']} with torch {about['torch']}; "
-            f"{about['minutes']:g} minutes of training steps for the {runs} runs below, summed, each on one "
-            "core; measuring their errors is not counted.",
+            f"{took} of training steps for the {runs} runs below, summed, each on one core; measuring their "
+            "errors is not counted.",
             "",
             to_markdown(summarize(table)),
             "",

@@ -41,8 +41,16 @@ class Record:
     @property
     def commands(self) -> tuple[str, ...]:
         """The commands that make it again, on the data as they are downloaded."""
+        return tuple(command.partition(ROOT)[0] for command in self._given())
+
+    @property
+    def on_other_data(self) -> bool:
+        """Whether it was trained on other data than its commands download."""
+        return any(ROOT in command for command in self._given())
+
+    def _given(self) -> list[str]:
         given = self.about.get("commands") or [self.about.get("command", "")]
-        return tuple(command.partition(ROOT)[0] for command in given if command)
+        return [command for command in given if command]
 
     def table(self) -> pd.DataFrame:
         """Return its epochs, as `collect` does."""

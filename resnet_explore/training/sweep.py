@@ -20,9 +20,10 @@ from typing import Any
 import pandas as pd
 
 from resnet_explore.errors import ExploreError
-from resnet_explore.inputs.datasets import ImageSet, load_dataset
+from resnet_explore.inputs.datasets import ImageSet, image_counts, load_dataset
 from resnet_explore.models.threads import one_thread
 from resnet_explore.training.executors import InStep, ctrl_c_held_back, usual_executor
+from resnet_explore.training.last_words import last_words
 from resnet_explore.training.plan import Sweep
 from resnet_explore.training.runs import FORMAT, Run, RunFolder, collect, write_json
 from resnet_explore.training.trainer import distributed, train_run
@@ -52,6 +53,7 @@ def run_sweep(
     executor: Executor | None = None,
     progress: Callable[[Progress], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
+    began: Callable[[str], None] = lambda data: None,
 ) -> pd.DataFrame:
     """Do what is missing of a sweep in the folder `out`, and return `collect(out)`.
 
@@ -59,6 +61,7 @@ def run_sweep(
                or each processor where there is none
     progress   called about five times a second while epochs finish, in this thread
     stop       asked as often; once it says True, each run stops before its next step
+    began      told once what is trained on, in words, when the images are read
 
     Interrupted in any way, the same call goes on where it was; finished epochs are never lost, and a run is
     never trained twice at once, by whomever. Under `torchrun` all its processes train each run together.
@@ -72,9 +75,10 @@ def run_sweep(
         _refuse_foreign(sweep, out)
     _load_once.cache_clear()  # a person may have mended or added images since the last sweep
     # Data that can't be read is one clear error here, before anything is written, and not ten in workers.
-    load_sets(sweep)
+    train, test = load_sets(sweep)
     if leader:
         _claim(sweep, out)
+        began(f"{train.source}: {image_counts(train, test)}")
     runs = {run.id: run for run in sweep.runs()}
     watch = _Watch(out, runs, progress if leader else None)
     todo = [run for run in runs.values() if distributed() or not _is_done(out, run)]
@@ -144,9 +148,12 @@ def _refuse_foreign(sweep: Sweep, out: Path) -> None:
             raise ExploreError(f"{out} was made by another version of resnet_explore; choose another folder.")
         different = sorted(k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k))
         if different:
+            later = ""
+            if set(different) <= {"depths", "kinds", "seeds", "keep_steps"}:  # what one record may hold
+                later = f" `resnet-explore record {out} OTHER DEST` makes one record of several."
             raise ExploreError(
                 f"{out} belongs to another sweep (it differs in {', '.join(different)}); "
-                "choose another folder as out."
+                f"choose another folder as out.{later}"
             )
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ExploreError(f"{out} exists and is no folder of runs; choose another folder.")
@@ -220,10 +227,12 @@ def _report_failures(out: Path, futures: dict[Future[bool], Run], stopped: bool)
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, BrokenProcessPool):
+        said = last_words().rstrip(".")
         return (
-            "the worker processes died: in a script, run_sweep must be called below "
-            '`if __name__ == "__main__":`, since each worker reads the script anew; '
-            "otherwise memory may have run out"
+            f"the worker processes died{f' ({said})' if said else ''}: each reads a script anew, so "
+            "run_sweep, and all that is slow or needs its results, must stand below "
+            '`if __name__ == "__main__":`'
+            f"{'' if said else '; otherwise memory may have run out'}"
         )
     if type(error).__name__ == "KilledWorker":  # Dask's, which need not be installed
         return "the workers that tried died, perhaps for lack of memory"

@@ -23,7 +23,7 @@ from lightning_fabric.plugins.environments import LightningEnvironment, TorchEla
 from torch import Tensor, nn
 
 from resnet_explore.errors import ExploreError
-from resnet_explore.inputs.datasets import ImageSet
+from resnet_explore.inputs.datasets import ImageSet, in_words
 from resnet_explore.models.presets import build
 from resnet_explore.training.batches import batches, steps_per_epoch
 from resnet_explore.training.measure import LayerProbe, evaluate
@@ -70,7 +70,7 @@ class _Training:
     """The state of one run while it trains."""
 
     def __init__(self, fabric: Fabric, run: Run, train: ImageSet, test: ImageSet, files: RunFolder) -> None:
-        self.fabric, self.run, self.files, self.about = fabric, run, files, about_data(train)
+        self.fabric, self.run, self.files, self.about = fabric, run, files, about_data(train, test)
         self.train, self.test = (_on(fabric.device, data) for data in (train, test))
         self.network = build(run.config(train.images.shape[1], len(train.classes)), seed=run.seed)
         self.model, self.optimizer = prepare(fabric, run, self.network)
@@ -255,14 +255,14 @@ def first_steps(run: Run, network: nn.Module, data: ImageSet, steps: int) -> nn.
     return network.eval()
 
 
-def about_data(data: ImageSet) -> dict[str, Any]:
-    """Return what a person needs to know of the training data in order to use the trained network."""
+def about_data(train: ImageSet, test: ImageSet) -> dict[str, Any]:
+    """Return what a person needs to know of the data in order to use the trained network."""
     return {
-        "data": data.source,
-        "classes": data.classes,
-        "mean": data.mean,
-        "std": data.std,
-        "input_size": tuple(data.images.shape[1:]),
+        "data": in_words(train, test),
+        "classes": train.classes,
+        "mean": train.mean,
+        "std": train.std,
+        "input_size": tuple(train.images.shape[1:]),
     }
 
 

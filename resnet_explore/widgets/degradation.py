@@ -162,7 +162,9 @@ class DegradationExplorer(ipywidgets.VBox):
         self._show(table, _RECORDED, data, record.layers, note=note)
 
     def _show_own(self, table: pd.DataFrame, out: Path, data: str, going_on: bool) -> None:
-        self._shown, self._shown_folder = f"your run on {data}", self._folder_trained
+        self._shown_folder = self._folder_trained
+        shown = f"image folder {self._shown_folder}" if self._shown_folder else data
+        self._shown = f"your run on {shown}"
         self._show(table, _OWN, data, lambda: collect_layers(out), going_on)
 
     def show_table(
@@ -206,6 +208,8 @@ class DegradationExplorer(ipywidgets.VBox):
         for control in (self.folder.path, self.folder.skip):
             control.disabled = training
         self._offer_recorded(training)
+        if not training:
+            self._answer()  # a training that failed says why
 
     def _offer_recorded(self, training: bool) -> None:
         self.back.disabled = training or self.table is self._recorded
@@ -330,7 +334,7 @@ class DegradationExplorer(ipywidgets.VBox):
         """Say what is shown instead of the folder that is named, "" if that is shown."""
         if self._shown_folder and self._shown_folder == self.folder.path.value.strip():
             return ""
-        why = self.folder.problem or "Nothing is recorded for your folder yet."
+        why = self.folder.problem or self.panel.problem or "Nothing is recorded for your folder yet."
         return f"{why} The picture shows {self._shown}."
 
     def _said(self, table: pd.DataFrame, lines: str) -> str:

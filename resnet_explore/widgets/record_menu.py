@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from resnet_explore.training.commands import one_after_another
 from resnet_explore.training.recorded import Record, list_records, open_record
 
 
@@ -27,10 +28,16 @@ def how_to_repeat(record: Record, table: pd.DataFrame) -> str:
     minutes, runs = record.about.get("minutes"), table["run"].nunique()
     took = f"took {minutes:.0f} minutes of training, summed" if minutes else "take long"
     they = "they, and those that are missing," if record.missing(table) else "they"
-    commands = "".join(_command(command) for command in record.commands)
-    return (
-        f"These {runs} runs {took}. In a terminal {they} are trained again by{commands}" if commands else ""
-    )
+    if not record.commands:
+        return ""
+    commands = "".join(map(_command, one_after_another(record.commands, record.name)))
+    original = ""
+    if record.on_other_data:
+        original = (
+            "As they stand they download the original data and train on those, where errors may differ; "
+            "<code>--root FOLDER</code> names data of yours."
+        )
+    return f"These {runs} runs {took}. In a terminal {they} are trained again by{commands}{original}"
 
 
 def _command(command: str) -> str:

@@ -37,15 +37,19 @@ class GradientRecorder(Recorder):
         name: str = "This run",
         beside: Mapping[str, "GradientRecorder"] | None = None,
     ) -> list[Path]:
-        """Write the heatmap, and its numbers as .csv beside it; return both paths.
+        """Write the heatmap as .png, and its numbers as .csv beside it; return both paths.
 
+        path        .png is added where it has no ending
         conditions  said below the picture: data, batch, initialisation, seed; "" for those given at first
         name        its title; "plain" and "residual" have their colours
         beside      {title: recorder} of other runs, drawn to the right on the same scale of colours
 
-        Raises ExploreError where nothing was recorded, or the file can't be written.
+        Raises ExploreError for another ending, and where nothing was recorded or the file can't be written.
         """
         path = Path(path)
+        if path.suffix.lower() not in ("", ".png"):
+            raise ExploreError(f"The heatmap is written as .png, not as {path.suffix}.")
+        path = path if path.suffix else path.with_suffix(".png")
         png = self._png(conditions, {name: self, **(beside or {})})
         numbers = path.with_suffix(".csv")
         try:

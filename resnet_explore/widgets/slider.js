@@ -39,7 +39,7 @@ function render({ model, el }) {
     ticks.replaceChildren(...words.map((word, at) => {
       const tick = make("span");
       tick.textContent = word;
-      tick.style.setProperty("--at", words.length > 1 ? at / (words.length - 1) : 0.5);
+      tick.style.setProperty("--at", at / Math.max(1, words.length - 1)); // one alone is where its thumb is
       return tick;
     }));
     move();

@@ -10,6 +10,7 @@ import ipywidgets
 import pandas as pd
 
 from resnet_explore.errors import ExploreError
+from resnet_explore.inputs.datasets import in_words
 from resnet_explore.training.plan import Sweep
 from resnet_explore.training.sweep import Progress, load_sets, run_sweep
 from resnet_explore.widgets.words import error, listed
@@ -33,7 +34,7 @@ class TrainingPanel(ipywidgets.VBox):
     extra   a control that stands beside the buttons
 
     Attributes: `train`, `stop`, `seed` (the box), `chosen_seed`, `progress`, `status` (HTML), `available`
-    (whether there is something to train).
+    (whether there is something to train), `problem` (why the last training failed, "" if it didn't).
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class TrainingPanel(ipywidgets.VBox):
     ) -> None:
         self.job, self._show, self._turned, self._seeded = job, show, turned, seeded
         self.chosen_seed = seed
-        self.available = True
+        self.available, self.problem = True, ""
         self.train = ipywidgets.Button(
             description="Train", icon="play", button_style="primary", tooltip="Train all networks here, now"
         )
@@ -92,7 +93,7 @@ class TrainingPanel(ipywidgets.VBox):
 
     def offer(self, available: bool, sentence: str) -> None:
         """Say what *Train* would do, or why it can't do anything, in HTML."""
-        self.available, self.status.value = available, sentence
+        self.available, self.status.value, self.problem = available, sentence, ""
         self.progress.value = 0
         self._set_training(False)
 
@@ -106,6 +107,7 @@ class TrainingPanel(ipywidgets.VBox):
             self.status.value = error(str(problem))
             return
         self._halt.clear()
+        self.problem = ""
         self._set_training(True)
         self.status.value = "Starting the workers ..."
         self.thread = threading.Thread(target=self._work, args=(sweep, out), daemon=True)
@@ -124,11 +126,12 @@ class TrainingPanel(ipywidgets.VBox):
             self.status.value = live.outcome() + _left_out(sweep)
         except ExploreError as problem:
             # What a person ticks here is an argument elsewhere.
-            sentence = str(problem).replace("pass skip_unreadable=True", 'tick "Leave out broken images"')
-            self.status.value = error(sentence)
+            self.problem = str(problem).replace("pass skip_unreadable=True", 'tick "Leave out broken images"')
         except Exception as problem:  # a thread has nobody else to tell
-            self.status.value = error(f"Training stopped: {type(problem).__name__}: {problem}")
+            self.problem = f"Training stopped: {type(problem).__name__}: {problem}"
         finally:
+            if self.problem:
+                self.status.value = error(self.problem)
             self._set_training(False)
 
     def _set_training(self, training: bool) -> None:
@@ -163,7 +166,7 @@ class _Live:
 
     def show(self, going_on: bool) -> None:
         if self.rows:
-            data = load_sets(self.sweep)[0].source
+            data = in_words(*load_sets(self.sweep))
             self.panel._show(pd.DataFrame(self.rows), self.out, data, going_on)
             self._drawn = time.monotonic()
 

@@ -133,6 +133,13 @@ def test_views_and_data_of_degradation(open_notebook, tmp_path):
     field.press("Enter")
     page.get_by_role("alert").filter(has_text="images of one class only").wait_for(timeout=20_000)
     assert notebook.digest(CANVAS) == kept
+    data.select_option("Imagenette (photos)")
+    only = page.locator(".rx-shared-slider .rx-ticks span", has_text="18")
+    only.wait_for(timeout=30_000)
+    label, slider = (place.bounding_box() for place in (only, page.locator(".rx-shared-slider input")))
+    thumb = slider["x"] + 8  # a native thumb is 16 px wide, and at the left where there is one step
+    assert abs(label["x"] + label["width"] / 2 - thumb) < 3
+    notebook.screenshot("01_degradation-one-depth")
     notebook.assert_clean()
 
 
