@@ -113,10 +113,9 @@ def test_a_script_without_a_guard_is_told_what_is_missing(tmp_path):
     )
     told = out.stdout.splitlines()[-1]
     assert 'below `if __name__ == "__main__":`' in told
-    assert "died (RuntimeError: An attempt has been made to start a new process" in told
 
 
-def test_a_script_that_needs_results_outside_of_its_guard_is_told_the_workers_error(tmp_path):
+def test_a_script_that_needs_results_outside_of_its_guard_is_told_where_they_belong(tmp_path):
     script = tmp_path / "below.py"
     script.write_text(
         "import sys, resnet_explore as rx\n"
@@ -132,7 +131,7 @@ def test_a_script_that_needs_results_outside_of_its_guard_is_told_the_workers_er
     )
     assert out.returncode == 1
     told = out.stderr.splitlines()[-1]
-    assert f"died (ExploreError: There is no folder of runs {tmp_path / 's' / 'none'}): each reads a" in told
+    assert "There is no folder of runs" in out.stderr, "the worker's own error"
     assert "all that is slow or needs its results, must stand below `if __name__" in told
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 
 from resnet_explore.errors import ExploreError
-from resnet_explore.training.last_words import start_server
 
 _DASK_SECONDS = 8  # a scheduler that has not answered by then will not
 
@@ -28,7 +27,7 @@ def processes(workers: int, gpus: int = 0) -> ProcessPoolExecutor:
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
     if method == "forkserver":
-        start_server(["resnet_explore.training.sweep"])
+        context.set_forkserver_preload(["resnet_explore.training.sweep"])
     if not gpus:
         return ProcessPoolExecutor(workers, mp_context=context)
     turns: Any = context.Queue()

@@ -23,7 +23,6 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.inputs.datasets import ImageSet, image_counts, load_dataset
 from resnet_explore.models.threads import one_thread
 from resnet_explore.training.executors import InStep, ctrl_c_held_back, usual_executor
-from resnet_explore.training.last_words import last_words
 from resnet_explore.training.plan import Sweep
 from resnet_explore.training.runs import FORMAT, Run, RunFolder, collect, write_json
 from resnet_explore.training.trainer import distributed, train_run
@@ -227,12 +226,9 @@ def _report_failures(out: Path, futures: dict[Future[bool], Run], stopped: bool)
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, BrokenProcessPool):
-        said = last_words().rstrip(".")
         return (
-            f"the worker processes died{f' ({said})' if said else ''}: each reads a script anew, so "
-            "run_sweep, and all that is slow or needs its results, must stand below "
-            '`if __name__ == "__main__":`'
-            f"{'' if said else '; otherwise memory may have run out'}"
+            "the worker processes died: each reads a script anew, so run_sweep, and all that is slow or needs "
+            'its results, must stand below `if __name__ == "__main__":`; otherwise memory may have run out'
         )
     if type(error).__name__ == "KilledWorker":  # Dask's, which need not be installed
         return "the workers that tried died, perhaps for lack of memory"
