@@ -227,8 +227,9 @@ def _report_failures(out: Path, futures: dict[Future[bool], Run], stopped: bool)
 def _reason(error: BaseException) -> str:
     if isinstance(error, BrokenProcessPool):
         return (
-            "the worker processes died: each reads a script anew, so run_sweep, and all that is slow or needs "
-            'its results, must stand below `if __name__ == "__main__":`; otherwise memory may have run out'
+            "the worker processes died: each reads a script anew, so run_sweep, and all that is slow or "
+            'needs its results, must stand below `if __name__ == "__main__":`; '
+            "otherwise memory may have run out"
         )
     if type(error).__name__ == "KilledWorker":  # Dask's, which need not be installed
         return "the workers that tried died, perhaps for lack of memory"
