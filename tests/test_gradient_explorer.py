@@ -248,6 +248,13 @@ def test_a_guess_is_checked_against_what_is_measured(explorer, monkeypatch, tmp_
     quiz.guess.value = band(ratio)
     quiz.reveal.click()
     assert quiz.right == {0: False}, "the first guess counts"
+    assert "Right: " in quiz.verdict.value
+    assert "0 of 1 so far: a question's first guess counts." in quiz.verdict.value
+    answered, said = explorer.strip.titles, quiz.verdict.value
+    explorer.view.value = HEATMAP
+    explorer.view.value = GUESS
+    assert (explorer.strip.titles, quiz.verdict.value) == (answered, said), "all of the answer is back"
+    assert not explorer.keep.disabled
     quiz.question.value = 4
     assert nothing_is_shown(explorer)
     assert (quiz.guess.value, quiz.verdict.value) == (None, "")
@@ -273,8 +280,9 @@ def nothing_is_shown(explorer):
 
 
 def test_what_was_still_being_drawn_does_not_come_after_it_was_hidden(explorer):
-    for _ in range(3):
+    for question in range(3):
         explorer.view.value = JACOBIANS
+        explorer.quiz.question.value = question
         explorer.view.value = GUESS
         explorer.wait()
         assert nothing_is_shown(explorer)
@@ -376,7 +384,7 @@ def test_own_networks_and_their_steps():
         explorer.flows[0]["mine"].weight_gradient_norms, truth.weight_gradient_norms, rtol=1e-4
     )
     title, caption = now(explorer)
-    assert title.startswith("Step 0, weight gradient. mine: at layer 2 ")
+    assert title.startswith("Step 0, weight gradient. mine: layer 2 has ")
     assert (
         "(Frobenius, over the batch); train mode; batch norm; mine: initialisation not known, other: built "
         "with He initialisation; seed of the weights not known; mean cross-entropy; step 0; 6 images of "
@@ -398,7 +406,7 @@ def test_one_network_needs_no_name_and_may_be_partly_frozen():
     explorer = rx.GradientFlowExplorer(models=model, images=images, labels=labels)
     assert list(explorer.flows[0]) == ["model"]
     title, caption = now(explorer)
-    assert "model: at layer 2 " in title
+    assert "model: layer 2 has " in title
     assert "model has 1 frozen of 4 layers: 1." in caption
 
 
@@ -481,8 +489,10 @@ def test_a_training_that_blows_up_says_at_which_step():
         truth.take(1)
     explorer = rx.GradientFlowExplorer(models={"mine": mine}, images=images, labels=labels)
     explorer.take.click()
-    assert f"The loss was first not finite at step {truth.broke_at}." in now(explorer)[0] + "."
-    assert "The weight of 1 is not a number" in now(explorer)[0]
+    assert now(explorer)[0] == (
+        "Step 10, weight gradient. mine: the numbers have blown up, the loss was first not finite at step "
+        f"{truth.broke_at}."
+    )
 
 
 # --- parts --------------------------------------------------------------------------------------------------
@@ -638,35 +648,44 @@ def layers_of(blocks, ratio=1.0):
 @pytest.mark.parametrize("between", [1.0, 600.0, 1 / 600])
 def test_blocks_are_compared_with_blocks_whatever_their_layers_differ_by(between):
     """Fixup makes one of a block's convolutions much larger than the other: that is no slope."""
-    for blocks, ratio, verdict in (
+    unsteady = ", though not steadily"
+    for blocks, ratio, verdict, *besides in (
         ([1.0, 1.1, 0.9, 1.0, 1.05, 1.0], 1, "stays level"),
         ([3e4, 4e3, 5e2, 60, 8, 1.0], 3e4, "explodes"),
         ([1, 8, 60, 5e2, 4e3, 3e4], 1 / 3e4, "vanishes"),
         ([20, 12, 7, 4, 2, 1.0], 20, "grows"),
         ([1, 2, 4, 7, 12, 20.0], 1 / 20, "shrinks"),
-        ([900, 1, 700, 5, 800, 1.0], 900, "shows no trend"),
-        ([1, 800, 2, 900, 1, 600.0], 1 / 600, "shows no trend"),
-        ([1, 0.1, 0.01, 0.01, 0.1, 1.0], 1, "shows no trend"),
+        ([900, 1, 700, 5, 800, 1.0], 900, "explodes", unsteady),
+        ([1, 800, 2, 900, 1, 600.0], 1 / 600, "vanishes", unsteady),
+        ([1, 0.1, 0.01, 0.01, 0.1, 1.0], 1, "stays level", unsteady),
+        ([1, 0.1, 0, 0.01, 0.1, 1.0], 1, "stays level", unsteady),
     ):
         found = reading(layers_of(blocks, between))
-        assert found.verdict == verdict
-        assert found.said == f"at the first block {times(ratio)} that at the last block, it {verdict}"
+        measured = f"at the first block {times(ratio)} that at the last block"
+        assert found == Reading(verdict, measured, "".join(besides))
+        assert found.said == f"{measured}, it {verdict}{''.join(besides)}"
 
 
 def test_reading_aloud():
     grows = layers_of([20, 12, 7, 4, 2, 1.0])
     said = read_aloud("plain", reading(grows, noun="activations"))
     assert said == "Plain: at the first block 20 times that at the last block", "only gradients grow"
-    assert reading(np.array(grows) * 1e-8) == Reading(
-        "is tiny at every layer", "tiny at every layer, at most 10⁻⁷"
-    )
+    measured = "at the first block 20 times that at the last block"
+    for size, said in ((1e-7, "about 10⁻⁷ to 10⁻⁶"), (2e-5 / 28, "about 10⁻⁶ to 10⁻⁵")):
+        tiny = reading(np.array(grows) * size)
+        assert tiny == Reading("grows", measured, f", and is tiny: {said} at every layer")
+    assert reading(np.full(14, 1.107e-6)).besides == ", and is tiny: about 10⁻⁶ at every layer"
+    holes = np.full(14, 1e-6)
+    holes[[0, 5]] = np.nan, 0
+    assert reading(holes).besides == ", and is tiny: 0 to about 10⁻⁶ at all 13 layers where it exists"
     assert "far beyond the axis, up to 10¹⁶" in reading(np.array(grows) * 5e14).said
     assert reading(layers_of([np.inf, 1, 1, 1, 1, 1])).said.endswith("no finite number at 2 of 14 layers")
     assert "the network has blown up" in reading(np.full(14, np.nan)).said
-    assert "blown up" in reading(grows, trouble="The loss is infinite.").said
+    assert reading(grows, trouble="all is infinite") == Reading("", "all is infinite")
     assert reading(layers_of([0, 1, 2, 3, 4, 5])).said == "exactly 0 at the first block"
     two = Alike("convolution", ((1,), (3,)))
-    assert reading([9, 4, 1, 2.0], two).said == "at layer 2 2.0 times that at layer 4, it stays level"
+    assert reading([9, 4, 1, 2.0], two).said == "layer 2 has 2.0 times what layer 4 has, it stays level"
+    assert reading([9, 1, 1, 50.0], two).said == "layer 2 has 1/50 of what layer 4 has, it shrinks"
     assert reading([1, 2.0], Alike("layer", ())).said == "from 1 to 2"
 
 
@@ -693,6 +712,7 @@ def test_the_caption_names_what_is_compared():
     said = "convolution at layer 2 against convolution at layer 4."
     assert compared({"a": two}) == f" Compared (shaded): {said}"
     assert "plain: first block" in compared({"plain": BLOCKS, "mine": two})
+    assert compared({"a": Alike("layer", ((1,), (12,)))}) == " Compared (shaded): layer 2 against layer 13."
     assert compared({"a": Alike("layer", ())}) == ""
 
 
@@ -707,13 +727,15 @@ def test_the_answer_to_a_question_is_what_the_headline_says(explorer, monkeypatc
         quiz.guess.value = guess
         quiz.reveal.click()
         answer = re.search(
-            r"<b>(Right|You said that it .*?): it (.*?)\.</b> Measured: (.*?)\. \d", quiz.verdict.value
+            r"<b>(Right|You said that it .*?): it (.*?)((?:, .*?)?)\.</b> Measured: (.*?)\. \d",
+            quiz.verdict.value,
         )
         assert (answer[1] == "Right") == (guess == answer[2])
-        assert answer[2] in VERDICTS, "there is a right guess"
-        assert answer[3] in explorer.strip.titles[0]
-        if "tiny" not in answer[2]:
-            assert f"that at the last block, it {answer[2]}." in explorer.strip.titles[0]
+        flow = QUESTIONS[position].measure(quiz.bench)
+        assert answer[2] == band(flow.ratio), "one guess is right, and it follows from the ratio"
+        assert answer[4] == f"at the first block {times(flow.ratio)} that at the last block"
+        assert f"{answer[4]}, it {answer[2]}{answer[3]}." in explorer.strip.titles[0]
+        assert ("tiny" in answer[3]) == (flow.weight_gradient_norms.max() < 1e-4)
 
 
 def test_a_picture_has_gaps_where_there_is_nothing_and_marks_for_zeros():

@@ -208,7 +208,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
             return True
         self.claims.pause()
         if self.view.value == GUESS:
-            self._hide()
+            self.quiz.show()
             return True
         try:
             self.scrub.show(self._view(), position)

@@ -174,9 +174,15 @@ class ProfileView(View):
         return self.live.given
 
     def _trouble(self, flow: GradientFlow) -> str:
+        if not flow.trouble:
+            return ""
+        if not flow.images_finite:
+            return "the images hold numbers that are not finite"
         step = self.live.bench.broken.get(flow)
-        since = "" if step is None else f" The loss was first not finite at step {step}."
-        return f"{flow.trouble}{since}" if flow.trouble else ""
+        if step is None:
+            return f"the numbers have blown up. {flow.trouble}".rstrip(".")
+        # What is broken where, all weights have it by now.
+        return f"the numbers have blown up, the loss was first not finite at step {step}"
 
     def _where(self, position: int) -> str:
         return f"{self.ticks[position]} layers"
