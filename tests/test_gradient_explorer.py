@@ -115,14 +115,43 @@ def test_each_switch_is_what_is_measured_and_said(explorer):
 
 
 def test_conditions_that_exclude_each_other_are_mended_and_said(explorer):
-    explorer.start.value = "skipinit"
-    assert explorer.norm.value == "none"
-    assert explorer.note.value == "SkipInit does without normalisation, so there is none now."
-    explorer.norm.value = "batch"
-    assert (explorer.norm.value, explorer.start.value) == ("batch", "he")
-    assert explorer.note.value == "SkipInit does without normalisation, so the start is He now."
+    def switched():
+        return explorer.norm.value, explorer.start.value, explorer.note.value
+
     explorer.norm.value = "group"
-    assert explorer.note.value == ""
+    for start, name in (("skipinit", "SkipInit"), ("fixup", "Fixup")):
+        explorer.start.value = start
+        said = "does without normalisation, so the norm is none while it is chosen, instead of group norm."
+        assert switched() == ("none", start, f"{name} {said}")
+    explorer.start.value = "rezero"
+    assert switched() == ("group", "rezero", "Norm is group norm again, as you had chosen.")
+    explorer.start.value = "he"
+    assert switched() == ("group", "he", "")
+    explorer.start.value = "fixup"
+    explorer.norm.value = "batch"
+    said = "Fixup does without normalisation, so the start is He until the norm is none again."
+    assert switched() == ("batch", "he", said)
+    explorer.norm.value = "none"
+    assert switched() == ("none", "fixup", "Start is Fixup again, as you had chosen.")
+    explorer.start.value = "he"
+    assert switched() == ("none", "he", "")
+
+
+def test_a_choice_that_cannot_be_measured_takes_nothing_else_back(explorer, monkeypatch):
+    explorer.take.click()
+    explorer.norm.value = "group"
+    explorer.take.click()
+
+    def fails(*_):
+        raise rx.ExploreError("Nothing today.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Bench, "flow", fails)
+        explorer.start.value = "fixup"
+    assert "Nothing today" in explorer.note.value
+    assert (explorer.norm.value, explorer.start.value) == ("group", "he")
+    assert explorer.given == Conditions(norm="group", steps=10)
+    assert not explorer.reset.disabled
 
 
 def test_activation_and_what_is_shown(explorer):
