@@ -25,7 +25,7 @@ from resnet_explore.training.live import LiveTraining
 from resnet_explore.widgets.gradient_flow import BY_SKIP, BY_STEP, GUESS, HEATMAP, JACOBIANS
 from resnet_explore.widgets.gradient_lab import Bench, Conditions
 from resnet_explore.widgets.gradient_quiz import QUESTIONS
-from resnet_explore.widgets.gradient_views import View
+from resnet_explore.widgets.gradient_views import Live, OwnView, View
 from resnet_explore.widgets.gradient_words import (
     VERDICTS,
     Reading,
@@ -492,11 +492,39 @@ def test_what_cannot_be_explored_is_one_sentence(arguments, sentence):
 def test_what_cannot_be_measured_stands_where_the_picture_would(model, count, sentence):
     images, labels = noise(count)
     explorer = rx.GradientFlowExplorer(models={"mine": model}, images=images, labels=labels)
+    assert "mine: " in explorer.note.value, "which network it is"
     assert sentence in explorer.note.value
     assert "Still showing" not in explorer.note.value, "nothing was there"
     assert not explorer.strip.frames
     assert not explorer.strip.busy
     assert explorer.strip.message == "Nothing could be measured."
+
+
+def test_networks_that_can_be_measured_are_shown_without_those_that_cannot():
+    images, labels = noise()
+    mine = {"cold": small().requires_grad_(False), "half": small().half(), "ok": small()}
+    explorer = rx.GradientFlowExplorer(models=mine, images=images, labels=labels)
+    assert list(explorer.flows[0]) == ["ok"]
+    title, caption = now(explorer)
+    assert title.startswith("Step 0, weight gradient. ok: ")
+    said = caption.partition(" Not shown: ")[2]
+    assert re.search(r"cold: .* are frozen: call requires_grad_.* half: The model is in float16", said)
+    assert "Not shown: cold: " in explorer.note.value
+    explorer.take.click()
+    assert list(explorer.flows[10]) == ["ok"]
+    cold = dict.fromkeys(("cold", "ice"), mine["cold"])
+    with pytest.raises(rx.ExploreError, match=r"^cold, ice: .* are frozen: call requires_grad"):
+        OwnView(Live(Bench(images, labels, cold), Conditions()), GradientProfile, [0]).measure(0)
+
+
+def test_images_that_are_not_finite_are_all_that_is_said():
+    images, labels = noise()
+    images[2, 0, 1] = math.nan
+    explorer = rx.GradientFlowExplorer(models={"mine": small()}, images=images, labels=labels)
+    said = "Step 0, weight gradient. mine: the images hold numbers that are not finite."
+    assert now(explorer)[0] == said
+    explorer.take.click()
+    assert now(explorer)[0] == said.replace("Step 0", "Step 10")
 
 
 def test_a_network_that_blew_up_says_where():

@@ -211,12 +211,16 @@ class GradientFlowExplorer(ipywidgets.VBox):
             self.quiz.show()
             return True
         try:
-            self.scrub.show(self._view(), position)
+            view = self._view()
+            self.scrub.show(view, position)
         except ExploreError as problem:
             stays = " Still showing what was there." if self.scrub.view else ""
             self.note.value = error(f"{problem}{stays}")
             return False
         self._shown_steps, self.keep.disabled = self.switches.steps, False
+        lacking = view.lacks(self.strip.index)
+        if lacking:
+            self.note.value = error(f"Not shown: {lacking}")
         return True
 
     @property

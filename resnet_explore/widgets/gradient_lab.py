@@ -161,7 +161,7 @@ class Bench:
                 moving = copy.deepcopy(kept[0])
             except (RuntimeError, TypeError) as error:
                 raise ExploreError(
-                    f"{network[0]} can't be copied, so it can't be trained here ({error})."
+                    f"The network can't be copied, so it can't be trained here ({error})."
                 ) from None
             self._training[network] = LiveTraining(
                 moving, batch.pool, batch.pool_labels, batch.lr, len(batch.images), self.seed,
