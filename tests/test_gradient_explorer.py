@@ -22,7 +22,15 @@ from resnet_explore.analysis.alike import Alike, alike_in_record
 from resnet_explore.figures.gradients import GradientProfile
 from resnet_explore.models.activations import with_activation
 from resnet_explore.training.live import LiveTraining
-from resnet_explore.widgets.gradient_flow import BY_SKIP, BY_STEP, GUESS, HEATMAP, JACOBIANS
+from resnet_explore.widgets.gradient_flow import (
+    BY_DEPTH,
+    BY_SKIP,
+    BY_STEP,
+    CLAIMS,
+    GUESS,
+    HEATMAP,
+    JACOBIANS,
+)
 from resnet_explore.widgets.gradient_lab import Bench, Conditions
 from resnet_explore.widgets.gradient_quiz import QUESTIONS
 from resnet_explore.widgets.gradient_views import Live, OwnView, View
@@ -388,6 +396,30 @@ def test_data_that_is_not_there_is_offered_and_the_picture_stays(tmp_path, monke
     assert ("CIFAR-10, 32×32", "cifar10") in explorer.data.options
     assert "32 training images of cifar10" in now(explorer)[1]
     assert explorer.bench.batch("cifar10").classes == 4
+
+
+def test_a_view_hides_what_it_does_not_need_and_builds_nothing_anew(explorer):
+    children, row = explorer.children, explorer.children[2].children
+
+    def seen():
+        return [one for one in (*children, *row) if one.layout.display != "none"]
+
+    on, always = explorer.switches, [explorer.view, children[2], explorer.note, explorer.strip]
+    live = [*on.conditions, on.shown, on.take, on.reset]
+    for view, menus in (
+        (BY_SKIP, [explorer.depth, *live]),
+        (BY_STEP, [explorer.record, explorer.depth]),
+        (HEATMAP, [explorer.record]),
+        (JACOBIANS, [*on.conditions, on.take, on.reset]),
+        (GUESS, []),
+        (BY_DEPTH, live),
+    ):
+        explorer.view.value = view
+        expected = [*always, *menus, explorer.keep, *([explorer.quiz] if view == GUESS else [])]
+        assert set(seen()) == set(expected), view
+    explorer.view.value = CLAIMS
+    assert [one for one in seen() if one in children] == [explorer.view, explorer.claims]
+    assert (explorer.children, explorer.children[2].children) == (children, row), "all are still there"
 
 
 # --- own networks and images --------------------------------------------------------------------------------
