@@ -22,10 +22,18 @@ from resnet_explore.analysis.alike import Alike, alike_in_record
 from resnet_explore.figures.gradients import GradientProfile
 from resnet_explore.models.activations import with_activation
 from resnet_explore.training.live import LiveTraining
-from resnet_explore.widgets.gradient_flow import BY_SKIP, BY_STEP, GUESS, HEATMAP, JACOBIANS
+from resnet_explore.widgets.gradient_flow import (
+    BY_DEPTH,
+    BY_SKIP,
+    BY_STEP,
+    CLAIMS,
+    GUESS,
+    HEATMAP,
+    JACOBIANS,
+)
 from resnet_explore.widgets.gradient_lab import Bench, Conditions
 from resnet_explore.widgets.gradient_quiz import QUESTIONS
-from resnet_explore.widgets.gradient_views import View
+from resnet_explore.widgets.gradient_views import Live, OwnView, View
 from resnet_explore.widgets.gradient_words import (
     VERDICTS,
     Reading,
@@ -115,14 +123,43 @@ def test_each_switch_is_what_is_measured_and_said(explorer):
 
 
 def test_conditions_that_exclude_each_other_are_mended_and_said(explorer):
-    explorer.start.value = "skipinit"
-    assert explorer.norm.value == "none"
-    assert explorer.note.value == "SkipInit does without normalisation, so there is none now."
-    explorer.norm.value = "batch"
-    assert (explorer.norm.value, explorer.start.value) == ("batch", "he")
-    assert explorer.note.value == "SkipInit does without normalisation, so the start is He now."
+    def switched():
+        return explorer.norm.value, explorer.start.value, explorer.note.value
+
     explorer.norm.value = "group"
-    assert explorer.note.value == ""
+    for start, name in (("skipinit", "SkipInit"), ("fixup", "Fixup")):
+        explorer.start.value = start
+        said = "does without normalisation, so the norm is none while it is chosen, instead of group norm."
+        assert switched() == ("none", start, f"{name} {said}")
+    explorer.start.value = "rezero"
+    assert switched() == ("group", "rezero", "Norm is group norm again, as you had chosen.")
+    explorer.start.value = "he"
+    assert switched() == ("group", "he", "")
+    explorer.start.value = "fixup"
+    explorer.norm.value = "batch"
+    said = "Fixup does without normalisation, so the start is He until the norm is none again."
+    assert switched() == ("batch", "he", said)
+    explorer.norm.value = "none"
+    assert switched() == ("none", "fixup", "Start is Fixup again, as you had chosen.")
+    explorer.start.value = "he"
+    assert switched() == ("none", "he", "")
+
+
+def test_a_choice_that_cannot_be_measured_takes_nothing_else_back(explorer, monkeypatch):
+    explorer.take.click()
+    explorer.norm.value = "group"
+    explorer.take.click()
+
+    def fails(*_):
+        raise rx.ExploreError("Nothing today.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Bench, "flow", fails)
+        explorer.start.value = "fixup"
+    assert "Nothing today" in explorer.note.value
+    assert (explorer.norm.value, explorer.start.value) == ("group", "he")
+    assert explorer.given == Conditions(norm="group", steps=10)
+    assert not explorer.reset.disabled
 
 
 def test_activation_and_what_is_shown(explorer):
@@ -248,6 +285,13 @@ def test_a_guess_is_checked_against_what_is_measured(explorer, monkeypatch, tmp_
     quiz.guess.value = band(ratio)
     quiz.reveal.click()
     assert quiz.right == {0: False}, "the first guess counts"
+    assert "Right: " in quiz.verdict.value
+    assert "0 of 1 so far: a question's first guess counts." in quiz.verdict.value
+    answered, said = explorer.strip.titles, quiz.verdict.value
+    explorer.view.value = HEATMAP
+    explorer.view.value = GUESS
+    assert (explorer.strip.titles, quiz.verdict.value) == (answered, said), "all of the answer is back"
+    assert not explorer.keep.disabled
     quiz.question.value = 4
     assert nothing_is_shown(explorer)
     assert (quiz.guess.value, quiz.verdict.value) == (None, "")
@@ -273,8 +317,9 @@ def nothing_is_shown(explorer):
 
 
 def test_what_was_still_being_drawn_does_not_come_after_it_was_hidden(explorer):
-    for _ in range(3):
+    for question in range(3):
         explorer.view.value = JACOBIANS
+        explorer.quiz.question.value = question
         explorer.view.value = GUESS
         explorer.wait()
         assert nothing_is_shown(explorer)
@@ -353,6 +398,30 @@ def test_data_that_is_not_there_is_offered_and_the_picture_stays(tmp_path, monke
     assert explorer.bench.batch("cifar10").classes == 4
 
 
+def test_a_view_hides_what_it_does_not_need_and_builds_nothing_anew(explorer):
+    children, row = explorer.children, explorer.children[2].children
+
+    def seen():
+        return [one for one in (*children, *row) if one.layout.display != "none"]
+
+    on, always = explorer.switches, [explorer.view, children[2], explorer.note, explorer.strip]
+    live = [*on.conditions, on.shown, on.take, on.reset]
+    for view, menus in (
+        (BY_SKIP, [explorer.depth, *live]),
+        (BY_STEP, [explorer.record, explorer.depth]),
+        (HEATMAP, [explorer.record]),
+        (JACOBIANS, [*on.conditions, on.take, on.reset]),
+        (GUESS, []),
+        (BY_DEPTH, live),
+    ):
+        explorer.view.value = view
+        expected = [*always, *menus, explorer.keep, *([explorer.quiz] if view == GUESS else [])]
+        assert set(seen()) == set(expected), view
+    explorer.view.value = CLAIMS
+    assert [one for one in seen() if one in children] == [explorer.view, explorer.claims]
+    assert (explorer.children, explorer.children[2].children) == (children, row), "all are still there"
+
+
 # --- own networks and images --------------------------------------------------------------------------------
 
 
@@ -376,7 +445,7 @@ def test_own_networks_and_their_steps():
         explorer.flows[0]["mine"].weight_gradient_norms, truth.weight_gradient_norms, rtol=1e-4
     )
     title, caption = now(explorer)
-    assert title.startswith("Step 0, weight gradient. mine: at layer 2 ")
+    assert title.startswith("Step 0, weight gradient. mine: layer 2 has ")
     assert (
         "(Frobenius, over the batch); train mode; batch norm; mine: initialisation not known, other: built "
         "with He initialisation; seed of the weights not known; mean cross-entropy; step 0; 6 images of "
@@ -398,7 +467,7 @@ def test_one_network_needs_no_name_and_may_be_partly_frozen():
     explorer = rx.GradientFlowExplorer(models=model, images=images, labels=labels)
     assert list(explorer.flows[0]) == ["model"]
     title, caption = now(explorer)
-    assert "model: at layer 2 " in title
+    assert "model: layer 2 has " in title
     assert "model has 1 frozen of 4 layers: 1." in caption
 
 
@@ -455,11 +524,39 @@ def test_what_cannot_be_explored_is_one_sentence(arguments, sentence):
 def test_what_cannot_be_measured_stands_where_the_picture_would(model, count, sentence):
     images, labels = noise(count)
     explorer = rx.GradientFlowExplorer(models={"mine": model}, images=images, labels=labels)
+    assert "mine: " in explorer.note.value, "which network it is"
     assert sentence in explorer.note.value
     assert "Still showing" not in explorer.note.value, "nothing was there"
     assert not explorer.strip.frames
     assert not explorer.strip.busy
     assert explorer.strip.message == "Nothing could be measured."
+
+
+def test_networks_that_can_be_measured_are_shown_without_those_that_cannot():
+    images, labels = noise()
+    mine = {"cold": small().requires_grad_(False), "half": small().half(), "ok": small()}
+    explorer = rx.GradientFlowExplorer(models=mine, images=images, labels=labels)
+    assert list(explorer.flows[0]) == ["ok"]
+    title, caption = now(explorer)
+    assert title.startswith("Step 0, weight gradient. ok: ")
+    said = caption.partition(" Not shown: ")[2]
+    assert re.search(r"cold: .* are frozen: call requires_grad_.* half: The model is in float16", said)
+    assert "Not shown: cold: " in explorer.note.value
+    explorer.take.click()
+    assert list(explorer.flows[10]) == ["ok"]
+    cold = dict.fromkeys(("cold", "ice"), mine["cold"])
+    with pytest.raises(rx.ExploreError, match=r"^cold, ice: .* are frozen: call requires_grad"):
+        OwnView(Live(Bench(images, labels, cold), Conditions()), GradientProfile, [0]).measure(0)
+
+
+def test_images_that_are_not_finite_are_all_that_is_said():
+    images, labels = noise()
+    images[2, 0, 1] = math.nan
+    explorer = rx.GradientFlowExplorer(models={"mine": small()}, images=images, labels=labels)
+    said = "Step 0, weight gradient. mine: the images hold numbers that are not finite."
+    assert now(explorer)[0] == said
+    explorer.take.click()
+    assert now(explorer)[0] == said.replace("Step 0", "Step 10")
 
 
 def test_a_network_that_blew_up_says_where():
@@ -481,8 +578,10 @@ def test_a_training_that_blows_up_says_at_which_step():
         truth.take(1)
     explorer = rx.GradientFlowExplorer(models={"mine": mine}, images=images, labels=labels)
     explorer.take.click()
-    assert f"The loss was first not finite at step {truth.broke_at}." in now(explorer)[0] + "."
-    assert "The weight of 1 is not a number" in now(explorer)[0]
+    assert now(explorer)[0] == (
+        "Step 10, weight gradient. mine: the numbers have blown up, the loss was first not finite at step "
+        f"{truth.broke_at}."
+    )
 
 
 # --- parts --------------------------------------------------------------------------------------------------
@@ -638,35 +737,44 @@ def layers_of(blocks, ratio=1.0):
 @pytest.mark.parametrize("between", [1.0, 600.0, 1 / 600])
 def test_blocks_are_compared_with_blocks_whatever_their_layers_differ_by(between):
     """Fixup makes one of a block's convolutions much larger than the other: that is no slope."""
-    for blocks, ratio, verdict in (
+    unsteady = ", though not steadily"
+    for blocks, ratio, verdict, *besides in (
         ([1.0, 1.1, 0.9, 1.0, 1.05, 1.0], 1, "stays level"),
         ([3e4, 4e3, 5e2, 60, 8, 1.0], 3e4, "explodes"),
         ([1, 8, 60, 5e2, 4e3, 3e4], 1 / 3e4, "vanishes"),
         ([20, 12, 7, 4, 2, 1.0], 20, "grows"),
         ([1, 2, 4, 7, 12, 20.0], 1 / 20, "shrinks"),
-        ([900, 1, 700, 5, 800, 1.0], 900, "shows no trend"),
-        ([1, 800, 2, 900, 1, 600.0], 1 / 600, "shows no trend"),
-        ([1, 0.1, 0.01, 0.01, 0.1, 1.0], 1, "shows no trend"),
+        ([900, 1, 700, 5, 800, 1.0], 900, "explodes", unsteady),
+        ([1, 800, 2, 900, 1, 600.0], 1 / 600, "vanishes", unsteady),
+        ([1, 0.1, 0.01, 0.01, 0.1, 1.0], 1, "stays level", unsteady),
+        ([1, 0.1, 0, 0.01, 0.1, 1.0], 1, "stays level", unsteady),
     ):
         found = reading(layers_of(blocks, between))
-        assert found.verdict == verdict
-        assert found.said == f"at the first block {times(ratio)} that at the last block, it {verdict}"
+        measured = f"at the first block {times(ratio)} that at the last block"
+        assert found == Reading(verdict, measured, "".join(besides))
+        assert found.said == f"{measured}, it {verdict}{''.join(besides)}"
 
 
 def test_reading_aloud():
     grows = layers_of([20, 12, 7, 4, 2, 1.0])
     said = read_aloud("plain", reading(grows, noun="activations"))
     assert said == "Plain: at the first block 20 times that at the last block", "only gradients grow"
-    assert reading(np.array(grows) * 1e-8) == Reading(
-        "is tiny at every layer", "tiny at every layer, at most 10⁻⁷"
-    )
+    measured = "at the first block 20 times that at the last block"
+    for size, said in ((1e-7, "about 10⁻⁷ to 10⁻⁶"), (2e-5 / 28, "about 10⁻⁶ to 10⁻⁵")):
+        tiny = reading(np.array(grows) * size)
+        assert tiny == Reading("grows", measured, f", and is tiny: {said} at every layer")
+    assert reading(np.full(14, 1.107e-6)).besides == ", and is tiny: about 10⁻⁶ at every layer"
+    holes = np.full(14, 1e-6)
+    holes[[0, 5]] = np.nan, 0
+    assert reading(holes).besides == ", and is tiny: 0 to about 10⁻⁶ at all 13 layers where it exists"
     assert "far beyond the axis, up to 10¹⁶" in reading(np.array(grows) * 5e14).said
     assert reading(layers_of([np.inf, 1, 1, 1, 1, 1])).said.endswith("no finite number at 2 of 14 layers")
     assert "the network has blown up" in reading(np.full(14, np.nan)).said
-    assert "blown up" in reading(grows, trouble="The loss is infinite.").said
+    assert reading(grows, trouble="all is infinite") == Reading("", "all is infinite")
     assert reading(layers_of([0, 1, 2, 3, 4, 5])).said == "exactly 0 at the first block"
     two = Alike("convolution", ((1,), (3,)))
-    assert reading([9, 4, 1, 2.0], two).said == "at layer 2 2.0 times that at layer 4, it stays level"
+    assert reading([9, 4, 1, 2.0], two).said == "layer 2 has 2.0 times what layer 4 has, it stays level"
+    assert reading([9, 1, 1, 50.0], two).said == "layer 2 has 1/50 of what layer 4 has, it shrinks"
     assert reading([1, 2.0], Alike("layer", ())).said == "from 1 to 2"
 
 
@@ -693,6 +801,7 @@ def test_the_caption_names_what_is_compared():
     said = "convolution at layer 2 against convolution at layer 4."
     assert compared({"a": two}) == f" Compared (shaded): {said}"
     assert "plain: first block" in compared({"plain": BLOCKS, "mine": two})
+    assert compared({"a": Alike("layer", ((1,), (12,)))}) == " Compared (shaded): layer 2 against layer 13."
     assert compared({"a": Alike("layer", ())}) == ""
 
 
@@ -707,13 +816,15 @@ def test_the_answer_to_a_question_is_what_the_headline_says(explorer, monkeypatc
         quiz.guess.value = guess
         quiz.reveal.click()
         answer = re.search(
-            r"<b>(Right|You said that it .*?): it (.*?)\.</b> Measured: (.*?)\. \d", quiz.verdict.value
+            r"<b>(Right|You said that it .*?): it (.*?)((?:, .*?)?)\.</b> Measured: (.*?)\. \d",
+            quiz.verdict.value,
         )
         assert (answer[1] == "Right") == (guess == answer[2])
-        assert answer[2] in VERDICTS, "there is a right guess"
-        assert answer[3] in explorer.strip.titles[0]
-        if "tiny" not in answer[2]:
-            assert f"that at the last block, it {answer[2]}." in explorer.strip.titles[0]
+        flow = QUESTIONS[position].measure(quiz.bench)
+        assert answer[2] == band(flow.ratio), "one guess is right, and it follows from the ratio"
+        assert answer[4] == f"at the first block {times(flow.ratio)} that at the last block"
+        assert f"{answer[4]}, it {answer[2]}{answer[3]}." in explorer.strip.titles[0]
+        assert ("tiny" in answer[3]) == (flow.weight_gradient_norms.max() < 1e-4)
 
 
 def test_a_picture_has_gaps_where_there_is_nothing_and_marks_for_zeros():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-TREND = 0.5  # rank correlation with depth from which on norms are said to go up, or down
+TREND = 0.5  # rank correlation with depth from which on norms are said to go up, or down, steadily
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,9 @@ class Alike:
         if not self.ends:
             return "no two parts of the network are alike"
         if self.noun != "block":
-            first, last = (part[0] + 1 for part in self.ends)
-            return f"{self.noun} at layer {first} against {self.noun} at layer {last}"
+            kind = "" if self.noun == "layer" else f"{self.noun} at "
+            first, last = (f"{kind}layer {part[0] + 1}" for part in self.ends)
+            return f"{first} against {last}"
         return f"first block, {_span(self.ends[0])}, against last block, {_span(self.ends[1])}"
 
 

@@ -165,7 +165,7 @@ CLAIM_WORDS: dict[str, Words] = {
         Scales("step of SGD", "gradient at the first over the last", log="y"), seeds=3,
     ),
     "modes": Words(
-        "Eval mode and no norm stay level", _modes,
+        "Eval mode and no norm: no explosion", _modes,
         f"{_CONVOLUTIONS}; step 0; in eval mode batch norm uses its first running statistics, 0 and 1",
         "He et al. 2015, arXiv 1502.01852, equation 14, whose weights keep the gradient level",
         Scales(_LAYERS, "weight gradient over the last one's", log="y"), seeds=3,

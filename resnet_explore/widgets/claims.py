@@ -14,7 +14,7 @@ from resnet_explore.figures.claims import HEIGHT, WIDTH, claim_chart
 from resnet_explore.figures.style import SCREEN_SCALE, Figure, new_figure, to_png
 from resnet_explore.widgets.background import Background
 from resnet_explore.widgets.claim_words import CLAIM_WORDS
-from resnet_explore.widgets.filmstrip import Filmstrip
+from resnet_explore.widgets.filmstrip import NO_TEXT, Filmstrip
 from resnet_explore.widgets.picture_file import save_picture
 from resnet_explore.widgets.words import error
 
@@ -41,7 +41,9 @@ class ClaimPictures(ipywidgets.VBox):
             tooltip="Save this picture with its conditions, and its numbers",
         )  # fmt: skip
         self.note = ipywidgets.HTML(layout={"min_height": "28px"})
-        self.strip = Filmstrip(scale=SCREEN_SCALE, message="Choose a claim.")
+        # A blank card of the size of what is to come, so that nothing jumps.
+        blank = {"frames": [to_png(new_figure(WIDTH, HEIGHT))], "titles": [NO_TEXT], "captions": [NO_TEXT]}
+        self.strip = Filmstrip(scale=SCREEN_SCALE, **blank)
         self._found: dict[str, Curves] = {}
         self._going: dict[str, Iterator[Curves]] = {}
         self._done: set[str] = set()
@@ -65,9 +67,7 @@ class ClaimPictures(ipywidgets.VBox):
         else:
             said = f"Measuring: {CLAIM_WORDS[name].label} ..."
             self.note.value = ""
-            # A blank card of the size of what is to come, so that nothing jumps.
-            blank = {} if self.strip.frames else {"frames": [to_png(new_figure(WIDTH, HEIGHT))]}
-            self.strip.show(busy=True, message=said, **blank)
+            self.strip.show(busy=True, message=said)
         if name not in self._done:
             self._background.start(lambda cancelled: self._measure(name, cancelled))
 

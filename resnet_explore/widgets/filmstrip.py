@@ -10,6 +10,7 @@ import traitlets as t
 from resnet_explore.errors import ExploreError, unknown
 
 _HERE = Path(__file__).parent
+NO_TEXT = "\u00a0"  # where an empty title or caption would take its room away
 _SIGNATURES = (b"\x89PNG", b"RIFF", b"\xff\xd8")
 _TEXTS = ("titles", "captions", "alts", "ticks")
 _LISTS = ("frames", "overlays", *_TEXTS, "headings")

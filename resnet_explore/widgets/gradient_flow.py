@@ -119,28 +119,38 @@ class GradientFlowExplorer(ipywidgets.VBox):
         self.keep.on_click(lambda _: self._save())
 
     def _lay_out(self) -> None:
+        """Put all in its place for good: views hide what they don't need, so the page builds nothing anew."""
         wrap = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "2px 8px"}
         steps, conditions = [self.take, self.reset], self.switches.conditions
-        live = [*conditions, self.shown, *steps]
-        shown: dict[str, list[Any]] = {
-            BY_DEPTH: live,
-            BY_SKIP: [self.depth, *live],
-            BY_STEP: [self.record, self.depth],
-            HEATMAP: [self.record],
-            JACOBIANS: [*conditions, *steps],
-            GUESS: [],
-        }
+        self.note.layout.min_height = "28px"  # of one line, so that a sentence moves nothing
+        self.add_class("rx-views")
         if self._own:
             row = ipywidgets.HBox([self.mode, self.shown, *steps, self.keep], layout=wrap)
             self.children = [row, self.note, self.strip]
             return
-        view = self.view.value
-        if view == CLAIMS:
-            self.children = [self.view, self.claims]
-            return
-        row = ipywidgets.HBox([*shown[view], self.keep], layout=wrap)
-        middle = [self.quiz] if view == GUESS else []
-        self.children = [self.view, *middle, row, self.fetch, self.note, self.strip]
+        live = [*conditions, self.shown, *steps]
+        row = ipywidgets.HBox([self.record, self.depth, *live, self.keep], layout=wrap)
+        row.layout.min_height, row.layout.align_content = (
+            "66px",
+            "flex-start",
+        )  # of two lines, as in most views
+        self.children = [self.view, self.quiz, row, self.fetch, self.note, self.strip, self.claims]
+        picture = [row, self.keep, self.note, self.strip]
+        self._needed: dict[str, list[Any]] = {
+            BY_DEPTH: [*picture, *live],
+            BY_SKIP: [*picture, self.depth, *live],
+            BY_STEP: [*picture, self.record, self.depth],
+            HEATMAP: [*picture, self.record],
+            JACOBIANS: [*picture, *conditions, *steps],
+            CLAIMS: [self.claims],
+            GUESS: [*picture, self.quiz],
+        }
+        self._show_what_is_needed()
+
+    def _show_what_is_needed(self) -> None:
+        needed = self._needed[self.view.value]
+        for widget in {one for some in self._needed.values() for one in some}:
+            widget.layout.display = "" if widget in needed else "none"
 
     def _switched(self, sentence: str) -> bool:
         """Show what the switches say now; the last of a reader's own steps if there are more than before."""
@@ -170,7 +180,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
                 self._offer_depths(self._record().depths, last=True)
             elif self.view.value == BY_SKIP:
                 self._offer_depths(self.depths)
-        self._lay_out()
+        self._show_what_is_needed()
         first = {BY_SKIP: 5}
         depths = self._depths_on_slider()
         if depths:
@@ -208,15 +218,19 @@ class GradientFlowExplorer(ipywidgets.VBox):
             return True
         self.claims.pause()
         if self.view.value == GUESS:
-            self._hide()
+            self.quiz.show()
             return True
         try:
-            self.scrub.show(self._view(), position)
+            view = self._view()
+            self.scrub.show(view, position)
         except ExploreError as problem:
             stays = " Still showing what was there." if self.scrub.view else ""
             self.note.value = error(f"{problem}{stays}")
             return False
         self._shown_steps, self.keep.disabled = self.switches.steps, False
+        lacking = view.lacks(self.strip.index)
+        if lacking:
+            self.note.value = error(f"Not shown: {lacking}")
         return True
 
     @property

@@ -45,10 +45,13 @@ class Conditions:
         keep_norm  whether the norm is what was asked for, so that it is the start that gives way
         """
         if self.start in ("skipinit", "fixup") and self.norm != "none":
-            why = f"{_key(STARTS, self.start)} does without normalisation, so"
+            start, norm = _key(STARTS, self.start), _key(NORMS, self.norm)
+            why = f"{start} does without normalisation, so"
             if keep_norm:
-                return replace(self, start="he"), f"{why} the start is He now."
-            return replace(self, norm="none"), f"{why} there is none now."
+                return replace(self, start="he"), f"{why} the start is He until the norm is none again."
+            return replace(
+                self, norm="none"
+            ), f"{why} the norm is none while it is chosen, instead of {norm}."
         return self, ""
 
 
@@ -158,7 +161,7 @@ class Bench:
                 moving = copy.deepcopy(kept[0])
             except (RuntimeError, TypeError) as error:
                 raise ExploreError(
-                    f"{network[0]} can't be copied, so it can't be trained here ({error})."
+                    f"The network can't be copied, so it can't be trained here ({error})."
                 ) from None
             self._training[network] = LiveTraining(
                 moving, batch.pool, batch.pool_labels, batch.lr, len(batch.images), self.seed,

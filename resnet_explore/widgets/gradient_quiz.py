@@ -57,6 +57,7 @@ class GradientQuiz(ipywidgets.VBox):
     ) -> None:
         self.bench, self._on_ask, self._on_reveal = bench, on_ask, on_reveal
         self.right: dict[int, bool] = {}
+        self._measured: GradientFlow | None = None  # the answer to the question that is asked
         self.question = ipywidgets.Dropdown(
             options=[(f"{i} of {len(QUESTIONS)}", i - 1) for i in range(1, len(QUESTIONS) + 1)],
             description="Question", layout={"width": "220px"},
@@ -82,14 +83,21 @@ class GradientQuiz(ipywidgets.VBox):
     def _ask(self) -> None:
         asked = QUESTIONS[self.question.value]
         self.text.value = (
-            f"<b>{html.escape(asked.text)}</b><br>{DEPTH} layers, digits. Going from the last layer towards "
-            "the image, the gradient of the weights ..."
+            f"<b>{html.escape(asked.text)}</b><br>{DEPTH} layers, digits. From the last block to the first, "
+            "towards the image, the gradient of the weights ..."
         )
-        self.guess.value, self.verdict.value = None, ""
+        self.guess.value, self.verdict.value, self._measured = None, "", None
 
     def _ask_another(self) -> None:
-        self._on_ask()
         self._ask()
+        self.show()
+
+    def show(self) -> None:
+        """Show the picture of the question if it was answered, none if it wasn't."""
+        if self._measured is None:
+            self._on_ask()
+        else:
+            self._on_reveal(self.question.value, self._measured)
 
     def _enable(self) -> None:
         self.reveal.disabled = self.guess.value is None
@@ -104,12 +112,14 @@ class GradientQuiz(ipywidgets.VBox):
         except ExploreError as problem:
             self.verdict.value = error(str(problem))
             return
+        self._measured = flow
         truth = self._on_reveal(position, flow)
-        self.right.setdefault(position, guess == truth.verdict)
-        opening = "Right" if guess == truth.verdict else f"You said that it {guess}"
-        score = f"{sum(self.right.values())} of {len(self.right)} so far."
-        measured = truth.said.removesuffix(f", it {truth.verdict}")
+        right = guess == truth.verdict
+        first = self.right.setdefault(position, right)
+        opening = "Right" if right else f"You said that it {guess}"
+        why = "" if right == first else ": a question's first guess counts"
+        score = f"{sum(self.right.values())} of {len(self.right)} so far{why}."
         self.verdict.value = (
-            f'<span role="status"><b>{opening}: it {truth.verdict}.</b> Measured: '
-            f"{html.escape(measured)}. {score}</span>"
+            f'<span role="status"><b>{opening}: it {truth.verdict}{truth.besides}.</b> Measured: '
+            f"{html.escape(truth.measured)}. {score}</span>"
         )

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import ipywidgets
@@ -49,6 +50,7 @@ class Switches:
             description="Back to step 0", icon="undo", disabled=True, layout={"width": "auto"},
             tooltip="Show the networks as they were at the start",
         )  # fmt: skip
+        self._asked = {self.norm: self.norm.value, self.start: self.start.value}  # by the reader, not by us
         self._anew = (self.data, self.norm, self.start, self.activation)  # another network begins at step 0
         for switch in (*self._anew, self.mode, self.shown):
             switch.observe(self._choose, "value")
@@ -100,15 +102,33 @@ class Switches:
     def _choose(self, change: Any) -> None:
         if self._settling:
             return
-        given, sentence = self.given.made_possible(keep_norm=change["owner"] is self.norm)
-        with self.quietly():
-            self.norm.value, self.start.value = given.norm, given.start
-        if change["owner"] in self._anew:
+        owner, steps, asked = change["owner"], self.steps, dict(self._asked)
+        before = {switch: switch.value for switch in asked} | {owner: change["old"]}
+        sentence = self._agree(owner) if owner in asked else ""
+        if owner in self._anew:
             self.steps = 0
         if not self._changed(sentence):
+            self.steps, self._asked = steps, asked
             with self.quietly():
-                change["owner"].value = change["old"]
+                for switch, value in before.items():
+                    switch.value = value
         self.reset.disabled = not self.steps
+
+    def _agree(self, owner: ipywidgets.Dropdown) -> str:
+        """Make norm and start fit each other after a choice of one; say what became of the other.
+
+        The other gives way for as long as it has to, and then is what the reader had chosen.
+        """
+        self._asked[owner] = owner.value
+        other = self.start if owner is self.norm else self.norm
+        before = other.value
+        asked = replace(self.given, norm=self._asked[self.norm], start=self._asked[self.start])
+        given, sentence = asked.made_possible(keep_norm=owner is self.norm)
+        with self.quietly():
+            self.norm.value, self.start.value = given.norm, given.start
+        if sentence or other.value == before:
+            return sentence
+        return f"{other.description} is {other.label} again, as you had chosen."
 
     def _go_to(self, steps: int) -> None:
         before, self.steps = self.steps, steps

@@ -10,6 +10,7 @@ import pandas as pd
 
 from resnet_explore.analysis.gradients import GradientFlow
 from resnet_explore.analysis.jacobian import JacobianSpectra, jacobian_spectra
+from resnet_explore.errors import ExploreError
 from resnet_explore.figures.gradients import GradientProfile, decades
 from resnet_explore.figures.jacobian import spectra_by_depth
 from resnet_explore.figures.style import WIDE, Figure, label_of
@@ -73,6 +74,10 @@ class View:
     def caption(self, position: int, result: Any = None) -> str:
         """Return the conditions; result is what was measured, None if that is yet to come."""
         raise NotImplementedError
+
+    def lacks(self, position: int) -> str:
+        """Return what could not be measured there though the rest could, and why; "" if nothing."""
+        return ""
 
     def table(self, results: Mapping[int, Any]) -> pd.DataFrame:
         """Return the numbers behind the pictures."""
@@ -174,9 +179,15 @@ class ProfileView(View):
         return self.live.given
 
     def _trouble(self, flow: GradientFlow) -> str:
+        if not flow.trouble:
+            return ""
+        if not flow.images_finite:
+            return "the images hold numbers that are not finite"
         step = self.live.bench.broken.get(flow)
-        since = "" if step is None else f" The loss was first not finite at step {step}."
-        return f"{flow.trouble}{since}" if flow.trouble else ""
+        if step is None:
+            return f"the numbers have blown up. {flow.trouble}".rstrip(".")
+        # What is broken where, all weights have it by now.
+        return f"the numbers have blown up, the loss was first not finite at step {step}"
 
     def _where(self, position: int) -> str:
         return f"{self.ticks[position]} layers"
@@ -233,11 +244,32 @@ class OwnView(ProfileView):
     def __init__(self, live: Live, profiles: Profiles, steps: Sequence[int]) -> None:
         super().__init__(live, profiles)
         self.steps, self.ticks = list(steps), [str(step) for step in steps]
+        self._lacking: dict[int, str] = {}
 
     def measure(self, position: int) -> dict[str, GradientFlow]:
-        """Measure all of them."""
-        given = self._given(position)
-        return {name: self.live.bench.flow(name, 0, given) for name in self.live.bench.models}
+        """Measure all that can be measured; ExploreError says of each network why not, if none can."""
+        given, flows = self._given(position), {}
+        failed: dict[str, list[str]] = {}
+        for name in self.live.bench.models:
+            try:
+                self.live.bench.flow(name, 0, self._given(0))  # what can't be measured there isn't trained
+                flows[name] = self.live.bench.flow(name, 0, given)
+            except ExploreError as problem:
+                failed.setdefault(str(problem), []).append(name)
+        lacking = " ".join(f"{', '.join(names)}: {problem}" for problem, names in failed.items())
+        if not flows:
+            raise ExploreError(lacking)
+        self._lacking[position] = lacking
+        return flows
+
+    def lacks(self, position: int) -> str:
+        """Return which networks could not be measured, and why."""
+        return self._lacking.get(position, "")
+
+    def caption(self, position: int, result: Mapping[str, GradientFlow] | None = None) -> str:
+        """Return all conditions, which layers the title compares, and what is lacking."""
+        lacking = self.lacks(position)
+        return super().caption(position, result) + (f" Not shown: {lacking}" if lacking else "")
 
     def _given(self, position: int) -> Conditions:
         return Conditions(self.live.given.data, self.live.given.mode, steps=self.steps[position])

@@ -18,23 +18,29 @@ BANDS = (
     ("grows", 3.0, "grows towards the image: 3 to 100 times"),
     ("explodes", 100.0, "explodes towards the image: over 100 times"),
 )
-TINY, NO_TREND = "is tiny at every layer", "shows no trend"
-_FAINT = 1e-4  # below this at every layer, a gradient's slope is not what matters about it
-_WAVY = 10.0  # from which largest over smallest on, norms whose ends are alike are not called level
-# What can be said of a gradient, and how a list of guesses puts it.
-VERDICTS = {
-    **{word: words for word, _, words in reversed(BANDS)},
-    TINY: "is tiny at every layer: under 1/10,000",
-    NO_TREND: "shows no trend over the blocks, such as a zigzag",
-}
+# What can be said of a gradient, and how a list of guesses puts it: its slope alone, so that one is true.
+VERDICTS = {word: words for word, _, words in reversed(BANDS)}
+_FAINT = 1e-4  # a gradient below this at every layer is called tiny, whatever its slope
+_WAVY = 10.0  # from which largest over smallest on, norms whose ends are alike are not level in between
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What norms come to: a word of VERDICTS, "" where none fits, and a sentence that lacks a name."""
+    """What norms come to, in parts of a sentence that lacks a name.
+
+    verdict   a word of VERDICTS, "" where there is no ratio of a gradient to be called so
+    measured  the ratio, or what there is instead
+    besides   what the verdict alone would hide, from a comma on
+    """
 
     verdict: str
-    said: str
+    measured: str
+    besides: str = ""
+
+    @property
+    def said(self) -> str:
+        """The whole sentence: "at the first block 20 times that at the last block, it grows"."""
+        return f"{self.measured}, it {self.verdict}{self.besides}" if self.verdict else self.measured
 
 
 def band(ratio: float) -> str:
@@ -47,13 +53,13 @@ def times(ratio: float) -> str:
     return f"{factor(ratio)} times" if ratio > 0.5 else f"1/{factor(1 / ratio)} of" if ratio else "0 times"
 
 
-def judge(parts: np.ndarray) -> str:
-    """Return the verdict on norms of like parts: what their ends say, if a trend supports it."""
-    word = band(float(parts[0] / parts[-1]))
-    if word == "stays level":
-        return NO_TREND if parts.max() > _WAVY * parts.min() else word
-    towards_image = -1 if parts[0] < parts[-1] else 1
-    return word if -towards_image * trend(parts) >= TREND else NO_TREND
+def _steadiness(parts: np.ndarray) -> str:
+    """Return what the ratio of the ends hides of the parts between, "" if nothing."""
+    if band(float(parts[0] / parts[-1])) == "stays level":
+        steady = parts.max() <= _WAVY * parts.min()
+    else:
+        steady = trend(parts) * (1 if parts[0] < parts[-1] else -1) >= TREND
+    return "" if steady else ", though not steadily"
 
 
 def read(
@@ -66,32 +72,40 @@ def read(
 ) -> Reading:
     """Read norms aloud: of all layers, (layers,), and of the parts that are alike, (parts,).
 
-    absent  what a layer has instead of a number
+    trouble  what is wrong with the numbers, instead of all else
+    absent   what a layer has instead of a number
     """
     finite = norms[np.isfinite(norms)]
     zeros, lack = int((norms == 0).sum()), len(norms) - len(finite)
     if trouble:
-        return Reading("", f"the numbers have blown up. {trouble}".rstrip("."))
+        return Reading("", trouble)
     if not len(finite):
         return Reading("", "no finite numbers any more, the network has blown up")
     if finite.max() > CEILING:
         return Reading("", f"far beyond the axis, up to {power(float(finite.max()))}")
     if zeros > len(finite) / 2:
-        return Reading(TINY if zeros == len(norms) else "", _zeros(zeros, len(finite), lack, absent))
-    if noun == "gradient" and finite.max() < _FAINT:
-        return Reading(TINY, f"tiny at every layer, at most {power(float(finite.max()))}")
+        return Reading("", _zeros(zeros, len(finite), lack, absent))
     if len(parts) < 2 or not np.isfinite(parts).all():
         missing = f", {absent} at {lack} of {len(norms)} layers" if lack else ""
         return Reading("", f"from {finite.min():.2g} to {finite.max():.2g}{missing}")
-    first, last = (f"the {end} block" for end in ("first", "last"))
-    if alike.noun != "block":
+    blocks = alike.noun == "block"
+    first, last = ("the first block", "the last block")
+    if not blocks:
         first, last = (f"layer {part[0] + 1}" for part in alike.ends)
     if not (parts[0] and parts[-1]):
         dead = " and ".join(end for end, norm in ((first, parts[0]), (last, parts[-1])) if not norm)
         return Reading("", f"exactly 0 at {dead}")
-    verdict = judge(parts)
-    ends = f"at {first} {times(float(parts[0] / parts[-1]))} that at {last}"
-    return Reading(verdict, f"{ends}, it {verdict}" if noun == "gradient" else ends)
+    ratio = float(parts[0] / parts[-1])
+    ends = f"at {first} {times(ratio)} that at {last}"
+    if not blocks:  # "at layer 2 1/50" would read as one number
+        ends = f"{first} has {times(ratio)} what {last} has"
+    if noun != "gradient":
+        return Reading("", ends)
+    tiny = ""
+    if finite.max() < _FAINT:
+        where = f"all {len(finite)} layers where it exists" if lack else "every layer"
+        tiny = f", and is tiny: {_size(finite)} at {where}"
+    return Reading(band(ratio), ends, f"{_steadiness(parts)}{tiny}")
 
 
 def read_aloud(who: str, reading: Reading) -> str:
@@ -123,6 +137,13 @@ def compared(alikes: Mapping[str, Alike], last: bool = False) -> str:
     if any(len(part) > 1 for one in different for part in one.parts):
         how = "; of a block its last layer" if last else "; of a block the root of the sum of squares"
     return f" Compared (shaded): {said}{how}."
+
+
+def _size(norms: np.ndarray) -> str:
+    low, high = power(float(norms.min())), power(float(norms.max()))
+    if not norms.min():
+        return f"0 to about {high}"
+    return f"about {low}" if low == high else f"about {low} to {high}"
 
 
 def _zeros(zeros: int, finite: int, lack: int, absent: str) -> str:

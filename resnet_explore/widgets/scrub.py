@@ -10,7 +10,7 @@ from typing import Any
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.figures.style import NARROW, WIDE, blank_like, to_png
-from resnet_explore.widgets.filmstrip import Filmstrip
+from resnet_explore.widgets.filmstrip import NO_TEXT, Filmstrip
 from resnet_explore.widgets.gradient_views import View
 from resnet_explore.widgets.picture_file import save_picture
 
@@ -70,8 +70,9 @@ class Scrub:
         with self._drawing:  # or what is being drawn would come after this
             self.view, self.results = None, {}
             empty = [blank_like(next(filter(None, self.strip.frames)))] if self.strip.frames else []
-            said = {"titles": [message] if empty else [], "captions": [], "ticks": []}
-            self.strip.show(frames=empty, **said, message=message, busy=False)
+            # A space, for an empty caption would take its room away.
+            said = {"titles": [message], "captions": [NO_TEXT]} if empty else {"titles": [], "captions": []}
+            self.strip.show(frames=empty, **said, ticks=[], message=message, busy=False)
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait until all positions are there, at most so many seconds."""

@@ -172,8 +172,12 @@ def test_gradient_switches_change_the_picture_and_say_so(open_notebook):
     page.locator(".rx-caption .rx-now", has_text="step 10 of SGD").first.wait_for(timeout=60_000)
     notebook.press(f"{STEP} >> nth=0", "End")
     page.locator(".rx-title .rx-now", has_text=re.compile("^110 layers")).first.wait_for(timeout=60_000)
+    explorer, canvas = (page.locator(place).first.element_handle() for place in (".rx-views", CANVAS))
+    height = explorer.bounding_box()["height"]
     page.get_by_role("button", name="Training", exact=True).press("Enter")
     page.locator(".rx-caption .rx-now", has_text="Recorded: scikit-learn").first.wait_for(timeout=60_000)
+    assert explorer.bounding_box()["height"] == height, "what is below stays where it is"
+    assert canvas.is_visible(), "nothing was built anew"
     notebook.press(f"{STEP} >> nth=0", "ArrowRight")
     page.locator(".rx-title .rx-now", has_text=" at step 1, weight").first.wait_for(timeout=60_000)
     notebook.screenshot("02_gradient_flow-training")
