@@ -326,6 +326,7 @@ def test_ctrl_c_reaches_all_processes_and_is_one_line(tmp_path, moment):
     )
     try:
         if moment == "while they train":
+            assert "Training on scikit-learn's handwritten digits" in sweep.stdout.readline()
             assert "epoch   1/99" in sweep.stdout.readline()
         else:
             deadline = time.monotonic() + 60
