@@ -25,7 +25,6 @@ from resnet_explore.widgets.gradient_records import HeatmapView, Noted, StepView
 from resnet_explore.widgets.gradient_switches import Switches, menu
 from resnet_explore.widgets.gradient_views import (
     DepthView,
-    JacobianView,
     Live,
     OwnView,
     ProfileView,
@@ -33,6 +32,7 @@ from resnet_explore.widgets.gradient_views import (
     View,
 )
 from resnet_explore.widgets.gradient_words import Reading
+from resnet_explore.widgets.jacobian_view import JacobianView
 from resnet_explore.widgets.scrub import Scrub
 from resnet_explore.widgets.tabs import Tabs
 from resnet_explore.widgets.words import error
@@ -129,11 +129,8 @@ class GradientFlowExplorer(ipywidgets.VBox):
             self.children = [row, self.note, self.strip]
             return
         live = [*conditions, self.shown, *steps]
-        row = ipywidgets.HBox([self.record, self.depth, *live, self.keep], layout=wrap)
-        row.layout.min_height, row.layout.align_content = (
-            "66px",
-            "flex-start",
-        )  # of two lines, as in most views
+        two_lines = {"min_height": "66px", "align_content": "flex-start"}  # as most views need
+        row = ipywidgets.HBox([self.record, self.depth, *live, self.keep], layout=wrap | two_lines)
         self.children = [self.view, self.quiz, row, self.fetch, self.note, self.strip, self.claims]
         picture = [row, self.keep, self.note, self.strip]
         self._needed: dict[str, list[Any]] = {

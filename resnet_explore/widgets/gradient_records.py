@@ -1,6 +1,5 @@
 """Recorded trainings for the gradient explorer: step by step, and all steps as one image."""
 
-import copy
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from resnet_explore.analysis.alike import Alike, alike_in_record
-from resnet_explore.figures.gradients import GradientProfile, decades, gradient_heatmap
+from resnet_explore.figures.gradients import decades, gradient_heatmap
 from resnet_explore.figures.style import WIDE, Figure, label_of
 from resnet_explore.training.plan import KINDS
 from resnet_explore.training.recorded import Record
-from resnet_explore.widgets.gradient_views import Profiles, View
+from resnet_explore.widgets.gradient_views import LinesView, Profiles, View
 from resnet_explore.widgets.gradient_words import compared, finding, read, read_aloud, times
 
 
@@ -50,13 +49,14 @@ class Noted:
         )
 
 
-class StepView(View):
+class StepView(LinesView):
     """The twins of one depth at each noted step of a recorded training."""
 
     name = "Step"
 
     def __init__(self, record: Noted, profiles: Profiles, depth: int) -> None:
-        self.record, self.depth, self._profiles = record, depth, profiles
+        super().__init__(profiles)
+        self.record, self.depth = record, depth
         self._norms = {kind: record.norms(kind, depth) for kind in KINDS}
         self._alike = record.alike(depth)
         shared = set.intersection(*(set(table.index) for table in self._norms.values()))
@@ -77,12 +77,6 @@ class StepView(View):
     ) -> Figure:
         """Return the lines."""
         return self._profiles(*size).draw(result, limits, parts=self._alike.ends)
-
-    def anew(self) -> View:
-        """Return the same view with a figure of its own."""
-        other = copy.copy(self)
-        other._profiles = GradientProfile
-        return other
 
     def title(self, position: int, result: Mapping[str, np.ndarray]) -> str:
         """Return what each line does towards the image."""

@@ -9,16 +9,13 @@ import numpy as np
 import pandas as pd
 
 from resnet_explore.analysis.gradients import GradientFlow
-from resnet_explore.analysis.jacobian import JacobianSpectra, jacobian_spectra
 from resnet_explore.errors import ExploreError
 from resnet_explore.figures.gradients import GradientProfile, decades
-from resnet_explore.figures.jacobian import spectra_by_depth
-from resnet_explore.figures.style import WIDE, Figure, label_of
-from resnet_explore.models.threads import one_thread
+from resnet_explore.figures.style import WIDE, Figure
 from resnet_explore.training.plan import KINDS
 from resnet_explore.widgets.gradient_lab import Bench, Conditions, described
 from resnet_explore.widgets.gradient_words import Reading, compared, finding, read, read_aloud
-from resnet_explore.widgets.words import factor, listed
+from resnet_explore.widgets.words import listed
 
 # Menu entry: the field of GradientFlow, the noun of the sentence above the picture, the axis.
 SHOWN = {
@@ -29,7 +26,6 @@ SHOWN = {
     "gradient / weight": ("relative_gradients", "gradient", "weight gradient over weight"),
 }
 ALPHAS = tuple(round(0.1 * k, 1) for k in range(11))
-_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 Profiles = Callable[[float, float], GradientProfile]  # gives one of a width and height, perhaps used before
@@ -64,7 +60,7 @@ class View:
         raise NotImplementedError
 
     def anew(self) -> "View":
-        """Return a view that draws on a figure of its own."""
+        """Return a view that draws on figures of its own."""
         return self
 
     def title(self, position: int, result: Any) -> str:
@@ -82,6 +78,19 @@ class View:
     def table(self, results: Mapping[int, Any]) -> pd.DataFrame:
         """Return the numbers behind the pictures."""
         raise NotImplementedError
+
+
+class LinesView(View):
+    """A view whose pictures are a `GradientProfile`, which is drawn once of each size and then moved."""
+
+    def __init__(self, profiles: Profiles) -> None:
+        self._profiles = profiles
+
+    def anew(self) -> View:
+        """Return the same view with figures of its own."""
+        other = copy.copy(self)
+        other._profiles = GradientProfile
+        return other
 
 
 @dataclass(frozen=True)
@@ -108,13 +117,14 @@ class Live:
         }
 
 
-class ProfileView(View):
+class ProfileView(LinesView):
     """Norms by layer, a line for each network; results are {kind: GradientFlow}."""
 
     guides: tuple[str, ...] = ()
 
     def __init__(self, live: Live, profiles: Profiles) -> None:
-        self.live, self._profiles = live, profiles
+        super().__init__(profiles)
+        self.live = live
         self._field, self._noun, self._label = SHOWN[live.shown]
 
     def limits(self, results: Sequence[Mapping[str, GradientFlow]]) -> tuple[float, float]:
@@ -128,12 +138,6 @@ class ProfileView(View):
         norms = {kind: getattr(flow, self._field) for kind, flow in result.items()}
         ends = {part for flow in result.values() for part in flow.alike.ends}
         return self._profiles(*size).draw(norms, limits, self._label, self.guides, sorted(ends))
-
-    def anew(self) -> View:
-        """Return the same view with a figure of its own."""
-        other = copy.copy(self)
-        other._profiles = GradientProfile
-        return other
 
     def title(self, position: int, result: Mapping[str, GradientFlow]) -> str:
         """Return what each line does towards the image."""
@@ -276,74 +280,3 @@ class OwnView(ProfileView):
 
     def _where(self, position: int) -> str:
         return f"Step {self.steps[position]}"
-
-
-class JacobianView(View):
-    """Singular values of every block, the twins side by side."""
-
-    def __init__(self, live: Live, depths: Sequence[int]) -> None:
-        self.live, self.depths = live, list(depths)
-        self.ticks = [str(depth) for depth in depths]
-
-    def measure(self, position: int) -> dict[str, JacobianSpectra]:
-        """Measure both twins at the batch's first image."""
-        bench, given = self.live.bench, self.live.given
-        images = bench.batch(given.data).images
-        networks = {kind: bench.network(kind, self.depths[position], given) for kind in KINDS}
-        with one_thread():
-            return {
-                kind: jacobian_spectra(network, images, mode=given.mode, top=1, steps=12, probes=1)
-                for kind, network in networks.items()
-            }
-
-    def limits(self, results: Sequence[Mapping[str, JacobianSpectra]]) -> tuple[float, float]:
-        """Return decades around the bands and the largest values."""
-        every = [v for found in results for s in found.values() for v in (s.top.ravel(), s.quantile(0.05))]
-        return decades(np.clip(np.concatenate(every), 1e-3, 1e4))
-
-    def draw(
-        self, result: Mapping[str, JacobianSpectra], limits: tuple[float, float], size: tuple[int, int] = WIDE
-    ) -> Figure:
-        """Return two panels."""
-        return spectra_by_depth(
-            {
-                kind: (s.top[:, 0], np.stack([s.quantile(q) for q in _QUANTILES], 1))
-                for kind, s in result.items()
-            },
-            limits,
-            *size,
-        )
-
-    def title(self, position: int, result: Mapping[str, JacobianSpectra]) -> str:
-        """Return between which values the medians of the blocks lie, and the largest value of all."""
-        said = []
-        for kind, spectra in result.items():
-            low, *_, high = sorted(spectra.quantile(0.5))
-            said.append(
-                f"{label_of(kind)}: in the median a block stretches a change {factor(low)} to {factor(high)} "
-                f"times, at most {factor(float(spectra.top.max()))} times"
-            )
-        said = [said[0], *(one[0].lower() + one[1:] for one in said[1:])]
-        return f"{self.ticks[position]} layers. {'; '.join(said)}."
-
-    def caption(self, position: int, result: Any = None) -> str:
-        """Return all conditions."""
-        bench, given = self.live.bench, self.live.given
-        conditions = described(given, bench.batch(given.data), bench.seed)
-        return (
-            "Singular values of each block's Jacobian at one image: how many times it stretches a small "
-            "change of its input, for each direction of the change. Line: median over directions; dark and "
-            "light band: where 50 % and 90 % lie (estimated by 12 Lanczos steps); triangles: the largest; "
-            f"dashed: no stretch. Batch statistics constant; {conditions}."
-        )
-
-    def table(self, results: Mapping[int, Mapping[str, JacobianSpectra]]) -> pd.DataFrame:
-        """Return a row for each depth, network and block."""
-        parts = []
-        for position, found in sorted(results.items()):
-            for kind, spectra in found.items():
-                quantiles = {f"quantile_{q:g}": spectra.quantile(q) for q in _QUANTILES}
-                about = {"depth": self.ticks[position], "network": kind, "block": spectra.names}
-                facts = self.live.facts(self.live.given, kind)
-                parts.append(pd.DataFrame({**about, "largest": spectra.top[:, 0], **quantiles, **facts}))
-        return pd.concat(parts, ignore_index=True)
