@@ -11,13 +11,12 @@ import anywidget
 import numpy as np
 import traitlets as t
 
-import resnet_explore
 from resnet_explore.analysis.readings import READINGS, Reading
 from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.figures.heatmaps import PALETTES
+from resnet_explore.widgets.picture_file import PROGRAM
 
 _HERE = Path(__file__).parent
-PROGRAM = f"resnet_explore {resnet_explore.__version__}"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,9 +13,9 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.figures.mosaic import CORNER, CROSS, LEVELS, MOST, mosaic, mosaics_figure
 from resnet_explore.figures.style import Figure
 from resnet_explore.widgets.mosaics import Mosaics
+from resnet_explore.widgets.picture_file import PROGRAM
 from resnet_explore.widgets.scenes import Scene, rows_of
 
-PROGRAM = f"resnet_explore {version('resnet-explore')}"
 OWN = "Each tile is on its own scale: the brightest colour is its largest magnitude."
 
 FORMATS = {
