@@ -99,35 +99,36 @@ def test_kill_9_and_go_on_is_bit_equal(tmp_path):
     assert all(torch.equal(a[key], b[key]) for key in a)
 
 
-def test_a_script_without_a_guard_is_told_what_is_missing(tmp_path):
-    script = tmp_path / "plain.py"
-    script.write_text(
-        "import sys, resnet_explore as rx\n"
-        "try:\n"
-        "    rx.run_sweep(rx.Sweep(depths=(8,), epochs=1, width=2), sys.argv[1])\n"
-        "except rx.ExploreError as problem:\n"
-        "    print(problem)\n"
+def run_script(folder, *lines):
+    """Run lines as a saved script, in a folder, and return what came of it."""
+    script = folder / "saved.py"
+    script.write_text("\n".join(["import resnet_explore as rx", *lines]))
+    return subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, cwd=folder, check=False
     )
-    out = subprocess.run(
-        [sys.executable, str(script), str(tmp_path / "s")], capture_output=True, text=True, check=False
+
+
+def test_a_script_without_a_guard_is_told_what_is_missing(tmp_path):
+    out = run_script(
+        tmp_path,
+        "try:",
+        "    rx.run_sweep(rx.Sweep(depths=(8,), epochs=1, width=2), 's')",
+        "except rx.ExploreError as problem:",
+        "    print(problem)",
     )
     told = out.stdout.splitlines()[-1]
     assert 'below `if __name__ == "__main__":`' in told
 
 
 def test_a_script_that_needs_results_outside_of_its_guard_is_told_where_they_belong(tmp_path):
-    script = tmp_path / "below.py"
-    script.write_text(
-        "import sys, resnet_explore as rx\n"
-        "if __name__ == '__main__':\n"
-        "    try:\n"
-        "        rx.run_sweep(rx.Sweep(depths=(8,), epochs=1, width=2), sys.argv[1])\n"
-        "    except rx.ExploreError as problem:\n"
-        "        sys.exit(str(problem))\n"
-        "rx.collect(sys.argv[1] + '/none')\n"
-    )
-    out = subprocess.run(
-        [sys.executable, str(script), str(tmp_path / "s")], capture_output=True, text=True, check=False
+    out = run_script(
+        tmp_path,
+        "if __name__ == '__main__':",
+        "    try:",
+        "        rx.run_sweep(rx.Sweep(depths=(8,), epochs=1, width=2), 's')",
+        "    except rx.ExploreError as problem:",
+        "        raise SystemExit(str(problem))",
+        "rx.collect('s/none')",
     )
     assert out.returncode == 1
     told = out.stderr.splitlines()[-1]
@@ -139,12 +140,8 @@ def test_the_readmes_script_runs_to_its_end(tmp_path):
     readme = Path(__file__).resolve().parents[1].joinpath("README.md").read_text()
     (block,) = (b for b in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "run_sweep" in b)
     start = block.index('if __name__ == "__main__":')
-    script = tmp_path / "saved.py"
     smaller = block[start:].replace("seeds=(0, 1, 2)", "epochs=1, width=2").replace("(8, 56)", "(8,)")
-    script.write_text(f"import resnet_explore as rx\n{smaller}")
-    out = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, cwd=tmp_path, check=False
-    )
+    out = run_script(tmp_path, smaller)
     assert out.returncode == 0, out.stderr
     assert "[2 rows" in out.stdout
     assert len(rx.collect(tmp_path / "runs" / "mine")) == 2
