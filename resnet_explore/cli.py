@@ -115,12 +115,15 @@ def run_sweep(options: argparse.Namespace) -> None:
     # A recipe's single value is that value, so that a sweep is the same however it was written.
     fields |= {n: v[0] for n, v in fields.items() if n in RECIPE and len(v) == 1}
     sweep, out = rx.Sweep(**fields), _out(options)
-    say: Callable[[str], None] = functools.partial(print, flush=True)
-    show: Callable[[Any], None] = functools.partial(_print_epochs, _epochs_in(out))
+    say: Callable[[str], None]
+    show: Callable[[Any], None]
     if sys.stdout.isatty():
         live = LiveTable(sweep.runs(), sys.stdout)
         live.draw("Starting")
         say, show = live.say, live.take
+    else:
+        say = functools.partial(print, flush=True)
+        show = functools.partial(_print_epochs, _epochs_in(out))
     with _executor(options) as executor:
         table = rx.run_sweep(
             sweep, out=out, executor=executor, progress=show, began=lambda data: say(f"Training on {data}.")

@@ -317,7 +317,7 @@ def _unmeasured(model: nn.Module) -> tuple[str, ...]:
     return tuple(
         f"{name or 'the model itself'} ({type(module).__name__})"
         for name, module in model.named_modules()
-        if not isinstance(module, (_ConvNd, nn.Linear, parametrize.ParametrizationList))
+        if not (is_layer(module) or isinstance(module, parametrize.ParametrizationList))
         and any(p.ndim > 1 for p in module.parameters(recurse=False))
     )
 

@@ -102,8 +102,8 @@ def mosaics_figure(
     """
     images = {heading: mosaic(maps, scale or 1.0) for heading, maps in panels.items()}
     tall = max(image.shape[0] / image.shape[1] for image in images.values())
-    side = width / max(2, len(panels)) * 0.93 * min(tall, 1.2)
     room = width / max(2, len(panels)) * 0.93
+    side = room * min(tall, 1.2)
     zoom = {heading: min(room / i.shape[1], side / i.shape[0]) for heading, i in images.items()}
     roomy = all(min(m.shape[1] / 13, m.shape[2] / 22) * zoom[heading] >= 1 for heading, m in panels.items())
     if numbers:
