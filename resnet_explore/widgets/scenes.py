@@ -288,7 +288,10 @@ def _conditions(scene: Scene, picture: Picture) -> str:
     count = scene.measured[0].count
     alone = "this image" if picture.small else f"this image alone, as it is larger than {SMALL}×{SMALL}"
     over = alone if count == 1 else f"{count} images, this one among them"
-    return f"Eval mode. Dead, saturated and the curves: over {over}. Picture: {picture.about}."
+    what = "Dead, saturated and the curves"
+    if count > 1 and scene.streaming is not None:
+        what = "Branch ÷ skip: of this image alone. Dead, saturated and the other curves"
+    return f"Eval mode. {what}: over {over}. Picture: {picture.about}."
 
 
 def _chart_words(scene: Scene) -> str:
