@@ -284,6 +284,12 @@ class Panel {
     return [first[0], first[1], first[0] + field[0], first[1] + field[1]];
   }
 
+  /** Whether some of these pixels would lie outside of the image. */
+  beyond() {
+    const [top, left, bottom, right] = this.window(), { rows, columns } = this.view.picture;
+    return top < 0 || left < 0 || bottom > rows || right > columns;
+  }
+
   value() {
     const { data, view } = this, exact = view.exactOf(this), { x, y } = this.cell();
     if (view.channel >= data.count) return "none";
@@ -679,7 +685,8 @@ class MosaicsView {
     const at = ({ x, y }) => `row ${y}, column ${x}`;
     const values = shown.map((panel, k) => `${panel.data.heading}${alike ? "" : `, ${at(cells[k])}`}: ${panel.value()}`).join(" · ");
     const fields = shown.map((panel) => panel.field()?.field).filter(Boolean).map(([high, wide]) => `${Math.ceil(high)}×${Math.ceil(wide)}`);
-    const sees = fields.length ? ` It depends on the ${[...new Set(fields)].join(" and ")} pixels in the green box.` : "";
+    const beyond = shown.some((panel) => panel.field() && panel.beyond()) ? ", as far as the image reaches" : "";
+    const sees = fields.length ? ` It depends on the ${[...new Set(fields)].join(" and ")} pixels in the green box${beyond}.` : "";
     this.readout.textContent = `Channel ${this.channel}${alike ? `, ${at(cells[0])}` : ""} · ${values}.${sees}`;
   }
 

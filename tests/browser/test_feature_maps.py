@@ -91,7 +91,7 @@ def test_slide_sort_enlarge_read_and_save(open_notebook):
     notebook.locator(TILES).press("ArrowRight")
     said = notebook.locator(READOUT).inner_text()
     assert said.startswith(f"Channel {channel}, row 4, column 4 · Plain-20: "), said
-    assert "the 81×81 pixels in the green box" in said
+    assert "the 81×81 pixels in the green box, as far as the image reaches" in said
     exact = notebook.execute(
         f"print([float(m[4, 4]) for m in explorer.exact('maps', explorer.mosaics.depth, 8, {channel})])"
     )
