@@ -73,7 +73,7 @@ class GradientQuiz(ipywidgets.VBox):
             description="Measure it", icon="eye", button_style="primary", disabled=True,
             tooltip="Measure, and compare with your guess",
         )  # fmt: skip
-        self.verdict = ipywidgets.HTML()
+        self.verdict = ipywidgets.HTML(layout={"min_height": "28px"})  # so that an answer moves nothing
         super().__init__([self.question, self.text, self.guess, self.reveal, self.verdict])
         self.question.observe(lambda _: self._ask_another(), "value")
         self.guess.observe(lambda _: self._enable(), "value")
