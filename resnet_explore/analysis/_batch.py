@@ -1,12 +1,16 @@
-"""What our measurements take: a batch of images and one class per image, checked in one place."""
+"""What our measurements take and read: a batch of images, one class per image, a network's logits."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from resnet_explore.analysis._outputs import tensors
 from resnet_explore.errors import ExploreError
+
+_USUAL = ("logits", "out")  # what transformers and torchvision call the answer among other outputs
 
 
 def require_module(model: Any) -> None:
@@ -92,8 +96,39 @@ def as_classes(argument: str, values: Any, like: Tensor) -> Tensor:
 
 
 def as_logits(output: Any, count: int, hint: str = "") -> Tensor:
-    """Return `output` if it is a tensor of logits (count, K); `hint` says what to do if it is not."""
-    if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != count:
-        came = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
-        raise ExploreError(f"The model must return logits of shape ({count}, classes), not {came}{hint}.")
-    return output
+    """Return the logits (count, K) of a network's output; `hint` says what to do if it has none.
+
+    They may stand in a dict, list or tuple; see `main_output`.
+    """
+    logits = main_output(output, count, 2)
+    if logits is None:
+        raise ExploreError(
+            f"The model must return logits of shape ({count}, classes), not {kind_of(output)}{hint}."
+        )
+    return logits
+
+
+def main_output(output: Any, count: int, ndim: int) -> Tensor | None:
+    """Return what a network gives for each image, floats (count, ...) of `ndim` dimensions; None if nothing.
+
+    Of several tensors in a dict, list or tuple it is the one called "logits" or "out", else the first: what
+    follows it is by custom what helps in training, such as the answers of auxiliary heads.
+    """
+    fitting = {
+        path: tensor
+        for path, tensor in tensors(output)
+        if tensor.ndim == ndim and len(tensor) == count and tensor.is_floating_point()
+    }
+    if isinstance(output, Mapping):
+        for name in _USUAL:
+            if f"[{name}]" in fitting:
+                return fitting[f"[{name}]"]
+    return next(iter(fitting.values()), None)
+
+
+def kind_of(output: Any) -> str:
+    """Say in a few words what a network returned."""
+    if isinstance(output, Tensor):
+        return f"shape {tuple(output.shape)}"
+    shapes = ", ".join(f"{path} {tuple(tensor.shape)}" for path, tensor in list(tensors(output))[:4])
+    return f"a {type(output).__name__}" + (f" of {shapes}" if shapes else "")

@@ -114,7 +114,8 @@ def attribute(
             target = as_target(targets).settle(output, len(batch))
             scores = target.scores(output, len(batch)).detach()
         _applicable(method, twin, functional)
-        values = _explain(method, twin, batch, target, chosen).detach()
+        plain = isinstance(target, Classes) and isinstance(output, Tensor)
+        values = _explain(method, twin, batch, target, chosen, plain).detach()
     _complete(method, values, twin, batch, target, scores, chosen)
     classes = target.indices(output, len(batch)) if isinstance(target, Classes) else None
     asked = torch.full((len(batch),), -1) if classes is None else classes
@@ -219,22 +220,25 @@ METHODS: Mapping[str, Callable[[nn.Module, Tensor, Any, Options], Tensor]] = Map
 _DRAWING = ("smoothgrad", "gradient_shap")
 
 
-def _explain(method: str, twin: nn.Module, batch: Tensor, target: Target, options: Options) -> Tensor:
-    """Call captum: with its own targets for classes; one image at a time for all else that may be asked.
+def _explain(
+    method: str, twin: nn.Module, batch: Tensor, target: Target, options: Options, plain: bool
+) -> Tensor:
+    """Call captum: with its own targets for classes of `plain` logits; else one image at a time.
 
     One at a time also for what draws numbers: an image's result must not depend on those beside it.
     """
     explain, batch = METHODS[method], batch.detach()
-    if isinstance(target, Classes) and method not in _DRAWING:
+    if plain and isinstance(target, Classes) and method not in _DRAWING:
         return explain(twin, batch, target.index, options)
     each = []
     for i, image in enumerate(batch.split(1)):
         torch.manual_seed(options.seed)
         np.random.seed(options.seed)  # captum's GradientShap draws from it
         own = target.of_image(i)
-        net = twin if isinstance(own, Classes) else _Scored(twin, own)
-        index = own.index if isinstance(own, Classes) else None
-        each.append(explain(net, image, index, options).detach())
+        if plain and isinstance(own, Classes):
+            each.append(explain(twin, image, own.index, options).detach())
+        else:
+            each.append(explain(_Scored(twin, own), image, None, options).detach())
     return torch.cat(each)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resnet_explore.analysis._batch import answer, as_images
+from resnet_explore.analysis._batch import answer, as_images, main_output
 from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.cam_layers import choose_layers
@@ -137,9 +137,8 @@ def maps_of_targets(
             weights = trial_weights(
                 model, batch, method, activations, calls, settled, scores, batch_size, progress, cancel
             )
-    logits = (
-        output.detach() if isinstance(output, Tensor) and output.ndim == 2 else batch.new_empty(len(batch), 0)
-    )
+    logits = main_output(output, len(batch), 2)
+    logits = batch.new_empty(len(batch), 0) if logits is None else logits.detach()
     return [
         ActivationMaps(
             maps={layer: weighted_sum(w, activations[layer]) for layer, w in weighed.items()},

@@ -16,7 +16,7 @@ from resnet_explore.analysis.cam_layers import choose_layers
 from resnet_explore.analysis.cam_methods import METHODS
 from resnet_explore.analysis.cam_trials import TRIALS
 from resnet_explore.analysis.sanity import Explainer
-from resnet_explore.analysis.verdict import METRICS, centre_blob, explainer, likeliest, random_maps
+from resnet_explore.analysis.verdict import METRICS, centre_blob, explainer, random_maps, settled
 from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.inputs.datasets import ImageSet
 from resnet_explore.paths import shipped
@@ -202,7 +202,7 @@ def _judged(
     found: dict[str, list[np.ndarray]] = {name: [] for name in metrics}
     for first in range(0, len(batch), _CHUNK):
         part = batch[first : first + _CHUNK]
-        classes = likeliest(model, part)
+        classes = settled(model, part)
         if method in (RANDOM, CENTRE):
             like = explainer("grad_cam", layer)(model, part, classes) if layer else part[:, 0]
             ways = [centre_blob(like)]

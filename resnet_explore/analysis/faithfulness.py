@@ -1,7 +1,7 @@
 """Does a heatmap point at what the network uses? Pixels are taken away in its order, and the answer watched.
 
-All three measures take maps (N, h, w) of any resolution, enlarged bilinearly to the images, and watch the
-softmax probability of the class that is asked about.
+All three measures take maps (N, h, w) of any resolution, enlarged bilinearly to the images, and watch how
+sure the network is of what is asked: of a class its softmax probability, of other targets their `likelihood`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,9 +16,10 @@ from scipy.sparse.linalg import splu
 from torch import Tensor, nn
 from torchvision.transforms.functional import gaussian_blur
 
-from resnet_explore.analysis._batch import answer, as_classes, as_images, as_logits
+from resnet_explore.analysis._batch import answer, as_images
 from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._state import measuring
+from resnet_explore.analysis.targets import as_target
 from resnet_explore.errors import ExploreError
 
 # Weights of a pixel's eight neighbours in ROAD's imputation (Rong et al. 2022, arXiv 2202.00449).
@@ -28,10 +29,10 @@ _ROAD_SHARES = tuple(share / 10 for share in range(1, 10))
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Curve(Brief):
-    """How sure the network stays of the class while pixels go, or come.
+    """How sure the network stays of what is asked while pixels go, or come.
 
     shares         of the pixels, from 0 to 1: (S,)
-    probabilities  of the class, (N, S)
+    probabilities  of the class, or the likelihood of another target, (N, S)
     """
 
     shares: np.ndarray
@@ -190,13 +191,15 @@ def _probabilities(
     variants: Callable[[int], Iterator[Tensor]],
     batch_size: int,
 ) -> np.ndarray:
-    """Return the probability of each image's class in each of its variants, (N, S)."""
+    """Return how sure the model is of what is asked, in each variant of each image, (N, S)."""
     rows = []
     with measuring(model), torch.no_grad():
         model.eval()
-        classes = as_classes("targets", targets, as_logits(answer(model, batch.clone()), len(batch)))
-        for i, target in enumerate(classes):
-            made = torch.stack(list(variants(i)))
-            parts = [answer(model, part.clone()).softmax(1)[:, target] for part in made.split(batch_size)]
+        settled = as_target(targets).settle(answer(model, batch.clone()), len(batch))
+        for i in range(len(batch)):
+            made, asked = torch.stack(list(variants(i))), settled.of_image(i)
+            parts = [
+                asked.likelihood(answer(model, part.clone()), len(part)) for part in made.split(batch_size)
+            ]
             rows.append(torch.cat(parts).double().cpu().numpy())
     return np.stack(rows)

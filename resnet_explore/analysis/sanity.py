@@ -145,7 +145,10 @@ def _stages(model: nn.Module, batch: Tensor) -> dict[str, list[nn.Module]]:
         with torch.no_grad():
             answer(model, batch[:1].clone())
         ran = seen.modules
-    blocks = choose_layers(model).names
+    try:
+        blocks = choose_layers(model).names
+    except ExploreError:  # no convolutions: each layer is a stage of its own
+        blocks = ()
     stages: dict[str, list[nn.Module]] = {}
     for name, layer in reversed(ran.items()):
         name = name.partition(":")[0]

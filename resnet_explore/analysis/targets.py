@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resnet_explore.analysis._batch import as_classes, as_logits
+from resnet_explore.analysis._batch import as_classes, as_logits, kind_of, main_output
 from resnet_explore.errors import ExploreError
 
 
@@ -20,6 +20,10 @@ class Target:
 
     def scores(self, output: Any, count: int) -> Tensor:
         """Return one number for each of `count` images, (count,), with the output's graph."""
+        raise NotImplementedError
+
+    def likelihood(self, output: Any, count: int) -> Tensor:
+        """Return how sure the network is of it, 0..1, for each of `count` images, (count,)."""
         raise NotImplementedError
 
     def settle(self, output: Any, count: int) -> Self:
@@ -39,6 +43,11 @@ class Classes(Target):
 
     def scores(self, output: Any, count: int) -> Tensor:
         return as_logits(output, count, _HINT).gather(1, self.indices(output, count)[:, None])[:, 0]
+
+    def likelihood(self, output: Any, count: int) -> Tensor:
+        """Return the softmax probability of the class."""
+        sure = as_logits(output, count, _HINT).softmax(1)
+        return sure.gather(1, self.indices(output, count)[:, None])[:, 0]
 
     def indices(self, output: Any, count: int) -> Tensor:
         """Return the class of each image, int64 (count,)."""
@@ -72,6 +81,10 @@ class Difference(Target):
     def scores(self, output: Any, count: int) -> Tensor:
         return Classes(self.this).scores(output, count) - Classes(self.that).scores(output, count)
 
+    def likelihood(self, output: Any, count: int) -> Tensor:
+        """Return how likely the one class is where there are only the two."""
+        return self.scores(output, count).sigmoid()
+
     def __str__(self) -> str:
         return f"class {self.this} rather than class {self.that}"
 
@@ -83,23 +96,34 @@ class Region(Target):
     index   the class
     where   (row, column), or a mask of the output's height and width: one for all images or one for each
 
-    The network's answer is logits (N, K, H, W), or a dict with them under "out", as torchvision has it.
+    The network's answer is logits (N, K, H, W), alone or in a dict, list or tuple: there those called "out",
+    as torchvision has it, or "logits", else the first.
     """
 
     index: int
     where: Any
 
     def scores(self, output: Any, count: int) -> Tensor:
-        if isinstance(output, Mapping):
-            output = output.get("out")
-        if not isinstance(output, Tensor) or output.ndim != 4 or len(output) != count:
+        return self._mean(self._logits(output, count))
+
+    def likelihood(self, output: Any, count: int) -> Tensor:
+        """Return the mean of the class's softmax probability there; of the only class's sigmoid."""
+        logits = self._logits(output, count)
+        return self._mean(logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1))
+
+    def _logits(self, output: Any, count: int) -> Tensor:
+        logits = main_output(output, count, 4)
+        if logits is None:
             raise ExploreError(
-                f"A Region is asked of logits of shape ({count}, K, H, W), not {_kind(output)}."
+                f"A Region is asked of logits of shape ({count}, K, H, W), not {kind_of(output)}."
             )
-        if not 0 <= self.index < output.shape[1]:
-            raise ExploreError(f"index must lie in 0..{output.shape[1] - 1}, not {self.index!r}.")
-        mask = self._mask(output).to(output)
-        return (output[:, self.index] * mask).sum((1, 2)) / mask.sum((1, 2))
+        if not 0 <= self.index < logits.shape[1]:
+            raise ExploreError(f"index must lie in 0..{logits.shape[1] - 1}, not {self.index!r}.")
+        return logits
+
+    def _mean(self, values: Tensor) -> Tensor:
+        mask = self._mask(values).to(values)
+        return (values[:, self.index] * mask).sum((1, 2)) / mask.sum((1, 2))
 
     def of_image(self, index: int) -> Self:
         mask = self.where if _is_pixel(self.where) else torch.as_tensor(np.asarray(self.where))
@@ -110,9 +134,7 @@ class Region(Target):
         if _is_pixel(self.where):
             row, column = self.where
             if not (0 <= row < height and 0 <= column < width):
-                raise ExploreError(
-                    f"where must lie inside the output, {height} x {width}, not {self.where!r}."
-                )
+                raise ExploreError(f"where must lie inside the output, {height}×{width}, not {self.where!r}.")
             mask = torch.zeros(height, width, dtype=torch.bool)
             mask[row, column] = True
         else:
@@ -144,13 +166,15 @@ class Box(Target):
     label: int | None = None
 
     def scores(self, output: Any, count: int) -> Tensor:
-        keys = {"boxes", "labels", "scores"}
-        found = isinstance(output, Sequence) and len(output) == count
-        if not found or not all(isinstance(one, Mapping) and keys <= set(one) for one in output):
+        if not are_detections(output, count):
             raise ExploreError(
-                f"A Box is asked of {count} dicts of boxes, labels and scores, not {_kind(output)}."
+                f"A Box is asked of {count} dicts of boxes, labels and scores, not {kind_of(output)}."
             )
         return torch.stack([self._score(one) for one in output])
+
+    def likelihood(self, output: Any, count: int) -> Tensor:
+        """Return the detection's score, which lies in 0..1 by itself."""
+        return self.scores(output, count)
 
     def _score(self, found: Mapping[str, Tensor]) -> Tensor:
         overlap = _overlap(found["boxes"].detach(), self.box)
@@ -163,6 +187,13 @@ class Box(Target):
     def __str__(self) -> str:
         kind = "any class" if self.label is None else f"class {self.label}"
         return f"the detection of {kind} at {tuple(self.box)}"
+
+
+def are_detections(output: Any, count: int) -> bool:
+    """Whether a network's answer is a dict of "boxes", "labels" and "scores" for each of `count` images."""
+    keys = {"boxes", "labels", "scores"}
+    fits = isinstance(output, Sequence) and len(output) == count
+    return fits and all(isinstance(one, Mapping) and keys <= set(one) for one in output)
 
 
 def as_target(targets: Any) -> Target:
@@ -186,7 +217,3 @@ def _overlap(boxes: Tensor, box: tuple[float, ...]) -> Tensor:
     both = corner.clamp(min=0).prod(1)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (other[2:] - other[:2]).prod()
     return both / (areas - both).clamp(min=1e-12)
-
-
-def _kind(output: Any) -> str:
-    return f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"

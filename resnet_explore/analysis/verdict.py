@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_explore.analysis import attribution
-from resnet_explore.analysis._batch import answer, as_classes, as_images, as_logits
+from resnet_explore.analysis._batch import answer, as_images
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.cam_layers import choose_layers
 from resnet_explore.analysis.cam_methods import METHODS
@@ -18,10 +18,12 @@ from resnet_explore.analysis.cam_trials import TRIALS
 from resnet_explore.analysis.cams import class_activation_maps
 from resnet_explore.analysis.faithfulness import deletion, insertion, road
 from resnet_explore.analysis.sanity import Explainer, cascade, rank_correlation, stability
+from resnet_explore.analysis.targets import Classes, as_target
 from resnet_explore.errors import CancelledError, ExploreError, unknown
 from resnet_explore.models.threads import one_thread
 
 _LEVEL = 0.05
+_ROUNDING = 1e-4  # of a value, in float32 and over many passes
 _SMALL = 64 * 64  # pixels; more threads than one only wait for each other then
 
 
@@ -185,7 +187,7 @@ def judge(
     """Say of a way to explain whether it is better than chance, by each metric: {metric: Verdict}.
 
     explain  an `Explainer`, or the name of a method
-    targets  a class for each image; None for what the network says
+    targets  as in `class_activation_maps`
     metrics  some of METRICS. deletion, insertion and road ask whether the map points at what is used;
              randomisation, whether it is gone once all weights are random; stability, whether it stays when
              the image gets a little noise
@@ -202,7 +204,7 @@ def judge(
         raise ExploreError(f"draws must be at least 1, not {draws!r}.")
     way = explainer(explain) if isinstance(explain, str) else explain
     batch = as_images(model, images)
-    classes = likeliest(model, batch, targets)
+    classes = settled(model, batch, targets)
     like = way(model, batch, classes)
     found = Verdicts()
     for name in metrics:
@@ -215,29 +217,26 @@ def judge(
             with one_thread() if batch[0, 0].numel() <= _SMALL else nullcontext():
                 values.append(float(metric.measure(model, batch, classes, one, seed).mean()))
         value, centre, *chance = values
-        better = [
-            c <= value if metric.low_is_good and not metric.lost_is_good else c >= value for c in chance
-        ]
+        sign = -1 if metric.low_is_good and not metric.lost_is_good else 1
+        # What differs by rounding alone is as good: a network that is never sure gives numbers that all do.
+        least = sign * value - _ROUNDING * abs(value)
         found[name] = Verdict(
             metric=name,
             value=value,
             random=float(np.mean(chance)),
             spread=float(np.std(chance)),
             centre=centre,
-            as_good=sum(better),
+            as_good=sum(sign * c >= least for c in chance),
             draws=draws,
             images=len(batch),
         )
     return found
 
 
-def likeliest(model: nn.Module, images: Tensor, targets: Any = None) -> Tensor:
-    """Return the class that the model gives each image, (N,); or `targets`, checked."""
+def settled(model: nn.Module, images: Tensor, targets: Any = None) -> Any:
+    """Return `targets` checked: classes as int64 (N,), by default the likeliest; another target settled."""
     with measuring(model), torch.no_grad():
-        model.eval()
-        logits = as_logits(answer(model, images.clone()), len(images))
-    if targets is None:
-        return logits.argmax(1)
-    if isinstance(targets, int):
-        targets = [targets] * len(images)
-    return as_classes("targets", targets, logits)
+        output = answer(model.eval(), images.clone())
+        target = as_target(targets).settle(output, len(images))
+        target.scores(output, len(images))  # raises where it can't be asked of this network
+    return target.index if isinstance(target, Classes) else target

@@ -148,9 +148,10 @@ class HeatmapView {
       button.addEventListener("click", () => this.save(kind));
       return button;
     });
+    this.sharing = make("label", "", {}, this.shared, " one scale for all blocks");
     this.options = make("div", "rx-heat-options", {},
       make("label", "", { htmlFor: this.palette.id, textContent: "Colours" }), this.palette,
-      make("label", "", {}, this.shared, " one scale for all blocks"),
+      this.sharing,
       make("span", "rx-saves", {}, "Save ", ...this.buttons));
     this.body = make("div", "rx-body", {}, this.title.node, this.headings, this.stage, this.controls, this.legend, this.meaning,
       this.readout, this.caption.node, this.options);
@@ -165,6 +166,7 @@ class HeatmapView {
     this.palette.addEventListener("change", () => this.set("palette", this.palette.value));
     this.shared.addEventListener("change", () => this.set("shared", this.shared.checked));
     this.canvas.addEventListener("pointermove", (event) => this.pointAt(event));
+    this.canvas.addEventListener("click", () => this.ask());
     this.canvas.addEventListener("pointerleave", () => this.point(null));
     this.canvas.addEventListener("blur", () => this.point(null));
     this.canvas.addEventListener("keydown", (event) => this.pointByKey(event));
@@ -266,6 +268,7 @@ class HeatmapView {
     this.rows.opacity.value.textContent = percent;
     this.palette.value = this.model.get("palette");
     this.shared.checked = this.model.get("shared");
+    this.sharing.style.visibility = this.steps.length < 2 ? "hidden" : "";
     this.writeTexts();
     this.draw();
   }
@@ -305,6 +308,7 @@ class HeatmapView {
       context.globalAlpha = this.model.get("opacity");
       context.drawImage(this.layer, left, 0, width, height);
       context.globalAlpha = 1;
+      this.drawMark(context, this.depths[this.depth].marks[k], left);
       if (this.place) this.drawBox(context, entry, left);
     });
     this.canvas.dataset.drawn = ++this.drawn;
@@ -327,9 +331,14 @@ class HeatmapView {
     const image = new ImageData(256, 1);
     image.data.set(this.table);
     this.bar.getContext("2d").putImageData(image, 0, 0);
-    this.low.textContent = signed(-this.scale);
-    this.high.textContent = `${signed(this.scale)} ${this.model.get("unit")}`;
+    [this.low.textContent, this.high.textContent] = this.ends;
     this.meaning.textContent = this.signs;
+  }
+
+  /** What stands at the two ends of the colour bar. */
+  get ends() {
+    const [low, high] = this.steps[this.step].beyond ? ["≤ ", "≥ "] : ["", ""];
+    return [`${low}${signed(-this.scale)}`, `${high}${signed(this.scale)} ${this.model.get("unit")}`];
   }
 
   /** What the two signs mean, in the colours that they have. */
@@ -352,6 +361,7 @@ class HeatmapView {
 
   /** Arrow keys move a cell at a time; Escape lets go. */
   pointByKey(event) {
+    if (event.key === "Enter" && this.place) return this.ask();
     const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1], Escape: null };
     if (!(event.key in moves) || !this.steps.length) return;
     event.preventDefault();
@@ -360,6 +370,11 @@ class HeatmapView {
     const { x, y } = this.place ?? { x: 0.5, y: 0.5 };
     const along = (at, by, count) => (clamp(Math.floor(at * count) + by, 0, count - 1) + 0.5) / count;
     this.point(move && { x: along(x, move[0], w), y: along(y, move[1], h) });
+  }
+
+  /** Ask about the place that is pointed at, where the networks answer for places. */
+  ask() {
+    if (this.place && this.model.get("askable")) this.model.send({ ask: [this.place.y, this.place.x] });
   }
 
   point(place) {
@@ -373,36 +388,45 @@ class HeatmapView {
     return { row, column, value: this.numbers[at + row * w + column] };
   }
 
+  frame(context, left, [x0, y0, x1, y1], dash) {
+    const { width, height } = this.photo;
+    const [a, b] = [clamp(x0, 0, width), clamp(y0, 0, height)];
+    const size = [clamp(x1, 0, width) - a, clamp(y1, 0, height) - b];
+    for (const [style, line] of [["#fff", 3], ["#1b1d21", 1.5]]) {
+      Object.assign(context, { strokeStyle: style, lineWidth: line });
+      context.setLineDash(dash);
+      context.strokeRect(left + a, b, ...size);
+    }
+    context.setLineDash([]);
+  }
+
+  /** What the network was asked about, where that is a part of the picture. */
+  drawMark(context, mark, left) {
+    const { width, height } = this.photo;
+    if (mark) this.frame(context, left, mark.map((share, i) => share * (i % 2 ? height : width)), [2, 3]);
+  }
+
   /** The cell under the pointer and, dashed, what of the picture its value can depend on. */
   drawBox(context, entry, left) {
     const { width, height } = this.photo, { row, column } = this.cell(entry), { h, w, field } = entry;
-    const frame = (x0, y0, x1, y1, dash) => {
-      const [a, b] = [clamp(x0, 0, width), clamp(y0, 0, height)];
-      const size = [clamp(x1, 0, width) - a, clamp(y1, 0, height) - b];
-      for (const [style, line] of [["#fff", 3], ["#1b1d21", 1.5]]) {
-        Object.assign(context, { strokeStyle: style, lineWidth: line });
-        context.setLineDash(dash);
-        context.strokeRect(left + a, b, ...size);
-      }
-      context.setLineDash([]);
-    };
-    frame((column * width) / w, (row * height) / h, ((column + 1) * width) / w, ((row + 1) * height) / h, []);
+    this.frame(context, left, [(column * width) / w, (row * height) / h, ((column + 1) * width) / w, ((row + 1) * height) / h], []);
     if (!field) return;
     const { start, jump, size } = field; // shares of the side
     const [x, y] = [start + column * jump, start + row * jump];
-    frame((x - size / 2) * width, (y - size / 2) * height, (x + size / 2) * width, (y + size / 2) * height, [6, 4]);
+    this.frame(context, left, [(x - size / 2) * width, (y - size / 2) * height, (x + size / 2) * width, (y + size / 2) * height], [6, 4]);
   }
 
   readAloud() {
     const { maps } = this.steps[this.step], { headings } = this.depths[this.depth];
     if (!this.place) {
-      this.readout.textContent = "Point at the picture, or focus it and use the arrow keys, to read a value.";
+      const ask = this.model.get("askable") ? " Click, or press Enter, to ask about that place." : "";
+      this.readout.textContent = `Point at the picture, or focus it and use the arrow keys, to read a value.${ask}`;
       return;
     }
     const { row, column } = this.cell(maps.at(-1)), { field, h, w } = maps.at(-1);
     const values = maps.map((entry, k) => `${headings[k].split(",")[0]} ${signed(this.cell(entry).value)}`);
     const seen = field ? ` It can depend on ${this.share(field)} (dashed).` : "";
-    this.readout.textContent = `Row ${row + 1} of ${h}, column ${column + 1} of ${w}: ${values.join(", ")} ${this.model.get("unit")}.${seen}`;
+    this.readout.textContent = `Row ${row}, column ${column} of ${h}×${w}, counted from 0: ${values.join(", ")} ${this.model.get("unit")}.${seen}`;
   }
 
   share({ size, pixels }) {
@@ -490,7 +514,7 @@ class HeatmapView {
     const top = y;
     y += height + 1.6 * size;
     // Room for the numbers at both ends of the colour bar.
-    const low = signed(-this.scale), high = `${signed(this.scale)} ${this.model.get("unit")}`;
+    const [low, high] = this.ends;
     const bar = { x: 0.62 * size * (low.length + 1), y: y - 0.8 * size, width: Math.min(180, 0.3 * width), height: 0.9 * size };
     lines.push({ text: low, x: 0, y, size, weight: 400 });
     lines.push({ text: high, x: bar.x + bar.width + 0.5 * size, y, size, weight: 400 });

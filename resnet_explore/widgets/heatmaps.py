@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,8 @@ class HeatmapStep:
     tick     the position's name
     caption  the conditions, in a sentence
     seen_by  for each map what its values depend on, or None where that is not known
-    scale    the magnitude of full colour, if the maps' own largest is less: for maps that belong together
+    scale    the magnitude of full colour, 0 for the maps' largest: for maps that belong together, and where a
+             few values would leave the others pale
     title    the finding, where it is one of this position alone
     """
 
@@ -61,12 +62,14 @@ class HeatmapSeries:
 
     title     the finding
     headings  what stands above each picture; up to a comma it is the network's name
+    marks     what each network was asked about, (x0, y0, x1, y1) in shares of the picture, or None for all
     """
 
     steps: Sequence[HeatmapStep]
     tick: str
     title: str
     headings: Sequence[str]
+    marks: Sequence[tuple[float, ...] | None] = ()
 
 
 class HeatmapView(anywidget.AnyWidget):
@@ -79,8 +82,9 @@ class HeatmapView(anywidget.AnyWidget):
     picture it is laid for as long as `busy` is true.
 
     Colours are symmetric about 0: full colour is the largest magnitude in any of a step's maps, so that
-    networks can be compared. The pointer, or the arrow keys, read raw values. What is saved says by itself
-    what it is: unit, signs and conditions stand in the pictures, `about` in the numbers.
+    networks can be compared. The pointer, or the arrow keys, read raw values; where it is `askable`, a click
+    or Enter there calls what `on_ask` was given. What is saved says by itself what it is: unit, signs and
+    conditions stand in the pictures, `about` in the numbers.
     """
 
     _esm = _HERE / "heatmaps.js"
@@ -103,12 +107,14 @@ class HeatmapView(anywidget.AnyWidget):
     program = t.Unicode(PROGRAM).tag(sync=True)
     message = t.Unicode("").tag(sync=True)
     busy = t.Bool(False).tag(sync=True)
+    askable = t.Bool(False).tag(sync=True)
 
     def __init__(self, **values: Any) -> None:
         if values.get("palette", self.palette) not in PALETTES:
             raise unknown("palette", values["palette"], PALETTES)
         self._shown: tuple[HeatmapSeries, ...] = ()
         self.about: dict[str, str] = {}
+        self._ask: Callable[[tuple[float, float]], object] | None = None
         super().__init__(
             palettes=[{"name": name, "colours": table.ravel().tolist()} for name, table in PALETTES.items()],
             **values,
@@ -148,7 +154,8 @@ class HeatmapView(anywidget.AnyWidget):
                     )
                     flat.append(np.asarray(values, "<f4").ravel())
                     at += values.size
-                scale = max(position.scale, *(largest(values) for values in position.maps))
+                most = max(largest(values) for values in position.maps)
+                scale = position.scale or most
                 steps.append(
                     {
                         "maps": entries,
@@ -156,9 +163,13 @@ class HeatmapView(anywidget.AnyWidget):
                         "title": position.title or one.title,
                         "caption": position.caption,
                         "scale": scale,
+                        "beyond": most > scale,
                     }
                 )
-            described.append({"steps": steps, "tick": one.tick, "headings": list(one.headings)})
+            marks = [list(mark) if mark else None for mark in one.marks]
+            described.append(
+                {"steps": steps, "tick": one.tick, "headings": list(one.headings), "marks": marks}
+            )
         self._shown = tuple(series)
         self.about = {name: words for name, words in (about or {}).items() if name != "file"}
         with self.hold_sync():
@@ -178,6 +189,10 @@ class HeatmapView(anywidget.AnyWidget):
             steps = self.series[min(self.depth, len(self.series) - 1)]["steps"]
             self.step = min(self.step, len(steps) - 1)
 
+    def on_ask(self, callback: Callable[[tuple[float, float]], object]) -> None:
+        """Call `callback((down, across))` where the person asks about a place."""
+        self._ask = callback
+
     def numbers(self) -> dict[str, np.ndarray]:
         """Return the raw maps shown, by "<depth>/<block>/<network>".
 
@@ -191,6 +206,9 @@ class HeatmapView(anywidget.AnyWidget):
         }
 
     def _receive(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
+        if "ask" in content and self._ask is not None:
+            down, across = content["ask"]
+            self._ask((float(down), float(across)))
         if content.get("save") == "numbers":
             buffer = io.BytesIO()
             about = json.dumps({**self.about, "unit": self.unit, "program": PROGRAM}, ensure_ascii=False)

@@ -7,8 +7,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from resnet_explore.analysis._batch import answer, as_images, as_logits
+from resnet_explore.analysis._batch import as_images, run
 from resnet_explore.analysis._state import measuring
+from resnet_explore.analysis.answers import Answer, read_answer
 from resnet_explore.analysis.wrapped import unwrapped
 from resnet_explore.errors import ExploreError
 from resnet_explore.inputs.datasets import ImageSet
@@ -19,7 +20,6 @@ from resnet_explore.widgets.photos import Album, Photo, sample_album
 from resnet_explore.widgets.pictures import Batch, Photos, Pictures, pictures_for, pictures_of
 
 OWN = "your networks"  # the one entry of the menu where a person gave them
-_HINT = "; for segmentation and detection there is class_activation_maps"
 
 
 def pairs_of(models: Any, images: Any, classes: Sequence[str] | None) -> tuple[dict[str, Pair], Album | None]:
@@ -46,7 +46,8 @@ def own_networks(models: Any, images: Any, classes: Sequence[str] | None) -> tup
     classes  names of the answers; None for those that the first network's `about` or an `ImageSet` has,
              else numbers
 
-    Raises ExploreError for what is no network, takes other images, or gives no logits.
+    Raises ExploreError for what is no network, takes other images, or answers in another form than those
+    that `read_answer` knows.
     """
     subjects = exhibit_of(models).load(0)
     networks = tuple(unwrapped(subject.model) for subject in subjects)
@@ -56,17 +57,16 @@ def own_networks(models: Any, images: Any, classes: Sequence[str] | None) -> tup
     seen = (
         to_batch(first.image, how["side"], how["mean"], how["std"]) if first.tensor is None else first.tensor
     )
-    counts = [_classes_of(network, seen) for network in networks]
-    if len(set(counts)) > 1:
-        raise ExploreError(f"Two networks need the same classes, but these have {counts[0]} and {counts[1]}.")
+    kind, count = _kind_of([_answer(network, seen) for network in networks])
     known = classes or about.get("classes") or (images.classes if isinstance(images, ImageSet) else None)
-    if classes is not None and len(classes) != counts[0]:
-        raise ExploreError(f"classes must name {counts[0]} answers, not {len(classes)}.")
-    if known is None or len(known) != counts[0]:
-        known = [f"class {k}" for k in range(counts[0])]
+    if count and classes is not None and len(classes) != count:
+        raise ExploreError(f"classes must name {count} answers, not {len(classes)}.")
+    if known is None or len(known) != (count or len(known)):
+        known = [f"class {k}" for k in range(count)]
     about |= {"mean": how["mean"], "std": how["std"], "input_size": tuple(seen.shape[1:])}
     about["classes"] = [str(name) for name in known]
-    return Pair(tuple(subject.name for subject in subjects), lambda _: networks, about=about), album
+    names = tuple(subject.name for subject in subjects)
+    return Pair(names, lambda _: networks, about=about, answers=kind), album
 
 
 def _album(images: Any, about: Mapping[str, Any], network: nn.Module) -> tuple[Album, dict[str, Any]]:
@@ -104,7 +104,18 @@ def _picture(pictures: Any, name: Any) -> Callable[[], Photo]:
     return load
 
 
-def _classes_of(network: nn.Module, seen: Tensor) -> int:
-    """Return how many classes a network tells apart."""
+def _answer(network: nn.Module, seen: Tensor) -> Answer:
     with measuring(network), torch.no_grad():
-        return as_logits(answer(network.eval(), as_images(network, seen)), 1, _HINT).shape[1]
+        return read_answer(run(network.eval(), as_images(network, seen)), seen.shape[2:])
+
+
+def _kind_of(answers: Sequence[Answer]) -> tuple[str, int]:
+    """Return what kind of answer the networks give, and of how many classes: 0 where no one can tell."""
+    kinds, counts = [one.kind for one in answers], [len(one.shares) for one in answers]
+    if len(set(kinds)) > 1:
+        raise ExploreError(f"Two networks need answers of one kind, but these give {' and '.join(kinds)}.")
+    if kinds[0] == "boxes":
+        return "boxes", 0  # a detector shows no more than the classes that it has found
+    if len(set(counts)) > 1:
+        raise ExploreError(f"Two networks need the same classes, but these have {counts[0]} and {counts[1]}.")
+    return kinds[0], counts[0]

@@ -24,12 +24,13 @@ Load = Callable[[str], tuple[nn.Module, ...]]
 class Pair:
     """Two networks with the same classes and input, shown left and right; of one depth, or of several.
 
-    names   what they are called, with {} where the depth goes; one name for a network alone
-    load    a function of the depth, one of `depths`, that gives the two, or the one
-    depths  positions of a slider, shallow first; ("",) for none
-    about   {"classes": names, "mean": ..., "std": ..., "input_size": (C, H, W)} for networks that don't
-            carry it, as those built with `weights` do
-    sample  the photo to begin with, a name in `sample_photos()`
+    names    what they are called, with {} where the depth goes; one name for a network alone
+    load     a function of the depth, one of `depths`, that gives the two, or the one
+    depths   positions of a slider, shallow first; ("",) for none
+    about    {"classes": names, "mean": ..., "std": ..., "input_size": (C, H, W)} for networks that don't
+             carry it, as those built with `weights` do
+    sample   the photo to begin with, a name in `sample_photos()`
+    answers  what kind of `Answer` they give: "classes", "pixels" or "boxes"
     """
 
     names: tuple[str, ...]
@@ -37,6 +38,7 @@ class Pair:
     depths: Sequence[str] = ("",)
     about: Mapping[str, Any] | None = None
     sample: str = "cat"
+    answers: str = "classes"
 
     def called(self, depth: str) -> tuple[str, ...]:
         """Return the names at a depth."""

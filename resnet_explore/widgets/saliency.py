@@ -10,30 +10,29 @@ from PIL import Image
 from torch import nn
 
 from resnet_explore.analysis.readings import READINGS
-from resnet_explore.analysis.targets import Difference
 from resnet_explore.errors import CancelledError, ExploreError
 from resnet_explore.inputs.images import to_batch
 from resnet_explore.models.summary import Window
+from resnet_explore.widgets.answer_words import Asked, answers, beside_answers
 from resnet_explore.widgets.background import Background
 from resnet_explore.widgets.choices import Choices
 from resnet_explore.widgets.heatmaps import HeatmapView
 from resnet_explore.widgets.own_networks import OWN, pairs_of
+from resnet_explore.widgets.pairs import Pair
 from resnet_explore.widgets.photos import PhotoPicker
+from resnet_explore.widgets.questions import OWN_CHOICE, Questions, distinct
 from resnet_explore.widgets.saliency_jobs import (
     AS_TRAINED,
     DEPTHS,
     PARTS,
     RANDOM,
-    TITLES,
     Job,
     Maps,
     Networks,
+    methods_for,
     windows,
 )
 from resnet_explore.widgets.saliency_words import (
-    Asked,
-    answers,
-    beside_answers,
     citation,
     in_step,
     judged,
@@ -44,8 +43,6 @@ from resnet_explore.widgets.saliency_words import (
 from resnet_explore.widgets.verdict import VerdictPanel
 from resnet_explore.widgets.words import error
 
-OWN_CHOICE = "each network's own first choice"
-NOTHING = "nothing else"
 _SIDE = 512  # pixels of each shown picture
 
 
@@ -56,17 +53,18 @@ class SaliencyExplorer(ipywidgets.VBox):
 
     models   a network of your own, two of them to be put side by side, or {name: network}; or
              {menu entry: Pair}. By default the twins that ship, on photos and on CIFAR-10, and torchvision's
-             ResNet-18 and ResNet-50 on ImageNet, downloaded when chosen
+             ResNet-18 and ResNet-50 on ImageNet, downloaded when chosen. They may tell the classes of images,
+             of pixels (segmentation) or of boxes (detection); the last two can be asked by a click
     images   what networks of your own look at: a float tensor (N, C, H, W) standardised as they expect, a
              list of such images, an `ImageSet`, or PIL images; None for sample photos and uploads
     classes  the names of their answers, such as `weights.meta["categories"]`; None for those that a network
              or an `ImageSet` carries, else numbers
     sample   the photo to begin with, a name in `sample_photos()`; by default one that suits the first pair
 
-    Networks are only looked at, never changed. Raises ExploreError for what doesn't fit. Attributes: `view`
-    (the pictures), `photos` (a `PhotoPicker`), `pair`, `method`, `target`, `rather`, `over`, `judge` and
-    `answers` (the controls), `note` (what went wrong), `verdict` (whether to believe it), `maps` (an
-    `ActivationMaps` for the left and one for the right network, where the second slider is).
+    Networks are only looked at, never changed. What can't be shown is said in `note`. Attributes: `view` (the
+    pictures), `photos` (a `PhotoPicker`), `pair`, `method`, `target`, `rather`, `over`, `judge` and `answers`
+    (the controls), `verdict` (whether to believe it), `maps` (an `ActivationMaps` for the left and one for
+    the right network, where the second slider is).
     """
 
     def __init__(
@@ -77,16 +75,25 @@ class SaliencyExplorer(ipywidgets.VBox):
         classes: Sequence[str] | None = None,
         sample: str | None = None,
     ) -> None:
-        self.pairs, album = pairs_of(models, images, classes)
-        if album is None:
-            sample = sample or next(iter(self.pairs.values())).sample
+        self.pairs: dict[str, Pair] = {}
         self._all: dict[str, Maps] = {}
         self._shown: tuple[Job, Asked] | None = None
         self._seen: dict[tuple[str, str], list[Mapping[str, Window]]] = {}
         self._loaded: dict[str, dict[str, Networks]] = {}
         self._current = ""
+        self._through = 1.0  # how far through the networks the block slider is
         self._background = Background(self._fail)
-        self.photos = PhotoPicker(sample, self._take_photo, album)
+        self.note, self.view = ipywidgets.HTML(), HeatmapView(message="Loading the networks ...")
+        self.stop = ipywidgets.Button(description="Stop", icon="stop", layout={"display": "none"})
+        try:
+            self.pairs, album = pairs_of(models, images, classes)
+            if album is None:
+                sample = sample or next(iter(self.pairs.values())).sample
+            self.photos = PhotoPicker(sample, self._take_photo, album)
+        except ExploreError as problem:
+            super().__init__([self.note, self.view])
+            self._fail(str(problem))
+            return
         self._build_controls()
         self._change_pair(None)
 
@@ -98,37 +105,27 @@ class SaliencyExplorer(ipywidgets.VBox):
     def _build_controls(self) -> None:
         menu = {"layout": {"width": "98%"}, "style": {"description_width": "6em"}}
         self.pair = ipywidgets.Dropdown(options=list(self.pairs), description="Networks", **menu)
-        self.over = ipywidgets.Dropdown(options=[DEPTHS, PARTS, RANDOM], description="Show", **menu)
-        titles = {title: name for name, title in TITLES.items()}
-        self.method = ipywidgets.Dropdown(options=titles, description="Method", **menu)
-        self.target = ipywidgets.Dropdown(options=[OWN_CHOICE], description="Ask about", **menu)
-        self.rather = ipywidgets.Dropdown(options=[NOTHING], description="rather than", **menu)
-        self.stop = ipywidgets.Button(description="Stop", icon="stop", layout={"display": "none"})
-        self.note = ipywidgets.HTML()
+        self.questions = Questions(self._ask)
+        self.method, self.target = self.questions.method, self.questions.target
+        self.rather, self.over = self.questions.rather, self.questions.over
         self.answers = Choices()
-        self.view = HeatmapView(message="Loading the networks ...")
         if list(self.pairs) == [OWN]:
             self.pair.layout.display = "none"
         self.verdict = VerdictPanel()
-        self.judge = ipywidgets.Button(
-            description="Judge", icon="check", tooltip="Measure whether the map is better than chance"
-        )
-        menus = [self.pair, self.method, self.target, self.rather, self.over, self.stop]
+        self.judge = self.verdict.press
         areas = {
-            "rx-ask": [ipywidgets.VBox([self.photos]), ipywidgets.VBox(menus)],
-            "rx-look": [self.note, self.view, self.judge, self.verdict],
+            "rx-ask": [self.photos, ipywidgets.VBox([self.pair, self.questions, self.stop])],
+            "rx-look": [self.note, self.view, self.verdict],
             "rx-answers": [self.answers],
         }
         boxes = [ipywidgets.Box(children).add_class(area) for area, children in areas.items()]
         super().__init__([ipywidgets.Box(boxes).add_class("rx-workbench")])
         self.add_class("rx-saliency")
         self.pair.observe(self._change_pair, "value")
-        for control in (self.method, self.target, self.rather, self.over):
-            control.observe(self._ask, "value")
         self.stop.on_click(lambda _: self._stop())
-        self.judge.on_click(lambda _: self._judge(pressed=True))
         self.answers.observe(self._take_answer, "chosen")
         self.view.observe(self._moved, ["depth", "step"])
+        self.view.on_ask(self.questions.at)
 
     # --- what is asked, of whom ---------------------------------------------------------------------------
 
@@ -141,6 +138,7 @@ class SaliencyExplorer(ipywidgets.VBox):
 
     def _take_photo(self) -> None:
         self.note.value = ""
+        self.questions.forget_place()
         self._explain()
 
     def _change_pair(self, _change: object) -> None:
@@ -153,20 +151,18 @@ class SaliencyExplorer(ipywidgets.VBox):
         try:
             if wanted not in self._loaded:
                 self._loaded[wanted] = {depth: pair.load(depth) for depth in pair.depths}
-            classes = list(pair.described(self._any_network(wanted))["classes"])
+            classes = distinct(pair.described(self._any_network(wanted))["classes"])
         except ExploreError as problem:
             self._loaded.pop(wanted, None)
-            self.view.busy = False
-            kept = f" Still showing {self._current}." if self._current else ""
-            self.note.value = error(f"{problem}{kept}")
+            self._fail(f"{problem} Still showing {self._current}." if self._current else str(problem))
             if self._current:
                 self.pair.value = self._current
             return
-        self._current = wanted
-        for menu, first in ((self.target, OWN_CHOICE), (self.rather, NOTHING)):
-            menu.unobserve(self._ask, "value")  # new options change the value; explain once, not three times
-            menu.options = [first, *classes]
-            menu.observe(self._ask, "value")
+        self._current, self._through = wanted, 1.0
+        methods = methods_for([one for both in self._loaded[wanted].values() for one in both])
+        found_later = pair.answers == "boxes"
+        self.questions.offer([] if found_later else classes, methods, pair.answers == "classes")
+        self.view.askable = pair.answers != "classes"
         self._ask()
 
     def _any_network(self, pair: str) -> nn.Module:
@@ -188,17 +184,8 @@ class SaliencyExplorer(ipywidgets.VBox):
         """Return what the controls ask for, its conditions, and the picture that it is laid over."""
         pair, networks = self.pairs[self._current], self._loaded[self._current]
         about = pair.described(self._any_network(self._current))
-        classes, (channels, height, width) = list(about["classes"]), about["input_size"]
-        rather = self.rather.value != NOTHING
-        if rather and self.target.value == OWN_CHOICE:
-            raise ExploreError("Choose a class to ask about first, then what it is compared with.")
-        if rather and self.target.value == self.rather.value:
-            raise ExploreError(
-                f"Nothing speaks for {self.target.value} rather than {self.rather.value}: choose two classes."
-            )
-        target: Any = None if self.target.value == OWN_CHOICE else classes.index(self.target.value)
-        if rather:
-            target = Difference(target, classes.index(self.rather.value))
+        classes, (channels, height, width) = distinct(about["classes"]), about["input_size"]
+        no_thing = bool(classes) and classes[0].strip("_").lower() == "background"
         photo = self.photos.photo
         for depth, both in networks.items():
             key = self._current, depth
@@ -211,10 +198,13 @@ class SaliencyExplorer(ipywidgets.VBox):
                 if photo.tensor is None
                 else photo.tensor
             ),
-            target=target,
+            target=self.questions.asked,
             method=self.method.value,
             over=self.over.value,
             depth=self._depth(),
+            answers=pair.answers,
+            place=self.questions.place,
+            background=0 if no_thing else None,
         )
         seen = {depth: self._seen[self._current, depth] for depth in networks}
         asked = Asked(
@@ -244,7 +234,6 @@ class SaliencyExplorer(ipywidgets.VBox):
         job, asked, picture = self._job()
         self._background.cancel()
         self.verdict.clear()
-        self.judge.layout.display = "none"
         self.view.busy, self.view.message = True, "Following the gradient back ..."
         if job.slow:
             self.stop.layout.display = ""
@@ -276,10 +265,9 @@ class SaliencyExplorer(ipywidgets.VBox):
         elif job.over == PARTS:
             shown, outer, start = part_series(asked, job.depth, found), "Part", 0
         else:
-            shown, outer, start = series(asked, found), "Depth", len(found) - 1
+            shown, outer, start = series(asked, found), "Depth", list(found).index(job.depth)
         anew = self._shown is None or list(found) != list(self._all)
-        longest = len(shown[start].steps)
-        resized = anew or longest != len(self.view.series[self.view.depth]["steps"])
+        longest = len(shown[start if anew else self.view.depth].steps)
         self._all, self._shown = found, (job, asked)
         self.view.outer = outer
         self.view.unobserve(self._moved, ["depth", "step"])  # answer and judge once, when all is in place
@@ -288,7 +276,7 @@ class SaliencyExplorer(ipywidgets.VBox):
         self.view.show(
             shown,
             picture=picture,
-            step=longest - 1 if resized else None,
+            step=round(self._through * (longest - 1)),
             depth=start if anew else None,
             reading=asked.reading,
             about=citation(asked, self._current, job.networks[depth], first, job.over),
@@ -296,11 +284,18 @@ class SaliencyExplorer(ipywidgets.VBox):
         self.view.observe(self._moved, ["depth", "step"])
         self.view.busy = False
         self.stop.layout.display = "none"
+        if asked.pair.answers == "boxes":
+            shares = [cams.answer.shares for maps in found.values() for cams in maps]
+            seen = sorted({int(k) for one in shares for k in one.nonzero()})
+            self.questions.offer_found({k: asked.name(k) for k in seen})
         self._moved()
 
     def _moved(self, _change: object = None) -> None:
         """Follow the sliders with what belongs to one depth or one block."""
         if self._shown is not None and self._all:
+            blocks = len(self.view.series[self.view.depth]["steps"])
+            if blocks > 1:
+                self._through = self.view.step / (blocks - 1)
             self._show_answers(*self._shown)
             self._judge()
 
@@ -311,38 +306,41 @@ class SaliencyExplorer(ipywidgets.VBox):
         heading, note = beside_answers(asked, depth, job.networks[depth], position if spoiled else "")
         with self.answers.hold_sync():
             self.answers.items = answers(asked, self.maps)
-            self.answers.chosen = self.target.value if self.target.value in asked.classes else ""
+            self.answers.chosen = "" if self.target.value == OWN_CHOICE else self.target.value
             self.answers.heading, self.answers.note = heading, note
 
-    def _judge(self, pressed: bool = False) -> None:
+    def _judge(self) -> None:
         """Measure beside the page whether the maps of this block are better than chance, or say why not."""
-        if self._shown is None or not self._all:
+        if self._shown is None:
             return
         job, asked = self._shown
-        offered = job.over == DEPTHS and asked.reading.slow and not pressed
-        self.judge.layout.display = "" if offered else "none"
         if job.over != DEPTHS:
             self.verdict.say(f"There is a verdict for whole maps of trained networks: Show “{DEPTHS}”.")
             return
-        depth = list(self._all)[self.view.depth]
-        blocks = in_step(*(list(cams) for cams in self.maps))[self.view.step]
-        about = judged(asked, blocks, job.target)
-        if offered:
-            self.verdict.say(
-                f"{about} takes hundreds of passes, and a verdict many maps: press Judge for it."
-            )
-            return
-        targets: list[Any] = [int(cams.targets[0]) for cams in self.maps]
-        if isinstance(job.target, Difference):
-            targets = [job.target] * len(self.maps)
+        depth, maps = list(self._all)[self.view.depth], self.maps
+        blocks = in_step(*(list(cams) for cams in maps))[self.view.step]
+        about, targets = judged(asked, blocks, maps), [cams.target for cams in maps]
         names, networks = asked.pair.called(depth), job.networks[depth]
-        self.verdict.judge(names, networks, job.batch, targets, job.method, blocks, about)
+
+        def begin() -> None:
+            self.verdict.judge(names, networks, job.batch, targets, job.method, blocks, about)
+
+        if asked.reading.slow or job.answers != "classes":
+            self.verdict.offer(
+                f"{about}: a verdict takes hundreds of passes or more; press Judge for it.", begin
+            )
+        else:
+            begin()
 
     def _stop(self) -> None:
         self._background.cancel()
-        self.stop.layout.display, self.view.busy = "none", False
-        self.note.value = error("Stopped; the picture is the one before.")
+        self._fail("Stopped.")
 
     def _fail(self, sentence: str) -> None:
-        self.stop.layout.display, self.view.busy = "none", False
-        self.note.value = error(f"{sentence} The picture is the one before.")
+        """Say what went wrong, and what is seen instead."""
+        if not self._all:
+            self.view.message = "There is nothing to show."
+        elif "Still showing" not in sentence:
+            sentence += " The picture is the one before."
+        self.view.busy, self.stop.layout.display = False, "none"
+        self.note.value = error(sentence)

@@ -1,6 +1,6 @@
 """What the saliency explorer computes: maps at each position of its sliders, and what chance would do."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -8,15 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resnet_explore.analysis._batch import answer
+from resnet_explore.analysis._batch import run
 from resnet_explore.analysis._state import measuring
+from resnet_explore.analysis.answers import Answer, Place, read_answer, read_logits
+from resnet_explore.analysis.cam_layers import choose_layers
 from resnet_explore.analysis.cam_methods import METHODS
 from resnet_explore.analysis.cam_split import split_maps
 from resnet_explore.analysis.cams import ActivationMaps, class_activation_maps
 from resnet_explore.analysis.readings import PIXELS as OF_PIXELS
 from resnet_explore.analysis.readings import READINGS, titles
 from resnet_explore.analysis.sanity import cascade, rank_correlation
-from resnet_explore.analysis.targets import Difference
+from resnet_explore.analysis.targets import Box, Classes, Target, as_target
 from resnet_explore.errors import ExploreError
 from resnet_explore.models.summary import Window, receptive_fields
 from resnet_explore.models.threads import one_thread
@@ -29,9 +31,20 @@ DEPTHS, RANDOM = "the networks as trained", "weights made random from the top"
 PARTS = "what came by skip and by branch"
 SUM, SKIP, BRANCH = "both", "skip", "branch"
 VERDICTS = ("deletion", "insertion", "road", "randomisation", "stability")
+# Of a detection there are no more: a network with other weights finds other boxes, or none.
+_OF_BOXES = VERDICTS[:3]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Explained(ActivationMaps):
+    """Maps, with what the network answers and the target that they explain."""
+
+    answer: Answer
+    target: Target
+
 
 Networks = tuple[nn.Module, ...]  # the left and the right one, or one alone
-Maps = tuple[ActivationMaps, ...]  # of each of them
+Maps = tuple[Explained, ...]  # of each of them
 Say = Callable[[str], None]
 
 
@@ -39,12 +52,15 @@ Say = Callable[[str], None]
 class Job:
     """All that decides which maps there are.
 
-    networks  the left and the right one, or one alone, by depth
-    batch     the photo, (1, C, H, W)
-    target    as `class_activation_maps` takes it
-    method    one of TITLES
-    over      DEPTHS, or RANDOM or PARTS of the networks of one depth
-    depth     that one
+    networks    the left and the right one, or one alone, by depth
+    batch       the photo, (1, C, H, W)
+    target      a class, None for each network's own first choice, or a `Difference`
+    method      one of TITLES
+    over        DEPTHS, or RANDOM or PARTS of the networks of one depth
+    depth       that one
+    answers     what kind of `Answer` the networks give
+    place       where it is asked, of pixels and boxes
+    background  the class of pixels that is nobody's first choice
     """
 
     networks: Mapping[str, Networks]
@@ -53,11 +69,14 @@ class Job:
     method: str
     over: str = DEPTHS
     depth: str = ""
+    answers: str = "classes"
+    place: Place | None = None
+    background: int | None = None
 
     @property
     def slow(self) -> bool:
         """Whether it takes more than a moment, so that a person should be able to stop it."""
-        return self.method not in METHODS or self.over == RANDOM
+        return self.method not in METHODS or self.over == RANDOM or self.answers != "classes"
 
     def run(self, say: Say, cancelled: Callable[[], bool]) -> dict[str, Maps] | None:
         """Return the maps by position, of depth or of what was made random; None if cancelled."""
@@ -78,21 +97,30 @@ class Job:
 
     def _depths(self) -> Iterator[tuple[str, Networks, tuple[Any, ...]]]:
         for depth, networks in self.networks.items():
-            yield depth, networks, (self.target,) * len(networks)
+            yield depth, networks, (None,) * len(networks)
 
     def _randomised(self, depth: str) -> Iterator[tuple[str, Networks, tuple[Any, ...]]]:
         """What is asked stays what the trained networks were asked."""
         networks = self.networks[depth]
-        targets = (self.target,) * len(networks)
-        if self.target is None:
-            with torch.no_grad():
-                targets = tuple(_likeliest(network, self.batch) for network in networks)
+        if self.answers == "boxes":
+            raise ExploreError(
+                "With random weights a detector finds other boxes, so there is nothing to compare."
+            )
+        targets = tuple(self._asked(network)[0] for network in networks)
         yield AS_TRAINED, networks, targets
         last: list[Any] = [None] * len(networks)
         for stages in zip_longest(*(cascade(network, self.batch) for network in networks)):
             last = [new or old for new, old in zip(stages, last, strict=True)]  # one that is done waits
             names = dict.fromkeys(stage.removeprefix("layer") for stage, _ in last)
             yield f"{RANDOM_TO}{' and '.join(names)}", tuple(twin for _, twin in last), targets
+
+    def _asked(self, network: nn.Module) -> tuple[Target, Answer]:
+        """Return what a network is asked, and what it answers."""
+        with measuring(network), torch.no_grad():
+            output = run(network.eval(), self.batch.clone())
+        answer = read_answer(output, self.batch.shape[2:], self.background)
+        target = self.target if isinstance(self.target, Target) else answer.target(self.target, self.place)
+        return target, answer
 
     def _split(self, say: Say, cancelled: Callable[[], bool]) -> dict[str, Maps]:
         """Return the maps and their two parts; ExploreError for methods and networks that have none."""
@@ -103,22 +131,40 @@ class Job:
             )
         say("Splitting each block's sum ...")
         with one_thread():
-            both = [
-                split_maps(network, self.batch, self.target, method=self.method, cancel=cancelled)
-                for network in self.networks[self.depth]
-            ]
-        return {
-            SUM: tuple(split.whole for split in both),
-            SKIP: tuple(split.skip for split in both),
-            BRANCH: tuple(split.branch for split in both),
-        }
+            both = [self._parts(network, cancelled) for network in self.networks[self.depth]]
+        return {name: tuple(parts[name] for parts in both) for name in (SUM, SKIP, BRANCH)}
+
+    def _parts(self, network: nn.Module, cancelled: Callable[[], bool]) -> dict[str, Explained]:
+        target, answer = self._asked(network)
+        split = split_maps(network, self.batch, target, method=self.method, cancel=cancelled)
+        parts = {SUM: split.whole, SKIP: split.skip, BRANCH: split.branch}
+        return {name: Explained(**vars(maps), answer=answer, target=target) for name, maps in parts.items()}
 
     def _explain(
-        self, network: nn.Module, target: Any, say: Say, cancelled: Callable[[], bool]
-    ) -> ActivationMaps:
-        if READINGS[self.method].by != OF_PIXELS:
+        self, network: nn.Module, target: Target | None, say: Say, cancelled: Callable[[], bool]
+    ) -> Explained:
+        """Explain a network's answer to `target`, None for what the job asks."""
+        pixels, answer = READINGS[self.method].by == OF_PIXELS, None
+        if pixels or self.answers != "classes":  # else the maps come with the logits
+            asked, answer = self._asked(network)
+            target = target or asked
+        target = target or as_target(self.target)
+        if pixels:
+            from resnet_explore.analysis.attribution import attribute
+
+            found = attribute(network, self.batch, target, self.method)
+            maps = ActivationMaps(
+                maps={PIXELS: found.maps},
+                weights={},
+                targets=found.targets,
+                logits=torch.empty(1, 0),
+                scores=found.scores,
+                asked=found.asked,
+                method=self.method,
+            )
+        else:
             title = TITLES[self.method]
-            return class_activation_maps(
+            maps = class_activation_maps(
                 network,
                 self.batch,
                 target,
@@ -126,25 +172,9 @@ class Job:
                 progress=lambda done, total: say(f"{title}: {done:,} of {total:,} trials."),
                 cancel=cancelled,
             )
-        from resnet_explore.analysis.attribution import attribute
-
-        found = attribute(network, self.batch, target, self.method)
-        with measuring(network), torch.no_grad():
-            logits = answer(network.eval(), self.batch.clone())
-        return ActivationMaps(
-            maps={PIXELS: found.maps},
-            weights={},
-            targets=found.targets,
-            logits=logits,
-            scores=found.scores,
-            asked=found.asked,
-            method=self.method,
-        )
-
-
-def _likeliest(network: nn.Module, batch: Tensor) -> int:
-    with measuring(network):
-        return int(answer(network.eval(), batch.clone()).argmax())
+        if isinstance(target, Classes):
+            target = Classes(int(maps.targets[0]))
+        return Explained(**vars(maps), answer=answer or read_logits(maps.logits[0]), target=target)
 
 
 def likeness(trained: ActivationMaps, now: ActivationMaps, layer: str) -> float:
@@ -152,34 +182,31 @@ def likeness(trained: ActivationMaps, now: ActivationMaps, layer: str) -> float:
     return float(rank_correlation(trained[layer][:1], now[layer][:1])[0])
 
 
+def measures_of(target: Target) -> tuple[str, ...]:
+    """Return what can be measured of maps that explain this."""
+    return _OF_BOXES if isinstance(target, Box) else VERDICTS
+
+
 def verdicts(
-    network: nn.Module, batch: Tensor, target: Any, method: str, layer: str, cancelled: Callable[[], bool]
+    network: nn.Module, batch: Tensor, target: Target, method: str, layer: str, cancelled: Callable[[], bool]
 ) -> Iterator[Any]:
-    """Yield a `Verdict` for each measure, as it is ready; `target` is a class or a `Difference`."""
+    """Yield a `Verdict` for each measure, as it is ready."""
     from resnet_explore.analysis.verdict import explainer, judge
 
-    if isinstance(target, Difference):
-        network, target, layer = _Rather(network, target), 0, layer if layer == PIXELS else f"net.{layer}"
     way = explainer(method) if layer == PIXELS else explainer(method, layer)
-    for metric in VERDICTS:
+    for metric in measures_of(target):
         with one_thread():
             yield judge(network, batch, way, target, [metric], cancel=cancelled)[metric]
 
 
-class _Rather(nn.Module):
-    """A network that answers only which of two classes it is: (y_this - y_that, 0).
-
-    The first number is what a `Difference` asks about, and its probability is that of this class where there
-    were only the two.
-    """
-
-    def __init__(self, net: nn.Module, asked: Difference) -> None:
-        super().__init__()
-        self.net, self.asked = net, asked
-
-    def forward(self, x: Tensor) -> Tensor:
-        apart = self.asked.scores(self.net(x), len(x))
-        return torch.stack([apart, torch.zeros_like(apart)], 1)
+def methods_for(networks: Sequence[nn.Module]) -> dict[str, str]:
+    """Return {title: method} of those that can be applied: all, or without convolutions those by pixels."""
+    try:
+        for network in networks:
+            choose_layers(network)
+    except ExploreError:
+        return {title: name for name, title in titles(OF_PIXELS).items()}
+    return {title: name for name, title in TITLES.items()}
 
 
 def windows(network: nn.Module, input_size: tuple[int, int, int]) -> Mapping[str, Window]:

@@ -2,15 +2,17 @@
 
 import copy
 import html
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets
 from torch import Tensor, nn
 
+from resnet_explore.analysis.targets import Target
 from resnet_explore.errors import CancelledError
 from resnet_explore.widgets.background import Background
-from resnet_explore.widgets.saliency_jobs import verdicts
+from resnet_explore.widgets.saliency_jobs import VERDICTS, measures_of, verdicts
 from resnet_explore.widgets.words import error
 
 WAITING = "Measuring whether the maps are better than chance ..."
@@ -18,28 +20,65 @@ _METRICS = {
     "deletion": "Deletion (low is good)",
     "insertion": "Insertion (high is good)",
     "road": "ROAD (high is good)",
-    "randomisation": "Likeness once all weights are random (low is good)",
+    "randomisation": "Likeness to the map of random weights, without sign (low is good)",
     "stability": "Stability under noise (high is good)",
 }
 _PLACES = ("deletion", "insertion", "road")  # a blob in the middle is also an answer to where
 
 
-class VerdictPanel(ipywidgets.HTML):
-    """The verdict on two heatmaps, measure by measure as they are ready; a newer one ends the one before."""
+class VerdictPanel(ipywidgets.VBox):
+    """The verdict on two heatmaps, measure by measure as they are ready; a newer one ends the one before.
+
+    Attributes: `press` (begins what is offered), `halt` (ends it), `value` (what is said, HTML).
+    """
 
     def __init__(self) -> None:
-        super().__init__()
+        hidden = {"layout": {"display": "none"}}
+        self.press = ipywidgets.Button(
+            description="Judge",
+            icon="check",
+            tooltip="Measure whether the map is better than chance",
+            **hidden,
+        )
+        self.halt = ipywidgets.Button(description="Stop judging", icon="stop", **hidden)
+        self._table = ipywidgets.HTML()
+        super().__init__([self.press, self.halt, self._table])
         self._background = Background(self._fail)
+        self._offered: Callable[[], None] | None = None
+        self.press.on_click(lambda _: self._begin())
+        self.halt.on_click(lambda _: self._end())
+
+    @property
+    def value(self) -> str:
+        """What is said, as HTML."""
+        return self._table.value
 
     def clear(self) -> None:
         """Stop measuring and show nothing."""
         self._background.cancel()
-        self.value = ""
+        self._table.value, self._offered = "", None
+        self.press.layout.display = self.halt.layout.display = "none"
 
     def say(self, sentence: str) -> None:
         """Stop measuring and say why there is no verdict."""
         self.clear()
-        self.value = f'<span class="rx-no-verdict">{html.escape(sentence)}</span>'
+        self._table.value = f'<span class="rx-no-verdict">{html.escape(sentence)}</span>'
+
+    def offer(self, sentence: str, begin: Callable[[], None]) -> None:
+        """Say what a press would measure, and call `begin` then."""
+        self.say(sentence)
+        self._offered, self.press.layout.display = begin, ""
+
+    def _begin(self) -> None:
+        begin = self._offered
+        if begin is not None:
+            self.clear()
+            begin()
+            self._offered, self.halt.layout.display = begin, ""
+
+    def _end(self) -> None:
+        if self._offered is not None:
+            self.offer("Stopped before all was measured.", self._offered)
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait until all is measured, at most so many seconds."""
@@ -50,17 +89,17 @@ class VerdictPanel(ipywidgets.HTML):
         names: Sequence[str],
         networks: Sequence[nn.Module],
         photo: Tensor,
-        targets: Sequence[Any],
+        targets: Sequence[Target],
         method: str,
         blocks: Sequence[str],
         about: str,
     ) -> None:
         """Measure the maps of a method, one block of each network; `about` says which, for the reader.
 
-        `targets` are classes, or a `Difference`.
+        `targets` are what they explain.
         """
         found: list[dict[str, Any]] = [{} for _ in networks]
-        self.value = WAITING
+        self._table.value = WAITING
         # Hooks of two threads on one network would see each other's passes.
         networks = copy.deepcopy(list(networks))
 
@@ -75,23 +114,28 @@ class VerdictPanel(ipywidgets.HTML):
                         known[verdict.metric] = verdict
                     if cancelled():
                         return
-                    self.value = as_table(names, found, about)
+                    self._table.value = as_table(names, found, about, measures_of(targets[0]))
+                self.halt.layout.display = "none"
             except CancelledError:
                 return
 
         self._background.start(measure)
 
     def _fail(self, sentence: str) -> None:
-        self.value = error(f"{sentence} So there is no verdict.")
+        self.halt.layout.display = "none"
+        self._table.value = error(f"{sentence} So there is no verdict.")
 
 
-def as_table(names: Sequence[str], found: Sequence[Mapping[str, Any]], about: str) -> str:
-    """Return as HTML what is known so far: for each network {metric: Verdict}."""
+def as_table(
+    names: Sequence[str], found: Sequence[Mapping[str, Any]], about: str, measures: Sequence[str] = VERDICTS
+) -> str:
+    """Return as HTML what is known so far of these measures: for each network {metric: Verdict}."""
     done = "; ".join(
         f"{name} passes {sum(v.passed for v in known.values())} of {len(known)}"
         for name, known in zip(names, found, strict=True)
     )
-    done += "" if len(found[0]) == len(_METRICS) else " so far, still measuring"
+    known = len(found[0])
+    done += "" if known == len(measures) else f" so far; {known} of {len(measures)} measures are done"
     metrics = list(dict.fromkeys(metric for known in found for metric in known))
     head = "".join(f"<th>{html.escape(name)}</th>" for name in ("", *names))
     cells = {metric: "".join(f"<td>{_cell(known[metric])}</td>" for known in found) for metric in metrics}
@@ -110,8 +154,14 @@ def as_table(names: Sequence[str], found: Sequence[Mapping[str, Any]], about: st
 
 
 def _cell(verdict: Any) -> str:
+    largest = max(abs(verdict.value), abs(verdict.random), abs(verdict.centre))
+    digits = 2 if largest >= 0.1 or largest == 0 else min(6, 1 - math.floor(math.log10(largest)))
+    value, random, spread, centre = (
+        f"{number:.{digits}f}".replace("-", "−")
+        for number in (verdict.value, verdict.random, verdict.spread, verdict.centre)
+    )
     mark = "✓" if verdict.passed else "✗"
-    chance = f"chance {verdict.random:.2f} ± {verdict.spread:.2f}, centre {verdict.centre:.2f}"
+    chance = f"chance {random} ± {spread}, centre {centre}"
     if verdict.passed and verdict.metric in _PLACES and not verdict.beats_centre:
         chance += ", which is as good"
-    return f'{mark} {verdict.value:.2f} <span class="rx-caption">{chance}</span>'
+    return f'{mark} {value} <span class="rx-caption">{chance}</span>'
