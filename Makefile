@@ -52,7 +52,7 @@ experiments: $(READY)  ## run all recorded experiments again (hours) and record 
 	$(RECORD) runs/cifar10-seeds runs/cifar10-depths data/cifar10 $(if $(CIFAR10),--root $(CIFAR10))
 	$(SWEEP) $(PHOTO_RECIPE) --out runs/imagenette
 	$(RECORD) runs/imagenette data/imagenette $(if $(IMAGENETTE),--root $(IMAGENETTE))
-	$(BIN)/resnet-explore judge imagenette --images 16 $(if $(IMAGENETTE),--root $(IMAGENETTE))
+	$(BIN)/resnet-explore judge imagenette --images 100 $(if $(IMAGENETTE),--root $(IMAGENETTE))
 	mkdir -p data/imagenette/verdicts && cp runs/judged-imagenette/* data/imagenette/verdicts/
 
 clean:          ## remove the environment and the tools' caches

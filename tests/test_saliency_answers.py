@@ -17,8 +17,8 @@ from resnet_explore.analysis.faithfulness import deletion
 from resnet_explore.analysis.targets import Box, Classes, Region
 from resnet_explore.widgets.answer_words import answers
 from resnet_explore.widgets.questions import OWN_CHOICE
-from resnet_explore.widgets.saliency import PARTS, RANDOM
-from tests.test_saliency_explorer import shown, small_network
+from resnet_explore.widgets.saliency import DEPTHS, PARTS, RANDOM
+from tests.test_saliency_explorer import png, shown, small_network
 
 IMAGES = torch.rand(2, 3, 24, 40, generator=torch.Generator().manual_seed(3))
 
@@ -305,3 +305,35 @@ def test_what_is_saved_has_a_name_of_its_own_in_each_view():
     explorer.view._receive(explorer.view, {"save": "numbers"}, [])
     with np.load(io.BytesIO(buffer[0])) as saved:
         assert "random to" in " ".join(saved)
+
+
+def test_an_upload_has_an_entry_in_the_menu_while_it_is_shown_and_a_full_strip_is_said():
+    explorer = rx.SaliencyExplorer(small_network())
+    photos, upload = explorer.photos, explorer.photos.upload
+    for k in range(12):
+        upload._receive(upload, {"name": f"{k}.png"}, [png(10 * k, (20, 30))])
+        said_of_it = upload.status
+    assert photos.sample.options[0] == ("your photo 11.png", None)
+    assert photos.sample.value is None
+    assert said_of_it == "11.png arrived. The strip holds 12 photos: the oldest has left it."
+    assert photos.strip.items[0]["label"] == "your photo 0.png"
+    first = photos.sample.options[1]
+    photos.sample.value = first[1]
+    assert photos.sample.options[0] == first
+    assert photos.photo.name == first[1]
+
+
+def test_the_block_slider_stays_where_it_is_on_the_way_through():
+    net = nn.Sequential(*(nn.Conv2d(3, 3, 3, padding=1) for _ in range(6)), nn.Flatten(), nn.Linear(2880, 4))
+    explorer = rx.SaliencyExplorer(net, IMAGES)
+    assert explorer.view.step == 5
+    explorer.view.step = 2
+    explorer.method.value = "saliency"
+    explorer._background.wait(60)
+    assert len(explorer.view.series[0]["steps"]) == 1
+    explorer.over.value = RANDOM
+    explorer._background.wait(60)
+    explorer.method.value = "hirescam"
+    explorer._background.wait(60)
+    explorer.over.value = DEPTHS
+    assert explorer.view.step == 2

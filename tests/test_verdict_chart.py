@@ -52,12 +52,12 @@ def test_the_title_counts_what_passes(shipped_verdicts):
     }
     [title], [caption] = chart.titles, chart.captions
     assert title.startswith(
-        f"Of 15 methods {where['plain18']} for plain18 and {where['resnet18']} for resnet18 point at"
+        f"Of 15 methods {where['plain18']} for Plain-18 and {where['resnet18']} for Residual-18 point at"
     )
     always = {m for m in shipped_verdicts.methods if all(v for key, v in passed.items() if key[1] == m)}
     assert ("Score-CAM" in title) == ("score_cam" in always)
     assert ("Guided backprop" in title) == ("guided_backprop" in always)
-    assert caption.startswith("16 test images of 3,925, a copy of Imagenette squeezed")
+    assert caption.startswith("100 test images of 3,925, a copy of Imagenette squeezed")
     assert title in chart.alts[0]
     with Image.open(io.BytesIO(chart.frames[0])) as picture:
         assert min(picture.size) > 300
@@ -81,5 +81,5 @@ def test_marks_stand_at_gains_and_are_full_where_they_pass():
     full = [mark.get_markerfacecolor() == mark.get_color() for mark in marks]
     assert full == [True, False]
     title = rx.VerdictChart(evaluation).titles[0]
-    assert title.startswith("Of 1 methods 1 for plain18 and 0 for resnet18")
+    assert title.startswith("Of 1 methods 1 for Plain-18 and 0 for Residual-18")
     assert "none passes every check for both" in title

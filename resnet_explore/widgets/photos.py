@@ -83,8 +83,9 @@ class PhotoPicker(ipywidgets.VBox):
         self._now = self._photos[0]
         self.upload = UploadZone(many=True)
         self.strip = Choices()
+        self._options = [(title, name) for name, (title, _) in self._album.photos.items()]
         self.sample = ipywidgets.Dropdown(
-            options=[(title, name) for name, (title, _) in self._album.photos.items()],
+            options=self._options,
             value=first,
             description="Sample" if album is None else "Image",
             layout={"width": "98%"},
@@ -131,11 +132,22 @@ class PhotoPicker(ipywidgets.VBox):
                     for one in self._photos
                 ]
                 self.strip.chosen = self._now.key
+        self._name_in_menu()
+
+    def _name_in_menu(self) -> None:
+        """Let the menu say what is shown; an upload has an entry for as long as it is that."""
+        uploaded = [(self._now.about, None)] if self._now.name is None else []
+        self.sample.unobserve(self._take_sample, "value")
+        self.sample.options = [*uploaded, *self._options]
         self.sample.value = self._now.name
+        self.sample.observe(self._take_sample, "value")
 
     def _take_upload(self, name: str, data: bytes, note: str) -> None:
+        full = len(self._photos) == _MOST
         try:
             self.show(decode_image(data), f"your photo {name}")
+            if full:
+                self.upload.say(f"{name} arrived. The strip holds {_MOST} photos: the oldest has left it.")
         except ExploreError as problem:
             raise ExploreError(f"{name}: {problem}") from None
 

@@ -1,5 +1,6 @@
 """Which methods can be believed? Recorded verdicts of many images as one picture."""
 
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -49,12 +50,18 @@ def kind_of(network: str) -> str:
     return "residual" if "res" in network else network
 
 
+def called(network: str) -> str:
+    """Return what is said of a network: "Plain-18" for plain18 and cifar_plain18, others as they are."""
+    match = re.fullmatch(r"(?:cifar_)?(plain|resnet)(\d+)", network)
+    return network if match is None else f"{'Plain' if match[1] == 'plain' else 'Residual'}-{match[2]}"
+
+
 def finding(table: pd.DataFrame, networks: Sequence[str]) -> str:
     """Say how many methods are better than chance at saying where, and which are at everything."""
     where = table[table["metric"].isin(_PLACES)] if set(table["metric"]) & set(_PLACES) else table
     total = table["method"].nunique()
     good = {n: where[where["network"] == n].groupby("method")["passed"].all() for n in networks}
-    parts = [f"{int(good[n].sum())} for {n}" for n in networks]
+    parts = [f"{int(good[n].sum())} for {called(n)}" for n in networks]
     every = table.groupby("method", sort=False)["passed"].all()
     names = [TITLES.get(str(m), str(m)) for m in every[every].index]
     best = f"{among(names, '')} pass{'es' if len(names) == 1 else ''}" if names else "none passes"
