@@ -120,17 +120,17 @@ def test_a_segmentation_is_asked_about_the_pixels_of_a_class_and_about_one():
     there = int(labels[5, 30])
     expected = rx.class_activation_maps(net, IMAGES[:1], Region(there, (5, 30)))
     np.testing.assert_allclose(shown(explorer, side=0), expected["body.2"][0], atol=1e-6)
-    assert "at row 5, column 30 of 24×40" in explorer.view.series[0]["headings"][0]
+    assert "at row 5, column 30" in explorer.view.series[0]["headings"][0]
     assert explorer.view.series[0]["marks"] == [pytest.approx([30 / 40, 5 / 24, 31 / 40, 6 / 24])]
     explorer.target.value = "dog"
     explorer._background.wait(60)
     assert explorer.maps[0].target.index == 2
     assert explorer.maps[0].target.where == (5, 30)
-    assert explorer.questions.everywhere.layout.display == ""
+    assert explorer.questions.everywhere.layout.visibility == "visible"
     explorer.questions.everywhere.click()
     explorer._background.wait(60)
     assert np.asarray(explorer.maps[0].target.where).shape == (24, 40)
-    assert explorer.questions.everywhere.layout.display == "none"
+    assert explorer.questions.everywhere.layout.visibility == "hidden"
 
 
 def test_a_segmentation_is_judged_by_how_sure_it_is_of_the_pixels():

@@ -122,8 +122,7 @@ def in_words(asked: Asked, cams: Explained) -> str:
     if isinstance(target, Region):
         name = asked.name(target.index)
         if isinstance(target.where, tuple):
-            height, width = cams.answer.labels.shape  # type: ignore[attr-defined]
-            return f"{name} at row {target.where[0]}, column {target.where[1]} of {height}×{width}"
+            return f"{name} at row {target.where[0]}, column {target.where[1]}"
         return f"its {name} pixels" if cams.answer.shares[target.index] else f"{name}, which it sees nowhere"
     if isinstance(target, Box):
         x0, y0, x1, y1 = (round(edge) for edge in target.box)

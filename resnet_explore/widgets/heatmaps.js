@@ -10,6 +10,7 @@ const REST_MS = 150;   // this long without a move, and the kernel is told where
 const SIDE = 256;      // maps are coloured at this resolution and drawn larger
 const GAP = 0.04;      // between two panels, as a share of one
 const NARROW_PX = 460;
+const MARK_PX = 10;    // a single pixel is framed as if it were so large
 const LIVE = ["opacity", "palette", "shared"];
 let serial = 0;
 
@@ -402,8 +403,11 @@ class HeatmapView {
 
   /** What the network was asked about, where that is a part of the picture. */
   drawMark(context, mark, left) {
+    if (!mark) return;
     const { width, height } = this.photo;
-    if (mark) this.frame(context, left, mark.map((share, i) => share * (i % 2 ? height : width)), [2, 3]);
+    const [x0, y0, x1, y1] = mark.map((share, i) => share * (i % 2 ? height : width));
+    const [wider, taller] = [Math.max(0, MARK_PX - (x1 - x0)) / 2, Math.max(0, MARK_PX - (y1 - y0)) / 2];
+    this.frame(context, left, [x0 - wider, y0 - taller, x1 + wider, y1 + taller], [2, 3]);
   }
 
   /** The cell under the pointer and, dashed, what of the picture its value can depend on. */

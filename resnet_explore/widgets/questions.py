@@ -33,7 +33,7 @@ class Questions(ipywidgets.VBox):
         self.rather = ipywidgets.Dropdown(options=[NOTHING], description="Rather than", **menu)
         self.over = ipywidgets.Dropdown(options=[DEPTHS, PARTS, RANDOM], description="Show", **menu)
         self.everywhere = ipywidgets.Button(
-            description="Not this place alone", layout={"display": "none", "width": "98%"}
+            description="Forget the place", layout={"display": "none", "width": "98%"}
         )
         super().__init__([self.method, self.target, self.everywhere, self.rather, self.over])
         for control in (self.method, self.target, self.rather, self.over):
@@ -48,7 +48,8 @@ class Questions(ipywidgets.VBox):
         """Begin anew with other networks: their classes, methods by title, and whether classes compare."""
         self._quiet = True  # new options change the value; ask once, not four times
         try:
-            self.place, self.everywhere.layout.display = None, "none"
+            self.everywhere.layout.display = "none" if compare else ""
+            self._stand_at(None)
             self.rather.layout.display = "" if compare else "none"
             self._name(enumerate(names))
             self.target.options, self.rather.options = [OWN_CHOICE, *names], [NOTHING, *names]
@@ -78,13 +79,16 @@ class Questions(ipywidgets.VBox):
 
     def at(self, place: Place | None) -> None:
         """Ask about a place in the picture, (down, across) in shares; None for all of it."""
-        self.place = place
-        self.everywhere.layout.display = "none" if place is None else ""
+        self._stand_at(place)
         self._ask()
 
     def forget_place(self) -> None:
         """Another picture has other things there."""
-        self.place, self.everywhere.layout.display = None, "none"
+        self._stand_at(None)
+
+    def _stand_at(self, place: Place | None) -> None:
+        self.place = place
+        self.everywhere.layout.visibility = "hidden" if place is None else "visible"  # keeps its room
 
     @property
     def asked(self) -> Any:
