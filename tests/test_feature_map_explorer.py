@@ -366,6 +366,13 @@ class Raises(nn.Module):
         raise ZeroDivisionError("a bug of mine")
 
 
+def spoiled(*which):
+    """The images, some of which hold a value that is no finite number."""
+    images = IMAGES.clone()
+    images[list(which), 1, 5, 7] = torch.tensor([np.nan, np.inf])[: len(which)]
+    return images
+
+
 @pytest.mark.parametrize(
     ("models", "images", "says"),
     [
@@ -377,10 +384,16 @@ class Raises(nn.Module):
         (rx.build("cifar_resnet8"), [], "images is empty; give at least one"),
         (rx.build("cifar_resnet8"), [IMAGES[0], "cat.png"], "not a list of Tensor and str"),
         (rx.build("cifar_resnet8"), [IMAGES[0], IMAGES[1, :, :20]], "must have one size"),
+        (rx.build("cifar_resnet8"), spoiled(0), "image 0 holds values that are not finite numbers."),
+        (rx.build("cifar_resnet8"), list(spoiled(1)), "image 1 holds values that are not finite numbers."),
+        (rx.build("cifar_resnet8"), spoiled(0, 1), "image 0 and 1 more of 2 hold values that are not"),
         ("resnet50", IMAGES, "must be a torch.nn.Module, not str"),
         ([rx.build("cifar_resnet8")] * 3, IMAGES, "two to be put side by side, not 3"),
     ],
-    ids=["raises", "no convolution", "channels", "bytes", "path", "empty", "mixed", "sizes", "name", "three"],
+    ids=[
+        *("raises", "no convolution", "channels", "bytes", "path", "empty", "mixed", "sizes"),
+        *("nan", "second", "both", "name", "three"),
+    ],
 )
 def test_what_cannot_be_shown_is_a_sentence_in_the_widget(models, images, says):
     explorer = rx.FeatureMapExplorer(models, images)
@@ -390,6 +403,39 @@ def test_what_cannot_be_shown_is_a_sentence_in_the_widget(models, images, says):
     explorer.finish()
     explorer._save_as_chosen()
     assert "nothing to save" in explorer.saved.value
+
+
+def test_the_saliency_explorer_refuses_the_same_images():
+    with pytest.raises(rx.ExploreError, match="image 1 holds values that are not finite numbers"):
+        rx.SaliencyExplorer(rx.build("cifar_resnet8"), spoiled(1))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda w: w[0, 0, 0, 0].fill_(np.nan), "its own layer2.0.conv1.weight holds such values"),
+        (lambda w: w.fill_(3e38), "its numbers grow too large on the way"),
+    ],
+)
+def test_a_network_that_gives_no_finite_numbers_is_told_where_it_begins(spoil, why):
+    model = rx.build("cifar_resnet8").eval()
+    with torch.no_grad():
+        spoil(model.layer2[0].conv1.weight)
+    explorer = rx.FeatureMapExplorer({"Mine": model}, IMAGES)
+    assert "Mine gives values that are not finite numbers in 2 of 3 layers, first in layer2.0" in sentence(
+        explorer
+    )
+    assert why in sentence(explorer)
+    assert explorer.mosaics.message == "There is nothing to show."
+
+
+def test_an_upload_without_finite_numbers_leaves_the_picture_before(explorer):
+    before, buffer = explorer.mosaics.maps, io.BytesIO()
+    Image.fromarray(np.full((30, 40), np.nan, np.float32)).save(buffer, "TIFF")
+    explorer.upload._receive(None, {"name": "depth.tif"}, [buffer.getvalue()])
+    assert "not finite numbers" in explorer.upload.status
+    assert explorer.upload.error
+    assert explorer.mosaics.maps is before
 
 
 @pytest.mark.parametrize(

@@ -230,13 +230,23 @@ def test_sixteen_bits_with_a_transparent_grey():
         (np.array([[0, 100, 255]], np.float32), [[0, 100, 255]]),
         (np.array([[0, 514, 65535]], np.float32), [[0, 2, 255]]),
         (np.array([[-1, 0, 4]], np.float32), [[0, 51, 255]]),
-        (np.array([[np.nan, -np.inf, np.inf, 0.2, 1]], np.float32), [[0, 0, 255, 51, 255]]),
-        (np.array([[np.nan, np.nan]], np.float32), [[0, 0]]),
         (np.array([[-3e38, 3e38]], np.float32), [[0, 255]]),
     ],
 )
 def test_32_bits_are_scaled_from_the_range_that_holds_them(values, expected):
     assert grey_of(encode(Image.fromarray(values), "TIFF")).tolist() == expected
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_no_finite_number_has_no_colour(value, tmp_path):
+    path, image = tmp_path / "depth.tif", Image.fromarray(np.array([[0.5, value, 1]], np.float32))
+    image.save(path)
+    with pytest.raises(rx.ImageError, match=r"^'depth.tif' holds values that are not finite numbers\.$"):
+        rx.decode_image(path)
+    with pytest.raises(rx.ImageError, match="The image holds values that are not finite"):
+        to_batch(image, 8, (0.5,), (0.5,))
+    with Image.open(path) as opened, pytest.raises(rx.ImageError, match=r"^'depth\.tif' holds values"):
+        to_batch(opened, 8, (0.5,) * 3, (0.5,) * 3)
 
 
 @pytest.mark.parametrize(

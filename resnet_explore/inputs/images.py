@@ -84,8 +84,9 @@ def decode_image(source: bytes | bytearray | memoryview | str | Path) -> Image.I
     only), 0..255 and 0..65535 that holds them all, else from their own minimum and maximum. Colour
     profiles are not applied, as torchvision does not apply them either.
 
-    Raises `ImageError` for what is not an image, is damaged or cut off, or has more than `PIXEL_LIMIT`
-    pixels; the limit is checked from the header, before anything is decoded.
+    Raises `ImageError` for what is not an image, is damaged or cut off, holds values that are not finite
+    numbers, or has more than `PIXEL_LIMIT` pixels; the limit is checked from the header, before anything is
+    decoded.
     """
     with quiet():
         return decode_unguarded(source)
@@ -157,6 +158,7 @@ def _decode(stream: BinaryIO, head: bytes, label: str) -> Image.Image:
         if width * height > PIXEL_LIMIT:
             raise ImageError(f"{label} has {width} x {height} pixels; at most {PIXEL_LIMIT:,} are allowed.")
         image.load()
+        require_finite_pixels(image, label)
         upright = _upright(image)
     rgb = _to_rgb(upright)
     rgb.info = {}  # an orientation tag left here would turn the picture again when it is saved
@@ -196,12 +198,10 @@ def _grey_of_16_bits(image: Image.Image) -> Image.Image:
 def _grey_of_any_range(image: Image.Image) -> Image.Image:
     """Return 32-bit integers or floats, whose nominal range no file states, as 0..255."""
     values = np.asarray(image, dtype=np.float64)
-    finite = values[np.isfinite(values)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    low, high = values.min(), values.max()
     tops = (255, 65535) if image.mode == "I" else (1, 255, 65535)
     if low >= 0 and high <= tops[-1]:
         low, high = 0.0, next(top for top in tops if high <= top)
-    values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
     return Image.fromarray(np.rint((values - low) * (255 / ((high - low) or 1))).astype(np.uint8))
 
 
@@ -280,9 +280,27 @@ def to_batch(image: Image.Image, size: int, mean: Sequence[float], std: Sequence
         raise ExploreError(
             f"mean and std must have one value each, or three each, not {len(mean)} and {len(std)}."
         )
+    name = getattr(image, "filename", "")  # "" where it is known by none
+    require_finite_pixels(image, repr(Path(name).name) if name else "The image")
     seen = square_crop(image.convert("RGB" if len(mean) == 3 else "L"), size)
     pixels = torch.from_numpy(np.array(seen).reshape(size, size, len(mean))).permute(2, 0, 1)[None]
     return standardise(pixels, mean, std)
+
+
+def require_finite_pixels(image: Image.Image, label: str) -> None:
+    """Raise ImageError for a picture of floats with NaN or infinity among them, which have no colour."""
+    if image.mode == "F" and not np.isfinite(np.asarray(image)).all():
+        raise ImageError(f"{label} holds values that are not finite numbers.")
+
+
+def require_finite(images: torch.Tensor) -> None:
+    """Raise ImageError that names those of a batch (N, ...) with NaN or infinity among their values."""
+    import torch
+
+    bad = [k for k, image in enumerate(images) if not torch.isfinite(image).all()]
+    if bad:
+        more = f" and {len(bad) - 1} more of {len(images)} hold" if len(bad) > 1 else " holds"
+        raise ImageError(f"image {bad[0]}{more} values that are not finite numbers.")
 
 
 def standardise(pixels: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:

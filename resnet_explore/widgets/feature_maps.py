@@ -205,6 +205,8 @@ class FeatureMapExplorer(ipywidgets.VBox):
 
     def _maps_of(self, subject: Subject, batch: Tensor) -> FeatureMaps:
         maps = feature_maps(subject.model, batch, self._layers, _LARGEST)
+        if maps.not_finite:
+            raise ExploreError(_not_finite(subject, maps))
         fewer = maps.within(_MOST)
         if fewer.side < maps.side:
             self._averaged.append(
@@ -311,6 +313,18 @@ class FeatureMapExplorer(ipywidgets.VBox):
 
 def _unwrapped(pair: tuple[Subject, ...]) -> tuple[Subject, ...]:
     return tuple(replace(subject, model=unwrapped(subject.model)) for subject in pair)
+
+
+def _not_finite(subject: Subject, maps: FeatureMaps) -> str:
+    """Say where NaN or infinity begins in a network, and whether its own numbers bring it in."""
+    named = subject.model.state_dict().items()
+    bad = next((n for n, v in named if v.is_floating_point() and not torch.isfinite(v).all()), None)
+    found = maps.not_finite
+    return (
+        f"{subject.name} gives values that are not finite numbers in {len(found)} of {len(maps)} layers, "
+        f"first in {found[0]}, though the image is finite: "
+        + (f"its own {bad} holds such values." if bad else "its numbers grow too large on the way.")
+    )
 
 
 def _weights(model: nn.Module, channel: int) -> np.ndarray | None:
