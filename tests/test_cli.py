@@ -17,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
+from PIL import Image
 
 import resnet_explore as rx
 from resnet_explore import cli, lab, paths
@@ -410,3 +411,13 @@ def test_the_module_runs_too():
         env={**os.environ},
     )
     assert out.stdout.startswith("resnet-explore 0.")
+
+
+def test_what_a_heatmap_does_not_show_of_a_file_is_said_in_a_line(capsys, tmp_path):
+    frames = [Image.new("RGB", (50, 30), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    Image.new("RGB", (12_000, 9_000), "teal").save(tmp_path / "large.jpg")
+    assert cli.main(["saliency", str(tmp_path), "--out", str(tmp_path / "heatmaps")]) == 0
+    large, _, moving, _ = capsys.readouterr().out.splitlines()
+    assert large.endswith("large.jpg: read at 3000×2250 instead of 12000×9000 pixels.")
+    assert moving.endswith("moving.gif: an animation, of which the first frame is used.")

@@ -30,6 +30,13 @@ def explorer():
     return found
 
 
+def moving():
+    """An animation of two frames."""
+    buffer, frames = io.BytesIO(), [Image.new("RGB", (50, 30), colour) for colour in ("red", "blue")]
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
+    return buffer.getvalue()
+
+
 def at_20(explorer):
     """Where the twins of 20 layers stand among the depths, however many of those ship."""
     return [scene.tick for scene in explorer.scenes].index("20 layers")
@@ -164,7 +171,12 @@ def test_another_photo_and_an_upload(explorer):
     kept = explorer.mosaics.maps["bytes"]
     explorer.upload._receive(None, {"name": "page.html"}, [b"<!doctype html><p>hello"])
     assert explorer.upload.error
+    assert explorer.upload.status.startswith("page.html: ")
     assert explorer.mosaics.maps["bytes"] == kept
+    explorer.upload._receive(None, {"name": "moving.gif"}, [moving()])
+    assert explorer.upload.status == (
+        "moving.gif: an animation, of which the first frame is used. moving.gif arrived."
+    )
     explorer.show_image(rx.sample_photos()["cat"].load(), "a cat")
     assert "Picture: a cat." in explorer.mosaics.maps["sets"][0]["caption"]
 

@@ -20,7 +20,7 @@ from resnet_explore.analysis.map_layers import first_filters
 from resnet_explore.analysis.wrapped import unwrapped
 from resnet_explore.errors import ExploreError
 from resnet_explore.figures.heatmaps import png
-from resnet_explore.inputs.images import decode_image
+from resnet_explore.inputs.images import decode_image, remark
 from resnet_explore.models.summary import receptive_fields
 from resnet_explore.models.threads import one_thread
 from resnet_explore.widgets import saving
@@ -140,11 +140,13 @@ class FeatureMapExplorer(ipywidgets.VBox):
             self.upload.status = ""
             self._look_at(self._pictures.picture(change["new"]))
 
-    def _take_upload(self, name: str, data: bytes, note: str) -> None:
+    def _take_upload(self, name: str, data: bytes, note: str) -> str:
         if self._pictures is None or isinstance(self._pictures, Batch):
             raise ExploreError("These networks look at the images that they were given.")
-        self._look_at(self._pictures.of(decode_image(data), f"your photo {name}"))
+        image = decode_image(data)
+        self._look_at(self._pictures.of(image, f"your photo {name}"))
         self.picture.value = None
+        return remark(image)
 
     def show_image(self, image: Image.Image, about: str = "an image of yours") -> None:
         """Show another RGB image; `about` says in a few words what it is."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.figures.heatmaps import photo_jpeg
-from resnet_explore.inputs.images import SamplePhoto, decode_image, sample_photos, square_crop
+from resnet_explore.inputs.images import SamplePhoto, decode_image, remark, sample_photos, square_crop
 from resnet_explore.widgets.choices import Choices
 from resnet_explore.widgets.upload import UploadZone
 
@@ -133,11 +133,10 @@ class PhotoPicker(ipywidgets.VBox):
                 self.strip.chosen = self._now.key
         self.sample.value = self._now.name
 
-    def _take_upload(self, name: str, data: bytes, note: str) -> None:
-        try:
-            self.show(decode_image(data), f"your photo {name}")
-        except ExploreError as problem:
-            raise ExploreError(f"{name}: {problem}") from None
+    def _take_upload(self, name: str, data: bytes, note: str) -> str:
+        image = decode_image(data)
+        self.show(image, f"your photo {name}")
+        return remark(image)
 
     def _take_sample(self, change: dict[str, Any]) -> None:
         if change["new"] in (None, self._now.name):
