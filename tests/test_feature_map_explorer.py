@@ -660,6 +660,29 @@ def test_tiles_that_would_be_too_many_are_averaged_and_that_is_said(monkeypatch)
     assert explorer.exact("maps", 0, 0, 3)[0].shape == (40, 56)
 
 
+def test_the_button_saves_what_the_browser_shows_even_if_it_has_not_said_so_yet(
+    explorer, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    explorer.format.value = "SVG, the picture"
+    mosaics, asked, echoed = explorer.mosaics, [], []
+    monkeypatch.setattr(mosaics, "send", lambda content, buffers=None: asked.append(content))
+    mosaics.set_state({"order": "activation"})
+    explorer.keep.click()
+    assert asked == [{"where": True}]
+    assert not list(tmp_path.iterdir()), "not before it is known what is shown"
+    monkeypatch.setattr(mosaics, "send_state", lambda key=None: echoed.append(key))
+    where = {"view": "maps", "depth": 0, "index": 2, "order": "channel", "page": 0, "busy": True}
+    for _ in range(2):  # two pages with the widget answer; one click is one file
+        mosaics._answer(mosaics, {"where": where}, [])
+    (saved,) = tmp_path.iterdir()
+    assert "Tiles row by row by channel." in saved.read_text()
+    assert (mosaics.order, mosaics.index, mosaics.busy) == ("channel", 2, False)
+    assert not {"order", "index"} & set(map(str, echoed)), "the browser knows: it may have moved on since"
+    mosaics.set_state({"order": "activation", "index": 0, "depth": at_20(explorer)})
+    explorer.format.value = "PNG, the picture"
+
+
 def test_the_button_writes_beside_the_notebook_and_over_nothing(explorer, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     explorer._save_as_chosen()

@@ -89,7 +89,7 @@ class FeatureMapExplorer(ipywidgets.VBox):
         self.exhibit.observe(self._open, "value")
         self.picture.observe(self._take_picture, "value")
         self.upload.on_upload(self._take_upload)
-        self.keep.on_click(lambda _: self._save_as_chosen())
+        self.keep.on_click(lambda _: self.mosaics.in_step(self._save_as_chosen))
         self.mosaics.on_exact(self.exact)
         self.mosaics.on_shown(self.finish)
 
