@@ -82,7 +82,7 @@ def show_info(options: argparse.Namespace) -> None:
         found = rx.describe(model, size)
         print(
             f"{name}: {found.depth} layers, {found.parameters:,} parameters, "
-            f"{found.macs:,} multiply-adds for an image of {'x'.join(map(str, size[1:]))}\n\n{found}\n"
+            f"{found.macs:,} multiply-adds for an image of {'×'.join(map(str, size[1:]))}\n\n{found}\n"
         )
     print(
         "activations: what a part keeps for the backward pass in training, mostly its own input; each tensor "

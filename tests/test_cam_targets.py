@@ -118,7 +118,7 @@ def test_a_region_of_a_segmentation(segmenter, where, mean):
     [
         (None, "must return logits.*of a segmentation ask about a Region, of a detector about a Box"),
         (Region(4, (0, 0)), r"index must lie in 0\.\.3, not 4"),
-        (Region(0, (32, 0)), r"where must lie inside the output, 32 x 48, not \(32, 0\)"),
+        (Region(0, (32, 0)), r"where must lie inside the output, 32×48, not \(32, 0\)"),
         (Region(0, np.ones((3, 3))), r"mask with something in it, of shape \(32, 48\).*not \(3, 3\)"),
         (Region(0, np.zeros((32, 48))), "mask with something in it"),
         (Box((0, 0, 9, 9)), "A Box is asked of 2 dicts of boxes, labels and scores, not a "),

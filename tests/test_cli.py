@@ -49,12 +49,12 @@ def test_info_takes_all_networks_ours_and_torchvisions(capsys):
     assert status == 0
     heads = [line for line in out.splitlines() if "multiply-adds for" in line]
     assert heads == [
-        "vgg19: 19 layers, 143,667,240 parameters, 19,632,062,464 multiply-adds for an image of 224x224",
-        "hrnet_w18: 101 layers, 21,299,004 parameters, 4,283,537,072 multiply-adds for an image of 224x224",
-        "cifar_preresnet20: 20 layers, 269,722 parameters, 40,551,040 multiply-adds for an image of 32x32",
+        "vgg19: 19 layers, 143,667,240 parameters, 19,632,062,464 multiply-adds for an image of 224×224",
+        "hrnet_w18: 101 layers, 21,299,004 parameters, 4,283,537,072 multiply-adds for an image of 224×224",
+        "cifar_preresnet20: 20 layers, 269,722 parameters, 40,551,040 multiply-adds for an image of 32×32",
     ]
     status, out, _ = run(capsys, "info", "r3d_18", "--size", "56")
-    assert "multiply-adds for an image of 16x56x56" in out
+    assert "multiply-adds for an image of 16×56×56" in out
 
 
 def test_a_wrong_name_is_answered_before_torch_is_imported():

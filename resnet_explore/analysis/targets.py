@@ -110,9 +110,7 @@ class Region(Target):
         if _is_pixel(self.where):
             row, column = self.where
             if not (0 <= row < height and 0 <= column < width):
-                raise ExploreError(
-                    f"where must lie inside the output, {height} x {width}, not {self.where!r}."
-                )
+                raise ExploreError(f"where must lie inside the output, {height}×{width}, not {self.where!r}.")
             mask = torch.zeros(height, width, dtype=torch.bool)
             mask[row, column] = True
         else:
