@@ -227,8 +227,17 @@ def write_heatmaps(options: argparse.Namespace) -> int:
 
 
 def judge_methods(options: argparse.Namespace) -> None:
-    """Judge ways to explain on a data set, a line for each as it is done."""
-    judging.judge_data(options, lambda line: print(line, flush=True))
+    """Judge ways to explain on a data set, a line for each; a terminal also sees how far one is."""
+    live = sys.stdout.isatty()
+    clear = "\r\x1b[K" if live else ""
+    try:
+        judging.judge_data(
+            options,
+            say=lambda line: print(f"{clear}{line}", flush=True),
+            hint=(lambda line: print(f"{clear}{line}", end="", flush=True)) if live else None,
+        )
+    finally:
+        print(end=clear, flush=True)
 
 
 def _out(options: argparse.Namespace) -> Path:
