@@ -226,20 +226,6 @@ def write_heatmaps(options: argparse.Namespace) -> int:
     return PARTLY if failed else 0
 
 
-def judge_methods(options: argparse.Namespace) -> None:
-    """Judge ways to explain on a data set, a line for each; a terminal also sees how far one is."""
-    live = sys.stdout.isatty()
-    clear = "\r\x1b[K" if live else ""
-    try:
-        judging.judge_data(
-            options,
-            say=lambda line: print(f"{clear}{line}", flush=True),
-            hint=(lambda line: print(f"{clear}{line}", end="", flush=True)) if live else None,
-        )
-    finally:
-        print(end=clear, flush=True)
-
-
 def _out(options: argparse.Namespace) -> Path:
     return options.out or Path("runs") / Path(options.dataset).name
 
@@ -334,7 +320,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     saliency_files.add_arguments(sub)
 
-    sub = command("judge", judge_methods, "Judge on a data set which heatmaps are better than chance.")
+    sub = command("judge", judging.judge_data, "Judge on a data set which heatmaps are better than chance.")
     sub.set_defaults(when_interrupted=judging.interrupted)
     judging.add_arguments(sub)
 

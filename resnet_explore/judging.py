@@ -3,6 +3,7 @@
 import argparse
 import datetime
 import json
+import sys
 import textwrap
 import time
 from collections.abc import Callable, Mapping
@@ -68,16 +69,20 @@ def interrupted(options: argparse.Namespace) -> str:
     return f"Stopped. What is judged is kept in {out}; the same command goes on from there."
 
 
-def judge_data(
-    options: argparse.Namespace, say: Callable[[str], None], hint: Callable[[str], None] | None = None
-) -> None:
+def judge_data(options: argparse.Namespace) -> None:
     """Judge what is not judged yet, and say a line for each network and method, and in the end the table.
 
-    `hint` is told what goes on between these lines, which may take minutes.
-
-    OUT/values.csv and about.json are whole after each of them; README.md is written in the end. Raises
-    ExploreError, and leaves OUT alone, where it holds an evaluation of something else.
+    OUT/values.csv and about.json are whole after each of them; README.md is written in the end. A terminal
+    also sees how far a method is. Raises ExploreError, and leaves OUT alone, where it holds an evaluation of
+    something else.
     """
+    from resnet_explore.terminal import StatusLine
+
+    with StatusLine(sys.stdout) as line:
+        _judge(options, line.say, line.hint)
+
+
+def _judge(options: argparse.Namespace, say: Callable[[str], None], hint: Callable[[str], None]) -> None:
     import torch
 
     from resnet_explore.analysis.evaluation import FEWEST, evaluate, load_verdicts, require_known
@@ -109,8 +114,7 @@ def judge_data(
     )
 
     def watch(network: str, method: str, done: int) -> None:
-        if hint is not None:
-            hint(f"{network}, {method}: image {done + 1} of {asked['images']} ...")
+        hint(f"{network}, {method}: image {done + 1} of {asked['images']} ...")
 
     keep = _Keeper(out, asked, options.data or data.source, len(data), before, say)
     try:

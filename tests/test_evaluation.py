@@ -269,8 +269,8 @@ def test_a_terminal_sees_what_goes_on_between_the_lines(capsys, tmp_path, monkey
     status, said, _ = run(capsys, *words, "--models", "cifar_resnet20", "--out", tmp_path / "out")
     assert status == 0
     for image in (1, 9):
-        assert f"\r\x1b[Kcifar_resnet20, saliency: image {image} of 9 ...\r\x1b[K" in said
-    assert "\r\x1b[K  3/3  cifar_resnet20" in said
+        assert f"\r\x1b[Jcifar_resnet20, saliency: image {image} of 9 ...\r\x1b[J" in said
+    assert "\r\x1b[J  3/3  cifar_resnet20" in said
 
 
 @pytest.mark.parametrize("stopped", [0, 1])
