@@ -174,9 +174,7 @@ def test_another_photo_and_an_upload(explorer):
     assert explorer.upload.status.startswith("page.html: ")
     assert explorer.mosaics.maps["bytes"] == kept
     explorer.upload._receive(None, {"name": "moving.gif"}, [moving()])
-    assert explorer.upload.status == (
-        "moving.gif: an animation, of which the first frame is used. moving.gif arrived."
-    )
+    assert explorer.upload.status == "moving.gif: an animation, of which the first frame is used."
     explorer.show_image(rx.sample_photos()["cat"].load(), "a cat")
     assert "Picture: a cat." in explorer.mosaics.maps["sets"][0]["caption"]
 

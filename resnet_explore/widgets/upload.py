@@ -57,16 +57,15 @@ class UploadZone(anywidget.AnyWidget):
             # What was wrong with one file, or is to be said of it, is said beside those that came with it.
             self._problems, self._remarks = [], []
         self._batch = content.get("batch")
-        note = note or f"{name} arrived."
         if not self._problems:
-            self.say(" ".join([*self._remarks, note]))
+            self.say(" ".join([*self._remarks, note or f"{name} arrived."]))
         try:
             for callback in list(self._callbacks):
-                said = callback(name, bytes(buffers[0]), str(content.get("note", "")))
+                said = callback(name, bytes(buffers[0]), note)
                 if said and isinstance(said, str):
                     self._remarks.append(f"{name}: {said}.")
-            if self._remarks and not self._problems:
-                self.say(" ".join([*self._remarks, note]))
+                    if not self._problems:
+                        self.say(" ".join([*self._remarks, note]).strip())
         except ExploreError as problem:
             sentence = str(problem)
             self._fail(sentence if name in sentence else f"{name}: {sentence}")
