@@ -21,6 +21,13 @@ def positive(text: str) -> int:
     return count(text)
 
 
+def several(text: str) -> int:
+    """Read a whole number, 2 or more."""
+    if (number := count(text)) < 2:
+        raise argparse.ArgumentTypeError(f"at least 2, not {number}")
+    return number
+
+
 def counts(text: str) -> tuple[int, ...]:
     """Read whole numbers, separated by commas."""
     return tuple(count(part) for part in words(text))

@@ -82,7 +82,7 @@ def show_info(options: argparse.Namespace) -> None:
         found = rx.describe(model, size)
         print(
             f"{name}: {found.depth} layers, {found.parameters:,} parameters, "
-            f"{found.macs:,} multiply-adds for an image of {'x'.join(map(str, size[1:]))}\n\n{found}\n"
+            f"{found.macs:,} multiply-adds for an image of {'×'.join(map(str, size[1:]))}\n\n{found}\n"
         )
     print(
         "activations: what a part keeps for the backward pass in training, mostly its own input; each tensor "
@@ -226,11 +226,6 @@ def write_heatmaps(options: argparse.Namespace) -> int:
     return PARTLY if failed else 0
 
 
-def judge_methods(options: argparse.Namespace) -> None:
-    """Judge ways to explain on a data set, a line for each as it is done."""
-    judging.judge_data(options, lambda line: print(line, flush=True))
-
-
 def _out(options: argparse.Namespace) -> Path:
     return options.out or Path("runs") / Path(options.dataset).name
 
@@ -325,7 +320,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     saliency_files.add_arguments(sub)
 
-    sub = command("judge", judge_methods, "Judge on a data set which heatmaps are better than chance.")
+    sub = command("judge", judging.judge_data, "Judge on a data set which heatmaps are better than chance.")
     sub.set_defaults(when_interrupted=judging.interrupted)
     judging.add_arguments(sub)
 

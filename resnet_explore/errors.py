@@ -1,9 +1,12 @@
 """One family of errors for mistakes that a person can make, each one sentence long."""
 
+import errno
+import socket
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 _MOST = 20  # names in a sentence
+_UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
 
 
 class ExploreError(ValueError):
@@ -12,6 +15,16 @@ class ExploreError(ValueError):
 
 class CancelledError(ExploreError):
     """What a person stopped; raised where their `cancel` said so."""
+
+
+def why_not_downloaded(error: BaseException) -> str:
+    """Return why a download failed, in a few plain words without numbers of errors."""
+    reason = getattr(error, "reason", None) or error  # what a URLError holds
+    if isinstance(reason, socket.gaierror) or getattr(reason, "errno", None) in _UNREACHABLE:
+        return "no connection"
+    if isinstance(reason, TimeoutError):
+        return "the server did not answer in time"
+    return str(getattr(reason, "strerror", None) or reason)
 
 
 def unknown(what: str, name: object, options: Iterable[str], hint: str = "") -> ExploreError:

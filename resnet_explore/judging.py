@@ -3,13 +3,15 @@
 import argparse
 import datetime
 import json
+import sys
+import textwrap
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resnet_explore.arguments import count, positive, words
+from resnet_explore.arguments import count, positive, several, words
 from resnet_explore.errors import ExploreError, unknown
 
 if TYPE_CHECKING:
@@ -47,7 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--models", type=words, metavar="A,B", help="networks whose weights ship (default: the twins)")
     add("--methods", type=words, metavar="A,B,...", help=f"(default: {len(_METHODS)} of the 17)")
     add("--metrics", type=words, metavar="A,B,...", help="(default: all five)")
-    add("--images", type=positive, help="how many test images (default: %(default)s)")
+    add(
+        "--images",
+        type=several,
+        help="how many test images, at least 2; below 5 no method can pass (default: %(default)s)",
+    )
     add("--layer", help="of the methods that have one (default: the last block before the last stage)")
     add("--draws", type=positive, help="of random maps for each image (default: %(default)s)")
     add("--seed", type=count, help="of the images and of all that is drawn (default: %(default)s)")
@@ -57,18 +63,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def interrupted(options: argparse.Namespace) -> str:
     """Return what to say after Ctrl-C."""
-    return f"Stopped. What is judged is kept in {_out(options)}; the same command goes on from there."
+    out = _out(options)
+    if not (out / "about.json").is_file():
+        return "Stopped before the first method was judged."
+    return f"Stopped. What is judged is kept in {out}; the same command goes on from there."
 
 
-def judge_data(options: argparse.Namespace, say: Callable[[str], None]) -> None:
+def judge_data(options: argparse.Namespace) -> None:
     """Judge what is not judged yet, and say a line for each network and method, and in the end the table.
 
-    OUT/values.csv and about.json are whole after each of them; README.md is written in the end. Raises
-    ExploreError, and leaves OUT alone, where it holds an evaluation of something else.
+    OUT/values.csv and about.json are whole after each of them; README.md is written in the end. A terminal
+    also sees how far a method is. Raises ExploreError, and leaves OUT alone, where it holds an evaluation of
+    something else.
     """
+    from resnet_explore.terminal import StatusLine
+
+    with StatusLine(sys.stdout) as line:
+        _judge(options, line.say, line.hint)
+
+
+def _judge(options: argparse.Namespace, say: Callable[[str], None], hint: Callable[[str], None]) -> None:
     import torch
 
-    from resnet_explore.analysis.evaluation import evaluate, load_verdicts, require_known
+    from resnet_explore.analysis.evaluation import FEWEST, evaluate, load_verdicts, require_known
     from resnet_explore.models.presets import build
     from resnet_explore.models.threads import one_thread
     from resnet_explore.training.runs import write_text
@@ -88,7 +105,17 @@ def judge_data(options: argparse.Namespace, say: Callable[[str], None]) -> None:
         name: build(name, weights=options.dataset).to(memory_format=torch.channels_last)
         for name in asked["models"]
     }
+    say(f"Reading {options.dataset} ...")
     data = _as_trained(next(iter(networks.values())).about, options)
+    few = f" (none can pass with fewer than {FEWEST})" if asked["images"] < FEWEST else ""
+    say(
+        f"Judging {len(asked['methods'])} methods, and maps that know nothing, on {asked['images']} of "
+        f"{len(data):,} test images{few}: a line for each that is done and kept in {out}."
+    )
+
+    def watch(network: str, method: str, done: int) -> None:
+        hint(f"{network}, {method}: image {done + 1} of {asked['images']} ...")
+
     keep = _Keeper(out, asked, options.data or data.source, len(data), before, say)
     try:
         with one_thread():
@@ -98,6 +125,7 @@ def judge_data(options: argparse.Namespace, say: Callable[[str], None]) -> None:
                 **{name: asked[name] for name in _USUAL if name != "models"},
                 known=None if before is None else before.values,
                 progress=keep,
+                watch=watch,
             )
         page = _page(load_verdicts(out))
         write_text(out / "README.md", page)
@@ -179,6 +207,8 @@ def _command(asked: Mapping[str, Any]) -> str:
 
 def _page(found: "Evaluation") -> str:
     """Return what a person reads first, in Markdown."""
+    from resnet_explore.analysis.evaluation import RULE
+
     about, table = found.about, found.table()
     asked, layers = about["asked"], [name for name in found.values["layer"].unique() if name]
     heads = [f"{metric}, {network}" for metric in found.metrics for network in found.networks]
@@ -214,9 +244,9 @@ def _page(found: "Evaluation") -> str:
             *lines,
             "",
             "Mean ± standard error over the images. Deletion, and likeness after randomisation, are good",
-            "when low, the others when high. ✓: better than random maps of the same size by more than two",
-            "standard errors of the difference, image by image; for randomisation, not more alike than they",
-            "by as much, or less alike than 0.1.",
+            "when low, the others when high.",
+            "",
+            *textwrap.wrap(RULE, 100),
             "",
         ]
     )

@@ -47,7 +47,7 @@ def explain_files(options: argparse.Namespace) -> Iterator[Line]:
     (K,), the class that was asked about, and under "about" a JSON string that says how they were made.
     Raises ExploreError if nothing could be explained.
     """
-    from resnet_explore.inputs.images import ImageError, decode_image
+    from resnet_explore.inputs.images import ImageError, decode_image, remark
 
     files = _files(options.images, options.out)
     explain = _Explainer(options, files)
@@ -62,6 +62,8 @@ def explain_files(options: argparse.Namespace) -> Iterator[Line]:
         except OSError as error:
             raise ExploreError(f"{options.out} can't be written to ({error.strerror}).") from None
         done += 1
+        if said := remark(image):
+            yield Line(f"{path}: {said}.")
         yield Line(text)
     if not done:
         raise ExploreError(f"None of the {len(files)} files is an image that could be explained.")

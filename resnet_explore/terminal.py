@@ -4,7 +4,7 @@ import math
 import shutil
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 from resnet_explore.training.runs import Run
 from resnet_explore.training.status import STATES, RunStatus
@@ -50,6 +50,31 @@ def _cells(status: RunStatus) -> tuple[str, ...]:
         duration(status.seconds_left) if going else "",
         status.state,
     )
+
+
+class StatusLine:
+    """Lines that stay, and below them in a terminal one that says what goes on and is gone in the end."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream, self._clear = stream, f"\r{_CLEAR_DOWN}" if stream.isatty() else ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stream.write(self._clear)
+        self.stream.flush()
+
+    def say(self, line: str) -> None:
+        """Print a line that stays."""
+        self.stream.write(f"{self._clear}{line}\n")
+        self.stream.flush()
+
+    def hint(self, line: str) -> None:
+        """Say what goes on, if somebody watches."""
+        if self._clear:
+            self.stream.write(f"{self._clear}{line[: shutil.get_terminal_size()[0] - 1]}")
+            self.stream.flush()
 
 
 class LiveTable:

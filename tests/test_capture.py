@@ -474,3 +474,17 @@ def test_shapes_without_values_can_be_captured():
         (64, 16, 24), (128, 8, 12), (256, 4, 6), (512, 2, 3),
     ]  # fmt: skip
     assert all(o.is_meta for o in seen.outputs.values())
+
+
+def test_a_capture_says_what_it_watches_and_holds():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    with rx.Capture(net, gradients=True) as seen:
+        assert repr(seen) == "<Capture of 2 modules of a Sequential, gradients too: nothing has run yet>"
+        net(torch.zeros(500, 3, 12, 7))
+    assert repr(seen) == "<Capture of 2 modules of a Sequential, gradients too: 2 outputs, 0.8 MB>"
+    assert repr(rx.Capture(net, "0")).startswith("<Capture of 1 module of a Sequential: ")
+
+
+def test_a_name_is_no_network():
+    with pytest.raises(rx.ExploreError, match=r"must be a torch\.nn\.Module, not str: .*build\('resnet18'\)"):
+        rx.Capture("resnet18")

@@ -72,8 +72,8 @@ def test_a_pass_without_values_finds_the_same_as_one_with():
     net = torchvision.models.resnet18()
     real, meta = check(net, torch.zeros(2, 3, 224, 224)), check(net)
     assert real.findings == meta.findings
-    assert "2x3x224x224 images without values, train mode" in str(meta)
-    assert "2x3x224x224 images on cpu, train mode" in str(real)
+    assert "2×3×224×224 images without values, train mode" in str(meta)
+    assert "2×3×224×224 images on cpu, train mode" in str(real)
 
 
 def test_who_writes_over_what_is_said():
@@ -178,16 +178,21 @@ class Fails(nn.Module):
     ("net", "images", "sentence"),
     [
         (nn.Sequential(nn.ReLU(), nn.Sequential(Fails())), None, r"KeyError in 1\.0, 'boo'; pass images"),
-        (Fails(), torch.zeros(1, 3, 4, 5), r"1x3x4x5 images on cpu: KeyError in its forward, 'boo'\.$"),
+        (Fails(), torch.zeros(1, 3, 4, 5), r"1×3×4×5 images on cpu: KeyError in its forward, 'boo'\.$"),
         (nn.Sequential(nn.Conv2d(5, 2, 1)), torch.zeros(1, 3, 4, 5), "RuntimeError in 0, .*5 channels"),
         (nn.ReLU(), "cat.jpg", "images must be a float tensor"),
+        (
+            "resnet18",
+            None,
+            r"model must be a torch\.nn\.Module, not str: resnet_explore\.build\('resnet18'\)",
+        ),
     ],
 )
 def test_what_can_not_be_run_is_said_in_a_sentence(net, images, sentence):
-    before = fingerprint(net)
+    before = fingerprint(net) if isinstance(net, nn.Module) else net
     with pytest.raises(rx.ExploreError, match=sentence):
         check(net, images)
-    assert fingerprint(net) == before
+    assert (fingerprint(net) if isinstance(net, nn.Module) else net) == before
 
 
 def test_a_failure_that_the_model_recovers_from_is_none():
@@ -214,8 +219,20 @@ def test_detection_segmentation_dicts_and_lists():
     detector = torchvision.models.detection.fasterrcnn_mobilenet_v3_large_320_fpn(
         weights=None, weights_backbone=None, num_classes=3, min_size=64, max_size=96
     ).eval()
-    with pytest.raises(rx.ExploreError, match="pass images that it can take"):
+    with pytest.raises(rx.ExploreError, match=r"nonzero.*; pass images that it can take\.$"):
         check(detector)
+    detector.train()
+    with pytest.raises(
+        rx.ExploreError, match=r"training mode; call \.eval\(\) first and pass images that it"
+    ):
+        check(detector)
+    with pytest.raises(
+        rx.ExploreError, match=r"training mode; in eval mode it can: call \.eval\(\) first\.$"
+    ):
+        check(detector, torch.rand(1, 3, 64, 80))
+    assert detector.training
+    assert detector.backbone.training
+    detector.eval()
     found = check(detector, torch.rand(1, 3, 64, 80))
     assert "backbone.fpn[0]" in {f.name for f in found.of("safe")}
     assert any(f.name.startswith("roi_heads: ") for f in found.of("not reachable"))
@@ -234,6 +251,24 @@ def test_a_table_in_text_and_in_html():
     assert page.count("<tr>") == 9 + 17 + 58 + 3
     assert page.count("<details open>") == 2
     assert "<b>" not in check(nn.Sequential(type("<b>", (nn.ReLU,), {})()))._repr_html_()
+
+
+def test_one_is_not_said_as_many():
+    class Shifts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.idle = nn.BatchNorm2d(3), nn.ReLU()
+
+        def forward(self, x):
+            return nn.functional.relu_(self.norm(x))
+
+    net = Shifts()
+    said = check(net).summary
+    assert "1 output can be captured" in said
+    assert "1 of them is right only as a copy made in time, since something writes over it" in said
+    assert "1 module or call can't be reached" in said
+    del net.idle
+    assert "0 modules or calls can't be reached" in check(net).summary
 
 
 def test_weights_are_not_copied_to_look_without_values():

@@ -17,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
+from PIL import Image
 
 import resnet_explore as rx
 from resnet_explore import cli, lab, paths
@@ -48,12 +49,12 @@ def test_info_takes_all_networks_ours_and_torchvisions(capsys):
     assert status == 0
     heads = [line for line in out.splitlines() if "multiply-adds for" in line]
     assert heads == [
-        "vgg19: 19 layers, 143,667,240 parameters, 19,632,062,464 multiply-adds for an image of 224x224",
-        "hrnet_w18: 101 layers, 21,299,004 parameters, 4,283,537,072 multiply-adds for an image of 224x224",
-        "cifar_preresnet20: 20 layers, 269,722 parameters, 40,551,040 multiply-adds for an image of 32x32",
+        "vgg19: 19 layers, 143,667,240 parameters, 19,632,062,464 multiply-adds for an image of 224×224",
+        "hrnet_w18: 101 layers, 21,299,004 parameters, 4,283,537,072 multiply-adds for an image of 224×224",
+        "cifar_preresnet20: 20 layers, 269,722 parameters, 40,551,040 multiply-adds for an image of 32×32",
     ]
     status, out, _ = run(capsys, "info", "r3d_18", "--size", "56")
-    assert "multiply-adds for an image of 16x56x56" in out
+    assert "multiply-adds for an image of 16×56×56" in out
 
 
 def test_a_wrong_name_is_answered_before_torch_is_imported():
@@ -410,3 +411,13 @@ def test_the_module_runs_too():
         env={**os.environ},
     )
     assert out.stdout.startswith("resnet-explore 0.")
+
+
+def test_what_a_heatmap_does_not_show_of_a_file_is_said_in_a_line(capsys, tmp_path):
+    frames = [Image.new("RGB", (50, 30), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    Image.new("RGB", (12_000, 9_000), "teal").save(tmp_path / "large.jpg")
+    assert cli.main(["saliency", str(tmp_path), "--out", str(tmp_path / "heatmaps")]) == 0
+    large, _, moving, _ = capsys.readouterr().out.splitlines()
+    assert large.endswith("large.jpg: read at 3000×2250 instead of 12000×9000 pixels.")
+    assert moving.endswith("moving.gif: an animation, of which the first frame is used.")

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
 from witnesses import fingerprint
 
 import resnet_explore as rx
@@ -107,13 +108,55 @@ def test_a_map_as_alike_as_chance_passes_the_randomisation_check_and_one_that_st
             ("eigen_cam", 0.4),
             ("saliency", 0.05),
         )
-        for image, wiggle in enumerate((0.0, 0.01, -0.01) if method == "grad_cam" else (0.01, 0.0, 0.0))
+        for image, wiggle in enumerate(
+            (0.0, 0.01, -0.01, 0.0, 0.01) if method == "grad_cam" else (0.01, 0.0, 0.0, 0.01, 0.0)
+        )
     ]
     values = pd.DataFrame(rows, columns=["network", "method", "layer", "image", "randomisation"])
     passed = Evaluation(values).table().set_index("method")["passed"]
     assert passed["grad_cam"]
     assert passed["saliency"], "more alike than chance, but hardly alike"
     assert not passed["eigen_cam"]
+
+
+def table_of(gains, metric):
+    """Evaluate one method whose differences from random maps are these; the metric is good when high."""
+    rows = []
+    for image, gain in enumerate(gains):
+        rows += [
+            ("net", m, "", image, 0.5 + g) for m, g in (("random", 0), ("centre", 0), ("saliency", gain))
+        ]
+    columns = ["network", "method", "layer", "image", metric]
+    return Evaluation(pd.DataFrame(rows, columns=columns)).table().iloc[0]
+
+
+@pytest.mark.parametrize("count", [2, 4, 5, 6, 16, 200])
+def test_a_tick_is_a_paired_t_test_of_enough_images(count):
+    draw = np.random.default_rng(count)
+    seen = set()
+    for shift in np.linspace(0, 4, 25) / count**0.5:
+        gains = shift + draw.standard_normal(count)
+        p = stats.ttest_1samp(gains, 0, alternative="greater").pvalue
+        assert table_of(gains, "insertion")["passed"] == (count >= 5 and p < 0.025)
+        # For randomisation high is bad, and what is shown is that a map is at most 0.1 more alike.
+        p = stats.ttest_1samp(-0.1 * gains, -0.1, alternative="greater").pvalue
+        assert table_of(0.1 * gains, "randomisation")["passed"] == (count >= 5 and p < 0.025)
+        seen.add(bool(table_of(gains, "insertion")["passed"]))
+    assert seen == ({False} if count < 5 else {False, True})
+
+
+def test_chance_passes_as_seldom_as_is_said_and_noise_is_no_proof_that_a_map_is_gone():
+    draw = np.random.default_rng(0)
+    passed = [table_of(draw.standard_normal(6), "insertion")["passed"] for _ in range(1000)]
+    assert 0.01 < np.mean(passed) < 0.045  # 1 in 40, with 1,000 draws
+    assert not table_of([0.9, -0.8, 0.7, -0.9, 0.8, -0.7], "randomisation")["passed"]
+
+
+def test_two_images_give_no_tick_however_good(twins, digits):
+    found = rx.evaluate(twins, digits, ["saliency"], ["deletion"], 2, draws=1)
+    assert not found.table()["passed"].any()
+    assert "Of fewer than 5 images nothing is said." in str(found)
+    assert str(found).count("✓") == 1, "in the rule alone"
 
 
 def test_what_is_known_is_not_measured_again(twins, digits):
@@ -160,7 +203,12 @@ def test_the_command_goes_on_from_where_it_was_stopped(capsys, tmp_path, monkeyp
     asked = ("digits", "--methods", "grad_cam,saliency", "--metrics", "deletion,insertion", "--images", 3)
     status, said, _ = run(capsys, *asked, "--out", tmp_path / "whole")
     assert status == 0
-    assert said.splitlines()[0].startswith("  1/12  cifar_plain20")
+    assert said.splitlines()[:2] == [
+        "Reading digits ...",
+        "Judging 2 methods, and maps that know nothing, on 3 of 360 test images (none can pass with fewer "
+        f"than 5): a line for each that is done and kept in {tmp_path / 'whole'}.",
+    ]
+    assert said.splitlines()[2].startswith("  1/12  cifar_plain20")
     whole = load_verdicts(tmp_path / "whole")
     assert whole.about["command"] == (
         "resnet-explore judge digits --methods grad_cam,saliency --metrics deletion,insertion --images 3"
@@ -189,7 +237,7 @@ def test_the_command_goes_on_from_where_it_was_stopped(capsys, tmp_path, monkeyp
     assert len(half.values) == 12
     status, said, _ = run(capsys, *asked, "--out", tmp_path / "parts")
     assert status == 0
-    assert said.startswith("  5/12  cifar_plain20")
+    assert said.splitlines()[2].startswith("  5/12  cifar_plain20")
     pd.testing.assert_frame_equal(load_verdicts(tmp_path / "parts").values, whole.values)
 
     before = {p.name: p.read_bytes() for p in (tmp_path / "parts").iterdir()}
@@ -205,7 +253,6 @@ def test_the_command_goes_on_from_where_it_was_stopped(capsys, tmp_path, monkeyp
         (["mnist"], "Unknown dataset 'mnist'"),
         (["digits", "--methods", "gradcam"], "did you mean 'grad_cam'"),
         (["digits", "--models", "resnet18"], "Unknown weights for resnet18: 'digits'"),
-        (["digits", "--images", "1"], "images must be at least 2"),
     ],
 )
 def test_mistakes_are_one_sentence(capsys, tmp_path, words, sentence):
@@ -214,6 +261,44 @@ def test_mistakes_are_one_sentence(capsys, tmp_path, words, sentence):
     assert sentence in complained
     assert len(complained.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_terminal_sees_what_goes_on_between_the_lines(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    words = ("digits", "--methods", "saliency", "--metrics", "deletion", "--images", 9, "--draws", 1)
+    status, said, _ = run(capsys, *words, "--models", "cifar_resnet20", "--out", tmp_path / "out")
+    assert status == 0
+    for image in (1, 9):
+        assert f"\r\x1b[Jcifar_resnet20, saliency: image {image} of 9 ...\r\x1b[J" in said
+    assert "\r\x1b[J  3/3  cifar_resnet20" in said
+
+
+@pytest.mark.parametrize("stopped", [0, 1])
+def test_ctrl_c_says_what_is_kept(capsys, tmp_path, stopped, monkeypatch):
+    from resnet_explore.analysis import evaluation
+
+    judged, calls = evaluation._judged, []
+
+    def stopping(*given):
+        calls.append(given)
+        if len(calls) > stopped:
+            raise KeyboardInterrupt
+        return judged(*given)
+
+    monkeypatch.setattr(evaluation, "_judged", stopping)
+    words = ("digits", "--methods", "saliency", "--metrics", "deletion", "--images", 2, "--draws", 1)
+    status, _, complained = run(capsys, *words, "--out", tmp_path / "out")
+    assert status == cli.INTERRUPTED
+    assert complained.startswith("Stopped. What is judged is kept" if stopped else "Stopped before the first")
+
+
+def test_one_image_is_refused_as_the_help_says(capsys):
+    for words in (["--images", "1"], ["--help"]):
+        with pytest.raises(SystemExit):
+            cli.main(["judge", *words])
+    said, complained = capsys.readouterr()
+    assert "argument --images: at least 2, not 1" in complained
+    assert "how many test images, at least 2;" in " ".join(said.split())
 
 
 def test_an_unknown_record_is_one_sentence(tmp_path):

@@ -30,6 +30,13 @@ def explorer():
     return found
 
 
+def moving():
+    """An animation of two frames."""
+    buffer, frames = io.BytesIO(), [Image.new("RGB", (50, 30), colour) for colour in ("red", "blue")]
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
+    return buffer.getvalue()
+
+
 def at_20(explorer):
     """Where the twins of 20 layers stand among the depths, however many of those ship."""
     return [scene.tick for scene in explorer.scenes].index("20 layers")
@@ -164,7 +171,10 @@ def test_another_photo_and_an_upload(explorer):
     kept = explorer.mosaics.maps["bytes"]
     explorer.upload._receive(None, {"name": "page.html"}, [b"<!doctype html><p>hello"])
     assert explorer.upload.error
+    assert explorer.upload.status.startswith("page.html: ")
     assert explorer.mosaics.maps["bytes"] == kept
+    explorer.upload._receive(None, {"name": "moving.gif"}, [moving()])
+    assert explorer.upload.status == "moving.gif: an animation, of which the first frame is used."
     explorer.show_image(rx.sample_photos()["cat"].load(), "a cat")
     assert "Picture: a cat." in explorer.mosaics.maps["sets"][0]["caption"]
 
@@ -366,6 +376,13 @@ class Raises(nn.Module):
         raise ZeroDivisionError("a bug of mine")
 
 
+def spoiled(*which):
+    """The images, some of which hold a value that is no finite number."""
+    images = IMAGES.clone()
+    images[list(which), 1, 5, 7] = torch.tensor([np.nan, np.inf])[: len(which)]
+    return images
+
+
 @pytest.mark.parametrize(
     ("models", "images", "says"),
     [
@@ -377,10 +394,16 @@ class Raises(nn.Module):
         (rx.build("cifar_resnet8"), [], "images is empty; give at least one"),
         (rx.build("cifar_resnet8"), [IMAGES[0], "cat.png"], "not a list of Tensor and str"),
         (rx.build("cifar_resnet8"), [IMAGES[0], IMAGES[1, :, :20]], "must have one size"),
+        (rx.build("cifar_resnet8"), spoiled(0), "image 0 holds values that are not finite numbers."),
+        (rx.build("cifar_resnet8"), list(spoiled(1)), "image 1 holds values that are not finite numbers."),
+        (rx.build("cifar_resnet8"), spoiled(0, 1), "image 0 and 1 more of 2 hold values that are not"),
         ("resnet50", IMAGES, "must be a torch.nn.Module, not str"),
         ([rx.build("cifar_resnet8")] * 3, IMAGES, "two to be put side by side, not 3"),
     ],
-    ids=["raises", "no convolution", "channels", "bytes", "path", "empty", "mixed", "sizes", "name", "three"],
+    ids=[
+        *("raises", "no convolution", "channels", "bytes", "path", "empty", "mixed", "sizes"),
+        *("nan", "second", "both", "name", "three"),
+    ],
 )
 def test_what_cannot_be_shown_is_a_sentence_in_the_widget(models, images, says):
     explorer = rx.FeatureMapExplorer(models, images)
@@ -390,6 +413,39 @@ def test_what_cannot_be_shown_is_a_sentence_in_the_widget(models, images, says):
     explorer.finish()
     explorer._save_as_chosen()
     assert "nothing to save" in explorer.saved.value
+
+
+def test_the_saliency_explorer_refuses_the_same_images():
+    with pytest.raises(rx.ExploreError, match="image 1 holds values that are not finite numbers"):
+        rx.SaliencyExplorer(rx.build("cifar_resnet8"), spoiled(1))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda w: w[0, 0, 0, 0].fill_(np.nan), "its own layer2.0.conv1.weight holds such values"),
+        (lambda w: w.fill_(3e38), "its numbers grow too large on the way"),
+    ],
+)
+def test_a_network_that_gives_no_finite_numbers_is_told_where_it_begins(spoil, why):
+    model = rx.build("cifar_resnet8").eval()
+    with torch.no_grad():
+        spoil(model.layer2[0].conv1.weight)
+    explorer = rx.FeatureMapExplorer({"Mine": model}, IMAGES)
+    assert "Mine gives values that are not finite numbers in 2 of 3 layers, first in layer2.0" in sentence(
+        explorer
+    )
+    assert why in sentence(explorer)
+    assert explorer.mosaics.message == "There is nothing to show."
+
+
+def test_an_upload_without_finite_numbers_leaves_the_picture_before(explorer):
+    before, buffer = explorer.mosaics.maps, io.BytesIO()
+    Image.fromarray(np.full((30, 40), np.nan, np.float32)).save(buffer, "TIFF")
+    explorer.upload._receive(None, {"name": "depth.tif"}, [buffer.getvalue()])
+    assert "not finite numbers" in explorer.upload.status
+    assert explorer.upload.error
+    assert explorer.mosaics.maps is before
 
 
 @pytest.mark.parametrize(
@@ -600,6 +656,29 @@ def test_tiles_that_would_be_too_many_are_averaged_and_that_is_said(monkeypatch)
     assert panel["full"] == (16, 40, 56)
     assert "Tiles of ResNet are averaged to 28 pixels a side" in sentence(explorer)
     assert explorer.exact("maps", 0, 0, 3)[0].shape == (40, 56)
+
+
+def test_the_button_saves_what_the_browser_shows_even_if_it_has_not_said_so_yet(
+    explorer, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    explorer.format.value = "SVG, the picture"
+    mosaics, asked, echoed = explorer.mosaics, [], []
+    monkeypatch.setattr(mosaics, "send", lambda content, buffers=None: asked.append(content))
+    mosaics.set_state({"order": "activation"})
+    explorer.keep.click()
+    assert asked == [{"where": True}]
+    assert not list(tmp_path.iterdir()), "not before it is known what is shown"
+    monkeypatch.setattr(mosaics, "send_state", lambda key=None: echoed.append(key))
+    where = {"view": "maps", "depth": 0, "index": 2, "order": "channel", "page": 0, "busy": True}
+    for _ in range(2):  # two pages with the widget answer; one click is one file
+        mosaics._answer(mosaics, {"where": where}, [])
+    (saved,) = tmp_path.iterdir()
+    assert "Tiles row by row by channel." in saved.read_text()
+    assert (mosaics.order, mosaics.index, mosaics.busy) == ("channel", 2, False)
+    assert not {"order", "index"} & set(map(str, echoed)), "the browser knows: it may have moved on since"
+    mosaics.set_state({"order": "activation", "index": 0, "depth": at_20(explorer)})
+    explorer.format.value = "PNG, the picture"
 
 
 def test_the_button_writes_beside_the_notebook_and_over_nothing(explorer, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -83,6 +84,7 @@ def hostile() -> Iterator[tuple[str, bytes]]:
     yield "bomb in the limit", png(7900, 7900, zeros(7900 * 7901), colour=0)
     yield "bomb that lies small", png(10, 10, zeros(50_000_000))
     yield "bomb in text", png(4, 4)[:-12] + chunk(b"zTXt", b"a\0\0" + zeros(80_000_000)) + png(4, 4)[-12:]
+    yield from large_jpegs()
     yield "size 0", png(0, 0)
     yield "largest size", png(2**31 - 1, 2**31 - 1)
     yield "GIF of 65535", b"GIF89a\xff\xff\xff\xff\0\0\0" + b",\0\0\0\0\xff\xff\xff\xff\0\x02\x02L\x01\0;"
@@ -105,6 +107,16 @@ def hostile() -> Iterator[tuple[str, bytes]]:
         yield f"{kind} twice", encode(photo(), kind) * 2
         yield f"{kind} behind junk", b"junk" + encode(photo(), kind)
         yield f"{kind} and zeros", encode(photo(), kind) + bytes(10_000)
+
+
+def large_jpegs() -> Iterator[tuple[str, bytes]]:
+    """JPEGs of 108 megapixels, and such as say in their header that they have four thousand."""
+    sizes, small = (b"\0\x1c\0\x28", encode(photo(), "JPEG")), encode(photo(), "JPEG", progressive=True)
+    for name, data in (("one scan", sizes[1]), ("progressive", small)):
+        for width, height in ((12_000, 9_000), (32_000, 30_000), (65_500, 65_500)):
+            size = height.to_bytes(2, "big") + width.to_bytes(2, "big")
+            assert data.count(sizes[0]) == 1
+            yield f"JPEG of {width} x {height}, {name}, cut off", data.replace(sizes[0], size)
 
 
 def damaged(seed=0) -> Iterator[tuple[str, bytes]]:
@@ -172,7 +184,37 @@ def test_the_corpus_stays_in_memory_s_bounds():
     assert float(done.stdout) < MEMORY
 
 
+def test_a_jpeg_of_108_megapixels_is_never_held_whole(tmp_path):
+    """Decoded in a process of its own, as its making here takes what the decoder must not: 432 MB."""
+    image, (whole, progressive) = (
+        Image.effect_mandelbrot((12_000, 9_000), (-2, -1, 1, 1), 9),
+        ("w.jpg", "p.jpg"),
+    )
+    image = Image.merge("RGB", [image] * 3)
+    image.save(tmp_path / whole)
+    image.save(tmp_path / progressive, progressive=True)
+    code = (
+        "import sys; sys.path.insert(0, 'tests')\n"
+        "import test_image_corpus as corpus\n"
+        "import resnet_explore as rx\n"
+        "rx.decode_image(corpus.encode(corpus.photo(), 'JPEG'))\n"
+        "before = corpus.peak()\n"
+        "try: rx.decode_image(sys.argv[2])\n"
+        "except rx.ImageError as error: refused = str(error)\n"
+        "print(rx.decode_image(sys.argv[1]).size, 'one scan' in refused, corpus.peak() - before, sep=';')"
+    )
+    paths = [str(tmp_path / name) for name in (whole, progressive)]
+    done = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, text=True, check=True)
+    size, refused, more = done.stdout.split(";")
+    assert (size, refused) == ("(3000, 2250)", "True")
+    assert float(more) < 150
+
+
 def peak():
-    """Megabytes that this process has held at most."""
+    """Megabytes that this process has held at most, without those of the one that started it."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux counts what held the parent into ru_maxrss
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(lines["VmHWM"].split()[0]) * 1024 / 1e6
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

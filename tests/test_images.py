@@ -18,7 +18,7 @@ from PIL import Image, features
 from torchvision.transforms import v2
 
 import resnet_explore as rx
-from resnet_explore.inputs.images import SamplePhoto, square_crop, to_batch
+from resnet_explore.inputs.images import SamplePhoto, remark, square_crop, to_batch
 
 WIDTH, HEIGHT = 24, 16
 
@@ -230,13 +230,23 @@ def test_sixteen_bits_with_a_transparent_grey():
         (np.array([[0, 100, 255]], np.float32), [[0, 100, 255]]),
         (np.array([[0, 514, 65535]], np.float32), [[0, 2, 255]]),
         (np.array([[-1, 0, 4]], np.float32), [[0, 51, 255]]),
-        (np.array([[np.nan, -np.inf, np.inf, 0.2, 1]], np.float32), [[0, 0, 255, 51, 255]]),
-        (np.array([[np.nan, np.nan]], np.float32), [[0, 0]]),
         (np.array([[-3e38, 3e38]], np.float32), [[0, 255]]),
     ],
 )
 def test_32_bits_are_scaled_from_the_range_that_holds_them(values, expected):
     assert grey_of(encode(Image.fromarray(values), "TIFF")).tolist() == expected
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_no_finite_number_has_no_colour(value, tmp_path):
+    path, image = tmp_path / "depth.tif", Image.fromarray(np.array([[0.5, value, 1]], np.float32))
+    image.save(path)
+    with pytest.raises(rx.ImageError, match=r"^'depth.tif' holds values that are not finite numbers\.$"):
+        rx.decode_image(path)
+    with pytest.raises(rx.ImageError, match="The image holds values that are not finite"):
+        to_batch(image, 8, (0.5,), (0.5,))
+    with Image.open(path) as opened, pytest.raises(rx.ImageError, match=r"^'depth\.tif' holds values"):
+        to_batch(opened, 8, (0.5,) * 3, (0.5,) * 3)
 
 
 @pytest.mark.parametrize(
@@ -280,9 +290,46 @@ def test_inks_become_light(kind):
 def test_the_first_frame_of_an_animation(kind):
     frames = [Image.new("RGB", (WIDTH, HEIGHT), colour) for colour in ("red", "blue")]
     data = encode(frames[0], kind, save_all=True, append_images=frames[1:])
-    red, green, blue = rx.decode_image(data).getpixel((3, 3))
+    decoded = rx.decode_image(data)
+    red, green, blue = decoded.getpixel((3, 3))
     assert red > 250
     assert max(green, blue) < 5
+    said = {"TIFF": "several pages, of which the first is used", "MPO": ""}  # what a phone adds is no photo
+    assert remark(decoded) == said.get(kind, "an animation, of which the first frame is used")
+    if kind != "MPO":
+        assert not remark(rx.decode_image(encode(frames[0], kind)))
+
+
+@pytest.fixture(scope="module")
+def large():
+    """A photo of 9000×12000 pixels, stored lying on its side: grey, red in what becomes the upper left."""
+    image, exif = Image.new("RGB", (12_000, 9_000), (90, 120, 90)), Image.Exif()
+    image.paste((250, 0, 0), (0, 4_500, 6_000, 9_000))
+    exif[0x0112] = 6
+    return image, exif
+
+
+def test_a_jpeg_of_108_megapixels_is_read_at_a_quarter(large, tmp_path):
+    path = tmp_path / "large.jpg"
+    large[0].save(path, exif=large[1], quality=60)
+    for source in (path, path.read_bytes()):
+        image = rx.decode_image(source)
+        assert image.size == (2250, 3000)
+        assert np.abs(np.subtract(image.getpixel((500, 700)), (250, 0, 0))).max() < 6
+        assert np.abs(np.subtract(image.getpixel((1700, 700)), (90, 120, 90))).max() < 6
+        assert remark(image) == "read at 3000×2250 instead of 12000×9000 pixels"
+    assert "begins like a JPEG image but is damaged or cut off" in refusal(path.read_bytes()[:90_000])
+
+
+def test_a_large_jpeg_that_would_be_held_whole_is_refused(large):
+    said = refusal(encode(large[0], "JPEG", progressive=True))
+    assert "more than 64,000,000 pixels, the most allowed; of JPEGs only those of one scan, not prog" in said
+    # A scan for each colour: the header that is made so says that the first scan holds one of three.
+    whole = encode(large[0], "JPEG")
+    at = whole.index(b"\xff\xda\0\x0c\3")
+    assert "only those of one scan" in refusal(
+        whole[:at] + b"\xff\xda\0\x08\1\1\0\0\x3f\0" + whole[at + 14 :]
+    )
 
 
 def png_header(width, height):
@@ -311,7 +358,7 @@ def png_header(width, height):
         (b"RIFF\0\0\0\0WEBP", "a WebP image but is damaged or cut off"),
         (png_header(20_000, 20_000), "64,000,000 pixels"),  # Pillow raises at this size,
         (png_header(10_000, 9_000), "64,000,000 pixels"),  # warns at this one,
-        (png_header(8_001, 8_000), "8001 x 8000 pixels; at most 64,000,000"),  # and says nothing at this
+        (png_header(8_001, 8_000), "8001×8000 pixels; at most 64,000,000"),  # and says nothing at this
         (png_header(8_000, 8_000), "damaged or cut off"),  # not too large: what follows the header is missing
         (encode(gradient(), "PNG")[:-40], "image"),
         (encode(gradient(), "JPEG")[:200], "image"),
@@ -431,7 +478,7 @@ def test_one_mean_makes_a_grey_batch():
 def test_a_crop_and_a_batch_that_make_no_sense():
     with pytest.raises(rx.ExploreError, match="size must be a positive whole number of pixels, not 0"):
         square_crop(gradient(), 0)
-    with pytest.raises(rx.ImageError, match="40000 x 1 pixels, is too thin"):
+    with pytest.raises(rx.ImageError, match="40000×1 pixels, is too thin"):
         square_crop(Image.new("L", (40_000, 1)), 64)
     for mean, std in (((0.5, 0.5), (0.2, 0.2)), ((0.5, 0.5, 0.5), (0.2,))):
         with pytest.raises(rx.ExploreError, match="mean and std must have one value each, or three"):

@@ -101,6 +101,7 @@ def test_sides_keep_their_proportion():
             lambda: rx.Capture(nn.ReLU(), keep="thumbnail"),
             "Unknown keep 'thumbnail': did you mean 'thumbnails'",
         ),
+        (lambda: rx.Capture(nn.ReLU(), keep="statistics"), "data set, batch by batch, rx.layer_statistics"),
         (lambda: rx.Capture(nn.ReLU(), keep=3), "keep must be a name"),
     ],
 )
@@ -126,7 +127,7 @@ def test_when_memory_ends_a_sentence_says_what_to_do(net, images, error):
         kept.append(1)
         return tensor.clone()
 
-    with pytest.raises(rx.ExploreError, match=r"keep '1', 0 MB, beside the 1 outputs.*thumbnails"):  # noqa: SIM117
+    with pytest.raises(rx.ExploreError, match=r"keep '1', 0 MB, beside the 1 output before.*thumbnails"):  # noqa: SIM117
         with rx.Capture(net, keep=full_after_one):
             net(images)
     with (

@@ -1,8 +1,11 @@
 """Weights: torchvision's, and a person's own files, good and bad."""
 
+import errno
 import json
 import re
+import socket
 from dataclasses import asdict
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -58,17 +61,25 @@ def test_public_cifar_weights_load(tmp_path):
         torch.testing.assert_close(model(images), akamaster_forward(state, images), rtol=1e-5, atol=1e-5)
 
 
-def test_a_missing_network_names_the_offline_choices(tmp_path, monkeypatch):
-    from urllib.error import URLError
-
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (URLError(socket.gaierror(-2, "Name or service not known")), "no connection"),
+        (URLError(OSError(errno.ENETUNREACH, "Network is unreachable")), "no connection"),
+        (TimeoutError("timed out"), "the server did not answer in time"),
+        (URLError(ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")), "Connection refused"),
+        (URLError("unknown url type"), "unknown url type"),
+    ],
+)
+def test_a_missing_network_names_the_offline_choices(tmp_path, monkeypatch, error, reason):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
 
     def offline(*_, **__):
-        raise URLError("Name or service not known")
+        raise error
 
     monkeypatch.setattr("torch.hub.download_url_to_file", offline)
     with pytest.raises(
-        rx.ExploreError, match=r"could not be downloaded \(Name or service.*there are those that ship"
+        rx.ExploreError, match=rf"could not be downloaded \({reason}\); without.*there are those that ship"
     ):
         rx.build("resnet50", weights="IMAGENET1K_V2")
 
@@ -169,6 +180,10 @@ def test_networks_that_record_their_config_are_built_from_it(tmp_path):
     again = rx.build("resnet50", weights=str(tmp_path / "w.safetensors"))
     assert again.config == made.config
     assert all(torch.equal(v, again.state_dict()[k]) for k, v in made.state_dict().items())
+    save_file(
+        made.state_dict(), tmp_path / "d.safetensors", about | {"data": json.dumps("cats, 16x24 pixels")}
+    )
+    assert rx.build("resnet50", weights=str(tmp_path / "d.safetensors")).about["data"] == "cats, 16×24 pixels"
     hrnet = rx.build(rx.HRNetConfig(2, (1, 1, 1), 1), seed=3)
     save_file(hrnet.state_dict(), tmp_path / "h.safetensors", {"config": json.dumps(asdict(hrnet.config))})
     assert rx.build("resnet50", weights=str(tmp_path / "h.safetensors")).config == hrnet.config

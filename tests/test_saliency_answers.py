@@ -315,7 +315,7 @@ def test_an_upload_has_an_entry_in_the_menu_while_it_is_shown_and_a_full_strip_i
         said_of_it = upload.status
     assert photos.sample.options[0] == ("your photo 11.png", None)
     assert photos.sample.value is None
-    assert said_of_it == "11.png arrived. The strip holds 12 photos: the oldest has left it."
+    assert said_of_it == "11.png: the strip holds 12 photos, so the oldest has left it."
     assert photos.strip.items[0]["label"] == "your photo 0.png"
     first = photos.sample.options[1]
     photos.sample.value = first[1]

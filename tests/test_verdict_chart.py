@@ -68,7 +68,7 @@ def test_marks_stand_at_gains_and_are_full_where_they_pass():
         (network, method, "", image, at + 0.01 * image * (method == "saliency"))
         for network, gain in (("plain18", 0.3), ("resnet18", -0.2))
         for method, at in (("random", 0.4), ("centre", 0.45), ("saliency", 0.4 + gain))
-        for image in (0, 1, 5)
+        for image in (0, 1, 2, 3, 4)
     ]
     values = pd.DataFrame(rows, columns=["network", "method", "layer", "image", "insertion"])
     evaluation = Evaluation(values)

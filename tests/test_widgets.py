@@ -114,6 +114,10 @@ def test_an_upload_reaches_the_callback_and_its_errors_the_person():
     zone._receive(zone, {"name": "b.png"}, [b"bytes"])
     assert (zone.error, zone.status) == (True, "b.png is no good.")
     zone.on_upload(refuse, remove=True)
+    zone.on_upload(lambda name, data, note: "half of it" if name == "d.gif" else "")
+    for name in ("d.gif", "e.gif"):
+        zone._receive(zone, {"name": name, "batch": 1}, [b"bytes"])
+    assert (zone.error, zone.status) == (False, "d.gif: half of it. e.gif arrived.")
     zone._receive(zone, {"name": "c.png", "note": "c.png was shrunk."}, [b"more"])
     assert (zone.error, zone.status) == (False, "c.png was shrunk.")
     assert got[-1] == ("c.png", b"more", "c.png was shrunk.")

@@ -30,6 +30,11 @@ def brief(value: Any) -> str:
     return repr(value)
 
 
+def counted(count: int, noun: str, more: str = "s") -> str:
+    """Return "1 module" or "3 modules"."""
+    return f"{count:,} {noun}{more * (count != 1)}"
+
+
 def _ends(said: list[str]) -> str:
     return ", ".join(said if len(said) <= _MOST else [*said[: _MOST // 2], "...", said[-1]])
 

@@ -12,6 +12,8 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.utils.hooks import RemovableHandle
 
 from resnet_explore.analysis._aliases import Writes, hands_on, viewed
+from resnet_explore.analysis._batch import require_module
+from resnet_explore.analysis._brief import counted
 from resnet_explore.analysis._outputs import call_name, tensors
 from resnet_explore.analysis._state import left_as_found, refuse_replicas, uncompiled
 from resnet_explore.analysis.checkup import check
@@ -60,6 +62,7 @@ class Capture:
         keep: str | Callable[[Tensor], Any] | None = None,
         restore: bool = True,
     ) -> None:
+        require_module(model)
         self.model = model
         self._watched = select_layers(model, layers)
         self._gradients = gradients
@@ -72,6 +75,12 @@ class Capture:
         self._open: ExitStack | None = None
 
     check = staticmethod(check)
+
+    def __repr__(self) -> str:
+        watched = f"{counted(len(self._watched), 'module')} of a {type(self.model).__name__}"
+        also = ", gradients too" if self._gradients else ""
+        held = f"{counted(len(self._records), 'output')}, {self.nbytes / 1e6:.1f} MB"
+        return f"<Capture of {watched}{also}: {held if self._records else 'nothing has run yet'}>"
 
     def __enter__(self) -> Self:
         if self._open is not None:
@@ -201,9 +210,9 @@ class Capture:
             if not _out_of_memory(error):
                 raise
             raise ExploreError(
-                f"No memory is left to keep {layer!r}, {_megabytes(tensor)}, beside the {len(self._records)} "
-                f"outputs before it ({self.nbytes / 1e6:.0f} MB): ask for fewer layers or images, or for "
-                'less of each, as with keep="thumbnails".'
+                f"No memory is left to keep {layer!r}, {_megabytes(tensor)}, beside the "
+                f"{counted(len(self._records), 'output')} before it ({self.nbytes / 1e6:.0f} MB): "
+                'ask for fewer layers or images, or for less of each, as with keep="thumbnails".'
             ) from None
 
     def _key(self, record: "_Record") -> str:

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resnet_explore.analysis._batch import as_images, first_line
+from resnet_explore.analysis._batch import as_images, first_line, require_module
+from resnet_explore.analysis._brief import counted
 from resnet_explore.analysis._state import measuring, refuse_replicas, uncompiled
 from resnet_explore.analysis._watch import CLONED, SAFE, UNREACHABLE, Finding, Watch
 from resnet_explore.errors import ExploreError
@@ -40,10 +41,13 @@ class Checkup:
     def summary(self) -> str:
         """The whole in a sentence."""
         missed, cloned, safe = (len(self.of(status)) for status in _ORDER)
+        copies = "is right only as a copy" if cloned == 1 else "are right only as copies"
+        them = "it" if cloned == 1 else "them"
         return (
-            f"{self.model}, {self.conditions}: {safe + cloned} outputs can be captured, which takes "
-            f"{self.nbytes / 1e6:.1f} MB; {cloned} of them are right only as copies made in time, since "
-            f"something writes over them; {missed} modules or calls can't be reached."
+            f"{self.model}, {self.conditions}: {counted(safe + cloned, 'output')} can be captured, which "
+            f"takes {self.nbytes / 1e6:.1f} MB; {cloned} of them {copies} made in time, since something "
+            f"writes over {them}; {'1 module or call' if missed == 1 else f'{missed} modules or calls'} "
+            "can't be reached."
         )
 
     def __str__(self) -> str:
@@ -78,8 +82,10 @@ def check(model: nn.Module, images: Any = None) -> Checkup:
             on the meta device, where tensors are only shapes: it computes nothing and costs no memory, and
             works for models that take one image tensor and don't decide by the values they see.
 
-    Raises ExploreError, with the module and its reason, if the model can't be run so.
+    Raises ExploreError, with the module and its reason, if the model can't be run so, and says whether it
+    can in eval mode.
     """
+    require_module(model)
     refuse_replicas(model)
     with measuring(model), torch.no_grad(), uncompiled():
         if images is None:
@@ -93,13 +99,34 @@ def check(model: nn.Module, images: Any = None) -> Checkup:
             with watch.watching():
                 patient(batch)
         except Exception as error:
-            hint = "; pass images that it can take" if images is None else ""
+            failure = _failure(watch, error)
+            advice = _advice(patient, batch, failure)
             raise ExploreError(
                 f"The model, a {type(model).__name__}, can't take {_size(batch)} images {where}: "
-                f"{type(error).__name__} in {watch.failed or 'its forward'}, {first_line(error)}{hint}."
+                f"{failure}{advice}."
             ) from error
     conditions = f"{_size(batch)} images {where}, {'train' if model.training else 'eval'} mode"
     return Checkup(type(model).__name__, conditions, tuple(watch.findings()))
+
+
+def _failure(watch: Watch, error: Exception) -> str:
+    return f"{type(error).__name__} in {watch.failed or 'its forward'}, {first_line(error)}"
+
+
+def _advice(model: nn.Module, batch: Tensor, failure: str) -> str:
+    """Return what helps, tried out: some models, such as detectors, take only targets too in train mode."""
+    pass_images = "pass images that it can take" if batch.is_meta else ""
+    evaluate = ""
+    if model.training:
+        watch = Watch(model.eval())  # the caller puts the mode back
+        try:
+            with watch.watching():
+                model(batch)
+            return "; in eval mode it can: call .eval() first"
+        except Exception as error:
+            if pass_images and _failure(watch, error) != failure:  # it gets further, as far as one can see
+                evaluate = "call .eval() first and "
+    return f"; {evaluate}{pass_images}" if pass_images else ""
 
 
 def _without_values(model: nn.Module) -> nn.Module:
@@ -125,4 +152,4 @@ def _channels(model: nn.Module) -> int:
 
 
 def _size(batch: Tensor) -> str:
-    return "x".join(map(str, batch.shape))
+    return "×".join(map(str, batch.shape))

@@ -142,7 +142,7 @@ def _loss_without_norm(init: str) -> Callable[[int], float]:
 _YANG = "Yang et al. 2019, arXiv 1902.08129, section 4"
 _BALDUZZI = "Balduzzi et al. 2017, arXiv 1702.08591"
 _WIDE = "24 fully connected layers of 512, batch 256, noise, train mode, step 0"
-_CIFAR = "weight gradient of convolution 2 over the last; batch 64 of 8x8 noise"
+_CIFAR = "weight gradient of convolution 2 over the last; batch 64 of 8×8 noise"
 _PAIRS = "64 noise inputs of 600 numbers, width 600, batch statistics constant, mean cosine"
 _LINE = "width 200, 256 points in -2..2, lag 5, mean of 5 networks"
 _DEEP = "ResNet-110, width 4, norm='none', 25 steps of SGD on one batch of 16, final loss"
@@ -188,7 +188,7 @@ CLAIMS: dict[str, Claim] = {
     "branch-over-skip": Claim(
         "The l-th block adds 1/√l of what its skip carries",
         "De and Smith 2020, arXiv 2002.10444, section 2",
-        "54 pre-activation blocks of width 16, 16 images of 8x8 noise, step 0; exponent of l",
+        "54 pre-activation blocks of width 16, 16 images of 8×8 noise, step 0; exponent of l",
         "-0.5", -0.7, -0.45, _skip_exponent,
     ),
     "shattered-plain-2": Claim(

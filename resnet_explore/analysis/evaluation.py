@@ -3,12 +3,14 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from scipy.special import stdtrit
 from torch import Tensor, nn
 
 from resnet_explore.analysis import attribution
@@ -24,8 +26,15 @@ from resnet_explore.paths import shipped
 RANDOM, CENTRE = "random", "centre"  # the two that know nothing of the image, as methods
 _KEYS = ["network", "method", "layer", "image"]
 _CHUNK = 8  # images at a time, which bounds the memory
-_SURE = 2.0  # standard errors
-_GONE = 0.1  # a likeness below which it does not matter that random maps of many pixels are still less alike
+_LEVEL = 0.975  # the quantile whose interval holds the mean in 95 % of cases
+_MARGIN = 0.1  # how much more alike than random maps one may be that counts as gone with the weights
+FEWEST = 5  # images below which nothing passes: a t interval of fewer leans on normality alone
+RULE = (
+    "✓: the 95 % confidence interval of the mean difference from random maps, image by image (Student's t), "
+    f"lies above 0; for randomisation above -{_MARGIN}, so that a map is shown to be hardly more alike than "
+    f"they. Of fewer than {FEWEST} images nothing is said."
+)
+"""When `passed` is true, as everything says that shows it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,15 +73,14 @@ class Evaluation:
             for gain, ok in zip(table["gain"], table["passed"], strict=True)
         ]
         parts = [
-            f"{name}: how much better than random maps, over {rows['images'].max()} images; "
-            "✓: better than chance, or gone with the weights\n"
+            f"{name}: how much better than random maps, over {rows['images'].max()} images\n"
             + rows.pivot(index="method", columns="metric", values="said")
             .reindex(index=self.methods, columns=self.metrics)
             .rename_axis(index=None, columns=None)
             .to_string()
             for name, rows in table.groupby("network", sort=False)
         ]
-        return "\n\n".join(parts)
+        return "\n\n".join([*parts, RULE])
 
     def table(self) -> pd.DataFrame:
         """Return a row for each network, method and metric.
@@ -82,8 +90,11 @@ class Evaluation:
         gain, gain_error  how much better than random, image by image: the mean difference, positive where
                           better, and its standard error. For "randomisation" better is less alike
         centre_gain       that of the blob in the centre
-        passed            gain > 2 gain_error; for "randomisation" gain > -2 gain_error, as a map that is gone
-                          with the weights is no more alike than random ones, or a value below 0.1
+        passed            gain > t gain_error, where t is Student's for 95 % and images - 1 (Student 1908): a
+                          paired t-test. For "randomisation" gain > t gain_error - 0.1, a test of
+                          non-inferiority (Schuirmann 1987): that no difference was found would be no evidence
+                          that there is none. Never of fewer than 5 images. Each is a test by itself: if no
+                          method were better than chance, one in 40 would pass
         images            how many
 
         `table.pivot(index="method", columns=["metric", "network"], values="value")` is the table of a paper.
@@ -109,18 +120,21 @@ def evaluate(
     seed: int = 0,
     known: pd.DataFrame | None = None,
     progress: Callable[[int, int, pd.DataFrame], None] | None = None,
+    watch: Callable[[str, str, int], None] | None = None,
 ) -> Evaluation:
     """Judge methods on a data set, beside random maps and a blob in the centre.
 
     models    networks by name, such as {"plain": ..., "residual": ...}, which take `data.normalized()`
     methods   of `class_activation_maps` and of `attribute`
-    images    how many of the set, drawn with `seed`, the same for all; each is explained for the class that
-              the network gives it
+    images    how many of the set, at least 2 as they need a standard error, drawn with `seed`, the same for
+              all; each is explained for the class that the network gives it. See `Evaluation.table` for how
+              many it takes to pass
     layer     of the methods that have one; None for the last block before the last stage, since at the last
               block several of them agree exactly
     draws     of random maps for each image; their mean is its value
     known     `values` of an evaluation that was broken off, which is gone on with
     progress  called with (ways judged, in all, the values so far) after each network and method
+    watch     called with (network, method, images judged) before each few images
 
     The models are left as found. Raises ExploreError for an unknown method or metric, and what doesn't fit.
     """
@@ -139,7 +153,8 @@ def evaluate(
     done = set() if known is None else set(known[_KEYS[:3]].itertuples(index=False, name=None))
     for k, (network, method, at) in enumerate(asked, start=1):
         if (network, method, at) not in done:
-            found = _judged(models[network], batch, method, at, metrics, draws, seed)
+            tell = None if watch is None else partial(watch, network, method)
+            found = _judged(models[network], batch, method, at, metrics, draws, seed, tell)
             names = {"network": network, "method": method, "layer": at, "image": chosen.numpy()}
             parts.append(pd.DataFrame({**names, **found}))
         if progress is not None:
@@ -197,10 +212,13 @@ def _judged(
     metrics: Sequence[str],
     draws: int,
     seed: int,
+    watch: Callable[[int], None] | None = None,
 ) -> dict[str, np.ndarray]:
     """Return the values of each metric, (N,)."""
     found: dict[str, list[np.ndarray]] = {name: [] for name in metrics}
     for first in range(0, len(batch), _CHUNK):
+        if watch is not None:
+            watch(first)
         part = batch[first : first + _CHUNK]
         classes = settled(model, part)
         if method in (RANDOM, CENTRE):
@@ -236,9 +254,6 @@ def _compared(name: str, found: pd.DataFrame, blind: Mapping[str, pd.DataFrame])
     sign = -1 if metric.low_is_good else 1
     gains = sign * (values - chance)  # of the same images, by the index
     gain, error = float(gains.mean()), _standard_error(gains)
-    passed = gain > _SURE * error
-    if metric.lost_is_good:
-        passed = gain > -_SURE * error or float(values.mean()) < _GONE
     return {
         "metric": name,
         "value": float(values.mean()),
@@ -248,9 +263,14 @@ def _compared(name: str, found: pd.DataFrame, blind: Mapping[str, pd.DataFrame])
         "gain": gain,
         "gain_error": error,
         "centre_gain": sign * float((centre - chance).mean()),
-        "passed": passed,
+        "passed": _passed(gain, error, len(gains), _MARGIN if metric.lost_is_good else 0.0),
         "images": len(values),
     }
+
+
+def _passed(gain: float, error: float, images: int, margin: float) -> bool:
+    """Whether a mean gain is shown to be larger than `-margin`."""
+    return images >= FEWEST and gain - float(stdtrit(images - 1, _LEVEL)) * error > -margin
 
 
 def _standard_error(values: pd.Series) -> float:

@@ -79,6 +79,13 @@ class FeatureMaps(Brief, Mapping[str, Layer]):
         """Longest side of a map as it is kept."""
         return max(max(layer.maps.shape[1:]) for layer in self.values())
 
+    @property
+    def not_finite(self) -> list[str]:
+        """The layers with NaN or infinity among what they gave for any of the images."""
+        return [
+            name for name, m in self.items() if not np.isfinite([m.statistics.low, m.statistics.high]).all()
+        ]
+
     def within(self, values: int) -> "FeatureMaps":
         """Return the same with maps averaged to half their size, over and over, until they hold `values`."""
         layers, largest = dict(self.layers), self.side

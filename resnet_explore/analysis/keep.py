@@ -26,6 +26,7 @@ class Keep:
             pixels; None for as they are
 
     Ready-made ones go by name: "full", "cpu", "half" (float16), "uint8", and "thumbnails" (7 pixels, uint8).
+    To keep only statistics, over a whole data set batch by batch, there is `layer_statistics`.
     What is read from a capture that is kept as uint8 are floats in the dtype of the output. Integers and
     truth values are only moved. Where an output isn't finite it has no range: float16 is kept, not uint8.
 
@@ -97,7 +98,9 @@ def as_keep(keep: Any) -> Callable[[Tensor], Any]:
         return READY["full"]
     if isinstance(keep, str):
         if keep not in READY:
-            raise unknown("keep", keep, READY, "For others use rx.Keep(device, dtype, size).")
+            hint = "For others use rx.Keep(device, dtype, size); for statistics over a data set, batch by "
+            hint += "batch, rx.layer_statistics."
+            raise unknown("keep", keep, READY, hint)
         return READY[keep]
     if not callable(keep):
         raise ExploreError(f"keep must be a name, a rx.Keep or a function of a tensor, not {keep!r:.60}.")

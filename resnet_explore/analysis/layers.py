@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+from resnet_explore.analysis._brief import counted
 from resnet_explore.errors import ExploreError, unknown
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)  # which only hold others
@@ -45,7 +46,9 @@ def select_layers(model: nn.Module, layers: Layers = None) -> dict[str, nn.Modul
                 raise unknown("layer", pattern, [name for name in named if name])
         chosen = [n for n in named if n in exact or any(fnmatchcase(n, pattern) for pattern in wild)]
     if not chosen:
-        raise ExploreError(f"layers chooses none of the model's {len(named)} modules; name at least one.")
+        raise ExploreError(
+            f"layers chooses none of the model's {counted(len(named), 'module')}; name at least one."
+        )
     first = {id(named[name]): name for name in reversed(chosen)}
     return {name: named[name] for name in chosen if first[id(named[name])] == name}
 

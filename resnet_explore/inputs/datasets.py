@@ -20,7 +20,6 @@ from resnet_explore.inputs.folders import (
     held_out,
     image_files,
     image_splits,
-    is_split_by_us,
     read_images,
     relative,
     require_two_classes,
@@ -239,12 +238,13 @@ def _imagenette(split: str, root: Path, size: int | None, download: bool, skip: 
 
 
 def _folder(name: str, split: str, root: Path, size: int | None, skip: bool, source: str = "") -> ImageSet:
-    splits, source = image_splits(root), source or f"image folder {root}"
+    splits, made = image_splits(root)
+    source = source or f"image folder {root}"
     if split == "test" and "test" not in splits and "val" in splits:
         part, source = "val", f"{source}, its val split"
     else:
         part = _known(split, splits)
-        if part == "test" and is_split_by_us(root, splits["train"]):
+        if part == "test" and made:
             source += f", {_SPLIT_OFF}"
     labels = {label: i for i, label in enumerate(require_two_classes(root, splits["train"]))}
     strangers = {label for label, _ in splits[part]} - set(labels)

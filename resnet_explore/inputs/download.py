@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
 
-from resnet_explore.errors import ExploreError
+from resnet_explore.errors import ExploreError, why_not_downloaded
 
 _OFFLINE = 'what works offline is load_dataset("digits") or load_dataset("folder", root=...)'
 
@@ -36,7 +36,7 @@ def fetching(title: str, archive: Path, download: bool) -> Iterator[None]:
     except (OSError, RuntimeError, HTTPException, EOFError, tarfile.TarError) as error:
         if not download:
             raise FetchError(f"{title} is not in {archive.parent}, and download is off") from None
-        reason = getattr(error, "reason", None) or error
+        reason = why_not_downloaded(error)
         raise FetchError(f"{title} could not be downloaded to {archive.parent} ({reason})") from error
     finally:
         socket.setdefaulttimeout(patience)

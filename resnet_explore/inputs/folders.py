@@ -39,8 +39,11 @@ def usable_root(root: str | Path) -> Path:
     return path
 
 
-def image_splits(root: Path) -> dict[str, Files]:
-    """Return the splits that a root has as folders, or else those that `held_out` makes of its classes."""
+def image_splits(root: Path) -> tuple[dict[str, Files], bool]:
+    """Return the splits that a root has as folders, or else those that `held_out` makes of its classes.
+
+    And with them whether they were made so.
+    """
     if not root.is_dir():
         raise ExploreError(
             f"{str(root)!r} is no folder." if root.exists() else f"There is no folder {str(root)!r}."
@@ -50,7 +53,7 @@ def image_splits(root: Path) -> dict[str, Files]:
     if found.get("train") or (folders and folders <= set(_SPLIT_FOLDERS)):
         if not found.get("train"):
             raise ExploreError(f"{root} has no images in train/<class>: they must lie as {LAYOUT}.")
-        return {split: files for split, files in found.items() if files}
+        return {split: files for split, files in found.items() if files}, False
     files = image_files(root)
     if not files:
         raise ExploreError(f"{root} has no images that lie as {LAYOUT}.")
@@ -60,12 +63,7 @@ def image_splits(root: Path) -> dict[str, Files]:
         "train": [f for f, held in zip(files, test, strict=True) if not held],
         "test": [f for f, held in zip(files, test, strict=True) if held],
     }
-    return {split: part for split, part in parts.items() if part}
-
-
-def is_split_by_us(root: Path, train: Files) -> bool:
-    """Whether `image_splits` made the splits of a root, of two classes at least, and didn't find them."""
-    return any(file.relative_to(root).parts[0] != "train" for _, file in (train[0], train[-1]))
+    return {split: part for split, part in parts.items() if part}, True
 
 
 def image_files(folder: Path) -> Files:
@@ -92,7 +90,7 @@ class Survey:
 def survey(root: str | Path) -> Survey:
     """Look at a folder of images; ExploreError if it can't be one to train on."""
     path = usable_root(root).absolute()
-    splits = image_splits(path)
+    splits, _ = image_splits(path)
     classes = require_two_classes(path, splits["train"])
     stamps = [str(path)]
     for _, file in (item for split in splits.values() for item in split):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import warnings
-from codecs import getincrementaldecoder
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from resnet_explore.errors import ExploreError
+from resnet_explore.inputs.large_jpeg import reduced
+from resnet_explore.inputs.signatures import ACCEPTED, is_heif, not_an_image, own_kind
 
 if TYPE_CHECKING:  # decoding needs no torch, so only `to_batch` imports it
     import torch
@@ -25,36 +26,11 @@ if TYPE_CHECKING:  # decoding needs no torch, so only `to_batch` imports it
 PIXEL_LIMIT = 64_000_000
 """Most pixels (width times height) that are decoded: 256 MB in memory; a 50-megapixel phone photo passes."""
 
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-_ACCEPTED = "give a PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF image"
+_ENOUGH = PIXEL_LIMIT // 4  # pixels that a larger JPEG is reduced to at most
+_REMARK = "resnet_explore"  # where a decoded picture's `info` holds what `remark` returns
+_ANIMATIONS = ("GIF", "WEBP", "PNG", "AVIF")
 
-# First bytes, by offset. Pillow does not recognise one of its own formats that was cut off in its header.
-_OWN_SIGNATURES = (
-    (0, b"\x89PNG", "a PNG image"),
-    (0, b"\xff\xd8\xff", "a JPEG image"),
-    (0, b"GIF8", "a GIF image"),
-    (8, b"WEBP", "a WebP image"),
-    (0, b"II*\0", "a TIFF image"),
-    (0, b"MM\0*", "a TIFF image"),
-)
-_OTHER_SIGNATURES = (
-    (0, b"%PDF", "a PDF"),
-    (0, b"%!PS", "a PostScript file"),
-    (0, b"PK\x03\x04", "a ZIP archive or an office document"),
-    (0, b"\x1f\x8b", "a gzip archive"),
-    (0, b"8BPS", "a Photoshop document"),
-    (0, b"\x93NUMPY", "a NumPy array"),
-    (0, b"\0\0\1\0", "an icon (ICO)"),
-    (4, b"jP  ", "a JPEG 2000 image"),
-    (4, b"JXL ", "a JPEG XL image"),
-    (8, b"WAVE", "a sound file"),
-    (8, b"AVI ", "a video"),
-    (0, b"\x1aE\xdf\xa3", "a video"),
-    (4, b"ftypavi", "an AVIF image, damaged or of a kind that Pillow cannot read"),
-    (4, b"ftyp", "a video"),
-    (0, b"version https://git-lfs", "a Git LFS pointer whose file was not fetched"),
-)
-_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
 _UPRIGHT = {  # EXIF 2.32, tag 0x0112: the value says how the camera was held; the transposition undoes it
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -82,10 +58,13 @@ def decode_image(source: bytes | bytearray | memoryview | str | Path) -> Image.I
     transparency is laid on white; palettes, grey, 1-bit and CMYK become RGB. Deep grey keeps its range:
     16-bit values are divided by 257, 32-bit and float ones are scaled from the smallest of 0..1 (floats
     only), 0..255 and 0..65535 that holds them all, else from their own minimum and maximum. Colour
-    profiles are not applied, as torchvision does not apply them either.
+    profiles are not applied, as torchvision does not apply them either. Of a JPEG with more than
+    `PIXEL_LIMIT` pixels a half, quarter or eighth of the sides is decoded, if that takes no more memory
+    (not of a progressive one). What is not shown of a file, `remark` says.
 
-    Raises `ImageError` for what is not an image, is damaged or cut off, or has more than `PIXEL_LIMIT`
-    pixels; the limit is checked from the header, before anything is decoded.
+    Raises `ImageError` for what is not an image, is damaged or cut off, holds values that are not finite
+    numbers, or has more than `PIXEL_LIMIT` pixels in all other forms; that is checked from the header,
+    before anything is decoded.
     """
     with quiet():
         return decode_unguarded(source)
@@ -110,17 +89,17 @@ def decode_unguarded(source: bytes | bytearray | memoryview | str | Path) -> Ima
     with stream:
         head = stream.read(1024)
         if not head:
-            raise ImageError(f"{label} is empty: {_ACCEPTED}.")
+            raise ImageError(f"{label} is empty: {ACCEPTED}.")
         try:
             return _decode(stream, head, label)
         except ImageError:
             raise
         except UnidentifiedImageError:
-            raise ImageError(_not_an_image(head, label)) from None
+            raise ImageError(not_an_image(head, label)) from None
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise ImageError(f"{label} has more than {PIXEL_LIMIT:,} pixels, the most allowed.") from None
         except Exception as error:  # on damaged files Pillow's readers let nearly every type of error out
-            kind = _looks_like(head, _OWN_SIGNATURES) or "an image"
+            kind = own_kind(head) or "an image"
             raise ImageError(f"{label} begins like {kind} but is damaged or cut off.") from error
 
 
@@ -138,7 +117,7 @@ def _open_source(source: object) -> tuple[BinaryIO, str]:
         if not path.exists():
             raise ImageError(f"There is no file {str(source)!r}.")
         if not path.is_file():
-            raise ImageError(f"{str(source)!r} is not a file: {_ACCEPTED}.")
+            raise ImageError(f"{str(source)!r} is not a file: {ACCEPTED}.")
         return path.open("rb"), repr(path.name)
     except ImageError:
         raise
@@ -150,17 +129,53 @@ def _open_source(source: object) -> tuple[BinaryIO, str]:
 def _decode(stream: BinaryIO, head: bytes, label: str) -> Image.Image:
     Image.init()
     formats = [name for name in _FORMATS if name in Image.OPEN]  # Image.open raises KeyError on others
-    if _is_heif(head):
+    if is_heif(head):
         formats += _heif(label)
-    with Image.open(stream, formats=formats) as image:
-        width, height = image.size
-        if width * height > PIXEL_LIMIT:
-            raise ImageError(f"{label} has {width} x {height} pixels; at most {PIXEL_LIMIT:,} are allowed.")
+    image, words = _opened(stream, formats, label)
+    with image:
         image.load()
-        upright = _upright(image)
-    rgb = _to_rgb(upright)
-    rgb.info = {}  # an orientation tag left here would turn the picture again when it is saved
+        require_finite_pixels(image, label)
+        rgb = _to_rgb(_upright(image))
+        words = words or _of_several(image)  # last, as it moves on in the file
+    # No more than this: an orientation tag left here would turn the picture again when it is saved.
+    rgb.info = {_REMARK: words} if words else {}
     return rgb
+
+
+def remark(image: Image.Image) -> str:
+    """Return what of the file a picture of `decode_image` does not show, in some words; "" where all is."""
+    return str(image.info.get(_REMARK, ""))
+
+
+def _opened(stream: BinaryIO, formats: list[str], label: str) -> tuple[Image.Image, str]:
+    """Return a picture of bearable size that is not decoded yet, and in words how it was reduced, if so."""
+    has = f"has more than {PIXEL_LIMIT:,} pixels, the most allowed"
+    try:
+        image = Image.open(stream, formats=formats)
+        width, height = image.size
+        if width * height <= PIXEL_LIMIT:
+            return image, ""
+        has = f"has {width}×{height} pixels; at most {PIXEL_LIMIT:,} are allowed"
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        pass
+    stream.seek(0)
+    if stream.read(3) != b"\xff\xd8\xff":
+        raise ImageError(f"{label} {has}.")
+    smaller = reduced(stream, _ENOUGH)
+    if smaller is None:
+        raise ImageError(f"{label} {has}; of JPEGs only those of one scan, not progressive, may have more.")
+    image, (width, height) = smaller
+    return image, f"read at {image.width}×{image.height} instead of {width}×{height} pixels"
+
+
+def _of_several(image: Image.Image) -> str:
+    try:
+        several = getattr(image, "is_animated", False)
+    except Exception:  # what is behind the first frame may be damaged
+        return ""
+    if several and image.format in _ANIMATIONS:
+        return "an animation, of which the first frame is used"
+    return "several pages, of which the first is used" if several and image.format == "TIFF" else ""
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -196,18 +211,11 @@ def _grey_of_16_bits(image: Image.Image) -> Image.Image:
 def _grey_of_any_range(image: Image.Image) -> Image.Image:
     """Return 32-bit integers or floats, whose nominal range no file states, as 0..255."""
     values = np.asarray(image, dtype=np.float64)
-    finite = values[np.isfinite(values)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    low, high = values.min(), values.max()
     tops = (255, 65535) if image.mode == "I" else (1, 255, 65535)
     if low >= 0 and high <= tops[-1]:
         low, high = 0.0, next(top for top in tops if high <= top)
-    values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
     return Image.fromarray(np.rint((values - low) * (255 / ((high - low) or 1))).astype(np.uint8))
-
-
-def _is_heif(head: bytes) -> bool:
-    # "mif1" may be the first brand of an AVIF file too; then "avif" is among the brands that follow
-    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS and b"avif" not in head[:64]
 
 
 def _heif(label: str) -> list[str]:
@@ -219,30 +227,6 @@ def _heif(label: str) -> list[str]:
             "or save it as JPEG."
         ) from None
     return ["HEIF"]
-
-
-def _looks_like(head: bytes, signatures: tuple[tuple[int, bytes, str], ...]) -> str | None:
-    return next((noun for offset, start, noun in signatures if head.startswith(start, offset)), None)
-
-
-def _not_an_image(head: bytes, label: str) -> str:
-    if own := _looks_like(head, _OWN_SIGNATURES):
-        return f"{label} begins like {own} but is damaged or cut off."
-    kind = _looks_like(head, _OTHER_SIGNATURES) or _kind_of_text(head)
-    return f"{label} is not an image that can be read{kind and f' but looks like {kind}'}: {_ACCEPTED}."
-
-
-def _kind_of_text(head: bytes) -> str:
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if b"<svg" in text:
-        return "an SVG drawing"
-    if text.startswith((b"<!doctype html", b"<html", b"<head")):
-        return "an HTML page"
-    try:
-        getincrementaldecoder("utf-8")().decode(head)  # incremental: its end may cut a character in two
-    except UnicodeDecodeError:
-        return ""
-    return "" if b"\0" in head else "a text file"
 
 
 # --- the pixels that a network sees ----------------------------------------------------------------------
@@ -260,7 +244,7 @@ def square_crop(image: Image.Image, size: int) -> Image.Image:
     short, long = sorted(image.size)
     new_long = int(size * long / short)
     if size * new_long > PIXEL_LIMIT:
-        raise ImageError(f"The image, {image.width} x {image.height} pixels, is too thin for a square crop.")
+        raise ImageError(f"The image, {image.width}×{image.height} pixels, is too thin for a square crop.")
     width, height = (size, new_long) if image.width <= image.height else (new_long, size)
     if (width, height) != image.size:
         image = image.resize((width, height), Image.Resampling.BILINEAR)
@@ -280,9 +264,27 @@ def to_batch(image: Image.Image, size: int, mean: Sequence[float], std: Sequence
         raise ExploreError(
             f"mean and std must have one value each, or three each, not {len(mean)} and {len(std)}."
         )
+    name = getattr(image, "filename", "")  # "" where it is known by none
+    require_finite_pixels(image, repr(Path(name).name) if name else "The image")
     seen = square_crop(image.convert("RGB" if len(mean) == 3 else "L"), size)
     pixels = torch.from_numpy(np.array(seen).reshape(size, size, len(mean))).permute(2, 0, 1)[None]
     return standardise(pixels, mean, std)
+
+
+def require_finite_pixels(image: Image.Image, label: str) -> None:
+    """Raise ImageError for a picture of floats with NaN or infinity among them, which have no colour."""
+    if image.mode == "F" and not np.isfinite(np.asarray(image)).all():
+        raise ImageError(f"{label} holds values that are not finite numbers.")
+
+
+def require_finite(images: torch.Tensor) -> None:
+    """Raise ImageError that names those of a batch (N, ...) with NaN or infinity among their values."""
+    import torch
+
+    bad = [k for k, image in enumerate(images) if not torch.isfinite(image).all()]
+    if bad:
+        more = f" and {len(bad) - 1} more of {len(images)} hold" if len(bad) > 1 else " holds"
+        raise ImageError(f"image {bad[0]}{more} values that are not finite numbers.")
 
 
 def standardise(pixels: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:

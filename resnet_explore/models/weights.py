@@ -1,6 +1,7 @@
 """Trained weights: those that ship with us, torchvision's, and a person's own files. Never a raw pickle."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
@@ -14,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.errors import ExploreError, unknown, why_not_downloaded
 from resnet_explore.models.config import HRNetConfig, ResNetConfig
 from resnet_explore.paths import shipped
 
@@ -189,7 +190,12 @@ def _header(path: Path) -> dict[str, Any]:
     """Return a file's header; our own hold JSON, anybody else's are left as text."""
     with safe_open(path, framework="pt") as file:
         header = dict(file.metadata() or {})
-    return {key: json.loads(text) for key, text in header.items()} if "config" in header else header
+    if "config" not in header:
+        return header
+    about = {key: json.loads(text) for key, text in header.items()}
+    if "data" in about:  # older files say "160x160"
+        about["data"] = re.sub(r"(\d)x(\d)", r"\1×\2", about["data"])
+    return about
 
 
 def _config_from(path: Path, about: Mapping[str, Any]) -> ResNetConfig | HRNetConfig | None:
@@ -249,10 +255,9 @@ def _from_torchvision(model: str, weights: str) -> Weights:
     try:
         state = entry.get_state_dict(progress=False, check_hash=True)
     except (URLError, OSError) as error:
-        reason = getattr(error, "reason", error)
         raise ExploreError(
-            f"The weights of {model}, {weights}, could not be downloaded ({reason}); without a connection "
-            f"there are those that ship: {_shipped_names()}."
+            f"The weights of {model}, {weights}, could not be downloaded ({why_not_downloaded(error)}); "
+            f"without a connection there are those that ship: {_shipped_names()}."
         ) from None
     crop = entry.transforms()
     about = {

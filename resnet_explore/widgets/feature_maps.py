@@ -20,7 +20,7 @@ from resnet_explore.analysis.map_layers import first_filters
 from resnet_explore.analysis.wrapped import unwrapped
 from resnet_explore.errors import ExploreError
 from resnet_explore.figures.heatmaps import png
-from resnet_explore.inputs.images import decode_image
+from resnet_explore.inputs.images import decode_image, remark
 from resnet_explore.models.summary import receptive_fields
 from resnet_explore.models.threads import one_thread
 from resnet_explore.widgets import saving
@@ -89,7 +89,7 @@ class FeatureMapExplorer(ipywidgets.VBox):
         self.exhibit.observe(self._open, "value")
         self.picture.observe(self._take_picture, "value")
         self.upload.on_upload(self._take_upload)
-        self.keep.on_click(lambda _: self._save_as_chosen())
+        self.keep.on_click(lambda _: self.mosaics.in_step(self._save_as_chosen))
         self.mosaics.on_exact(self.exact)
         self.mosaics.on_shown(self.finish)
 
@@ -140,11 +140,13 @@ class FeatureMapExplorer(ipywidgets.VBox):
             self.upload.status = ""
             self._look_at(self._pictures.picture(change["new"]))
 
-    def _take_upload(self, name: str, data: bytes, note: str) -> None:
+    def _take_upload(self, name: str, data: bytes, note: str) -> str:
         if self._pictures is None or isinstance(self._pictures, Batch):
             raise ExploreError("These networks look at the images that they were given.")
-        self._look_at(self._pictures.of(decode_image(data), f"your photo {name}"))
+        image = decode_image(data)
+        self._look_at(self._pictures.of(image, f"your photo {name}"))
         self.picture.value = None
+        return remark(image)
 
     def show_image(self, image: Image.Image, about: str = "an image of yours") -> None:
         """Show another RGB image; `about` says in a few words what it is."""
@@ -205,6 +207,8 @@ class FeatureMapExplorer(ipywidgets.VBox):
 
     def _maps_of(self, subject: Subject, batch: Tensor) -> FeatureMaps:
         maps = feature_maps(subject.model, batch, self._layers, _LARGEST)
+        if maps.not_finite:
+            raise ExploreError(_not_finite(subject, maps))
         fewer = maps.within(_MOST)
         if fewer.side < maps.side:
             self._averaged.append(
@@ -311,6 +315,18 @@ class FeatureMapExplorer(ipywidgets.VBox):
 
 def _unwrapped(pair: tuple[Subject, ...]) -> tuple[Subject, ...]:
     return tuple(replace(subject, model=unwrapped(subject.model)) for subject in pair)
+
+
+def _not_finite(subject: Subject, maps: FeatureMaps) -> str:
+    """Say where NaN or infinity begins in a network, and whether its own numbers bring it in."""
+    named = subject.model.state_dict().items()
+    bad = next((n for n, v in named if v.is_floating_point() and not torch.isfinite(v).all()), None)
+    found = maps.not_finite
+    return (
+        f"{subject.name} gives values that are not finite numbers in {len(found)} of {len(maps)} layers, "
+        f"first in {found[0]}, though the image is finite: "
+        + (f"its own {bad} holds such values." if bad else "its numbers grow too large on the way.")
+    )
 
 
 def _weights(model: nn.Module, channel: int) -> np.ndarray | None:

@@ -16,6 +16,7 @@ const COLORS = ["red", "green", "blue"]; // of a filter's weights
 const OWN = "Each tile is on its own scale: the brightest colour is its largest magnitude.";
 const STEPS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
 const MEASURING = "Measuring the curves …";
+const WHERE = ["view", "depth", "index", "order", "page", "own_scale", "channel", "opacity"];
 let serial = 0;
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
@@ -416,7 +417,7 @@ class MosaicsView {
       "change:picture": () => this.loadPicture(),
       "change:charts": () => this.loadCharts(),
       "change:windows": () => { this.drawPanels(); this.say(); },
-      "msg:custom": (content, buffers) => this.takeExact(content, buffers),
+      "msg:custom": (content, buffers) => (content?.where ? this.tellWhere() : this.takeExact(content, buffers)),
     };
     for (const name of Object.keys(VIEWS)) {
       this.handlers[`change:${name}`] = () => {
@@ -427,7 +428,7 @@ class MosaicsView {
         this.askForRest();
       };
     }
-    for (const name of ["index", "depth", "view", "order", "page", "channel", "own_scale", "opacity", "message", "busy"]) {
+    for (const name of [...WHERE, "message", "busy"]) {
       this.handlers[`change:${name}`] = () => this.refresh();
     }
     for (const [name, handler] of Object.entries(this.handlers)) model.on(name, handler);
@@ -516,6 +517,11 @@ class MosaicsView {
     this.refresh();
     clearTimeout(this.saving);
     this.saving = setTimeout(() => this.model.save_changes(), REST_MS);
+  }
+
+  /** Answer where the person is: what is on its way as a change may arrive after what needs to know it. */
+  tellWhere() {
+    this.model.send?.({ where: Object.fromEntries(WHERE.map((name) => [name, this.model.get(name)])) });
   }
 
   turn(by) {

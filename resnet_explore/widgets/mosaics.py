@@ -16,6 +16,7 @@ Exact = Callable[[str, int, int, int], Sequence[np.ndarray | None]]
 """(view, depth, index, channel) -> for each panel the exact map (h, w), if coloured (h, w, 3), or None."""
 
 DEAD, SATURATED = 1, 2  # marks of a channel
+WHERE = ("view", "depth", "index", "order", "page", "own_scale", "channel", "opacity")
 
 
 class Mosaics(anywidget.AnyWidget):
@@ -28,7 +29,7 @@ class Mosaics(anywidget.AnyWidget):
     view, depth, index, order, page, own_scale, channel, opacity   where the person is; channel -1 shows all
 
     `on_exact` registers what answers for the exact values of an enlarged map, `on_shown` what is to be done
-    as soon as the browser shows new maps.
+    as soon as the browser shows new maps; `in_step` does something once these traits are where the person is.
     """
 
     _esm = _HERE / "mosaics.js"
@@ -56,6 +57,7 @@ class Mosaics(anywidget.AnyWidget):
         super().__init__(**values)
         self._exact: Exact | None = None
         self._shown: Callable[[], None] | None = None
+        self._then: Callable[[], None] | None = None
         self.on_msg(self._answer)
 
     def on_exact(self, exact: Exact) -> None:
@@ -66,6 +68,15 @@ class Mosaics(anywidget.AnyWidget):
         """Call this once the browser has drawn maps and waits for the rest."""
         self._shown = callback
 
+    def in_step(self, then: Callable[[], None]) -> None:
+        """Ask the browser where the person is, and call `then` when it has answered.
+
+        The traits alone may lag behind: a move is sent after a rest, and later still while the kernel is
+        busy, as ipywidgets holds back what changes meanwhile. A button's click overtakes it.
+        """
+        self._then = then
+        self.send({"where": True})
+
     def show(self, **values: Any) -> None:
         """Set several traits as one message."""
         with self.hold_sync():
@@ -75,6 +86,10 @@ class Mosaics(anywidget.AnyWidget):
     def _answer(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
         if "shown" in content and self._shown is not None:
             self._shown()
+        if "where" in content and self._then is not None:  # once, however many pages show this
+            self.set_state({name: value for name, value in content["where"].items() if name in WHERE})
+            then, self._then = self._then, None
+            then()
         want = content.get("want")
         if want and self._exact is not None:
             view, *place = want

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.figures.heatmaps import photo_jpeg
-from resnet_explore.inputs.images import SamplePhoto, decode_image, sample_photos, square_crop
+from resnet_explore.inputs.images import SamplePhoto, decode_image, remark, sample_photos, square_crop
 from resnet_explore.widgets.choices import Choices
 from resnet_explore.widgets.upload import UploadZone
 
@@ -142,14 +142,11 @@ class PhotoPicker(ipywidgets.VBox):
         self.sample.value = self._now.name
         self.sample.observe(self._take_sample, "value")
 
-    def _take_upload(self, name: str, data: bytes, note: str) -> None:
-        full = len(self._photos) == _MOST
-        try:
-            self.show(decode_image(data), f"your photo {name}")
-            if full:
-                self.upload.say(f"{name} arrived. The strip holds {_MOST} photos: the oldest has left it.")
-        except ExploreError as problem:
-            raise ExploreError(f"{name}: {problem}") from None
+    def _take_upload(self, name: str, data: bytes, note: str) -> str:
+        image, full = decode_image(data), len(self._photos) == _MOST
+        self.show(image, f"your photo {name}")
+        gone = f"the strip holds {_MOST} photos, so the oldest has left it" if full else ""
+        return "; ".join(filter(None, [remark(image), gone]))
 
     def _take_sample(self, change: dict[str, Any]) -> None:
         if change["new"] in (None, self._now.name):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.inputs.datasets import ImageSet, load_dataset
-from resnet_explore.inputs.images import sample_photos, to_batch
+from resnet_explore.inputs.images import require_finite, sample_photos, to_batch
 
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "input_size": (3, 224, 224)}
 SMALL = 64  # pixels a side: images of so few are cheap enough to look at several for the statistics
@@ -171,4 +171,5 @@ def pictures_of(images: Any) -> Pictures:
             "images must be a float tensor (N, C, H, W), standardised as the model expects, a list of such "
             f"(C, H, W), an ImageSet, or PIL images, not {what}."
         )
+    require_finite(images)
     return Batch(images.detach())

@@ -42,7 +42,8 @@ async function prepare(file) {
       `${name}, ${bitmap.width}×${bitmap.height}, ` +
       (width === bitmap.width
         ? `was compressed from ${megabytes(file.size)} to ${megabytes(blob.size)} before sending.`
-        : `was shrunk to ${width}×${height} before sending.`);
+        : `was shrunk to ${width}×${height} before sending.`) +
+      (file.type === "image/gif" ? " Of an animation only its first frame is used." : "");
     return { name, note, buffer: await blob.arrayBuffer() };
   } finally {
     bitmap.close();

@@ -21,7 +21,7 @@ class UploadZone(anywidget.AnyWidget):
     bears), upright as EXIF says, as PNG or, where that stays above 6 MB, JPEG; all others arrive
     byte for byte, also those that are no images. Of several files at once all are taken if `many`, else one.
     `status` is one sentence below the zone, shown as an error where `error` is true. A callback that raises
-    `ExploreError` has its sentence shown so.
+    `ExploreError` has its sentence shown so, after the file's name.
     """
 
     _esm = _HERE / "upload.js"
@@ -36,10 +36,14 @@ class UploadZone(anywidget.AnyWidget):
         self._callbacks: list[Callback] = []
         self._batch: Any = None
         self._problems: list[str] = []
+        self._remarks: list[str] = []
         self.on_msg(self._receive)
 
     def on_upload(self, callback: Callback, remove: bool = False) -> None:
-        """Call `callback(name, data, note)` for each photo; `note` says how the browser changed it, if so."""
+        """Call `callback(name, data, note)` for each photo; `note` says how the browser changed it, if so.
+
+        A text that it returns is a remark on the file, such as "only the first frame is used", and shown too.
+        """
         if remove:
             self._callbacks.remove(callback)
         else:
@@ -50,15 +54,21 @@ class UploadZone(anywidget.AnyWidget):
         if len(buffers) != 1:
             return
         if content.get("batch") is None or content["batch"] != self._batch:
-            self._problems = []  # what was wrong with one file is said beside those that came with it
+            # What was wrong with one file, or is to be said of it, is said beside those that came with it.
+            self._problems, self._remarks = [], []
         self._batch = content.get("batch")
         if not self._problems:
-            self.say(note or f"{name} arrived.")
+            self.say(" ".join([*self._remarks, note or f"{name} arrived."]))
         try:
             for callback in list(self._callbacks):
-                callback(name, bytes(buffers[0]), note)
+                said = callback(name, bytes(buffers[0]), note)
+                if said and isinstance(said, str):
+                    self._remarks.append(f"{name}: {said}.")
+                    if not self._problems:
+                        self.say(" ".join([*self._remarks, note]).strip())
         except ExploreError as problem:
-            self._fail(str(problem))
+            sentence = str(problem)
+            self._fail(sentence if name in sentence else f"{name}: {sentence}")
         except Exception as problem:
             self._fail(f"{name} could not be used ({type(problem).__name__}: {problem}).")
             raise

@@ -83,7 +83,7 @@ def conditions(found: Evaluation, table: pd.DataFrame) -> str:
         parts.append(f"upper group: maps of block {among(layers, '')}; lower: of the pixels")
     return (
         f"{'; '.join(parts)}. How much better than random maps of the same size, image by image: mean ± "
-        "standard error; further right is better. Full: better by more than two standard errors; for random "
-        "weights: once all are drawn anew, the map is not more like what it was than random maps are, or its "
-        "rank correlation is below 0.1."
+        "standard error; further right is better. Full: the 95 % confidence interval of that mean (Student's "
+        "t) lies above 0; for random weights above -0.1, so that once all are drawn anew the map is shown to "
+        "be hardly more like what it was than random maps are."
     )

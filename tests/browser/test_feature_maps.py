@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from resnet_explore.inputs.images import sample_photos
 
@@ -128,6 +129,15 @@ def test_slide_sort_enlarge_read_and_save(open_notebook):
     assert values == pytest.approx(eval(notebook.execute(f"print({exact})")), rel=0.01, abs=1e-6)
     notebook.screenshot("05_feature_maps-filter")
     notebook.locator(TILES).press("Escape")
+    sort = card.get_by_label("Sort", exact=True)
+    assert (
+        sort.evaluate(
+            "s => { const shown = s.offsetWidth; s.style.minWidth = 'max-content'; const whole = s.offsetWidth;"
+            " s.style.minWidth = ''; return whole - shown; }"
+        )
+        <= 0
+    ), "the menu's text is cut off"
+    notebook.screenshot("05_feature_maps-filters")
     card.get_by_label("Show", exact=True).select_option("maps")
 
     buffer = io.BytesIO()
@@ -140,13 +150,16 @@ def test_slide_sort_enlarge_read_and_save(open_notebook):
     assert "your photo launch.jpg" in notebook.locator(".rx-mosaics .rx-caption").first.inner_text()
     save = page.locator("button.jupyter-button", has_text="Save").first
     height = card.bounding_box()["height"]
-    save.press("Enter")
+    card.get_by_label("Sort", exact=True).select_option("channel")
+    save.press("Enter")  # at once, so that the click overtakes the new order on its way to the kernel
     said = page.get_by_text("in the folder of this notebook", exact=False)
     said.wait_for(timeout=20_000)
     assert abs(said.bounding_box()["y"] - save.bounding_box()["y"]) < 40, "beside the button"
     assert card.bounding_box()["height"] == height
     saved = notebook.server.root / "notebooks" / "feature_maps.png"
     assert saved.stat().st_size > 10_000
+    with Image.open(saved) as picture:
+        assert "Tiles row by row by channel." in picture.info["Description"]
     saved.unlink()
     # The DenseNet further down works too: its picture is no blank card.
     other = notebook.pixels(".rx-mosaics >> nth=1 >> .rx-tiles >> nth=0")
