@@ -198,7 +198,7 @@ def test_a_detector_is_asked_about_its_surest_box_a_class_and_a_place():
     explorer.judge.click()
     explorer.verdict.wait(120)
     assert "of 3" in explorer.verdict.value
-    assert "measures are done" not in explorer.verdict.value
+    assert "still measuring" not in explorer.verdict.value
     assert explorer.verdict.halt.layout.display == "none"
     explorer.over.value = RANDOM
     explorer._background.wait(60)
@@ -337,3 +337,19 @@ def test_the_block_slider_stays_where_it_is_on_the_way_through():
     explorer._background.wait(60)
     explorer.over.value = DEPTHS
     assert explorer.view.step == 2
+
+
+def test_a_map_that_is_faint_beside_the_other_is_said_to_be():
+    strong, weak = small_network(), small_network()
+    with torch.no_grad():
+        weak[-1].weight.mul_(0.03)
+        weak[-1].bias.copy_(strong[-1].bias)
+    target = int(strong(IMAGES[:1]).argmax())
+    explorer = rx.SaliencyExplorer({"strong": strong, "weak": weak}, IMAGES)
+    explorer.target.value = f"class {target}"
+    assert (
+        "The scale is shared: weak reaches 3.0 % of full colour."
+        in (explorer.view.series[0]["steps"][0]["caption"])
+    )
+    alone = rx.SaliencyExplorer(weak, IMAGES)
+    assert "The scale is shared" not in alone.view.series[0]["steps"][0]["caption"]

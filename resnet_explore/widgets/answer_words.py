@@ -105,13 +105,12 @@ def undecided(answer: Answer) -> bool:
 
 def headings(asked: Asked, names: Sequence[str], maps: Sequence[Explained], part: str = "") -> list[str]:
     """Return what stands above the pictures: the name, a comma, what was asked, how sure the network is."""
-    part = f", {part}" if part else ""
     if not asked.reading.classes:
-        return [f"{name}{part}, asked about no class" for name in names]
-    return [
-        f"{name}{part}, asked about {in_words(asked, cams)}{_sure(cams)}"
-        for name, cams in zip(names, maps, strict=True)
-    ]
+        words = ["no class"] * len(maps)
+    else:  # beside the name of a part there is no room for how sure
+        words = [in_words(asked, cams) + ("" if part else _sure(cams)) for cams in maps]
+    part = f", {part}" if part else ""
+    return [f"{name}{part}, asked about {about}" for name, about in zip(names, words, strict=True)]
 
 
 def in_words(asked: Asked, cams: Explained) -> str:

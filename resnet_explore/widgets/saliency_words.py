@@ -24,6 +24,7 @@ from resnet_explore.widgets.saliency_jobs import (
 )
 from resnet_explore.widgets.words import percent
 
+_WEAK = 0.1  # of full colour, and a map is hardly seen
 _PERCENTILE = 99  # of the magnitudes by pixels: the value of full colour
 _PARTS = {
     SUM: "The whole map: what came by the skip and what by the branch, added up.",
@@ -144,14 +145,18 @@ def _split(found: Mapping[str, Sequence[Explained]], names: Sequence[str], block
 
 
 def _full_colour(asked: Asked, maps: Sequence[Explained], blocks: Sequence[str]) -> float:
-    """Return the magnitude of full colour, 0 for the largest there is.
+    """Return the magnitude of full colour, 0 for the largest there is."""
+    return _strength(asked, maps, blocks) if asked.reading.by == OF_PIXELS else 0.0
 
-    By pixels a few values are many times all others, and would leave the rest without colour.
+
+def _strength(asked: Asked, maps: Sequence[Explained], blocks: Sequence[str]) -> float:
+    """Return the largest magnitude in a few maps; by pixels one that few exceed.
+
+    There some values are many times all others, and would leave the rest without colour.
     """
-    if asked.reading.by != OF_PIXELS:
-        return 0.0
     values = [np.abs(cams[b][0].float().numpy()).ravel() for cams, b in zip(maps, blocks, strict=True)]
-    return float(np.percentile(np.concatenate(values), _PERCENTILE))
+    share = _PERCENTILE if asked.reading.by == OF_PIXELS else 100
+    return float(np.percentile(np.concatenate(values), share))
 
 
 def in_step(*networks: Sequence[str]) -> list[tuple[str, ...]]:
@@ -221,6 +226,7 @@ def _caption(
         for name, cams, block in zip(names, maps, blocks, strict=True)
         if (reason := cams.why_empty(block))
     ]
+    faint = _faint(asked, maps, blocks, names) if stage == AS_TRAINED else ""
     height, width = asked.size
     sees = "the middle square, shown here, as " if asked.cropped else ""
     cut = f" Full colour from the {_PERCENTILE}th percentile." if asked.reading.by == OF_PIXELS else ""
@@ -228,7 +234,20 @@ def _caption(
     return (
         f"{asked.reading.title} {at} {' and '.join(places)}, in {asked.reading.unit}.{cut}{blind} Eval mode"
         f"{_weights(asked, stage)}; {'the networks see' if len(names) > 1 else 'the network sees'} "
-        f"{sees}{height}×{width} pixels. Picture: {asked.photo}.{''.join(empty)}"
+        f"{sees}{height}×{width} pixels. Picture: {asked.photo}.{''.join(empty)}{faint}"
+    )
+
+
+def _faint(asked: Asked, maps: Sequence[Explained], blocks: Sequence[str], names: Sequence[str]) -> str:
+    """Say which network's map is too faint to be seen beside the other, as both share one scale."""
+    full = _strength(asked, maps, blocks)
+    shares = [
+        _strength(asked, [cams], [b]) / full if full else 1.0 for cams, b in zip(maps, blocks, strict=True)
+    ]
+    return "".join(
+        f" The scale is shared: {name} reaches {percent(100 * share)} of full colour."
+        for name, share in zip(names, shares, strict=True)
+        if share < _WEAK
     )
 
 

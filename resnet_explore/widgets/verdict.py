@@ -135,7 +135,7 @@ def as_table(
         for name, known in zip(names, found, strict=True)
     )
     known = len(found[0])
-    done += "" if known == len(measures) else f" so far; {known} of {len(measures)} measures are done"
+    done += "" if known == len(measures) else f" (of {len(measures)}, still measuring)"
     metrics = list(dict.fromkeys(metric for known in found for metric in known))
     head = "".join(f"<th>{html.escape(name)}</th>" for name in ("", *names))
     cells = {metric: "".join(f"<td>{_cell(known[metric])}</td>" for known in found) for metric in metrics}
