@@ -393,9 +393,9 @@ class HeatmapView {
     const { width, height } = this.photo;
     const [a, b] = [clamp(x0, 0, width), clamp(y0, 0, height)];
     const size = [clamp(x1, 0, width) - a, clamp(y1, 0, height) - b];
-    for (const [style, line] of [["#fff", 3], ["#1b1d21", 1.5]]) {
+    for (const [style, line, pattern] of [["#fff", 3, []], ["#1b1d21", 1.5, dash]]) {
       Object.assign(context, { strokeStyle: style, lineWidth: line });
-      context.setLineDash(dash);
+      context.setLineDash(pattern);
       context.strokeRect(left + a, b, ...size);
     }
     context.setLineDash([]);

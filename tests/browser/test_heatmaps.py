@@ -144,7 +144,7 @@ def test_pointer_and_keys_read_the_raw_value_and_what_it_sees(shown):
     scale = box["width"] / pixels(page).shape[1]
     before = pixels(page)
     canvas.hover(position={"x": 0.9 * 256 * scale, "y": 0.75 * box["height"]})
-    said = "Row 2 of 2, column 3 of 3: Plain +5, Residual −5 logits. It can depend on 4×4 pixels of the input"
+    said = "Row 1, column 2 of 2×3, counted from 0: Plain +5, Residual −5 logits. It can depend on 4×4 pixels"
     assert said in readout.inner_text()
     boxed = np.argwhere((pixels(page) != before).any(2))
     cell = boxed[boxed[:, 1] < 256]
@@ -154,9 +154,42 @@ def test_pointer_and_keys_read_the_raw_value_and_what_it_sees(shown):
     assert "Point at the picture" in readout.inner_text()
     canvas.press("ArrowRight")
     canvas.press("ArrowUp")
-    assert "Row 1 of 2, column 3 of 3: Plain +2, Residual −2" in readout.inner_text()
+    assert "Row 0, column 2 of 2×3, counted from 0: Plain +2, Residual −2" in readout.inner_text()
     canvas.press("Escape")
     assert np.array_equal(pixels(page), before)
+
+
+def test_a_click_or_enter_asks_about_a_place_and_what_is_asked_is_framed(shown):
+    maps = [np.zeros((2, 3)), np.zeros((2, 3))]
+    marked = HeatmapSeries([step(maps)], "", "", ["Plain", "Residual"], [(0.25, 0.5, 0.75, 1.0), None])
+    page = shown([marked], askable=True)
+    drawn = pixels(page)
+    frame = np.argwhere((drawn[:, :, :3] > 100).all(2))
+    assert frame[:, 1].min() == pytest.approx(64, abs=2)
+    assert frame[:, 1].max() == pytest.approx(192, abs=2)
+    assert frame[:, 0].min() == pytest.approx(128, abs=2)
+    assert "Click, or press Enter, to ask about that place." in page.locator(".rx-readout").inner_text()
+    canvas = page.locator(CANVAS)
+    box = canvas.bounding_box()
+    scale = box["width"] / drawn.shape[1]
+    canvas.click(position={"x": 64 * scale, "y": 0.25 * box["height"]})
+    canvas.press("Escape")
+    canvas.press("Enter")  # points nowhere
+    canvas.press("ArrowRight")
+    canvas.press("Enter")
+    first, second = (sent["ask"] for sent in page.evaluate("window.asked"))
+    assert first == pytest.approx([0.25, 0.25], abs=0.02)
+    assert second == pytest.approx([0.75, 5 / 6], abs=0.01)
+
+
+def test_full_colour_below_the_largest_value_is_said_on_the_bar_and_one_block_needs_no_shared_scale(shown):
+    values = np.array([[1.0, -1.0, 8.0]])
+    cut = HeatmapStep([values, -values], "", "Of pixels.", (), scale=2.0)
+    page = shown([HeatmapSeries([cut], "", "", ["Plain", "Residual"])])
+    assert page.locator(".rx-legend").inner_text().split() == ["≤", "−2", "≥", "+2", "logits"]
+    assert not page.get_by_text("one scale for all blocks").is_visible()
+    got = pixels(page)[:, :256, :3]
+    assert np.abs(got - coloured(values, 2.0)).max() <= 2
 
 
 def test_pictures_and_numbers_are_saved(shown):
