@@ -1,5 +1,8 @@
 """captum's methods: on any network, against slow re-derivations, the network left as found."""
 
+import copy
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -291,3 +294,12 @@ def test_the_others_take_any_network(method):
     assert (
         attribute(Functional(F.silu).double(), IMAGES, 1, method, samples=2, steps=3).values.abs().sum() > 0
     )
+
+
+def test_threads_explain_one_after_the_other_and_get_what_each_gets_alone(net):
+    alone = {m: attribute(net, X, 1, m, samples=3).values for m in ("smoothgrad", "gradient_shap")}
+    with ThreadPoolExecutor(4) as pool:
+        asked = [*alone] * 6
+        found = pool.map(lambda method: attribute(copy.deepcopy(net), X, 1, method, samples=3), asked)
+        for method, one in zip(asked, found, strict=True):
+            torch.testing.assert_close(one.values, alone[method])

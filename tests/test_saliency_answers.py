@@ -178,6 +178,7 @@ def test_a_detector_is_asked_about_its_surest_box_a_class_and_a_place():
     assert "Detector finds class 2 (score " in explorer.view.series[0]["steps"][0]["title"]
     assert "the surest of its 2 detections" in explorer.view.series[0]["steps"][0]["title"]
     assert list(explorer.target.options) == [OWN_CHOICE, "class 2", "class 7"]
+    assert explorer.view.unit == "score"
     assert [item["label"] for item in explorer.answers.items] == ["class 2", "class 7"]
     assert explorer.view.series[0]["marks"] == [pytest.approx([0.5, 0.5, 1.0, 1.0])]
     explorer.answers.chosen = "class 7"

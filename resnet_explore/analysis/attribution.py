@@ -4,6 +4,7 @@ captum hooks activations, and so stumbles over those that work in place or are c
 given a copy of the network in which neither happens, so the network itself is not touched at all.
 """
 
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ from resnet_explore.analysis.cam_layers import choose_layers
 from resnet_explore.analysis.cam_methods import why_empty
 from resnet_explore.analysis.targets import Classes, Target, as_target
 from resnet_explore.errors import ExploreError, unknown
+
+# Filters of warnings and random states are those of the whole process, also of what runs beside the page.
+_ALONE = threading.RLock()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -106,7 +110,7 @@ def attribute(
         raise unknown("option", strange, Options.__dataclass_fields__)
     batch, chosen = as_images(model, images), Options(**options)
     _check(chosen, batch)
-    with measuring(model), _numpy_left_alone(), warnings.catch_warnings():
+    with _ALONE, measuring(model), _numpy_left_alone(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # captum warns that it hooks the (copied) model
         twin, functional = hookable(model, batch)
         with torch.no_grad():

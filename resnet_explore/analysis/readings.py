@@ -1,7 +1,7 @@
 """How to read each method's numbers: its title, what it explains by, its unit, and what a sign means."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 BLOCKS, TRIALS, PIXELS = "blocks", "trials", "pixels"
@@ -25,6 +25,10 @@ class Reading:
     meaning: str = "{plus} speaks for what is asked about, {minus} against it"
     classes: bool = True
     slow: bool = False
+
+    def of_score(self) -> "Reading":
+        """Return the reading where a score in 0..1 is explained, as that of a detection, and no logit."""
+        return replace(self, unit=self.unit.replace("logits", "score"))
 
     def signs(self, plus: str, minus: str) -> str:
         """Return the meaning of the signs in a sentence, for a picture in these two colours."""

@@ -69,6 +69,9 @@ function colour(pixels, { values, h, w }, scale, table) {
   }
 }
 
+/** A number keeps its percent sign beside it where a line ends. */
+const whole = (text) => text.replaceAll(" %", "\u00a0%");
+
 /** Texts of all steps in one place, one visible: the tallest sets the size, so nothing jumps. */
 class Stack {
   constructor(className) {
@@ -76,7 +79,7 @@ class Stack {
   }
 
   fill(texts) {
-    this.node.replaceChildren(...texts.map((text) => make("p", "", { textContent: text })));
+    this.node.replaceChildren(...texts.map((text) => make("p", "", { textContent: whole(text) })));
   }
 
   show(step) {
@@ -284,7 +287,7 @@ class HeatmapView {
     this.root.classList.toggle("rx-single", now.headings.length === 1);
     if (this.captioned !== now) {
       this.caption.fill(now.steps.map(({ caption }) => caption));
-      this.headings.firstChild.replaceChildren(...now.headings.map((text) => make("span", "", { textContent: text })));
+      this.headings.firstChild.replaceChildren(...now.headings.map((text) => make("span", "", { textContent: whole(text) })));
       this.captioned = now;
     }
     this.title.show(this.titles.indexOf(title));

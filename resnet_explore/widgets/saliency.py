@@ -186,7 +186,7 @@ class SaliencyExplorer(ipywidgets.VBox):
         about = pair.described(self._any_network(self._current))
         classes, (channels, height, width) = distinct(about["classes"]), about["input_size"]
         no_thing = bool(classes) and classes[0].strip("_").lower() == "background"
-        photo = self.photos.photo
+        photo, reading = self.photos.photo, READINGS[self.method.value]
         for depth, both in networks.items():
             key = self._current, depth
             if key not in self._seen:
@@ -210,7 +210,7 @@ class SaliencyExplorer(ipywidgets.VBox):
         asked = Asked(
             pair=pair,
             classes=classes,
-            reading=READINGS[self.method.value],
+            reading=reading.of_score() if pair.answers == "boxes" else reading,
             photo=photo.about,
             cropped=photo.tensor is None,
             size=(height, width),
