@@ -314,8 +314,8 @@ def test_an_upload_has_an_entry_in_the_menu_while_it_is_shown_and_a_full_strip_i
     for k in range(12):
         upload._receive(upload, {"name": f"{k}.png"}, [png(10 * k, (20, 30))])
         said_of_it = upload.status
-    assert photos.sample.options[0] == ("your photo 11.png", None)
-    assert photos.sample.value is None
+    assert photos.sample.options[0] == ("your photo 11.png", "")
+    assert photos.sample.label == "your photo 11.png"
     assert said_of_it == "11.png: the strip holds 12 photos, so the oldest has left it."
     assert photos.strip.items[0]["label"] == "your photo 0.png"
     first = photos.sample.options[1]
@@ -354,3 +354,24 @@ def test_a_map_that_is_faint_beside_the_other_is_said_to_be():
     )
     alone = rx.SaliencyExplorer(weak, IMAGES)
     assert "The scale is shared" not in alone.view.series[0]["steps"][0]["caption"]
+
+
+def test_a_network_that_gives_no_finite_numbers_is_told_why():
+    net = small_network()
+    with torch.no_grad():
+        net[4].weight[0, 0] = float("nan")
+    explorer = rx.SaliencyExplorer(net, IMAGES)
+    assert "not finite numbers, though the image is finite: its own 4.weight holds such" in said(explorer)
+    assert explorer.view.series == []
+
+
+def test_a_network_with_one_number_is_asked_about_it_and_judged_by_its_sigmoid():
+    net = small_network(classes=1)
+    explorer = rx.SaliencyExplorer(net, IMAGES)
+    number = net(IMAGES[:1]).item()
+    said_of_it = f"Sequential answers {number:.3g}.".replace("-", "−")
+    assert explorer.view.series[0]["steps"][0]["title"] == said_of_it
+    assert explorer.view.series[0]["headings"] == ["Sequential, asked about its only number"]
+    assert explorer.answers.items == []
+    curve = deletion(net, IMAGES[:1], torch.rand(1, 3, 5), 0, steps=2)
+    assert curve.probabilities[0, 0] == pytest.approx(float(torch.tensor(number).sigmoid()), abs=1e-6)

@@ -141,7 +141,7 @@ def test_photos_collect_in_a_strip_and_can_be_gone_back_to(explorer):
     explorer.photos.upload._receive(explorer.photos.upload, {"name": "wide.png"}, [png(200, (50, 90))])
     assert not explorer.photos.upload.error
     assert "your photo wide.png" in explorer.view.series[0]["steps"][0]["caption"]
-    assert explorer.photos.sample.value is None
+    assert explorer.photos.sample.label == "your photo wide.png"
     one, other = explorer.photos.strip.items
     assert (other["label"], explorer.photos.strip.chosen) == ("your photo wide.png", other["key"])
     assert explorer.view.maps != first
@@ -150,7 +150,7 @@ def test_photos_collect_in_a_strip_and_can_be_gone_back_to(explorer):
     assert "Chelsea" in explorer.view.series[0]["steps"][0]["caption"]
     assert explorer.photos.sample.value == "cat", "the menu names what is shown"
     explorer.photos.strip.chosen = other["key"]
-    assert explorer.photos.sample.value is None
+    assert explorer.photos.sample.label == "your photo wide.png"
     explorer.photos.sample.value = "cat"
     assert explorer.view.maps == first
     assert len(explorer.photos.strip.items) == 2, "it was in the strip already"

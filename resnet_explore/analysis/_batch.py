@@ -67,6 +67,13 @@ def run(model: nn.Module, images: Tensor) -> Any:
         ) from error
 
 
+def why_not_finite(model: nn.Module) -> str:
+    """Say why a model gives NaN or infinity for a finite image: by its own numbers, or on the way."""
+    named = model.state_dict().items()
+    bad = next((n for n, v in named if v.is_floating_point() and not torch.isfinite(v).all()), None)
+    return f"its own {bad} holds such values" if bad else "its numbers grow too large on the way"
+
+
 def first_line(error: BaseException) -> str:
     """Return what an exception says, in one line without a full stop."""
     return (str(error).strip() or "no reason given").splitlines()[0].rstrip(".")

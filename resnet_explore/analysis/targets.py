@@ -45,8 +45,9 @@ class Classes(Target):
         return as_logits(output, count, _HINT).gather(1, self.indices(output, count)[:, None])[:, 0]
 
     def likelihood(self, output: Any, count: int) -> Tensor:
-        """Return the softmax probability of the class."""
-        sure = as_logits(output, count, _HINT).softmax(1)
+        """Return the softmax probability of the class; of the only class the sigmoid."""
+        logits = as_logits(output, count, _HINT)
+        sure = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
         return sure.gather(1, self.indices(output, count)[:, None])[:, 0]
 
     def indices(self, output: Any, count: int) -> Tensor:

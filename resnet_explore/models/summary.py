@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from resnet_explore.errors import ExploreError
 from resnet_explore.models.dry_run import dry_run
 from resnet_explore.models.trace import Call, Watch
 
@@ -166,6 +167,14 @@ def receptive_fields(model: nn.Module, input_size: tuple[int, ...] = (3, 224, 22
         for path, call in calls.items()
         if call.field is not None and call.runs == 1
     }
+
+
+def fields_if_known(model: nn.Module, input_size: tuple[int, ...]) -> dict[str, Window]:
+    """Return `receptive_fields`, none of a network that can't be followed."""
+    try:
+        return receptive_fields(model, input_size)
+    except ExploreError:
+        return {}
 
 
 def _parts(model: nn.Module, calls: dict[str, Call]) -> Iterator[Part]:

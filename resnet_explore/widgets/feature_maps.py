@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from resnet_explore.analysis._batch import why_not_finite
 from resnet_explore.analysis.capture import Layers
 from resnet_explore.analysis.feature_maps import FeatureMaps, feature_maps, whole_map
 from resnet_explore.analysis.footprint import foretold, free_memory, in_words
@@ -21,7 +22,7 @@ from resnet_explore.analysis.wrapped import unwrapped
 from resnet_explore.errors import ExploreError
 from resnet_explore.figures.heatmaps import png
 from resnet_explore.inputs.images import decode_image, remark
-from resnet_explore.models.summary import receptive_fields
+from resnet_explore.models.summary import fields_if_known
 from resnet_explore.models.threads import one_thread
 from resnet_explore.widgets import saving
 from resnet_explore.widgets.exhibits import Exhibit, Subject, exhibit_of, exhibits
@@ -120,10 +121,7 @@ class FeatureMapExplorer(ipywidgets.VBox):
             self._bottom.layout.display = "" if self.scenes else "none"
             return
         self._current = wanted
-        self.picture.unobserve(self._take_picture, "value")
-        self.picture.options = self._pictures.options
-        self.picture.value = next(iter(self._pictures.options.values()))
-        self.picture.observe(self._take_picture, "value")
+        self._name_in_menu()
         menus = [self.exhibit] if self._exhibits else []
         menus += [self.picture] if len(self._pictures.options) > 1 else []
         uploads = [] if isinstance(self._pictures, Batch) else [self.upload]
@@ -136,7 +134,7 @@ class FeatureMapExplorer(ipywidgets.VBox):
         return pictures_for(getattr(model, "about", {}), None if first is None else first.in_channels)
 
     def _take_picture(self, change: dict[str, Any]) -> None:
-        if change["new"] is not None and self._pictures is not None:
+        if change["new"] not in (None, "") and self._pictures is not None:
             self.upload.status = ""
             self._look_at(self._pictures.picture(change["new"]))
 
@@ -145,7 +143,6 @@ class FeatureMapExplorer(ipywidgets.VBox):
             raise ExploreError("These networks look at the images that they were given.")
         image = decode_image(data)
         self._look_at(self._pictures.of(image, f"your photo {name}"))
-        self.picture.value = None
         return remark(image)
 
     def show_image(self, image: Image.Image, about: str = "an image of yours") -> None:
@@ -162,6 +159,17 @@ class FeatureMapExplorer(ipywidgets.VBox):
             self._seen = before
             self.mosaics.busy = False
             self._say(str(problem))
+        self._name_in_menu()
+
+    def _name_in_menu(self) -> None:
+        """Let the menu say what is shown; an upload has an entry for as long as it is that."""
+        if self._seen is None or self._pictures is None:
+            return
+        uploaded = {self._seen.about: ""} if self._seen.key is None else {}
+        self.picture.unobserve(self._take_picture, "value")
+        self.picture.options = {**uploaded, **self._pictures.options}
+        self.picture.value = "" if self._seen.key is None else self._seen.key
+        self.picture.observe(self._take_picture, "value")
 
     # --- what is shown ------------------------------------------------------------------------------------
 
@@ -319,13 +327,10 @@ def _unwrapped(pair: tuple[Subject, ...]) -> tuple[Subject, ...]:
 
 def _not_finite(subject: Subject, maps: FeatureMaps) -> str:
     """Say where NaN or infinity begins in a network, and whether its own numbers bring it in."""
-    named = subject.model.state_dict().items()
-    bad = next((n for n, v in named if v.is_floating_point() and not torch.isfinite(v).all()), None)
     found = maps.not_finite
     return (
         f"{subject.name} gives values that are not finite numbers in {len(found)} of {len(maps)} layers, "
-        f"first in {found[0]}, though the image is finite: "
-        + (f"its own {bad} holds such values." if bad else "its numbers grow too large on the way.")
+        f"first in {found[0]}, though the image is finite: {why_not_finite(subject.model)}."
     )
 
 
@@ -338,9 +343,5 @@ def _weights(model: nn.Module, channel: int) -> np.ndarray | None:
 
 
 def _windows(subject: Subject, size: tuple[int, ...]) -> dict[str, dict[str, Any]]:
-    """Return receptive fields; none for a network that can't be followed, which has maps all the same."""
-    try:
-        found = receptive_fields(subject.model, size)
-    except ExploreError:
-        return {}
+    found = fields_if_known(subject.model, size)
     return {name: asdict(window) for name, window in found.items() if len(window.field) == 2}

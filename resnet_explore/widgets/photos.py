@@ -136,10 +136,10 @@ class PhotoPicker(ipywidgets.VBox):
 
     def _name_in_menu(self) -> None:
         """Let the menu say what is shown; an upload has an entry for as long as it is that."""
-        uploaded = [(self._now.about, None)] if self._now.name is None else []
+        uploaded = [(self._now.about, "")] if self._now.name is None else []
         self.sample.unobserve(self._take_sample, "value")
         self.sample.options = [*uploaded, *self._options]
-        self.sample.value = self._now.name
+        self.sample.value = "" if self._now.name is None else self._now.name
         self.sample.observe(self._take_sample, "value")
 
     def _take_upload(self, name: str, data: bytes, note: str) -> str:
@@ -149,7 +149,7 @@ class PhotoPicker(ipywidgets.VBox):
         return "; ".join(filter(None, [remark(image), gone]))
 
     def _take_sample(self, change: dict[str, Any]) -> None:
-        if change["new"] in (None, self._now.name):
+        if change["new"] in (None, "", self._now.name):
             return
         known = next((photo for photo in self._photos if photo.name == change["new"]), None)
         self._change(known or self._album.load(change["new"]))

@@ -12,7 +12,7 @@ from torch import nn
 from resnet_explore.analysis.readings import READINGS
 from resnet_explore.errors import CancelledError, ExploreError
 from resnet_explore.inputs.images import to_batch
-from resnet_explore.models.summary import Window
+from resnet_explore.models.summary import Window, fields_if_known
 from resnet_explore.widgets.answer_words import Asked, answers, beside_answers
 from resnet_explore.widgets.background import Background
 from resnet_explore.widgets.choices import Choices
@@ -30,7 +30,6 @@ from resnet_explore.widgets.saliency_jobs import (
     Maps,
     Networks,
     methods_for,
-    windows,
 )
 from resnet_explore.widgets.saliency_words import (
     citation,
@@ -190,7 +189,7 @@ class SaliencyExplorer(ipywidgets.VBox):
         for depth, both in networks.items():
             key = self._current, depth
             if key not in self._seen:
-                self._seen[key] = [windows(network, (channels, height, width)) for network in both]
+                self._seen[key] = [fields_if_known(network, (channels, height, width)) for network in both]
         job = Job(
             networks=networks,
             batch=(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resnet_explore.analysis._batch import run
+from resnet_explore.analysis._batch import run, why_not_finite
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.answers import Answer, Place, read_answer, read_logits
 from resnet_explore.analysis.cam_layers import choose_layers
@@ -20,7 +20,6 @@ from resnet_explore.analysis.readings import READINGS, titles
 from resnet_explore.analysis.sanity import cascade, rank_correlation
 from resnet_explore.analysis.targets import Box, Classes, Target, as_target
 from resnet_explore.errors import ExploreError
-from resnet_explore.models.summary import Window, receptive_fields
 from resnet_explore.models.threads import one_thread
 
 TITLES = titles()
@@ -172,6 +171,11 @@ class Job:
                 progress=lambda done, total: say(f"{title}: {done:,} of {total:,} trials."),
                 cancel=cancelled,
             )
+        if not torch.isfinite(maps.scores).all():
+            raise ExploreError(
+                f"The {type(network).__name__} gives values that are not finite numbers, though the image is "
+                f"finite: {why_not_finite(network)}."
+            )
         if isinstance(target, Classes):
             target = Classes(int(maps.targets[0]))
         return Explained(**vars(maps), answer=answer or read_logits(maps.logits[0]), target=target)
@@ -207,11 +211,3 @@ def methods_for(networks: Sequence[nn.Module]) -> dict[str, str]:
     except ExploreError:
         return {title: name for name, title in titles(OF_PIXELS).items()}
     return {title: name for name, title in TITLES.items()}
-
-
-def windows(network: nn.Module, input_size: tuple[int, int, int]) -> Mapping[str, Window]:
-    """Return receptive fields by layer; none where the network can't be followed."""
-    try:
-        return receptive_fields(network, input_size)
-    except ExploreError:
-        return {}
