@@ -39,6 +39,11 @@ def pair(depths=("8", "14"), names=("Plain-{}", "Residual-{}")):
     return Pair(names, load, depths, ABOUT)
 
 
+def is_said(number, words):
+    """Whether a text holds a number, with as many digits as tell it from chance."""
+    return any(f"{number:.{digits}f}" in words for digits in (2, 3, 4))
+
+
 def png(value, shape):
     buffer = io.BytesIO()
     Image.fromarray(np.full((*shape, 3), value, np.uint8)).save(buffer, "PNG")
@@ -232,10 +237,18 @@ def test_any_two_models_stand_side_by_side():
     assert left != right
 
 
+def drawn(net, scale=0.3):
+    """Give a network weights of a generator of its own: verdicts that still run put back the global one."""
+    draw = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.copy_(scale * torch.randn(parameter.shape, generator=draw))
+    return net
+
+
 def small_network(classes=5):
-    torch.manual_seed(0)
     layers = torch.nn.Conv2d(3, 8, 3, 2, 1), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1)
-    return torch.nn.Sequential(*layers, torch.nn.Flatten(), torch.nn.Linear(8, classes))
+    return drawn(torch.nn.Sequential(*layers, torch.nn.Flatten(), torch.nn.Linear(8, classes)))
 
 
 def test_a_network_of_ones_own_and_its_images():
@@ -355,7 +368,7 @@ def test_a_verdict_stands_beside_the_block_that_is_shown(explorer):
     expected = rx.judge(
         pair().load("14")[1], batch, explainer("grad_cam", "layer3.1"), targets[1], ["deletion"]
     )
-    assert f"{expected['deletion'].value:.2f}" in said
+    assert is_said(expected["deletion"].value, said)
     explorer.view.step = 2
     explorer.verdict.wait(120)
     assert "Grad-CAM at block layer2.0" in explorer.verdict.value
@@ -379,7 +392,7 @@ def test_a_difference_is_judged_by_how_likely_the_one_is_of_the_two(explorer):
             curve.append(float(net(image.reshape(batch.shape))[0, [5, 3]].softmax(0)[0]))
     area = np.trapezoid(curve, dx=1 / 16)
     (row,) = re.findall(r"Deletion \(low is good\)(.*?)Insertion", said)
-    assert f"{area:.2f}" in row.split("✗")[-1].split("✓")[-1]
+    assert is_said(area, row.split("✗")[-1].split("✓")[-1])
 
 
 def test_pixel_methods_are_judged_and_slow_ones_when_asked(explorer, monkeypatch):
@@ -411,7 +424,7 @@ def test_what_is_saved_can_be_cited(explorer):
     explorer.target.value = "thing 4"
     assert explorer.view.file == "heatmaps-grad-cam-thing-4"
     about = explorer.view.about
-    assert (about["method"], about["class"], about["networks"]) == ("Grad-CAM", "thing 4, thing 4", "twins")
+    assert (about["method"], about["class"], about["networks"]) == ("Grad-CAM", "thing 4", "twins")
     assert "Chelsea" in about["photo"]
 
 

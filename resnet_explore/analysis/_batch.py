@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from resnet_explore.analysis._outputs import tensors
 from resnet_explore.errors import ExploreError
+from resnet_explore.inputs.images import require_finite
 
 _USUAL = ("logits", "out")  # what transformers and torchvision call the answer among other outputs
 
@@ -21,7 +22,7 @@ def require_module(model: Any) -> None:
 
 
 def as_images(model: nn.Module, images: Any) -> Tensor:
-    """Return a copy of `images` on the model's device and in its dtype; floats (N, C, H, W), N at least 1."""
+    """Return a copy of `images` on the model's device and in its dtype; finite floats (N, C, H, W), N > 0."""
     require_module(model)
     if not isinstance(images, Tensor) or not images.is_floating_point():
         kind = str(images.dtype) if isinstance(images, Tensor) else type(images).__name__
@@ -31,6 +32,7 @@ def as_images(model: nn.Module, images: Any) -> Tensor:
         raise ExploreError(
             f"images must have shape (N, C, H, W) with nothing empty, not {tuple(images.shape)}{hint}."
         )
+    require_finite(images)
     weight = next(model.parameters(), images)
     with torch.inference_mode(False):  # a copy made in inference mode could carry no gradient
         return images.detach().to(weight.device, weight.dtype, copy=True)

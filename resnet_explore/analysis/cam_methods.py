@@ -113,5 +113,5 @@ def why_empty(cam: Tensor) -> str:
     if (cam > 0).any():
         return ""
     if (cam < 0).any():
-        return "All contributions are negative: no place of this layer speaks for what was asked about."
-    return "All contributions are zero: the layer is silent, or no gradient comes back to it."
+        return "All contributions are negative: no place speaks for what was asked about."
+    return "All contributions are zero: nothing here changes what was asked about."

@@ -54,8 +54,9 @@ def split_maps(
     """Return the maps of residual blocks, and what of them came through the skip and through the branch.
 
     Arguments and errors are those of `class_activation_maps`. `layers` must be blocks: ours and those of
-    others that add what passed by (torchvision's, timm's). Raises ExploreError for a layer in which no sum of
-    a skip and a branch is found, or after whose sum there is more than a ReLU.
+    others that add what passed by (torchvision's, timm's); without it those of `choose_layers` that can be
+    split. Raises ExploreError for a layer in which no sum of a skip and a branch is found, or after whose sum
+    there is more than a ReLU; without `layers` only if all are so.
     """
     whole = class_activation_maps(model, images, targets, layers, method, **trials)
     modules = select_layers(model)
@@ -63,7 +64,8 @@ def split_maps(
     if strange is not None:
         raise ExploreError(f"{strange!r} is one of several runs, so its map can't be split; leave it out.")
     blocks = {layer: modules[layer] for layer in whole}
-    parts = _summands(model, as_images(model, images), blocks)
+    parts = _summands(model, as_images(model, images), blocks, some=layers is None)
+    whole = replace(whole, maps={layer: whole.maps[layer] for layer in parts})
     skip, branch = {}, {}
     for layer, (carried, made) in parts.items():
         skip[layer] = weighted_sum(whole.weights[layer], carried)
@@ -73,20 +75,28 @@ def split_maps(
 
 @torch.no_grad()
 def _summands(
-    model: nn.Module, batch: Tensor, blocks: dict[str, nn.Module]
+    model: nn.Module, batch: Tensor, blocks: dict[str, nn.Module], some: bool
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return for each block what of its output came through the skip and what through the branch."""
+    """Return for each block what of its output came through the skip and what through the branch.
+
+    With `some` those are left out of which that can't be told, unless it is all.
+    """
     listener = _Listener(blocks)
     with measuring(model):
         model.eval()
         with torch.no_grad(), Capture(model, list(blocks), restore=False) as seen, listener.listening():
             answer(model, batch.clone())
-    found = {}
+    found, problems = {}, []
     for layer, output in seen.outputs.items():
-        if isinstance(blocks[layer], Block) and blocks[layer].add is None:
-            found[layer] = (torch.zeros_like(output), output)
-        else:
-            found[layer] = _gated(layer, output, listener.sums.get(layer))
+        try:
+            if isinstance(blocks[layer], Block) and blocks[layer].add is None:
+                found[layer] = (torch.zeros_like(output), output)
+            else:
+                found[layer] = _gated(layer, output, listener.sums.get(layer))
+        except ExploreError as problem:
+            problems.append(problem)
+    if problems and not (some and found):
+        raise problems[0]
     return found
 
 

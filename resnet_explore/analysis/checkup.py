@@ -110,7 +110,10 @@ def check(model: nn.Module, images: Any = None) -> Checkup:
 
 
 def _failure(watch: Watch, error: Exception) -> str:
-    return f"{type(error).__name__} in {watch.failed or 'its forward'}, {first_line(error)}"
+    where = watch.failed or "its forward"
+    if "meta" in str(error).lower():  # torch tells at length what only it can do about it
+        return f"{where} decides by values, and there are none"
+    return f"{type(error).__name__} in {where}, {first_line(error)}"
 
 
 def _advice(model: nn.Module, batch: Tensor, failure: str) -> str:

@@ -31,7 +31,7 @@ _MARGIN = 0.1  # how much more alike than random maps one may be that counts as 
 FEWEST = 5  # images below which nothing passes: a t interval of fewer leans on normality alone
 RULE = (
     "✓: the 95 % confidence interval of the mean difference from random maps, image by image (Student's t), "
-    f"lies above 0; for randomisation above -{_MARGIN}, so that a map is shown to be hardly more alike than "
+    f"lies above 0; for randomisation above −{_MARGIN}, so that a map is shown to be hardly more alike than "
     f"they. Of fewer than {FEWEST} images nothing is said."
 )
 """When `passed` is true, as everything says that shows it."""

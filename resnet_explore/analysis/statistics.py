@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from resnet_explore.analysis._batch import as_images, run
+from resnet_explore.analysis._batch import as_images, require_module, run
 from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.capture import Capture
@@ -135,6 +135,7 @@ def layer_statistics(
     The model is left as found, running statistics and random state included. Raises ExploreError for unknown
     layers or mode, no images, images that don't fit, and a model that raises.
     """
+    require_module(model)
     if mode not in MODES:
         raise unknown("mode", mode, MODES)
     found: dict[str, Channels] = {}

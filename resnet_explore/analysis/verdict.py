@@ -200,12 +200,18 @@ def judge(
     strange = next((name for name in metrics if name not in METRICS), None)
     if strange is not None:
         raise unknown("metric", strange, METRICS)
+    if not metrics:
+        raise ExploreError(f"metrics must name at least one of {', '.join(METRICS)}.")
     if draws < 1:
         raise ExploreError(f"draws must be at least 1, not {draws!r}.")
     way = explainer(explain) if isinstance(explain, str) else explain
     batch = as_images(model, images)
     classes = settled(model, batch, targets)
     like = way(model, batch, classes)
+    flat = int((like.flatten(1) == like.flatten(1)[:, :1]).all(1).sum())
+    if flat:
+        which = "The map is" if len(like) == 1 else f"{flat} of {len(like)} maps are"
+        raise ExploreError(f"{which} the same everywhere, so there is nothing to judge.")
     found = Verdicts()
     for name in metrics:
         metric = METRICS[name]

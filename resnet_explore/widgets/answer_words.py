@@ -122,7 +122,8 @@ def in_words(asked: Asked, cams: Explained) -> str:
         name = asked.name(target.index)
         if isinstance(target.where, tuple):
             return f"{name} at row {target.where[0]}, column {target.where[1]}"
-        return f"its {name} pixels" if cams.answer.shares[target.index] else f"{name}, which it sees nowhere"
+        seen = bool(cams.answer.shares[target.index])
+        return f"its {name} pixels" if seen else f"{name}, seen nowhere: over all pixels"
     if isinstance(target, Box):
         x0, y0, x1, y1 = (round(edge) for edge in target.box)
         return f"{asked.name(target.label or 0)} at x {x0} to {x1}, y {y0} to {y1}"

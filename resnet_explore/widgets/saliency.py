@@ -233,7 +233,7 @@ class SaliencyExplorer(ipywidgets.VBox):
         job, asked, picture = self._job()
         self._background.cancel()
         self.verdict.clear()
-        self.view.busy, self.view.message = True, "Following the gradient back ..."
+        self.view.busy, self.view.message = True, "Explaining ..."
         if job.slow:
             self.stop.layout.display = ""
             # Hooks of two threads on one network would see each other's passes.

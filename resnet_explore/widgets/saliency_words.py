@@ -16,6 +16,7 @@ from resnet_explore.widgets.saliency_jobs import (
     DEPTHS,
     PARTS,
     PIXELS,
+    RANDOM,
     RANDOM_TO,
     SKIP,
     SUM,
@@ -27,9 +28,10 @@ from resnet_explore.widgets.words import percent
 _WEAK = 0.1  # of full colour, and a map is hardly seen
 _PERCENTILE = 99  # of the magnitudes by pixels: the value of full colour
 _PARTS = {
-    SUM: "The whole map: what came by the skip and what by the branch, added up.",
-    SKIP: "The part that came by the skip.",
-    BRANCH: "The part that the branch made.",
+    SUM: "The whole map: what came by the skip and what by the branch, added up. Shares are of magnitudes, "
+    "summed over the places.",
+    SKIP: "The part that came by the skip. Shares are of magnitudes, summed over the places.",
+    BRANCH: "The part that the branch made. Shares are of magnitudes, summed over the places.",
 }
 
 
@@ -136,7 +138,7 @@ def _split(found: Mapping[str, Sequence[Explained]], names: Sequence[str], block
     """Say how much of a block's maps came by the skip."""
     shares = [_share_of_skip(found, side, block) for side, block in enumerate(blocks)]
     words = "; ".join(
-        f"{name}: {percent(100 * share)} of the map of block {_tick(block)} came by the skip"
+        f"{name}: {percent(100 * share)} of the parts of block {_tick(block)} came by the skip"
         if share > 0
         else f"{name} has no skip"
         for name, share, block in zip(names, shares, blocks, strict=True)
@@ -195,17 +197,18 @@ def citation(
     classes = [in_words(asked, cams) if asked.reading.classes else "none" for cams in maps]
     known = [getattr(network, "about", None) or {} for network in networks]
     weights = dict.fromkeys(str(about.get("provenance", "")) for about in known)
+    made_random = "; then made random, stage by stage" if over == RANDOM else ""
     view = {DEPTHS: "", PARTS: "by part"}.get(over, "random weights")
     said = " ".join([asked.reading.title, *dict.fromkeys(classes), view])
     slug = re.sub(r"\W+", "-", said).strip("-").lower()
     return {
         "file": f"heatmaps-{slug}",
         "method": asked.reading.title,
-        "class": ", ".join(classes),
+        "class": ", ".join(dict.fromkeys(classes)),
         "photo": asked.photo,
         "networks": entry,
         "shown": over,
-        "weights": "; ".join(filter(None, weights)) or "not said",
+        "weights": "; ".join([*filter(None, weights)] or ["not said"]) + made_random,
         "data": str(asked.about.get("data", "not said")),
         "signs": asked.reading.signs("positive", "negative"),
     }

@@ -64,7 +64,9 @@ class UploadZone(anywidget.AnyWidget):
                 said = callback(name, bytes(buffers[0]), note)
                 if said and isinstance(said, str):
                     self._remarks.append(f"{name}: {said}.")
-                    if not self._problems:
+                    if self._problems:
+                        self.say(" ".join([*self._problems, *self._remarks]), error=True)
+                    else:
                         self.say(" ".join([*self._remarks, note]).strip())
         except ExploreError as problem:
             sentence = str(problem)
@@ -84,4 +86,4 @@ class UploadZone(anywidget.AnyWidget):
 
     def _fail(self, sentence: str) -> None:
         self._problems.append(sentence)
-        self.say(" ".join(self._problems), error=True)
+        self.say(" ".join([*self._problems, *self._remarks]), error=True)

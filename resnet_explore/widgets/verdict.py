@@ -155,7 +155,11 @@ def as_table(
 
 def _cell(verdict: Any) -> str:
     largest = max(abs(verdict.value), abs(verdict.random), abs(verdict.centre))
-    digits = 2 if largest >= 0.1 or largest == 0 else min(6, 1 - math.floor(math.log10(largest)))
+    apart = abs(verdict.value - verdict.random)
+    # As many as show how the two differ, and two of a small number.
+    wanted = [(largest, 1), (apart, 0)]
+    digits = max([2, *(math.ceil(-math.log10(number)) + extra for number, extra in wanted if number > 0)])
+    digits = min(digits, 4)
     value, random, spread, centre = (
         f"{number:.{digits}f}".replace("-", "−")
         for number in (verdict.value, verdict.random, verdict.spread, verdict.centre)
