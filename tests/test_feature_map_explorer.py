@@ -78,7 +78,7 @@ def test_the_first_view_is_a_photo_in_the_eyes_of_trained_twins(explorer):
     assert "Chelsea the cat" in shown["caption"]
     assert "over 7 images, this one among them" in shown["caption"]
     assert "Branch ÷ skip: of this image alone. Dead, saturated and the other curves: " in shown["caption"]
-    assert "The branch adds" in step["title"]
+    assert "branch adds" in step["title"]
     assert len(shown["steps"]) == 9
     assert Image.open(io.BytesIO(explorer.mosaics.picture["bytes"])).size == (32, 32)
     assert explorer.picture.label == "Chelsea the cat"

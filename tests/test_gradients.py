@@ -281,7 +281,9 @@ def test_own_loss_and_a_layer_that_it_does_not_depend_on():
     assert flow.weight_gradient_norms[0] > 0
     assert flow.weight_gradient_norms[1] == flow.activation_gradient_norms[1] == 0
     assert flow.kinds == ("linear", "linear")
-    with pytest.raises(rx.ExploreError, match=r"must return logits of shape .*not a dict; for other outputs"):
+    with pytest.raises(
+        rx.ExploreError, match=r"must return logits of shape .*not a dict of .*; for other outputs"
+    ):
         rx.gradient_flow(net, images, target)
 
 

@@ -13,6 +13,7 @@ from torch import nn
 import resnet_explore as rx
 from resnet_explore.analysis.answers import read_answer
 from resnet_explore.analysis.attribution import attribute
+from resnet_explore.analysis.cam_split import split_maps
 from resnet_explore.analysis.faithfulness import deletion
 from resnet_explore.analysis.targets import Box, Classes, Region
 from resnet_explore.widgets.answer_words import answers
@@ -373,3 +374,28 @@ def test_a_network_with_one_number_is_asked_about_it_and_judged_by_its_sigmoid()
     assert explorer.answers.items == []
     curve = deletion(net, IMAGES[:1], torch.rand(1, 3, 5), 0, steps=2)
     assert curve.probabilities[0, 0] == pytest.approx(float(torch.tensor(number).sigmoid()), abs=1e-6)
+
+
+def test_what_is_not_finite_or_the_same_everywhere_is_refused_in_code_too():
+    net, spoiled = small_network(), IMAGES.clone()
+    spoiled[1, 0, 3, 5] = float("nan")
+    for measure in (rx.class_activation_maps, rx.layer_statistics, attribute):
+        with pytest.raises(rx.ExploreError, match="image 1 holds values that are not finite numbers"):
+            measure(net, spoiled)
+    with pytest.raises(rx.ExploreError, match="1 of 2 maps are the same everywhere"):
+        rx.judge(net, IMAGES, lambda model, x, y: torch.stack([torch.zeros(3, 5), torch.rand(3, 5)]))
+    with pytest.raises(rx.ExploreError, match="metrics must name at least one of deletion"):
+        rx.judge(net, IMAGES, "grad_cam", metrics=[])
+
+
+def test_blocks_without_a_skip_are_left_out_of_the_split_unless_asked_for():
+    torch.manual_seed(0)
+    net = torchvision.models.mobilenet_v3_small(weights=None).eval()
+    whole = rx.class_activation_maps(net, IMAGES[:1])
+    split = split_maps(net, IMAGES[:1])
+    assert 0 < len(split.whole) < len(whole)
+    for layer in split.whole:
+        torch.testing.assert_close(split.skip[layer] + split.branch[layer], whole[layer])
+    missing = next(layer for layer in whole if layer not in split.whole)
+    with pytest.raises(rx.ExploreError, match="no sum of a skip and a branch was found"):
+        split_maps(net, IMAGES[:1], layers=missing)

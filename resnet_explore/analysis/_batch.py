@@ -21,8 +21,11 @@ def require_module(model: Any) -> None:
         raise ExploreError(f"model must be a torch.nn.Module, not {type(model).__name__}{build}.")
 
 
-def as_images(model: nn.Module, images: Any) -> Tensor:
-    """Return a copy of `images` on the model's device and in its dtype; finite floats (N, C, H, W), N > 0."""
+def as_images(model: nn.Module, images: Any, finite: bool = True) -> Tensor:
+    """Return a copy of `images` on the model's device and in its dtype: floats (N, C, H, W), N at least 1.
+
+    With `finite` raises ExploreError also for those that hold NaN or infinity.
+    """
     require_module(model)
     if not isinstance(images, Tensor) or not images.is_floating_point():
         kind = str(images.dtype) if isinstance(images, Tensor) else type(images).__name__
@@ -32,7 +35,8 @@ def as_images(model: nn.Module, images: Any) -> Tensor:
         raise ExploreError(
             f"images must have shape (N, C, H, W) with nothing empty, not {tuple(images.shape)}{hint}."
         )
-    require_finite(images)
+    if finite:
+        require_finite(images)
     weight = next(model.parameters(), images)
     with torch.inference_mode(False):  # a copy made in inference mode could carry no gradient
         return images.detach().to(weight.device, weight.dtype, copy=True)
@@ -120,8 +124,9 @@ def as_logits(output: Any, count: int, hint: str = "") -> Tensor:
 def main_output(output: Any, count: int, ndim: int) -> Tensor | None:
     """Return what a network gives for each image, floats (count, ...) of `ndim` dimensions; None if nothing.
 
-    Of several tensors in a dict, list or tuple it is the one called "logits" or "out", else the first: what
-    follows it is by custom what helps in training, such as the answers of auxiliary heads.
+    Of several in a dict it is the one called "logits" or "out", and without these none, as nobody can tell.
+    Of several in a list or tuple it is the first: what follows is by custom what helps in training, such as
+    the answers of auxiliary heads.
     """
     fitting = {
         path: tensor
@@ -132,6 +137,8 @@ def main_output(output: Any, count: int, ndim: int) -> Tensor | None:
         for name in _USUAL:
             if f"[{name}]" in fitting:
                 return fitting[f"[{name}]"]
+        if len(fitting) > 1:
+            return None
     return next(iter(fitting.values()), None)
 
 

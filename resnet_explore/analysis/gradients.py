@@ -280,7 +280,7 @@ def check_batch(model: nn.Module, images: Any, mode: str) -> Tensor:
         raise ExploreError(
             "The model is in float16, where gradients below 6e-8 become 0: call model.float() first."
         )
-    batch = as_images(model, images)
+    batch = as_images(model, images, finite=False)
     if mode == "train" and len(batch) == 1 and any(isinstance(m, _BatchNorm) for m in model.modules()):
         raise ExploreError(
             "images must be two or more in train mode, as batch norm needs a batch; for one choose eval mode."

@@ -98,7 +98,7 @@ class Region(Target):
     where   (row, column), or a mask of the output's height and width: one for all images or one for each
 
     The network's answer is logits (N, K, H, W), alone or in a dict, list or tuple: there those called "out",
-    as torchvision has it, or "logits", else the first.
+    as torchvision has it, or "logits"; else the only one, or of a list the first.
     """
 
     index: int

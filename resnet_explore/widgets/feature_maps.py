@@ -71,7 +71,7 @@ class FeatureMapExplorer(ipywidgets.VBox):
         self._open(None)
 
     def _build_controls(self) -> None:
-        menu = {"layout": {"width": "380px"}, "style": {"description_width": "5.5em"}}
+        menu = {"layout": {"width": "380px", "max_width": "98%"}, "style": {"description_width": "5.5em"}}
         self.exhibit = ipywidgets.Dropdown(options=list(self._exhibits), description="Networks", **menu)
         self.picture = ipywidgets.Dropdown(description="Image", **menu)
         self.upload = UploadZone()
@@ -125,7 +125,7 @@ class FeatureMapExplorer(ipywidgets.VBox):
         menus = [self.exhibit] if self._exhibits else []
         menus += [self.picture] if len(self._pictures.options) > 1 else []
         uploads = [] if isinstance(self._pictures, Batch) else [self.upload]
-        self._top.children = [ipywidgets.VBox(menus), *uploads]
+        self._top.children = [ipywidgets.VBox(menus, layout={"max_width": "100%"}), *uploads]
 
     def _find_pictures(self, model: nn.Module) -> Pictures:
         if self._images is not None:

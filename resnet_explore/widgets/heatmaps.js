@@ -280,18 +280,19 @@ class HeatmapView {
   writeTexts() {
     if (this.written !== this.depths) {
       this.titles = [...new Set(this.depths.flatMap(({ steps }) => steps.map(({ title }) => title)))];
+      this.captions = [...new Set(this.depths.flatMap(({ steps }) => steps.map(({ caption }) => caption)))];
       this.title.fill(this.titles);
+      this.caption.fill(this.captions);
       this.written = this.depths;
     }
     const now = this.depths[this.depth], { title, caption } = this.steps[this.step];
     this.root.classList.toggle("rx-single", now.headings.length === 1);
     if (this.captioned !== now) {
-      this.caption.fill(now.steps.map(({ caption }) => caption));
       this.headings.firstChild.replaceChildren(...now.headings.map((text) => make("span", "", { textContent: whole(text) })));
       this.captioned = now;
     }
     this.title.show(this.titles.indexOf(title));
-    this.caption.show(this.step);
+    this.caption.show(this.captions.indexOf(caption));
     const said = [title, caption].map((text) => text.replace(/\.$/, ""));
     this.canvas.setAttribute("aria-label", said.join(". "));
     this.root.dataset.depth = this.depth;

@@ -252,9 +252,9 @@ def finding(scene: Scene, layers: Sequence[Layer]) -> str:
     dead = f"dead channels: {dead}" if any(some for *_, some in counts) else "no channel is dead"
     ratio = next((layer.ratio for layer in reversed(layers) if layer.ratio is not None), None)
     count = scene.measured[0].count
-    over, here = (f", over {count} images", " in this one") if count > 1 else ("", "")
-    branch = "" if ratio is None else f" The branch adds {factor(ratio)} times what the skip carries{here}."
-    return f"{layers[-1].name}: {dead}; values that are 0{over}: {zeros}.{branch}"
+    over, here = (f" over {count} images", "In this one the") if count > 1 else ("", "The")
+    branch = "" if ratio is None else f" {here} branch adds {factor(ratio)} times what the skip carries."
+    return f"{layers[-1].name}: {dead}; zeros{over}: {zeros}.{branch}"
 
 
 def _count(some: int, of: int) -> str:
