@@ -259,6 +259,8 @@ def test_a_network_that_is_sure_of_nothing_is_said_to_be_and_names_one_first_cho
             return self.net(x) * 1e-9
 
     explorer = rx.SaliencyExplorer(Faint(), IMAGES)
+    assert "little to judge where no answer is likelier" in explorer.verdict.value
+    explorer.judge.click()
     explorer.verdict.wait(120)
     best = int(Faint()(IMAGES[:1]).argmax())
     assert explorer.view.series[0]["steps"][0]["title"] == "Faint finds its 700 answers equally likely."

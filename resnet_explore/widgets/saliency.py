@@ -13,7 +13,7 @@ from resnet_explore.analysis.readings import READINGS
 from resnet_explore.errors import CancelledError, ExploreError
 from resnet_explore.inputs.images import to_batch
 from resnet_explore.models.summary import Window, fields_if_known
-from resnet_explore.widgets.answer_words import Asked, answers, beside_answers
+from resnet_explore.widgets.answer_words import Asked, answers, beside_answers, undecided
 from resnet_explore.widgets.background import Background
 from resnet_explore.widgets.choices import Choices
 from resnet_explore.widgets.heatmaps import HeatmapView
@@ -324,10 +324,10 @@ class SaliencyExplorer(ipywidgets.VBox):
         def begin() -> None:
             self.verdict.judge(names, networks, job.batch, targets, job.method, blocks, about)
 
-        if asked.reading.slow or job.answers != "classes":
-            self.verdict.offer(
-                f"{about}: a verdict takes hundreds of passes or more; press Judge for it.", begin
-            )
+        if all(undecided(cams.answer) for cams in maps):
+            self.verdict.offer(f"{about}: there is little to judge where no answer is likelier.", begin)
+        elif asked.reading.slow or job.answers != "classes":
+            self.verdict.offer(f"{about}: a verdict takes hundreds of passes; press Judge for it.", begin)
         else:
             begin()
 
