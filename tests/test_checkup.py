@@ -275,3 +275,14 @@ def test_weights_are_not_copied_to_look_without_values():
     net = nn.Sequential(nn.Linear(224, 10))
     net[0].weight.__deepcopy__ = None  # would be called, and fail
     assert [f.name for f in check(net).of("safe")] == ["0"]
+
+
+def test_what_a_model_says_itself_is_kept_where_there_are_values():
+    class Strict(nn.Module):
+        def forward(self, x):
+            raise RuntimeError("metadata of the camera is missing")
+
+    with pytest.raises(
+        rx.ExploreError, match="RuntimeError in its forward, metadata of the camera is missing"
+    ):
+        rx.Capture.check(Strict(), torch.rand(2, 3, 8, 9))

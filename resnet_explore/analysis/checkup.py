@@ -99,7 +99,7 @@ def check(model: nn.Module, images: Any = None) -> Checkup:
             with watch.watching():
                 patient(batch)
         except Exception as error:
-            failure = _failure(watch, error)
+            failure = _failure(watch, error, batch)
             advice = _advice(patient, batch, failure)
             raise ExploreError(
                 f"The model, a {type(model).__name__}, can't take {_size(batch)} images {where}: "
@@ -109,9 +109,9 @@ def check(model: nn.Module, images: Any = None) -> Checkup:
     return Checkup(type(model).__name__, conditions, tuple(watch.findings()))
 
 
-def _failure(watch: Watch, error: Exception) -> str:
+def _failure(watch: Watch, error: Exception, batch: Tensor) -> str:
     where = watch.failed or "its forward"
-    if "meta" in str(error).lower():  # torch tells at length what only it can do about it
+    if batch.is_meta and "meta" in str(error).lower():  # torch tells at length what only it can do about it
         return f"{where} decides by values, and there are none"
     return f"{type(error).__name__} in {where}, {first_line(error)}"
 
@@ -127,7 +127,9 @@ def _advice(model: nn.Module, batch: Tensor, failure: str) -> str:
                 model(batch)
             return "; in eval mode it can: call .eval() first"
         except Exception as error:
-            if pass_images and _failure(watch, error) != failure:  # it gets further, as far as one can see
+            if (
+                pass_images and _failure(watch, error, batch) != failure
+            ):  # it gets further, as far as one can see
                 evaluate = "call .eval() first and "
     return f"; {evaluate}{pass_images}" if pass_images else ""
 
