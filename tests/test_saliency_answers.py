@@ -19,6 +19,7 @@ from resnet_explore.analysis.targets import Box, Classes, Region
 from resnet_explore.widgets.answer_words import answers
 from resnet_explore.widgets.questions import OWN_CHOICE
 from resnet_explore.widgets.saliency import DEPTHS, PARTS, RANDOM
+from resnet_explore.widgets.verdict import VerdictPanel
 from tests.test_saliency_explorer import drawn, is_said, png, shown, small_network
 
 IMAGES = torch.rand(2, 3, 24, 40, generator=torch.Generator().manual_seed(3))
@@ -315,13 +316,14 @@ def test_an_upload_has_an_entry_in_the_menu_while_it_is_shown_and_a_full_strip_i
     for k in range(12):
         upload._receive(upload, {"name": f"{k}.png"}, [png(10 * k, (20, 30))])
         said_of_it = upload.status
-    assert photos.sample.options[0] == ("your photo 11.png", "")
+    entries = list(photos.sample.options.items())
+    assert entries[0] == ("your photo 11.png", "")
     assert photos.sample.label == "your photo 11.png"
     assert said_of_it == "11.png: the strip holds 12 photos, so the oldest has left it."
     assert photos.strip.items[0]["label"] == "your photo 0.png"
-    first = photos.sample.options[1]
+    first = entries[1]
     photos.sample.value = first[1]
-    assert photos.sample.options[0] == first
+    assert next(iter(photos.sample.options.items())) == first
     assert photos.photo.name == first[1]
 
 
@@ -401,3 +403,10 @@ def test_blocks_without_a_skip_are_left_out_of_the_split_unless_asked_for():
     missing = next(layer for layer in whole if layer not in split.whole)
     with pytest.raises(rx.ExploreError, match="no sum of a skip and a branch was found"):
         split_maps(net, IMAGES[:1], layers=missing)
+
+
+def test_a_verdict_that_ends_at_once_leaves_no_stop_behind():
+    panel = VerdictPanel()
+    panel.offer("Press.", lambda: setattr(panel.halt.layout, "display", "none"))
+    panel.press.click()
+    assert (panel.press.layout.display, panel.halt.layout.display) == ("none", "none")

@@ -1,5 +1,6 @@
 """What does a network answer: a class for an image, a class for each pixel, or boxes?"""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ Place = tuple[float, float]  # (down, across), as shares of an image's height an
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class Answer(ABC):
     """What a network says of one image, and what can be asked about it.
 
     shares  float64 (K,): how much each class has of the answer, 0..1
@@ -27,12 +28,12 @@ class Answer:
     best: int
     kind = ""
 
+    @abstractmethod
     def target(self, index: int | None = None, place: Place | None = None) -> Target:
         """Return what to explain: a class, by default `best`; at a place in particular where there are such.
 
         Raises ExploreError where the network says nothing of the kind.
         """
-        raise NotImplementedError
 
 
 class ClassAnswer(Answer):
@@ -59,8 +60,7 @@ class PixelAnswer(Answer):
         height, width = self.labels.shape
         if place is not None:
             row, column = (min(int(at * n), n - 1) for at, n in zip(place, (height, width), strict=True))
-            seen = int(self.labels[row, column])
-            return Region((seen if seen >= 0 else 0) if index is None else index, (row, column))
+            return Region(max(int(self.labels[row, column]), 0) if index is None else index, (row, column))
         index = self.best if index is None else index
         mask = self.labels == index
         return Region(index, (mask if mask.any() else torch.ones_like(mask)).numpy())

@@ -118,10 +118,10 @@ def attribute(
             target = as_target(targets).settle(output, len(batch))
             scores = target.scores(output, len(batch)).detach()
         _applicable(method, twin, functional)
-        plain = isinstance(target, Classes) and isinstance(output, Tensor)
-        values = _explain(method, twin, batch, target, chosen, plain).detach()
+        classes = target.indices(output, len(batch)) if isinstance(target, Classes) else None
+        plain = classes if isinstance(output, Tensor) else None
+        values = _explain(method, twin, batch, target, plain, chosen).detach()
     _complete(method, values, twin, batch, target, scores, chosen)
-    classes = target.indices(output, len(batch)) if isinstance(target, Classes) else None
     asked = torch.full((len(batch),), -1) if classes is None else classes
     return Attribution(values, asked, scores, str(target), method)
 
@@ -225,24 +225,25 @@ _DRAWING = ("smoothgrad", "gradient_shap")
 
 
 def _explain(
-    method: str, twin: nn.Module, batch: Tensor, target: Target, options: Options, plain: bool
+    method: str, twin: nn.Module, batch: Tensor, target: Target, classes: Tensor | None, options: Options
 ) -> Tensor:
-    """Call captum: with its own targets for classes of `plain` logits; else one image at a time.
+    """Call captum: with its own targets for `classes`, None where the network gives no bare logits for them.
 
-    One at a time also for what draws numbers: an image's result must not depend on those beside it.
+    One image at a time for those without, and for what draws numbers: an image's result must not depend on
+    those beside it.
     """
     explain, batch = METHODS[method], batch.detach()
-    if plain and isinstance(target, Classes) and method not in _DRAWING:
-        return explain(twin, batch, target.index, options)
+    if classes is not None and method not in _DRAWING:
+        return explain(twin, batch, classes, options)
     each = []
     for i, image in enumerate(batch.split(1)):
         torch.manual_seed(options.seed)
         np.random.seed(options.seed)  # captum's GradientShap draws from it
-        own = target.of_image(i)
-        if plain and isinstance(own, Classes):
-            each.append(explain(twin, image, own.index, options).detach())
+        if classes is None:
+            found = explain(_Scored(twin, target.of_image(i)), image, None, options)
         else:
-            each.append(explain(_Scored(twin, own), image, None, options).detach())
+            found = explain(twin, image, int(classes[i]), options)
+        each.append(found.detach())
     return torch.cat(each)
 
 

@@ -65,7 +65,8 @@ def split_maps(
         raise ExploreError(f"{strange!r} is one of several runs, so its map can't be split; leave it out.")
     blocks = {layer: modules[layer] for layer in whole}
     parts = _summands(model, as_images(model, images), blocks, some=layers is None)
-    whole = replace(whole, maps={layer: whole.maps[layer] for layer in parts})
+    maps, weights = ({layer: one[layer] for layer in parts} for one in (whole.maps, whole.weights))
+    whole = replace(whole, maps=maps, weights=weights)
     skip, branch = {}, {}
     for layer, (carried, made) in parts.items():
         skip[layer] = weighted_sum(whole.weights[layer], carried)

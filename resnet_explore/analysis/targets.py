@@ -23,8 +23,11 @@ class Target:
         raise NotImplementedError
 
     def likelihood(self, output: Any, count: int) -> Tensor:
-        """Return how sure the network is of it, 0..1, for each of `count` images, (count,)."""
-        raise NotImplementedError
+        """Return how sure the network is of it, 0..1, for each of `count` images, (count,).
+
+        By default the sigmoid of the score: how likely it is beside one whose score is 0.
+        """
+        return self.scores(output, count).sigmoid()
 
     def settle(self, output: Any, count: int) -> Self:
         """Return the target with what it left open, such as the most likely class, read off an answer."""
@@ -74,17 +77,16 @@ class Classes(Target):
 
 @dataclass(frozen=True)
 class Difference(Target):
-    """Why this class rather than that one: the difference of two logits."""
+    """Why this class rather than that one: the difference of two logits.
+
+    Its likelihood is that of the one class where there are only the two.
+    """
 
     this: int
     that: int
 
     def scores(self, output: Any, count: int) -> Tensor:
         return Classes(self.this).scores(output, count) - Classes(self.that).scores(output, count)
-
-    def likelihood(self, output: Any, count: int) -> Tensor:
-        """Return how likely the one class is where there are only the two."""
-        return self.scores(output, count).sigmoid()
 
     def __str__(self) -> str:
         return f"class {self.this} rather than class {self.that}"

@@ -281,7 +281,7 @@ def require_finite(images: torch.Tensor) -> None:
     """Raise ImageError that names those of a batch (N, ...) with NaN or infinity among their values."""
     import torch
 
-    bad = [k for k, image in enumerate(images) if not torch.isfinite(image).all()]
+    bad = (~torch.isfinite(images).flatten(1).all(1)).nonzero().flatten().tolist()
     if bad:
         more = f" and {len(bad) - 1} more of {len(images)} hold" if len(bad) > 1 else " holds"
         raise ImageError(f"image {bad[0]}{more} values that are not finite numbers.")

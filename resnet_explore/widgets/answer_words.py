@@ -13,7 +13,7 @@ from resnet_explore.figures.style import COLORS
 from resnet_explore.models.summary import Window
 from resnet_explore.widgets.pairs import Pair
 from resnet_explore.widgets.saliency_jobs import Explained
-from resnet_explore.widgets.words import percent
+from resnet_explore.widgets.words import percent, signed
 
 _ANSWERS = 5
 _ALIKE = 1.02  # the first choice has this many times what each would have by chance, or is none
@@ -91,7 +91,7 @@ def _says(asked: Asked, cams: Explained) -> str:
         more = "" if count == 1 else f", the surest of its {count} detections"
         return f"finds {best} (score {share}{more})"
     if len(answer.shares) == 1:
-        return f"answers {_number(float(cams.scores[0]))}"
+        return f"answers {signed(float(cams.scores[0]), '.3g')}"
     if undecided(answer):
         return f"finds its {len(answer.shares):,} answers equally likely"
     return f"says {best} ({share})"
@@ -151,10 +151,6 @@ def box_of(asked: Asked, cams: Explained) -> tuple[float, ...] | None:
         (row, column), (height, width) = target.where, cams.answer.labels.shape  # type: ignore[attr-defined]
         return column / width, row / height, (column + 1) / width, (row + 1) / height
     return None
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}".replace("-", "−")
 
 
 def beside_answers(asked: Asked, depth: str, networks: Sequence[Any], stage: str) -> tuple[str, str]:

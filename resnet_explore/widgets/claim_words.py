@@ -8,7 +8,7 @@ from resnet_explore.analysis.claim_curves import BATCHES, DEEP_STEPS, DEPTHS, ST
 from resnet_explore.analysis.curves import Curves
 from resnet_explore.figures.claims import Scales
 from resnet_explore.widgets.gradient_words import band, times
-from resnet_explore.widgets.words import factor
+from resnet_explore.widgets.words import factor, signed
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,6 @@ class Words:
         else:
             seeds = f"seed {first}"
         return f"{self.measured}; {seeds} of weights and inputs. Dashed: {self.sources}."
-
-
-def _signed(value: float, digits: int = 2) -> str:
-    """Return a number with a true minus, and none in front of a zero."""
-    said = f"{value:.{digits}f}"
-    return said.lstrip("-") if float(said) == 0 else said.replace("-", "−")
 
 
 def _explosion(c: Curves) -> str:
@@ -94,26 +88,26 @@ def _growth(c: Curves) -> str:
 def _branch(c: Curves) -> str:
     last = float(c.middle("residual")[-1])
     return (
-        f"the l-th block adds l to the power of {_signed(c.number('exponent'))} of what its skip carries, "
+        f"the l-th block adds l to the power of {signed(c.number('exponent'))} of what its skip carries, "
         f"where the paper says −0.5; block 54 adds {last:.3f} of it, where 1/√54 = {54**-0.5:.3f}"
     )
 
 
 def _pairs(c: Curves) -> str:
     said = [
-        f"the gradients of two inputs correlate by {_signed(c.number('plain at 4'), 3)} after 4 plain layers "
-        f"(1/2⁴ = {0.5**4:.4f}) and by {_signed(c.number('plain at 16'), 3)} after 16"
+        f"the gradients of two inputs correlate by {signed(c.number('plain at 4'), '.3f')} after 4 plain "
+        f"layers (1/2⁴ = {0.5**4:.4f}) and by {signed(c.number('plain at 16'), '.3f')} after 16"
     ]
     if "residual, β = 1" in c.measured:
-        said.append(f"by {_signed(c.number('residual, β = 1 at 16'))} after 16 with skips")
+        said.append(f"by {signed(c.number('residual, β = 1 at 16'))} after 16 with skips")
     if "residual, β = 0.1" in c.measured:
-        said.append(f"by {_signed(c.number('residual, β = 0.1 at 16'))} with branches scaled by 0.1")
+        said.append(f"by {signed(c.number('residual, β = 0.1 at 16'))} with branches scaled by 0.1")
     return "; ".join(said)
 
 
 def _line(c: Curves) -> str:
-    deep, skips, shallow = (_signed(c.number(name)) for name in c.measured)
-    brown = _signed(float(c.formulas["brown noise"][2][4]))
+    deep, skips, shallow = (signed(c.number(name)) for name in c.measured)
+    brown = signed(float(c.formulas["brown noise"][2][4]))
     return (
         f"slopes 5 points apart on a line correlate by {deep} in a plain network of 24 layers, where white "
         f"noise has 0; by {skips} in a residual one of 50; by {shallow} in a plain one of 2, where brown "
@@ -124,8 +118,8 @@ def _line(c: Curves) -> str:
 def _coupled(c: Curves) -> str:
     return (
         "back through the batch's statistics, the gradients of two of 64 inputs correlate by "
-        f"{_signed(c.number('through the statistics'), 4)}, where −1/63 = {_signed(-1 / 63, 4)}; with the "
-        f"statistics held constant by {_signed(c.number('statistics held constant'), 4)}"
+        f"{signed(c.number('through the statistics'), '.4f')}, where −1/63 = {signed(-1 / 63, '.4f')}; with "
+        f"the statistics held constant by {signed(c.number('statistics held constant'), '.4f')}"
     )
 
 

@@ -27,6 +27,7 @@ from resnet_explore.models.threads import one_thread
 from resnet_explore.widgets import saving
 from resnet_explore.widgets.exhibits import Exhibit, Subject, exhibit_of, exhibits
 from resnet_explore.widgets.mosaics import Mosaics
+from resnet_explore.widgets.photos import UPLOADED, name_in_menu
 from resnet_explore.widgets.pictures import Batch, Picture, Pictures, pictures_for, pictures_of
 from resnet_explore.widgets.scenes import Scene, charts, filters_view, maps_view, parts_view
 from resnet_explore.widgets.upload import UploadZone
@@ -134,7 +135,7 @@ class FeatureMapExplorer(ipywidgets.VBox):
         return pictures_for(getattr(model, "about", {}), None if first is None else first.in_channels)
 
     def _take_picture(self, change: dict[str, Any]) -> None:
-        if change["new"] not in (None, "") and self._pictures is not None:
+        if change["new"] not in (None, UPLOADED) and self._pictures is not None:
             self.upload.status = ""
             self._look_at(self._pictures.picture(change["new"]))
 
@@ -162,14 +163,8 @@ class FeatureMapExplorer(ipywidgets.VBox):
         self._name_in_menu()
 
     def _name_in_menu(self) -> None:
-        """Let the menu say what is shown; an upload has an entry for as long as it is that."""
-        if self._seen is None or self._pictures is None:
-            return
-        uploaded = {self._seen.about: ""} if self._seen.key is None else {}
-        self.picture.unobserve(self._take_picture, "value")
-        self.picture.options = {**uploaded, **self._pictures.options}
-        self.picture.value = "" if self._seen.key is None else self._seen.key
-        self.picture.observe(self._take_picture, "value")
+        if (seen := self._seen) is not None and self._pictures is not None:
+            name_in_menu(self.picture, self._pictures.options, seen.key, seen.about, self._take_picture)
 
     # --- what is shown ------------------------------------------------------------------------------------
 

@@ -287,9 +287,9 @@ class HeatmapView {
     }
     const now = this.depths[this.depth], { title, caption } = this.steps[this.step];
     this.root.classList.toggle("rx-single", now.headings.length === 1);
-    if (this.captioned !== now) {
+    if (this.headed !== now) {
       this.headings.firstChild.replaceChildren(...now.headings.map((text) => make("span", "", { textContent: whole(text) })));
-      this.captioned = now;
+      this.headed = now;
     }
     this.title.show(this.titles.indexOf(title));
     this.caption.show(this.captions.indexOf(caption));

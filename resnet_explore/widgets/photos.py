@@ -16,6 +16,7 @@ from resnet_explore.inputs.images import SamplePhoto, decode_image, remark, samp
 from resnet_explore.widgets.choices import Choices
 from resnet_explore.widgets.upload import UploadZone
 
+UPLOADED = ""  # what a menu of pictures holds for an upload: None would be no entry at all
 _MOST = 12
 _keys = count()
 
@@ -83,7 +84,7 @@ class PhotoPicker(ipywidgets.VBox):
         self._now = self._photos[0]
         self.upload = UploadZone(many=True)
         self.strip = Choices()
-        self._options = [(title, name) for name, (title, _) in self._album.photos.items()]
+        self._options = {title: name for name, (title, _) in self._album.photos.items()}
         self.sample = ipywidgets.Dropdown(
             options=self._options,
             value=first,
@@ -132,15 +133,8 @@ class PhotoPicker(ipywidgets.VBox):
                     for one in self._photos
                 ]
                 self.strip.chosen = self._now.key
-        self._name_in_menu()
-
-    def _name_in_menu(self) -> None:
-        """Let the menu say what is shown; an upload has an entry for as long as it is that."""
-        uploaded = [(self._now.about, "")] if self._now.name is None else []
-        self.sample.unobserve(self._take_sample, "value")
-        self.sample.options = [*uploaded, *self._options]
-        self.sample.value = "" if self._now.name is None else self._now.name
-        self.sample.observe(self._take_sample, "value")
+        shown = self._now
+        name_in_menu(self.sample, self._options, shown.name, shown.about, self._take_sample)
 
     def _take_upload(self, name: str, data: bytes, note: str) -> str:
         image, full = decode_image(data), len(self._photos) == _MOST
@@ -149,7 +143,7 @@ class PhotoPicker(ipywidgets.VBox):
         return "; ".join(filter(None, [remark(image), gone]))
 
     def _take_sample(self, change: dict[str, Any]) -> None:
-        if change["new"] in (None, "", self._now.name):
+        if change["new"] in (None, UPLOADED, self._now.name):
             return
         known = next((photo for photo in self._photos if photo.name == change["new"]), None)
         self._change(known or self._album.load(change["new"]))
@@ -166,6 +160,23 @@ class PhotoPicker(ipywidgets.VBox):
             self._go(photo)
         except ExploreError as problem:
             self.upload.say(str(problem), error=True)
+
+
+def name_in_menu(
+    menu: ipywidgets.Dropdown,
+    options: Mapping[str, Any],
+    key: Any,
+    about: str,
+    observer: Callable[[dict[str, Any]], None],
+) -> None:
+    """Let a menu of pictures say which is shown, without telling its `observer`.
+
+    An upload, whose key is None, has an entry of its own for as long as it is that.
+    """
+    menu.unobserve(observer, "value")
+    menu.options = {about: UPLOADED, **options} if key is None else dict(options)
+    menu.value = UPLOADED if key is None else key
+    menu.observe(observer, "value")
 
 
 def _thumbnail(image: Image.Image) -> bytes:

@@ -9,7 +9,7 @@ import ipywidgets
 from resnet_explore.analysis.answers import Place
 from resnet_explore.analysis.targets import Difference
 from resnet_explore.errors import ExploreError
-from resnet_explore.widgets.saliency_jobs import DEPTHS, PARTS, RANDOM, TITLES
+from resnet_explore.widgets.saliency_jobs import DEPTHS, PARTS, RANDOM, methods_for
 
 OWN_CHOICE = "each network's own first choice"
 NOTHING = "nothing else"
@@ -27,8 +27,7 @@ class Questions(ipywidgets.VBox):
         self._tell, self._quiet = ask, False
         self._indices: dict[str, int] = {}
         self.place: Place | None = None
-        titles = {title: name for name, title in TITLES.items()}
-        self.method = ipywidgets.Dropdown(options=titles, description="Method", **menu)
+        self.method = ipywidgets.Dropdown(options=methods_for([]), description="Method", **menu)
         self.target = ipywidgets.Dropdown(options=[OWN_CHOICE], description="Ask about", **menu)
         self.rather = ipywidgets.Dropdown(options=[NOTHING], description="Rather than", **menu)
         self.over = ipywidgets.Dropdown(options=[DEPTHS, PARTS, RANDOM], description="Show", **menu)

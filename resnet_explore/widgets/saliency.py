@@ -153,7 +153,7 @@ class SaliencyExplorer(ipywidgets.VBox):
             classes = distinct(pair.described(self._any_network(wanted))["classes"])
         except ExploreError as problem:
             self._loaded.pop(wanted, None)
-            self._fail(f"{problem} Still showing {self._current}." if self._current else str(problem))
+            self._fail(str(problem), f"Still showing {self._current}.")
             if self._current:
                 self.pair.value = self._current
             return
@@ -329,17 +329,16 @@ class SaliencyExplorer(ipywidgets.VBox):
         elif asked.reading.slow or job.answers != "classes":
             self.verdict.offer(f"{about}: a verdict takes hundreds of passes; press Judge for it.", begin)
         else:
+            self.verdict.clear()
             begin()
 
     def _stop(self) -> None:
         self._background.cancel()
         self._fail("Stopped.")
 
-    def _fail(self, sentence: str) -> None:
-        """Say what went wrong, and what is seen instead."""
+    def _fail(self, sentence: str, kept: str = "The picture is the one before.") -> None:
+        """Say what went wrong, and if there is a picture, which."""
         if not self._all:
             self.view.message = "There is nothing to show."
-        elif "Still showing" not in sentence:
-            sentence += " The picture is the one before."
         self.view.busy, self.stop.layout.display = False, "none"
-        self.note.value = error(sentence)
+        self.note.value = error(f"{sentence} {kept}" if self._all else sentence)

@@ -134,51 +134,61 @@ class Job:
         return {name: tuple(parts[name] for parts in both) for name in (SUM, SKIP, BRANCH)}
 
     def _parts(self, network: nn.Module, cancelled: Callable[[], bool]) -> dict[str, Explained]:
-        target, answer = self._asked(network)
+        target, answer = self._question(network)
         split = split_maps(network, self.batch, target, method=self.method, cancel=cancelled)
         parts = {SUM: split.whole, SKIP: split.skip, BRANCH: split.branch}
-        return {name: Explained(**vars(maps), answer=answer, target=target) for name, maps in parts.items()}
+        return {name: _with_answer(network, maps, target, answer) for name, maps in parts.items()}
+
+    def _question(self, network: nn.Module) -> tuple[Target, Answer | None]:
+        """Return what maps by blocks are asked, and the answer if they don't come with it, as logits do."""
+        return (as_target(self.target), None) if self.answers == "classes" else self._asked(network)
 
     def _explain(
         self, network: nn.Module, target: Target | None, say: Say, cancelled: Callable[[], bool]
     ) -> Explained:
         """Explain a network's answer to `target`, None for what the job asks."""
-        pixels, answer = READINGS[self.method].by == OF_PIXELS, None
-        if pixels or self.answers != "classes":  # else the maps come with the logits
-            asked, answer = self._asked(network)
-            target = target or asked
-        target = target or as_target(self.target)
-        if pixels:
-            from resnet_explore.analysis.attribution import attribute
+        if READINGS[self.method].by == OF_PIXELS:
+            asked, seen = self._asked(network)
+            return _with_answer(network, self._by_pixels(network, target or asked), target or asked, seen)
+        asked, answer = self._question(network)
+        title = TITLES[self.method]
+        maps = class_activation_maps(
+            network,
+            self.batch,
+            target or asked,
+            method=self.method,
+            progress=lambda done, total: say(f"{title}: {done:,} of {total:,} trials."),
+            cancel=cancelled,
+        )
+        return _with_answer(network, maps, target or asked, answer)
 
-            found = attribute(network, self.batch, target, self.method)
-            maps = ActivationMaps(
-                maps={PIXELS: found.maps},
-                weights={},
-                targets=found.targets,
-                logits=torch.empty(1, 0),
-                scores=found.scores,
-                asked=found.asked,
-                method=self.method,
-            )
-        else:
-            title = TITLES[self.method]
-            maps = class_activation_maps(
-                network,
-                self.batch,
-                target,
-                method=self.method,
-                progress=lambda done, total: say(f"{title}: {done:,} of {total:,} trials."),
-                cancel=cancelled,
-            )
-        if not torch.isfinite(maps.scores).all():
-            raise ExploreError(
-                f"The {type(network).__name__} gives values that are not finite numbers, though the image is "
-                f"finite: {why_not_finite(network)}."
-            )
-        if isinstance(target, Classes):
-            target = Classes(int(maps.targets[0]))
-        return Explained(**vars(maps), answer=answer or read_logits(maps.logits[0]), target=target)
+    def _by_pixels(self, network: nn.Module, target: Target) -> ActivationMaps:
+        from resnet_explore.analysis.attribution import attribute
+
+        found = attribute(network, self.batch, target, self.method)
+        return ActivationMaps(
+            maps={PIXELS: found.maps},
+            weights={},
+            targets=found.targets,
+            logits=torch.empty(1, 0),
+            scores=found.scores,
+            asked=found.asked,
+            method=self.method,
+        )
+
+
+def _with_answer(
+    network: nn.Module, maps: ActivationMaps, target: Target, answer: Answer | None
+) -> Explained:
+    """Add to maps what they explain, settled, and the network's answer, None for the logits beside them."""
+    if not torch.isfinite(maps.scores).all():
+        raise ExploreError(
+            f"The {type(network).__name__} gives values that are not finite numbers, though the image is "
+            f"finite: {why_not_finite(network)}."
+        )
+    if isinstance(target, Classes):
+        target = Classes(int(maps.targets[0]))
+    return Explained(**vars(maps), answer=answer or read_logits(maps.logits[0]), target=target)
 
 
 def likeness(trained: ActivationMaps, now: ActivationMaps, layer: str) -> float:
@@ -205,9 +215,10 @@ def verdicts(
 
 def methods_for(networks: Sequence[nn.Module]) -> dict[str, str]:
     """Return {title: method} of those that can be applied: all, or without convolutions those by pixels."""
+    by: tuple[str, ...] = ()
     try:
         for network in networks:
             choose_layers(network)
     except ExploreError:
-        return {title: name for name, title in titles(OF_PIXELS).items()}
-    return {title: name for name, title in TITLES.items()}
+        by = (OF_PIXELS,)
+    return {title: name for name, title in titles(*by).items()}

@@ -23,16 +23,16 @@ from resnet_explore.widgets.saliency_jobs import (
     Explained,
     likeness,
 )
-from resnet_explore.widgets.words import percent
+from resnet_explore.widgets.words import percent, signed
 
 _WEAK = 0.1  # of full colour, and a map is hardly seen
 _PERCENTILE = 99  # of the magnitudes by pixels: the value of full colour
 _PARTS = {
-    SUM: "The whole map: what came by the skip and what by the branch, added up. Shares are of magnitudes, "
-    "summed over the places.",
-    SKIP: "The part that came by the skip. Shares are of magnitudes, summed over the places.",
-    BRANCH: "The part that the branch made. Shares are of magnitudes, summed over the places.",
+    SUM: "The whole map: what came by the skip and what by the branch, added up.",
+    SKIP: "The part that came by the skip.",
+    BRANCH: "The part that the branch made.",
 }
+_SHARES = "Shares are of magnitudes, summed over the places."
 
 
 def series(asked: Asked, found: Mapping[str, Sequence[Explained]]) -> list[HeatmapSeries]:
@@ -81,15 +81,11 @@ def _survival(stage: str, names: Sequence[str], blocks: Sequence[str], alike: Se
     if stage == AS_TRAINED:
         return "As trained. Move Weights to make them random, from the answer down to the image."
     where = "of pixels" if blocks[-1] == PIXELS else f"of block {_tick(blocks[-1])}"
-    left = " and ".join(f"{_number(r)} in {name}" for name, r in zip(names, alike, strict=True))
+    left = " and ".join(f"{signed(r)} in {name}" for name, r in zip(names, alike, strict=True))
     return (
         f"Weights {stage}: the rank correlation of the map {where} with the trained one is {left} "
         "(1: unchanged, 0: nothing is left, −1: turned into its opposite)."
     )
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 
 def part_series(asked: Asked, depth: str, found: Mapping[str, Sequence[Explained]]) -> list[HeatmapSeries]:
@@ -111,7 +107,7 @@ def part_series(asked: Asked, depth: str, found: Mapping[str, Sequence[Explained
                 maps=[cams[block][0].float().numpy() for cams, block in zip(maps, blocks, strict=True)],
                 tick=_tick(blocks[-1]),
                 title=_split(found, names, blocks),
-                caption=f"{_PARTS[part]} {_caption(asked, whole, blocks, names)}",
+                caption=f"{_PARTS[part]} {_SHARES} {_caption(asked, whole, blocks, names)}",
                 seen_by=_seen_by(asked, depth, blocks),
                 scale=scale,
             )

@@ -57,17 +57,13 @@ class UploadZone(anywidget.AnyWidget):
             # What was wrong with one file, or is to be said of it, is said beside those that came with it.
             self._problems, self._remarks = [], []
         self._batch = content.get("batch")
-        if not self._problems:
-            self.say(" ".join([*self._remarks, note or f"{name} arrived."]))
+        self._tell(note or f"{name} arrived.")
         try:
             for callback in list(self._callbacks):
                 said = callback(name, bytes(buffers[0]), note)
                 if said and isinstance(said, str):
                     self._remarks.append(f"{name}: {said}.")
-                    if self._problems:
-                        self.say(" ".join([*self._problems, *self._remarks]), error=True)
-                    else:
-                        self.say(" ".join([*self._remarks, note]).strip())
+                    self._tell(note)
         except ExploreError as problem:
             sentence = str(problem)
             self._fail(sentence if name in sentence else f"{name}: {sentence}")
@@ -86,4 +82,9 @@ class UploadZone(anywidget.AnyWidget):
 
     def _fail(self, sentence: str) -> None:
         self._problems.append(sentence)
-        self.say(" ".join([*self._problems, *self._remarks]), error=True)
+        self._tell()
+
+    def _tell(self, last: str = "") -> None:
+        """Say what was wrong, what is to be said of the files, and, if nothing was wrong, of the last."""
+        said = [*self._problems, *self._remarks, "" if self._problems else last]
+        self.say(" ".join(filter(None, said)), error=bool(self._problems))

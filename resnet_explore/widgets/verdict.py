@@ -13,7 +13,7 @@ from resnet_explore.analysis.targets import Target
 from resnet_explore.errors import CancelledError
 from resnet_explore.widgets.background import Background
 from resnet_explore.widgets.saliency_jobs import VERDICTS, measures_of, verdicts
-from resnet_explore.widgets.words import error
+from resnet_explore.widgets.words import error, signed
 
 WAITING = "Measuring whether the maps are better than chance ..."
 _METRICS = {
@@ -70,11 +70,9 @@ class VerdictPanel(ipywidgets.VBox):
         self._offered, self.press.layout.display = begin, ""
 
     def _begin(self) -> None:
-        begin = self._offered
-        if begin is not None:
-            self.clear()
-            begin()
-            self._offered, self.halt.layout.display = begin, ""
+        if self._offered is not None:
+            self.press.layout.display, self.halt.layout.display = "none", ""  # before it can have ended
+            self._offered()
 
     def _end(self) -> None:
         if self._offered is not None:
@@ -158,12 +156,10 @@ def _cell(verdict: Any) -> str:
     apart = abs(verdict.value - verdict.random)
     # As many as show how the two differ, and two of a small number.
     wanted = [(largest, 1), (apart, 0)]
-    digits = max([2, *(math.ceil(-math.log10(number)) + extra for number, extra in wanted if number > 0)])
+    digits = max([2, *(math.ceil(-math.log10(size)) + extra for size, extra in wanted if size > 0)])
     digits = min(digits, 4)
-    value, random, spread, centre = (
-        f"{number:.{digits}f}".replace("-", "−")
-        for number in (verdict.value, verdict.random, verdict.spread, verdict.centre)
-    )
+    numbers = (verdict.value, verdict.random, verdict.spread, verdict.centre)
+    value, random, spread, centre = (signed(one, f".{digits}f") for one in numbers)
     mark = "✓" if verdict.passed else "✗"
     chance = f"chance {random} ± {spread}, centre {centre}"
     if verdict.passed and verdict.metric in _PLACES and not verdict.beats_centre:

@@ -13,6 +13,12 @@ def percent(value: float) -> str:
     return f"{value:.1f} %" if 0.05 <= value < 9.95 else f"{value:.0f} %"
 
 
+def signed(value: float, form: str = ".2f") -> str:
+    """Return a number with a minus sign, and none before a zero."""
+    said = f"{value:{form}}"
+    return said.lstrip("-") if float(said) == 0 else said.replace("-", "−")
+
+
 def factor(value: float) -> str:
     """Return how many times: "1.2", "38", "4,500", "6 million"."""
     if not math.isfinite(value):
