@@ -282,7 +282,5 @@ def test_what_a_model_says_itself_is_kept_where_there_are_values():
         def forward(self, x):
             raise RuntimeError("metadata of the camera is missing")
 
-    with pytest.raises(
-        rx.ExploreError, match="in its forward, metadata of the camera is missing"
-    ):
+    with pytest.raises(rx.ExploreError, match="in its forward, metadata of the camera is missing"):
         rx.Capture.check(Strict(), torch.rand(2, 3, 8, 9))

@@ -188,8 +188,10 @@ def test_nothing_of_the_last_networks_stays_under_the_new_ones(explorer):
     assert explorer.mosaics.charts
     assert explorer.mosaics.filters
     names = {name.split()[0]: name for name in explorer.exhibit.options}
+    explorer.upload.say("red.png arrived.")
     explorer.mosaics.view = "filters"
     explorer.exhibit.value = names["Digits"]
+    assert explorer.upload.status == ""
     assert explorer.mosaics.charts == explorer.mosaics.parts == {}
     assert explorer.mosaics.windows == []
     panel = explorer.mosaics.filters["sets"][0]["steps"][0]["panels"][0]

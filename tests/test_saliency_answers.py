@@ -200,7 +200,7 @@ def test_a_detector_is_asked_about_its_surest_box_a_class_and_a_place():
     explorer.judge.click()
     explorer.verdict.wait(120)
     assert "of 3" in explorer.verdict.value
-    assert "still measuring" not in explorer.verdict.value
+    assert "Still measuring" not in explorer.verdict.value
     assert explorer.verdict.halt.layout.display == "none"
     explorer.over.value = RANDOM
     explorer._background.wait(60)

@@ -218,6 +218,18 @@ def test_a_pair_that_cannot_be_loaded_is_said_and_the_menu_goes_back():
     assert "did you mean &#x27;rocket&#x27;" in rx.SaliencyExplorer(sample="rockte").note.value
 
 
+def test_other_networks_begin_at_their_deepest_and_a_depth_that_is_shown_stays():
+    explorer = rx.SaliencyExplorer({"one": pair(("8",)), "many": pair(("8", "14", "20"))})
+    explorer.pair.value = "many"
+    assert explorer.view.depth == 2
+    explorer.view.depth = 1
+    explorer.method.value = "hirescam"
+    explorer.over.value = PARTS
+    assert "Residual-14" in explorer.view.series[0]["headings"][1]
+    explorer.over.value = DEPTHS
+    assert explorer.view.depth == 1
+
+
 def test_networks_that_nobody_described_are_asked_for():
     foreign = torchvision.models.squeezenet1_1(weights=None, num_classes=10)
     explorer = rx.SaliencyExplorer({"mine": Pair(("a", "b"), lambda _: (foreign, foreign))})

@@ -122,6 +122,7 @@ class FeatureMapExplorer(ipywidgets.VBox):
             self._bottom.layout.display = "" if self.scenes else "none"
             return
         self._current = wanted
+        self.upload.say("")  # an upload to the last networks is not what these look at
         self._name_in_menu()
         menus = [self.exhibit] if self._exhibits else []
         menus += [self.picture] if len(self._pictures.options) > 1 else []
@@ -136,7 +137,7 @@ class FeatureMapExplorer(ipywidgets.VBox):
 
     def _take_picture(self, change: dict[str, Any]) -> None:
         if change["new"] not in (None, UPLOADED) and self._pictures is not None:
-            self.upload.status = ""
+            self.upload.say("")
             self._look_at(self._pictures.picture(change["new"]))
 
     def _take_upload(self, name: str, data: bytes, note: str) -> str:

@@ -78,8 +78,8 @@ class Stack {
     this.node = make("div", `rx-stack ${className}`);
   }
 
-  fill(texts) {
-    this.node.replaceChildren(...texts.map((text) => make("p", "", { textContent: whole(text) })));
+  fill(items) {
+    this.node.replaceChildren(...items);
   }
 
   show(step) {
@@ -120,7 +120,7 @@ class HeatmapView {
   build() {
     this.title = new Stack("rx-title");
     this.caption = new Stack("rx-caption");
-    this.headings = make("div", "rx-headings", {}, make("div"));
+    this.headings = new Stack("rx-headings");
     this.canvas = control("canvas", "rx-canvas rx-heat", { tabIndex: 0 });
     this.canvas.setAttribute("role", "img");
     this.canvas.dataset.drawn = 0;
@@ -157,7 +157,7 @@ class HeatmapView {
       make("label", "", { htmlFor: this.palette.id, textContent: "Colours" }), this.palette,
       this.sharing,
       make("span", "rx-saves", {}, "Save ", ...this.buttons));
-    this.body = make("div", "rx-body", {}, this.title.node, this.headings, this.stage, this.controls, this.legend, this.meaning,
+    this.body = make("div", "rx-body", {}, this.title.node, this.headings.node, this.stage, this.controls, this.legend, this.meaning,
       this.readout, this.caption.node, this.options);
     this.root = make("div", "rx-card rx-heatmaps", {}, this.body);
   }
@@ -278,19 +278,18 @@ class HeatmapView {
   }
 
   writeTexts() {
+    const now = this.depths[this.depth], { title, caption } = this.steps[this.step];
     if (this.written !== this.depths) {
-      this.titles = [...new Set(this.depths.flatMap(({ steps }) => steps.map(({ title }) => title)))];
-      this.captions = [...new Set(this.depths.flatMap(({ steps }) => steps.map(({ caption }) => caption)))];
-      this.title.fill(this.titles);
-      this.caption.fill(this.captions);
+      const every = (name) => [...new Set(this.depths.flatMap(({ steps }) => steps.map((step) => step[name])))];
+      const texts = (tag, words) => words.map((text) => make(tag, "", { textContent: whole(text) }));
+      [this.titles, this.captions] = [every("title"), every("caption")];
+      this.title.fill(texts("p", this.titles));
+      this.caption.fill(texts("p", this.captions));
+      this.headings.fill(this.depths.map(({ headings }) => make("div", "", {}, ...texts("span", headings))));
       this.written = this.depths;
     }
-    const now = this.depths[this.depth], { title, caption } = this.steps[this.step];
     this.root.classList.toggle("rx-single", now.headings.length === 1);
-    if (this.headed !== now) {
-      this.headings.firstChild.replaceChildren(...now.headings.map((text) => make("span", "", { textContent: whole(text) })));
-      this.headed = now;
-    }
+    this.headings.show(this.depth);
     this.title.show(this.titles.indexOf(title));
     this.caption.show(this.captions.indexOf(caption));
     const said = [title, caption].map((text) => text.replace(/\.$/, ""));
@@ -472,7 +471,7 @@ class HeatmapView {
     const empty = !this.steps.length || !this.photo, busy = this.model.get("busy");
     const said = empty || busy ? this.model.get("message") : "";
     this.canvas.hidden = empty;
-    for (const part of [this.controls, this.options, this.legend, this.meaning, this.readout, this.headings]) part.hidden = empty;
+    for (const part of [this.controls, this.options, this.legend, this.meaning, this.readout, this.headings.node]) part.hidden = empty;
     if (this.message.textContent !== said) this.message.textContent = said; // a live region: say it once
     this.stage.classList.toggle("rx-empty", empty);
     this.root.classList.toggle("rx-busy", busy);

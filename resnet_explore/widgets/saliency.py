@@ -112,8 +112,12 @@ class SaliencyExplorer(ipywidgets.VBox):
             self.pair.layout.display = "none"
         self.verdict = VerdictPanel()
         self.judge = self.verdict.press
+        stop = ipywidgets.Box([self.stop], layout={"min_height": "36px"})  # nothing moves when it comes
         areas = {
-            "rx-ask": [self.photos, ipywidgets.VBox([self.pair, self.questions, self.stop])],
+            "rx-ask": [
+                self.photos,
+                ipywidgets.VBox([self.pair, self.questions, stop]),
+            ],
             "rx-look": [self.note, self.view, self.verdict],
             "rx-answers": [self.answers],
         }
@@ -219,11 +223,12 @@ class SaliencyExplorer(ipywidgets.VBox):
         return job, asked, photo.jpeg(_SIDE)
 
     def _depth(self) -> str:
-        """The depth that is shown, or whose networks are looked at more closely."""
+        """The depth that is shown, or whose networks are looked at closely; the last of other networks."""
         depths = list(self._loaded[self._current])
-        if self._shown is not None and self._shown[0].over != DEPTHS and self._shown[0].depth in depths:
-            return self._shown[0].depth
-        return depths[min(self.view.depth, len(depths) - 1)] if self._all else depths[-1]
+        if self._shown is None or self._shown[1].pair is not self.pairs[self._current]:
+            return depths[-1]
+        job = self._shown[0]
+        return depths[self.view.depth] if job.over == DEPTHS else job.depth
 
     # --- what is shown ------------------------------------------------------------------------------------
 

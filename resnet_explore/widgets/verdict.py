@@ -132,8 +132,7 @@ def as_table(
         f"{name} passes {sum(v.passed for v in known.values())} of {len(known)}"
         for name, known in zip(names, found, strict=True)
     )
-    known = len(found[0])
-    done += "" if known == len(measures) else f" (of {len(measures)}, still measuring)"
+    begins = "Better than chance?" if len(found[0]) == len(measures) else "Still measuring:"
     metrics = list(dict.fromkeys(metric for known in found for metric in known))
     head = "".join(f"<th>{html.escape(name)}</th>" for name in ("", *names))
     cells = {metric: "".join(f"<td>{_cell(known[metric])}</td>" for known in found) for metric in metrics}
@@ -144,8 +143,7 @@ def as_table(
         "is no more alike than they."
     )
     return (
-        f'<div class="rx-card rx-verdict"><div class="rx-title">Better than chance? '
-        f"{html.escape(done)}.</div>"
+        f'<div class="rx-card rx-verdict"><div class="rx-title">{begins} {html.escape(done)}.</div>'
         f"<table><tr>{head}</tr>{rows}</table>"
         f'<p class="rx-caption">{html.escape(explained)}</p></div>'
     )
@@ -154,8 +152,8 @@ def as_table(
 def _cell(verdict: Any) -> str:
     largest = max(abs(verdict.value), abs(verdict.random), abs(verdict.centre))
     apart = abs(verdict.value - verdict.random)
-    # As many as show how the two differ, and two of a small number.
-    wanted = [(largest, 1), (apart, 0)]
+    # Two of a small number, and beside a tick as many as show how the two differ.
+    wanted = [(largest, 1), (apart if verdict.passed else 0, 0)]
     digits = max([2, *(math.ceil(-math.log10(size)) + extra for size, extra in wanted if size > 0)])
     digits = min(digits, 4)
     numbers = (verdict.value, verdict.random, verdict.spread, verdict.centre)
