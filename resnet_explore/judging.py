@@ -219,11 +219,11 @@ def _page(found: "Evaluation") -> str:
     for layer in dict.fromkeys(table["layer"]):
         named = f"{layer} map" if layer else "pixel map"
         for way in ("random", "centre"):
-            row = [f"{blind[layer, m, n][way]:.3f}" for m in found.metrics for n in found.networks]
+            row = [f"{blind[layer, m, n][way]:z.3f}" for m in found.metrics for n in found.networks]
             lines.append(f"| *{way} {named}* | {' | '.join(row)} |")
         for method in dict.fromkeys(table.loc[table["layer"] == layer, "method"]):
             each = [cells[method, m, n] for m in found.metrics for n in found.networks]
-            row = [f"{c['value']:.3f} ± {c['error']:.3f}{' ✓' if c['passed'] else ''}" for c in each]
+            row = [f"{c['value']:z.3f} ± {c['error']:.3f}{' ✓' if c['passed'] else ''}" for c in each]
             lines.append(f"| {method} | {' | '.join(row)} |")
     return "\n".join(
         [

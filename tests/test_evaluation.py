@@ -12,7 +12,7 @@ from witnesses import fingerprint
 import resnet_explore as rx
 from resnet_explore import cli
 from resnet_explore.analysis.evaluation import Evaluation, block_before_last_stage, load_verdicts
-from resnet_explore.analysis.verdict import explainer
+from resnet_explore.analysis.verdict import Verdict, explainer
 from resnet_explore.models.threads import one_thread
 
 METHODS, METRICS = ["grad_cam", "saliency"], ["deletion", "stability"]
@@ -150,6 +150,11 @@ def test_chance_passes_as_seldom_as_is_said_and_noise_is_no_proof_that_a_map_is_
     passed = [table_of(draw.standard_normal(6), "insertion")["passed"] for _ in range(1000)]
     assert 0.01 < np.mean(passed) < 0.045  # 1 in 40, with 1,000 draws
     assert not table_of([0.9, -0.8, 0.7, -0.9, 0.8, -0.7], "randomisation")["passed"]
+
+
+def test_a_zero_has_no_sign_of_less():
+    verdict = Verdict("road", -0.0001, -0.0002, 0.1, -0.0, as_good=3, draws=19, images=1)
+    assert "-0.000" not in str(verdict)
 
 
 def test_two_images_give_no_tick_however_good(twins, digits):

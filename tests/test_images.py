@@ -478,11 +478,19 @@ def test_one_mean_makes_a_grey_batch():
 def test_a_crop_and_a_batch_that_make_no_sense():
     with pytest.raises(rx.ExploreError, match="size must be a positive whole number of pixels, not 0"):
         square_crop(gradient(), 0)
-    with pytest.raises(rx.ImageError, match="40000×1 pixels, is too thin"):
-        square_crop(Image.new("L", (40_000, 1)), 64)
     for mean, std in (((0.5, 0.5), (0.2, 0.2)), ((0.5, 0.5, 0.5), (0.2,))):
         with pytest.raises(rx.ExploreError, match="mean and std must have one value each, or three"):
             to_batch(gradient(), 8, mean, std)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_a_strip_the_middle_is_seen(turned):
+    strip = np.zeros((2, 40_000, 3), np.uint8)
+    strip[:, 19_999:20_001] = [[[9, 8, 7], [60, 5, 4]], [[3, 200, 2], [1, 0, 90]]]
+    middle, strip = strip[:, 19_999:20_001], strip.swapaxes(0, 1) if turned else strip
+    middle = middle.swapaxes(0, 1) if turned else middle
+    expected = Image.fromarray(middle).resize((64, 64), Image.Resampling.BILINEAR)
+    assert np.array_equal(square_crop(Image.fromarray(strip), 64), expected)
 
 
 @pytest.mark.parametrize("turned", [False, True])

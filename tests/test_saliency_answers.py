@@ -400,6 +400,7 @@ def test_blocks_without_a_skip_are_left_out_of_the_split_unless_asked_for():
     assert 0 < len(split.whole) < len(whole)
     for layer in split.whole:
         torch.testing.assert_close(split.skip[layer] + split.branch[layer], whole[layer])
+    assert set(split.left_out) == set(whole) - set(split.whole)
     missing = next(layer for layer in whole if layer not in split.whole)
     with pytest.raises(rx.ExploreError, match="no sum of a skip and a branch was found"):
         split_maps(net, IMAGES[:1], layers=missing)

@@ -249,6 +249,20 @@ def test_any_two_models_stand_side_by_side():
     assert left != right
 
 
+def test_the_blocks_that_cannot_be_split_are_named():
+    net = drawn(torchvision.models.mobilenet_v3_small(weights=None, num_classes=10), 0.05)
+    about = {**ABOUT, "input_size": (3, 64, 64)}
+    explorer = rx.SaliencyExplorer({"mine": Pair(("Mobile",), lambda _: (net,), about=about)})
+    whole = list(explorer.maps[0])
+    explorer.over.value = PARTS
+    split = list(explorer.maps[0])
+    missing = [block for block in whole if block not in split]
+    assert missing
+    assert split
+    caption = explorer.view.series[0]["steps"][0]["caption"]
+    assert f"Blocks of Mobile that can't be split: {', '.join(missing[:5])}" in caption
+
+
 def drawn(net, scale=0.3):
     """Give a network weights of a generator of its own: verdicts that still run put back the global one."""
     draw = torch.Generator().manual_seed(0)

@@ -35,12 +35,13 @@ _SUMS = ("add", "__add__", "__iadd__", "add_", "__radd__")
 class SplitMaps(Brief):
     """Three maps of each block: `whole[layer] = skip[layer] + branch[layer]`, up to rounding.
 
-    A plain block has no skip: its part is 0 everywhere.
+    A plain block has no skip: its part is 0 everywhere. `left_out` names the blocks that can't be split.
     """
 
     whole: ActivationMaps
     skip: ActivationMaps
     branch: ActivationMaps
+    left_out: tuple[str, ...] = ()
 
 
 def split_maps(
@@ -65,13 +66,14 @@ def split_maps(
         raise ExploreError(f"{strange!r} is one of several runs, so its map can't be split; leave it out.")
     blocks = {layer: modules[layer] for layer in whole}
     parts = _summands(model, as_images(model, images), blocks, some=layers is None)
+    left_out = tuple(layer for layer in whole if layer not in parts)
     maps, weights = ({layer: one[layer] for layer in parts} for one in (whole.maps, whole.weights))
     whole = replace(whole, maps=maps, weights=weights)
     skip, branch = {}, {}
     for layer, (carried, made) in parts.items():
         skip[layer] = weighted_sum(whole.weights[layer], carried)
         branch[layer] = weighted_sum(whole.weights[layer], made)
-    return SplitMaps(whole, replace(whole, maps=skip), replace(whole, maps=branch))
+    return SplitMaps(whole, replace(whole, maps=skip), replace(whole, maps=branch), left_out)
 
 
 @torch.no_grad()

@@ -69,7 +69,7 @@ class Evaluation:
         """Return for each network a table of methods by metrics that fits a page."""
         table = self.table()
         table["said"] = [
-            f"{gain:+.3f} {'✓' if ok else ' '}"
+            f"{gain:+z.3f} {'✓' if ok else ' '}"
             for gain, ok in zip(table["gain"], table["passed"], strict=True)
         ]
         parts = [

@@ -67,10 +67,10 @@ class Verdict:
         return self.value < self.centre if low else self.value > self.centre
 
     def __str__(self) -> str:
-        metric, centre = METRICS[self.metric], f"a centre blob gets {self.centre:.3f}"
+        metric, centre = METRICS[self.metric], f"a centre blob gets {self.centre:z.3f}"
         better = "lower" if metric.low_is_good else "higher"
-        chance = f"{self.random:.3f} ± {self.spread:.3f}"
-        head = f"{metric.title} {self.value:.3f} ({better} is better)"
+        chance = f"{self.random:z.3f} ± {self.spread:.3f}"
+        head = f"{metric.title} {self.value:z.3f} ({better} is better)"
         over = f"{self.images} image{'s' * (self.images > 1)}"
         if metric.lost_is_good:
             finding = "depends on the weights" if self.passed else "hardly depends on the weights"

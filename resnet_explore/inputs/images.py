@@ -236,15 +236,16 @@ def square_crop(image: Image.Image, size: int) -> Image.Image:
     """Return the `size` x `size` pixels that a network sees: short side resized, then the centre cut out.
 
     Equal to torchvision's `Resize(size)` (bilinear, antialiased) and `CenterCrop(size)` on the same PIL
-    image, to the bit; the mode (RGB or L) is kept. Nothing of the short side is lost. Raises `ImageError`
-    for a strip so thin that resizing its short side would exceed `PIXEL_LIMIT`.
+    image, to the bit; the mode (RGB or L) is kept. Nothing of the short side is lost. Of a strip so thin that
+    it would be resized to more than `PIXEL_LIMIT` pixels the centre is cut out first.
     """
     if not isinstance(size, int) or size < 1:
         raise ExploreError(f"size must be a positive whole number of pixels, not {size!r}.")
     short, long = sorted(image.size)
     new_long = int(size * long / short)
     if size * new_long > PIXEL_LIMIT:
-        raise ImageError(f"The image, {image.width}×{image.height} pixels, is too thin for a square crop.")
+        left, top = (image.width - short) // 2, (image.height - short) // 2
+        return square_crop(image.crop((left, top, left + short, top + short)), size)
     width, height = (size, new_long) if image.width <= image.height else (new_long, size)
     if (width, height) != image.size:
         image = image.resize((width, height), Image.Resampling.BILINEAR)

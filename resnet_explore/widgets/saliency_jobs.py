@@ -1,7 +1,7 @@
 """What the saliency explorer computes: maps at each position of its sliders, and what chance would do."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
@@ -36,10 +36,11 @@ _OF_BOXES = VERDICTS[:3]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Explained(ActivationMaps):
-    """Maps, with what the network answers and the target that they explain."""
+    """Maps, with what the network answers, the target that they explain and the layers that have none."""
 
     answer: Answer
     target: Target
+    left_out: tuple[str, ...] = ()
 
 
 Networks = tuple[nn.Module, ...]  # the left and the right one, or one alone
@@ -137,7 +138,8 @@ class Job:
         target, answer = self._question(network)
         split = split_maps(network, self.batch, target, method=self.method, cancel=cancelled)
         parts = {SUM: split.whole, SKIP: split.skip, BRANCH: split.branch}
-        return {name: _with_answer(network, maps, target, answer) for name, maps in parts.items()}
+        told = {name: _with_answer(network, maps, target, answer) for name, maps in parts.items()}
+        return {name: replace(maps, left_out=split.left_out) for name, maps in told.items()}
 
     def _question(self, network: nn.Module) -> tuple[Target, Answer | None]:
         """Return what maps by blocks are asked, and the answer if they don't come with it, as logits do."""

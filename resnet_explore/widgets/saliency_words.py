@@ -23,7 +23,7 @@ from resnet_explore.widgets.saliency_jobs import (
     Explained,
     likeness,
 )
-from resnet_explore.widgets.words import percent, signed
+from resnet_explore.widgets.words import listed, percent, signed
 
 _WEAK = 0.1  # of full colour, and a map is hardly seen
 _PERCENTILE = 99  # of the magnitudes by pixels: the value of full colour
@@ -91,6 +91,7 @@ def _survival(stage: str, names: Sequence[str], blocks: Sequence[str], alike: Se
 def part_series(asked: Asked, depth: str, found: Mapping[str, Sequence[Explained]]) -> list[HeatmapSeries]:
     """Return what to show for the maps of one depth and their two parts, which share a block's scale."""
     names, whole = asked.pair.called(depth), found[SUM]
+    missing = _left_out(names, whole)
     pairs = in_step(*(list(cams) for cams in whole))
     scales = [
         max(
@@ -107,7 +108,7 @@ def part_series(asked: Asked, depth: str, found: Mapping[str, Sequence[Explained
                 maps=[cams[block][0].float().numpy() for cams, block in zip(maps, blocks, strict=True)],
                 tick=_tick(blocks[-1]),
                 title=_split(found, names, blocks),
-                caption=f"{_PARTS[part]} {_SHARES} {_caption(asked, whole, blocks, names)}",
+                caption=f"{_PARTS[part]} {_SHARES}{missing} {_caption(asked, whole, blocks, names)}",
                 seen_by=_seen_by(asked, depth, blocks),
                 scale=scale,
             )
@@ -115,6 +116,15 @@ def part_series(asked: Asked, depth: str, found: Mapping[str, Sequence[Explained
         ]
         shown.append(_titled(asked, steps, part, "", names, maps, part))
     return shown
+
+
+def _left_out(names: Sequence[str], maps: Sequence[Explained]) -> str:
+    """Say which blocks aren't split."""
+    return "".join(
+        f" Blocks of {name} that can't be split: {listed(cams.left_out)}."
+        for name, cams in zip(names, maps, strict=True)
+        if cams.left_out
+    )
 
 
 def _titled(

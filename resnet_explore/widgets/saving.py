@@ -21,7 +21,7 @@ OWN = "Each tile is on its own scale: the brightest colour is its largest magnit
 FORMATS = {
     "PNG, the picture": ".png",
     "SVG, the picture": ".svg",
-    "CSV, a row per channel": ".csv",
+    "CSV, the channels": ".csv",
     "NPZ, all maps": ".npz",
 }
 

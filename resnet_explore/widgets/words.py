@@ -2,6 +2,7 @@
 
 import html
 import math
+from collections.abc import Sequence
 
 
 def percent(value: float) -> str:
@@ -38,7 +39,7 @@ def power(value: float) -> str:
     return "10" + exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
-def listed(names: list[str], most: int = 5) -> str:
+def listed(names: Sequence[str], most: int = 5) -> str:
     """Return the first names in HTML, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return html.escape(", ".join(names[:most])) + more
