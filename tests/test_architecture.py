@@ -73,6 +73,15 @@ def test_imports_go_one_way(path):
             assert rest[0] in ROOMS[room] | OPEN | {room}, f"{where(path)} must not import {name}"
 
 
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.js")), ids=where)
+def test_scripts_are_documented_short_and_used(path):
+    text = path.read_text()
+    assert text.startswith("/* "), "every script says what it is for"
+    assert len(text.splitlines()) <= 350, "is it one idea?"
+    widgets = "".join(module.read_text() for module in (PACKAGE / "widgets").glob("*.py"))
+    assert f'"{path.stem}"' in widgets
+
+
 @pytest.mark.parametrize("path", MODULES, ids=where)
 def test_modules_are_documented_short_and_quiet(path):
     tree = ast.parse(path.read_text())

@@ -3,15 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets as t
 
 from resnet_explore.analysis.structure import Operation, Structure, Unit
+from resnet_explore.widgets.scripts import STYLE, script
 
-_HERE = Path(__file__).parent
 _MOST_STEPS = 80
 _MOST_BOXES = 80  # more would be too narrow to be hit; equal neighbours are drawn as one "×n" then
 
@@ -26,8 +25,8 @@ class Blueprint(anywidget.AnyWidget):
     All of it happens in the browser. Boxes are as high as their maps are large, on a logarithmic scale.
     """
 
-    _esm = _HERE / "blueprint.js"
-    _css = _HERE / "card.css"
+    _esm = script("blueprint_row", "blueprint_inside", "blueprint")
+    _css = STYLE
 
     title = t.Unicode("").tag(sync=True)
     networks: Any = t.List().tag(sync=True)

@@ -1,12 +1,5 @@
 /* Choices: buttons of which one may be pressed, each with a small picture or with a bar for each network. */
 
-function make(tag, className = "", properties = {}, ...children) {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.className = className;
-  node.append(...children);
-  return node;
-}
-
 /** A bar with its number; its length is what the eye compares. */
 function makeBar({ share, text, colour }) {
   const fill = make("span");
@@ -28,8 +21,7 @@ function render({ model, el }) {
     urls = [];
     const chosen = model.get("chosen");
     list.replaceChildren(...model.get("items").map((item) => {
-      const button = make("button", "rx-option", { type: "button", title: item.label });
-      button.dataset.lmSuppressShortcuts = "true";
+      const button = control("button", "rx-option", { type: "button", title: item.label });
       button.setAttribute("aria-pressed", String(item.key === chosen));
       if (item.picture) {
         urls.push(URL.createObjectURL(new Blob([item.picture])));
@@ -53,17 +45,10 @@ function render({ model, el }) {
     card.hidden = !list.children.length;
   }
 
-  const names = ["items", "chosen", "heading", "note"];
-  let waiting = false;
-  const later = () => {
-    if (waiting) return;
-    waiting = true;
-    queueMicrotask(() => { waiting = false; draw(); });
-  };
-  names.forEach((name) => model.on(`change:${name}`, later));
+  const leave = hear(model, changes(["items", "chosen", "heading", "note"], gathered(draw)));
   draw();
   return () => {
-    names.forEach((name) => model.off?.(`change:${name}`, later));
+    leave();
     urls.forEach((url) => URL.revokeObjectURL(url));
     card.remove();
   };

@@ -1,12 +1,11 @@
 """Buttons of which one may be pressed, each with a small picture or with bars."""
 
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets as t
 
-_HERE = Path(__file__).parent
+from resnet_explore.widgets.scripts import STYLE, script
 
 
 class Choices(anywidget.AnyWidget):
@@ -18,8 +17,8 @@ class Choices(anywidget.AnyWidget):
     heading, note   what stands above and below
     """
 
-    _esm = _HERE / "choices.js"
-    _css = _HERE / "card.css"
+    _esm = script("choices")
+    _css = STYLE
 
     items: Any = t.List().tag(sync=True)
     chosen = t.Unicode("").tag(sync=True)

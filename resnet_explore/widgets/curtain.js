@@ -1,8 +1,7 @@
 /* Curtain: what its later siblings show is greyed at once when something else is chosen, and a sentence says so. */
 
 function render({ model, el }) {
-  const message = document.createElement("p");
-  message.setAttribute("role", "status");
+  const message = make("p", "", { role: "status" });
   el.classList.add("rx-curtain");
   el.append(message);
 
@@ -21,10 +20,8 @@ function render({ model, el }) {
     el.classList.toggle("rx-drawn", Boolean(said)); // as a curtain is
   }
 
-  const names = ["data", "view", "depth", "drawn", "sentences", "note"];
-  for (const name of names) model.on(`change:${name}`, draw);
   draw();
-  return () => names.forEach((name) => model.off(`change:${name}`, draw));
+  return hear(model, changes(["data", "view", "depth", "drawn", "sentences", "note"], draw));
 }
 
 export default { render };

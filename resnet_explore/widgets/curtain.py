@@ -1,12 +1,11 @@
 """What is said over a picture, greyed, for as long as it is not the one that was asked for."""
 
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets as t
 
-_HERE = Path(__file__).parent
+from resnet_explore.widgets.scripts import STYLE, script
 
 
 class Curtain(anywidget.AnyWidget):
@@ -20,8 +19,8 @@ class Curtain(anywidget.AnyWidget):
     note       what to say of the picture, greyed too, while nothing is awaited; "" for nothing
     """
 
-    _esm = _HERE / "curtain.js"
-    _css = _HERE / "card.css"
+    _esm = script("curtain")
+    _css = STYLE
 
     # An echo of what the browser has already left would lift the curtain too early.
     data = t.Int(0).tag(sync=True, echo_update=False)

@@ -1,109 +1,18 @@
 /* Filmstrip: pictures that arrive once and are moved through in the browser.
  *
- * The only contact with the outside is model.get / set / on / save_changes, so this file also runs in a page
+ * The only contact with the outside is model.get / set / on / save_changes, so this also runs in a page
  * without a kernel, with a few lines standing in for the model. Moving never waits for anybody: the slider's
  * `input` event draws an already decoded picture, and the kernel hears of the index once the slider rests.
  */
 
-const REST_MS = 150;        // this long without a move, and the kernel is told the index
-const NARROW_PX = 460;      // below this the sliders get a line of their own
-const PAGE_PX = 700;       // with less room than this the kernel is told, which may draw another picture
+const PAGE_PX = 700;        // with less room than this the kernel is told, which may draw another picture
 const SMALLEST_PX = 340;    // the controls need so much, however small the picture
 const WIDEST_TICK_PX = 72;  // longer labels would run into each other; the value beside the slider names them
 
 const TEXTS = ["titles", "captions", "alts", "headings", "ticks", "name", "scale", "show_opacity", "show_slider"];
-let serial = 0;             // ids must differ between the views on one page
 
 /** The entry for a step: a single entry serves every step, a missing one is undefined. */
 const entry = (list, step) => (list.length === 1 ? list[0] : list[step]);
-
-const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
-
-function make(tag, className = "", properties = {}, ...children) {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.className = className;
-  node.append(...children);
-  return node;
-}
-
-/** A native slider. JupyterLab leaves the keys alone only where the focused element itself says so. */
-function makeSlider(className, properties) {
-  const slider = make("input", className, { type: "range", id: `rx-slider-${Date.now()}-${serial++}` });
-  Object.assign(slider, properties);
-  slider.dataset.lmSuppressShortcuts = "true";
-  return slider;
-}
-
-function decode(source) {
-  const first = new Uint8Array(source.buffer, source.byteOffset, 1)[0];
-  const type = { 0x89: "image/png", 0xff: "image/jpeg", 0x52: "image/webp" }[first] ?? "";
-  return createImageBitmap(new Blob([source], { type }));
-}
-
-/** Encoded pictures and their bitmaps, decoded from the wanted step outwards. */
-class Reel {
-  constructor(sources) {
-    this.sources = sources;
-    this.bitmaps = sources.map(() => undefined);
-    this.closed = false;
-  }
-
-  /** The bitmap of a step; undefined while it is being decoded, null if there is none to be had. */
-  at(step) {
-    const position = this.sources.length === 1 ? 0 : step;
-    return position < this.sources.length ? this.bitmaps[position] : null;
-  }
-
-  nearestMissing(step) {
-    let best = -1;
-    this.bitmaps.forEach((bitmap, at) => {
-      if (bitmap === undefined && (best < 0 || Math.abs(at - step) < Math.abs(best - step))) best = at;
-    });
-    return best;
-  }
-
-  async decodeAll(currentStep, onDecoded) {
-    for (let at = this.nearestMissing(currentStep()); at >= 0; at = this.nearestMissing(currentStep())) {
-      const bitmap = await decode(this.sources[at]).catch(() => null);
-      if (this.closed) return bitmap?.close();
-      this.bitmaps[at] = bitmap;
-      onDecoded();
-    }
-  }
-
-  /** Largest width and height among the decoded pictures. */
-  extent() {
-    const known = this.bitmaps.filter(Boolean);
-    return [Math.max(0, ...known.map((b) => b.width)), Math.max(0, ...known.map((b) => b.height))];
-  }
-
-  get complete() {
-    return !this.bitmaps.includes(undefined);
-  }
-
-  close() {
-    this.closed = true;
-    this.bitmaps.forEach((bitmap) => bitmap?.close());
-  }
-}
-
-/** Texts of all steps in one place, one visible: the tallest and widest sets the size, so nothing jumps. */
-class Stack {
-  constructor(className) {
-    this.node = make("div", `rx-stack ${className}`);
-  }
-
-  fill(items) {
-    this.node.replaceChildren(...items);
-    this.node.hidden = items.every((item) => !item.textContent);
-  }
-
-  show(step) {
-    const items = [...this.node.children];
-    const shown = entry(items, step);
-    for (const item of items) item.classList.toggle("rx-now", item === shown);
-  }
-}
 
 class FilmstripView {
   constructor(model, el) {
@@ -143,17 +52,15 @@ class FilmstripView {
     this.stage = make("div", "rx-stage", {}, this.canvas, this.message);
     this.picture = make("div", "rx-picture", {}, this.headings.node, this.stage);
 
-    this.play = make("button", "rx-play", { type: "button" });
-    this.play.dataset.lmSuppressShortcuts = "true";
-    this.slider = makeSlider("rx-step", { min: 0, step: 1 });
+    this.play = control("button", "rx-play", { type: "button" });
+    this.slider = control("input", "rx-step", { type: "range", min: 0, step: 1 });
     this.label = make("label", "rx-label", { htmlFor: this.slider.id });
     this.ticks = make("div", "rx-ticks");
     this.ticks.setAttribute("aria-hidden", "true");
     this.track = make("div", "rx-track", {}, this.slider, this.ticks);
 
-    this.opacity = makeSlider("rx-opacity", { min: 0, max: 100, step: 5 });
-    this.opacityLabel = make("label", "rx-label rx-opacity-label", { htmlFor: this.opacity.id });
-    this.opacityLabel.textContent = "Opacity";
+    this.opacity = control("input", "rx-opacity", { type: "range", min: 0, max: 100, step: 5 });
+    this.opacityLabel = make("label", "rx-label rx-opacity-label", { htmlFor: this.opacity.id, textContent: "Opacity" });
     this.opacityValue = make("span", "rx-value rx-opacity-value");
     this.opacityValue.setAttribute("aria-hidden", "true");
     this.opacityTrack = make("div", "rx-track rx-opacity-track", {}, this.opacity);
@@ -175,48 +82,33 @@ class FilmstripView {
     });
     this.play.addEventListener("click", () => this.setPlaying(!this.model.get("playing")));
 
-    const texts = this.oncePerChange(() => this.writeTexts());
-    const reels = this.oncePerChange(() => {
+    const texts = gathered(() => {
+      if (!this.disposed) this.writeTexts();
+    });
+    const reels = gathered(() => {
+      if (this.disposed) return;
       this.replaceReels();
       this.writeTexts();
       this.showState();
       this.onPlaying();
     });
-    this.handlers = {
-      frames: reels,
-      overlays: reels,
-      index: () => this.show(this.model.get("index")),
-      opacity: () => this.showOpacity(),
-      playing: () => this.onPlaying(),
-      interval_ms: () => this.onPlaying(),
-      message: () => this.showState(),
-      busy: () => this.showState(),
-      ...Object.fromEntries(TEXTS.map((name) => [name, texts])),
-    };
-    for (const [name, handler] of Object.entries(this.handlers)) this.model.on(`change:${name}`, handler);
-
+    this.leave = hear(this.model, {
+      ...changes(["frames", "overlays"], reels),
+      ...changes(["index"], () => this.show(this.model.get("index"))),
+      ...changes(["opacity"], () => this.showOpacity()),
+      ...changes(["playing", "interval_ms"], () => this.onPlaying()),
+      ...changes(["message", "busy"], () => this.showState()),
+      ...changes(TEXTS, texts),
+    });
     this.observer = new ResizeObserver(() => this.fit());
     this.observer.observe(this.body);
-  }
-
-  /** Several values that the kernel changes together lead to one update, after all of them are there. */
-  oncePerChange(update) {
-    let waiting = false;
-    return () => {
-      if (waiting) return;
-      waiting = true;
-      queueMicrotask(() => {
-        waiting = false;
-        if (!this.disposed) update();
-      });
-    };
   }
 
   dispose() {
     this.disposed = true;
     clearInterval(this.timer);
     if (this.saving) this.save();
-    for (const [name, handler] of Object.entries(this.handlers)) this.model.off?.(`change:${name}`, handler);
+    this.leave();
     this.observer.disconnect();
     this.frames.close();
     this.overlays.close();

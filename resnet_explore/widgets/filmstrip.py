@@ -1,15 +1,14 @@
 """Pictures sent to the browser once and moved through there: by slider, arrow keys or play button."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets as t
 
 from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.widgets.scripts import STYLE, script
 
-_HERE = Path(__file__).parent
 NO_TEXT = "\u00a0"  # where an empty title or caption would take its room away
 _SIGNATURES = (b"\x89PNG", b"RIFF", b"\xff\xd8")
 _TEXTS = ("titles", "captions", "alts", "ticks")
@@ -39,8 +38,8 @@ class Filmstrip(anywidget.AnyWidget):
     number is out of range. Use `show` to change several traits that belong together.
     """
 
-    _esm = _HERE / "filmstrip.js"
-    _css = _HERE / "card.css"
+    _esm = script("film_reel", "filmstrip")
+    _css = STYLE
 
     frames = t.List(t.Bytes()).tag(sync=True)
     overlays = t.List(t.Bytes()).tag(sync=True)

@@ -4,7 +4,6 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -15,8 +14,7 @@ from resnet_explore.analysis.readings import READINGS, Reading
 from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.figures.heatmaps import PALETTES
 from resnet_explore.widgets.picture_file import PROGRAM
-
-_HERE = Path(__file__).parent
+from resnet_explore.widgets.scripts import STYLE, script
 
 
 @dataclass(frozen=True)
@@ -87,8 +85,8 @@ class HeatmapView(anywidget.AnyWidget):
     conditions stand in the pictures, `about` in the numbers.
     """
 
-    _esm = _HERE / "heatmaps.js"
-    _css = _HERE / "card.css"
+    _esm = script("heat_colours", "heat_pointing", "heat_paper", "heatmaps")
+    _css = STYLE
 
     picture = t.Bytes().tag(sync=True)
     series: Any = t.List().tag(sync=True)

@@ -1,7 +1,6 @@
 """Feature maps as tiles, sent to the browser once and there sorted, scrubbed, enlarged and read."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -9,8 +8,7 @@ import numpy as np
 import traitlets as t
 
 from resnet_explore.figures.mosaic import LOOKUP, levels
-
-_HERE = Path(__file__).parent
+from resnet_explore.widgets.scripts import STYLE, script
 
 Exact = Callable[[str, int, int, int], Sequence[np.ndarray | None]]
 """(view, depth, index, channel) -> for each panel the exact map (h, w), if coloured (h, w, 3), or None."""
@@ -32,8 +30,8 @@ class Mosaics(anywidget.AnyWidget):
     as soon as the browser shows new maps; `in_step` does something once these traits are where the person is.
     """
 
-    _esm = _HERE / "mosaics.js"
-    _css = _HERE / "card.css"
+    _esm = script("mosaic_tiles", "mosaic_panel", "mosaic_curves", "mosaic_exact", "mosaic_words", "mosaics")
+    _css = STYLE
 
     lookup: Any = t.List(LOOKUP.tolist()).tag(sync=True)
     maps: Any = t.Dict().tag(sync=True)

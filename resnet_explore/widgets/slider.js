@@ -1,24 +1,12 @@
 /* Slider: a native slider on a card of its own. The model hears of each move, the kernel once it rests. */
 
-const REST_MS = 150;
-let serial = 0; // ids must differ between the views on one page
-
-function make(tag, className = "") {
-  const node = document.createElement(tag);
-  node.className = className;
-  return node;
-}
-
 function render({ model, el }) {
   const card = make("div", "rx-card rx-shared-slider");
-  const label = make("label", "rx-label");
-  const input = make("input", "rx-shared-step");
+  const input = control("input", "rx-shared-step", { type: "range", min: 0, step: 1 });
+  const label = make("label", "rx-label", { htmlFor: input.id });
   const ticks = make("div", "rx-ticks");
   const track = make("div", "rx-track");
   const value = make("span", "rx-value");
-  Object.assign(input, { type: "range", min: 0, step: 1, id: `rx-shared-${Date.now()}-${serial++}` });
-  input.dataset.lmSuppressShortcuts = "true"; // JupyterLab takes arrow keys from what lacks it
-  label.htmlFor = input.id;
   for (const node of [ticks, value]) node.setAttribute("aria-hidden", "true"); // aria-valuetext says it
   track.append(input, ticks);
   card.append(label, track, value);
@@ -37,8 +25,7 @@ function render({ model, el }) {
     input.max = Math.max(0, words.length - 1);
     input.disabled = words.length < 2; // it keeps its place
     ticks.replaceChildren(...words.map((word, at) => {
-      const tick = make("span");
-      tick.textContent = word;
+      const tick = make("span", "", { textContent: word });
       tick.style.setProperty("--at", at / Math.max(1, words.length - 1)); // one alone is where its thumb is
       return tick;
     }));

@@ -1,14 +1,12 @@
 """One slider that several pictures share, such as that over depth."""
 
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets as t
 
 from resnet_explore.errors import ExploreError
-
-_HERE = Path(__file__).parent
+from resnet_explore.widgets.scripts import STYLE, script
 
 
 class Slider(anywidget.AnyWidget):
@@ -21,8 +19,8 @@ class Slider(anywidget.AnyWidget):
             `ipywidgets.jsdlink`, follows at once
     """
 
-    _esm = _HERE / "slider.js"
-    _css = _HERE / "card.css"
+    _esm = script("slider")
+    _css = STYLE
 
     label = t.Unicode("").tag(sync=True)
     ticks: Any = t.List(t.Unicode()).tag(sync=True)

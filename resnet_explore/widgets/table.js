@@ -2,13 +2,6 @@
  * What doesn't fit is scrolled inside the card, and a line says so.
  */
 
-function make(tag, className, text = "") {
-  const node = document.createElement(tag);
-  node.className = className;
-  node.textContent = text;
-  return node;
-}
-
 const shown = (value, digits) =>
   value === null ? "–"
     : typeof value === "number" ? value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })
@@ -21,10 +14,8 @@ function compare(a, b, sign) {
 
 function render({ model, el }) {
   const card = make("div", "rx-card rx-table");
-  const title = make("p", "rx-title"), more = make("p", "rx-more"), scroll = make("div", "rx-scroll"), table = make("table", ""), caption = make("p", "rx-caption");
+  const title = make("p", "rx-title"), more = make("p", "rx-more"), scroll = control("div", "rx-scroll", { tabIndex: 0 }), table = make("table"), caption = make("p", "rx-caption");
   more.setAttribute("aria-hidden", "true"); // for the eye alone: who hears the table hears all columns
-  scroll.tabIndex = 0;
-  scroll.dataset.lmSuppressShortcuts = "true";
   scroll.append(table);
   card.append(title, more, scroll, caption);
   el.append(card);
@@ -40,14 +31,13 @@ function render({ model, el }) {
   function draw() {
     const columns = model.get("columns"), [by, sign] = model.get("order");
     const focused = [...table.querySelectorAll("button")].indexOf(document.activeElement);
-    const head = make("tr", "");
+    const head = make("tr");
     columns.forEach((column, i) => {
       const cell = make("th", column.digits === null ? "" : "rx-number");
       cell.scope = "col";
       cell.setAttribute("aria-sort", i === by ? (sign > 0 ? "ascending" : "descending") : "none");
-      const button = make("button", "", `${column.title}${i === by ? (sign > 0 ? " ▲" : " ▼") : ""}`);
-      button.title = column.tip ?? "";
-      button.dataset.lmSuppressShortcuts = "true";
+      const textContent = `${column.title}${i === by ? (sign > 0 ? " ▲" : " ▼") : ""}`;
+      const button = control("button", "", { textContent, title: column.tip ?? "" });
       button.addEventListener("click", () => {
         model.set("order", [i, i === by ? -sign : column.best ?? 1]);
         model.save_changes();
@@ -57,14 +47,13 @@ function render({ model, el }) {
       head.append(cell);
     });
     const rows = [...model.get("rows")].sort((a, b) => compare(a[by], b[by], sign)).map((row) => {
-      const line = make("tr", "");
-      line.append(...row.map((value, i) => make("td", columns[i].digits === null ? "" : "rx-number", shown(value, columns[i].digits))));
-      return line;
+      const cells = row.map((value, i) => {
+        const { digits } = columns[i];
+        return make("td", digits === null ? "" : "rx-number", { textContent: shown(value, digits) });
+      });
+      return make("tr", "", {}, ...cells);
     });
-    const top = document.createElement("thead"), body = document.createElement("tbody");
-    top.append(head);
-    body.append(...rows);
-    table.replaceChildren(top, body);
+    table.replaceChildren(make("thead", "", {}, head), make("tbody", "", {}, ...rows));
     if (focused >= 0) table.querySelectorAll("button")[focused]?.focus();
     title.textContent = model.get("title");
     title.hidden = !title.textContent;

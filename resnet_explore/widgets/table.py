@@ -1,12 +1,11 @@
 """A table that a click on a column's head sorts, in the browser."""
 
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets as t
 
-_HERE = Path(__file__).parent
+from resnet_explore.widgets.scripts import STYLE, script
 
 
 class SortableTable(anywidget.AnyWidget):
@@ -19,8 +18,8 @@ class SortableTable(anywidget.AnyWidget):
     order     [column, 1 or -1]: by what is sorted, and whether upwards or downwards
     """
 
-    _esm = _HERE / "table.js"
-    _css = _HERE / "card.css"
+    _esm = script("table")
+    _css = STYLE
 
     title = t.Unicode("").tag(sync=True)
     caption = t.Unicode("").tag(sync=True)

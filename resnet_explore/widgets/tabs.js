@@ -1,18 +1,14 @@
 /* Tabs: one stop for Tab, arrow keys between the buttons, Enter or a space to press. */
 
 function render({ model, el }) {
-  const row = document.createElement("div");
-  row.className = "rx-tabs";
+  const row = make("div", "rx-tabs");
   row.setAttribute("role", "group");
   el.append(row);
 
   function draw() {
     row.setAttribute("aria-label", model.get("label"));
     const buttons = model.get("options").map((option) => {
-      const button = document.createElement("button");
-      button.textContent = option;
-      button.title = model.get("tips")[option] ?? "";
-      button.dataset.lmSuppressShortcuts = "true"; // JupyterLab takes arrow keys from what lacks it
+      const button = control("button", "", { textContent: option, title: model.get("tips")[option] ?? "" });
       button.addEventListener("click", () => {
         model.set("value", option);
         model.save_changes();

@@ -1,12 +1,11 @@
 """Buttons that choose between views; arrow keys move between them and never leave for the next cell."""
 
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets as t
 
-_HERE = Path(__file__).parent
+from resnet_explore.widgets.scripts import STYLE, script
 
 
 class Tabs(anywidget.AnyWidget):
@@ -18,8 +17,8 @@ class Tabs(anywidget.AnyWidget):
     label    what the row is called for who can't see it
     """
 
-    _esm = _HERE / "tabs.js"
-    _css = _HERE / "card.css"
+    _esm = script("tabs")
+    _css = STYLE
 
     options: Any = t.List(t.Unicode()).tag(sync=True)
     value = t.Unicode("").tag(sync=True)

@@ -10,14 +10,7 @@ const SEND_AS_IS = { bytes: 4 * MB, side: 2048 };
 const SHRUNK = { bytes: 6 * MB, side: 1600, short: 256, long: 16_000 }; // pixels
 const UNREADABLE_MOST = 8 * MB; // bytes of a file that only Python may understand (HEIC, TIFF)
 
-let serial = 0;
-
-function make(tag, className, properties = {}, ...children) {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.className = className;
-  node.append(...children);
-  return node;
-}
+let serial = 0; // of what is sent
 
 const megabytes = (bytes) => `${(bytes / MB).toFixed(1)} MB`;
 
@@ -101,15 +94,12 @@ class UploadView {
   }
 
   build() {
-    const id = `rx-upload-${Date.now()}-${serial++}`;
-    this.input = make("input", "", { type: "file", accept: "image/*", id, multiple: this.model.get("many") });
-    this.input.dataset.lmSuppressShortcuts = "true";
-    this.pick = make("label", "rx-pick", { htmlFor: id }, this.model.get("many") ? "Choose files" : "Choose a file", this.input);
+    this.input = control("input", "", { type: "file", accept: "image/*", multiple: this.model.get("many") });
+    this.pick = make("label", "rx-pick", { htmlFor: this.input.id }, this.model.get("many") ? "Choose files" : "Choose a file", this.input);
     const hint = make("span", "", {}, this.model.get("many")
       ? "Drop photos here, paste one (Ctrl+V), or" : "Drop a photo here, paste one (Ctrl+V), or");
     // Focusable by a click, so that Ctrl+V then lands here and not in JupyterLab's command mode.
-    this.zone = make("div", "rx-zone", { tabIndex: -1 }, hint, this.pick);
-    this.zone.dataset.lmSuppressShortcuts = "true";
+    this.zone = control("div", "rx-zone", { tabIndex: -1 }, hint, this.pick);
     this.zone.setAttribute("role", "group");
     this.zone.setAttribute("aria-label", "Photo upload: drop, paste or choose a file");
     this.status = make("p", "rx-status");
@@ -145,11 +135,11 @@ class UploadView {
     this.leaving = new AbortController();
     document.addEventListener("paste", (event) => this.onPaste(event), { signal: this.leaving.signal });
 
-    this.onStatus = () => this.showStatus();
-    this.onMessage = (content) => content.answered === this.sent && this.showStatus();
-    this.model.on("change:status", this.onStatus);
-    this.model.on("change:error", this.onStatus);
-    this.model.on("msg:custom", this.onMessage);
+    this.leave = hear(this.model, {
+      "change:status": () => this.showStatus(),
+      "change:error": () => this.showStatus(),
+      "msg:custom": (content) => content.answered === this.sent && this.showStatus(),
+    });
   }
 
   onPaste(event) {
@@ -164,7 +154,7 @@ class UploadView {
     if (!files.length) return;
     const images = files.filter(({ type }) => type.startsWith("image/"));
     const chosen = this.model.get("many") ? files : [images[0] ?? files[0]];
-    const batch = `${this.root.id}-${serial++}`, turn = (this.turn = (this.turn ?? 0) + 1);
+    const batch = `${this.input.id}-${serial++}`, turn = (this.turn = (this.turn ?? 0) + 1);
     const only = files.length > chosen.length ? `Of ${files.length} files, only ${chosen[0].name} was used. ` : "";
     const refused = [];
     this.refused = "";
@@ -199,9 +189,7 @@ class UploadView {
 
   dispose() {
     this.leaving.abort();
-    this.model.off("change:status", this.onStatus);
-    this.model.off("change:error", this.onStatus);
-    this.model.off("msg:custom", this.onMessage);
+    this.leave();
     this.root.remove();
   }
 }

@@ -1,15 +1,13 @@
 """A place to drop, paste or choose a photo; what is too big to be sent is shrunk in the browser."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets as t
 
 from resnet_explore.errors import ExploreError
-
-_HERE = Path(__file__).parent
+from resnet_explore.widgets.scripts import STYLE, script
 
 Callback = Callable[[str, bytes, str], object]
 
@@ -24,8 +22,8 @@ class UploadZone(anywidget.AnyWidget):
     `ExploreError` has its sentence shown so, after the file's name.
     """
 
-    _esm = _HERE / "upload.js"
-    _css = _HERE / "card.css"
+    _esm = script("upload")
+    _css = STYLE
 
     status = t.Unicode("").tag(sync=True)
     error = t.Bool(False).tag(sync=True)

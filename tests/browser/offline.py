@@ -1,17 +1,14 @@
-"""A page without a kernel: a widget's own file and style, a few lines standing in for its model, nothing else."""
+"""A page without a kernel: a widget's own script and style, a few lines standing in for its model, nothing else."""
 
 import base64
 import json
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
-import resnet_explore.widgets
-
-ROOM = Path(resnet_explore.widgets.__file__).parent
+from resnet_explore.widgets.scripts import STYLE
 
 _PAGE = """<!doctype html><meta charset="utf-8"><style>{css}</style><main></main>
 <script type="module">
@@ -31,8 +28,8 @@ window.leave = widget.render({{ model, el: document.querySelector("main") }});
 </script>"""
 
 
-def open_offline(context: BrowserContext, widget: anywidget.AnyWidget, file: str, width: int = 1280) -> Page:
-    """Show a widget whose script is `file` and wait until its canvas has been drawn; page errors fail the test."""
+def open_offline(context: BrowserContext, widget: anywidget.AnyWidget, width: int = 1280) -> Page:
+    """Show a widget and wait until its canvas has been drawn; page errors fail the test."""
     # `_esm` and the like are the page's own; a layout is a widget of ipywidgets.
     state = {
         name: _encoded(getattr(widget, name))
@@ -44,8 +41,8 @@ def open_offline(context: BrowserContext, widget: anywidget.AnyWidget, file: str
     page.on("pageerror", lambda error: pytest.fail(str(error)))
     page.set_content(
         _PAGE.format(
-            css=(ROOM / "card.css").read_text(),
-            esm_without_export=(ROOM / file).read_text().replace("export default", "const widget ="),
+            css=STYLE.read_text(),
+            esm_without_export=widget._esm.replace("export default", "const widget ="),
             state=json.dumps(json.dumps(state)),
         )
     )

@@ -198,7 +198,7 @@ def offline_page(browser_context):
     pages = []
 
     def opened(**values):
-        pages.append(open_offline(browser_context, Filmstrip(**values), "filmstrip.js"))
+        pages.append(open_offline(browser_context, Filmstrip(**values)))
         return pages[-1]
 
     yield opened

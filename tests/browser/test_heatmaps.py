@@ -64,7 +64,7 @@ def shown(browser_context):
     def show(series, picture=None, width=1280, **values):
         view = HeatmapView(opacity=1.0, **values)
         view.show(series, picture or black())
-        pages.append(open_offline(browser_context, view, "heatmaps.js", width))
+        pages.append(open_offline(browser_context, view, width))
         return pages[-1]
 
     yield show
