@@ -17,6 +17,12 @@ class CancelledError(ExploreError):
     """What a person stopped; raised where their `cancel` said so."""
 
 
+def an(thing: object) -> str:
+    """Return what kind of thing it is: "a ResNet", "an Inception3"."""
+    name = type(thing).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
 def why_not_downloaded(error: BaseException) -> str:
     """Return why a download failed, in a few plain words without numbers of errors."""
     reason = getattr(error, "reason", None) or error  # what a URLError holds

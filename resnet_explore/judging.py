@@ -108,8 +108,9 @@ def _judge(options: argparse.Namespace, say: Callable[[str], None], hint: Callab
     say(f"Reading {options.dataset} ...")
     data = _as_trained(next(iter(networks.values())).about, options)
     few = f" (none can pass with fewer than {FEWEST})" if asked["images"] < FEWEST else ""
+    methods, images = len(asked["methods"]), min(asked["images"], len(data))
     say(
-        f"Judging {len(asked['methods'])} methods, and maps that know nothing, on {asked['images']} of "
+        f"Judging {methods} method{'s' * (methods > 1)}, and maps that know nothing, on {images} of "
         f"{len(data):,} test images{few}: a line for each that is done and kept in {out}."
     )
 

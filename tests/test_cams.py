@@ -406,7 +406,7 @@ class Odd(nn.Module):
         ({"targets": [[1], [1, 2], 3]}, "targets must be 3 whole numbers"),
         ({"images": IMAGES[0]}, r"not \(3, 64, 96\); for a single image pass image\[None\]"),
         ({"images": IMAGES.int()}, "images must be a float tensor"),
-        ({"images": IMAGES[:, :1]}, r"a Odd, can't take images of shape \(3, 1, 64, 96\): .* 3 channels"),
+        ({"images": IMAGES[:, :1]}, r"an Odd, can't take images of shape \(3, 1, 64, 96\): .* 3 channels"),
         ({"images": IMAGES[..., :2]}, r"can't take images of shape \(3, 3, 64, 2\): .*Kernel size"),
         ({"layers": ["conv1", "fc"]}, r"'fc' gives an output of shape \(3, 10\), but a map needs"),
         ({"layers": "spare"}, "The model did not run 'spare'"),

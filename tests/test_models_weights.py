@@ -79,7 +79,8 @@ def test_a_missing_network_names_the_offline_choices(tmp_path, monkeypatch, erro
 
     monkeypatch.setattr("torch.hub.download_url_to_file", offline)
     with pytest.raises(
-        rx.ExploreError, match=rf"could not be downloaded \({reason}\); without.*there are those that ship"
+        rx.ExploreError,
+        match=rf"could not be downloaded \({reason}\); what works.*'digits' for 10",
     ):
         rx.build("resnet50", weights="IMAGENET1K_V2")
 

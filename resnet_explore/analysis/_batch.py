@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from resnet_explore.analysis._outputs import tensors
-from resnet_explore.errors import ExploreError
+from resnet_explore.analysis.wrapped import require_weights
+from resnet_explore.errors import ExploreError, an
 from resnet_explore.inputs.images import require_finite
 
 _USUAL = ("logits", "out")  # what transformers and torchvision call the answer among other outputs
@@ -27,6 +28,7 @@ def as_images(model: nn.Module, images: Any, finite: bool = True) -> Tensor:
     With `finite` raises ExploreError also for those that hold NaN or infinity.
     """
     require_module(model)
+    require_weights(model)
     if not isinstance(images, Tensor) or not images.is_floating_point():
         kind = str(images.dtype) if isinstance(images, Tensor) else type(images).__name__
         raise ExploreError(f"images must be a float tensor, standardised as the model expects, not {kind}.")
@@ -55,7 +57,7 @@ def answer(model: nn.Module, images: Tensor) -> Any:
             raise
         reason = str(error).strip().split("\n")[0].rstrip(".")
         raise ExploreError(
-            f"The model, a {type(model).__name__}, can't take images of shape {tuple(images.shape)}: "
+            f"The model, {an(model)}, can't take images of shape {tuple(images.shape)}: "
             f"{reason or 'torch gives no reason'}."
         ) from error
 
@@ -68,7 +70,7 @@ def run(model: nn.Module, images: Tensor) -> Any:
         raise
     except Exception as error:
         raise ExploreError(
-            f"The model, a {type(model).__name__}, can't take images of shape {tuple(images.shape)}: "
+            f"The model, {an(model)}, can't take images of shape {tuple(images.shape)}: "
             f"{type(error).__name__}, {first_line(error)}."
         ) from error
 
@@ -147,4 +149,4 @@ def kind_of(output: Any) -> str:
     if isinstance(output, Tensor):
         return f"shape {tuple(output.shape)}"
     shapes = ", ".join(f"{path} {tuple(tensor.shape)}" for path, tensor in list(tensors(output))[:4])
-    return f"a {type(output).__name__}" + (f" of {shapes}" if shapes else "")
+    return an(output) + (f" of {shapes}" if shapes else "")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from resnet_explore.analysis.layers import CONTAINERS
-from resnet_explore.errors import ExploreError
+from resnet_explore.errors import ExploreError, an
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def choose_layers(model: nn.Module) -> LayerChoice:
         return LayerChoice(tuple(residual), f"{kind}: its {len(residual)} residual blocks ({classes}).")
     convolutions = [name for name, module in modules.items() if isinstance(module, nn.Conv2d)]
     if not convolutions:
-        raise ExploreError(f"The model, a {kind}, has no 2-D convolution, so it has no maps.")
+        raise ExploreError(f"The model, {an(model)}, has no 2-D convolution, so it has no maps.")
     repeated = _repeated(modules, convolutions)
     if repeated:
         classes = _classes(modules, repeated)

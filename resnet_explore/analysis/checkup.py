@@ -12,7 +12,7 @@ from resnet_explore.analysis._batch import as_images, first_line, require_module
 from resnet_explore.analysis._brief import counted
 from resnet_explore.analysis._state import measuring, refuse_replicas, uncompiled
 from resnet_explore.analysis._watch import CLONED, SAFE, UNREACHABLE, Finding, Watch
-from resnet_explore.errors import ExploreError
+from resnet_explore.errors import ExploreError, an
 
 _ORDER = (UNREACHABLE, CLONED, SAFE)
 
@@ -102,8 +102,7 @@ def check(model: nn.Module, images: Any = None) -> Checkup:
             failure = _failure(watch, error, batch)
             advice = _advice(patient, batch, failure)
             raise ExploreError(
-                f"The model, a {type(model).__name__}, can't take {_size(batch)} images {where}: "
-                f"{failure}{advice}."
+                f"The model, {an(model)}, can't take {_size(batch)} images {where}: {failure}{advice}."
             ) from error
     conditions = f"{_size(batch)} images {where}, {'train' if model.training else 'eval'} mode"
     return Checkup(type(model).__name__, conditions, tuple(watch.findings()))
@@ -145,7 +144,7 @@ def _without_values(model: nn.Module) -> nn.Module:
         return copy.deepcopy(model, memo)
     except Exception as error:
         raise ExploreError(
-            f"The model, a {type(model).__name__}, can't be copied to be looked at ({first_line(error)}): "
+            f"The model, {an(model)}, can't be copied to be looked at ({first_line(error)}): "
             "pass images, which are run through the model itself."
         ) from error
 

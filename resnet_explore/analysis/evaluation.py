@@ -19,7 +19,7 @@ from resnet_explore.analysis.cam_methods import METHODS
 from resnet_explore.analysis.cam_trials import TRIALS
 from resnet_explore.analysis.sanity import Explainer
 from resnet_explore.analysis.verdict import METRICS, centre_blob, explainer, random_maps, settled
-from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.errors import ExploreError, an, unknown
 from resnet_explore.inputs.datasets import ImageSet
 from resnet_explore.paths import shipped
 
@@ -112,8 +112,8 @@ class Evaluation:
 def evaluate(
     models: Mapping[str, nn.Module],
     data: ImageSet,
-    methods: Sequence[str],
-    metrics: Sequence[str] = tuple(METRICS),
+    methods: str | Sequence[str],
+    metrics: str | Sequence[str] = tuple(METRICS),
     images: int = 32,
     layer: str | None = None,
     draws: int = 2,
@@ -138,7 +138,12 @@ def evaluate(
 
     The models are left as found. Raises ExploreError for an unknown method or metric, and what doesn't fit.
     """
+    methods, metrics = ([names] if isinstance(names, str) else list(names) for names in (methods, metrics))
     require_known(methods, metrics)
+    if not isinstance(models, Mapping):
+        raise ExploreError(f'models must be networks by name, such as {{"mine": model}}, not {an(models)}.')
+    if not isinstance(data, ImageSet):
+        raise ExploreError(f"data must be an ImageSet, as `load_folder` and others give, not {an(data)}.")
     if images < 2 or draws < 1:
         raise ExploreError(f"images must be at least 2 and draws at least 1, not {images!r} and {draws!r}.")
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))

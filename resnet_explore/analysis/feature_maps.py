@@ -15,10 +15,10 @@ from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.capture import Capture
 from resnet_explore.analysis.layers import Layers
-from resnet_explore.analysis.map_layers import map_names, response_names
+from resnet_explore.analysis.map_layers import convolution_names, map_names, response_names
 from resnet_explore.analysis.residual_stream import Stream, Sums
 from resnet_explore.analysis.statistics import Channels, as_channels, reduced
-from resnet_explore.errors import ExploreError
+from resnet_explore.errors import ExploreError, an
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -101,7 +101,7 @@ def feature_maps(
     """Run the model once, in eval mode, and return what its layers said.
 
     images   float (N, C, H, W), standardised as the model expects; brought to its device and dtype
-    layers   as in `Capture`; None for `map_names(model)`
+    layers   as in `Capture`; None for `map_names(model)`, or its convolutions where those give no maps
     largest  longest side of the maps that are kept; None keeps them whole
 
     Layers whose output is not (N, channels, height, width) are left out. The model is left as it was. Raises
@@ -131,9 +131,11 @@ def feature_maps(
         ):
             run(model, batch)
     shown = [name for name, kept in maps.outputs.items() if kept.numel()]
+    if not shown and layers is None and wanted != convolution_names(model):
+        return feature_maps(model, images, convolution_names(model), largest)
     if not shown:
         raise ExploreError(
-            f"The model, a {type(model).__name__}, gave no maps (N, channels, height, width) for images of "
+            f"The model, {an(model)}, gave no maps (N, channels, height, width) for images of "
             f"shape {tuple(batch.shape)}, so there is nothing to look at; name other layers with `layers`."
         )
     return FeatureMaps(

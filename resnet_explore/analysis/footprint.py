@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from resnet_explore.analysis.layers import Layers, select_layers
 from resnet_explore.analysis.map_layers import map_names
-from resnet_explore.errors import ExploreError
+from resnet_explore.errors import ExploreError, an
 from resnet_explore.models.dry_run import dry_run
 from resnet_explore.models.trace import tensors_in
 
@@ -71,7 +71,7 @@ def foretold(model: nn.Module, images: Tensor, layers: Layers = None, largest: i
     if needed > free:
         maps = "" if found is None else f", {in_words(found.kept)} of it for maps,"
         raise ExploreError(
-            f"The model, a {type(model).__name__}, needs about {in_words(needed)} of memory for images of "
+            f"The model, {an(model)}, needs about {in_words(needed)} of memory for images of "
             f"shape {tuple(images.shape)}{maps} and {in_words(free)} are free, so it was not run: give fewer "
             "or smaller images, or fewer layers with `layers`."
         )

@@ -6,7 +6,7 @@ import numpy as np
 from torch import nn
 
 from resnet_explore.analysis.layers import CONTAINERS
-from resnet_explore.errors import ExploreError
+from resnet_explore.errors import ExploreError, an
 
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.InstanceNorm2d)
 _ACTIVATIONS = (
@@ -24,11 +24,10 @@ def map_names(model: nn.Module) -> list[str]:
     three or more and most such convolutions lie in them. Else, as for VGG, its activations, and where it has
     none as modules its convolutions. Raises ExploreError for a network without 2-D convolutions.
     """
-    modules = dict(model.named_modules())
-    convolutions = [name for name, module in modules.items() if isinstance(module, _CONVOLUTIONS)]
+    modules, convolutions = dict(model.named_modules()), convolution_names(model)
     if not convolutions:
         raise ExploreError(
-            f"The model, a {type(model).__name__}, has no 2-D convolution, so it has no feature maps to show."
+            f"The model, {an(model)}, has no 2-D convolution, so it has no feature maps to show."
         )
     spatial = [name for name in convolutions if max(modules[name].kernel_size) > 1]
     weighted = Counter(
@@ -45,6 +44,11 @@ def map_names(model: nn.Module) -> list[str]:
         return blocks
     activations = [name for name, module in modules.items() if isinstance(module, _ACTIVATIONS)]
     return activations or convolutions
+
+
+def convolution_names(model: nn.Module) -> list[str]:
+    """Return the convolutions: what is left to look at where activations are no maps, as in ViT."""
+    return [name for name, module in model.named_modules() if isinstance(module, _CONVOLUTIONS)]
 
 
 def first_filters(model: nn.Module) -> tuple[str, np.ndarray] | None:

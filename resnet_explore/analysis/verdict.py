@@ -1,5 +1,6 @@
 """Is a heatmap better than chance? One line with its number, against random maps and a blob in the centre."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from resnet_explore.analysis.cams import class_activation_maps
 from resnet_explore.analysis.faithfulness import deletion, insertion, road
 from resnet_explore.analysis.sanity import Explainer, cascade, rank_correlation, stability
 from resnet_explore.analysis.targets import Classes, as_target
-from resnet_explore.errors import CancelledError, ExploreError, unknown
+from resnet_explore.errors import CancelledError, ExploreError, an, unknown
 from resnet_explore.models.threads import one_thread
 
 _LEVEL = 0.05
@@ -34,7 +35,8 @@ class Verdict:
     metric        one of METRICS
     value         the mean over the images
     random        the mean over the draws of random maps, and `spread` their standard deviation
-    centre        of a blob in the centre, which knows nothing of the image
+    centre        of a blob in the centre, which knows nothing of the image; NaN where there is no centre, in
+                  maps of two cells a side or less
     as_good       how many of the `draws` of random maps did as well or better
     images        how many images it rests on
     """
@@ -61,16 +63,29 @@ class Verdict:
 
     @property
     def beats_centre(self) -> bool:
-        """Whether it does better than the blob in the centre."""
-        metric = METRICS[self.metric]
-        low = metric.low_is_good
-        return self.value < self.centre if low else self.value > self.centre
+        """Whether it does better than the blob in the centre, or there is none."""
+        if math.isnan(self.centre):
+            return True
+        return self.value < self.centre if METRICS[self.metric].low_is_good else self.value > self.centre
+
+    @property
+    def decimals(self) -> int:
+        """How many decimals it takes to compare the numbers, at least 2.
+
+        One digit of the spread (of the value if there is none) and for a tick of how far it is from chance.
+        """
+        apart = abs(self.value - self.random) if self.passed else 0
+        sizes = (self.spread or abs(self.value), apart)
+        return min(max([2, *(math.ceil(-math.log10(size)) for size in sizes if size > 0)]), 9)
 
     def __str__(self) -> str:
-        metric, centre = METRICS[self.metric], f"a centre blob gets {self.centre:z.3f}"
+        metric, form = METRICS[self.metric], f"z.{max(3, self.decimals)}f"
+        centre = f"a centre blob gets {self.centre:{form}}"
+        if math.isnan(self.centre):
+            centre = "in a map of so few cells there is no centre"
         better = "lower" if metric.low_is_good else "higher"
-        chance = f"{self.random:z.3f} ± {self.spread:.3f}"
-        head = f"{metric.title} {self.value:z.3f} ({better} is better)"
+        chance = f"{self.random:{form}} ± {self.spread:{form}}"
+        head = f"{metric.title} {self.value:{form}} ({better} is better)"
         over = f"{self.images} image{'s' * (self.images > 1)}"
         if metric.lost_is_good:
             finding = "depends on the weights" if self.passed else "hardly depends on the weights"
@@ -90,12 +105,16 @@ class Verdicts(dict[str, Verdict]):
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure: (model, images, classes, explainer, seed) -> one number for each image, (N,)."""
+    """A measure: (model, images, classes, explainer, seed) -> one number for each image, (N,).
+
+    sanity   whether it asks if the map follows the network at all, not whether it points at what counts
+    """
 
     title: str
     measure: Callable[[nn.Module, Tensor, Tensor, Explainer, int], np.ndarray]
     low_is_good: bool = False
     lost_is_good: bool = False
+    sanity: bool = False
 
 
 def _deletion(model: nn.Module, x: Tensor, y: Tensor, explain: Explainer, seed: int) -> np.ndarray:
@@ -127,9 +146,13 @@ METRICS: Mapping[str, Metric] = {
     "insertion": Metric("Insertion", _insertion),
     "road": Metric("ROAD", _road),
     "randomisation": Metric(
-        "Likeness after all weights are random", _randomisation, low_is_good=True, lost_is_good=True
+        "Likeness after all weights are random",
+        _randomisation,
+        low_is_good=True,
+        lost_is_good=True,
+        sanity=True,
     ),
-    "stability": Metric("Stability under noise", _stability),
+    "stability": Metric("Stability under noise", _stability, sanity=True),
 }
 
 
@@ -179,7 +202,7 @@ def judge(
     images: Tensor,
     explain: Explainer | str,
     targets: Any = None,
-    metrics: Sequence[str] = ("deletion", "insertion", "road", "randomisation", "stability"),
+    metrics: str | Sequence[str] = ("deletion", "insertion", "road", "randomisation", "stability"),
     draws: int = 19,
     seed: int = 0,
     cancel: Callable[[], bool] | None = None,
@@ -197,6 +220,7 @@ def judge(
     Random maps and a blob in the centre are measured in the same way, so a value can be read. The model is
     left as found. Raises ExploreError for what doesn't fit.
     """
+    metrics = [metrics] if isinstance(metrics, str) else metrics
     strange = next((name for name in metrics if name not in METRICS), None)
     if strange is not None:
         raise unknown("metric", strange, METRICS)
@@ -205,6 +229,11 @@ def judge(
     if draws < 1:
         raise ExploreError(f"draws must be at least 1, not {draws!r}.")
     way = explainer(explain) if isinstance(explain, str) else explain
+    if not callable(way):
+        raise ExploreError(
+            "explain must be the name of a method or a function (model, images, classes) -> maps, as the "
+            f"measures explain other images too, not {an(way)}."
+        )
     batch = as_images(model, images)
     classes = settled(model, batch, targets)
     like = way(model, batch, classes)
@@ -223,6 +252,8 @@ def judge(
             with one_thread() if batch[0, 0].numel() <= _SMALL else nullcontext():
                 values.append(float(metric.measure(model, batch, classes, one, seed).mean()))
         value, centre, *chance = values
+        if max(like.shape[1:]) <= 2:
+            centre = math.nan  # its blob is the same everywhere
         sign = -1 if metric.low_is_good and not metric.lost_is_good else 1
         # What differs by rounding alone is as good: a network that is never sure gives numbers that all do.
         least = sign * value - _ROUNDING * abs(value)

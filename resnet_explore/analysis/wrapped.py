@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from resnet_explore.errors import ExploreError
+from resnet_explore.errors import ExploreError, an
 
 _PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
@@ -25,8 +25,11 @@ def unwrapped(model: object) -> nn.Module:
             "The model is TorchScript, whose layers run where nobody can watch them; give the module that it "
             "was made from."
         )
-    if any(p.is_meta for p in model.parameters()):
-        raise ExploreError(
-            f"The model, a {type(model).__name__}, is on the meta device: it has shapes but no weights."
-        )
+    require_weights(model)
     return model
+
+
+def require_weights(model: nn.Module) -> None:
+    """Raise ExploreError for a model on the meta device."""
+    if any(p.is_meta for p in model.parameters()):
+        raise ExploreError(f"The model, {an(model)}, is on the meta device: it has shapes but no weights.")

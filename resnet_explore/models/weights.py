@@ -177,13 +177,11 @@ def find_weights(model: str | None, weights: str) -> Weights:
 def _shipped_pairs() -> str:
     models: dict[str, list[str]] = {}
     for row in list_weights():
+        if "@" in row.weights:  # a recorded step of the same networks
+            continue
         models.setdefault(row.weights, []).append(row.model)
     parts = [f"{w!r} for {', '.join(m) if len(m) < 4 else f'{len(m)} networks'}" for w, m in models.items()]
     return " and ".join(parts) or "none"
-
-
-def _shipped_names() -> str:
-    return ", ".join(dict.fromkeys(row.weights for row in list_weights() if "@" not in row.weights)) or "none"
 
 
 def _header(path: Path) -> dict[str, Any]:
@@ -257,7 +255,7 @@ def _from_torchvision(model: str, weights: str) -> Weights:
     except (URLError, OSError) as error:
         raise ExploreError(
             f"The weights of {model}, {weights}, could not be downloaded ({why_not_downloaded(error)}); "
-            f"without a connection there are those that ship: {_shipped_names()}."
+            f"what works without a connection: {_shipped_pairs()}."
         ) from None
     crop = entry.transforms()
     about = {

@@ -309,6 +309,7 @@ class FeatureMapExplorer(ipywidgets.VBox):
         try:
             self.finish()
             path = saving.free_name(Path("feature_maps" + saving.FORMATS[self.format.value]))
+            self.saved.value = f"Saving {path.name} ..."
             self.save(path)
         except ExploreError as problem:
             self.saved.value = error(str(problem))

@@ -37,6 +37,6 @@ function colour(pixels, { values, h, w }, scale, table) {
 function signed(value) {
   if (!Number.isFinite(value)) return "no number";
   const text = Math.abs(value) >= 1000 || (value !== 0 && Math.abs(value) < 1e-3)
-    ? Math.abs(value).toExponential(1) : String(Number(Math.abs(value).toPrecision(3)));
+    ? Math.abs(value).toExponential(1) : value === 0 ? "0" : Math.abs(value).toPrecision(3);
   return (value < 0 ? "−" : "+") + text;
 }

@@ -259,6 +259,7 @@ class HeatmapView {
     const image = new ImageData(256, 1);
     image.data.set(this.table);
     this.bar.getContext("2d").putImageData(image, 0, 0);
+    this.legend.style.visibility = this.scale > 0 ? "" : "hidden"; // keeps its room
     [this.low.textContent, this.high.textContent] = this.ends;
     this.meaning.textContent = this.signs;
   }
@@ -271,6 +272,7 @@ class HeatmapView {
 
   /** What the two signs mean, in the colours that they have. */
   get signs() {
+    if (!(this.scale > 0)) return "There is nothing to colour: the caption says why.";
     const [plus, minus] = this.palette.value.split(" and ");
     const words = this.model.get("meaning").replace("{plus}", plus).replace("{minus}", minus);
     return words && `${words[0].toUpperCase()}${words.slice(1)}.`;

@@ -33,6 +33,7 @@ from resnet_explore.widgets.saliency_jobs import (
 )
 from resnet_explore.widgets.saliency_words import (
     citation,
+    deepest,
     in_step,
     judged,
     part_series,
@@ -114,10 +115,7 @@ class SaliencyExplorer(ipywidgets.VBox):
         self.judge = self.verdict.press
         stop = ipywidgets.Box([self.stop], layout={"min_height": "36px"})  # nothing moves when it comes
         areas = {
-            "rx-ask": [
-                self.photos,
-                ipywidgets.VBox([self.pair, self.questions, stop]),
-            ],
+            "rx-ask": [self.photos, ipywidgets.VBox([self.pair, self.questions, stop])],
             "rx-look": [self.note, self.view, self.verdict],
             "rx-answers": [self.answers],
         }
@@ -271,7 +269,8 @@ class SaliencyExplorer(ipywidgets.VBox):
         else:
             shown, outer, start = series(asked, found), "Depth", list(found).index(job.depth)
         anew = self._shown is None or list(found) != list(self._all)
-        longest = len(shown[start if anew else self.view.depth].steps)
+        at = start if anew else self.view.depth
+        longest, here = len(shown[at].steps), list(found.values())[at]
         self._all, self._shown = found, (job, asked)
         self.view.outer = outer
         self.view.unobserve(self._moved, ["depth", "step"])  # answer and judge once, when all is in place
@@ -280,7 +279,7 @@ class SaliencyExplorer(ipywidgets.VBox):
         self.view.show(
             shown,
             picture=picture,
-            step=round(self._through * (longest - 1)),
+            step=round(self._through * (longest - 1)) if self._through < 1 else deepest(here),
             depth=start if anew else None,
             reading=asked.reading,
             about=citation(asked, self._current, job.networks[depth], first, job.over),

@@ -32,6 +32,7 @@ _PARTS = {
     SKIP: "The part that came by the skip.",
     BRANCH: "The part that the branch made.",
 }
+_LEFT = "Rank correlation: 1 is unchanged, 0 nothing left, −1 turned into its opposite."
 _SHARES = "Shares are of magnitudes, summed over the places."
 
 
@@ -67,7 +68,7 @@ def random_series(asked: Asked, depth: str, found: Mapping[str, Sequence[Explain
                     maps=[cams[block][0].float().numpy() for cams, block in zip(maps, blocks, strict=True)],
                     tick=_tick(blocks[-1]),
                     title=_survival(stage, names, blocks, alike),
-                    caption=_caption(asked, maps, blocks, names, stage),
+                    caption=f"{_LEFT} {_caption(asked, maps, blocks, names, stage)}",
                     seen_by=_seen_by(asked, depth, blocks),
                     scale=_full_colour(asked, maps, blocks),
                 )
@@ -80,12 +81,9 @@ def _survival(stage: str, names: Sequence[str], blocks: Sequence[str], alike: Se
     """Say how much of the trained map of a block is left."""
     if stage == AS_TRAINED:
         return "As trained. Move Weights to make them random, from the answer down to the image."
-    where = "of pixels" if blocks[-1] == PIXELS else f"of block {_tick(blocks[-1])}"
+    where = "" if blocks[-1] == PIXELS else f" of block {_tick(blocks[-1])}"
     left = " and ".join(f"{signed(r)} in {name}" for name, r in zip(names, alike, strict=True))
-    return (
-        f"Weights {stage}: the rank correlation of the map {where} with the trained one is {left} "
-        "(1: unchanged, 0: nothing is left, −1: turned into its opposite)."
-    )
+    return f"Weights {stage}: rank correlation with the trained map{where}: {left}."
 
 
 def part_series(asked: Asked, depth: str, found: Mapping[str, Sequence[Explained]]) -> list[HeatmapSeries]:
@@ -142,14 +140,18 @@ def _titled(
 
 def _split(found: Mapping[str, Sequence[Explained]], names: Sequence[str], blocks: Sequence[str]) -> str:
     """Say how much of a block's maps came by the skip."""
-    shares = [_share_of_skip(found, side, block) for side, block in enumerate(blocks)]
-    words = "; ".join(
-        f"{name}: {percent(100 * share)} of the parts of block {_tick(block)} came by the skip"
-        if share > 0
-        else f"{name} has no skip"
-        for name, share, block in zip(names, shares, blocks, strict=True)
-    )
-    return f"{words}."
+    said = []
+    for side, (name, block) in enumerate(zip(names, blocks, strict=True)):
+        skip, branch = (float(found[part][side][block][0].abs().sum()) for part in (SKIP, BRANCH))
+        share = percent(100 * skip / ((skip + branch) or 1))
+        said.append(
+            f"{name}: {share} of block {_tick(block)}'s map came by the skip"
+            if skip
+            else f"{name} has no skip"
+            if branch
+            else f"{name}: block {_tick(block)}'s map is empty"
+        )
+    return f"{'; '.join(said)}."
 
 
 def _full_colour(asked: Asked, maps: Sequence[Explained], blocks: Sequence[str]) -> float:
@@ -173,10 +175,11 @@ def in_step(*networks: Sequence[str]) -> list[tuple[str, ...]]:
     return [tuple(blocks[i * len(blocks) // count] for blocks in networks) for i in range(count)]
 
 
-def _share_of_skip(found: Mapping[str, Sequence[Explained]], side: int, block: str) -> float:
-    """Return what share of the two parts' magnitudes, summed over the places, is the skip's."""
-    skip, branch = (float(found[part][side][block][0].abs().sum()) for part in (SKIP, BRANCH))
-    return skip / (skip + branch) if skip + branch > 0 else 0.0
+def deepest(networks: Sequence[Explained]) -> int:
+    """Return the last step at which a map shows anything: what lies behind a detector's box does not."""
+    steps = in_step(*(list(cams) for cams in networks))
+    seen = [any(cams[block][0].any() for cams, block in zip(networks, at, strict=True)) for at in steps]
+    return max((k for k, any_seen in enumerate(seen) if any_seen), default=len(steps) - 1)
 
 
 def _tick(block: str) -> str:
@@ -238,11 +241,12 @@ def _caption(
     faint = _faint(asked, maps, blocks, names) if stage == AS_TRAINED else ""
     height, width = asked.size
     sees = "the middle square, shown here, as " if asked.cropped else ""
+    verb = "see" if asked.pair.answers != "boxes" else "get"  # a detector enlarges it first
     cut = f" Full colour from the {_PERCENTILE}th percentile." if asked.reading.by == OF_PIXELS else ""
     blind = "" if asked.reading.classes else " It knows no class: what is asked changes nothing."
     return (
         f"{asked.reading.title} {at} {' and '.join(places)}, in {asked.reading.unit}.{cut}{blind} Eval mode"
-        f"{_weights(asked, stage)}; {'the networks see' if len(names) > 1 else 'the network sees'} "
+        f"{_weights(asked, stage)}; {f'the networks {verb}' if len(names) > 1 else f'the network {verb}s'} "
         f"{sees}{height}×{width} pixels. Picture: {asked.photo}.{''.join(empty)}{faint}"
     )
 

@@ -4,12 +4,12 @@ import copy
 import html
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import ipywidgets
 from torch import Tensor, nn
 
 from resnet_explore.analysis.targets import Target
+from resnet_explore.analysis.verdict import METRICS, Verdict
 from resnet_explore.errors import CancelledError
 from resnet_explore.widgets.background import Background
 from resnet_explore.widgets.saliency_jobs import VERDICTS, measures_of, verdicts
@@ -23,7 +23,6 @@ _METRICS = {
     "randomisation": "Likeness to the map of random weights, without sign (low is good)",
     "stability": "Stability under noise (high is good)",
 }
-_PLACES = ("deletion", "insertion", "road")  # a blob in the middle is also an answer to where
 
 
 class VerdictPanel(ipywidgets.VBox):
@@ -96,7 +95,7 @@ class VerdictPanel(ipywidgets.VBox):
 
         `targets` are what they explain.
         """
-        found: list[dict[str, Any]] = [{} for _ in networks]
+        found: list[dict[str, Verdict]] = [{} for _ in networks]
         self._table.value = WAITING
         # Hooks of two threads on one network would see each other's passes.
         networks = copy.deepcopy(list(networks))
@@ -125,13 +124,16 @@ class VerdictPanel(ipywidgets.VBox):
 
 
 def as_table(
-    names: Sequence[str], found: Sequence[Mapping[str, Any]], about: str, measures: Sequence[str] = VERDICTS
+    names: Sequence[str],
+    found: Sequence[Mapping[str, Verdict]],
+    about: str,
+    measures: Sequence[str] = VERDICTS,
 ) -> str:
     """Return as HTML what is known so far of these measures: for each network {metric: Verdict}."""
-    done = "; ".join(
-        f"{name} passes {sum(v.passed for v in known.values())} of {len(known)}"
-        for name, known in zip(names, found, strict=True)
-    )
+    places, checks = ([_passed(known, sanity) for known in found] for sanity in (False, True))
+    done = "; ".join(f"{name} in {passed}" for name, passed in zip(names, places, strict=True))
+    if all(checks):
+        done += f". Sanity checks passed: {' and '.join(checks)}"
     begins = "Better than chance?" if len(found[0]) == len(measures) else "Still measuring:"
     metrics = list(dict.fromkeys(metric for known in found for metric in known))
     head = "".join(f"<th>{html.escape(name)}</th>" for name in ("", *names))
@@ -140,7 +142,7 @@ def as_table(
     explained = (
         f"{about}, for this photo alone. Chance: 19 random maps of the same size, mean ± standard deviation; "
         "centre: a blob in the middle. ✓ where no random map does as well; for the likeness, where the map "
-        "is no more alike than they."
+        "is no more alike than they. Sanity checks, the last two, ask whether the map follows the network."
     )
     return (
         f'<div class="rx-card rx-verdict"><div class="rx-title">{begins} {html.escape(done)}.</div>'
@@ -149,17 +151,18 @@ def as_table(
     )
 
 
-def _cell(verdict: Any) -> str:
-    largest = max(abs(verdict.value), abs(verdict.random), abs(verdict.centre))
-    apart = abs(verdict.value - verdict.random)
-    # Two of a small number, and beside a tick as many as show how the two differ.
-    wanted = [(largest, 1), (apart if verdict.passed else 0, 0)]
-    digits = max([2, *(math.ceil(-math.log10(size)) + extra for size, extra in wanted if size > 0)])
-    digits = min(digits, 4)
+def _passed(known: Mapping[str, Verdict], sanity: bool) -> str:
+    """Return "1 of 3" of the measures of one kind, "" where none is known."""
+    some = [verdict.passed for verdict in known.values() if METRICS[verdict.metric].sanity == sanity]
+    return f"{sum(some)} of {len(some)}" if some else ""
+
+
+def _cell(verdict: Verdict) -> str:
     numbers = (verdict.value, verdict.random, verdict.spread, verdict.centre)
-    value, random, spread, centre = (signed(one, f".{digits}f") for one in numbers)
+    value, random, spread, centre = (signed(one, f".{verdict.decimals}f") for one in numbers)
     mark = "✓" if verdict.passed else "✗"
-    chance = f"chance {random} ± {spread}, centre {centre}"
-    if verdict.passed and verdict.metric in _PLACES and not verdict.beats_centre:
+    middle = "no centre" if math.isnan(verdict.centre) else f"centre {centre}"
+    chance = f"chance {random} ± {spread}, {middle}"
+    if verdict.passed and not METRICS[verdict.metric].sanity and not verdict.beats_centre:
         chance += ", which is as good"
     return f'{mark} {value} <span class="rx-caption">{chance}</span>'

@@ -107,7 +107,7 @@ def test_opacity_palette_and_scale_are_live(shown):
     page.get_by_label("one scale for all blocks").check()
     together = pixels(page)
     assert together.sum() < own.sum(), "0.2 of 1 is fainter than 0.2 of 0.2"
-    assert "+1 logits" in page.locator(".rx-legend").inner_text()
+    assert "+1.00 logits" in page.locator(".rx-legend").inner_text()
     page.get_by_label("Colours").select_option("brown and teal")
     assert not np.array_equal(pixels(page), together)
     page.get_by_role("slider", name="Opacity").press("Home")
@@ -144,7 +144,7 @@ def test_pointer_and_keys_read_the_raw_value_and_what_it_sees(shown):
     scale = box["width"] / pixels(page).shape[1]
     before = pixels(page)
     canvas.hover(position={"x": 0.9 * 256 * scale, "y": 0.75 * box["height"]})
-    said = "Row 1, column 2 of 2×3, counted from 0: Plain +5, Residual −5 logits. It can depend on 4×4 pixels"
+    said = "Row 1, column 2 of 2×3, counted from 0: Plain +5.00, Residual −5.00 logits. It can depend on 4×4 pixels"
     assert said in readout.inner_text()
     boxed = np.argwhere((pixels(page) != before).any(2))
     cell = boxed[boxed[:, 1] < 256]
@@ -154,7 +154,7 @@ def test_pointer_and_keys_read_the_raw_value_and_what_it_sees(shown):
     assert "Point at the picture" in readout.inner_text()
     canvas.press("ArrowRight")
     canvas.press("ArrowUp")
-    assert "Row 0, column 2 of 2×3, counted from 0: Plain +2, Residual −2" in readout.inner_text()
+    assert "Row 0, column 2 of 2×3, counted from 0: Plain +2.00, Residual −2.00" in readout.inner_text()
     canvas.press("Escape")
     assert np.array_equal(pixels(page), before)
 
@@ -186,7 +186,7 @@ def test_full_colour_below_the_largest_value_is_said_on_the_bar_and_one_block_ne
     values = np.array([[1.0, -1.0, 8.0]])
     cut = HeatmapStep([values, -values], "", "Of pixels.", (), scale=2.0)
     page = shown([HeatmapSeries([cut], "", "", ["Plain", "Residual"])])
-    assert page.locator(".rx-legend").inner_text().split() == ["≤", "−2", "≥", "+2", "logits"]
+    assert page.locator(".rx-legend").inner_text().split() == ["≤", "−2.00", "≥", "+2.00", "logits"]
     assert not page.get_by_text("one scale for all blocks").is_visible()
     got = pixels(page)[:, :256, :3]
     assert np.abs(got - coloured(values, 2.0)).max() <= 2
@@ -209,7 +209,7 @@ def test_pictures_and_numbers_are_saved(shown):
             root = ElementTree.fromstring(content)
             words = " ".join(node.text or "" for node in root.iter() if node.tag.endswith("text"))
             assert title in words
-            assert "+1 logits Red speaks for what is asked about, blue against it." in words
+            assert "+1.00 logits Red speaks for what is asked about, blue against it." in words
             assert "Grad-CAM at 3.1, eval mode. resnet_explore" in words
             assert len([node for node in root.iter() if node.tag.endswith("image")]) == 2, "and the bar"
     page.get_by_role("button", name="Save the numbers as NPZ").click()
