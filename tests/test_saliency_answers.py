@@ -271,7 +271,7 @@ def test_a_network_that_is_sure_of_nothing_is_said_to_be_and_names_one_first_cho
     verdicts = rx.judge(Faint(), IMAGES[:1], "grad_cam", Classes(best), ["deletion", "insertion", "road"])
     assert not any(one.passed for one in verdicts.values()), "rounding is no evidence"
     assert "✓ 0.00 " not in explorer.verdict.value
-    assert "0.0014" in explorer.verdict.value
+    assert "✗ 0.0014 " in explorer.verdict.value
 
 
 def test_a_few_extreme_pixels_do_not_leave_the_rest_without_colour():

@@ -72,10 +72,10 @@ class Verdict:
     def decimals(self) -> int:
         """How many decimals it takes to compare the numbers, at least 2.
 
-        One digit of the spread (of the value if there is none) and for a tick of how far it is from chance.
+        One digit of the spread, two of the value if there is none, and for a tick one of what it is from chance.
         """
         apart = abs(self.value - self.random) if self.passed else 0
-        sizes = (self.spread or abs(self.value), apart)
+        sizes = (self.spread or abs(self.value) / 10, apart)
         return min(max([2, *(math.ceil(-math.log10(size)) for size in sizes if size > 0)]), 9)
 
     def __str__(self) -> str:
