@@ -72,7 +72,7 @@ class Verdict:
     def decimals(self) -> int:
         """How many decimals it takes to compare the numbers, at least 2.
 
-        One digit of the spread, two of the value if there is none, and for a tick one of what it is from chance.
+        One digit of the spread, or two of the value without one; for a tick one of how far it is off chance.
         """
         apart = abs(self.value - self.random) if self.passed else 0
         sizes = (self.spread or abs(self.value) / 10, apart)
