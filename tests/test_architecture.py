@@ -124,3 +124,9 @@ def test_importing_the_package_loads_nothing_heavy():
     code = "import resnet_explore, sys; print([m for m in ('torch', 'pandas') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_the_first_picture_of_saliency_waits_for_no_captum():
+    code = "import sys, resnet_explore as rx; rx.SaliencyExplorer; print('captum' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "False"

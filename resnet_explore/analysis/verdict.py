@@ -69,6 +69,11 @@ class Verdict:
         return self.value < self.centre if METRICS[self.metric].low_is_good else self.value > self.centre
 
     @property
+    def sanity(self) -> bool:
+        """Whether its measure is a sanity check, see `Metric`."""
+        return METRICS[self.metric].sanity
+
+    @property
     def decimals(self) -> int:
         """How many decimals it takes to compare the numbers, at least 2.
 

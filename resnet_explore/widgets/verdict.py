@@ -4,16 +4,19 @@ import copy
 import html
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import ipywidgets
 from torch import Tensor, nn
 
 from resnet_explore.analysis.targets import Target
-from resnet_explore.analysis.verdict import METRICS, Verdict
 from resnet_explore.errors import CancelledError
 from resnet_explore.widgets.background import Background
 from resnet_explore.widgets.saliency_jobs import VERDICTS, measures_of, verdicts
 from resnet_explore.widgets.words import error, signed
+
+if TYPE_CHECKING:  # it brings captum, which a page can do without until something is judged
+    from resnet_explore.analysis.verdict import Verdict
 
 WAITING = "Measuring whether the maps are better than chance ..."
 _METRICS = {
@@ -125,7 +128,7 @@ class VerdictPanel(ipywidgets.VBox):
 
 def as_table(
     names: Sequence[str],
-    found: Sequence[Mapping[str, Verdict]],
+    found: Sequence[Mapping[str, "Verdict"]],
     about: str,
     measures: Sequence[str] = VERDICTS,
 ) -> str:
@@ -151,18 +154,18 @@ def as_table(
     )
 
 
-def _passed(known: Mapping[str, Verdict], sanity: bool) -> str:
+def _passed(known: Mapping[str, "Verdict"], sanity: bool) -> str:
     """Return "1 of 3" of the measures of one kind, "" where none is known."""
-    some = [verdict.passed for verdict in known.values() if METRICS[verdict.metric].sanity == sanity]
+    some = [verdict.passed for verdict in known.values() if verdict.sanity == sanity]
     return f"{sum(some)} of {len(some)}" if some else ""
 
 
-def _cell(verdict: Verdict) -> str:
+def _cell(verdict: "Verdict") -> str:
     numbers = (verdict.value, verdict.random, verdict.spread, verdict.centre)
     value, random, spread, centre = (signed(one, f".{verdict.decimals}f") for one in numbers)
     mark = "✓" if verdict.passed else "✗"
     middle = "no centre" if math.isnan(verdict.centre) else f"centre {centre}"
     chance = f"chance {random} ± {spread}, {middle}"
-    if verdict.passed and not METRICS[verdict.metric].sanity and not verdict.beats_centre:
+    if verdict.passed and not verdict.sanity and not verdict.beats_centre:
         chance += ", which is as good"
     return f'{mark} {value} <span class="rx-caption">{chance}</span>'
