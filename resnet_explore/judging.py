@@ -85,7 +85,8 @@ def judge_data(options: argparse.Namespace) -> None:
 def _judge(options: argparse.Namespace, say: Callable[[str], None], hint: Callable[[str], None]) -> None:
     import torch
 
-    from resnet_explore.analysis.evaluation import FEWEST, evaluate, load_verdicts, require_known
+    from resnet_explore.analysis.evaluation import FEWEST, evaluate, load_verdicts
+    from resnet_explore.analysis.verdict import known_methods, known_metrics
     from resnet_explore.models.presets import build
     from resnet_explore.models.threads import one_thread
     from resnet_explore.training.runs import write_text
@@ -95,7 +96,9 @@ def _judge(options: argparse.Namespace, say: Callable[[str], None], hint: Callab
     asked = {name: getattr(options, name) for name in _USUAL}
     asked = json.loads(json.dumps({"dataset": options.dataset, **asked}))
     asked["models"] = asked["models"] or list(_TWINS[options.dataset])
-    require_known(asked["methods"], asked["metrics"])  # before the data are read, which takes a while
+    # Both raise for a name that there is not: before the data are read, which takes a while.
+    known_methods(asked["methods"])
+    known_metrics(asked["metrics"])
     out = _out(options)
     before = load_verdicts(out) if (out / "about.json").is_file() else None
     if before is not None and (other := _differing(before.about.get("asked", {}), asked)):

@@ -13,12 +13,19 @@ import torch
 from scipy.special import stdtrit
 from torch import Tensor, nn
 
-from resnet_explore.analysis import attribution
 from resnet_explore.analysis.cam_layers import choose_layers
 from resnet_explore.analysis.cam_methods import METHODS
 from resnet_explore.analysis.cam_trials import TRIALS
 from resnet_explore.analysis.sanity import Explainer
-from resnet_explore.analysis.verdict import METRICS, centre_blob, explainer, random_maps, settled
+from resnet_explore.analysis.verdict import (
+    METRICS,
+    centre_blob,
+    explainer,
+    known_methods,
+    known_metrics,
+    random_maps,
+    settled,
+)
 from resnet_explore.errors import ExploreError, an, unknown
 from resnet_explore.inputs.datasets import ImageSet
 from resnet_explore.paths import shipped
@@ -138,8 +145,7 @@ def evaluate(
 
     The models are left as found. Raises ExploreError for an unknown method or metric, and what doesn't fit.
     """
-    methods, metrics = ([names] if isinstance(names, str) else list(names) for names in (methods, metrics))
-    require_known(methods, metrics)
+    methods, metrics = known_methods(methods), known_metrics(metrics)
     if not isinstance(models, Mapping):
         raise ExploreError(f'models must be networks by name, such as {{"mine": model}}, not {an(models)}.')
     if not isinstance(data, ImageSet):
@@ -165,16 +171,6 @@ def evaluate(
         if progress is not None:
             progress(k, len(asked), pd.concat(parts, ignore_index=True))
     return Evaluation(pd.concat(parts, ignore_index=True))
-
-
-def require_known(methods: Sequence[str], metrics: Sequence[str]) -> None:
-    """Raise ExploreError with the closest names for a method or metric that there is not."""
-    for method in methods:
-        if method not in METHODS and method not in TRIALS and method not in attribution.METHODS:
-            raise unknown("method", method, [*METHODS, *TRIALS, *attribution.METHODS])
-    for metric in metrics:
-        if metric not in METRICS:
-            raise unknown("metric", metric, METRICS)
 
 
 def block_before_last_stage(model: nn.Module) -> str:

@@ -161,6 +161,23 @@ METRICS: Mapping[str, Metric] = {
 }
 
 
+def known_metrics(names: str | Sequence[str]) -> list[str]:
+    """Return one or several metrics as a list; ExploreError, with the closest names, for an unknown one."""
+    known = [names] if isinstance(names, str) else list(names)
+    for name in known:
+        if name not in METRICS:
+            raise unknown("metric", name, METRICS)
+    return known
+
+
+def known_methods(methods: str | Sequence[str]) -> list[str]:
+    """Return one or several methods as a list; ExploreError, with the closest names, for an unknown one."""
+    known = [methods] if isinstance(methods, str) else list(methods)
+    for method in known:
+        explainer(method)
+    return known
+
+
 def explainer(method: str, layer: str | None = None, **options: Any) -> Explainer:
     """Return a method by name as a function (model, images, classes) -> raw maps (N, h, w).
 
@@ -225,10 +242,7 @@ def judge(
     Random maps and a blob in the centre are measured in the same way, so a value can be read. The model is
     left as found. Raises ExploreError for what doesn't fit.
     """
-    metrics = [metrics] if isinstance(metrics, str) else metrics
-    strange = next((name for name in metrics if name not in METRICS), None)
-    if strange is not None:
-        raise unknown("metric", strange, METRICS)
+    metrics = known_metrics(metrics)
     if not metrics:
         raise ExploreError(f"metrics must name at least one of {', '.join(METRICS)}.")
     if draws < 1:
