@@ -126,9 +126,8 @@ def _advice(model: nn.Module, batch: Tensor, failure: str) -> str:
                 model(batch)
             return "; in eval mode it can: call .eval() first"
         except Exception as error:
-            if (
-                pass_images and _failure(watch, error, batch) != failure
-            ):  # it gets further, as far as one can see
+            # It gets further then, as far as one can see.
+            if pass_images and _failure(watch, error, batch) != failure:
                 evaluate = "call .eval() first and "
     return f"; {evaluate}{pass_images}" if pass_images else ""
 

@@ -131,8 +131,8 @@ def feature_maps(
         ):
             run(model, batch)
     shown = [name for name, kept in maps.outputs.items() if kept.numel()]
-    if not shown and layers is None and wanted != convolution_names(model):
-        return feature_maps(model, images, convolution_names(model), largest)
+    if not shown and layers is None and wanted != (rest := convolution_names(model)):
+        return feature_maps(model, images, rest, largest)
     if not shown:
         raise ExploreError(
             f"The model, {an(model)}, gave no maps (N, channels, height, width) for images of "

@@ -102,12 +102,17 @@ function render({ model, el }) {
     showNetworks();
   });
   resized.observe(rows);
-  model.on("change:networks", showNetworks);
-  model.on("change:message", showMessage);
-  model.on("change:selected", showInside);
+  const leave = hear(model, {
+    "change:networks": showNetworks,
+    "change:message": showMessage,
+    "change:selected": showInside,
+  });
   showNetworks();
   showMessage();
-  return () => resized.disconnect();
+  return () => {
+    leave();
+    resized.disconnect();
+  };
 }
 
 export default { render };

@@ -135,7 +135,7 @@ function drawNetwork(network, width, say, open) {
     node.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1, Home: -boxes.length, End: boxes.length }[event.key];
       if (event.key === "Enter" || event.key === " ") open(i);
-      else if (step) nodes[Math.min(Math.max(i + step, 0), boxes.length - 1)].focus();
+      else if (step) nodes[clamp(i + step, 0, boxes.length - 1)].focus();
       else return;
       event.preventDefault();
       event.stopPropagation();
@@ -188,5 +188,5 @@ function shareOut(networks, room) {
     const stacked = new Set(column.filter((_, i) => boxes[i].count > 1)).size, columns = new Set(column).size;
     return (room - 2 * EDGE - stacked * STACKED) / Math.max(1, columns - stacked) - gap;
   });
-  return Math.min(WIDEST, Math.max(NARROWEST, Math.min(...fitting)));
+  return clamp(Math.min(...fitting), NARROWEST, WIDEST);
 }

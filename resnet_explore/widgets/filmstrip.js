@@ -11,9 +11,6 @@ const WIDEST_TICK_PX = 72;  // longer labels would run into each other; the valu
 
 const TEXTS = ["titles", "captions", "alts", "headings", "ticks", "name", "scale", "show_opacity", "show_slider"];
 
-/** The entry for a step: a single entry serves every step, a missing one is undefined. */
-const entry = (list, step) => (list.length === 1 ? list[0] : list[step]);
-
 class FilmstripView {
   constructor(model, el) {
     this.model = model;

@@ -15,7 +15,7 @@ from resnet_explore.figures.style import WIDE, Figure
 from resnet_explore.training.plan import KINDS
 from resnet_explore.widgets.gradient_lab import Bench, Conditions, described
 from resnet_explore.widgets.gradient_words import Reading, compared, finding, read, read_aloud
-from resnet_explore.widgets.words import listed
+from resnet_explore.widgets.words import first_of
 
 # Menu entry: the field of GradientFlow, the noun of the sentence above the picture, the axis.
 SHOWN = {
@@ -160,7 +160,7 @@ class ProfileView(LinesView):
         for kind, flow in (result or {}).items():
             if any(flow.frozen):
                 still = [str(i + 1) for i, frozen in enumerate(flow.frozen) if frozen]
-                ends += f" {kind} has {len(still)} frozen of {len(flow.names)} layers: {listed(still)}."
+                ends += f" {kind} has {len(still)} frozen of {len(flow.names)} layers: {first_of(still)}."
         return f"{what} (Frobenius, over the batch); {conditions}{self._besides(position)}. {self.axis}{ends}"
 
     def table(self, results: Mapping[int, Mapping[str, GradientFlow]]) -> pd.DataFrame:

@@ -8,6 +8,9 @@ const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 /** A number keeps its percent sign beside it where a line ends. */
 const whole = (text) => text.replaceAll(" %", "\u00a0%");
 
+/** The entry for a step: a single entry serves every step, a missing one is undefined. */
+const entry = (list, step) => (list.length === 1 ? list[0] : list[step]);
+
 function make(tag, className = "", properties = {}, ...children) {
   const node = Object.assign(document.createElement(tag), properties);
   node.className = className;
@@ -62,9 +65,8 @@ class Stack {
     this.node.hidden = items.every((item) => !item.textContent);
   }
 
-  /** Show the entry for a step; a single one serves every step. */
   show(step) {
-    const items = [...this.node.children], shown = items.length === 1 ? items[0] : items[step];
+    const items = [...this.node.children], shown = entry(items, step);
     for (const item of items) item.classList.toggle("rx-now", item === shown);
   }
 }

@@ -36,7 +36,7 @@ _OF_BOXES = VERDICTS[:3]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Explained(ActivationMaps):
-    """Maps, with what the network answers, the target that they explain and the layers that have none."""
+    """Maps, with the network's answer, the target that they explain and the blocks that can't be split."""
 
     answer: Answer
     target: Target
@@ -138,8 +138,10 @@ class Job:
         target, answer = self._question(network)
         split = split_maps(network, self.batch, target, method=self.method, cancel=cancelled)
         parts = {SUM: split.whole, SKIP: split.skip, BRANCH: split.branch}
-        told = {name: _with_answer(network, maps, target, answer) for name, maps in parts.items()}
-        return {name: replace(maps, left_out=split.left_out) for name, maps in told.items()}
+        return {
+            name: replace(_with_answer(network, maps, target, answer), left_out=split.left_out)
+            for name, maps in parts.items()
+        }
 
     def _question(self, network: nn.Module) -> tuple[Target, Answer | None]:
         """Return what maps by blocks are asked, and the answer if they don't come with it, as logits do."""

@@ -23,7 +23,7 @@ from resnet_explore.widgets.saliency_jobs import (
     Explained,
     likeness,
 )
-from resnet_explore.widgets.words import listed, percent, signed
+from resnet_explore.widgets.words import first_of, percent, signed
 
 _WEAK = 0.1  # of full colour, and a map is hardly seen
 _PERCENTILE = 99  # of the magnitudes by pixels: the value of full colour
@@ -119,7 +119,7 @@ def part_series(asked: Asked, depth: str, found: Mapping[str, Sequence[Explained
 def _left_out(names: Sequence[str], maps: Sequence[Explained]) -> str:
     """Say which blocks aren't split."""
     return "".join(
-        f" Blocks of {name} that can't be split: {listed(cams.left_out)}."
+        f" Blocks of {name} that can't be split: {first_of(cams.left_out)}."
         for name, cams in zip(names, maps, strict=True)
         if cams.left_out
     )
@@ -143,14 +143,11 @@ def _split(found: Mapping[str, Sequence[Explained]], names: Sequence[str], block
     said = []
     for side, (name, block) in enumerate(zip(names, blocks, strict=True)):
         skip, branch = (float(found[part][side][block][0].abs().sum()) for part in (SKIP, BRANCH))
-        share = percent(100 * skip / ((skip + branch) or 1))
-        said.append(
-            f"{name}: {share} of block {_tick(block)}'s map came by the skip"
-            if skip
-            else f"{name} has no skip"
-            if branch
-            else f"{name}: block {_tick(block)}'s map is empty"
-        )
+        if skip:
+            share = percent(100 * skip / (skip + branch))
+            said.append(f"{name}: {share} of block {_tick(block)}'s map came by the skip")
+        else:
+            said.append(f"{name} has no skip" if branch else f"{name}: block {_tick(block)}'s map is empty")
     return f"{'; '.join(said)}."
 
 

@@ -41,10 +41,10 @@ function render({ model, el }) {
     [...ticks.children].forEach((tick, at) => tick.classList.toggle("rx-now", at === index));
   }
 
-  for (const name of ["label", "ticks", "unit"]) model.on(`change:${name}`, draw);
-  model.on("change:index", move);
+  const leave = hear(model, { ...changes(["label", "ticks", "unit"], draw), "change:index": move });
   draw();
   return () => {
+    leave();
     clearTimeout(saving);
     model.save_changes();
   };

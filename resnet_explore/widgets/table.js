@@ -61,12 +61,15 @@ function render({ model, el }) {
     hint();
   }
 
-  for (const name of ["columns", "rows", "order", "title", "caption"]) model.on(`change:${name}`, draw);
+  const leave = hear(model, changes(["columns", "rows", "order", "title", "caption"], draw));
   draw();
   scroll.addEventListener("scroll", hint);
   const resized = new ResizeObserver(hint);
   resized.observe(scroll);
-  return () => resized.disconnect();
+  return () => {
+    leave();
+    resized.disconnect();
+  };
 }
 
 export default { render };

@@ -36,9 +36,8 @@ function render({ model, el }) {
     }
   }
 
-  for (const name of ["options", "tips", "label"]) model.on(`change:${name}`, draw);
-  model.on("change:value", press);
   draw();
+  return hear(model, { ...changes(["options", "tips", "label"], draw), "change:value": press });
 }
 
 export default { render };

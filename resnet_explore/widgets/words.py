@@ -39,10 +39,15 @@ def power(value: float) -> str:
     return "10" + exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
-def listed(names: Sequence[str], most: int = 5) -> str:
-    """Return the first names in HTML, and how many more there are."""
+def first_of(names: Sequence[str], most: int = 5) -> str:
+    """Return the first names, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return html.escape(", ".join(names[:most])) + more
+    return ", ".join(names[:most]) + more
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Return the same in HTML."""
+    return html.escape(first_of(names, most))
 
 
 def error(sentence: str) -> str:
