@@ -121,7 +121,7 @@ def test_a_region_of_a_segmentation(segmenter, where, mean):
         (Region(0, (32, 0)), r"where must lie inside the output, 32×48, not \(32, 0\)"),
         (Region(0, np.ones((3, 3))), r"mask with something in it, of shape \(32, 48\).*not \(3, 3\)"),
         (Region(0, np.zeros((32, 48))), "mask with something in it"),
-        (Box((0, 0, 9, 9)), "A Box is asked of 2 dicts of boxes, labels and scores, not a "),
+        (Box((0, 0, 9, 9)), "A Box is asked of 2 dicts of boxes, labels and scores, not an OrderedDict of "),
     ],
 )
 def test_bad_questions_to_a_segmentation(segmenter, target, sentence):

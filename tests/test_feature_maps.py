@@ -277,3 +277,11 @@ def test_receptive_fields_of_known_networks():
     assert found["layer1.0"].start == (-9, -9)
     assert found["layer4.2"].jump == (32, 32)
     assert "avgpool" not in found
+
+
+def test_where_activations_are_no_maps_the_convolutions_are_looked_at():
+    net = torchvision.models.vit_b_16(weights=None, image_size=64)
+    images = torch.rand(2, 3, 64, 64)
+    assert list(feature_maps(net, images)) == ["conv_proj"]
+    with pytest.raises(rx.ExploreError, match="gave no maps"):
+        feature_maps(net, images, layers="encoder.layers.encoder_layer_0.mlp.1")

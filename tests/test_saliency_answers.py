@@ -19,7 +19,7 @@ from resnet_explore.analysis.targets import Box, Classes, Region
 from resnet_explore.widgets.answer_words import answers
 from resnet_explore.widgets.questions import OWN_CHOICE
 from resnet_explore.widgets.saliency import DEPTHS, PARTS, RANDOM
-from resnet_explore.widgets.verdict import VerdictPanel
+from resnet_explore.widgets.verdict import VerdictPanel, as_table
 from tests.test_saliency_explorer import drawn, is_said, png, shown, small_network
 
 IMAGES = torch.rand(2, 3, 24, 40, generator=torch.Generator().manual_seed(3))
@@ -390,6 +390,46 @@ def test_what_is_not_finite_or_the_same_everywhere_is_refused_in_code_too():
         rx.judge(net, IMAGES, lambda model, x, y: torch.stack([torch.zeros(3, 5), torch.rand(3, 5)]))
     with pytest.raises(rx.ExploreError, match="metrics must name at least one of deletion"):
         rx.judge(net, IMAGES, "grad_cam", metrics=[])
+
+
+def test_what_does_not_fit_a_judgement_is_one_sentence_and_one_name_is_enough():
+    net = rx.build("cifar_resnet8")
+    with torch.device("meta"):
+        weightless = torchvision.models.resnet18()
+    for model, explain, words in (
+        (net, torch.zeros(1, 3, 3), "explain must be the name of a method or a function .* not a Tensor"),
+        (weightless, "grad_cam", "a ResNet, is on the meta device"),
+    ):
+        with pytest.raises(rx.ExploreError, match=words):
+            rx.judge(model, IMAGES, explain)
+    for models, data, words in (
+        (net, None, "models must be networks by name, .* not a ResNet"),
+        ({"mine": net}, IMAGES, "data must be an ImageSet, .* not a Tensor"),
+    ):
+        with pytest.raises(rx.ExploreError, match=words):
+            rx.evaluate(models, data, "grad_cam")
+    with pytest.raises(rx.ExploreError, match="Unknown method 'grad_cm'"):
+        rx.evaluate({"mine": net}, IMAGES, "grad_cm")
+    assert list(rx.judge(net, IMAGES, "grad_cam", metrics="insertion", draws=1)) == ["insertion"]
+
+
+def test_maps_without_a_centre_are_compared_with_none():
+    net = torchvision.models.resnet18(weights=None).eval()
+    found = rx.judge(net, torch.rand(1, 3, 64, 64), "grad_cam", metrics="deletion", draws=2)["deletion"]
+    assert np.isnan(found.centre)
+    assert found.beats_centre
+    assert "in a map of so few cells there is no centre" in str(found)
+    assert "no centre" in as_table(["Mine"], [{"deletion": found}], "Grad-CAM")
+
+
+def test_a_detector_begins_at_the_last_block_that_leads_to_its_box():
+    net = torchvision.models.detection.ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None)
+    explorer = rx.SaliencyExplorer(net, [rx.sample_photos()["cat"].load()])
+    explorer._background.wait(120)
+    steps = explorer.view.series[0]["steps"]
+    assert steps[explorer.view.step]["scale"] > 0
+    assert all(step["scale"] == 0 for step in steps[explorer.view.step + 1 :])
+    assert "the network gets the middle square" in steps[0]["caption"]
 
 
 def test_blocks_without_a_skip_are_left_out_of_the_split_unless_asked_for():

@@ -28,7 +28,6 @@ def as_images(model: nn.Module, images: Any, finite: bool = True) -> Tensor:
     With `finite` raises ExploreError also for those that hold NaN or infinity.
     """
     require_module(model)
-    require_weights(model)
     if not isinstance(images, Tensor) or not images.is_floating_point():
         kind = str(images.dtype) if isinstance(images, Tensor) else type(images).__name__
         raise ExploreError(f"images must be a float tensor, standardised as the model expects, not {kind}.")
@@ -50,6 +49,8 @@ def answer(model: nn.Module, images: Tensor) -> Any:
     Only RuntimeError itself is taken for that, which torch raises for shapes that don't fit. Its subclasses
     (out of memory, not implemented, recursion) and every other error mean something else and go through.
     """
+    if images.is_meta:  # as its weights are
+        require_weights(model)
     try:
         return model(images)
     except RuntimeError as error:
