@@ -395,33 +395,35 @@ def cluster(folder, workers=2):
     address = f"tcp://127.0.0.1:{port}"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "5"}
     dask = str(Path(sys.executable).with_name("dask"))
-    options = ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--protocol", "tcp"]
-    log = (folder / "dask.log").open("w")
-    start = {"stdout": log, "stderr": log, "env": environment, "cwd": folder}
-    scheduler = subprocess.Popen([dask, "scheduler", *options], **start)
-    local = [
-        "--nthreads",
-        "1",
-        "--no-nanny",
-        "--no-dashboard",
-        "--host",
-        "127.0.0.1",
-        "--death-timeout",
-        "60",
-    ]
-    everyone = [subprocess.Popen([dask, "worker", address, *local], **start) for _ in range(workers)]
-    try:
-        yield address, everyone
-    finally:
-        for process in [*everyone, scheduler]:
-            process.terminate()
-            process.wait(20)
-        log.close()
+    here = ["--host", "127.0.0.1", "--no-dashboard"]
+    worker = [dask, "worker", address, *here, "--nthreads", "1", "--no-nanny", "--death-timeout", "60"]
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context((folder / "dask.log").open("w"))
+
+        def start(command):
+            process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder)
+            # Killed, and not asked to end: a Dask worker without nanny that is asked cancels the task that
+            # sends its last message, and may then wait half a minute for it.
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            return process
+
+        start([dask, "scheduler", *here, "--port", str(port), "--protocol", "tcp"])
+        yield address, [start([*worker, "--local-directory", str(folder)]) for _ in range(workers)]
 
 
-def test_a_dask_worker_killed_in_mid_run_loses_and_doubles_nothing(tmp_path):
+def test_dask_workers_lose_and_double_nothing_and_stop_when_their_client_leaves(tmp_path):
     sweep, out = rx.Sweep(depths=(20,), epochs=4, width=4), tmp_path / "s"
-    with cluster(tmp_path) as (address, workers), executors.dask(address) as executor:
+    with cluster(tmp_path) as (address, workers):
+        left = rx.Sweep(depths=(8,), kinds=("plain",), epochs=10_000, width=2, batch_size=128)
+        folder = RunFolder(tmp_path / "left" / left.runs()[0].id)
+        with executors.dask(address) as executor:
+            executor.submit(sweeping._work, left.runs()[0], str(tmp_path / "left"), left)
+            wait_until(folder.rows, "the run has begun")
+        wait_until(lambda: not folder.is_locked(), "the run has ended with its client")
+        assert not folder.finished
+        assert all(worker.poll() is None for worker in workers), "its worker lives on"
+
         killed = []
 
         def kill_one(progress):
@@ -429,13 +431,21 @@ def test_a_dask_worker_killed_in_mid_run_loses_and_doubles_nothing(tmp_path):
                 workers[0].kill()
                 killed.append(workers[0].pid)
 
-        table = rx.run_sweep(sweep, out, executor=executor, progress=kill_one)
+        with executors.dask(address) as executor:
+            table = rx.run_sweep(sweep, out, executor=executor, progress=kill_one)
         assert killed, "the kill came before the end"
     assert not table.duplicated(["run", "epoch"]).any()
     for run in sweep.runs():
         assert [row["epoch"] for row in RunFolder(out / run.id).rows()] == [1, 2, 3, 4]
     rx.run_sweep(sweep, tmp_path / "here")
     assert_same_weights(sweep, out, tmp_path / "here")
+
+
+def wait_until(happened, what, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, f"after {seconds} s not yet: {what}"
+        time.sleep(0.05)
 
 
 def test_a_scheduler_that_does_not_answer_is_one_sentence(tmp_path, monkeypatch):

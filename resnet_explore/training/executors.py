@@ -5,6 +5,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -70,6 +71,30 @@ def dask(address: str) -> Iterator[Executor]:
         yield client.get_executor(pure=False)
     finally:
         client.close()
+
+
+def still_wanted() -> Callable[[], bool]:
+    """Return a function that says whether anybody still waits for the task that runs in this thread.
+
+    Nobody can end a Dask worker's thread from outside, so a task has to ask. Nobody waits any more when the
+    client has left, in whatever way, or when the worker was told to end. Elsewhere the answer is always yes.
+    """
+    if "distributed" not in sys.modules:  # every worker of Dask has loaded it
+        return lambda: True
+    from distributed import get_worker
+    from distributed.worker import WORKER_ANY_RUNNING
+
+    try:
+        worker = get_worker()
+    except ValueError:  # loaded, but this is no worker
+        return lambda: True
+    key = worker.get_current_task()
+
+    def wanted() -> bool:
+        task = worker.state.tasks.get(key)
+        return worker.status in WORKER_ANY_RUNNING and task is not None and task.state != "cancelled"
+
+    return wanted
 
 
 class InStep(Executor):

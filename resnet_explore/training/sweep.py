@@ -22,7 +22,7 @@ import pandas as pd
 from resnet_explore.errors import ExploreError
 from resnet_explore.inputs.datasets import ImageSet, image_counts, load_dataset
 from resnet_explore.models.threads import one_thread
-from resnet_explore.training.executors import InStep, ctrl_c_held_back, usual_executor
+from resnet_explore.training.executors import InStep, ctrl_c_held_back, still_wanted, usual_executor
 from resnet_explore.training.plan import Sweep
 from resnet_explore.training.runs import FORMAT, Run, RunFolder, collect, write_json
 from resnet_explore.training.trainer import distributed, train_run
@@ -170,10 +170,10 @@ def _claim(sweep: Sweep, out: Path) -> None:
 
 def _work(run: Run, out: str, sweep: Sweep) -> bool:
     """Train one run in a worker; return whether it got to its end."""
-    parent, stop_file = multiprocessing.parent_process(), Path(out, _STOP)
+    parent, stop_file, wanted = multiprocessing.parent_process(), Path(out, _STOP), still_wanted()
 
     def stop() -> bool:
-        return stop_file.exists() or (parent is not None and not parent.is_alive())
+        return stop_file.exists() or (parent is not None and not parent.is_alive()) or not wanted()
 
     if distributed():  # all ranks must take every step together; the first alone writes
         train, test = load_sets(sweep)
