@@ -13,8 +13,8 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.figures.gradients import GradientProfile, decades
 from resnet_explore.figures.style import WIDE, Figure
 from resnet_explore.training.plan import KINDS
-from resnet_explore.widgets.gradient_lab import Bench, Conditions, described
-from resnet_explore.widgets.gradient_words import Reading, compared, finding, read, read_aloud
+from resnet_explore.widgets.gradient_lab import Bench, Conditions, described, in_brief
+from resnet_explore.widgets.gradient_words import LEVEL_MEANS, Reading, compared, finding, read
 from resnet_explore.widgets.words import first_of
 
 # Menu entry: the field of GradientFlow, the noun of the sentence above the picture, the axis.
@@ -140,9 +140,11 @@ class ProfileView(LinesView):
         return self._profiles(*size).draw(norms, limits, self._label, self.guides, sorted(ends))
 
     def title(self, position: int, result: Mapping[str, GradientFlow]) -> str:
-        """Return what each line does towards the image."""
-        said = {k: read_aloud(k, self.reading(flow)) for k, flow in result.items() if k not in self.guides}
-        return finding(self._where(position), self.live.shown, said)
+        """Return what each line does towards the image, and under which conditions."""
+        said = {kind: self.reading(flow) for kind, flow in result.items() if kind not in self.guides}
+        bench, given = self.live.bench, self._given(position)
+        on = in_brief(given, bench.batch(given.data), bench.seed, own=bool(bench.models))
+        return finding(self._where(position), self.live.shown, said, on)
 
     def reading(self, flow: GradientFlow) -> Reading:
         """Return what the norms that are shown come to."""
@@ -161,6 +163,8 @@ class ProfileView(LinesView):
             if any(flow.frozen):
                 still = [str(i + 1) for i, frozen in enumerate(flow.frozen) if frozen]
                 ends += f" {kind} has {len(still)} frozen of {len(flow.names)} layers: {first_of(still)}."
+        if self._noun == "gradient" and ends:
+            ends += f" {LEVEL_MEANS}"
         return f"{what} (Frobenius, over the batch); {conditions}{self._besides(position)}. {self.axis}{ends}"
 
     def table(self, results: Mapping[int, Mapping[str, GradientFlow]]) -> pd.DataFrame:
@@ -234,7 +238,7 @@ class SkipView(ProfileView):
         return {**ends, f"skip × {alpha:g}": bench.flow("residual", self.depth, given, alpha)}
 
     def _where(self, position: int) -> str:
-        return f"{self.depth} layers, skip strength {ALPHAS[position]:g}"
+        return f"{self.depth} layers"  # the line is called by the strength
 
     def _besides(self, position: int) -> str:
         return f"; every block is F(x) + {ALPHAS[position]:g} x; thin lines: plain (0) and residual (1)"
