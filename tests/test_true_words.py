@@ -1,6 +1,7 @@
 """Numbers that notebooks and README say of gradients, against the record and measurements made here."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -87,3 +88,8 @@ def test_where_nothing_grows_a_ratio_is_level(seed):
     """The reason for LEVEL: seed 3 has the largest ratio of ten."""
     measured = rx.check_claims(["eval-mode", "no-norm"], seed=seed)["measured"]
     assert {slope(ratio) for ratio in measured} == {"stays level"}
+
+
+def test_nobody_promises_how_long_a_training_takes_without_saying_where():
+    for text in [(ROOT / "README.md").read_text(), *map(prose, ("00_start", "01_degradation"))]:
+        assert not re.search(r"in about half a minute", text)
