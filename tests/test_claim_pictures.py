@@ -143,10 +143,14 @@ def test_the_first_seed_comes_at_once_and_the_others_behind_it(tmp_path, monkeyp
     with Image.open(picture) as image:
         assert image.size[0] == size[0]
         assert image.size[1] > size[1], "title and caption are in the picture"
-    table = pd.read_csv(numbers)
+    table = pd.read_csv(numbers, comment="#")
     rows = table.query("seed == 9")
     np.testing.assert_allclose(rows["y"], truth.measured["residual"][1][2])
-    assert table["conditions"][0] == caption
+    program, conditions, *_ = numbers.read_text().splitlines()
+    assert (program, conditions) == (
+        f"# program: resnet_explore {rx.__version__}",
+        f"# conditions: {caption}",
+    )
     np.testing.assert_allclose(table.query("what == 'formula'")["y"], np.arange(1, 55) ** -0.5)
     monkeypatch.chdir(tmp_path)
     pictures.keep.click()

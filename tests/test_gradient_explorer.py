@@ -331,6 +331,12 @@ def test_what_was_still_being_drawn_does_not_come_after_it_was_hidden(explorer):
         assert nothing_is_shown(explorer)
 
 
+def said_above(path):
+    """What the lines above the head of a saved table say."""
+    lines = (line for line in path.read_text().splitlines() if line.startswith("# "))
+    return dict(line.removeprefix("# ").split(": ", 1) for line in lines)
+
+
 def test_a_picture_is_saved_with_its_conditions_and_numbers(explorer, tmp_path, monkeypatch):
     explorer.strip.index = 1
     picture, numbers = explorer.save(tmp_path / "mine.png")
@@ -339,16 +345,23 @@ def test_a_picture_is_saved_with_its_conditions_and_numbers(explorer, tmp_path, 
     with Image.open(io.BytesIO(explorer.strip.frames[1])) as image:
         assert saved[0] == image.size[0]
         assert saved[1] > image.size[1], "title and caption are in the picture"
-    table = pd.read_csv(numbers)
+    table, about = pd.read_csv(numbers, comment="#"), said_above(numbers)
     assert set(table["depth"]) == {8, 14, 20}
     rows = table.query("depth == 20 and network == 'plain'")
     np.testing.assert_allclose(rows["weight_gradient"], explorer.flows[20]["plain"].weight_gradient_norms)
-    assert table["conditions"][0] == explorer.strip.captions[1]
-    assert table["program"][0] == f"resnet_explore {rx.__version__}"
+    assert about["conditions"].startswith(
+        "Norms of each layer (Frobenius, over the batch); train mode; batch "
+    )
+    assert "layers 2–3" not in about["conditions"], "the blocks that are compared differ from depth to depth"
+    assert about["program"] == f"resnet_explore {rx.__version__}"
     assert list(rows["layer_number"]) == list(range(1, 21))
-    facts = ["mode", "norm", "start", "activation", "step", "data", "batch", "seed"]
-    said = ["train", "batch", "he", "relu", 0, "64 training images of digits", 64, 0]
-    assert list(rows[facts].iloc[0]) == said
+    facts = {"mode": "train", "norm": "batch", "activation": "relu", "batch": "64", "seed": "0"}
+    assert facts | {"data": "64 training images of digits"} == {
+        key: words for key, words in about.items() if key not in ("program", "conditions")
+    }
+    assert not set(table.columns) & {*about} - {"activation"}, "what is said above is not said in each line"
+    np.testing.assert_allclose(rows["activation"], explorer.flows[20]["plain"].activation_norms)
+    assert list(rows[["start", "step"]].iloc[0]) == ["he", 0]
     with Image.open(picture) as image:
         assert image.info["Software"] == f"resnet_explore {rx.__version__}"
     drawing, _ = explorer.save(tmp_path / "mine.svg")

@@ -108,6 +108,10 @@ class StepView(LinesView):
         """Return what was recorded of this depth."""
         return self.record.layers[self.record.layers["depth"] == self.depth]
 
+    def about_table(self) -> dict[str, Any]:
+        """Return the conditions of all steps."""
+        return {"conditions": f"{self.record.conditions()}."}
+
 
 class HeatmapView(View):
     """All layers and noted steps of a recorded training as one image a twin, at each depth."""
@@ -161,6 +165,10 @@ class HeatmapView(View):
     def table(self, results: Mapping[int, Any]) -> pd.DataFrame:
         """Return all that was recorded."""
         return self.record.layers
+
+    def about_table(self) -> dict[str, Any]:
+        """Return the conditions of all depths."""
+        return {"conditions": f"{self.record.conditions()}."}
 
 
 def _turns(steps: np.ndarray, ratios: np.ndarray) -> str:

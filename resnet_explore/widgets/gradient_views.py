@@ -79,6 +79,10 @@ class View:
         """Return the numbers behind the pictures."""
         raise NotImplementedError
 
+    def about_table(self) -> dict[str, Any]:
+        """Return what is true of all rows of the table, whatever the position: "conditions" and more."""
+        return {"conditions": self.caption(0)}
+
 
 class LinesView(View):
     """A view whose pictures are a `GradientProfile`, which is drawn once of each size and then moved."""
@@ -102,19 +106,16 @@ class Live:
     shown: str = "weight gradient"
 
     def facts(self, given: Conditions, kind: str) -> dict[str, Any]:
-        """Return the conditions of a network as columns of a table."""
-        own, batch = bool(self.bench.models), self.bench.batch(given.data)
-        unknown = {"norm": "", "start": "", "activation": ""}
-        start = "he" if kind == "plain" else given.start
-        known = {"norm": given.norm, "start": start, "activation": given.activation}
-        return {
-            "mode": given.mode,
-            **(unknown if own else known),
-            "step": given.steps,
-            "data": batch.words,
-            "batch": len(batch.images),
-            "seed": self.bench.seed,
-        }
+        """Return the conditions in which the rows of a table differ, as columns."""
+        start = "" if self.bench.models else "he" if kind == "plain" else given.start
+        return {"start": start, "step": given.steps}
+
+    def shared_facts(self) -> dict[str, Any]:
+        """Return the conditions that all rows of a table share."""
+        given, batch = self.given, self.bench.batch(self.given.data)
+        known = {} if self.bench.models else {"norm": given.norm, "activation": given.activation}
+        size = {"batch": len(batch.images), "seed": self.bench.seed}
+        return {"mode": given.mode, **known, "data": batch.words, **size}
 
 
 class ProfileView(LinesView):
@@ -180,6 +181,13 @@ class ProfileView(LinesView):
                 parts.append(rows)
         return pd.concat(parts, ignore_index=True)
 
+    def about_table(self) -> dict[str, Any]:
+        """Return the conditions, without what is true of one position only."""
+        bench, last = self.live.bench, self._given(len(self.ticks) - 1)
+        conditions = described(last, bench.batch(last.data), bench.seed, bench.about)
+        said = f"Norms of each layer (Frobenius, over the batch); {conditions}{self._everywhere()}."
+        return {"conditions": said, **self.live.shared_facts()}
+
     def _facts(self, position: int, kind: str) -> dict[str, Any]:
         return self.live.facts(self._given(position), kind)
 
@@ -202,6 +210,10 @@ class ProfileView(LinesView):
 
     def _besides(self, position: int) -> str:
         return ""
+
+    def _everywhere(self) -> str:
+        """Return what of `_besides` is true at all positions."""
+        return self._besides(0)
 
 
 class DepthView(ProfileView):
@@ -242,6 +254,9 @@ class SkipView(ProfileView):
 
     def _besides(self, position: int) -> str:
         return f"; every block is F(x) + {ALPHAS[position]:g} x; thin lines: plain (0) and residual (1)"
+
+    def _everywhere(self) -> str:
+        return f"; {self.depth} layers; every block is F(x) + (skip strength) x"
 
 
 class OwnView(ProfileView):
