@@ -61,8 +61,13 @@ def test_training_in_the_notebook_stops_and_goes_on(tmp_path):
     explorer.wait(300)
     assert "goes on from the last finished epochs" in explorer.status.value
     assert 0 < len(explorer.table) < 160
+    said = []
+    explorer.status.observe(lambda change: said.append(change["new"]), "value")
     explorer.train.click()
     explorer.wait(600)
+    trained = [sentence for sentence in said if sentence.startswith("Trained ")]
+    assert "left" not in trained[0], "nothing is known yet"
+    assert re.search(r"^Trained \d+ of 160 epochs in \d+ s, about \d+ (s|min) left\.$", trained[-2])
     assert len(explorer.table) == 160
     assert explorer.progress.value == 1
     assert "All 4 networks were trained here in" in explorer.status.value
