@@ -162,7 +162,7 @@ CLAIM_WORDS: dict[str, Words] = {
         "Ten steps take the explosion away", _reversal,
         "Weight gradient of convolution 2 over that of the last (Frobenius) at each step of SGD at rate 0.1, "
         f"momentum 0.9, on one batch. {LEVEL_MEANS} {_TWINS.replace('56', '56 or 110')}; batch norm in train "
-        "mode",
+        "mode; triangles: below the axis",
         f"as large at both ends; {_YANG}: after a step gradients flatten, those of deeper networks vanish",
         Scales("step of SGD", "gradient at the first over the last", log="y"), seeds=3,
         on=f"First over last gradient; {_ON[0].lower()}{_ON[1:]}, train mode",
