@@ -9,6 +9,9 @@ SHARE = PACKAGE / "_share"
 CHECKOUT: Path | None = None if SHARE.is_dir() else PACKAGE.parent
 """The root of the source tree that this package runs from, or None when it was installed from a wheel."""
 
+PHOTO_TWINS, PHOTO_WEIGHTS = ("plain18", "resnet18"), "imagenette"
+"""The networks, and what their weights are called, that photos are shown to where nobody says otherwise."""
+
 
 def shipped(*parts: str) -> Path:
     """Return where something that ships with us lies, e.g. `shipped("data", "digits")`; it need not exist."""

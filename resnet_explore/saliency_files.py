@@ -11,8 +11,9 @@ from typing import Any
 from resnet_explore import __version__
 from resnet_explore.analysis.readings import PIXELS, READINGS
 from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.paths import PHOTO_TWINS, PHOTO_WEIGHTS
 
-_PREFERRED = ("imagenette", "cifar10", "digits")
+_PREFERRED = (PHOTO_WEIGHTS, "cifar10", "digits")
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     add = parser.add_argument
     add("images", nargs="+", type=Path, metavar="IMAGE", help="image files, or folders of them")
-    add("--model", default="cifar_resnet20", help="the network (default: %(default)s)")
+    add("--model", default=PHOTO_TWINS[1], help="the network (default: %(default)s, as in notebook 03)")
     add("--weights", help="weights by name or file (default: those that ship, else torchvision's)")
     add("--out", type=Path, default=Path("heatmaps"), help="folder to write to (default: %(default)s)")
     add("--method", default="grad_cam", help=f"{', '.join(READINGS)} (default: %(default)s)")

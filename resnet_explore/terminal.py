@@ -1,6 +1,5 @@
 """Tables of runs for a terminal: printed once, or redrawn in place while a sweep goes on."""
 
-import math
 import shutil
 import time
 from collections.abc import Iterable, Sequence
@@ -8,6 +7,7 @@ from typing import Any, Self, TextIO
 
 from resnet_explore.training.runs import Run
 from resnet_explore.training.status import STATES, RunStatus
+from resnet_explore.training.time_left import TimeLeft, duration, left
 
 _HEAD = ("run", "seed", "epoch", "train error", "test error", "images/s", "time left", "state")
 _REDRAW_SECONDS = 0.5
@@ -25,16 +25,6 @@ def summary(rows: Iterable[RunStatus]) -> str:
     """Return "3 finished, 2 training, 5 waiting"."""
     states = [row.state for row in rows]
     return ", ".join(f"{states.count(state)} {state}" for state in STATES if state in states)
-
-
-def duration(seconds: float) -> str:
-    """Return "42 s", "3 min" or "2 h 05 min"; "?" for what is not known."""
-    if not math.isfinite(seconds):
-        return "?"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def _cells(status: RunStatus) -> tuple[str, ...]:
@@ -85,18 +75,21 @@ class LiveTable:
 
     def __init__(self, runs: Iterable[Run], stream: TextIO) -> None:
         self.states = {run.id: RunStatus(run, "waiting", None) for run in runs}
+        self._time_left = TimeLeft(row.run for row in self.states.values())
         self.stream = stream
         self._lines, self._drawn = 0, 0.0
 
     def take(self, progress: Any) -> None:
         """Note the epochs that have ended, and redraw if it is time."""
+        more = left(self._time_left.take(progress))
         for row in progress.rows:
             known = self.states[row["run"]]
             done = row["epoch"] == known.run.epochs
             self.states[row["run"]] = RunStatus(known.run, "finished" if done else "training", row)
         if progress.finished or time.monotonic() - self._drawn > _REDRAW_SECONDS:
             self.draw(
-                f"{progress.epochs_done} of {progress.epochs_total} epochs in {duration(progress.seconds)}"
+                f"{progress.epochs_done} of {progress.epochs_total} epochs in "
+                f"{duration(progress.seconds)}{more}"
             )
             self._drawn = time.monotonic()
 

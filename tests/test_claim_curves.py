@@ -12,6 +12,7 @@ import resnet_explore as rx
 from resnet_explore.analysis.claim_curves import EXPERIMENTS, YANG, fitted_growth, measure_claim
 from resnet_explore.analysis.curves import Curves
 from resnet_explore.analysis.experiments import first_layers, noise, ratios_while_training, training
+from resnet_explore.analysis.slope import LEVEL, slope
 
 
 @functools.cache
@@ -44,19 +45,21 @@ def test_a_plain_network_explodes_at_step_0_and_its_twin_does_not():
     assert np.corrcoef(x, np.log(plain))[0, 1] < -0.98, "a straight line on a logarithmic axis"
     assert 1.1 < fitted_growth(x, plain) < YANG
     assert formula("explosion", "√(π/(π−1)) a layer", 2) == pytest.approx(1.2112**53, rel=2e-3)
-    assert measured("explosion", "residual")[1].max() < 30
+    assert measured("explosion", "residual")[1].max() < LEVEL
     images, labels = noise(1234, 64, 3, 8, 8)
     truth = rx.gradient_flow(rx.build("cifar_plain56", seed=1234), images, labels)
     assert plain[0] == pytest.approx(second_over_last(truth), rel=1e-4)
 
 
-def test_ten_steps_turn_the_slope_round():
-    x, plain = measured("reversal", "plain")
+def test_ten_steps_take_the_explosion_away_and_turn_it_round_at_110_layers():
+    x, plain = measured("reversal", "plain-56")
     assert list(x) == list(range(11))
     assert plain[0] == pytest.approx(measured("explosion", "plain")[1][0], rel=1e-3)
-    assert plain[10] < 5 < 200 < plain[0]
-    turns = curves("reversal").number("plain turns")
-    assert plain[int(turns)] < 1 < plain[: int(turns)].min()
+    assert (slope(plain[0]), slope(curves("reversal").number("plain-56 at 0"))) == ("explodes", "explodes")
+    assert plain[10] == curves("reversal").number("plain-56 at 10") < LEVEL
+    assert {slope(ratio) for ratio in measured("reversal", "residual-56")[1]} == {"stays level"}
+    deep = measured("reversal", "plain-110")[1]
+    assert (slope(deep[0]), slope(deep[10])) == ("explodes", "vanishes")
 
 
 def test_ratios_while_training_are_those_of_gradient_flow_after_so_many_steps():

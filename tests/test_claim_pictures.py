@@ -18,6 +18,7 @@ from resnet_explore.figures.style import COLORS
 from resnet_explore.widgets.claim_words import CLAIM_WORDS
 from resnet_explore.widgets.claims import ClaimPictures
 from resnet_explore.widgets.gradient_flow import CLAIMS
+from resnet_explore.widgets.gradient_words import multiple
 from resnet_explore.widgets.words import factor
 
 
@@ -33,8 +34,10 @@ def at(found, name, k=0, digits=2):
 
 NUMBERS = {
     "explosion": lambda c: [factor(c.middle("plain")[0]), factor(c.middle("residual")[0])],
-    "reversal": lambda c: [f"{factor(c.middle('plain')[k])} at step {k}" for k in (0, 10)],
-    "modes": lambda c: [factor(c.middle("plain, train mode")[0]), f"{at(c, 'no norm', 0, 1)} times"],
+    "reversal": lambda c: [
+        f"{name} {multiple(c.middle(name)[0])} → {multiple(c.middle(name)[10])}, " for name in c.measured
+    ],
+    "modes": lambda c: [factor(c.middle("plain, train mode")[0]), f"{at(c, 'no norm', 0, 1)}×, level"],
     "growth": lambda c: [f"{c.number('ReLU'):.3f} times", "1.211", f"{c.number('linear'):.3f} (1.002)"],
     "branch-over-skip": lambda c: [f"−{-c.number('exponent'):.2f}", "−0.5", at(c, "residual", -1, 3)],
     "shattered-pairs": lambda c: [at(c, "plain", 2, 3), "0.0625", at(c, "residual, β = 1", 4)],
@@ -64,9 +67,10 @@ def test_titles_follow_the_numbers():
     for loss, said in ((np.inf, "Fixup has blown up"), (1.234, "Fixup has a loss of 1.23")):
         found = Curves({"Fixup": (x, np.ones((1, 2)))}, {}, {"Fixup": np.array([loss])})
         assert said in CLAIM_WORDS["without-norm"].title(found)
-    numbers = {"plain at 0": 300.0, "plain at 10": 2.0, "plain turns": np.inf}
-    found = Curves({"plain": (x, np.ones((1, 2)))}, {}, {k: np.array([v]) for k, v in numbers.items()})
-    assert "300 at step 0, never under 1, 2.0 at step 10." in CLAIM_WORDS["reversal"].title(found)
+    numbers = {"plain-56 at 0": 300.0, "plain-56 at 10": 12.0}
+    found = Curves({"plain-56": (x, np.ones((1, 2)))}, {}, {k: np.array([v]) for k, v in numbers.items()})
+    said = CLAIM_WORDS["reversal"].title(found)
+    assert said.startswith("After 10 steps: plain-56 300× → 12×, grows. First over")
 
 
 def test_a_chart_draws_medians_ranges_and_formulas():
@@ -139,10 +143,14 @@ def test_the_first_seed_comes_at_once_and_the_others_behind_it(tmp_path, monkeyp
     with Image.open(picture) as image:
         assert image.size[0] == size[0]
         assert image.size[1] > size[1], "title and caption are in the picture"
-    table = pd.read_csv(numbers)
+    table = pd.read_csv(numbers, comment="#")
     rows = table.query("seed == 9")
     np.testing.assert_allclose(rows["y"], truth.measured["residual"][1][2])
-    assert table["conditions"][0] == caption
+    program, conditions, *_ = numbers.read_text().splitlines()
+    assert (program, conditions) == (
+        f"# program: resnet_explore {rx.__version__}",
+        f"# conditions: {caption}",
+    )
     np.testing.assert_allclose(table.query("what == 'formula'")["y"], np.arange(1, 55) ** -0.5)
     monkeypatch.chdir(tmp_path)
     pictures.keep.click()
@@ -232,7 +240,7 @@ def test_the_explorer_has_a_view_of_claims(counted, tmp_path):
     assert seen == [explorer.view, explorer.claims]
     explorer.wait(60)
     assert counted["modes"] == [5, 6, 7]
-    assert "plain-56" in shown(explorer.claims)[0]
+    assert "Plain-56" in shown(explorer.claims)[0]
     picture, _ = explorer.save(tmp_path / "claim.png")
     assert picture.is_file()
     explorer.view.value = "Depth"

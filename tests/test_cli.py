@@ -167,6 +167,8 @@ def test_status_and_collect_read_the_folder(capsys, tmp_path):
     assert (status, "as .csv or .parquet, not as .xlsx" in err) == (2, True)
     status, _, err = run(capsys, "status", str(tmp_path))
     assert (status, "is no folder of a sweep's runs" in err) == (2, True)
+    status, _, err = run(capsys, "status", str(tmp_path / "gone"))
+    assert (status, f"There is no folder {tmp_path / 'gone'}." in err) == (2, True)
 
 
 def test_the_live_table_is_drawn_over_itself(monkeypatch):

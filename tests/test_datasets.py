@@ -385,7 +385,16 @@ def test_mistakes_get_one_sentence(folder, tmp_path):
         (lambda: rx.load_dataset("digts"), "did you mean 'digits'"),
         (lambda: rx.load_dataset("digits", split="trian"), "did you mean 'train'"),
         (lambda: rx.load_dataset("folder"), "needs root="),
+        (lambda: rx.load_dataset("folder", root=""), "needs root="),
         (lambda: rx.load_dataset("folder", root=tmp_path / "gone"), "There is no folder '.*gone'"),
+        (
+            lambda: rx.load_dataset("cifar10", root=tmp_path / "gone", download=False),
+            "There is no folder '.*gone' with CIFAR-10 in it, and download is off",
+        ),
+        (
+            lambda: rx.load_dataset("imagenette", root=tmp_path / "empty", download=False),
+            "Imagenette is not in .*empty, and download is off",
+        ),
         (lambda: rx.load_dataset("folder", root=tmp_path / "empty"), "has no images"),
         (lambda: rx.load_dataset("folder", root=tmp_path / "one"), "one class only"),
         (

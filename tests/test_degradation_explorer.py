@@ -61,8 +61,13 @@ def test_training_in_the_notebook_stops_and_goes_on(tmp_path):
     explorer.wait(300)
     assert "goes on from the last finished epochs" in explorer.status.value
     assert 0 < len(explorer.table) < 160
+    said = []
+    explorer.status.observe(lambda change: said.append(change["new"]), "value")
     explorer.train.click()
     explorer.wait(600)
+    trained = [sentence for sentence in said if sentence.startswith("Trained ")]
+    assert "left" not in trained[0], "nothing is known yet"
+    assert re.search(r"^Trained \d+ of 160 epochs in \d+ s, about \d+ (s|min) left\.$", trained[-2])
     assert len(explorer.table) == 160
     assert explorer.progress.value == 1
     assert "All 4 networks were trained here in" in explorer.status.value
@@ -368,8 +373,8 @@ def test_layers_of_uneven_seeds_are_drawn_with_a_kind_missing(share, tmp_path):
     explorer.depth.index = 5
     explorer.view.value = GRADIENTS
     assert explorer.gradients.strip.titles[0] == (
-        "56 layers, before the first step, weight gradient. Residual: at the first block 1.0 times that at "
-        "the last block, it stays level."
+        "56 layers, first block's weight gradient over the last's. Residual: 1.0×, level. CIFAR-10, "
+        "width 16, mean of 3 seeds, train mode, before the first step."
     )
     assert "; seeds 0, 1 and 2 of residual; lines are geometric means" in explorer.gradients.strip.captions[0]
     explorer.view.value = RESPONSES
@@ -413,13 +418,12 @@ def test_gradients_and_responses_go_from_step_to_step(share, tmp_path):
     assert view.strip.index == 0
     # 1.2 a layer from the first block to the last, which are 52 layers apart
     assert view.strip.titles[0] == (
-        "56 layers, before the first step, weight gradient. Plain: at the first block 13,000 times that "
-        "at the last block, it explodes; residual: at the first block 1.0 times that at the last block, it "
-        "stays level."
+        "56 layers, first block's weight gradient over the last's. Plain: 13,000×, explodes; residual: 1.0×, "
+        "level. CIFAR-10, width 16, mean of 3 seeds, train mode, before the first step."
     )
     assert 12_500 < 1.2**52 < 13_500
-    assert view.strip.titles[5].startswith("56 layers, step 389, the end of epoch 1, weight gradient. Plain")
-    assert "that at the last block, it stays level; residual" in view.strip.titles[5]
+    assert view.strip.titles[5].endswith("train mode, step 389, the end of epoch 1.")
+    assert ", level; residual" in view.strip.titles[5]
     assert "train mode" in view.strip.captions[0]
     assert "; seeds 0, 1 and 2; lines are geometric means, and bands the range" in view.strip.captions[0]
     first = view.strip.frames
@@ -427,7 +431,8 @@ def test_gradients_and_responses_go_from_step_to_step(share, tmp_path):
     explorer.depth.index = 0
     assert "; seed 0." in view.strip.captions[0], "that depth has one"
     assert view.strip.index == 3, "the step stays"
-    assert "8 layers, step 10, " in view.strip.titles[3]
+    assert view.strip.titles[3].startswith("8 layers, ")
+    assert view.strip.titles[3].endswith("CIFAR-10, width 16, seed 0, train mode, step 10.")
     assert view.strip.frames != first
     explorer.view.value = RESPONSES
     view = explorer.responses
@@ -442,7 +447,7 @@ def test_gradients_and_responses_go_from_step_to_step(share, tmp_path):
     explorer.depth.index = 4
     explorer.view.value = GRADIENTS
     assert explorer.gradients.depth == 44
-    assert explorer.gradients.strip.titles[3].startswith("44 layers, step 10, ")
+    assert explorer.gradients.strip.titles[3].startswith("44 layers, ")
 
 
 def test_a_record_without_layers_says_so_and_another_one_shows_them(share, tmp_path):

@@ -478,7 +478,8 @@ def test_files(explorer, tmp_path):
     explorer.save(tmp_path / "filters.svg")
     text = (tmp_path / "maps.svg").read_text()
     assert text.count("<image") == 3
-    rows = list(csv.DictReader((tmp_path / "maps.csv").read_text().splitlines()))
+    program, about, *lines = (tmp_path / "maps.csv").read_text().splitlines()
+    rows = list(csv.DictReader(lines))
     assert len(rows) == 2 * 3 * (16 + 32 + 64)
     scene = explorer.scenes[at_20(explorer)]
     layer = scene.measured[1]["layer3.1"]
@@ -501,7 +502,8 @@ def test_files(explorer, tmp_path):
     assert f"seed {network.about['run']['seed']}, " in said[1]
     assert "Chelsea the cat" in said[2]
     assert said[3] == f"Made with resnet_explore {rx.__version__}."
-    assert row["conditions"] == " ".join(said)
+    assert about == f"# conditions: {' '.join(said[:3])}"
+    assert program == f"# program: resnet_explore {rx.__version__}"
     blocks = [r for r in rows if (r["network"], r["block"]) == ("Plain-20", "layer2.1")]
     for order, place in (("activation", "place_by_activation"), ("difference", "place_by_difference")):
         ranks = panel_of(explorer.mosaics.maps, at_20(explorer), 4, 0)[3][order]

@@ -19,6 +19,7 @@ from witnesses import fingerprint
 
 import resnet_explore as rx
 from resnet_explore.analysis.alike import Alike, alike_in_record
+from resnet_explore.analysis.slope import slope
 from resnet_explore.figures.gradients import GradientProfile
 from resnet_explore.models.activations import with_activation
 from resnet_explore.training.live import LiveTraining
@@ -37,10 +38,10 @@ from resnet_explore.widgets.gradient_views import Live, OwnView, View
 from resnet_explore.widgets.gradient_words import (
     VERDICTS,
     Reading,
-    band,
     compared,
+    finding,
+    multiple,
     read,
-    read_aloud,
     times,
 )
 from resnet_explore.widgets.scrub import Scrub
@@ -119,7 +120,7 @@ def test_each_switch_is_what_is_measured_and_said(explorer):
         title, caption = now(explorer)
         assert said in caption
         assert "first stage 8 channels wide; seed 0" in caption
-        assert title.startswith("20 layers, weight gradient. Plain: ")
+        assert title.startswith("20 layers, first block's weight gradient over the last's. Plain: ")
 
 
 def test_conditions_that_exclude_each_other_are_mended_and_said(explorer):
@@ -172,9 +173,13 @@ def test_activation_and_what_is_shown(explorer):
     assert caption.startswith("Norm of the activations")
     flow = explorer.flows[20]["residual"]
     first, *_, last = flow.activation_norms[[name.endswith("conv2") for name in flow.names]]
-    assert f"residual: at the first block {times(first / last)} that at the last block" in title
+    assert "first block's activations over the last's. Plain: " in title
+    assert (
+        f"; residual: {multiple(first / last)}. Digits 8×8, width 8, seed 0, tanh, train mode, step 0."
+        in title
+    )
     assert "first block, layers 2–3, against last block, layers 18–19; of a block its last layer" in caption
-    assert "it grows" not in title, "only gradients explode or vanish"
+    assert "level" not in title + caption, "only gradients explode or vanish"
 
 
 def test_ten_steps_are_taken_and_taken_back(explorer):
@@ -206,7 +211,7 @@ def test_skip_strength_goes_from_plain_to_residual(explorer):
     assert flows[0]["residual"].ratio < middle < flows[0]["plain"].ratio
     explorer.strip.index = 5
     title, caption = now(explorer)
-    assert title.startswith("20 layers, skip strength 0.5, weight gradient. skip × 0.5: ")
+    assert title.startswith("20 layers, first block's weight gradient over the last's. skip × 0.5: ")
     assert "every block is F(x) + 0.5 x" in caption
 
 
@@ -219,8 +224,8 @@ def test_recorded_steps_are_those_of_the_record(explorer):
     layers = rx.collect_layers("data/digits").query("seed == 0 and depth == 56 and step == 0")
     norms = layers.query("kind == 'plain'")["gradient_norm"].to_numpy()
     ratio = np.hypot(*norms[1:3]) / np.hypot(*norms[-3:-1])
-    said = f"Plain: at the first block {times(ratio)} that at the last block, it explodes"
-    assert said in explorer.strip.titles[0]
+    assert f"Plain: {multiple(ratio)}, explodes; residual: " in explorer.strip.titles[0]
+    assert explorer.strip.titles[3].endswith("Recorded digits, width 8, seed 0, train mode, step 10.")
     assert "against last block, layers 54–55" in explorer.strip.captions[0]
     assert "step 10. Recorded: scikit-learn's handwritten digits, batch 64, " in explorer.strip.captions[3]
     assert explorer.flows == {}
@@ -240,9 +245,10 @@ def test_recorded_steps_are_those_of_the_record(explorer):
     explorer.strip.index = 3
     assert explorer.strip.ticks == ["8", "20", "32", "56", "110"]
     assert explorer.strip.titles[3].startswith(
-        f"56 layers, gradient at the first block at step 0. Plain {times(ratio)} that at the last, smaller "
-        "for the first time at step "
+        f"56 layers, first block's gradient over the last's. Plain: {multiple(ratio)}, explodes, level first "
+        "at step 21; residual: "
     )
+    assert "Plain: 4 million×, explodes, under 1/10 first at step 3" in explorer.strip.titles[4]
 
 
 def test_jacobians_of_the_twins(explorer):
@@ -276,13 +282,13 @@ def test_a_guess_is_checked_against_what_is_measured(explorer, monkeypatch, tmp_
     assert not quiz.reveal.disabled
     quiz.reveal.click()
     ratio = QUESTIONS[0].measure(quiz.bench).ratio
-    assert f"You said that it vanishes: it {band(ratio)}." in quiz.verdict.value
+    assert f"You said that it vanishes: it {slope(ratio)}." in quiz.verdict.value
     assert f"at the first block {times(ratio)} that at the last block. 0 of 1 so far" in quiz.verdict.value
     assert len(explorer.strip.frames) == 1
     assert not nothing_is_shown(explorer)
     assert "train mode; batch norm" in explorer.strip.captions[0]
     assert "slider" not in explorer.strip.captions[0], "there is one position only"
-    quiz.guess.value = band(ratio)
+    quiz.guess.value = slope(ratio)
     quiz.reveal.click()
     assert quiz.right == {0: False}, "the first guess counts"
     assert "Right: " in quiz.verdict.value
@@ -295,7 +301,7 @@ def test_a_guess_is_checked_against_what_is_measured(explorer, monkeypatch, tmp_
     quiz.question.value = 4
     assert nothing_is_shown(explorer)
     assert (quiz.guess.value, quiz.verdict.value) == (None, "")
-    quiz.guess.value = band(QUESTIONS[4].measure(quiz.bench).ratio)
+    quiz.guess.value = slope(QUESTIONS[4].measure(quiz.bench).ratio)
     quiz.reveal.click()
     assert quiz.verdict.value.startswith('<span role="status"><b>Right: it ')
     assert quiz.right == {0: False, 4: True}
@@ -325,6 +331,12 @@ def test_what_was_still_being_drawn_does_not_come_after_it_was_hidden(explorer):
         assert nothing_is_shown(explorer)
 
 
+def said_above(path):
+    """What the lines above the head of a saved table say."""
+    lines = (line for line in path.read_text().splitlines() if line.startswith("# "))
+    return dict(line.removeprefix("# ").split(": ", 1) for line in lines)
+
+
 def test_a_picture_is_saved_with_its_conditions_and_numbers(explorer, tmp_path, monkeypatch):
     explorer.strip.index = 1
     picture, numbers = explorer.save(tmp_path / "mine.png")
@@ -333,16 +345,23 @@ def test_a_picture_is_saved_with_its_conditions_and_numbers(explorer, tmp_path, 
     with Image.open(io.BytesIO(explorer.strip.frames[1])) as image:
         assert saved[0] == image.size[0]
         assert saved[1] > image.size[1], "title and caption are in the picture"
-    table = pd.read_csv(numbers)
+    table, about = pd.read_csv(numbers, comment="#"), said_above(numbers)
     assert set(table["depth"]) == {8, 14, 20}
     rows = table.query("depth == 20 and network == 'plain'")
     np.testing.assert_allclose(rows["weight_gradient"], explorer.flows[20]["plain"].weight_gradient_norms)
-    assert table["conditions"][0] == explorer.strip.captions[1]
-    assert table["program"][0] == f"resnet_explore {rx.__version__}"
+    assert about["conditions"].startswith(
+        "Norms of each layer (Frobenius, over the batch); train mode; batch "
+    )
+    assert "layers 2–3" not in about["conditions"], "the blocks that are compared differ from depth to depth"
+    assert about["program"] == f"resnet_explore {rx.__version__}"
     assert list(rows["layer_number"]) == list(range(1, 21))
-    facts = ["mode", "norm", "start", "activation", "step", "data", "batch", "seed"]
-    said = ["train", "batch", "he", "relu", 0, "64 training images of digits", 64, 0]
-    assert list(rows[facts].iloc[0]) == said
+    facts = {"mode": "train", "norm": "batch", "activation": "relu", "batch": "64", "seed": "0"}
+    assert facts | {"data": "64 training images of digits"} == {
+        key: words for key, words in about.items() if key not in ("program", "conditions")
+    }
+    assert not set(table.columns) & {*about} - {"activation"}, "what is said above is not said in each line"
+    np.testing.assert_allclose(rows["activation"], explorer.flows[20]["plain"].activation_norms)
+    assert list(rows[["start", "step"]].iloc[0]) == ["he", 0]
     with Image.open(picture) as image:
         assert image.info["Software"] == f"resnet_explore {rx.__version__}"
     drawing, _ = explorer.save(tmp_path / "mine.svg")
@@ -445,7 +464,7 @@ def test_own_networks_and_their_steps():
         explorer.flows[0]["mine"].weight_gradient_norms, truth.weight_gradient_norms, rtol=1e-4
     )
     title, caption = now(explorer)
-    assert title.startswith("Step 0, weight gradient. mine: layer 2 has ")
+    assert title.startswith("Step 0, first block's weight gradient over the last's. mine: layer 2 has ")
     assert (
         "(Frobenius, over the batch); train mode; batch norm; mine: initialisation not known, other: built "
         "with He initialisation; seed of the weights not known; mean cross-entropy; step 0; 6 images of "
@@ -554,9 +573,9 @@ def test_images_that_are_not_finite_are_all_that_is_said():
     images[2, 0, 1] = math.nan
     explorer = rx.GradientFlowExplorer(models={"mine": small()}, images=images, labels=labels)
     said = "Step 0, weight gradient. mine: the images hold numbers that are not finite."
-    assert now(explorer)[0] == said
+    assert now(explorer)[0].startswith(said)
     explorer.take.click()
-    assert now(explorer)[0] == said.replace("Step 0", "Step 10")
+    assert now(explorer)[0].startswith(said.replace("Step 0", "Step 10"))
 
 
 def test_a_network_that_blew_up_says_where():
@@ -580,7 +599,7 @@ def test_a_training_that_blows_up_says_at_which_step():
     explorer.take.click()
     assert now(explorer)[0] == (
         "Step 10, weight gradient. mine: the numbers have blown up, the loss was first not finite at step "
-        f"{truth.broke_at}."
+        f"{truth.broke_at}. 6 images of yours (8×8), train mode, step 10."
     )
 
 
@@ -710,15 +729,19 @@ def test_nobody_waits_for_the_garbage_collector():
     ("ratio", "word"),
     [
         (0, "vanishes"),
-        (0.02, "shrinks"),
-        (1, "stays level"),
-        (5, "grows"),
+        (0.0099, "vanishes"),
+        (0.01, "shrinks"),
+        (0.099, "shrinks"),
+        (1 / 10, "stays level"),
+        (10, "stays level"),
+        (10.1, "grows"),
+        (100, "grows"),
         (1e9, "explodes"),
         (math.inf, "explodes"),
     ],
 )
 def test_what_a_ratio_is_called(ratio, word):
-    assert band(ratio) == word
+    assert slope(ratio) == word
 
 
 BLOCKS = alike_in_record(["conv1", *(f"layer1.{block}.conv{k}" for block in range(6) for k in (1, 2)), "fc"])
@@ -744,6 +767,7 @@ def test_blocks_are_compared_with_blocks_whatever_their_layers_differ_by(between
         ([1, 8, 60, 5e2, 4e3, 3e4], 1 / 3e4, "vanishes"),
         ([20, 12, 7, 4, 2, 1.0], 20, "grows"),
         ([1, 2, 4, 7, 12, 20.0], 1 / 20, "shrinks"),
+        ([5, 4, 3, 2, 1.5, 1.0], 5, "stays level"),
         ([900, 1, 700, 5, 800, 1.0], 900, "explodes", unsteady),
         ([1, 800, 2, 900, 1, 600.0], 1 / 600, "vanishes", unsteady),
         ([1, 0.1, 0.01, 0.01, 0.1, 1.0], 1, "stays level", unsteady),
@@ -751,18 +775,22 @@ def test_blocks_are_compared_with_blocks_whatever_their_layers_differ_by(between
     ):
         found = reading(layers_of(blocks, between))
         measured = f"at the first block {times(ratio)} that at the last block"
-        assert found == Reading(verdict, measured, "".join(besides))
+        assert found == Reading(verdict, measured, "".join(besides), multiple(ratio))
         assert found.said == f"{measured}, it {verdict}{''.join(besides)}"
 
 
 def test_reading_aloud():
     grows = layers_of([20, 12, 7, 4, 2, 1.0])
-    said = read_aloud("plain", reading(grows, noun="activations"))
-    assert said == "Plain: at the first block 20 times that at the last block", "only gradients grow"
+    assert reading(grows, noun="activations").brief == "20×", "only gradients grow"
+    twins = {"plain": reading(grows), "residual": reading(layers_of([1, 1, 1, 1, 1, 2.5]))}
+    assert finding("14 layers", "gradient", twins, "digits, step 0") == (
+        "14 layers, first block's gradient over the last's. Plain: 20×, grows; residual: 1/2.5, level. "
+        "Digits, step 0."
+    )
     measured = "at the first block 20 times that at the last block"
     for size, said in ((1e-7, "about 10⁻⁷ to 10⁻⁶"), (2e-5 / 28, "about 10⁻⁶ to 10⁻⁵")):
         tiny = reading(np.array(grows) * size)
-        assert tiny == Reading("grows", measured, f", and is tiny: {said} at every layer")
+        assert tiny == Reading("grows", measured, f", and is tiny: {said} at every layer", "20×")
     assert reading(np.full(14, 1.107e-6)).besides == ", and is tiny: about 10⁻⁶ at every layer"
     holes = np.full(14, 1e-6)
     holes[[0, 5]] = np.nan, 0
@@ -821,9 +849,10 @@ def test_the_answer_to_a_question_is_what_the_headline_says(explorer, monkeypatc
         )
         assert (answer[1] == "Right") == (guess == answer[2])
         flow = QUESTIONS[position].measure(quiz.bench)
-        assert answer[2] == band(flow.ratio), "one guess is right, and it follows from the ratio"
+        assert answer[2] == slope(flow.ratio), "one guess is right, and it follows from the ratio"
         assert answer[4] == f"at the first block {times(flow.ratio)} that at the last block"
-        assert f"{answer[4]}, it {answer[2]}{answer[3]}." in explorer.strip.titles[0]
+        word = answer[2].removeprefix("stays ")
+        assert f": {multiple(flow.ratio)}, {word}{answer[3]}. " in explorer.strip.titles[0]
         assert ("tiny" in answer[3]) == (flow.weight_gradient_norms.max() < 1e-4)
 
 

@@ -22,7 +22,13 @@ def series(tick="20", sizes=((3, 5), (2, 4)), seed=0):
         )
         for k, size in enumerate(sizes)
     ]
-    return HeatmapSeries(steps, tick, f"Finding {tick}.", [f"Plain-{tick}, asked about cat", "Residual"])
+    return HeatmapSeries(
+        steps,
+        tick,
+        f"Finding {tick}.",
+        [f"Plain-{tick}, asked about cat", "Residual"],
+        names=[f"Plain-{tick}", "Residual"],
+    )
 
 
 def test_maps_travel_as_numbers_and_can_be_read_back():
@@ -119,3 +125,18 @@ def test_palettes_are_bare_at_0_and_grow_without_a_step(name):
         assert np.abs(np.diff(side, axis=0)).max() <= 8
     # The two signs never look alike.
     assert np.abs(sides[0][:100, :3] - sides[1][::-1][:100, :3]).sum(1).min() > 60
+
+
+def test_names_with_commas_and_equal_names_keep_their_maps():
+    maps = [np.full((2, 3), float(k)) for k in range(3)]
+    for names, keys in (
+        (["ResNet, a", "ResNet, b", "c/d"], ["ResNet, a", "ResNet, b", "c/d"]),
+        (["ResNet", "ResNet", "c"], ["ResNet (1)", "ResNet (2)", "c"]),
+    ):
+        headings = [f"{name}, asked about cat" for name in names]
+        view = HeatmapView()
+        view.show([HeatmapSeries([HeatmapStep(maps, "1.0", "")], "", "", headings, names=names)])
+        assert view.series[0]["names"] == keys
+        assert list(view.numbers()) == [f"1.0/{key}" for key in keys]
+        for key, values in zip(keys, maps, strict=True):
+            np.testing.assert_array_equal(view.numbers()[f"1.0/{key}"], values)

@@ -139,8 +139,12 @@ def test_the_heatmap_is_written_with_its_numbers(tmp_path):
     with Image.open(picture) as image:
         assert image.size[0] > 1000
     text = numbers.read_text().splitlines()
-    assert text[0] == "step,position,layer,gradient_norm"
-    assert len(text) == 1 + 3 * 8
+    assert text[1].startswith(
+        "# conditions: Norm of each layer's weight gradient, 8 layers, every step noted; "
+    )
+    assert text[1].endswith("; noise, batch 8.")
+    assert text[2].replace('"', "") == "step,position,layer,gradient_norm"
+    assert len(text) == 3 + 3 * 8
     assert Image.open(io.BytesIO(runs["plain"]._repr_png_())).size[0] > 1000
     with pytest.raises(rx.ExploreError, match="can't be written"):
         runs["plain"].write(tmp_path / "no such folder" / "run.png")

@@ -310,6 +310,15 @@ def test_a_network_of_ones_own_and_its_images():
         explorer.show_image(Image.new("RGB", (9, 8)))
 
 
+def test_networks_whose_names_begin_alike_up_to_a_comma_both_keep_their_numbers():
+    two = {"ResNet, a": small_network(), "ResNet, b": small_network()}
+    explorer = rx.SaliencyExplorer(two, [Image.new("RGB", (50, 40), "red")])
+    numbers = explorer.view.numbers()
+    steps = len(explorer.view.series[0]["steps"])
+    assert len(numbers) == 2 * steps
+    assert {key.rpartition("/")[2] for key in numbers} == set(two)
+
+
 def test_two_networks_of_ones_own_beside_each_other_on_photos():
     two = {"mine": small_network(), "yours": small_network()}
     explorer = rx.SaliencyExplorer(

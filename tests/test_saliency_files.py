@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import resnet_explore as rx
@@ -11,10 +12,14 @@ from resnet_explore import cli
 from resnet_explore.analysis.readings import READINGS
 from resnet_explore.figures.heatmap_sheet import heatmap_sheet
 from resnet_explore.inputs.images import to_batch
+from resnet_explore.paths import PHOTO_TWINS
+from resnet_explore.widgets.pairs import usual_pairs
 
 
 def run(capsys, *arguments):
-    status = cli.main(["saliency", *map(str, arguments)])
+    """Run the command, with a small network where none is named."""
+    small = () if "--model" in arguments else ("--model", "cifar_resnet20")
+    status = cli.main(["saliency", *map(str, arguments), *small])
     return status, *capsys.readouterr()
 
 
@@ -83,6 +88,19 @@ def test_a_class_a_method_layers_and_a_verdict(capsys, tmp_path, photos):
     found = read(tmp_path / "h" / "cat-cifar_resnet20-hirescam-dog.npz")
     assert {"layer2.0", "layer2.1", "layer2.2", "layer3.2"} <= set(found)
     assert found["target"] == 5
+
+
+def test_the_default_is_the_photo_twin_that_the_notebook_begins_with(capsys, tmp_path, photos):
+    assert cli.main(["saliency", str(photos / "cat.jpg"), "--out", str(tmp_path / "h")]) == 0
+    [written] = tmp_path.glob("h/*.npz")
+    about = json.loads(str(read(written)["about"]))
+    first = next(iter(usual_pairs().values()))
+    network = first.load(first.depths[0])[1]
+    assert about["network"] == PHOTO_TWINS[1] == "resnet18"
+    assert about["weights"] == network.about["provenance"]
+    batch = to_batch(rx.decode_image(photos / "cat.jpg"), 128, network.about["mean"], network.about["std"])
+    with torch.no_grad():
+        np.testing.assert_allclose(read(written)["logits"], network.eval()(batch)[0], rtol=1e-4, atol=1e-4)
 
 
 def test_methods_that_explain_pixels_and_networks_that_see_grey(capsys, tmp_path, photos):

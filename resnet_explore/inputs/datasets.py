@@ -149,7 +149,7 @@ def load_dataset(
     if name == "imagenette":
         return _imagenette(split, _home(name, root), size, download, skip_unreadable)
     if name == "folder":
-        if root is None:
+        if root is None or not str(root).strip():  # "" would be the current folder
             raise ExploreError('load_dataset("folder") needs root=..., the folder that holds the images.')
         return _folder(name, split, usable_root(root), size, skip_unreadable)
     hint = ""

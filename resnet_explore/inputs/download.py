@@ -35,7 +35,10 @@ def fetching(title: str, archive: Path, download: bool) -> Iterator[None]:
             yield
     except (OSError, RuntimeError, HTTPException, EOFError, tarfile.TarError) as error:
         if not download:
-            raise FetchError(f"{title} is not in {archive.parent}, and download is off") from None
+            where = f"{title} is not in {archive.parent}"
+            if not archive.parent.is_dir():
+                where = f"There is no folder {str(archive.parent)!r} with {title} in it"
+            raise FetchError(f"{where}, and download is off") from None
         reason = why_not_downloaded(error)
         raise FetchError(f"{title} could not be downloaded to {archive.parent} ({reason})") from error
     finally:

@@ -170,18 +170,24 @@ def find_weights(model: str | None, weights: str) -> Weights:
     if weights in theirs:
         return _from_torchvision(str(model), weights)
     names = [*theirs, *sorted({row.weights for row in list_weights(model or "*")})]
-    hint = "" if names else f"Trained weights that ship: {_shipped_pairs()}."
+    hint = "" if names else f"Trained weights that ship: {what_ships()}."
     raise unknown(f"weights for {model}:" if model else "weights:", weights, names, hint)
 
 
-def _shipped_pairs() -> str:
-    models: dict[str, list[str]] = {}
+def what_ships() -> str:
+    """Say for which networks trained weights ship, and what they are called; "none" if none does."""
+    depths: dict[str, dict[str, list[int]]] = {}
     for row in list_weights():
-        if "@" in row.weights:  # a recorded step of the same networks
-            continue
-        models.setdefault(row.weights, []).append(row.model)
-    parts = [f"{w!r} for {', '.join(m) if len(m) < 4 else f'{len(m)} networks'}" for w, m in models.items()]
-    return " and ".join(parts) or "none"
+        found = re.fullmatch(r"(.*?)(\d+)", row.model)
+        if found and "@" not in row.weights:  # which is a recorded step of the same networks
+            depths.setdefault(row.weights, {}).setdefault(found[1], []).append(int(found[2]))
+    parts = []
+    for weights, families in depths.items():
+        spans = [
+            f"{name}{min(d)}" + (f" to {name}{max(d)}" if len(d) > 1 else "") for name, d in families.items()
+        ]
+        parts.append(f"{' and '.join(spans)} with weights={weights!r}")
+    return "; ".join(parts) or "none"
 
 
 def _header(path: Path) -> dict[str, Any]:
@@ -255,7 +261,7 @@ def _from_torchvision(model: str, weights: str) -> Weights:
     except (URLError, OSError) as error:
         raise ExploreError(
             f"The weights of {model}, {weights}, could not be downloaded ({why_not_downloaded(error)}); "
-            f"what works without a connection: {_shipped_pairs()}."
+            f"without a connection there are {what_ships()}."
         ) from None
     crop = entry.transforms()
     about = {

@@ -49,7 +49,10 @@ def sweep_of(out: str | Path) -> Sweep:
     try:
         made = json.loads(path.read_text())
     except (OSError, ValueError):
-        raise ExploreError(f"{out} is no folder of a sweep's runs.") from None
+        there = (
+            f"{out} is no folder of a sweep's runs." if Path(out).exists() else f"There is no folder {out}."
+        )
+        raise ExploreError(there) from None
     if made.pop("format", 1) != FORMAT:
         raise ExploreError(f"{out} was made by another version of resnet_explore.")
     return Sweep(**made)

@@ -46,16 +46,24 @@ function render({ model, el }) {
   const status = make("p", "rx-message", { role: "status" });
   card.append(status, rows, words, inside);
   el.append(card);
-  const hint = "Each box is a block or a layer, as high as its maps are large. Click a box to see inside.";
+  const hint = "Each box is a block or a layer; twice the side of its maps is always as much higher. Click a box to see inside.";
   const rowsHint = " Where maps grow and shrink all the time, there is a row for each of their sizes.";
   words.setAttribute("aria-live", "polite");
   let drawn = [], room = 0;
 
-  const open = (network, box) => { // once more closes it
-    const now = model.get("selected");
-    model.set("selected", now[0] === network && now[1] === box ? [] : [network, box]);
+  const select = (chosen) => {
+    model.set("selected", chosen);
     model.save_changes();
   };
+  const isOpen = (network, box) => model.get("selected")[0] === network && model.get("selected")[1] === box;
+  const open = (network, box) => select(isOpen(network, box) ? [] : [network, box]); // once more closes it
+  /** Keys that lead on take along what is open, so that the line and what lies below it are of one box. */
+  const follow = (network, box) => { if (model.get("selected").length && !isOpen(network, box)) select([network, box]); };
+  const openBox = () => {
+    const [network, index] = model.get("selected");
+    return model.get("networks")[network]?.boxes[index];
+  };
+  const say = (text) => { words.textContent = text ?? (openBox() ? sentence(openBox()) : words.textContent); };
 
   function showNetworks() {
     const networks = model.get("networks");
@@ -64,7 +72,7 @@ function render({ model, el }) {
     drawn = networks.map((network, i) => {
       const head = html("p", "rx-subtitle", network.title);
       head.style.color = network.color;
-      const { picture, nodes, ends } = drawNetwork(network, width, (text) => { words.textContent = text; }, (box) => open(i, box));
+      const { picture, nodes, ends } = drawNetwork(network, width, say, (box) => open(i, box), (box) => follow(i, box));
       const { whole, hint } = across(picture, ends);
       rows.append(head, html("p", "rx-caption", network.facts), whole);
       hint();
@@ -77,12 +85,12 @@ function render({ model, el }) {
   }
 
   function showInside() {
-    const [network, index] = model.get("selected");
-    const box = model.get("networks")[network]?.boxes[index];
+    const [network, index] = model.get("selected"), box = openBox();
     drawn.forEach((nodes, i) => nodes.forEach((node, k) => node.classList.toggle("rx-open", i === network && k === index)));
     inside.replaceChildren();
     inside.hidden = !box;
     if (!box) return;
+    say();
     inside.append(html("p", "rx-subtitle", `Inside ${box.name}, ${box.kind}${box.count > 1 ? ` (${box.count} alike)` : ""}`));
     if (box.note) inside.append(html("p", "rx-caption", box.note));
     if (box.inside.length) inside.append(drawInside(box));

@@ -92,9 +92,10 @@ function grid(boxes) {
 
 /** One network's picture; it scrolls if its boxes need more than the room.
  *
- * Calls `say` with a box's sentence when it is looked at and `open` when it is chosen.
+ * Calls `say` with a box's sentence when it is looked at, without one when the pointer leaves, `open` when it is
+ * chosen and `follow` when keys lead to it.
  */
-function drawNetwork(network, width, say, open) {
+function drawNetwork(network, width, say, open, follow) {
   const boxes = network.boxes, placed = place(boxes, width);
   const { x, widths, heights, row, column, above, high, extent, labels, middle } = placed;
   const picture = svg("svg", {
@@ -130,7 +131,11 @@ function drawNetwork(network, width, say, open) {
     }
     const look = () => say(sentence(box));
     node.addEventListener("mouseenter", look);
-    node.addEventListener("focus", look);
+    node.addEventListener("mouseleave", () => say());
+    node.addEventListener("focus", () => {
+      look();
+      if (node.matches(":focus-visible")) follow(i);
+    });
     node.addEventListener("click", () => open(i));
     node.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1, Home: -boxes.length, End: boxes.length }[event.key];

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from resnet_explore.analysis.claim_curves import BATCHES, DEEP_STEPS, DEPTHS, STEPS, YANG
 from resnet_explore.analysis.curves import Curves
+from resnet_explore.analysis.slope import slope
 from resnet_explore.figures.claims import Scales
-from resnet_explore.widgets.gradient_words import band, times
-from resnet_explore.widgets.words import factor, signed
+from resnet_explore.widgets.gradient_words import LEVEL_MEANS, multiple, ratio_and_word
+from resnet_explore.widgets.words import signed
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Words:
     finding  the sentence above, made from what was measured
     measured what is drawn, how and of what; sources  where the claim stands
     seeds    for how many the claim is measured
+    on       what a ratio depends on most, where the same network has another elsewhere
     """
 
     label: str
@@ -27,11 +29,14 @@ class Words:
     sources: str
     scales: Scales
     seeds: int
+    on: str = ""
 
     def title(self, curves: Curves) -> str:
         """Return what was found, a sentence that begins with a capital."""
         found = self.finding(curves)
-        return found[0].upper() + found[1:] + "."
+        over = "one seed" if curves.seeds == 1 else f"median of {curves.seeds} seeds"
+        on = f" {self.on}, {over}." if self.on else ""
+        return f"{found[0].upper()}{found[1:]}.{on}"
 
     def caption(self, curves: Curves, first: int) -> str:
         """Return the conditions, the seeds counted from `first`."""
@@ -43,33 +48,30 @@ class Words:
 
 
 def _explosion(c: Curves) -> str:
-    plain, residual = c.number("plain ratio"), c.number("residual ratio")
     return (
-        f"at step 0 plain-56's gradient {band(plain)} towards the image: {times(plain)} that of the last "
-        f"convolution, {c.number('plain growth'):.2f} times a layer (theory of wide networks: {YANG:.2f}); "
-        f"residual-56's {band(residual)}: {times(residual)}"
+        f"first over last gradient: plain {_said(c.number('plain ratio'))}, "
+        f"{c.number('plain growth'):.2f} a layer (theory {YANG:.2f}); "
+        f"residual {_said(c.number('residual ratio'))}"
     )
+
+
+def _said(ratio: float) -> str:
+    return ratio_and_word(multiple(ratio), slope(ratio))
 
 
 def _reversal(c: Curves) -> str:
-    at, turns = [c.number(f"plain at {step}") for step in (0, STEPS)], c.number("plain turns")
-    when = f"first under 1 at step {turns:.0f}" if math.isfinite(turns) else "never under 1"
-    said = (
-        f"plain-56's gradient at the first layers over the last: {factor(at[0])} at step 0, {when}, "
-        f"{factor(at[1])} at step {STEPS}"
-    )
-    if "residual" in c.measured:
-        at = [c.number(f"residual at {step}") for step in (0, STEPS)]
-        said += f"; residual-56's: {factor(at[0])}, then {factor(at[1])}"
-    return said
+    said = []
+    for name in c.measured:
+        first, last = (c.number(f"{name} at {step}") for step in (0, STEPS))
+        said.append(f"{name} {multiple(first)} → {_said(last)}")
+    return f"after {STEPS} steps: {'; '.join(said)}"
 
 
 def _modes(c: Curves) -> str:
     train, evaluated, bare = (c.number(name) for name in ("plain, train mode", "eval mode", "no norm"))
     return (
-        f"in train mode new plain-56's gradient {band(train)} towards the image, {factor(train)} times; in "
-        f"eval mode it {band(evaluated)}, {evaluated:.1f} times, and without batch norm it {band(bare)}, "
-        f"{bare:.1f} times"
+        f"plain-56, first over last gradient: train {_said(train)}; eval {_said(evaluated)}; "
+        f"no norm {_said(bare)}"
     )
 
 
@@ -139,7 +141,11 @@ _TWINS = (
     "CIFAR-style networks of 56 layers, stages of 16, 32 and 64 channels, He initialisation; 64 images of "
     "8×8 noise with random labels, mean cross-entropy"
 )
-_CONVOLUTIONS = f"Weight gradient of each 3×3 convolution over the last one's (Frobenius); {_TWINS}"
+_CONVOLUTIONS = (
+    "Weight gradient of each 3×3 convolution over the last one's (Frobenius); first: the second convolution. "
+    f"{LEVEL_MEANS} {_TWINS}"
+)
+_ON = "Noise 8×8, width 16"
 _YANG = "Yang et al. 2019, arXiv 1902.08129, section 4"
 _BALDUZZI = "Balduzzi et al. 2017, arXiv 1702.08591"
 _LAYERS = "convolution (1 sees the image, not shown)"
@@ -150,19 +156,23 @@ CLAIM_WORDS: dict[str, Words] = {
         f"{_CONVOLUTIONS}; batch norm in train mode, step 0",
         f"{_YANG}, fully connected ReLU networks of infinite width and batch",
         Scales(_LAYERS, "weight gradient over the last one's", log="y"), seeds=5,
+        on=f"{_ON}, 56 layers, train mode, step 0",
     ),
     "reversal": Words(
-        "Ten steps turn the slope round", _reversal,
+        "Ten steps take the explosion away", _reversal,
         "Weight gradient of convolution 2 over that of the last (Frobenius) at each step of SGD at rate 0.1, "
-        f"momentum 0.9, on one batch; {_TWINS}; batch norm in train mode",
-        f"where the slope turns; {_YANG}: after a step gradients flatten, those of deeper networks vanish",
+        f"momentum 0.9, on one batch. {LEVEL_MEANS} {_TWINS.replace('56', '56 or 110')}; batch norm in train "
+        "mode; triangles: below the axis",
+        f"as large at both ends; {_YANG}: after a step gradients flatten, those of deeper networks vanish",
         Scales("step of SGD", "gradient at the first over the last", log="y"), seeds=3,
+        on=f"First over last gradient; {_ON[0].lower()}{_ON[1:]}, train mode",
     ),
     "modes": Words(
         "Eval mode and no norm: no explosion", _modes,
         f"{_CONVOLUTIONS}; step 0; in eval mode batch norm uses its first running statistics, 0 and 1",
         "He et al. 2015, arXiv 1502.01852, equation 14, whose weights keep the gradient level",
         Scales(_LAYERS, "weight gradient over the last one's", log="y"), seeds=3,
+        on=f"{_ON}, step 0",
     ),
     "growth": Words(
         "Growth a layer: 1.21 with ReLU, 1 linear", _growth,

@@ -82,6 +82,7 @@ class ClaimPictures(ipywidgets.VBox):
     def save(self, path: str | Path = "claim.png") -> list[Path]:
         """Save the picture with its finding and conditions, and its numbers as .csv; return both paths.
 
+        The .csv begins with lines "# key: value", which `pandas.read_csv(path, comment="#")` passes over.
         Raises ExploreError where nothing is shown or the files can't be written.
         """
         name, found = self.claim.value, self.curves

@@ -225,9 +225,9 @@ class DegradationExplorer(ipywidgets.VBox):
         elif (self.out / f"seed-{self.panel.chosen_seed}" / "sweep.json").is_file():
             self.panel.offer(True, "<b>Train</b> continues or shows your run with this seed.")
         else:
-            soon = ", in about half a minute" if replace(self.sweep, seeds=(0,)) == Sweep() else ""
             count = len(replace(self.sweep, seeds=(0,)).runs())
-            self.panel.offer(True, f"<b>Train</b> trains these {count} networks on this computer{soon}.")
+            soon = "how long it still takes is said once the first epochs are done"
+            self.panel.offer(True, f"<b>Train</b> trains these {count} networks on this computer; {soon}.")
 
     # --- what is shown ------------------------------------------------------------------------------------
 

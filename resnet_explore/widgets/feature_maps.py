@@ -281,6 +281,7 @@ class FeatureMapExplorer(ipywidgets.VBox):
     def save(self, path: str | Path) -> Path:
         """Write what is shown (.png, .svg), the channels' numbers (.csv) or all maps at full size (.npz).
 
+        The .csv begins with lines "# key: value", which `pandas.read_csv(path, comment="#")` passes over.
         Returns the path. Raises ExploreError for another ending or a place that can't be written.
         """
         if not self.scenes:

@@ -251,6 +251,7 @@ class GradientFlowExplorer(ipywidgets.VBox):
     def save(self, path: str | Path = "gradient_flow.png") -> list[Path]:
         """Save the picture with its finding and conditions, and its numbers as .csv; return both paths.
 
+        The .csv begins with lines "# key: value", which `pandas.read_csv(path, comment="#")` passes over.
         Raises ExploreError where nothing is shown or the files can't be written.
         """
         return (self.claims if self.view.value == CLAIMS else self.scrub).save(path)

@@ -18,6 +18,7 @@ from resnet_explore.models.presets import build, config_of
 from resnet_explore.models.threads import one_thread
 from resnet_explore.training.live import LiveTraining
 from resnet_explore.training.runs import model_name
+from resnet_explore.widgets.words import data_in_brief
 
 STEPS = 10  # of SGD at each press of the button
 MODES = {"train": "train", "eval": "eval"}
@@ -251,6 +252,25 @@ def described(given: Conditions, batch: Batch, seed: int, own: str = "") -> str:
         f"{given.mode} mode; {norm}; {start} initialisation; {activation}; {when}; "
         f"{batch.words}; first stage {batch.width} channels wide; seed {seed}"
     )
+
+
+def in_brief(given: Conditions, batch: Batch, seed: int, own: bool = False) -> str:
+    """Return what a ratio depends on most, for the line above a picture: "digits 8×8, width 8, seed 0, ...".
+
+    What is as at first (batch norm, He, ReLU) is left to the caption.
+    """
+    if own:
+        return f"{batch.words}, {given.mode} mode, step {given.steps}"
+    changed = []
+    if given.norm != "batch":
+        changed.append(_key(NORMS, given.norm).replace("none", "no norm"))
+    if given.start != "he":
+        changed.append(f"start {_key(STARTS, given.start)}")
+    if given.activation != "relu":
+        changed.append(_key(ACTIVATION_NAMES, given.activation).replace("none (linear)", "linear"))
+    data = f"{data_in_brief(given.data)} {'×'.join(map(str, batch.images.shape[2:]))}"
+    where = [f"width {batch.width}", f"seed {seed}", *changed, f"{given.mode} mode", f"step {given.steps}"]
+    return ", ".join([data, *where])
 
 
 def _start_of(model: nn.Module) -> str:

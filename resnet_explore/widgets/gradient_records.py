@@ -8,12 +8,21 @@ import numpy as np
 import pandas as pd
 
 from resnet_explore.analysis.alike import Alike, alike_in_record
+from resnet_explore.analysis.slope import LEVEL, slope
 from resnet_explore.figures.gradients import decades, gradient_heatmap
 from resnet_explore.figures.style import WIDE, Figure, label_of
 from resnet_explore.training.plan import KINDS
 from resnet_explore.training.recorded import Record
 from resnet_explore.widgets.gradient_views import LinesView, Profiles, View
-from resnet_explore.widgets.gradient_words import compared, finding, read, read_aloud, times
+from resnet_explore.widgets.gradient_words import (
+    LEVEL_MEANS,
+    compared,
+    finding,
+    multiple,
+    ratio_and_word,
+    read,
+)
+from resnet_explore.widgets.words import data_in_brief
 
 
 class Noted:
@@ -37,6 +46,12 @@ class Noted:
         """Return which parts of the networks of a depth can be compared; those of twins are the same."""
         rows = self.layers[self.layers["depth"] == depth].drop_duplicates("position")
         return alike_in_record(list(rows.sort_values("position")["layer"]))
+
+    def in_brief(self, step: str) -> str:
+        """Return what a ratio depends on most, for the line above a picture."""
+        run = self.run
+        data = data_in_brief(str(run["dataset"]))
+        return f"recorded {data}, width {run['width']}, seed {self.seed}, train mode, step {step}"
 
     def conditions(self) -> str:
         """Return what was recorded, in words."""
@@ -80,17 +95,22 @@ class StepView(LinesView):
 
     def title(self, position: int, result: Mapping[str, np.ndarray]) -> str:
         """Return what each line does towards the image."""
-        said = {k: read_aloud(k, read(v, self._alike, self._alike.norms(v))) for k, v in result.items()}
-        return finding(f"{self.depth} layers at step {self.ticks[position]}", "weight gradient", said)
+        said = {kind: read(v, self._alike, self._alike.norms(v)) for kind, v in result.items()}
+        on = self.record.in_brief(self.ticks[position])
+        return finding(f"{self.depth} layers", "weight gradient", said, on)
 
     def caption(self, position: int, result: Any = None) -> str:
         """Return all conditions, and which layers the title compares."""
         said = f"Gradient norm of the weights at step {self.ticks[position]}. {self.record.conditions()}."
-        return f"{said} {self.axis}{compared({'twins': self._alike})}"
+        return f"{said} {self.axis}{compared({'twins': self._alike})} {LEVEL_MEANS}"
 
     def table(self, results: Mapping[int, Mapping[str, np.ndarray]]) -> pd.DataFrame:
         """Return what was recorded of this depth."""
         return self.record.layers[self.record.layers["depth"] == self.depth]
+
+    def about_table(self) -> dict[str, Any]:
+        """Return the conditions of all steps."""
+        return {"conditions": f"{self.record.conditions()}."}
 
 
 class HeatmapView(View):
@@ -127,25 +147,34 @@ class HeatmapView(View):
         for kind, (steps, norms) in result.items():
             first, *_, last = alike.norms(norms.T)
             ratios = first / last
-            smaller = np.flatnonzero(ratios < 1)
-            turns = "larger at every noted step"
-            if len(smaller) == len(steps):
-                turns = "smaller at every noted step"
-            elif len(smaller):
-                turns = f"smaller for the first time at step {steps[smaller[0]]:,}"
             name = label_of(kind) if not said else label_of(kind).lower()
-            said.append(f"{name} {times(float(ratios[0]))} that at the last, {turns}")
-        start = f"{self.ticks[position]} layers, gradient at the first block at step {result[KINDS[0]][0][0]}"
-        return f"{start}. {'; '.join(said)}."
+            brief = ratio_and_word(multiple(float(ratios[0])), slope(float(ratios[0])))
+            said.append(f"{name}: {brief}{_turns(steps, ratios)}")
+        start = f"{self.ticks[position]} layers, first block's gradient over the last's"
+        on = self.record.in_brief(f"{result[KINDS[0]][0][0]}")
+        return f"{start}. {'; '.join(said)}. {on[0].upper()}{on[1:]}."
 
     def caption(self, position: int, result: Any = None) -> str:
         """Return all conditions, and which layers the title compares."""
         ends = compared({"twins": self.record.alike(self.record.depths[position])}).replace(" (shaded)", "")
         return (
             "Gradient norm of the weights by layer (1 sees the image) and noted step, one scale of colours "
-            f"for all depths; black and red lie beyond it. {self.record.conditions()}.{ends}"
+            f"for all depths; black and red lie beyond it. {self.record.conditions()}.{ends} {LEVEL_MEANS}"
         )
 
     def table(self, results: Mapping[int, Any]) -> pd.DataFrame:
         """Return all that was recorded."""
         return self.record.layers
+
+    def about_table(self) -> dict[str, Any]:
+        """Return the conditions of all depths."""
+        return {"conditions": f"{self.record.conditions()}."}
+
+
+def _turns(steps: np.ndarray, ratios: np.ndarray) -> str:
+    """Return when a slope is first another than at the first step, "" if it never is: from a comma on."""
+    for bound, words in ((1 / LEVEL, f"under 1/{LEVEL:g}"), (LEVEL, "level")):
+        below = np.flatnonzero(ratios < bound)
+        if len(below) and below[0]:
+            return f", {words} first at step {steps[below[0]]:,}"
+    return ""

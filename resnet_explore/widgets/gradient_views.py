@@ -13,8 +13,8 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.figures.gradients import GradientProfile, decades
 from resnet_explore.figures.style import WIDE, Figure
 from resnet_explore.training.plan import KINDS
-from resnet_explore.widgets.gradient_lab import Bench, Conditions, described
-from resnet_explore.widgets.gradient_words import Reading, compared, finding, read, read_aloud
+from resnet_explore.widgets.gradient_lab import Bench, Conditions, described, in_brief
+from resnet_explore.widgets.gradient_words import LEVEL_MEANS, Reading, compared, finding, read
 from resnet_explore.widgets.words import first_of
 
 # Menu entry: the field of GradientFlow, the noun of the sentence above the picture, the axis.
@@ -79,6 +79,10 @@ class View:
         """Return the numbers behind the pictures."""
         raise NotImplementedError
 
+    def about_table(self) -> dict[str, Any]:
+        """Return what is true of all rows of the table, whatever the position: "conditions" and more."""
+        return {"conditions": self.caption(0)}
+
 
 class LinesView(View):
     """A view whose pictures are a `GradientProfile`, which is drawn once of each size and then moved."""
@@ -102,19 +106,16 @@ class Live:
     shown: str = "weight gradient"
 
     def facts(self, given: Conditions, kind: str) -> dict[str, Any]:
-        """Return the conditions of a network as columns of a table."""
-        own, batch = bool(self.bench.models), self.bench.batch(given.data)
-        unknown = {"norm": "", "start": "", "activation": ""}
-        start = "he" if kind == "plain" else given.start
-        known = {"norm": given.norm, "start": start, "activation": given.activation}
-        return {
-            "mode": given.mode,
-            **(unknown if own else known),
-            "step": given.steps,
-            "data": batch.words,
-            "batch": len(batch.images),
-            "seed": self.bench.seed,
-        }
+        """Return the conditions in which the rows of a table differ, as columns."""
+        start = "" if self.bench.models else "he" if kind == "plain" else given.start
+        return {"start": start, "step": given.steps}
+
+    def shared_facts(self) -> dict[str, Any]:
+        """Return the conditions that all rows of a table share."""
+        given, batch = self.given, self.bench.batch(self.given.data)
+        known = {} if self.bench.models else {"norm": given.norm, "activation": given.activation}
+        size = {"batch": len(batch.images), "seed": self.bench.seed}
+        return {"mode": given.mode, **known, "data": batch.words, **size}
 
 
 class ProfileView(LinesView):
@@ -140,9 +141,11 @@ class ProfileView(LinesView):
         return self._profiles(*size).draw(norms, limits, self._label, self.guides, sorted(ends))
 
     def title(self, position: int, result: Mapping[str, GradientFlow]) -> str:
-        """Return what each line does towards the image."""
-        said = {k: read_aloud(k, self.reading(flow)) for k, flow in result.items() if k not in self.guides}
-        return finding(self._where(position), self.live.shown, said)
+        """Return what each line does towards the image, and under which conditions."""
+        said = {kind: self.reading(flow) for kind, flow in result.items() if kind not in self.guides}
+        bench, given = self.live.bench, self._given(position)
+        on = in_brief(given, bench.batch(given.data), bench.seed, own=bool(bench.models))
+        return finding(self._where(position), self.live.shown, said, on)
 
     def reading(self, flow: GradientFlow) -> Reading:
         """Return what the norms that are shown come to."""
@@ -161,6 +164,8 @@ class ProfileView(LinesView):
             if any(flow.frozen):
                 still = [str(i + 1) for i, frozen in enumerate(flow.frozen) if frozen]
                 ends += f" {kind} has {len(still)} frozen of {len(flow.names)} layers: {first_of(still)}."
+        if self._noun == "gradient" and ends:
+            ends += f" {LEVEL_MEANS}"
         return f"{what} (Frobenius, over the batch); {conditions}{self._besides(position)}. {self.axis}{ends}"
 
     def table(self, results: Mapping[int, Mapping[str, GradientFlow]]) -> pd.DataFrame:
@@ -175,6 +180,13 @@ class ProfileView(LinesView):
                     rows.insert(0, self.name.lower(), self.ticks[position])
                 parts.append(rows)
         return pd.concat(parts, ignore_index=True)
+
+    def about_table(self) -> dict[str, Any]:
+        """Return the conditions, without what is true of one position only."""
+        bench, last = self.live.bench, self._given(len(self.ticks) - 1)
+        conditions = described(last, bench.batch(last.data), bench.seed, bench.about)
+        said = f"Norms of each layer (Frobenius, over the batch); {conditions}{self._everywhere()}."
+        return {"conditions": said, **self.live.shared_facts()}
 
     def _facts(self, position: int, kind: str) -> dict[str, Any]:
         return self.live.facts(self._given(position), kind)
@@ -198,6 +210,10 @@ class ProfileView(LinesView):
 
     def _besides(self, position: int) -> str:
         return ""
+
+    def _everywhere(self) -> str:
+        """Return what of `_besides` is true at all positions."""
+        return self._besides(0)
 
 
 class DepthView(ProfileView):
@@ -234,10 +250,13 @@ class SkipView(ProfileView):
         return {**ends, f"skip × {alpha:g}": bench.flow("residual", self.depth, given, alpha)}
 
     def _where(self, position: int) -> str:
-        return f"{self.depth} layers, skip strength {ALPHAS[position]:g}"
+        return f"{self.depth} layers"  # the line is called by the strength
 
     def _besides(self, position: int) -> str:
         return f"; every block is F(x) + {ALPHAS[position]:g} x; thin lines: plain (0) and residual (1)"
+
+    def _everywhere(self) -> str:
+        return f"; {self.depth} layers; every block is F(x) + (skip strength) x"
 
 
 class OwnView(ProfileView):

@@ -6,22 +6,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from resnet_explore.analysis.alike import TREND, Alike, trend
+from resnet_explore.analysis.slope import EXPLODES, GROWS, LEVEL, SHRINKS, STAYS, STEEP, VANISHES, slope
 from resnet_explore.figures.gradients import CEILING
 from resnet_explore.figures.style import label_of
 from resnet_explore.widgets.words import factor, power
 
-# What a ratio of the first block over the last means, from its lower bound on.
-BANDS = (
-    ("vanishes", 0.0, "vanishes towards the image: under 1/100"),
-    ("shrinks", 1 / 100, "shrinks towards the image: 1/100 to 1/3"),
-    ("stays level", 1 / 3, "stays about level: 1/3 to 3 times"),
-    ("grows", 3.0, "grows towards the image: 3 to 100 times"),
-    ("explodes", 100.0, "explodes towards the image: over 100 times"),
-)
 # What can be said of a gradient, and how a list of guesses puts it: its slope alone, so that one is true.
-VERDICTS = {word: words for word, _, words in reversed(BANDS)}
+VERDICTS = {
+    EXPLODES: f"explodes towards the image: over {STEEP:g} times",
+    GROWS: f"grows towards the image: {LEVEL:g} to {STEEP:g} times",
+    STAYS: f"stays about level: 1/{LEVEL:g} to {LEVEL:g} times",
+    SHRINKS: f"shrinks towards the image: 1/{STEEP:g} to 1/{LEVEL:g}",
+    VANISHES: f"vanishes towards the image: under 1/{STEEP:g}",
+}
+LEVEL_MEANS = f"Level: 1/{LEVEL:g} to {LEVEL:g} times."
 _FAINT = 1e-4  # a gradient below this at every layer is called tiny, whatever its slope
-_WAVY = 10.0  # from which largest over smallest on, norms whose ends are alike are not level in between
 
 
 @dataclass(frozen=True)
@@ -31,21 +30,28 @@ class Reading:
     verdict   a word of VERDICTS, "" where there is no ratio of a gradient to be called so
     measured  the ratio, or what there is instead
     besides   what the verdict alone would hide, from a comma on
+    multiple  "1,000×", the first block's over the last's; "" where there are no blocks or no ratio
     """
 
     verdict: str
     measured: str
     besides: str = ""
+    multiple: str = ""
 
     @property
     def said(self) -> str:
         """The whole sentence: "at the first block 20 times that at the last block, it grows"."""
         return f"{self.measured}, it {self.verdict}{self.besides}" if self.verdict else self.measured
 
+    @property
+    def brief(self) -> str:
+        """The same behind "first block's over the last's": "1,000×, explodes"."""
+        return ratio_and_word(self.multiple, self.verdict) + self.besides if self.multiple else self.said
 
-def band(ratio: float) -> str:
-    """Return the word for a ratio of the first layers' gradient over the last ones'."""
-    return [word for word, low, _ in BANDS if ratio >= low][-1] if np.isfinite(ratio) else "explodes"
+
+def ratio_and_word(multiple: str, verdict: str) -> str:
+    """Return "1,000×, explodes" or "3.7×, level"."""
+    return f"{multiple}, {verdict.removeprefix('stays ')}" if verdict else multiple
 
 
 def times(ratio: float) -> str:
@@ -53,10 +59,15 @@ def times(ratio: float) -> str:
     return f"{factor(ratio)} times" if ratio > 0.5 else f"1/{factor(1 / ratio)} of" if ratio else "0 times"
 
 
+def multiple(ratio: float) -> str:
+    """Return "1,700×", or "1/17" for what is much smaller: a ratio where every word counts."""
+    return f"{factor(ratio)}×" if ratio > 0.5 else f"1/{factor(1 / ratio)}" if ratio else "0×"
+
+
 def _steadiness(parts: np.ndarray) -> str:
     """Return what the ratio of the ends hides of the parts between, "" if nothing."""
-    if band(float(parts[0] / parts[-1])) == "stays level":
-        steady = parts.max() <= _WAVY * parts.min()
+    if slope(float(parts[0] / parts[-1])) == STAYS:
+        steady = parts.max() <= LEVEL * parts.min()
     else:
         steady = trend(parts) * (1 if parts[0] < parts[-1] else -1) >= TREND
     return "" if steady else ", though not steadily"
@@ -96,30 +107,31 @@ def read(
         dead = " and ".join(end for end, norm in ((first, parts[0]), (last, parts[-1])) if not norm)
         return Reading("", f"exactly 0 at {dead}")
     ratio = float(parts[0] / parts[-1])
-    ends = f"at {first} {times(ratio)} that at {last}"
+    ends, brief = f"at {first} {times(ratio)} that at {last}", multiple(ratio)
     if not blocks:  # "at layer 2 1/50" would read as one number
-        ends = f"{first} has {times(ratio)} what {last} has"
+        ends, brief = f"{first} has {times(ratio)} what {last} has", ""
     if noun != "gradient":
-        return Reading("", ends)
+        return Reading("", ends, multiple=brief)
     tiny = ""
     if finite.max() < _FAINT:
         where = f"all {len(finite)} layers where it exists" if lack else "every layer"
         tiny = f", and is tiny: {_size(finite)} at {where}"
-    return Reading(band(ratio), ends, f"{_steadiness(parts)}{tiny}")
+    return Reading(slope(ratio), ends, f"{_steadiness(parts)}{tiny}", brief)
 
 
-def read_aloud(who: str, reading: Reading) -> str:
-    """Say a reading of somebody: "Plain: at the first block 20 times that at the last block, it grows"."""
-    return f"{label_of(who)}: {reading.said}"
+def finding(start: str, noun: str, readings: Mapping[str, Reading], conditions: str = "") -> str:
+    """Return the line above a picture: what is shown, what comes of each network, and where.
 
-
-def finding(start: str, noun: str, sentences: Mapping[str, str]) -> str:
-    """Return the line above a picture: what is shown, then each network's sentence."""
-    lines = list(sentences.values())
+    Such as "56 layers, first block's weight gradient over the last's. Plain: 1,000×, explodes; residual:
+    3.7×, level. Digits, width 8, ...": the same network has other ratios on other data.
+    """
+    what = f"first block's {noun} over the last's" if any(r.multiple for r in readings.values()) else noun
+    lines = [f"{label_of(who)}: {reading.brief}" for who, reading in readings.items()]
     rest = [
         line[0].lower() + line[1:] if line.startswith(("Plain", "Residual")) else line for line in lines[1:]
     ]
-    return f"{start}, {noun}. " + "; ".join([*lines[:1], *rest]) + "."
+    where = f" {conditions[0].upper()}{conditions[1:]}." if conditions else ""
+    return f"{start}, {what}. " + "; ".join([*lines[:1], *rest]) + f".{where}"
 
 
 def compared(alikes: Mapping[str, Alike], last: bool = False) -> str:

@@ -61,7 +61,7 @@ class Pointing {
       return `Point at the picture, or focus it and use the arrow keys, to read a value.${ask}`;
     }
     const last = now.maps.at(-1), { row, column } = this.cell(last), { field, h, w } = last;
-    const values = now.maps.map((entry, k) => `${series.headings[k].split(",")[0]} ${signed(this.cell(entry).value)}`);
+    const values = now.maps.map((entry, k) => `${series.names[k]} ${signed(this.cell(entry).value)}`);
     const reach = field && (field.size >= 2 ? "the whole picture" : `${field.pixels}×${field.pixels} pixels of the input`);
     const seen = field ? ` It can depend on ${reach} (dashed).` : "";
     return `Row ${row}, column ${column} of ${h}×${w}, counted from 0: ${values.join(", ")} ${model.get("unit")}.${seen}`;

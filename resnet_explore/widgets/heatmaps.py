@@ -59,7 +59,8 @@ class HeatmapSeries:
     """One position of the depth slider: the networks of one depth, block by block.
 
     title     the finding
-    headings  what stands above each picture; up to a comma it is the network's name
+    headings  what stands above each picture
+    names     what each network is called, () for its heading
     marks     what each network was asked about, (x0, y0, x1, y1) in shares of the picture, or None for all
     """
 
@@ -68,6 +69,13 @@ class HeatmapSeries:
     title: str
     headings: Sequence[str]
     marks: Sequence[tuple[float, ...] | None] = ()
+    names: Sequence[str] = ()
+
+    @property
+    def called(self) -> list[str]:
+        """What each network is called, those of one name with a number."""
+        names = list(self.names or self.headings)
+        return [n if names.count(n) == 1 else f"{n} ({names[: k + 1].count(n)})" for k, n in enumerate(names)]
 
 
 class HeatmapView(anywidget.AnyWidget):
@@ -166,7 +174,13 @@ class HeatmapView(anywidget.AnyWidget):
                 )
             marks = [list(mark) if mark else None for mark in one.marks]
             described.append(
-                {"steps": steps, "tick": one.tick, "headings": list(one.headings), "marks": marks}
+                {
+                    "steps": steps,
+                    "tick": one.tick,
+                    "headings": list(one.headings),
+                    "names": one.called,
+                    "marks": marks,
+                }
             )
         self._shown = tuple(series)
         self.about = {name: words for name, words in (about or {}).items() if name != "file"}
@@ -197,10 +211,10 @@ class HeatmapView(anywidget.AnyWidget):
         *Numbers* saves them, with a JSON string under "about" that says what they are.
         """
         return {
-            "/".join(part for part in (one.tick, position.tick, heading.split(",")[0]) if part): values
+            "/".join(part for part in (one.tick, position.tick, name) if part): values
             for one in self._shown
             for position in one.steps
-            for heading, values in zip(one.headings, position.maps, strict=True)
+            for name, values in zip(one.called, position.maps, strict=True)
         }
 
     def _receive(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:

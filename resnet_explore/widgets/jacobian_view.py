@@ -88,3 +88,7 @@ class JacobianView(View):
                 facts = self.live.facts(self.live.given, kind)
                 parts.append(pd.DataFrame({**about, "largest": spectra.top[:, 0], **quantiles, **facts}))
         return pd.concat(parts, ignore_index=True)
+
+    def about_table(self) -> dict[str, Any]:
+        """Return the conditions of all depths."""
+        return {"conditions": self.caption(0), **self.live.shared_facts()}

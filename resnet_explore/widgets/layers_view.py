@@ -14,8 +14,8 @@ from resnet_explore.figures.style import SCREEN_SCALE, to_png
 from resnet_explore.training.plan import KINDS
 from resnet_explore.training.summary import decades, layer_values
 from resnet_explore.widgets.filmstrip import Filmstrip
-from resnet_explore.widgets.gradient_words import finding, read, read_aloud
-from resnet_explore.widgets.words import factor
+from resnet_explore.widgets.gradient_words import LEVEL_MEANS, finding, read
+from resnet_explore.widgets.words import data_in_brief, factor
 
 ByStep = Mapping[int, Mapping[str, np.ndarray]]
 
@@ -92,8 +92,7 @@ class LayersView(ipywidgets.VBox):
         return {
             "frames": [to_png(figure.draw(twins)) for twins in by_step.values()],
             "titles": [
-                self._finding(f"{depth} layers, {_moment(step, ends)}", twins)
-                for step, twins in by_step.items()
+                self._finding(depth, _moment(step, ends), shown, twins) for step, twins in by_step.items()
             ],
             "captions": [f"{self.meaning} {self._said(shown, means)}"],
             "ticks": [str(step) for step in by_step],
@@ -105,7 +104,7 @@ class LayersView(ipywidgets.VBox):
     def _axes(self, every: list[np.ndarray]) -> dict[str, Any]:
         raise NotImplementedError
 
-    def _finding(self, where: str, twins: Mapping[str, np.ndarray]) -> str:
+    def _finding(self, depth: int, moment: str, runs: pd.DataFrame, twins: Mapping[str, np.ndarray]) -> str:
         raise NotImplementedError
 
 
@@ -116,7 +115,7 @@ class GradientsView(LayersView):
     meaning = (
         "Norm of the training loss's gradient with respect to each layer's weights, of that step's batch, "
         "train mode with batch norm. One logarithmic axis for all steps. Compared above: the first block "
-        "(layers 2 and on) with the last, of a block the root of the sum of squares."
+        f"(layers 2 and on) with the last, of a block the root of the sum of squares. {LEVEL_MEANS}"
     )
     at_first = 0  # where plain and residual gradients differ most
 
@@ -128,15 +127,21 @@ class GradientsView(LayersView):
             "xlabel": "layer (1 sees the image, the last gives the classes)",
         }
 
-    def _finding(self, where: str, twins: Mapping[str, np.ndarray]) -> str:
+    def _finding(self, depth: int, moment: str, runs: pd.DataFrame, twins: Mapping[str, np.ndarray]) -> str:
         said = {}
         for kind in (kind for kind in KINDS if kind in twins):
             norms = twins[kind][:, ~np.isnan(twins[kind]).all(0)]  # a seed may not have come so far
             alike = self._alike(len(norms))
             with np.errstate(divide="ignore"):
                 parts = np.exp(np.log(alike.norms(norms)).mean(-1))  # geometric, as the lines
-            said[kind] = read_aloud(kind, read(norms.max(1), alike, parts))
-        return finding(where, "weight gradient", said)
+            said[kind] = read(norms.max(1), alike, parts)
+        run, seeds = runs.iloc[0], len(runs["seed"].unique())
+        over = f"mean of {seeds} seeds" if seeds > 1 else f"seed {run['seed']}"
+        data = data_in_brief(str(run["dataset"]))
+        return finding(
+            f"{depth} layers", "weight gradient", said,
+            f"{data}, width {run['width']}, {over}, train mode, {moment}",
+        )  # fmt: skip
 
     def _alike(self, layers: int) -> Alike:
         """Return the like parts of networks with so many layers, by which they are called."""
@@ -172,7 +177,8 @@ class ResponsesView(LayersView):
             "xlabel": "convolution (1 sees the image)",
         }
 
-    def _finding(self, where: str, twins: Mapping[str, np.ndarray]) -> str:
+    def _finding(self, depth: int, moment: str, runs: pd.DataFrame, twins: Mapping[str, np.ndarray]) -> str:
+        where = f"{depth} layers, {moment}"
         means = {kind: np.nanmean(values, axis=1) for kind, values in twins.items()}
         if all(abs(values - 1).max() < 0.02 for values in means.values()):
             return f"{where}. Every layer answers with 1, which is how batch norm starts."

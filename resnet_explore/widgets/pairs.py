@@ -9,6 +9,7 @@ from torch import nn
 from resnet_explore.errors import ExploreError
 from resnet_explore.models.presets import build
 from resnet_explore.models.weights import list_weights
+from resnet_explore.paths import PHOTO_TWINS, PHOTO_WEIGHTS
 from resnet_explore.training.plan import KINDS
 from resnet_explore.training.runs import model_name
 
@@ -59,10 +60,13 @@ class Pair:
 def usual_pairs() -> dict[str, Pair]:
     """Return the menu of pairs: first the photo twins and the CIFAR twins, as far as they ship."""
     pairs = {}
-    if _shipped_depths("imagenet", "imagenette") == ["18"]:
+    if _shipped_depths("imagenet", PHOTO_WEIGHTS) == ["18"]:
         pairs[PHOTOS] = Pair(
             ("Plain-18", "Residual-18"),
-            lambda _: (build("plain18", weights="imagenette"), build("resnet18", weights="imagenette")),
+            lambda _: (
+                build(PHOTO_TWINS[0], weights=PHOTO_WEIGHTS),
+                build(PHOTO_TWINS[1], weights=PHOTO_WEIGHTS),
+            ),
             sample="temple",  # Imagenette has churches, but no cat
         )
     if depths := _shipped_depths("cifar", "cifar10"):

@@ -11,6 +11,7 @@ from resnet_explore.analysis.recorder import Recorder
 from resnet_explore.errors import ExploreError
 from resnet_explore.figures.gradients import decades, gradient_heatmap
 from resnet_explore.figures.style import annotate, to_png
+from resnet_explore.widgets.picture_file import save_table
 
 
 class GradientRecorder(Recorder):
@@ -39,6 +40,9 @@ class GradientRecorder(Recorder):
     ) -> list[Path]:
         """Write the heatmap as .png, and its numbers as .csv beside it; return both paths.
 
+        The .csv begins with lines "# key: value" that say the conditions: read it with
+        `pandas.read_csv(path, comment="#")`.
+
         path        .png is added where it has no ending
         conditions  said below the picture: data, batch, initialisation, seed; "" for those given at first
         name        its title; "plain" and "residual" have their colours
@@ -54,7 +58,7 @@ class GradientRecorder(Recorder):
         numbers = path.with_suffix(".csv")
         try:
             path.write_bytes(png)
-            self.table().to_csv(numbers, index=False)
+            save_table(numbers, self.table(), {"conditions": self._said(conditions)})
         except OSError as error:
             raise ExploreError(f"{path} can't be written ({error.strerror or error}).") from None
         return [path, numbers]
@@ -66,13 +70,17 @@ class GradientRecorder(Recorder):
         maps = {title: (run.steps, run.norms) for title, run in runs.items()}
         limits = decades(np.concatenate([norms.ravel() for _, norms in maps.values()]))
         figure = gradient_heatmap(maps, limits)
+        title = self.trouble or "Gradients by layer and step"
+        return to_png(annotate(figure, title, self._said(conditions)))
+
+    def _said(self, conditions: str) -> str:
+        """Return all that is known of the conditions, in words."""
         every = f"every step noted{'' if self.every == 1 else f' that {self.every} divides'}"
         besides = (conditions or self.conditions).rstrip(". ")
-        said = (
+        return (
             f"Norm of each layer's weight gradient, {len(self.names)} layers, {every}; {self.known}; "
             f"{besides or 'data, batch, initialisation and seed not known'}."
         )
-        return to_png(annotate(figure, self.trouble or "Gradients by layer and step", said))
 
     def _repr_png_(self) -> bytes | None:
         return self._png("", {"This run": self}) if len(self.steps) else None

@@ -135,7 +135,7 @@ def _titled(
     part: str = "",
 ) -> HeatmapSeries:
     marks = [box_of(asked, cams) for cams in maps]
-    return HeatmapSeries(steps, tick, title, headings(asked, names, maps, part), marks)
+    return HeatmapSeries(steps, tick, title, headings(asked, names, maps, part), marks, names)
 
 
 def _split(found: Mapping[str, Sequence[Explained]], names: Sequence[str], blocks: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.figures.mosaic import CORNER, CROSS, LEVELS, MOST, mosaic, mosaics_figure
 from resnet_explore.figures.style import Figure
 from resnet_explore.widgets.mosaics import Mosaics
-from resnet_explore.widgets.picture_file import PROGRAM
+from resnet_explore.widgets.picture_file import PROGRAM, save_table
 from resnet_explore.widgets.scenes import Scene, rows_of
 
 OWN = "Each tile is on its own scale: the brightest colour is its largest magnitude."
@@ -33,7 +33,8 @@ def save(path: Path, scene: Scene, shown: Mosaics, whole: Callable[[], dict[str,
     .csv       statistics of every channel of every block, both networks, and its place among the tiles
     .npz       arrays "network/block/output", "/skip" and "/branch" at full size, which `whole` gives
 
-    All say under what conditions: the picture in its caption and its metadata, the numbers in "conditions".
+    All say under what conditions: the picture in its caption and its metadata, the .npz in "conditions", the
+    .csv in lines above its head, see `save_table`.
     """
     if path.suffix not in FORMATS.values():
         endings = ", ".join(FORMATS.values())
@@ -42,7 +43,7 @@ def save(path: Path, scene: Scene, shown: Mosaics, whole: Callable[[], dict[str,
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".csv":
-            pd.DataFrame(rows_of(scene)).assign(conditions=" ".join(conditions)).to_csv(path, index=False)
+            save_table(path, pd.DataFrame(rows_of(scene)), {"conditions": " ".join(conditions[:-1])})
         elif path.suffix == ".npz":
             arrays = whole() | {"conditions": np.array(conditions)}
             np.savez_compressed(path, **cast(dict[str, Any], arrays))

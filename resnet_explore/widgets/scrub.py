@@ -82,6 +82,7 @@ class Scrub:
     def save(self, path: str | Path) -> list[Path]:
         """Save the picture with its finding and conditions, and all numbers as .csv; return both paths.
 
+        The .csv begins with lines "# key: value", which `pandas.read_csv(path, comment="#")` passes over.
         Raises ExploreError where nothing is shown or the files can't be written.
         """
         self.wait()
@@ -90,7 +91,7 @@ class Scrub:
             raise ExploreError("There is no picture to save yet.")
         figure = view.anew().draw(self.results[at], view.limits(list(self.results.values())))
         said = view.title(at, self.results[at]), view.caption(at, self.results[at])
-        return save_picture(path, figure, *said, view.table(self.results))
+        return save_picture(path, figure, *said, view.table(self.results), view.about_table())
 
     def _refine(self, job: "_Job", first: int, nobody_waits: Callable[[], None]) -> None:
         """Measure the other positions, nearest first, until something else is to be shown."""

@@ -13,6 +13,7 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.inputs.datasets import in_words
 from resnet_explore.training.plan import Sweep
 from resnet_explore.training.sweep import Progress, load_sets, run_sweep
+from resnet_explore.training.time_left import TimeLeft, left
 from resnet_explore.widgets.words import error, listed
 
 _REDRAW_SECONDS = 0.8  # between pictures while training: often enough to watch, seldom enough not to slow it
@@ -150,6 +151,7 @@ class _Live:
         self.rows: list[dict[str, Any]] = []
         self.last: Progress | None = None
         self.fresh = False  # whether epochs were trained now, not all before
+        self._time_left = TimeLeft(sweep.runs())
         self.resumed = (out / "sweep.json").is_file()
         self._drawn = 0.0
 
@@ -159,7 +161,8 @@ class _Live:
         self.last = progress
         self.panel.progress.value = progress.epochs_done / progress.epochs_total
         self.panel.status.value = (
-            f"Trained {progress.epochs_done} of {progress.epochs_total} epochs in {progress.seconds:.0f} s."
+            f"Trained {progress.epochs_done} of {progress.epochs_total} epochs in {progress.seconds:.0f} s"
+            f"{left(self._time_left.take(progress))}."
         )
         if time.monotonic() - self._drawn > _REDRAW_SECONDS:
             self.show(going_on=True)

@@ -39,6 +39,11 @@ def power(value: float) -> str:
     return "10" + exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
+def data_in_brief(name: str) -> str:
+    """Return what a data set is called where every word counts: "digits", "CIFAR-10"."""
+    return {"cifar10": "CIFAR-10", "imagenette": "Imagenette", "folder": "your images"}.get(name, name)
+
+
 def first_of(names: Sequence[str], most: int = 5) -> str:
     """Return the first names, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""

@@ -45,9 +45,25 @@ def test_boxes_open_and_the_table_sorts(open_notebook):
     assert card.locator(".rx-inside").is_hidden(), "a second click closes it"
     box.click()
     box.focus()
+    read_out = card.locator("p[aria-live]")
+    for key, name in (("ArrowRight", "layer2.1"), ("ArrowRight", "layer2.2"), ("ArrowLeft", "layer2.1")):
+        page.keyboard.press(key)
+        assert read_out.inner_text().startswith(f"BasicBlock {name}: ")
+        assert card.locator(".rx-inside").inner_text().startswith(f"Inside {name}, BasicBlock")
+    lower.locator(".rx-box").nth(9).hover()
+    assert read_out.inner_text().startswith("BasicBlock layer3.0: "), "the pointer may look elsewhere"
+    card.locator(".rx-title").hover()
+    assert read_out.inner_text().startswith("BasicBlock layer2.1: ")
+    page.keyboard.press("Enter")
+    assert card.locator(".rx-inside").is_hidden()
     page.keyboard.press("ArrowRight")
+    assert card.locator(".rx-inside").is_hidden(), "what is closed stays closed"
+    page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
     assert card.locator(".rx-inside").inner_text().startswith("Inside layer2.1, BasicBlock")
+    tall = "(box) => box.querySelectorAll('rect')[1].getBoundingClientRect().height"
+    heights = [lower.locator(".rx-box").nth(k).evaluate(tall) for k in (2, 5, 9)]  # maps of 56, 28 and 14
+    assert abs((heights[0] - heights[1]) - (heights[1] - heights[2])) < 0.5, "each doubling adds the same"
     notebook.screenshot("04_architectures")
 
     page.get_by_role("button", name="Two networks", exact=True).first.focus()

@@ -33,6 +33,7 @@ view.show(
                 for k in range(3 + d)
             ],
             str(d), f"Depth {d}.", ["Plain, asked about cat", "Residual, asked about cat"],
+            names=["Plain", "Residual"],
         )
         for d in range(2)
     ],
@@ -137,14 +138,22 @@ def test_pointer_and_keys_read_the_raw_value_and_what_it_sees(shown):
     left, right = np.arange(6.0).reshape(2, 3), -np.arange(6.0).reshape(2, 3)
     seen = SeenBy(start=5.0, jump=10.0, size=4.0, side=30)
     page = shown(
-        [HeatmapSeries([step([left, right], seen=[seen, seen])], "", "", ["Plain, cat", "Residual, cat"])]
+        [
+            HeatmapSeries(
+                [step([left, right], seen=[seen, seen])],
+                "",
+                "",
+                ["Net, a, cat", "Net, b, cat"],
+                names=["Net, a", "Net, b"],
+            )
+        ]
     )
     canvas, readout = page.locator(CANVAS), page.locator(".rx-readout")
     box = canvas.bounding_box()
     scale = box["width"] / pixels(page).shape[1]
     before = pixels(page)
     canvas.hover(position={"x": 0.9 * 256 * scale, "y": 0.75 * box["height"]})
-    said = "Row 1, column 2 of 2×3, counted from 0: Plain +5.00, Residual −5.00 logits. It can depend on 4×4 pixels"
+    said = "Row 1, column 2 of 2×3, counted from 0: Net, a +5.00, Net, b −5.00 logits. It can depend on 4×4 pixels"
     assert said in readout.inner_text()
     boxed = np.argwhere((pixels(page) != before).any(2))
     cell = boxed[boxed[:, 1] < 256]
@@ -154,7 +163,7 @@ def test_pointer_and_keys_read_the_raw_value_and_what_it_sees(shown):
     assert "Point at the picture" in readout.inner_text()
     canvas.press("ArrowRight")
     canvas.press("ArrowUp")
-    assert "Row 0, column 2 of 2×3, counted from 0: Plain +2.00, Residual −2.00" in readout.inner_text()
+    assert "Row 0, column 2 of 2×3, counted from 0: Net, a +2.00, Net, b −2.00" in readout.inner_text()
     canvas.press("Escape")
     assert np.array_equal(pixels(page), before)
 

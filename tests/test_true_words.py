@@ -1,0 +1,95 @@
+"""Numbers that notebooks and README say of gradients, against the record and measurements made here."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import resnet_explore as rx
+from resnet_explore.analysis.slope import LEVEL, slope
+from resnet_explore.widgets.claim_words import CLAIM_WORDS
+from resnet_explore.widgets.gradient_lab import Bench, Conditions
+from resnet_explore.widgets.gradient_quiz import QUESTIONS
+from resnet_explore.widgets.gradient_words import times
+from resnet_explore.widgets.words import factor, power
+
+ROOT = Path(__file__).parents[1]
+
+
+def prose(name):
+    cells = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text())["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+
+
+def ratios(kind, depth, seeds=None):
+    """First block's gradient over the last's as recorded on digits: {step: geometric mean over seeds}."""
+    rows = rx.collect_layers(ROOT / "data/digits").query("kind == @kind and depth == @depth")
+    found = {}
+    for step, of_step in rows.groupby("step"):
+        per_seed = []
+        for seed, layers in of_step.groupby("seed"):
+            norms = layers.sort_values("position")["gradient_norm"].to_numpy()
+            if seeds is None or seed in seeds:
+                per_seed.append(np.hypot(*norms[1:3]) / np.hypot(*norms[-3:-1]))
+        found[step] = float(np.exp(np.log(per_seed).mean()))
+    return found
+
+
+def test_degradation_says_what_the_record_holds_of_gradients():
+    said = prose("01_degradation")
+    plain, deep = ratios("plain", 56), ratios("plain", 110)
+    twins = [ratios("residual", depth)[0] for depth in (56, 110)]
+    assert f"{factor(plain[0])} times the last block's at 56 layers, {factor(deep[0])} times at 110" in said
+    assert f"the residual one's are {factor(twins[0])} and {factor(twins[1])} times as large" in said
+    vanished = f"{times(deep[10]).removesuffix(' of')} by step 10 and 1/{power(1 / deep[43])} at the end of"
+    assert vanished in said
+    history = rx.collect(ROOT / "data/digits")
+    ends = history.query("kind == 'plain' and depth == 110 and seed == 0").set_index("epoch")["step"]
+    assert (ends[1], ends[2]) == (22, 44), "steps 21 and 43 are the last of the first two epochs"
+    after = [ratio for step, ratio in plain.items() if step >= 21]
+    assert {slope(ratio) for ratio in after} == {"stays level"}
+    assert slope(plain[0]) == "explodes"
+
+
+def test_gradient_flow_says_what_is_measured_there():
+    said, bench = prose("02_gradient_flow"), Bench()
+
+    def ratio(kind, depth, **given):
+        return bench.flow(kind, depth, Conditions(**given)).ratio
+
+    plain, residual = ([ratio(kind, depth) for depth in (56, 110)] for kind in ("plain", "residual"))
+    assert (
+        f"first block's is {factor(plain[0])} times the last's, at 110 there are {factor(plain[1])} " in said
+    )
+    assert f"stay within a factor of ten ({factor(residual[0])} and {factor(residual[1])})" in said
+    assert max(residual) < LEVEL
+    assert f"about level ({times(ratio('plain', 56, steps=10)).removesuffix(' of')})" in said
+    assert "has turned over: less than a millionth" in said
+    assert ratio("plain", 110, steps=10) < 1e-6
+    evaluated = [ratio("plain", depth, mode="eval") for depth in (56, 110)]
+    assert f"it is {factor(evaluated[0])} times as large at the first block, which is level" in said
+    assert f"(at 110 layers {factor(evaluated[1])} times instead of {factor(plain[1])})" in said
+    assert f"plain-56 has {factor(ratios('plain', 56, (0,))[0])} in the recorded training" in said
+    claim = rx.claim_curves("explosion", CLAIM_WORDS["explosion"].seeds)
+    assert f"and {factor(claim.number('plain ratio'))} in *Claims*" in said
+
+
+def test_one_question_in_six_is_about_a_slope_that_is_level_and_3_7_is():
+    answers = [slope(question.measure(Bench()).ratio) for question in QUESTIONS]
+    assert answers == [
+        "explodes", "stays level", "stays level", "stays level", "stays level", "explodes",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_where_nothing_grows_a_ratio_is_level(seed):
+    """The reason for LEVEL: seed 3 has the largest ratio of ten."""
+    measured = rx.check_claims(["eval-mode", "no-norm"], seed=seed)["measured"]
+    assert {slope(ratio) for ratio in measured} == {"stays level"}
+
+
+def test_nobody_promises_how_long_a_training_takes_without_saying_where():
+    for text in [(ROOT / "README.md").read_text(), *map(prose, ("00_start", "01_degradation"))]:
+        assert not re.search(r"in about half a minute", text)
