@@ -17,6 +17,7 @@ from torch import nn
 
 import resnet_explore as rx
 from resnet_explore.analysis import attribution, verdict
+from resnet_explore.analysis.answers import read_answer
 from resnet_explore.analysis.cam_methods import METHODS as CAMS
 from resnet_explore.analysis.cam_methods import eigen_cam
 from resnet_explore.analysis.sanity import agreement
@@ -25,6 +26,7 @@ from resnet_explore.models.threads import one_thread
 from resnet_explore.training.live import LiveTraining
 from resnet_explore.training.runs import RunFolder, load_tensors
 from resnet_explore.training.trainer import train_run
+from resnet_explore.widgets import saliency_jobs
 from tests.apple import MPS, OnMps, apple_chip, from_mps
 
 IMAGES = torch.randn(3, 3, 16, 24, generator=torch.Generator().manual_seed(0))
@@ -171,6 +173,41 @@ def test_verdicts_are_the_processors(network, metric):
 
     here, there = both(judged, network)
     np.testing.assert_allclose(there, here, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("over", "method"),
+    [
+        (saliency_jobs.DEPTHS, "grad_cam"),
+        (saliency_jobs.DEPTHS, "saliency"),
+        (saliency_jobs.RANDOM, "grad_cam"),
+        (saliency_jobs.PARTS, "grad_cam"),
+    ],
+)
+def test_what_the_saliency_explorer_draws_lies_with_the_processor(network, over, method):
+    """A person's network may lie on the device; the explorer's photos never do."""
+
+    def explained(model, _images, _labels):
+        job = saliency_jobs.Job({"8": (model,)}, IMAGES[:1], None, method, over, "8")
+        found = job.run(lambda _: None, lambda: False)
+        return {name: [*maps.values(), maps.answer.shares] for name, (maps,) in found.items()}
+
+    here, there = both(explained, network)
+    assert len(here) == len(there)
+    for one, other in zip(here, there, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-6 * np.abs(one).max())
+    with apple_chip():
+        found = explained(copy.deepcopy(network).to("mps"), None, None)
+    assert not any(isinstance(tensor, OnMps) for tensors in found.values() for tensor in tensors)
+
+
+def test_the_answer_of_a_segmentation_is_read_on_the_processor():
+    logits = torch.randn(1, 3, 5, 7, generator=torch.Generator().manual_seed(0))
+    with apple_chip():
+        found = read_answer(logits.to("mps"), (5, 7))
+    true = read_answer(logits, (5, 7))
+    assert torch.equal(found.shares, true.shares)
+    assert torch.equal(found.labels, true.labels)
 
 
 def test_a_region_is_asked_about_with_a_mask_on_the_device():
