@@ -168,7 +168,9 @@ def _executor(options: argparse.Namespace) -> contextlib.AbstractContextManager[
 
     if options.dask is not None:
         return executors.dask(options.dask)
-    return contextlib.nullcontext() if options.jobs is None else executors.processes(options.jobs)
+    if options.jobs is None:
+        return contextlib.nullcontext()
+    return executors.processes(options.jobs, options.accelerator or "auto")
 
 
 def show_status(options: argparse.Namespace) -> None:
@@ -290,7 +292,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--family", help="cifar or imagenet (default: cifar)")
     sub.add_argument("--eval-images", type=count, help="images for an epoch's errors (default: 2000)")
     sub.add_argument("--keep-steps", type=counts, metavar="0,10", help="also keep the weights before these")
-    sub.add_argument("--accelerator", help="cpu, cuda or auto (default: auto)")
+    sub.add_argument(
+        "--accelerator", help="cpu, cuda, mps (Apple chips), or auto: a GPU if there is one (default: auto)"
+    )
     recipe = sub.add_argument_group("the recipe", "Each may be a list, as in --lr 0.04,0.1: all are tried.")
     recipe.add_argument("--epochs", type=counts, help="passes over the training images (default: 8)")
     recipe.add_argument("--width", type=counts, help="channels of the first stage (default: 8)")

@@ -50,11 +50,14 @@ def test_degradation_begins_with_the_recorded_runs(tmp_path):
 
 def test_training_in_the_notebook_stops_and_goes_on(tmp_path):
     explorer = rx.DegradationExplorer(rx.Sweep(**{**TINY, "epochs": 40}), out=tmp_path / "digits")
+    said = []
+    explorer.status.observe(lambda change: said.append(change["new"]), "value")
     explorer.start()
     deadline = time.monotonic() + 300  # it takes 10 s, but not on a busy machine
     while "Your own run" not in explorer.strip.captions[0]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    assert "They train on scikit-learn&#x27;s handwritten digits: 1,437 training" in said[1]
     assert explorer.train.disabled
     assert not explorer.stop.disabled
     explorer.stop.click()

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resnet_explore.models.devices import widest
+
 # Inside, no square that matters under- or overflows float32; outside, float64 has the last word.
 _SAFE = 1e-15, 1e18
 
@@ -22,7 +24,7 @@ def norm(tensor: Tensor) -> Tensor:
         quick = torch.linalg.vector_norm(tensor, dtype=torch.float32)
         if _SAFE[0] < quick.item() < _SAFE[1]:
             return quick
-    return torch.linalg.vector_norm(tensor, dtype=torch.float32 if kind == "mps" else torch.float64)
+    return torch.linalg.vector_norm(tensor, dtype=widest(tensor.device))
 
 
 def each_norm(tensors: list[Tensor]) -> Tensor:
@@ -41,9 +43,9 @@ def each_norm(tensors: list[Tensor]) -> Tensor:
 
 def gather(numbers: Sequence[Tensor]) -> np.ndarray:
     """Return tensors of up to one dimension, on one device, as a read-only float64 array, in one transfer."""
-    widest = torch.float32 if numbers[0].device.type == "mps" else torch.float64
+    kind = widest(numbers[0].device)
     if any(n.dtype != numbers[0].dtype for n in numbers):
-        numbers = [n if n.dtype == widest else n.to(widest) for n in numbers]
+        numbers = [n if n.dtype == kind else n.to(kind) for n in numbers]
     values = torch.cat([n.reshape(-1) for n in numbers]).cpu().double().numpy()
     values.setflags(write=False)
     return values

@@ -52,10 +52,19 @@ def left_as_found(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
+def _apple_random_state_kept() -> Iterator[None]:
+    state = torch.mps.get_rng_state()
+    try:
+        yield
+    finally:
+        torch.mps.set_rng_state(state)
+
+
+@contextmanager
 def measuring(model: nn.Module) -> Iterator[None]:
     """What our own forward and backward passes run in: `left_as_found`, with gradients on.
 
-    The random state of the CPU and of the model's CUDA devices is put back too: dropout in a measured
+    The random state of the CPU and of the model's other devices is put back too: dropout in a measured
     network draws numbers, and a training run that is looked at must go on as if it had not been.
     """
     cuda: list[int] = []
@@ -63,6 +72,7 @@ def measuring(model: nn.Module) -> Iterator[None]:
         cuda = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
     with (
         torch.random.fork_rng(devices=cuda),
+        _apple_random_state_kept() if torch.backends.mps.is_available() else nullcontext(),
         torch.inference_mode(False),
         torch.enable_grad(),
         left_as_found(model),

@@ -129,7 +129,7 @@ def read_logits(logits: Tensor) -> Answer:
 
 
 def _pixels(logits: Tensor, background: int | None) -> Answer:
-    count = len(logits)
+    logits, count = logits.detach().cpu(), len(logits)
     labels = logits.argmax(0) if count > 1 else torch.where(logits[0] > 0, 0, -1)
     shares = torch.bincount(labels[labels >= 0].flatten(), minlength=count).double() / labels.numel()
     things = shares.clone()

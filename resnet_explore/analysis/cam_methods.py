@@ -12,6 +12,8 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from resnet_explore.models.devices import eigenvectors
+
 
 @dataclass(frozen=True)
 class Method:
@@ -76,10 +78,10 @@ def eigen_cam(activations: Tensor, gradients: Tensor) -> Tensor:
     """
     rows = activations.flatten(2).transpose(1, 2)  # (N, h w, C)
     if rows.shape[1] < rows.shape[2]:  # the smaller of the two Gram matrices has the same vectors
-        left = torch.linalg.eigh(rows @ rows.mT).eigenvectors[..., -1:]
+        left = eigenvectors(rows @ rows.mT)[..., -1:]
         vector = torch.nn.functional.normalize((rows.mT @ left)[..., 0], dim=1)
     else:
-        vector = torch.linalg.eigh(rows.mT @ rows).eigenvectors[..., -1]
+        vector = eigenvectors(rows.mT @ rows)[..., -1]
     agreement = torch.einsum("nrc,nc,nr->n", rows, vector, rows.sum(2))
     vector = torch.where(agreement < 0, -1, 1)[:, None] * vector
     return vector[:, :, None, None]

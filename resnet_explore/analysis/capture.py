@@ -20,6 +20,7 @@ from resnet_explore.analysis.checkup import check
 from resnet_explore.analysis.keep import Levels, as_keep
 from resnet_explore.analysis.layers import Layers, select_layers
 from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.models.devices import is_full
 
 
 class Capture:
@@ -293,8 +294,8 @@ def _need_graph(model: nn.Module, args: Any) -> None:
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    # On the CPU torch raises a plain RuntimeError.
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+    # On the processor torch raises a plain RuntimeError.
+    return is_full(error) or isinstance(error, MemoryError) or "can't allocate memory" in str(error)
 
 
 def _megabytes(tensor: Tensor) -> str:

@@ -201,5 +201,5 @@ def _probabilities(
             parts = [
                 asked.likelihood(answer(model, part.clone()), len(part)) for part in made.split(batch_size)
             ]
-            rows.append(torch.cat(parts).double().cpu().numpy())
+            rows.append(torch.cat(parts).cpu().double().numpy())
     return np.stack(rows)

@@ -189,8 +189,8 @@ class _First:
 
     def __call__(self, summand: Tensor) -> Tensor:
         kept = _shrunk(summand[:1], self.largest)
-        norm = summand[0].float().norm().reshape(1, 1, 1, 1).expand(*kept.shape[:2], 1, kept.shape[3])
-        return torch.cat([kept.float(), norm], 2)
+        norm = torch.linalg.vector_norm(summand[0].float()).reshape(1, 1, 1, 1)
+        return torch.cat([kept.float(), norm.expand(*kept.shape[:2], 1, kept.shape[3])], 2)
 
 
 def _with_stream(layer: Layer, stream: Stream | None) -> Layer:

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from resnet_explore.analysis.layers import Layers, select_layers
 from resnet_explore.analysis.map_layers import map_names
 from resnet_explore.errors import ExploreError, an
+from resnet_explore.models.devices import own_memory
 from resnet_explore.models.dry_run import dry_run
 from resnet_explore.models.trace import tensors_in
 
@@ -82,9 +83,12 @@ def foretold(model: nn.Module, images: Tensor, layers: Layers = None, largest: i
 
 def free_memory(device: torch.device) -> int:
     """Return how many bytes can still be had on a device; in a container, how many of its share."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+    own = own_memory(device)
+    if own is not None and device.type != "mps":
+        return own
     free = psutil.virtual_memory().available
+    if own is not None:  # an Apple chip's GPU shares the processor's memory
+        return min(free, own)
     try:
         limit, used = (int((_GROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
         return min(free, max(0, limit - used))

@@ -127,13 +127,13 @@ class _Product:
             return torch.zeros(self.shape[0], dtype=torch.float64)
         v = vector.to(self._back).reshape(self._back.shape)
         (product,) = torch.autograd.grad(self._back, self._u, v, retain_graph=True)
-        return product.flatten().double().cpu()
+        return product.flatten().cpu().double()
 
     def transposed(self, vector: Tensor) -> Tensor:
         """Return J' u for u with as many numbers as the output."""
         u = vector.to(self._y).reshape(self._y.shape)
         (product,) = torch.autograd.grad(self._y, self._x, u, retain_graph=True)
-        return product.flatten().double().cpu()
+        return product.flatten().cpu().double()
 
     def largest(self, count: int, seed: int) -> np.ndarray:
         """Return the `count` largest singular values, descending, zeros behind if there are fewer."""

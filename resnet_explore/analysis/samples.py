@@ -19,6 +19,7 @@ from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._statistics import held_statistics
 from resnet_explore.analysis.gradients import check_batch, is_layer, loss_of
 from resnet_explore.errors import ExploreError
+from resnet_explore.models.devices import exact
 
 _MOST_NUMBERS = 1_000_000_000  # gradients held at once: 4 GB in float32
 _AT_ONCE = 16  # images whose activations are held at once
@@ -130,7 +131,7 @@ def _check_size(count: int, parameters: int) -> None:
 
 def _gram(gradients: Tensor) -> Tensor:
     """Return the inner products of N gradients of one parameter, float64 (N, N)."""
-    flat = gradients.flatten(1).double()
+    flat = exact(gradients.flatten(1))
     return (flat @ flat.T).cpu()
 
 

@@ -17,6 +17,7 @@ from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.cam_layers import choose_layers
 from resnet_explore.analysis.capture import Capture
 from resnet_explore.errors import ExploreError
+from resnet_explore.models.devices import exact
 
 # A way to explain: (model, images, classes (N,)) -> maps (N, h, w).
 Explainer = Callable[[nn.Module, Tensor, Tensor], Tensor]
@@ -129,7 +130,7 @@ def rank_correlation(one: Tensor, other: Tensor) -> np.ndarray:
 
 def _similarity(one: Tensor, other: Tensor, size: Sequence[int]) -> np.ndarray:
     def prepared(maps: Tensor) -> np.ndarray:
-        large = F.interpolate(maps[:, None].double(), tuple(size), mode="bilinear", align_corners=False)[:, 0]
+        large = F.interpolate(exact(maps[:, None]), tuple(size), mode="bilinear", align_corners=False)[:, 0]
         low, high = large.amin((1, 2), keepdim=True), large.amax((1, 2), keepdim=True)
         return ((large - low) / torch.where(high > low, high - low, 1)).cpu().numpy()
 

@@ -18,6 +18,7 @@ from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.capture import Capture
 from resnet_explore.analysis.layers import Layers
 from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.models.devices import widest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -181,7 +182,7 @@ def reduced(tensor: Tensor) -> Tensor:
     rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
     variance, mean = torch.var_mean(rows, 1, correction=0)
     low, high = rows.aminmax(dim=1)
-    exact = torch.float32 if rows.device.type == "mps" else torch.float64
+    exact = widest(rows.device)
     count = torch.full_like(mean, rows.shape[1], dtype=exact)
     zeros = 1 - torch.count_nonzero(rows, 1) / count
     # Only where a channel reaches the bound: one more look at all numbers would cost as much as the rest.

@@ -71,7 +71,7 @@ class Classes(Target):
     def __str__(self) -> str:
         if self.index is None:
             return "the likeliest class"
-        each = np.unique(np.asarray(self.index))
+        each = np.unique(_as_array(self.index))
         return f"class {each[0]}" if len(each) == 1 else f"{len(each)} classes"
 
 
@@ -129,7 +129,7 @@ class Region(Target):
         return (values[:, self.index] * mask).sum((1, 2)) / mask.sum((1, 2))
 
     def of_image(self, index: int) -> Self:
-        mask = self.where if _is_pixel(self.where) else torch.as_tensor(np.asarray(self.where))
+        mask = self.where if _is_pixel(self.where) else torch.as_tensor(_as_array(self.where))
         return replace(self, where=mask[index] if isinstance(mask, Tensor) and mask.ndim == 3 else self.where)
 
     def _mask(self, output: Tensor) -> Tensor:
@@ -141,7 +141,7 @@ class Region(Target):
             mask = torch.zeros(height, width, dtype=torch.bool)
             mask[row, column] = True
         else:
-            mask = torch.as_tensor(np.asarray(self.where)) != 0
+            mask = torch.as_tensor(_as_array(self.where)) != 0
         if mask.shape not in ((height, width), (count, height, width)) or not mask.flatten(-2).any(-1).all():
             raise ExploreError(
                 "where must be (row, column) or a mask with something in it, of shape "
@@ -205,6 +205,10 @@ def as_target(targets: Any) -> Target:
 
 
 _HINT = "; of a segmentation ask about a Region, of a detector about a Box"
+
+
+def _as_array(values: Any) -> np.ndarray:
+    return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
 
 
 def _is_pixel(where: Any) -> bool:

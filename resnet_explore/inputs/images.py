@@ -292,7 +292,9 @@ def standardise(pixels: torch.Tensor, mean: Sequence[float], std: Sequence[float
     """Return uint8 pixels (..., C, H, W) as contiguous float32 values (v / 255 - mean) / std."""
     import torch
 
-    shift, scale = (torch.tensor(v, dtype=torch.float32).reshape(-1, 1, 1) for v in (mean, std))
+    shift, scale = (
+        torch.tensor(v, dtype=torch.float32, device=pixels.device).reshape(-1, 1, 1) for v in (mean, std)
+    )
     return pixels.to(torch.float32, memory_format=torch.contiguous_format).div_(255).sub_(shift).div_(scale)
 
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from resnet_explore.inputs.datasets import ImageSet
+from resnet_explore.models.devices import layout_on
 from resnet_explore.training.runs import Run
 
 AUGMENTATIONS = ("none", "crop", "zoom")
@@ -43,7 +44,7 @@ def batches(
             images = crop_and_flip(images, where[mine, :2], mirrored[mine])
         elif run.augment == "zoom":
             images = zoom_and_flip(images, where[mine], mirrored[mine])
-        yield images.contiguous(memory_format=torch.channels_last), data.labels[chosen]
+        yield images.contiguous(memory_format=layout_on(images.device)), data.labels[chosen]
 
 
 def crop_and_flip(images: Tensor, where: Tensor, mirrored: Tensor) -> Tensor:

@@ -9,42 +9,53 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from multiprocessing.context import ForkServerContext
 from typing import Any
 
-import torch
-
 from resnet_explore.errors import ExploreError
+from resnet_explore.models.devices import gpu_count, kind_for
 
 _DASK_SECONDS = 8  # a scheduler that has not answered by then will not
 
 
-def processes(workers: int, gpus: int = 0) -> ProcessPoolExecutor:
-    """Return a pool of so many worker processes; more than one for each core does not pay.
+def processes(workers: int, accelerator: str = "cpu") -> ProcessPoolExecutor:
+    """Return a pool of so many worker processes; more than one for each core, or GPU, does not pay.
 
-    With `gpus` the workers see one of them each, in turn.
+    Where the accelerator is GPUs, each worker sees one of them, in turn. Raises ExploreError for one that is
+    not here.
     """
+    kind = kind_for(accelerator)
     # Workers forked from a server that has loaded torch start at once; a fork of a notebook's own process
-    # could deadlock, since torch has threads there.
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    # could deadlock, since torch has threads there. An Apple chip's GPU works in no forked process at all.
+    method = "spawn"
+    if kind != "mps" and "forkserver" in multiprocessing.get_all_start_methods():
+        method = "forkserver"
     context = multiprocessing.get_context(method)
-    if method == "forkserver":
+    if isinstance(context, ForkServerContext):
         context.set_forkserver_preload(["resnet_explore.training.sweep"])
-    if not gpus:
+    if kind != "cuda":
         return ProcessPoolExecutor(workers, mp_context=context)
+    gpus = _visible_gpus(gpu_count(kind))
     turns: Any = context.Queue()
     for worker in range(workers):
-        turns.put(worker % gpus)
+        turns.put(gpus[worker % len(gpus)])
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_bind, initargs=(turns,))
 
 
+def _visible_gpus(count: int) -> list[str]:
+    """Return the names of the GPUs that this process may use."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return given.split(",")[:count] if given else [str(i) for i in range(count)]
+
+
 def _bind(turns: Any) -> None:
-    os.environ["CUDA_VISIBLE_DEVICES"] = str(turns.get())  # read when CUDA starts, which it has not yet
+    os.environ["CUDA_VISIBLE_DEVICES"] = turns.get()  # read when CUDA starts, which it has not yet
 
 
 def usual_executor(runs: int, accelerator: str) -> Executor:
     """Return what suits this machine: a process for each GPU that is to be used, or else for each core."""
-    gpus = torch.cuda.device_count() if accelerator != "cpu" and torch.cuda.is_available() else 0
-    return processes(max(1, min(gpus or os.cpu_count() or 1, runs)), gpus)
+    most = gpu_count(kind_for(accelerator)) or os.cpu_count() or 1
+    return processes(max(1, min(most, runs)), accelerator)
 
 
 @contextlib.contextmanager

@@ -7,8 +7,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.linalg import vector_norm
 
 from resnet_explore.inputs.datasets import ImageSet
+from resnet_explore.models.devices import layout_on
 
 _PIXELS_AT_ONCE = 500 * 32 * 32  # what one evaluation pass may hold
 
@@ -29,10 +31,10 @@ def evaluate(
     total = min(count or len(data), len(data))
     chosen = torch.arange(total) if total == len(data) else torch.linspace(0, len(data) - 1, total).long()
     chosen = chosen.to(data.labels.device)
-    loss, wrong = 0.0, 0
+    loss, wrong, layout = 0.0, 0, layout_on(chosen.device)
     for index in chosen.split(max(1, _PIXELS_AT_ONCE // data.images[0, 0].numel())):
         with autocast():
-            logits = model(data.normalized(index).contiguous(memory_format=torch.channels_last)).float()
+            logits = model(data.normalized(index).contiguous(memory_format=layout)).float()
         labels = data.labels[index]
         loss += F.cross_entropy(logits, labels, reduction="sum").item()
         wrong += int((logits.argmax(1) != labels).sum())
@@ -76,8 +78,10 @@ class LayerProbe:
     def read(self) -> dict[str, list[Any]]:
         """Return {"layer": names, "gradient_norm": ..., "response_std": ...}; to be called after backward."""
         grads = [layer.weight.grad for layer in self.layers.values()]
-        norms = torch.stack([g.float().norm() if isinstance(g, Tensor) else torch.tensor(0.0) for g in grads])
         stds = torch.stack([self._responses[name] for name in self.layers])
+        norms = torch.stack(
+            [vector_norm(g.float()) if isinstance(g, Tensor) else stds.new_zeros(()) for g in grads]
+        )
         return {
             "layer": list(self.layers),
             "gradient_norm": _four_digits(norms),

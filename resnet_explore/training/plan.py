@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-import torch
-
 from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.models.devices import ACCELERATORS, device_for
 from resnet_explore.models.presets import config_of
 from resnet_explore.training.batches import AUGMENTATIONS
 from resnet_explore.training.runs import Run, model_name
@@ -20,7 +19,7 @@ _CHOICES = {
     "schedule": SCHEDULES,
     "augment": AUGMENTATIONS,
     "precision": ("auto", "fp32", "bf16"),
-    "accelerator": ("auto", "cpu", "cuda"),
+    "accelerator": ACCELERATORS,
 }
 _WHOLE, _FINITE = "a whole number of at least 1", "a finite number"
 # Each field's test, and the words for what passes it.
@@ -60,7 +59,8 @@ class Sweep:
     eval_images      of each set, for the errors of every epoch but the last, which takes all images
     keep_steps       steps before which the weights are kept, beside those at the end
     root, skip_unreadable, accelerator   where the data lie, whether broken images are left out, and "cpu",
-                     "cuda" or "auto": no part of what the sweep is
+                     "cuda", "mps" (an Apple chip's GPU) or "auto", the first of cuda, mps and cpu that there
+                     is (but for the digits not mps): no part of what the sweep is
 
     A field of the recipe (epochs to precision) may also be a tuple: then every value is tried.
 
@@ -136,10 +136,15 @@ class Sweep:
 
 
 def fast_precision(accelerator: str = "auto") -> str:
-    """Return "bf16" if this machine's processor, or its GPU where that would be used, computes in it."""
-    if accelerator != "cpu" and torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32"
+    """Return "bf16" if the device that would be used here is known to compute in it, else "fp32".
+
+    For one that is not here, which machines of a cluster may have, the processor is asked.
+    """
+    try:
+        device = device_for(accelerator)
+    except ExploreError:
+        device = device_for("cpu")
+    return "bf16" if device.fast_bf16 else "fp32"
 
 
 def _tuple(value: Any) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.inputs.datasets import ImageSet, image_counts, load_dataset
 from resnet_explore.models.threads import one_thread
 from resnet_explore.training.executors import InStep, ctrl_c_held_back, still_wanted, usual_executor
+from resnet_explore.training.place import place_in_words, placed
 from resnet_explore.training.plan import Sweep
 from resnet_explore.training.runs import FORMAT, Run, RunFolder, collect, write_json
 from resnet_explore.training.trainer import distributed, train_run
@@ -56,19 +57,22 @@ def run_sweep(
 ) -> pd.DataFrame:
     """Do what is missing of a sweep in the folder `out`, and return `collect(out)`.
 
-    executor   any concurrent.futures executor, such as a Dask client's; by default one process for each GPU,
-               or each processor where there is none
+    executor   any concurrent.futures executor, such as a Dask client's, whose machines each choose their own
+               device; by default one process for each GPU, or each processor where there is none
     progress   called about five times a second while epochs finish, in this thread
     stop       asked as often; once it says True, each run stops before its next step
-    began      told once what is trained on, in words, when the images are read
+    began      told once what is trained on, in words, when the images are read; with the device and the
+               precision where they are not the processor's usual ones, and why where one had to fall back
 
     Interrupted in any way, the same call goes on where it was; finished epochs are never lost, and a run is
     never trained twice at once, by whomever. Under `torchrun` all its processes train each run together.
-    Raises ExploreError if `out` belongs to another sweep (nothing is written then), or, after all others have
-    finished, if runs failed.
+    Raises ExploreError if `out` belongs to another sweep or this machine can't do what is asked (nothing is
+    written then), or, after all others have finished, if runs failed.
     """
-    out = Path(out)
-    sweep = _settled(sweep, out)
+    out, asked = Path(out), sweep
+    here = not distributed() and isinstance(executor, ProcessPoolExecutor | ThreadPoolExecutor | None)
+    sweep = _settled(placed(sweep) if here else sweep, out)
+    where = place_in_words(asked, sweep) if here else ""
     leader = not distributed() or os.environ["RANK"] == "0"
     if leader:
         _refuse_foreign(sweep, out)
@@ -77,7 +81,7 @@ def run_sweep(
     train, test = load_sets(sweep)
     if leader:
         _claim(sweep, out)
-        began(f"{train.source}: {image_counts(train, test)}")
+        began(f"{train.source}: {image_counts(train, test)}{where}")
     runs = {run.id: run for run in sweep.runs()}
     watch = _Watch(out, runs, progress if leader else None)
     todo = [run for run in runs.values() if distributed() or not _is_done(out, run)]

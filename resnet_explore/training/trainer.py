@@ -5,7 +5,6 @@ under `torchrun`, in fp32 or bf16. Weights, momentum and whether the warm-up is 
 run needs; everything random comes from (seed, epoch), see `batches`.
 """
 
-import contextlib
 import itertools
 import json
 import logging
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.inputs.datasets import ImageSet, in_words
+from resnet_explore.models.devices import device_for, give_back_memory, is_full, refuse_precision
 from resnet_explore.models.presets import build
 from resnet_explore.training.batches import batches, steps_per_epoch
 from resnet_explore.training.measure import LayerProbe, evaluate
@@ -48,10 +48,11 @@ def train_run(
     """Train to the end, or until `stop()`, asked before each step, says so; return whether it got there.
 
     Writes what `runs` describes into `folder`, and continues from what it finds there. A stop loses the epoch
-    that it interrupts, never a finished one. `accelerator` is "cpu", "cuda" or "auto".
+    that it interrupts, never a finished one. `accelerator` is "cpu", "cuda", "mps" or "auto", the first of
+    cuda, mps and cpu that there is.
 
     Raises ExploreError where the folder holds something else, a file of it is damaged, nothing can be
-    written, or a GPU's memory does not suffice.
+    written, the device is not there or can't do what is asked, or its memory does not suffice.
     """
     fabric = engine(run, accelerator)
     files = RunFolder(folder)
@@ -60,10 +61,13 @@ def train_run(
     training = _Training(fabric, run, train, test, files)
     try:
         return training.go(stop)
-    except torch.OutOfMemoryError:
-        raise ExploreError(training.what_would_fit()) from None
+    except RuntimeError as error:
+        if not is_full(error):
+            raise
     except OSError as error:
         raise ExploreError(f"{folder} can't be written to ({error.strerror or error}).") from None
+    # Only here, where the error is gone: its traceback holds on to the step that failed, and to its memory.
+    raise ExploreError(training.what_would_fit())
 
 
 class _Training:
@@ -167,32 +171,48 @@ class _Training:
         save_tensors(path, self.network.state_dict(), {k: json.dumps(v) for k, v in about.items()})
 
     def what_would_fit(self) -> str:
-        """Say, after the GPU's memory ran out, how large a batch it holds; uses up the network."""
-        size = self.run.batch_size
+        """Say, after a device's memory ran out, how large a batch it holds; uses up the network."""
+        memory = {"cuda": "The GPU's memory", "mps": "The Apple chip's memory"}.get(
+            self.fabric.device.type, "The memory"
+        )
+        size = min(self.run.batch_size, len(self.train))
         while size > 1:
             size //= 2
             self.optimizer.zero_grad(set_to_none=True)
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            with contextlib.suppress(torch.OutOfMemoryError):
-                images, labels = next(batches(replace(self.run, batch_size=size), self.train, 0))
-                train_step(self.fabric, self.run, self.model, self.optimizer, images, labels, lr=0.0)
+            give_back_memory(self.fabric.device)
+            if self._holds(size):
                 return (
-                    f"The GPU's memory does not hold a batch of {self.run.batch_size} images; "
+                    f"{memory} does not hold a batch of {self.run.batch_size} images; "
                     f"batch_size={size} would fit."
                 )
-        return "The GPU's memory does not hold even one image of this size with this network."
+        return f"{memory} does not hold even one image of this size with this network."
+
+    def _holds(self, size: int) -> bool:
+        try:
+            images, labels = next(batches(replace(self.run, batch_size=size), self.train, 0))
+            train_step(self.fabric, self.run, self.model, self.optimizer, images, labels, lr=0.0)
+        except RuntimeError as error:
+            if not is_full(error):
+                raise
+            return False
+        return True
 
 
 # --- the engine -------------------------------------------------------------------------------------------
 
 
 def engine(run: Run, accelerator: str = "auto") -> Fabric:
-    """Return Fabric for a run: one device, or those that `torchrun` started this process for."""
-    if accelerator == "auto":
-        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
-    elif accelerator == "cuda" and not torch.cuda.is_available():
-        raise ExploreError("There is no GPU that torch can use here: choose accelerator 'cpu' or 'auto'.")
+    """Return Fabric for a run: one device, or those that `torchrun` started this process for.
+
+    Raises ExploreError if there is no such device here, or it can't compute in the run's precision.
+    """
+    device = device_for(accelerator)
+    if distributed() and device.kind == "mps":
+        if accelerator != "auto":
+            raise ExploreError("An Apple chip has one GPU: without torchrun, one process trains on it.")
+        device = device_for("cpu")
+    refuse_precision(device, run.precision)
+    accelerator = device.kind
     precision: Any = "bf16-mixed" if run.precision == "bf16" else "32-true"
     if not distributed():
         # Named outright: Fabric would else take a cluster's job for one of its own and ask for its nodes.
@@ -219,9 +239,14 @@ def distributed() -> bool:
 
 def prepare(fabric: Fabric, run: Run, network: nn.Module) -> tuple[nn.Module, torch.optim.Optimizer]:
     """Return the network, laid out for speed, on the device, in train mode, and SGD with momentum for it."""
-    network = network.to(memory_format=torch.channels_last)
+    device = device_for(fabric.device.type)
+    network = network.to(fabric.device).to(memory_format=device.layout)
     optimizer = torch.optim.SGD(
-        network.parameters(), lr=run.lr, momentum=run.momentum, weight_decay=run.weight_decay, fused=True
+        network.parameters(),
+        lr=run.lr,
+        momentum=run.momentum,
+        weight_decay=run.weight_decay,
+        fused=device.fused or None,
     )
     model, wrapped = fabric.setup(network, optimizer)
     return model.train(), wrapped

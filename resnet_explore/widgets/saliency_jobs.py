@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resnet_explore.analysis._batch import run, why_not_finite
+from resnet_explore.analysis._batch import as_images, run, why_not_finite
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.answers import Answer, Place, read_answer, read_logits
 from resnet_explore.analysis.cam_layers import choose_layers
@@ -117,7 +117,7 @@ class Job:
     def _asked(self, network: nn.Module) -> tuple[Target, Answer]:
         """Return what a network is asked, and what it answers."""
         with measuring(network), torch.no_grad():
-            output = run(network.eval(), self.batch.clone())
+            output = run(network.eval(), as_images(network, self.batch).clone())
         answer = read_answer(output, self.batch.shape[2:], self.background)
         target = self.target if isinstance(self.target, Target) else answer.target(self.target, self.place)
         return target, answer
@@ -192,7 +192,15 @@ def _with_answer(
         )
     if isinstance(target, Classes):
         target = Classes(int(maps.targets[0]))
-    return Explained(**vars(maps), answer=answer or read_logits(maps.logits[0]), target=target)
+    here = {name: _on_processor(value) for name, value in vars(maps).items()}
+    return Explained(**here, answer=answer or read_logits(maps.logits[0]), target=target)
+
+
+def _on_processor(value: Any) -> Any:
+    """Return tensors, or a mapping of them, where they can be drawn; anything else as it is."""
+    if isinstance(value, Mapping):
+        return {name: tensor.cpu() for name, tensor in value.items()}
+    return value.cpu() if isinstance(value, Tensor) else value
 
 
 def likeness(trained: ActivationMaps, now: ActivationMaps, layer: str) -> float:

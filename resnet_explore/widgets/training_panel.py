@@ -1,5 +1,6 @@
 """Train, Stop, a seed and how far it is: a sweep that runs in a thread beside the notebook."""
 
+import html
 import threading
 import time
 from collections.abc import Callable
@@ -122,7 +123,7 @@ class TrainingPanel(ipywidgets.VBox):
     def _work(self, sweep: Sweep, out: Path) -> None:
         live = _Live(self, sweep, out)
         try:
-            run_sweep(sweep, out, progress=live.take, stop=self._halt.is_set)
+            run_sweep(sweep, out, progress=live.take, stop=self._halt.is_set, began=live.begin)
             live.show(going_on=False)
             self.status.value = live.outcome() + _left_out(sweep)
         except ExploreError as problem:
@@ -154,6 +155,9 @@ class _Live:
         self._time_left = TimeLeft(sweep.runs())
         self.resumed = (out / "sweep.json").is_file()
         self._drawn = 0.0
+
+    def begin(self, data: str) -> None:
+        self.panel.status.value = html.escape(f"Starting the workers. They train on {data} ...")
 
     def take(self, progress: Progress) -> None:
         self.fresh = self.fresh or self.last is not None or not progress.finished
