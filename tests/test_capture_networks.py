@@ -14,9 +14,10 @@ from witnesses import fingerprint, probed
 import resnet_explore as rx
 from resnet_explore.models.presets import PRESETS
 
-FAMILIES = ("resnet", "wide_resnet", "resnext", "vgg", "densenet", "mobilenet")
+# One network for each way of building blocks in torchvision: deeper ones repeat the same modules.
 TORCHVISION = [
-    name for name in torchvision.models.list_models(torchvision.models) if name.startswith(FAMILIES)
+    *("resnet18", "resnet50", "wide_resnet50_2", "resnext50_32x4d", "vgg11", "vgg11_bn", "densenet121"),
+    *("mobilenet_v2", "mobilenet_v3_small"),
 ]
 TIMM = ["res2net50_26w_4s", "hrnet_w18", "resnetv2_50"]
 
@@ -45,8 +46,19 @@ def without_initialisation(make):
     return net
 
 
-def test_these_are_all():
-    assert len(TORCHVISION) == 5 + 2 + 3 + 8 + 4 + 3
+def kinds(name):
+    """The classes of a network's modules, and of what holds them: how it is built, but for its size."""
+    with torch.device("meta"):
+        net = torchvision.models.get_model(name)
+    return {type(module) for module in net.modules()}
+
+
+def test_no_other_network_of_these_families_is_built_of_anything_else():
+    families = ("resnet", "wide_resnet", "resnext", "vgg", "densenet", "mobilenet")
+    known = [kinds(name) for name in TORCHVISION]
+    for name in torchvision.models.list_models(torchvision.models):
+        if name.startswith(families):
+            assert kinds(name) in known, f"{name} belongs in the list"
 
 
 @pytest.mark.parametrize("name", TORCHVISION + TIMM)

@@ -34,7 +34,7 @@ def test_levels_keep_values_to_half_a_level(maps):
     tiles, scales = levels(maps)
     assert tiles.dtype == np.int8
     assert np.array_equal(scales, np.abs(maps).max((1, 2)))
-    back = tiles * (scales[:, None, None] / LEVELS)
+    back = tiles * (scales.astype(float)[:, None, None] / LEVELS)  # as the page does, in float64
     assert (np.abs(back - maps) <= scales[:, None, None] * (0.5 / LEVELS + 1e-5)).all()
 
 

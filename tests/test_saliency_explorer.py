@@ -51,7 +51,19 @@ def png(value, shape):
 
 
 @pytest.fixture
-def explorer():
+def judged():
+    """For tests that read a verdict."""
+
+
+@pytest.fixture(autouse=True)
+def unjudged(request, monkeypatch):
+    """Where no verdict is read none is measured: each is hundreds of passes beside the test."""
+    if "judged" not in request.fixturenames:
+        monkeypatch.setattr("resnet_explore.widgets.verdict.verdicts", lambda *_: iter(()))
+
+
+@pytest.fixture
+def explorer(unjudged):
     return rx.SaliencyExplorer({"twins": pair()})
 
 
@@ -402,7 +414,7 @@ def test_blocks_of_unequal_networks_go_in_step():
     assert steps == [("a1", "b1"), ("a1", "b2"), ("a2", "b3"), ("a2", "b4")]
 
 
-def test_a_verdict_stands_beside_the_block_that_is_shown(explorer):
+def test_a_verdict_stands_beside_the_block_that_is_shown(judged, explorer):
     explorer.verdict.wait(120)
     said = re.sub(r"<[^>]*>", " ", explorer.verdict.value)
     assert re.search(
@@ -421,7 +433,7 @@ def test_a_verdict_stands_beside_the_block_that_is_shown(explorer):
     assert "Grad-CAM at block layer2.0" in explorer.verdict.value
 
 
-def test_a_difference_is_judged_by_how_likely_the_one_is_of_the_two(explorer):
+def test_a_difference_is_judged_by_how_likely_the_one_is_of_the_two(judged, explorer):
     explorer.target.value, explorer.rather.value = "thing 5", "thing 3"
     explorer.verdict.wait(120)
     said = re.sub(r"<[^>]*>", " ", explorer.verdict.value)
@@ -442,7 +454,7 @@ def test_a_difference_is_judged_by_how_likely_the_one_is_of_the_two(explorer):
     assert is_said(area, row.split("✗")[-1].split("✓")[-1])
 
 
-def test_pixel_methods_are_judged_and_slow_ones_when_asked(explorer, monkeypatch):
+def test_pixel_methods_are_judged_and_slow_ones_when_asked(judged, explorer, monkeypatch):
     explorer.method.value = "input_x_gradient"
     explorer._background.wait(60)
     explorer.verdict.wait(120)

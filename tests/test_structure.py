@@ -10,7 +10,9 @@ import resnet_explore as rx
 
 
 def bare(name, **options):
-    return getattr(torchvision.models, name)(weights=None, **options)
+    """Return a network of torchvision without values: shapes are all that its structure needs."""
+    with torch.device("meta"):
+        return getattr(torchvision.models, name)(weights=None, **options)
 
 
 @pytest.mark.parametrize(
