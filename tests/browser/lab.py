@@ -238,6 +238,10 @@ class NotebookPage:
             problems = self.page.evaluate(_CELL_PROBLEMS)
             assert not problems, "\n".join(problems)
 
+    def show_first_code(self) -> None:
+        """Go to the first cell of code; JupyterLab draws only the cells that are near the window."""
+        self.page.evaluate(_SHOW_FIRST_CODE)
+
     def execute(self, code: str, timeout: float = 30) -> str:
         """Run code in the notebook's kernel, outside its cells; returns what it prints."""
         answer = self.page.evaluate(_EXECUTE, [code, 1000 * timeout])
@@ -316,6 +320,13 @@ _RUN_ALL = """() => {
     window.testRun = 'running';
     window.jupyterapp.commands.execute('notebook:run-all-cells')
         .then(() => { window.testRun = 'done'; }, (error) => { window.testRun = String(error); });
+}"""
+
+_SHOW_FIRST_CODE = """() => {
+    const { content } = window.jupyterapp.shell.currentWidget;
+    const first = content.widgets.findIndex((cell) => cell.model.type === 'code');
+    content.activeCellIndex = first;
+    return content.scrollToItem(first, 'start');
 }"""
 
 _HAS_RUN = """() => window.testRun !== 'running'

@@ -2,6 +2,8 @@
 
 import re
 
+from tests.browser import pictures
+
 # How many convolutions stand at each height, from the top on, and into which boxes from above lines lead.
 _LANES = """(picture) => {
     const boxes = [...picture.querySelectorAll('g')].map((group) => ({
@@ -24,6 +26,7 @@ _LANES = """(picture) => {
 def test_boxes_open_and_the_table_sorts(open_notebook):
     notebook = open_notebook("notebooks/04_architectures.ipynb")
     notebook.run_all()
+    pictures.assert_up_to_date("architectures", notebook)
     page = notebook.page
     card = page.locator(".rx-drawing").first
     card.locator(".rx-box").first.wait_for(timeout=60_000)

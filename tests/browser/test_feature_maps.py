@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from resnet_explore.inputs.images import sample_photos
+from tests.browser import pictures
 
 BLOCK, TILES, READOUT = ".rx-block >> nth=0", ".rx-tiles >> nth=0", ".rx-readout >> nth=0"
 DEPTH = ".rx-depth >> nth=0"
@@ -34,14 +35,10 @@ INSIDE = """() => {
 }"""
 
 
-def opened(open_notebook):
-    found = open_notebook("notebooks/05_feature_maps.ipynb", height=1500)
+def opened(open_notebook, what="notebooks/05_feature_maps.ipynb"):
+    found = open_notebook(what, height=1500)
     found.run_all()
-    found.page.evaluate("""() => {
-        const { content } = window.jupyterapp.shell.currentWidget;
-        content.activeCellIndex = 1;
-        return content.scrollToItem(1, 'start');
-    }""")
+    found.show_first_code()
     found.page.locator(".rx-chart-picture").first.wait_for(timeout=60_000)
     return found
 
@@ -52,6 +49,7 @@ def title(notebook):
 
 def test_slide_sort_enlarge_read_and_save(open_notebook):
     notebook = opened(open_notebook)
+    pictures.assert_up_to_date("feature_maps", notebook)
     page, card = notebook.page, notebook.locator(".rx-mosaics").first
     assert title(notebook).startswith("layer1.0: ")
     seen = {notebook.digest(TILES)}
@@ -167,8 +165,11 @@ def test_slide_sort_enlarge_read_and_save(open_notebook):
     notebook.assert_clean()
 
 
+ALONE = "import resnet_explore as rx\nexplorer = rx.FeatureMapExplorer()\nexplorer"
+
+
 def test_no_curve_of_the_last_networks_stands_under_the_new_ones(open_notebook):
-    notebook = opened(open_notebook)
+    notebook = opened(open_notebook, [ALONE])
     page = notebook.page
     page.evaluate(FRAMES)
     old = page.evaluate("window.frames_seen[0]")

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from resnet_explore.inputs.images import sample_photos
+from tests.browser import pictures
 
 STEP, CANVAS, DEPTH = ".rx-step:visible", ".rx-canvas:visible", ".rx-shared-step"
 # Of the saliency notebook's explorers the first one: another lies below it.
@@ -26,11 +27,7 @@ def caption(notebook, card=""):
 def run(notebook):
     """Run all cells, go back to the explorer and wait until its picture is there."""
     notebook.run_all()
-    notebook.page.evaluate("""() => {
-        const { content } = window.jupyterapp.shell.currentWidget;
-        content.activeCellIndex = 1;
-        return content.scrollToItem(1, 'start');
-    }""")
+    notebook.show_first_code()
     notebook.page.wait_for_function("document.querySelector('.rx-canvas')?.dataset.drawn > 0", timeout=60_000)
 
 
@@ -89,6 +86,7 @@ def test_train_stop_and_continue(open_notebook):
 def test_views_and_data_of_degradation(open_notebook, tmp_path):
     notebook = open_notebook("notebooks/01_degradation.ipynb")
     run(notebook)
+    pictures.assert_up_to_date("degradation", notebook)
     page = notebook.page
 
     def below_the_tabs():
@@ -153,6 +151,7 @@ def choose(notebook, menu, option):
 def test_gradient_switches_change_the_picture_and_say_so(open_notebook):
     notebook = open_notebook("notebooks/02_gradient_flow.ipynb")
     run(notebook)
+    pictures.assert_up_to_date("gradient_flow", notebook)
     first, page = f"{CANVAS} >> nth=0", notebook.page
     now, said = page.locator(".rx-title .rx-now").first, page.locator(".rx-caption .rx-now").first
     assert "explodes; residual" in now.inner_text()
@@ -208,6 +207,7 @@ def photo():
 def test_an_uploaded_photo_is_explained_at_every_block(open_notebook, photo):
     notebook = open_notebook("notebooks/03_saliency.ipynb")
     run(notebook)
+    pictures.assert_up_to_date("saliency", notebook)
     page = notebook.page
     before, block = notebook.digest(HEAT), f"{FIRST} .rx-heat-step"
     upload = notebook.locator(f"{FIRST} .rx-pick input")
