@@ -260,6 +260,7 @@ def run_of(**changes):
 
 
 @pytest.mark.parametrize("augment", ["none", "crop", "zoom"])
+@pytest.mark.training
 def test_a_run_trained_there_is_the_processors(tmp_path, digits, augment):
     run = run_of(augment=augment, keep_steps=(3,))
     with one_thread():
@@ -275,6 +276,7 @@ def test_a_run_trained_there_is_the_processors(tmp_path, digits, augment):
     assert other["gradient_norm"] == pytest.approx(first["gradient_norm"], rel=1e-3)
 
 
+@pytest.mark.training
 def test_a_run_stopped_there_ends_bit_equal_and_goes_on_elsewhere(tmp_path, digits):
     run, ends = run_of(), {}
     for name, stop_after in (("whole", 99), ("stopped", 7), ("moved", 7)):

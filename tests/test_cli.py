@@ -106,6 +106,7 @@ def test_mistakes_are_one_sentence_and_status_2(capsys, tmp_path, monkeypatch, a
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.training
 def test_a_sweep_prints_each_epoch_goes_on_and_is_recorded(capsys, tmp_path):
     words = ["sweep", "digits", "--depths", "8", "--epochs", "2", "--width", "2", "--jobs", "1"]
     words += ["--out", str(tmp_path / "s")]
@@ -242,6 +243,7 @@ def test_a_sweep_has_an_option_for_every_field_and_tells_its_default(capsys):
             assert field.name in ("depths", "kinds", "seeds", "keep_steps", "root", "size", "skip_unreadable")
 
 
+@pytest.mark.training
 def test_a_sweep_that_a_file_stopped_says_how_far_it_is(capsys, monkeypatch, tmp_path):
     """The file appears with the first epoch, as when a person puts it there."""
     out = tmp_path / "s"
@@ -318,6 +320,7 @@ def commands_under(pid):
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="Windows has no groups of processes to signal")
 @pytest.mark.parametrize("moment", ["while workers start", "while they train"])
+@pytest.mark.training
 def test_ctrl_c_reaches_all_processes_and_is_one_line(tmp_path, moment):
     words = ["sweep", "--depths", "8,110", "--epochs", "99", "--jobs", "2", "--out", str(tmp_path / "s")]
     sweep = subprocess.Popen(

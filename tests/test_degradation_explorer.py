@@ -48,6 +48,7 @@ def test_degradation_begins_with_the_recorded_runs(tmp_path):
     assert len({bytes(frame) for frame in explorer.strip.frames}) == 5
 
 
+@pytest.mark.training
 def test_training_in_the_notebook_stops_and_goes_on(tmp_path):
     explorer = rx.DegradationExplorer(rx.Sweep(**{**TINY, "epochs": 40}), out=tmp_path / "digits")
     said = []
@@ -85,6 +86,7 @@ def test_training_in_the_notebook_stops_and_goes_on(tmp_path):
     assert not [t for t in threading.enumerate() if t is explorer.panel.thread and t.is_alive()]
 
 
+@pytest.mark.training
 def test_a_folder_that_is_taken_is_said_and_the_picture_stays(tmp_path):
     (tmp_path / "digits" / "seed-0").mkdir(parents=True)
     (tmp_path / "digits" / "seed-0" / "thesis.txt").write_text("mine")
@@ -608,6 +610,7 @@ def small(monkeypatch):
     monkeypatch.setattr(own_folder, "folder_sweep", tiny)
 
 
+@pytest.mark.training
 def test_a_folder_of_images_is_trained_on(small, tmp_path):
     explorer = rx.DegradationExplorer(out=tmp_path / "runs" / "digits")
     assert explorer.folder.layout.visibility == "hidden"
@@ -656,6 +659,7 @@ def test_a_folder_of_images_is_trained_on(small, tmp_path):
     assert explorer.folder.job(0)[1].parent != folder, "other images, other runs"
 
 
+@pytest.mark.training
 def test_folders_that_cannot_be_trained_on_get_one_sentence(tmp_path):
     explorer = rx.DegradationExplorer(out=tmp_path / "digits")
     explorer.data.value = YOUR_FOLDER

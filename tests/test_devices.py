@@ -186,6 +186,7 @@ def test_an_apple_chip_and_what_it_lacks_are_said():
         assert told(rx.Sweep("cifar10"))[0].endswith("in fp32, as bf16 needs macOS 14 or newer")
 
 
+@pytest.mark.training
 def test_a_sweep_tells_where_it_trains_and_goes_on_in_its_precision(tmp_path):
     said, sweep = [], rx.Sweep(**TINY)
     with answers(), ThreadPoolExecutor(1) as pool:
@@ -203,6 +204,7 @@ def test_a_sweep_tells_where_it_trains_and_goes_on_in_its_precision(tmp_path):
 # --- processes ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.training
 def test_one_process_trains_on_an_apple_chip_and_is_not_forked():
     with answers():
         with executors.usual_executor(10, "auto") as pool:
@@ -213,6 +215,7 @@ def test_one_process_trains_on_an_apple_chip_and_is_not_forked():
             assert pool._mp_context.get_start_method() == "forkserver"
 
 
+@pytest.mark.training
 def test_jobs_share_the_gpus_that_may_be_used(gpu, monkeypatch):
     gpu(count=2)
     for given, names in ((None, {"0", "1"}), ("2,5", {"2", "5"})):
@@ -254,6 +257,7 @@ def test_a_capture_that_fills_an_apple_chip_says_how_to_keep_less():
         model(torch.zeros(1, 3, 8, 8))
 
 
+@pytest.mark.training
 def test_what_would_fit_is_tried_when_the_failed_step_is_gone(tmp_path, monkeypatch):
     """On CUDA and MPS alike: a traceback kept alive would hold the memory that is to be tried."""
     real, alive, tried = trainer.train_step, [], []
@@ -273,6 +277,7 @@ def test_what_would_fit_is_tried_when_the_failed_step_is_gone(tmp_path, monkeypa
     assert tried == [(128, 0), (64, 0), (32, 0)]
 
 
+@pytest.mark.training
 def test_other_errors_of_a_step_stay_what_they_are(tmp_path, monkeypatch):
     def broken(*_):
         raise RuntimeError("a kernel of ours is broken")

@@ -11,6 +11,8 @@ from resnet_explore.models.threads import one_thread
 from resnet_explore.training import trainer
 from tests.apple import answers
 
+pytestmark = pytest.mark.training
+
 FEW = gpu.Sizes(depths=(8,), batch=4, rounds=2, steps=1, epochs=2, too_many=32, photo=None)
 
 

@@ -34,6 +34,8 @@ from resnet_explore.training.schedule import WarmUp, learning_rate
 from resnet_explore.training.summary import summarize, to_markdown
 from resnet_explore.training.trainer import engine, prepare, train_run, train_step
 
+pytestmark = pytest.mark.training
+
 TINY = {"depths": (8,), "epochs": 3, "width": 2, "batch_size": 128}
 
 

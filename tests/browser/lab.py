@@ -215,7 +215,7 @@ class NotebookPage:
         workspace = f"test-{uuid.uuid4().hex[:8]}"
         self.page.goto(f"{server.url}/doc/workspaces/{workspace}/tree/{path}?token={server.token}")
         self.page.wait_for_function(_READY, timeout=60_000)
-        self.page.evaluate(_TIDY, f"JupyterLab {theme.capitalize()}")
+        self.dress(theme)
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type != "error":
@@ -237,6 +237,10 @@ class NotebookPage:
         if check:
             problems = self.page.evaluate(_CELL_PROBLEMS)
             assert not problems, "\n".join(problems)
+
+    def dress(self, theme: str) -> None:
+        """Change to the "light" or "dark" theme, with nothing beside the notebook."""
+        self.page.evaluate(_TIDY, f"JupyterLab {theme.capitalize()}")
 
     def show_first_code(self) -> None:
         """Go to the first cell of code; JupyterLab draws only the cells that are near the window."""
