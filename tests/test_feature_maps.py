@@ -279,9 +279,22 @@ def test_receptive_fields_of_known_networks():
     assert "avgpool" not in found
 
 
-def test_where_activations_are_no_maps_the_convolutions_are_looked_at():
-    net = torchvision.models.vit_b_16(weights=None, image_size=64)
+def test_tokens_are_looked_at_as_maps():
+    net = torchvision.models.VisionTransformer(64, 16, 2, 2, 8, 16, num_classes=3)
     images = torch.rand(2, 3, 64, 64)
-    assert list(feature_maps(net, images)) == ["conv_proj"]
-    with pytest.raises(rx.ExploreError, match="gave no maps"):
-        feature_maps(net, images, layers="encoder.layers.encoder_layer_0.mlp.1")
+    found = feature_maps(net, images)
+    assert list(found) == [f"encoder.layers.encoder_layer_{k}" for k in range(2)]
+    seen = []
+    net.encoder.layers[1].register_forward_hook(lambda module, args, output: seen.append(output.detach()))
+    net.eval()(images)
+    tokens = seen[0][:, 1:].transpose(1, 2).unflatten(2, (4, 4))
+    layer = found["encoder.layers.encoder_layer_1"]
+    assert layer.shape == (8, 4, 4)
+    assert layer.maps == pytest.approx(tokens[0].numpy(), abs=1e-5)
+    assert layer.statistics.mean == pytest.approx(tokens.mean((0, 2, 3)).numpy(), abs=1e-5)
+    assert layer.layout.startswith("16 tokens laid out as a map of 4×4; the first of 17")
+    assert list(feature_maps(net, images, layers="encoder.layers.encoder_layer_0.mlp.1")) == [
+        "encoder.layers.encoder_layer_0.mlp.1"
+    ]
+    with pytest.raises(rx.ExploreError, match=r"gave no maps .* nothing tells where on the image"):
+        feature_maps(net, images, layers="heads")

@@ -285,7 +285,14 @@ def _baseline(x: Tensor, options: Options) -> Tensor | int:
 
 def _layer(model: nn.Module, options: Options) -> nn.Module:
     net = model.net if isinstance(model, _Scored) else model
-    name = choose_layers(net).names[-1] if options.layer is None else options.layer
+    choice = choose_layers(net)
+    if options.layer is None and choice.instead:
+        raise ExploreError(
+            "guided_grad_cam takes maps (N, channels, height, width) as they stand, which the blocks of this "
+            f"{type(net).__name__} may not give: name a layer that does, or choose grad_cam, which lays them "
+            "out."
+        )
+    name = choice.names[-1] if options.layer is None else options.layer
     modules = dict(net.named_modules())
     if name not in modules:
         raise unknown("layer", name, modules)

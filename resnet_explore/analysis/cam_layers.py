@@ -5,29 +5,32 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from resnet_explore.analysis.layers import CONTAINERS
+from resnet_explore.analysis.layers import CONTAINERS, token_blocks
 from resnet_explore.errors import ExploreError, an
 
 
 @dataclass(frozen=True)
 class LayerChoice:
-    """Layers in the order of registration, and in words why these."""
+    """Layers in the order of registration, and in words why these; `instead`, if none of them gives a map."""
 
     names: tuple[str, ...]
     reason: str
+    instead: tuple[str, ...] = ()
 
 
 def choose_layers(model: nn.Module) -> LayerChoice:
-    """Return the layers whose maps show how a convolutional network's view grows with depth.
+    """Return the layers whose maps show how a network's view grows with depth.
 
     The first of these that the network has:
     1. residual blocks and their plain twins (ours, torchvision's, timm's): modules that have both a `conv1`
        and a `downsample`;
-    2. blocks that repeat: the outermost modules of a class that occurs at least twice, each holding two
+    2. blocks with linear layers, see `token_blocks`, if they hold half of all layers with weights or more, as
+       in ViT and Swin. What they give has to be laid out as maps, see `TokenGrid`;
+    3. blocks that repeat: the outermost modules of a class that occurs at least twice, each holding two
        layers with weights or more, one of them a convolution, such as MobileNet's InvertedResidual,
        DenseNet's _DenseBlock or ConvNeXt's CNBlock;
-    3. every 2-D convolution, as in VGG.
-    Raises ExploreError for a network without a 2-D convolution.
+    4. every 2-D convolution, as in VGG.
+    Raises ExploreError for a network without any of these.
     """
     modules = dict(model.named_modules())
     kind = type(model).__name__
@@ -36,9 +39,16 @@ def choose_layers(model: nn.Module) -> LayerChoice:
         classes = _classes(modules, residual)
         return LayerChoice(tuple(residual), f"{kind}: its {len(residual)} residual blocks ({classes}).")
     convolutions = [name for name, module in modules.items() if isinstance(module, nn.Conv2d)]
+    repeated = _repeated(modules, convolutions)
+    tokens = token_blocks(model)
+    if tokens and tokens != repeated:
+        reason = (
+            f"{kind}: its {len(tokens)} repeated blocks ({_classes(modules, tokens)}) with linear layers; "
+            "what they give is laid out as maps where it is known how it lies on the image."
+        )
+        return LayerChoice(tuple(tokens), reason, tuple(repeated or convolutions))
     if not convolutions:
         raise ExploreError(f"The model, {an(model)}, has no 2-D convolution, so it has no maps.")
-    repeated = _repeated(modules, convolutions)
     if repeated:
         classes = _classes(modules, repeated)
         reason = f"{kind}: its {len(repeated)} repeated blocks ({classes}), as it has no residual blocks."

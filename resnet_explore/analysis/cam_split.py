@@ -7,6 +7,9 @@ times activations, M = sum_k w_k y_k. So with the weights held fixed
     M = sum_k w_k m_k s_k + sum_k w_k m_k b_k,
 
 the part of the skip and the part of the branch. They add up to the map of the block's output exactly.
+
+A transformer's block adds twice, y = (x + a) + m with what its attention and its MLP made: s is then x, and b
+is a + m.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,10 +28,12 @@ from resnet_explore.analysis.cam_methods import weighted_sum
 from resnet_explore.analysis.cams import ActivationMaps, class_activation_maps
 from resnet_explore.analysis.capture import Capture
 from resnet_explore.analysis.layers import select_layers
+from resnet_explore.analysis.tokens import slow_attention
 from resnet_explore.errors import ExploreError
 from resnet_explore.models.blocks import Block
 
 _SUMS = ("add", "__add__", "__iadd__", "add_", "__radd__")
+_SHAPES = ("reshape", "view", "flatten")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -61,16 +66,19 @@ def split_maps(
     """
     whole = class_activation_maps(model, images, targets, layers, method, **trials)
     modules = select_layers(model)
-    strange = next((layer for layer in whole if layer not in modules), None)
+    # A block may give more than a sum: "blocks.0[0]" is the first thing that "blocks.0" gives.
+    strange = next((layer for layer in whole if layer.removesuffix("[0]") not in modules), None)
     if strange is not None:
         raise ExploreError(f"{strange!r} is one of several runs, so its map can't be split; leave it out.")
-    blocks = {layer: modules[layer] for layer in whole}
+    blocks = {layer: modules[layer.removesuffix("[0]")] for layer in whole}
     parts = _summands(model, as_images(model, images), blocks, some=layers is None)
     left_out = tuple(layer for layer in whole if layer not in parts)
     maps, weights = ({layer: one[layer] for layer in parts} for one in (whole.maps, whole.weights))
     whole = replace(whole, maps=maps, weights=weights)
     skip, branch = {}, {}
-    for layer, (carried, made) in parts.items():
+    for layer, summands in parts.items():
+        grid = whole.grids.get(layer)
+        carried, made = summands if grid is None else map(grid.lay, summands)
         skip[layer] = weighted_sum(whole.weights[layer], carried)
         branch[layer] = weighted_sum(whole.weights[layer], made)
     return SplitMaps(whole, replace(whole, maps=skip), replace(whole, maps=branch), left_out)
@@ -87,10 +95,17 @@ def _summands(
     listener = _Listener(blocks)
     with measuring(model):
         model.eval()
-        with torch.no_grad(), Capture(model, list(blocks), restore=False) as seen, listener.listening():
+        names = [layer.removesuffix("[0]") for layer in blocks]
+        with (
+            torch.no_grad(),
+            slow_attention(),
+            Capture(model, names, restore=False) as seen,
+            listener.listening(),
+        ):
             answer(model, batch.clone())
     found, problems = {}, []
-    for layer, output in seen.outputs.items():
+    for layer in blocks:
+        output = seen.outputs[layer]
         try:
             if isinstance(blocks[layer], Block) and blocks[layer].add is None:
                 found[layer] = (torch.zeros_like(output), output)
@@ -103,33 +118,46 @@ def _summands(
     return found
 
 
-def _gated(layer: str, output: Tensor, summands: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
-    if summands is None:
+@dataclass(frozen=True, eq=False)
+class _Sum:
+    """What came by a skip, what was added to it, and both as the network summed them."""
+
+    skip: Tensor
+    branch: Tensor
+    total: Tensor
+
+    def reshaped(self, shape: Sequence[int]) -> "_Sum":
+        return _Sum(*(part.reshape(shape) for part in (self.skip, self.branch, self.total)))
+
+
+def _gated(layer: str, output: Tensor, summed: _Sum | None) -> tuple[Tensor, Tensor]:
+    if summed is None or summed.total.numel() != output.numel():
         raise ExploreError(
             f"In {layer!r} no sum of a skip and a branch was found, so its map can't be split."
         )
-    skip, branch = summands
-    total = skip + branch
-    if torch.equal(output, total):
-        return skip, branch
-    if not torch.equal(output, total.relu()):
+    summed = summed.reshaped(output.shape)
+    if torch.equal(output, summed.total):
+        return summed.skip, summed.branch
+    if not torch.equal(output, summed.total.relu()):
         raise ExploreError(f"In {layer!r} more than a ReLU follows the sum, so its map can't be split.")
-    passed = total > 0
-    return skip * passed, branch * passed
+    passed = summed.total > 0
+    return summed.skip * passed, summed.branch * passed
 
 
 class _Listener(TorchFunctionMode):
-    """Notes for each block the last sum of what came by its skip and what its branch made.
+    """Notes for each block the last sum of what came by its skip and what its branches made.
 
     Ours say themselves what they add. In a foreign block the skip is the summand that is the block's own
     input or its `downsample`'s output, by identity; an in-place sum is seen before it overwrites anything.
+    What is added to such a sum later, as by a transformer's MLP, belongs to the branch.
     """
 
     def __init__(self, blocks: dict[str, nn.Module]) -> None:
         super().__init__()
         self.blocks = blocks
-        self.sums: dict[str, tuple[Tensor, Tensor]] = {}
-        self._running: list[tuple[str, list[Any]]] = []  # with what the skip may carry
+        self.sums: dict[str, _Sum] = {}
+        # With what the skip may carry, and the sums so far by the tensor that they gave.
+        self._running: list[tuple[str, list[Any], list[tuple[Tensor, _Sum]]]] = []
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -150,25 +178,45 @@ class _Listener(TorchFunctionMode):
                 yield
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        pair = args[:2]
-        if self._running and getattr(func, "__name__", "") in _SUMS and len(pair) == 2:
-            name, carried = self._running[-1]
-            first, second = (any(one is c for c in carried) for one in pair)
-            if first != second and pair[0].shape == pair[1].shape:
-                skip, branch = pair if first else pair[::-1]
-                self.sums[name] = (skip.clone(), branch.clone())
-        return func(*args, **(kwargs or {}))
+        name, pair = getattr(func, "__name__", ""), args[:2]
+        summed = self._summed(pair) if self._running and name in _SUMS and len(pair) == 2 else None
+        result = func(*args, **(kwargs or {}))
+        if summed is not None:
+            block, _, sums = self._running[-1]
+            # A copy, as a ReLU may overwrite the sum; and one that is kept to be known again by identity.
+            self.sums[block] = replace(summed, total=result.clone())
+            sums.append((result, self.sums[block]))
+        elif self._running and name in _SHAPES and (before := self._sum_of(args[0])) is not None:
+            self._running[-1][2].append((result, before.reshaped(result.shape)))
+        return result
+
+    def _summed(self, pair: Any) -> _Sum | None:
+        """Return what is summed if one of a pair came by the skip; its total is not known yet."""
+        carried = self._running[-1][1]
+        first, second = (any(one is c for c in carried) or self._sum_of(one) is not None for one in pair)
+        if first == second or pair[0].shape != pair[1].shape:
+            return None
+        skip, branch = pair if first else pair[::-1]
+        before = self._sum_of(skip)
+        if before is None:
+            return _Sum(skip.clone(), branch.clone(), skip)
+        return _Sum(before.skip, before.branch + branch, skip)
+
+    def _sum_of(self, tensor: Any) -> _Sum | None:
+        """Return the sum that a tensor of the block that runs is."""
+        return next((one for made, one in self._running[-1][2] if made is tensor), None)
 
     def _ours(self, name: str, add: Any) -> Any:
         def hook(_module: nn.Module, summands: Any) -> None:
             branch, skip = summands
-            self.sums[name] = (add.skip_scale * skip, add.branch_scale * branch)
+            skip, branch = add.skip_scale * skip, add.branch_scale * branch
+            self.sums[name] = _Sum(skip, branch, skip + branch)
 
         return hook
 
     def _enter(self, name: str) -> Any:
         def hook(_module: nn.Module, inputs: Any) -> None:
-            self._running.append((name, list(inputs)))
+            self._running.append((name, list(inputs), []))
 
         return hook
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,10 +14,14 @@ from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.cam_layers import choose_layers
 from resnet_explore.analysis.cam_methods import METHODS, weighted_sum, why_empty
-from resnet_explore.analysis.cam_trials import TRIALS, Progress, trial_weights
+from resnet_explore.analysis.cam_trials import TRIALS, Progress, Trying, trial_weights
 from resnet_explore.analysis.capture import Capture
+from resnet_explore.analysis.laid import MapLayer, NoMapError, module_name, usable
 from resnet_explore.analysis.targets import Classes, Difference, Target, as_target
-from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.analysis.tokens import TokenGrid
+from resnet_explore.errors import unknown
+
+_ASIDE = "what follows reads only the class token, or others that lie nowhere on the image"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -32,6 +37,8 @@ class ActivationMaps(Brief, Mapping[str, Tensor]):
     scores    the numbers that are explained, (N,): for classes their logits
     asked     what was asked about, in words
     method    one of METHODS or TRIALS
+    grids     the layers whose output had to be laid out to be a map, such as tokens, and how; see `layouts`
+    omitted   the layers that were chosen by default but have no map, and why
     """
 
     maps: Mapping[str, Tensor]
@@ -41,6 +48,13 @@ class ActivationMaps(Brief, Mapping[str, Tensor]):
     scores: Tensor
     asked: str
     method: str
+    grids: Mapping[str, TokenGrid] = field(default_factory=dict)
+    omitted: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def layouts(self) -> dict[str, str]:
+        """Say of each layer of `grids` how its output became a map: "196 tokens laid out as a map ..."."""
+        return {layer: grid.words for layer, grid in self.grids.items()}
 
     def __getitem__(self, layer: str) -> Tensor:
         if layer not in self.maps:
@@ -82,7 +96,7 @@ def class_activation_maps(
     targets     one class for all images, one for each, or None for each image's most likely class; or a
                 `Difference`, `Region` or `Box` (see targets.py)
     layers      names or patterns as in `Capture`; None for `choose_layers(model)`, without those that are not
-                run or that no gradient reaches
+                run, that no gradient reaches or that are no maps: `omitted` says which and why
     method      one of METHODS, which need the one pass, or of TRIALS ("score_cam", "ablation_cam"), which try
                 every channel: that takes as many forward passes of an image as a layer has channels
     batch_size  of these trials
@@ -95,8 +109,13 @@ def class_activation_maps(
     Where the network ends in global average pooling and one linear layer, grad_cam, hirescam and xgrad_cam
     agree at its last block. The model is left as found.
 
+    Outputs that are no maps (N, C, h, w) as they stand, tokens and such with the channels last, are laid out
+    as maps where it is known how they lie on the image; `layouts` says how. To know that takes one more
+    forward pass of the first image. What lies nowhere on it, such as a class token, is left out; where the
+    answer is read off that alone, no gradient reaches the other tokens of the last block, so it has no map.
+
     Raises ExploreError for images or targets that don't fit, an unknown layer or method, and a layer that is
-    not run, whose output is not (N, C, h, w), or that no gradient of the target reaches.
+    not run, whose output can't be laid out as a map, or that no gradient of the target reaches.
     """
     [maps] = maps_of_targets(
         model, images, [targets], layers, method, batch_size=batch_size, progress=progress, cancel=cancel
@@ -122,21 +141,42 @@ def maps_of_targets(
     """
     if method not in METHODS and method not in TRIALS:
         raise unknown("method", method, [*METHODS, *TRIALS])
-    batch, default = as_images(model, images), layers is None
-    names = choose_layers(model).names if layers is None else layers
+    batch = as_images(model, images)
+    ask = partial(_maps, model, batch, targets, method, Trying(batch_size, progress, cancel))
+    if layers is not None:
+        return ask(layers)
+    choice = choose_layers(model)
+    try:
+        return ask(choice.names, default=True)
+    except NoMapError as problem:
+        if not choice.instead:
+            raise
+        omitted = dict.fromkeys(choice.names, str(problem))
+    return [replace(maps, omitted=omitted | dict(maps.omitted)) for maps in ask(choice.instead, default=True)]
+
+
+def _maps(
+    model: nn.Module,
+    batch: Tensor,
+    targets: Sequence[Any],
+    method: str,
+    trying: Trying,
+    names: str | Sequence[str],
+    default: bool = False,
+) -> list[ActivationMaps]:
+    """Return the maps of several targets; by default without the layers that have none, if any has one."""
     with measuring(model):
         model.eval()
         with observed(model, batch, names) as (seen, output):
             settled = [as_target(target).settle(output, len(batch)) for target in targets]
             scores = [target.scores(output, len(batch)) for target in settled]
-            activations = usable(seen, len(batch), skip=default)
+            layers, omitted = usable(seen, batch, skip=default)
+            activations = {name: layer.map for name, layer in layers.items()}
+            lost: list[dict[str, str]] = [{} for _ in targets]
             if method in METHODS:
-                weights = _weights(seen, activations, settled, scores, method, skip=default)
+                weights, lost = _weights(seen, layers, settled, scores, method, skip=default)
         if method in TRIALS:
-            calls = {layer: (seen.modules[layer], call_number(layer)) for layer in activations}
-            weights = trial_weights(
-                model, batch, method, activations, calls, settled, scores, batch_size, progress, cancel
-            )
+            weights = trial_weights(model, batch, method, layers, settled, scores, trying)
     logits = main_output(output, len(batch), 2)
     logits = batch.new_empty(len(batch), 0) if logits is None else logits.detach()
     return [
@@ -148,14 +188,34 @@ def maps_of_targets(
             scores=score.detach(),
             asked=str(target),
             method=method,
+            grids={name: grid for name in weighed if (grid := layers[name].grid) is not None},
+            omitted=omitted | reasons,
         )
-        for target, weighed, score in zip(settled, weights, scores, strict=True)
+        for target, weighed, score, reasons in zip(settled, weights, scores, lost, strict=True)
     ]
 
 
 def block_names(model: nn.Module) -> list[str]:
     """Return the layers worth a map; see `choose_layers`, which also says why."""
     return list(choose_layers(model).names)
+
+
+def last_with_map(model: nn.Module, images: Tensor, targets: Any = None) -> str:
+    """Return the last of `choose_layers(model)` that has a map of what is asked.
+
+    That is the very last but for transformers that read a class token: no gradient reaches the other tokens.
+    """
+    choice = choose_layers(model)
+    if not choice.instead:
+        return choice.names[-1]
+    return module_name(list(class_activation_maps(model, images[:1], _first(targets)))[-1])
+
+
+def _first(targets: Any) -> Any:
+    """Return what is asked of the first image."""
+    if isinstance(targets, Target):
+        return targets.of_image(0)
+    return targets[:1] if isinstance(targets, Tensor | Sequence) and not isinstance(targets, str) else targets
 
 
 @contextmanager
@@ -182,58 +242,43 @@ def observed(model: nn.Module, batch: Tensor, names: Any) -> Iterator[tuple[Capt
                 return
 
 
-def usable(seen: Capture, count: int, skip: bool) -> dict[str, Tensor]:
-    """Return the captured outputs that are maps (N, C, h, w); with `skip` the others are left out.
-
-    Raises ExploreError for a layer that did not run or is no map, with `skip` only if none is left.
-    """
-    outputs = seen.outputs
-    maps = {layer: a for layer, a in outputs.items() if a.ndim == 4 and len(a) == count}
-    if (seen.idle and not skip) or not outputs:
-        names = ", ".join(repr(name) for name in seen.idle[:3])
-        raise ExploreError(f"The model did not run {names}, so there is no map of it; choose other layers.")
-    strange = next((layer for layer in outputs if layer not in maps), None)
-    if strange is not None and not (skip and maps):
-        raise ExploreError(
-            f"Layer {strange!r} gives an output of shape {tuple(outputs[strange].shape)}, but a map needs "
-            f"({count}, channels, height, width)."
-        )
-    return maps
-
-
-def call_number(layer: str) -> int:
-    """Return n of a name "relu:n" as `Capture` gives it; 1 for a module that runs once."""
-    number = layer.rpartition(":")[2]
-    return int(number) if number.isdigit() and ":" in layer else 1
-
-
 def _weights(
     seen: Capture,
-    activations: dict[str, Tensor],
+    layers: dict[str, MapLayer],
     targets: Sequence[Target],
     scores: Sequence[Tensor],
     method: str,
     skip: bool,
-) -> list[dict[str, Tensor]]:
-    """Return for each target the weights by layer; where the method looks at gradients, one backward each."""
+) -> tuple[list[dict[str, Tensor]], list[dict[str, str]]]:
+    """Return for each target the weights by layer, and why layers have none.
+
+    Where the method looks at gradients, that takes one backward pass each.
+    """
     weigh = METHODS[method].weights
     if not METHODS[method].gradients:
-        weights = {layer: weigh(a, a) for layer, a in activations.items()}
-        return [weights for _ in scores]
-    found = []
+        weights = {name: weigh(layer.map, layer.map) for name, layer in layers.items()}
+        return [weights for _ in scores], [{} for _ in scores]
+    found, lost = [], []
     for i, score in enumerate(scores):
         # Images don't meet in eval mode, so the sum's gradient holds each image's own.
         again = i + 1 < len(scores)
         gradients = seen.differentiate(score.sum(), again) if score.requires_grad else {}
-        lost = [layer for layer in activations if layer not in gradients]
-        if lost and not (skip and len(lost) < len(activations)):
-            raise ExploreError(
-                f"No gradient of {_scored(targets[i])} reaches {lost[0]!r}, so it has no map; leave it out."
-            )
-        found.append(
-            {layer: weigh(a, gradients[layer]) for layer, a in activations.items() if layer in gradients}
-        )
-    return found
+        laid = {name: layer.lay(gradients[name]) for name, layer in layers.items() if name in gradients}
+        read = _scored(targets[i])
+        reasons = {name: f"no gradient of {read} reaches it" for name in layers if name not in laid}
+        for name, layer in layers.items():
+            if name in laid and layer.aside and not laid[name].any() and gradients[name].any():
+                reasons[name] = f"no gradient of {read} reaches its tokens on the image, as {_ASIDE}"
+        if reasons and not (skip and len(reasons) < len(layers)):
+            name = next(iter(reasons))
+            if name in laid:
+                raise NoMapError(
+                    f"No gradient of {read} reaches the map of {name!r}, as {_ASIDE}; leave it out."
+                )
+            raise NoMapError(f"No gradient of {read} reaches {name!r}, so it has no map; leave it out.")
+        found.append({n: weigh(layers[n].map, g) for n, g in laid.items() if n not in reasons})
+        lost.append(reasons)
+    return found, lost
 
 
 def _scored(target: Target) -> str:

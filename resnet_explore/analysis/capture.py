@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -74,6 +74,7 @@ class Capture:
         self._edges: list[tuple[_Record, GradientEdge, Writes | None]] = []
         self._calls: Counter[str] = Counter()
         self._open: ExitStack | None = None
+        self._paused = False
 
     check = staticmethod(check)
 
@@ -112,6 +113,20 @@ class Capture:
         self._records.clear()
         self._edges.clear()
         self._calls.clear()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Look away while the model runs inside this block, so that names stay what they are."""
+        self._paused = True
+        try:
+            yield
+        finally:
+            self._paused = False
+
+    @property
+    def nodes(self) -> list[Any]:
+        """The nodes of the graph that made the outputs, inside the `with` block."""
+        return [edge.node for _, edge, _ in self._edges]
 
     @property
     def outputs(self) -> "Captured":
@@ -181,6 +196,8 @@ class Capture:
 
     def _hook(self, layer: str) -> Callable[[nn.Module, Any, Any], Any]:
         def record(module: nn.Module, args: Any, output: Any) -> Any:
+            if self._paused:
+                return output
             self._calls[layer] += 1
             if hands_on(module, args, output):
                 output = output.view_as(output)

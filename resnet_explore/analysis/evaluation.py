@@ -174,10 +174,16 @@ def evaluate(
 
 
 def block_before_last_stage(model: nn.Module) -> str:
-    """Return the last of `choose_layers` that lies in another stage than the very last one."""
-    names = choose_layers(model).names
+    """Return the last of `choose_layers` that lies in another stage than the very last one.
+
+    Of blocks of tokens in one stage it is the last but one, as those that read a class token have no map of
+    the last.
+    """
+    choice = choose_layers(model)
+    names = choice.names
     last = names[-1].rpartition(".")[0]
-    return next((name for name in reversed(names) if name.rpartition(".")[0] != last), names[-1])
+    alone = names[-2] if choice.instead and len(names) > 1 else names[-1]
+    return next((name for name in reversed(names) if name.rpartition(".")[0] != last), alone)
 
 
 def load_verdicts(where: str | Path = "imagenette") -> Evaluation:

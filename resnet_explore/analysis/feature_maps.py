@@ -1,7 +1,6 @@
 """What does each channel say? Feature maps of all blocks, statistics, skips and branches, in one pass."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,10 +13,12 @@ from resnet_explore.analysis._batch import as_images, run
 from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.capture import Capture
+from resnet_explore.analysis.laid import module_name
 from resnet_explore.analysis.layers import Layers
 from resnet_explore.analysis.map_layers import convolution_names, map_names, response_names
-from resnet_explore.analysis.residual_stream import Stream, Sums
+from resnet_explore.analysis.residual_stream import Stream, Sums, sum_grids
 from resnet_explore.analysis.statistics import Channels, as_channels, reduced
+from resnet_explore.analysis.tokens import TokenGrid, grids
 from resnet_explore.errors import ExploreError, an
 
 
@@ -29,7 +30,10 @@ class Layer(Brief):
     maps        float32 (C, h', w'); averaged over patches where the output is larger than was asked for
     statistics  over all places at full size, and all images
     skip, branch, ratio   what was summed in this block and the branch's L2 norm over the skip's (of the first
-                image, at full size), or None for a block without a sum
+                image, at full size), or None for a block without a sum. A transformer's block adds twice: the
+                skip is what entered it, the branch all that it added
+    layout      how the output was laid out to be maps, as "196 tokens laid out as a map of 14×14"; "" for
+                what is maps as it stands
     """
 
     name: str
@@ -40,6 +44,7 @@ class Layer(Brief):
     skip: np.ndarray | None = None
     branch: np.ndarray | None = None
     ratio: float | None = None
+    layout: str = ""
 
     @property
     def activation(self) -> np.ndarray:
@@ -104,55 +109,30 @@ def feature_maps(
     layers   as in `Capture`; None for `map_names(model)`, or its convolutions where those give no maps
     largest  longest side of the maps that are kept; None keeps them whole
 
-    Layers whose output is not (N, channels, height, width) are left out. The model is left as it was. Raises
+    Outputs that are no maps (N, channels, height, width) as they stand, such as tokens, are laid out where it
+    is known how they lie on the image, and left out where it is not. The model is left as it was. Raises
     ExploreError if it can't take such images, or if no layer is left.
     """
     batch = as_images(model, images)
     wanted = map_names(model) if layers is None else layers
 
-    def shrink(output: Tensor) -> Tensor:
-        return _shrunk(output[:1], largest) if _is_map(output, batch) else output.new_empty(0)
-
-    def measure(output: Tensor) -> Tensor:
-        return reduced(output) if _is_map(output, batch) else output.new_empty(0)
-
-    def shape(output: Tensor) -> Tensor:
-        return torch.tensor(output.shape[1:])
-
     with measuring(model), torch.no_grad():
         model.eval()
-        watch = {"restore": False}
-        with (
-            Capture(model, wanted, keep=shrink, **watch) as maps,
-            Capture(model, wanted, keep=measure, **watch) as statistics,
-            Capture(model, wanted, keep=shape, **watch) as shapes,
-            Capture(model, response_names(model) or wanted, keep=_spread, **watch) as spreads,
-            Sums(model, keep=_First(largest)).watching(batch) as sums,
-        ):
-            run(model, batch)
-    shown = [name for name, kept in maps.outputs.items() if kept.numel()]
-    if not shown and layers is None and wanted != (rest := convolution_names(model)):
+        seen = _Pass(model, batch, wanted, largest)
+        if seen.reorders:  # so what has four axes need not be maps, and what has three may be
+            seen = _Pass(model, batch, wanted, largest, grids(model, batch, wanted), sum_grids(model, batch))
+    shown = [name for name, kept in seen.maps.outputs.items() if kept.numel()]
+    if not shown and layers is None and wanted != (rest := convolution_names(model)) and rest:
         return feature_maps(model, images, rest, largest)
     if not shown:
         raise ExploreError(
             f"The model, {an(model)}, gave no maps (N, channels, height, width) for images of "
-            f"shape {tuple(batch.shape)}, so there is nothing to look at; name other layers with `layers`."
+            f"shape {tuple(batch.shape)}{seen.why()}, so there is nothing to look at; name other layers with "
+            "`layers`."
         )
     return FeatureMaps(
-        layers={
-            name: _with_stream(
-                Layer(
-                    name=name,
-                    kind=type(maps.modules[name]).__name__,
-                    shape=tuple(shapes.outputs[name].tolist()),
-                    maps=_numbers(maps.outputs[name][0]),
-                    statistics=as_channels(statistics.outputs[name]),
-                ),
-                sums.get(name),
-            )
-            for name in shown
-        },
-        responses={name: float(kept) for name, kept in spreads.outputs.items() if kept.numel()},
+        layers={name: seen.layer(name) for name in shown},
+        responses={name: float(kept) for name, kept in seen.spreads.outputs.items() if kept.numel()},
         count=len(batch),
     )
 
@@ -160,15 +140,17 @@ def feature_maps(
 def whole_map(model: nn.Module, image: Tensor, layer: str, part: str = "output") -> np.ndarray:
     """Return one layer's maps at full size, float32 (C, h, w); `part` is "output", "skip" or "branch"."""
     batch = as_images(model, image)
-    base = re.split(r"[:\[]", layer)[0]  # "relu:2" is a call of "relu", "fpn[0]" an output of "fpn"
+    base = module_name(layer)  # "relu:2" is a call of "relu", "fpn[0]" an output of "fpn"
     with measuring(model), torch.no_grad():
         model.eval()
-        with (
-            Capture(model, base, keep=_whole, restore=False) as seen,
-            Sums(model, layers=[base]).watching(batch) as sums,
-        ):
+        sums = Sums(model, layers=[base])
+        with Capture(model, base, keep=_whole, restore=False) as seen, sums.watching(batch) as streams:
             run(model, batch)
-    return _numbers((seen.outputs[layer] if part == "output" else getattr(sums[base], part))[0])
+        output = seen.outputs[layer] if part == "output" else getattr(streams[base], part)[:1]
+        if sums.reorders:
+            known = grids(model, batch, base) if part == "output" else sum_grids(model, batch, [base])
+            output = _laid(output, known.get(layer if part == "output" else base, ""))
+    return _numbers(output[0])
 
 
 def difference(left: Layer, right: Layer) -> np.ndarray | None:
@@ -181,16 +163,83 @@ def difference(left: Layer, right: Layer) -> np.ndarray | None:
 # --- what is kept ----------------------------------------------------------------------------------------
 
 
-class _First:
-    """Keeps of a summand the first image's map, and the L2 norm of it at full size in a row below."""
+class _Pass:
+    """One pass with all that is kept of it; `grids` and `sums` say how outputs and sums lie on the image."""
 
-    def __init__(self, largest: int | None) -> None:
-        self.largest = largest
+    def __init__(
+        self,
+        model: nn.Module,
+        batch: Tensor,
+        wanted: Layers,
+        largest: int | None,
+        grids: Mapping[str, TokenGrid | str] | None = None,
+        sums: Mapping[str, TokenGrid | str] | None = None,
+    ) -> None:
+        self.grids, self._sum_grids, self._count, self._largest = grids or {}, sums or {}, len(batch), largest
+        self._sums = watching = Sums(model, keep=_whole, finish=self._finish)
+        watch = {"restore": False}
+        with (
+            Capture(model, wanted, keep=self._in_turn(self._shrink), **watch) as self.maps,
+            Capture(model, wanted, keep=self._in_turn(reduced), **watch) as self._statistics,
+            Capture(
+                model, wanted, keep=self._in_turn(lambda maps: torch.tensor(maps.shape[1:])), **watch
+            ) as self._shapes,
+            Capture(model, response_names(model) or wanted, keep=_spread, **watch) as self.spreads,
+            watching.watching(batch) as self._streams,
+        ):
+            run(model, batch)
+        self.reorders = watching.reorders
 
-    def __call__(self, summand: Tensor) -> Tensor:
-        kept = _shrunk(summand[:1], self.largest)
+    def layer(self, name: str) -> Layer:
+        """Return what was kept of a layer."""
+        grid = self.grids.get(name)
+        # What a block adds is in its first output if it has several; "relu:2" is a call, not a sum.
+        stream = None if ":" in name else self._streams.get(name.removesuffix("[0]"))
+        layer = Layer(
+            name=name,
+            kind=type(self.maps.modules[name]).__name__,
+            shape=tuple(self._shapes.outputs[name].tolist()),
+            maps=_numbers(self.maps.outputs[name][0]),
+            statistics=as_channels(self._statistics.outputs[name]),
+            layout=grid.words if isinstance(grid, TokenGrid) else "",
+        )
+        there = stream is not None and stream.skip.numel() and len(stream.skip[0]) == len(layer.maps)
+        return _with_stream(layer, stream) if there else layer
+
+    def why(self) -> str:
+        """Say why the first of the layers has no maps, as far as that is known: ", as ..."."""
+        reason = next((grid for grid in self.grids.values() if isinstance(grid, str)), "")
+        return f", as of {next(iter(self.grids))} {reason}" if reason else ""
+
+    def _in_turn(self, measure: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        """Return what measures an output as maps, or returns nothing if it is none; they come in order."""
+        order = iter(self.grids.values())
+
+        def keep(output: Tensor) -> Tensor:
+            with self._sums.looking_away():
+                maps = _laid(output, next(order, ""))
+                return measure(maps) if _is_map(maps, self._count) else output.new_empty(0)
+
+        return keep
+
+    def _shrink(self, maps: Tensor) -> Tensor:
+        return _shrunk(maps[:1], self._largest)
+
+    def _finish(self, name: str, summand: Tensor) -> Tensor:
+        """Return of a summand the first image's map, and the L2 norm of it at full size in a row below."""
+        summand = _laid(summand, self._sum_grids.get(name, ""))
+        if not _is_map(summand, 1):
+            return summand.new_empty(0)
+        kept = _shrunk(summand, self._largest)
         norm = torch.linalg.vector_norm(summand[0].float()).reshape(1, 1, 1, 1)
         return torch.cat([kept.float(), norm.expand(*kept.shape[:2], 1, kept.shape[3])], 2)
+
+
+def _laid(output: Tensor, grid: TokenGrid | str) -> Tensor:
+    """Return an output as maps if a grid is known that fits; nothing if it is known that none does."""
+    if isinstance(grid, TokenGrid) and grid.fits(output):
+        return grid.lay(output)
+    return output if not grid else output.new_empty(0)
 
 
 def _with_stream(layer: Layer, stream: Stream | None) -> Layer:
@@ -202,13 +251,8 @@ def _with_stream(layer: Layer, stream: Stream | None) -> Layer:
     return replace(layer, skip=skip[:, :-1], branch=branch[:, :-1], ratio=ratio)
 
 
-def _is_map(output: Tensor, batch: Tensor) -> bool:
-    return (
-        output.ndim == 4
-        and len(output) == len(batch)
-        and output.is_floating_point()
-        and 0 not in output.shape
-    )
+def _is_map(output: Tensor, count: int) -> bool:
+    return output.ndim == 4 and len(output) == count and output.is_floating_point() and 0 not in output.shape
 
 
 def _shrunk(output: Tensor, largest: int | None) -> Tensor:

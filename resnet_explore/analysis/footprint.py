@@ -50,7 +50,7 @@ def footprint(
     ledger = dry_run(
         model, tuple(images.shape[1:]), lambda x, weights: _Ledger(x, weights, names), computing=False
     )
-    kept = sum(_kept(shape, largest) for shape in ledger.shapes if len(shape) == 4)
+    kept = sum(_kept(shape, largest) for shape in ledger.shapes if len(shape) in (3, 4))
     return Footprint(ledger.peak * len(images), kept)
 
 
@@ -112,6 +112,8 @@ def _roughly(model: nn.Module, images: Tensor) -> float:
 
 
 def _kept(shape: tuple[int, ...], largest: int | None) -> int:
+    if len(shape) == 3:  # tokens, laid out as maps
+        return 4 * _PARTS * math.prod(shape[1:])
     channels, *size = shape[1:]
     scale = 1.0 if largest is None else min(1.0, largest / max(size))
     return round(4 * _PARTS * channels * math.prod(side * scale for side in size))

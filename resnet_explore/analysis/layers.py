@@ -1,5 +1,6 @@
 """Which modules of a network are meant: by name, by pattern, or by a function that says."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
@@ -17,6 +18,7 @@ _NORMS: tuple[tuple[type[nn.Module], str], ...] = (
     (nn.LayerNorm, "layer norm"),
     (_InstanceNorm, "instance norm"),
 )
+_WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear, nn.MultiheadAttention)
 _WILD = frozenset("*?[")  # what makes a name a pattern
 _KNOWN = tuple(kind for kind, _ in _NORMS)
 Layers = str | Sequence[str] | Callable[[str, nn.Module], bool] | None
@@ -51,6 +53,38 @@ def select_layers(model: nn.Module, layers: Layers = None) -> dict[str, nn.Modul
         )
     first = {id(named[name]): name for name in reversed(chosen)}
     return {name: named[name] for name in chosen if first[id(named[name])] == name}
+
+
+def token_blocks(model: nn.Module) -> list[str]:
+    """Return the blocks of a network that works on tokens, such as a ViT's, in the order of registration.
+
+    They are the outermost modules of a class that occurs at least twice, each holding two linear layers or
+    more (attention counts for two); but what holds such modules in a list is a stage of blocks, not a block.
+    None unless they hold half of all layers with weights or more.
+    """
+    modules = dict(model.named_modules())
+    held: Counter[str] = Counter()
+    for name, module in modules.items():
+        for holder in _holders(name):
+            held[holder] += isinstance(module, nn.Linear)
+        if isinstance(module, nn.MultiheadAttention):
+            held[name] += 1
+    able = [n for n, m in modules.items() if n and held[n] >= 2 and type(m) not in CONTAINERS]
+    listed = {n for n in able if isinstance(modules[n.rpartition(".")[0]], CONTAINERS)}
+    stages = {holder for name in listed for holder in _holders(name)}
+    able = [name for name in able if name not in stages]
+    classes = Counter(type(modules[name]) for name in able)
+    several = {name for name in able if classes[type(modules[name])] >= 2}
+    blocks = [name for name in able if name in several and several.isdisjoint(_holders(name))]
+    weighted = [name for name, module in modules.items() if isinstance(module, _WEIGHTED)]
+    inside = sum(not set(blocks).isdisjoint(_holders(name)) for name in weighted)
+    return blocks if 2 * inside >= len(weighted) else []
+
+
+def _holders(name: str) -> list[str]:
+    """Return the dotted names of the modules around a module, without the network itself."""
+    parts = name.split(".")
+    return [".".join(parts[:i]) for i in range(1, len(parts))]
 
 
 def norms_of(model: nn.Module) -> str:

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 from torch import nn
 
-from resnet_explore.analysis.layers import CONTAINERS
+from resnet_explore.analysis.layers import CONTAINERS, token_blocks
 from resnet_explore.errors import ExploreError, an
 
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.InstanceNorm2d)
@@ -19,12 +19,15 @@ _CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 def map_names(model: nn.Module) -> list[str]:
     """Return the layers to look at, in the order of registration.
 
-    They are the network's blocks: the smallest modules, no mere containers, that hold two weighted layers or
-    more and a convolution larger than 1x1 among them (so that squeeze-and-excitation is none), if there are
-    three or more and most such convolutions lie in them. Else, as for VGG, its activations, and where it has
-    none as modules its convolutions. Raises ExploreError for a network without 2-D convolutions.
+    They are the network's blocks: those of `token_blocks`, or else the smallest modules, no mere containers,
+    that hold two weighted layers or more and a convolution larger than 1x1 among them (so that
+    squeeze-and-excitation is none), if there are three or more and most such convolutions lie in them. Else,
+    as for VGG, its activations, and where it has none as modules its convolutions. Raises ExploreError for a
+    network without blocks or 2-D convolutions.
     """
     modules, convolutions = dict(model.named_modules()), convolution_names(model)
+    if tokens := token_blocks(model):
+        return tokens
     if not convolutions:
         raise ExploreError(
             f"The model, {an(model)}, has no 2-D convolution, so it has no feature maps to show."
@@ -47,7 +50,7 @@ def map_names(model: nn.Module) -> list[str]:
 
 
 def convolution_names(model: nn.Module) -> list[str]:
-    """Return the convolutions: what is left to look at where activations are no maps, as in ViT."""
+    """Return the convolutions: what is left to look at where activations are no maps."""
     return [name for name, module in model.named_modules() if isinstance(module, _CONVOLUTIONS)]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -13,10 +14,9 @@ from torch import Tensor, nn
 from resnet_explore.analysis import attribution
 from resnet_explore.analysis._batch import answer, as_images
 from resnet_explore.analysis._state import measuring
-from resnet_explore.analysis.cam_layers import choose_layers
 from resnet_explore.analysis.cam_methods import METHODS
 from resnet_explore.analysis.cam_trials import TRIALS
-from resnet_explore.analysis.cams import class_activation_maps
+from resnet_explore.analysis.cams import class_activation_maps, last_with_map
 from resnet_explore.analysis.faithfulness import deletion, insertion, road
 from resnet_explore.analysis.sanity import Explainer, cascade, rank_correlation, stability
 from resnet_explore.analysis.targets import Classes, as_target
@@ -182,15 +182,17 @@ def explainer(method: str, layer: str | None = None, **options: Any) -> Explaine
     """Return a method by name as a function (model, images, classes) -> raw maps (N, h, w).
 
     method   any of `class_activation_maps` or of `attribute`
-    layer    of the former; None for the last of `choose_layers`. Where a network ends in global average
-             pooling several methods agree there: compare them one stage earlier
+    layer    of the former; None for the last of `choose_layers` that has a map. Where a network ends in
+             global average pooling several methods agree there: compare them one stage earlier
     options  of the method
     """
     if method in METHODS or method in TRIALS:
+        ways: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()  # each network's layer
 
         def explain(model: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
-            name = choose_layers(model).names[-1] if layer is None else layer
-            found = class_activation_maps(model, images, classes, name, method, **options)
+            if layer is None and model not in ways:
+                ways[model] = last_with_map(model, images, classes)
+            found = class_activation_maps(model, images, classes, layer or ways[model], method, **options)
             return next(iter(found.values()))
 
         return explain

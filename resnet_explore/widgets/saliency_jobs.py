@@ -34,7 +34,7 @@ VERDICTS = ("deletion", "insertion", "road", "randomisation", "stability")
 _OF_BOXES = VERDICTS[:3]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Explained(ActivationMaps):
     """Maps, with the network's answer, the target that they explain and the blocks that can't be split."""
 

@@ -245,7 +245,21 @@ def _caption(
         f"{asked.reading.title} {at} {' and '.join(places)}, in {asked.reading.unit}.{cut}{blind} Eval mode"
         f"{_weights(asked, stage)}; {f'the networks {verb}' if len(names) > 1 else f'the network {verb}s'} "
         f"{sees}{height}×{width} pixels. Picture: {asked.photo}.{''.join(empty)}{faint}"
+        f"{_laid_out(maps, blocks, names)}"
     )
+
+
+def _laid_out(maps: Sequence[Explained], blocks: Sequence[str], names: Sequence[str]) -> str:
+    """Say how tokens became maps, and which blocks have none."""
+    said = []
+    for name, cams, block in zip(names, maps, blocks, strict=True):
+        if block in cams.layouts:
+            said.append(f" What this block of {name} gives: {cams.layouts[block]}.")
+        reasons: dict[str, list[str]] = {}
+        for layer, reason in cams.omitted.items():
+            reasons.setdefault(reason, []).append(layer)
+        said += [f" Not shown of {name}: {first_of(layers)}, as {why}." for why, layers in reasons.items()]
+    return "".join(dict.fromkeys(said))
 
 
 def _faint(asked: Asked, maps: Sequence[Explained], blocks: Sequence[str], names: Sequence[str]) -> str:

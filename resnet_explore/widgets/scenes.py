@@ -268,7 +268,9 @@ def _output(layers: Sequence[Layer]) -> str:
         less = "" if shown == (height, width) else f", shown averaged to {shown[0]}×{shown[1]}"
         return f"{layer.name} ({layer.kind}, {count} maps of {height}×{width}{less})"
 
-    return "What comes out of " + " and ".join(dict.fromkeys(map(words, layers))) + "." + _brackets(layers)
+    laid = "".join(dict.fromkeys(f" {layer.name}: {layer.layout}." for layer in layers if layer.layout))
+    what = " and ".join(dict.fromkeys(map(words, layers)))
+    return f"What comes out of {what}.{laid}{_brackets(layers)}"
 
 
 def _brackets(layers: Sequence[Layer]) -> str:
