@@ -38,15 +38,19 @@ def dry_run(
     size = tuple(input_size)
     try:
         return _run(model, size, watcher, torch.device("meta"))
-    except Exception as problem:  # whatever a model raises that can't do without values
-        error = problem
+    except Exception as error:  # whatever a model raises that can't do without values
+        reason = _first_line(error)
     if computing:
         try:
             return _run(model, size, watcher, None)
-        except Exception as problem:
-            error = problem
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
+        except Exception as error:
+            reason = _first_line(error)
+    # The errors themselves are let go: with their tracebacks they would hold all results of the passes.
     raise ExploreError(f"The model can't take an input of size {size} ({reason}).")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _run(

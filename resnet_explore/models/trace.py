@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -159,7 +159,10 @@ class Watch(TorchDispatchMode):
         if storage._cdata not in self._known:
             self._known[storage._cdata] = storage
             self.calls[self.running[-1]].kept += storage.nbytes()
-        return tensor
+        # Never the tensor itself: where an operation saves its own result, as ReLU does, the result would
+        # hold its node of the graph, and the node the result: a ring through C++ that Python can't collect.
+        with _disable_current_modes():  # this is no operation of the network
+            return tensor.detach()
 
     def _enter(self, path: str) -> Callable[..., None]:
         def hook(_module: nn.Module, args: Any, kwargs: Any) -> None:
