@@ -12,13 +12,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from resnet_explore.analysis._batch import answer, as_images
 from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._state import measuring
+from resnet_explore.models.dispatch import OperationMode, uncompiled
 
 _WEIGHTED = ("convolution", "_convolution", "addmm", "mm")
 _SUMS = ("add", "add_")
@@ -54,12 +54,12 @@ def residual_stream(
     batch = as_images(model, images)
     with measuring(model):
         model.eval()
-        with torch.no_grad(), Sums(model, layers=layers).watching(batch) as found:
+        with torch.no_grad(), uncompiled(), Sums(model, layers=layers).watching(batch) as found:
             answer(model, batch)
     return found
 
 
-class Sums(TorchDispatchMode):
+class Sums(OperationMode):
     """Follows, while it is active, how many weighted layers each tensor has passed, and notes sums.
 
     `keep` says what to keep of each summand; by default a copy, since an in-place sum overwrites one of them.

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, TypeVar
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from resnet_explore.errors import ExploreError
+from resnet_explore.models.dispatch import Shapes, uncompiled
 
 
 class Watcher(Protocol):
@@ -77,7 +78,9 @@ def _run(
         noise = torch.rand(1, *size, generator=torch.Generator().manual_seed(0))
         image = noise.to(device=first.device, dtype=first.dtype)
     watch = watcher(image, stand_ins.values())
-    with torch.random.fork_rng(devices=[]), torch.enable_grad(), watch.watching(copied):
+    # The mode that is entered last hears first, so the watch hears of what the shapes answer.
+    shapes = nullcontext() if device is None else Shapes()
+    with torch.random.fork_rng(devices=[]), torch.enable_grad(), uncompiled(), shapes, watch.watching(copied):
         functional_call(copied, state, (image,))
     return watch
 
@@ -85,7 +88,8 @@ def _run(
 def _stand_in(value: Tensor, device: torch.device | None) -> Tensor:
     parameter = isinstance(value, nn.Parameter)
     if device is not None:
-        value = torch.empty_like(value, device=device)
+        # empty_like would do it in Python there, by way of sympy: 35 MB.
+        value = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device=device)
     value = value.detach() if parameter else value.detach().clone()
     # Also where frozen: all networks are measured alike.
     return value.requires_grad_(parameter and value.is_floating_point())

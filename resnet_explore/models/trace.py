@@ -13,9 +13,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
+
+from resnet_explore.models.dispatch import OperationMode
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Call:
     runs: int = 0
 
 
-class Watch(TorchDispatchMode):
+class Watch(OperationMode):
     """Notes, while it is active, what every operation does to the origin of its tensors.
 
     calls     for each module's path ("" is the network itself) what it did
