@@ -5,6 +5,8 @@ under `torchrun`, in fp32 or bf16. Weights, momentum and whether the warm-up is 
 run needs; everything random comes from (seed, epoch), see `batches`.
 """
 
+from __future__ import annotations
+
 import contextlib
 import itertools
 import json
@@ -14,12 +16,10 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
-from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from torch import Tensor, nn
 
 from resnet_explore.errors import ExploreError
@@ -29,6 +29,9 @@ from resnet_explore.training.batches import batches, steps_per_epoch
 from resnet_explore.training.measure import LayerProbe, evaluate
 from resnet_explore.training.runs import Run, RunFolder, load_tensors, save_tensors
 from resnet_explore.training.schedule import WarmUp, learning_rate
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 # Layers are looked at in these steps and in the last of each epoch.
 PROBED_STEPS = (0, 1, 3, 10, 30)
@@ -189,6 +192,10 @@ class _Training:
 
 def engine(run: Run, accelerator: str = "auto") -> Fabric:
     """Return Fabric for a run: one device, or those that `torchrun` started this process for."""
+    # Not before there is something to train: it brings 280 MB, of which a recorded picture needs nothing.
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+
     if accelerator == "auto":
         accelerator = "cuda" if torch.cuda.is_available() else "cpu"
     elif accelerator == "cuda" and not torch.cuda.is_available():
@@ -211,7 +218,8 @@ def engine(run: Run, accelerator: str = "auto") -> Fabric:
 
 def distributed() -> bool:
     """Whether `torchrun` started this process as one of several."""
-    return TorchElasticEnvironment.detect() and int(os.environ.get("WORLD_SIZE", 1)) > 1
+    launched = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
+    return launched and int(os.environ.get("WORLD_SIZE", 1)) > 1
 
 
 # --- steps ------------------------------------------------------------------------------------------------

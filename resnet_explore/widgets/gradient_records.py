@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from resnet_explore.analysis.alike import Alike, alike_in_record
 from resnet_explore.figures.gradients import decades, gradient_heatmap
@@ -14,6 +13,9 @@ from resnet_explore.training.plan import KINDS
 from resnet_explore.training.recorded import Record
 from resnet_explore.widgets.gradient_views import LinesView, Profiles, View
 from resnet_explore.widgets.gradient_words import compared, finding, read, read_aloud, times
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Noted:
@@ -28,7 +30,7 @@ class Noted:
         kinds = self.layers.groupby("depth")["kind"].nunique()
         self.depths = sorted(int(depth) for depth in kinds.index[kinds == len(KINDS)])
 
-    def norms(self, kind: str, depth: int) -> pd.DataFrame:
+    def norms(self, kind: str, depth: int) -> "pd.DataFrame":
         """Return gradient norms, a row for each noted step, a column for each layer."""
         rows = self.layers[(self.layers["kind"] == kind) & (self.layers["depth"] == depth)]
         return rows.pivot_table(index="step", columns="position", values="gradient_norm")
@@ -88,7 +90,7 @@ class StepView(LinesView):
         said = f"Gradient norm of the weights at step {self.ticks[position]}. {self.record.conditions()}."
         return f"{said} {self.axis}{compared({'twins': self._alike})}"
 
-    def table(self, results: Mapping[int, Mapping[str, np.ndarray]]) -> pd.DataFrame:
+    def table(self, results: Mapping[int, Mapping[str, np.ndarray]]) -> "pd.DataFrame":
         """Return what was recorded of this depth."""
         return self.record.layers[self.record.layers["depth"] == self.depth]
 
@@ -146,6 +148,6 @@ class HeatmapView(View):
             f"for all depths; black and red lie beyond it. {self.record.conditions()}.{ends}"
         )
 
-    def table(self, results: Mapping[int, Any]) -> pd.DataFrame:
+    def table(self, results: Mapping[int, Any]) -> "pd.DataFrame":
         """Return all that was recorded."""
         return self.record.layers

@@ -1,18 +1,20 @@
 """A chart as files: the picture with what it says, and its numbers as a table."""
 
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from resnet_explore import __version__
 from resnet_explore.errors import ExploreError
 from resnet_explore.figures.style import Figure, annotate, to_png, to_svg
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 PROGRAM = f"resnet_explore {__version__}"
 
 
 def save_picture(
-    path: str | Path, figure: Figure, title: str, caption: str, table: pd.DataFrame
+    path: str | Path, figure: Figure, title: str, caption: str, table: "pd.DataFrame"
 ) -> list[Path]:
     """Write a figure with its finding and conditions, and the numbers as .csv beside it; return both paths.
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from resnet_explore.errors import ExploreError
@@ -42,6 +41,8 @@ def save(path: Path, scene: Scene, shown: Mosaics, whole: Callable[[], dict[str,
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".csv":
+            import pandas as pd
+
             pd.DataFrame(rows_of(scene)).assign(conditions=" ".join(conditions)).to_csv(path, index=False)
         elif path.suffix == ".npz":
             arrays = whole() | {"conditions": np.array(conditions)}
