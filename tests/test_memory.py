@@ -28,6 +28,7 @@ from resnet_explore.analysis.footprint import footprint, foretold
 from resnet_explore.analysis.map_layers import map_names
 from resnet_explore.analysis.targets import Box, Region
 from resnet_explore.models.summary import receptive_fields
+from resnet_explore.widgets.heap import give_back
 
 CALLS = 10
 
@@ -261,3 +262,12 @@ def test_what_only_the_graph_holds_is_noticed():
     assert tensors_after > tensors
     if _mallinfo2 is not None:
         assert used_after - used > 190_000
+
+
+@pytest.mark.skipif(_mallinfo2 is None, reason="only glibc keeps freed memory, and can be asked for it")
+def test_freed_memory_goes_back_to_the_system():
+    kept = [torch.ones(15_000) for _ in range(2_000)]  # 60 kB each, too small to be mapped one by one
+    del kept[::2], kept[1::3]
+    before = psutil.Process().memory_info().rss
+    give_back()
+    assert before - psutil.Process().memory_info().rss > 40_000_000
