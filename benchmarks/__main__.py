@@ -5,7 +5,7 @@ import sys
 
 NAMES = (
     *("sweep", "training", "collect", "analysis", "capture", "cams", "gradients"),
-    *("feature_maps", "heatmaps", "scrub"),
+    *("feature_maps", "heatmaps", "memory", "scrub"),
 )
 
 for name in NAMES:
