@@ -1,6 +1,7 @@
 """One slow thing at a time: the newer wins, what fails is told."""
 
 import threading
+import weakref
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.background import Background
@@ -69,3 +70,21 @@ def test_it_can_be_waited_for_while_it_is_being_started_in_another_thread(monkey
     widget.join(10)
     background.wait(10)
     assert done == [1]
+
+
+def test_what_a_job_held_is_gone_when_it_has_ended():
+    class Held:
+        pass
+
+    def job():
+        held = Held()
+        return weakref.ref(held), lambda cancelled: held
+
+    told = []
+    gone, work = job()
+    background = Background(told.append)
+    background.start(work)
+    del work
+    background.wait(10)
+    assert gone() is None
+    assert told == []

@@ -55,6 +55,14 @@ def test_digits_are_scikit_learns_split_once_and_for_all():
     torch.testing.assert_close(train.normalized(slice(3, 5)), pixels[3:5])
 
 
+def test_digits_are_the_same_where_their_file_lies_elsewhere(monkeypatch):
+    expected = rx.load_dataset("digits")
+    monkeypatch.setattr("resnet_explore.inputs.digits.find_spec", lambda name: None)
+    found = rx.load_dataset("digits")
+    assert torch.equal(found.images, expected.images)
+    assert torch.equal(found.labels, expected.labels)
+
+
 def test_normalized_is_the_formula_and_what_to_batch_does(folder):
     data = rx.load_dataset("folder", root=folder)
     every = data.normalized()

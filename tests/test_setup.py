@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from resnet_explore.lab import run_jupyter
+
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
@@ -144,6 +146,18 @@ def test_lab_starts_on_the_next_port_with_a_token_and_without_pop_ups(tmp_path, 
     finally:
         server.terminate()
         server.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("own", [None, "4"])
+def test_kernels_share_one_heap_unless_a_person_says_otherwise(tmp_path, monkeypatch, own):
+    monkeypatch.setenv("MALLOC_ARENA_MAX", own or "")
+    if own is None:
+        monkeypatch.delenv("MALLOC_ARENA_MAX")
+    seen = []
+    launch = "jupyterlab.labapp.LabApp.launch_instance"
+    monkeypatch.setattr(launch, lambda arguments: seen.append(os.environ["MALLOC_ARENA_MAX"]))
+    run_jupyter(tmp_path, 8888, [])
+    assert seen == [own or "1"]
 
 
 def _get(address):

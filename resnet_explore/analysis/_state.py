@@ -1,8 +1,7 @@
 """To measure without changing: whatever happens to a model inside, it is left exactly as it was found."""
 
-import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import nn
@@ -78,13 +77,6 @@ def measuring(model: nn.Module) -> Iterator[None]:
         left_as_found(model),
     ):
         yield
-
-
-def uncompiled() -> AbstractContextManager[object]:
-    """Let what went through torch.compile run as it was written, so that its modules call their hooks."""
-    if "torch._dynamo" not in sys.modules:  # nothing can be compiled yet, and importing it is slow
-        return nullcontext()
-    return torch.compiler.set_stance("force_eager")
 
 
 def refuse_replicas(model: nn.Module) -> None:

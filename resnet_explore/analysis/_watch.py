@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from resnet_explore.analysis._outputs import call_name, tensors
+from resnet_explore.models.dispatch import OperationMode
 
 SAFE, CLONED, UNREACHABLE = "safe", "cloned", "not reachable"
 _CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
@@ -201,7 +201,7 @@ class _Functions(TorchFunctionMode):
         return result
 
 
-class _Writes(TorchDispatchMode):
+class _Writes(OperationMode):
     """Hears of each write to memory that a tensor lies in."""
 
     def __init__(self, watch: Watch) -> None:

@@ -15,12 +15,13 @@ from resnet_explore.analysis._aliases import Writes, hands_on, viewed
 from resnet_explore.analysis._batch import require_module
 from resnet_explore.analysis._brief import counted
 from resnet_explore.analysis._outputs import call_name, tensors
-from resnet_explore.analysis._state import left_as_found, refuse_replicas, uncompiled
+from resnet_explore.analysis._state import left_as_found, refuse_replicas
 from resnet_explore.analysis.checkup import check
 from resnet_explore.analysis.keep import Levels, as_keep
 from resnet_explore.analysis.layers import Layers, select_layers
 from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.models.devices import is_full
+from resnet_explore.models.dispatch import uncompiled
 
 
 class Capture:

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from resnet_explore.analysis._batch import as_images, first_line, require_module
 from resnet_explore.analysis._brief import counted
-from resnet_explore.analysis._state import measuring, refuse_replicas, uncompiled
+from resnet_explore.analysis._state import measuring, refuse_replicas
 from resnet_explore.analysis._watch import CLONED, SAFE, UNREACHABLE, Finding, Watch
 from resnet_explore.errors import ExploreError, an
+from resnet_explore.models.dispatch import uncompiled
 
 _ORDER = (UNREACHABLE, CLONED, SAFE)
 

@@ -12,12 +12,12 @@ from typing import Any
 import psutil
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from resnet_explore.analysis.layers import Layers, select_layers
 from resnet_explore.analysis.map_layers import map_names
 from resnet_explore.errors import ExploreError, an
 from resnet_explore.models.devices import own_memory
+from resnet_explore.models.dispatch import OperationMode
 from resnet_explore.models.dry_run import dry_run
 from resnet_explore.models.trace import tensors_in
 
@@ -119,7 +119,7 @@ def _kept(shape: tuple[int, ...], largest: int | None) -> int:
     return round(4 * _PARTS * channels * math.prod(side * scale for side in size))
 
 
-class _Ledger(TorchDispatchMode):
+class _Ledger(OperationMode):
     """Keeps account of the bytes that results hold, and of the shapes of some modules' outputs."""
 
     def __init__(self, image: Tensor, weights: Iterable[Tensor], names: Iterable[str]) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import LinearOperator, svds
 from torch import Tensor, nn
 
 from resnet_explore.analysis._brief import Brief
@@ -146,6 +145,8 @@ class _Product:
         elif not self.times(torch.randn(self.shape[1], generator=torch.Generator().manual_seed(seed))).any():
             return values  # a dead block; ARPACK can't start from 0
         else:
+            from scipy.sparse.linalg import LinearOperator, svds  # not before 02 shows Jacobians
+
             operator = LinearOperator(
                 self.shape,
                 matvec=lambda v: self.times(torch.from_numpy(v)).numpy(),

@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from resnet_explore.analysis._middles import SCALED, WINDOWS, between, inside, window_middles
+from resnet_explore.models.dispatch import OperationMode
 
 _SHAPES = ("view", "_unsafe_view", "_reshape_alias", "reshape")
 _MOVES = frozenset(
@@ -50,7 +50,7 @@ _MOST = 2**20  # so many of these are the farthest place that is told apart, 4,0
 Found = Tensor | None  # the number of each value's place, 0 for nowhere; None where all lie nowhere
 
 
-class Places(TorchDispatchMode):
+class Places(OperationMode):
     """Follows, while it is active, where on `image`, (1, C, H, W), the values made of it lie.
 
     A place is a number, a row of `table`: its y and x in pixels and how large it is.

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -24,6 +23,7 @@ from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.places import Places
 from resnet_explore.analysis.tokens import REORDERS, TokenGrid, grid_of, slow_attention
+from resnet_explore.models.dispatch import OperationMode, uncompiled
 
 _WEIGHTED = ("convolution", "_convolution", "addmm", "mm", "linear", "_native_multi_head_attention")
 _SUMS = ("add", "add_")
@@ -87,7 +87,7 @@ def residual_stream(model: nn.Module, images: Tensor, layers: Collection[str] | 
     with measuring(model), torch.no_grad():
         model.eval()
         sums = Sums(model, layers=layers)
-        with sums.watching(batch) as found:
+        with uncompiled(), sums.watching(batch) as found:
             answer(model, batch)
         if sums.reorders and found:
             known = sum_grids(model, images, layers)
@@ -102,7 +102,12 @@ def sum_grids(
     """Return for each sum of a network, by name, how it lies on the image, or why that is not known."""
     image = as_images(model, images[:1])
     places = Places(image)
-    with torch.no_grad(), places, Sums(model, partial(grid_of, places), layers).watching(image) as found:
+    with (
+        torch.no_grad(),
+        uncompiled(),
+        places,
+        Sums(model, partial(grid_of, places), layers).watching(image) as found,
+    ):
         answer(model, image)
     return {name: s.skip for streams in (found, found.whole) for name, s in streams.items()}  # type: ignore
 
@@ -113,7 +118,7 @@ def _laid(stream: Stream, grid: TokenGrid | str) -> Stream:
     return stream if stream.skip.ndim == 4 and not grid else replace(stream, layout=f"not laid out: {grid}")
 
 
-class Sums(TorchDispatchMode):
+class Sums(OperationMode):
     """Follows, while it is active, how many weighted layers each tensor has passed, and notes sums.
 
     keep      what to keep of each summand; by default a copy, since an in-place sum overwrites one of them

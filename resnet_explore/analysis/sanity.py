@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.stats import rankdata
-from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
 from resnet_explore.analysis._batch import answer, as_images
@@ -122,13 +120,26 @@ def rank_correlation(one: Tensor, other: Tensor) -> np.ndarray:
     """Return Spearman's correlation of each pair of maps (N, h, w), (N,); 0 where a map is constant."""
     if one.shape != other.shape:
         raise ExploreError(f"Maps must have the same shape, not {tuple(one.shape)} and {tuple(other.shape)}.")
-    ranks = [rankdata(m.detach().cpu().flatten(1).numpy(), axis=1) for m in (one, other)]
+    ranks = [np.stack([_ranks(row) for row in m.detach().cpu().flatten(1).numpy()]) for m in (one, other)]
     first, second = (r - r.mean(1, keepdims=True) for r in ranks)
     norm = np.sqrt((first**2).sum(1) * (second**2).sum(1))
     return np.divide((first * second).sum(1), norm, out=np.zeros(len(norm)), where=norm > 0)
 
 
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Return each number's rank among them, (n,), from 1; equal ones share the mean of theirs; nan if one is.
+
+    As scipy.stats.rankdata does, which takes 50 MB to import.
+    """
+    if np.isnan(values).any():
+        return np.full(len(values), np.nan)
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[which]
+
+
 def _similarity(one: Tensor, other: Tensor, size: Sequence[int]) -> np.ndarray:
+    from skimage.metrics import structural_similarity  # slow to import, and seldom asked for
+
     def prepared(maps: Tensor) -> np.ndarray:
         large = F.interpolate(exact(maps[:, None]), tuple(size), mode="bilinear", align_corners=False)[:, 0]
         low, high = large.amin((1, 2), keepdim=True), large.amax((1, 2), keepdim=True)

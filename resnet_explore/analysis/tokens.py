@@ -16,6 +16,7 @@ from resnet_explore.analysis._brief import counted
 from resnet_explore.analysis.capture import Capture
 from resnet_explore.analysis.layers import Layers
 from resnet_explore.analysis.places import Places
+from resnet_explore.models.dispatch import uncompiled
 
 # What can bring values into another order. Without any of these an output with four axes is a map
 # (N, C, h, w) as it stands. A transposed weight is one of them, so that every Linear counts.
@@ -94,7 +95,13 @@ def grids(model: nn.Module, images: Tensor, layers: Layers) -> dict[str, TokenGr
     image = images[:1].detach().clone()
     places = Places(image)
     keep = partial(grid_of, places)
-    with slow_attention(), torch.no_grad(), Capture(model, layers, keep=keep, restore=False) as seen, places:
+    with (
+        uncompiled(),
+        slow_attention(),
+        torch.no_grad(),
+        Capture(model, layers, keep=keep, restore=False) as seen,
+        places,
+    ):
         answer(model, image)
     return dict(seen.outputs)  # type: ignore[arg-type]
 

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from resnet_explore.analysis import attribution
 from resnet_explore.analysis._batch import answer, as_images
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.cam_methods import METHODS
@@ -196,6 +195,8 @@ def explainer(method: str, layer: str | None = None, **options: Any) -> Explaine
             return next(iter(found.values()))
 
         return explain
+    from resnet_explore.analysis import attribution  # brings captum, which class activation maps don't need
+
     if method not in attribution.METHODS:
         raise unknown("method", method, [*METHODS, *TRIALS, *attribution.METHODS])
     return lambda model, x, classes: attribution.attribute(model, x, classes, method, **options).maps

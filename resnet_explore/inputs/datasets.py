@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.inputs.digits import digit_rows
 from resnet_explore.inputs.download import fetching
 from resnet_explore.inputs.folders import (
     default_size,
@@ -190,12 +191,11 @@ def is_here(name: str, root: str | Path | None = None) -> bool:
 
 def _digits(split: str, size: int | None) -> ImageSet:
     _known(split, ("train", "test"))
-    from sklearn.datasets import load_digits  # costs a second, so only here
-
-    digits = load_digits()
-    pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-    images, labels = _tensor(pixels, size), torch.from_numpy(digits.target.astype(np.int64))
-    test = torch.from_numpy(held_out([f"digits/{i}" for i in range(len(labels))], digits.target))
+    rows = digit_rows()
+    pixels = np.rint(rows[:, :-1].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
+    classes_of = rows[:, -1].astype(np.int64)
+    images, labels = _tensor(pixels, size), torch.from_numpy(classes_of)
+    test = torch.from_numpy(held_out([f"digits/{i}" for i in range(len(labels))], classes_of.tolist()))
     chosen = test if split == "test" else ~test
     mean, std = channel_statistics(images[~test])
     classes = tuple(str(c) for c in range(10))

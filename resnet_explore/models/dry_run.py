@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, TypeVar
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from resnet_explore.errors import ExploreError
+from resnet_explore.models.dispatch import Shapes, uncompiled
 
 
 class Watcher(Protocol):
@@ -38,15 +39,19 @@ def dry_run(
     size = tuple(input_size)
     try:
         return _run(model, size, watcher, torch.device("meta"))
-    except Exception as problem:  # whatever a model raises that can't do without values
-        error = problem
+    except Exception as error:  # whatever a model raises that can't do without values
+        reason = _first_line(error)
     if computing:
         try:
             return _run(model, size, watcher, None)
-        except Exception as problem:
-            error = problem
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
+        except Exception as error:
+            reason = _first_line(error)
+    # The errors themselves are let go: with their tracebacks they would hold all results of the passes.
     raise ExploreError(f"The model can't take an input of size {size} ({reason}).")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _run(
@@ -73,7 +78,9 @@ def _run(
         noise = torch.rand(1, *size, generator=torch.Generator().manual_seed(0))
         image = noise.to(device=first.device, dtype=first.dtype)
     watch = watcher(image, stand_ins.values())
-    with torch.random.fork_rng(devices=[]), torch.enable_grad(), watch.watching(copied):
+    # The mode that is entered last hears first, so the watch hears of what the shapes answer.
+    shapes = nullcontext() if device is None else Shapes()
+    with torch.random.fork_rng(devices=[]), torch.enable_grad(), uncompiled(), shapes, watch.watching(copied):
         functional_call(copied, state, (image,))
     return watch
 
@@ -81,7 +88,8 @@ def _run(
 def _stand_in(value: Tensor, device: torch.device | None) -> Tensor:
     parameter = isinstance(value, nn.Parameter)
     if device is not None:
-        value = torch.empty_like(value, device=device)
+        # empty_like would do it in Python there, by way of sympy: 35 MB.
+        value = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device=device)
     value = value.detach() if parameter else value.detach().clone()
     # Also where frozen: all networks are measured alike.
     return value.requires_grad_(parameter and value.is_floating_point())

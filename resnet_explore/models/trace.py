@@ -13,9 +13,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
+
+from resnet_explore.models.dispatch import OperationMode
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Call:
     runs: int = 0
 
 
-class Watch(TorchDispatchMode):
+class Watch(OperationMode):
     """Notes, while it is active, what every operation does to the origin of its tensors.
 
     calls     for each module's path ("" is the network itself) what it did
@@ -159,7 +161,10 @@ class Watch(TorchDispatchMode):
         if storage._cdata not in self._known:
             self._known[storage._cdata] = storage
             self.calls[self.running[-1]].kept += storage.nbytes()
-        return tensor
+        # Never the tensor itself: where an operation saves its own result, as ReLU does, the result would
+        # hold its node of the graph, and the node the result: a ring through C++ that Python can't collect.
+        with _disable_current_modes():  # this is no operation of the network
+            return tensor.detach()
 
     def _enter(self, path: str) -> Callable[..., None]:
         def hook(_module: nn.Module, args: Any, kwargs: Any) -> None:

@@ -1,11 +1,13 @@
 """Which runs of an experiment are there, which are missing, and how that is said in words."""
 
 from collections.abc import Iterable, Sequence
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from resnet_explore.training.commands import runs_of
 from resnet_explore.training.plan import KINDS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Place = tuple[str, int, int]
 """A run's kind, depth and seed."""
@@ -52,7 +54,7 @@ def among(values: Sequence[object], what: str = "seed") -> str:
     return f"{name}{', '.join(map(str, values[:-1]))} and {values[-1]}"
 
 
-def places_of(table: pd.DataFrame) -> list[Place]:
+def places_of(table: "pd.DataFrame") -> list[Place]:
     """Return the kind, depth and seed of each run in a table that `collect` returns."""
     rows = table[["kind", "depth", "seed"]].drop_duplicates()
     return [(str(kind), int(depth), int(seed)) for kind, depth, seed in rows.itertuples(index=False)]

@@ -4,15 +4,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.paths import shipped
 from resnet_explore.training.commands import ROOT
 from resnet_explore.training.coverage import in_words, missing, places_of
 from resnet_explore.training.runs import collect, collect_layers
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _TITLES = {
     "digits": "Digits (8×8, grey)",
@@ -52,18 +53,18 @@ class Record:
         given = self.about.get("commands") or [self.about.get("command", "")]
         return [command for command in given if command]
 
-    def table(self) -> pd.DataFrame:
+    def table(self) -> "pd.DataFrame":
         """Return its epochs, as `collect` does."""
         return collect(self.path)
 
-    def missing(self, table: pd.DataFrame) -> str:
+    def missing(self, table: "pd.DataFrame") -> str:
         """Say which runs of its commands are not in its table, "" if none."""
         lacking, planned = missing(places_of(table), self.commands)
         return (
             f"{len(lacking)} of {planned} runs are not recorded yet: {in_words(lacking)}" if lacking else ""
         )
 
-    def layers(self) -> pd.DataFrame:
+    def layers(self) -> "pd.DataFrame":
         """Return what was noted of its layers, as `collect_layers` does; ExploreError if nothing was."""
         if (self.path / "history.csv").is_file() and not (self.path / "layers.parquet").is_file():
             raise ExploreError(f"The record {self.name!r} was made without a look at the layers.")

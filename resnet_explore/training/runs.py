@@ -20,10 +20,9 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import pandas as pd
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -32,6 +31,9 @@ from torch import Tensor
 from resnet_explore.errors import ExploreError
 from resnet_explore.models.config import ResNetConfig
 from resnet_explore.models.presets import config_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Part of each run's id: raised when the same config would no longer give the same numbers.
 FORMAT = 2
@@ -226,7 +228,7 @@ def write_text(path: Path, text: str) -> None:
     _replace(path, lambda p: p.write_text(text))
 
 
-def collect(out: str | Path) -> pd.DataFrame:
+def collect(out: str | Path) -> "pd.DataFrame":
     """Return every finished epoch under `out` as a table: the run's fields, then the epoch's numbers.
 
     `out` is a folder that `run_sweep` wrote, finished or not, or one that `record` made from it. Errors, in
@@ -234,6 +236,8 @@ def collect(out: str | Path) -> pd.DataFrame:
     `eval_images` of each, and on all after the last epoch. One row per run and epoch, ordered by kind, depth,
     seed and epoch. Raises ExploreError if there is no such folder or nothing in it.
     """
+    import pandas as pd
+
     out = Path(out)
     if (out / "history.csv").is_file():
         return pd.read_csv(out / "history.csv")
@@ -244,7 +248,7 @@ def collect(out: str | Path) -> pd.DataFrame:
     return table.sort_values(["kind", "depth", "seed", "epoch"], ignore_index=True)
 
 
-def collect_layers(out: str | Path) -> pd.DataFrame:
+def collect_layers(out: str | Path) -> "pd.DataFrame":
     """Return what the runs under `out` noted of their layers: one row per run, step and layer.
 
     Columns: run, kind, depth, width, seed, step (0 is the first), position (of the layer, from 1), layer,
@@ -252,6 +256,8 @@ def collect_layers(out: str | Path) -> pd.DataFrame:
     after batch norm; He et al. 2015, Fig. 7), both of that step's training batch in train mode. Arguments
     and errors are those of `collect`.
     """
+    import pandas as pd
+
     out = Path(out)
     if (out / "layers.parquet").is_file():
         return pd.read_parquet(out / "layers.parquet")

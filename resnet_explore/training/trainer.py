@@ -5,6 +5,8 @@ under `torchrun`, in fp32 or bf16. Weights, momentum and whether the warm-up is 
 run needs; everything random comes from (seed, epoch), see `batches`.
 """
 
+from __future__ import annotations
+
 import itertools
 import json
 import logging
@@ -13,12 +15,10 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
-from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from torch import Tensor, nn
 
 from resnet_explore.errors import ExploreError
@@ -29,6 +29,9 @@ from resnet_explore.training.batches import batches, steps_per_epoch
 from resnet_explore.training.measure import LayerProbe, evaluate
 from resnet_explore.training.runs import Run, RunFolder, load_tensors, save_tensors
 from resnet_explore.training.schedule import WarmUp, learning_rate
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 # Layers are looked at in these steps and in the last of each epoch.
 PROBED_STEPS = (0, 1, 3, 10, 30)
@@ -206,6 +209,10 @@ def engine(run: Run, accelerator: str = "auto") -> Fabric:
 
     Raises ExploreError if there is no such device here, or it can't compute in the run's precision.
     """
+    # Not before there is something to train: it brings 280 MB, of which a recorded picture needs nothing.
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+
     device = device_for(accelerator)
     if distributed() and device.kind == "mps":
         if accelerator != "auto":
@@ -231,7 +238,8 @@ def engine(run: Run, accelerator: str = "auto") -> Fabric:
 
 def distributed() -> bool:
     """Whether `torchrun` started this process as one of several."""
-    return TorchElasticEnvironment.detect() and int(os.environ.get("WORLD_SIZE", 1)) > 1
+    launched = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
+    return launched and int(os.environ.get("WORLD_SIZE", 1)) > 1
 
 
 # --- steps ------------------------------------------------------------------------------------------------

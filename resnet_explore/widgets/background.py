@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 
 from resnet_explore.errors import ExploreError
+from resnet_explore.widgets.heap import give_back
 
 
 class Background:
@@ -28,6 +29,7 @@ class Background:
     def _start(self, work: Callable[[Callable[[], bool]], None]) -> None:
         self.cancel()
         number, before = self._current, self._thread
+        waiting = [work]  # taken out when it begins, so that what it holds is gone when it ends
 
         def cancelled() -> bool:
             return number != self._current or not threading.main_thread().is_alive()
@@ -37,11 +39,12 @@ class Background:
                 before.join()
             try:
                 if not cancelled():
-                    work(cancelled)
+                    waiting.pop()(cancelled)
             except ExploreError as problem:
                 self._tell(number, str(problem))
             except Exception as problem:
                 self._tell(number, f"This failed: {type(problem).__name__}: {problem}")
+            give_back()
 
         # No daemon: Python ending under a thread that computes would abort. It is asked to stop instead.
         thread = threading.Thread(target=run)

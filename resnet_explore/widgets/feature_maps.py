@@ -26,6 +26,7 @@ from resnet_explore.models.summary import fields_if_known
 from resnet_explore.models.threads import one_thread
 from resnet_explore.widgets import saving
 from resnet_explore.widgets.exhibits import Exhibit, Subject, exhibit_of, exhibits
+from resnet_explore.widgets.heap import give_back
 from resnet_explore.widgets.mosaics import Mosaics
 from resnet_explore.widgets.photos import UPLOADED, name_in_menu
 from resnet_explore.widgets.pictures import Batch, Picture, Pictures, pictures_for, pictures_of
@@ -235,6 +236,7 @@ class FeatureMapExplorer(ipywidgets.VBox):
             filters=filters_view(self.scenes),
             charts=charts(self.scenes),
         )
+        give_back()
 
     def exact(self, view: str, depth: int, index: int, channel: int) -> list[np.ndarray | None]:
         """Return for each panel of a view the map (h, w) of a channel, exact and at full size.

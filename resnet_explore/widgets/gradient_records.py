@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from resnet_explore.analysis.alike import Alike, alike_in_record
 from resnet_explore.analysis.slope import LEVEL, slope
@@ -24,6 +23,9 @@ from resnet_explore.widgets.gradient_words import (
 )
 from resnet_explore.widgets.words import data_in_brief
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 class Noted:
     """Layer by layer, what a recorded sweep noted while it trained."""
@@ -37,7 +39,7 @@ class Noted:
         kinds = self.layers.groupby("depth")["kind"].nunique()
         self.depths = sorted(int(depth) for depth in kinds.index[kinds == len(KINDS)])
 
-    def norms(self, kind: str, depth: int) -> pd.DataFrame:
+    def norms(self, kind: str, depth: int) -> "pd.DataFrame":
         """Return gradient norms, a row for each noted step, a column for each layer."""
         rows = self.layers[(self.layers["kind"] == kind) & (self.layers["depth"] == depth)]
         return rows.pivot_table(index="step", columns="position", values="gradient_norm")
@@ -104,7 +106,7 @@ class StepView(LinesView):
         said = f"Gradient norm of the weights at step {self.ticks[position]}. {self.record.conditions()}."
         return f"{said} {self.axis}{compared({'twins': self._alike})} {LEVEL_MEANS}"
 
-    def table(self, results: Mapping[int, Mapping[str, np.ndarray]]) -> pd.DataFrame:
+    def table(self, results: Mapping[int, Mapping[str, np.ndarray]]) -> "pd.DataFrame":
         """Return what was recorded of this depth."""
         return self.record.layers[self.record.layers["depth"] == self.depth]
 
@@ -162,7 +164,7 @@ class HeatmapView(View):
             f"for all depths; black and red lie beyond it. {self.record.conditions()}.{ends} {LEVEL_MEANS}"
         )
 
-    def table(self, results: Mapping[int, Any]) -> pd.DataFrame:
+    def table(self, results: Mapping[int, Any]) -> "pd.DataFrame":
         """Return all that was recorded."""
         return self.record.layers
 

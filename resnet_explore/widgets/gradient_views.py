@@ -3,10 +3,9 @@
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from resnet_explore.analysis.gradients import GradientFlow
 from resnet_explore.errors import ExploreError
@@ -16,6 +15,9 @@ from resnet_explore.training.plan import KINDS
 from resnet_explore.widgets.gradient_lab import Bench, Conditions, described, in_brief
 from resnet_explore.widgets.gradient_words import LEVEL_MEANS, Reading, compared, finding, read
 from resnet_explore.widgets.words import first_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Menu entry: the field of GradientFlow, the noun of the sentence above the picture, the axis.
 SHOWN = {
@@ -75,7 +77,7 @@ class View:
         """Return what could not be measured there though the rest could, and why; "" if nothing."""
         return ""
 
-    def table(self, results: Mapping[int, Any]) -> pd.DataFrame:
+    def table(self, results: Mapping[int, Any]) -> "pd.DataFrame":
         """Return the numbers behind the pictures."""
         raise NotImplementedError
 
@@ -168,8 +170,10 @@ class ProfileView(LinesView):
             ends += f" {LEVEL_MEANS}"
         return f"{what} (Frobenius, over the batch); {conditions}{self._besides(position)}. {self.axis}{ends}"
 
-    def table(self, results: Mapping[int, Mapping[str, GradientFlow]]) -> pd.DataFrame:
+    def table(self, results: Mapping[int, Mapping[str, GradientFlow]]) -> "pd.DataFrame":
         """Return a row for each position, network and layer with all norms."""
+        import pandas as pd
+
         parts = []
         for position, flows in sorted(results.items()):
             for kind, flow in flows.items():

@@ -1,10 +1,9 @@
 """The view of singular values, block by block, that the gradient explorer's slider moves through."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from resnet_explore.analysis.jacobian import JacobianSpectra, jacobian_spectra
 from resnet_explore.figures.gradients import decades
@@ -15,6 +14,9 @@ from resnet_explore.training.plan import KINDS
 from resnet_explore.widgets.gradient_lab import described
 from resnet_explore.widgets.gradient_views import Live, View
 from resnet_explore.widgets.words import factor
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -78,8 +80,10 @@ class JacobianView(View):
             f"dashed: no stretch. Batch statistics constant; {conditions}."
         )
 
-    def table(self, results: Mapping[int, Mapping[str, JacobianSpectra]]) -> pd.DataFrame:
+    def table(self, results: Mapping[int, Mapping[str, JacobianSpectra]]) -> "pd.DataFrame":
         """Return a row for each depth, network and block."""
+        import pandas as pd
+
         parts = []
         for position, found in sorted(results.items()):
             for kind, spectra in found.items():

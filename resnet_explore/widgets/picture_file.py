@@ -7,13 +7,14 @@ Every .csv that explorers write begins with lines "# key: value", which say once
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from resnet_explore import __version__
 from resnet_explore.errors import ExploreError
 from resnet_explore.figures.style import Figure, annotate, to_png, to_svg
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PROGRAM = f"resnet_explore {__version__}"
 
@@ -23,7 +24,7 @@ def save_picture(
     figure: Figure,
     title: str,
     caption: str,
-    table: pd.DataFrame,
+    table: "pd.DataFrame",
     about: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Write a figure with its finding and conditions, and the numbers as .csv beside it; return both paths.
@@ -43,7 +44,7 @@ def save_picture(
     return [path, path.with_suffix(".csv")]
 
 
-def save_table(path: Path, table: pd.DataFrame, about: Mapping[str, Any]) -> None:
+def save_table(path: Path, table: "pd.DataFrame", about: Mapping[str, Any]) -> None:
     """Write a table as .csv below lines "# key: value" of what is true of all rows, this program the first.
 
     Texts stand in quotes, where a # begins no comment. Raises OSError where that can't be written.

@@ -197,9 +197,9 @@ def _with_answer(
 
 
 def _on_processor(value: Any) -> Any:
-    """Return tensors, or a mapping of them, where they can be drawn; anything else as it is."""
+    """Return tensors, also those of a mapping, where they can be drawn; anything else as it is."""
     if isinstance(value, Mapping):
-        return {name: tensor.cpu() for name, tensor in value.items()}
+        return {name: _on_processor(held) for name, held in value.items()}
     return value.cpu() if isinstance(value, Tensor) else value
 
 

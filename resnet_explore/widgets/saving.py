@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from resnet_explore.errors import ExploreError
@@ -43,6 +42,8 @@ def save(path: Path, scene: Scene, shown: Mosaics, whole: Callable[[], dict[str,
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".csv":
+            import pandas as pd
+
             save_table(path, pd.DataFrame(rows_of(scene)), {"conditions": " ".join(conditions[:-1])})
         elif path.suffix == ".npz":
             arrays = whole() | {"conditions": np.array(conditions)}

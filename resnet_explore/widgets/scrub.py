@@ -12,6 +12,7 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.figures.style import NARROW, WIDE, blank_like, to_png
 from resnet_explore.widgets.filmstrip import NO_TEXT, Filmstrip
 from resnet_explore.widgets.gradient_views import View
+from resnet_explore.widgets.heap import give_back
 from resnet_explore.widgets.picture_file import save_picture
 
 _PUBLISH_SECONDS = 0.4  # between pictures that are added behind the first: each time all are sent
@@ -113,6 +114,7 @@ class Scrub:
                 self._publish(job)
                 shown = time.monotonic()
         self._publish(job)
+        give_back()
 
     def _publish(self, job: "_Job", at: int | None = None) -> None:
         """Draw what is new, or all of it if the axis has grown, and send it."""
