@@ -401,7 +401,10 @@ def test_where_tokens_lie_nowhere_other_layers_are_chosen_and_it_is_said():
     net, images = Latents().eval(), torch.rand(2, 3, 12, 20)
     maps = rx.class_activation_maps(net, images)
     assert list(maps) == ["embed"]
-    assert all("nothing tells where on the image its values lie" in why for why in maps.omitted.values())
+    assert list(maps.omitted) == ["blocks.0[0]", "blocks.1[0]", "blocks.2[0]"]  # attention returns two things
+    for why in maps.omitted.values():
+        assert why.startswith("it gives an output of shape (2, 6, 8), but a map needs (2, channels, ")
+        assert why.endswith("and nothing tells where on the image its values lie")
     with pytest.raises(rx.ExploreError, match=r"\(2, 6, 8\), but a map needs .*nothing tells where"):
         rx.class_activation_maps(net, images, layers="blocks.0")
     assert list(feature_maps(net, images)) == ["embed"]

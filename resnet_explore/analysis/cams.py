@@ -151,7 +151,7 @@ def maps_of_targets(
     except NoMapError as problem:
         if not choice.instead:
             raise
-        omitted = dict.fromkeys(choice.names, str(problem))
+        omitted = problem.reasons or dict.fromkeys(choice.names, str(problem))
     return [replace(maps, omitted=omitted | dict(maps.omitted)) for maps in ask(choice.instead, default=True)]
 
 

@@ -1,6 +1,7 @@
 """What of a captured pass is a map of the image, as it stands or laid out, and what is none, and why."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -11,7 +12,11 @@ from resnet_explore.errors import ExploreError
 
 
 class NoMapError(ExploreError):
-    """A layer that has no map."""
+    """A layer that has no map; `reasons` says of each layer why, as far as that is known."""
+
+    def __init__(self, sentence: str, reasons: Mapping[str, str] | None = None) -> None:
+        super().__init__(sentence)
+        self.reasons = dict(reasons or {})
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +83,8 @@ def usable(seen: Capture, images: Tensor, skip: bool) -> tuple[dict[str, MapLaye
             omitted[name] = problem
     strange = next((name for name in outputs if name not in found), None)
     if strange is not None and not (skip and found):
-        raise NoMapError(f"Layer {strange!r} gives an {omitted[strange].removeprefix('it gives an ')}.")
+        reason = omitted[strange].removeprefix("it gives an ")
+        raise NoMapError(f"Layer {strange!r} gives an {reason}.", omitted)
     return found, omitted
 
 
