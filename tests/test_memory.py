@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import inspect
+import threading
 import weakref
 
 import psutil
@@ -208,13 +209,17 @@ def alive() -> tuple[int, int]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def thawed_in_the_end():
+def alone():
+    """What explorers of other tests still do beside them would be counted here."""
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(120)
     yield
     gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
-def only_what_is_new_is_looked_through(thawed_in_the_end):
+def only_what_is_new_is_looked_through(alone):
     """All that is there before a test, also modules that the last one imported, would take seconds."""
     gc.freeze()
 
