@@ -18,6 +18,7 @@ from resnet_explore.widgets.architecture_words import comparison, drawn, growth,
 from resnet_explore.widgets.blueprint import Blueprint
 from resnet_explore.widgets.family_table import family_table
 from resnet_explore.widgets.filmstrip import Filmstrip
+from resnet_explore.widgets.heap import give_back
 from resnet_explore.widgets.tabs import Tabs
 from resnet_explore.widgets.words import error
 
@@ -112,6 +113,8 @@ class ArchitectureExplorer(ipywidgets.VBox):
             self.note.value = error(f"{problem}{kept}")
         finally:
             self.drawing.message = ""
+            if unread:
+                give_back()  # the weights of what was only built to be read
 
     def _draw(self) -> None:
         chosen = self.left.value, self.right.value
