@@ -10,7 +10,7 @@ MADE  := $(BIN)/activate
 READY  := $(VENV)/.ready
 TESTED := $(VENV)/.ready-test
 
-.PHONY: help lab test lint browser benchmark experiments clean
+.PHONY: help lab test check lint browser pictures benchmark experiments clean
 .NOTPARALLEL:
 
 help:           ## show this list
@@ -30,6 +30,12 @@ lint: $(TESTED) ## check style and types only
 
 browser: $(TESTED)  ## make sure that there is a Chromium for the browser tests
 	@$(BIN)/python tests/install_browser.py
+
+check: lint     ## for the inner loop: style, types and all tests that need neither browser nor training
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not browser and not training" --durations=0 $(ARGS)
+
+pictures: $(TESTED) browser  ## take the README's pictures anew from the running notebooks
+	@$(BIN)/python -m tests.browser.pictures
 
 benchmark: $(TESTED)  ## measure the speed ratios that the README quotes
 	@$(BIN)/python -m benchmarks

@@ -129,12 +129,13 @@ def test_importing_the_package_loads_nothing_heavy():
 def test_first_views_load_nothing_large_that_they_do_not_show():
     """Each of these takes 30 to 280 MB of every open notebook, and its seconds; see benchmarks/memory.py."""
     code = """
-import sys, resnet_explore as rx
+import sys, resnet_explore as rx, torch
 def loaded(*names):
     return [name for name in names if name in sys.modules]
 rx.GradientFlowExplorer(depths=[8, 14]).wait()
 rx.FeatureMapExplorer().finish()
-rx.SaliencyExplorer().verdict.wait()
+rx.SaliencyExplorer().verdict.clear()
+rx.judge(rx.build("cifar_resnet8"), torch.rand(1, 3, 16, 24), "grad_cam")  # as its verdict does
 print(loaded("pandas", "pyarrow"))
 rx.DegradationExplorer(), rx.ArchitectureExplorer()
 print(loaded("torch._dynamo", "sympy", "torchvision", "lightning_fabric", "captum", "matplotlib.pyplot"))

@@ -29,6 +29,7 @@ from resnet_explore.analysis.footprint import footprint, foretold
 from resnet_explore.analysis.map_layers import map_names
 from resnet_explore.analysis.targets import Box, Region
 from resnet_explore.models.summary import receptive_fields
+from resnet_explore.widgets.background import THREADS
 from resnet_explore.widgets.heap import give_back
 
 CALLS = 10
@@ -212,7 +213,7 @@ def alive() -> tuple[int, int]:
 def alone():
     """What explorers of other tests still do beside them would be counted here."""
     for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
+        if thread.name == THREADS:
             thread.join(120)
     yield
     gc.unfreeze()

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.heap import give_back
 
+THREADS = "resnet_explore"  # what all threads are called that work beside a page
+
 
 class Background:
     """Runs work in a thread; `start` asks what still runs to stop, and takes its place.
@@ -47,7 +49,7 @@ class Background:
             give_back()
 
         # No daemon: Python ending under a thread that computes would abort. It is asked to stop instead.
-        thread = threading.Thread(target=run)
+        thread = threading.Thread(target=run, name=THREADS)
         thread.start()
         self._thread = thread  # not before it is started, since whoever waits joins it
 

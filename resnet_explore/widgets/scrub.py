@@ -10,6 +10,7 @@ from typing import Any
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.figures.style import NARROW, WIDE, blank_like, to_png
+from resnet_explore.widgets.background import THREADS
 from resnet_explore.widgets.filmstrip import NO_TEXT, Filmstrip
 from resnet_explore.widgets.gradient_views import View
 from resnet_explore.widgets.heap import give_back
@@ -56,7 +57,7 @@ class Scrub:
             self._publish(job, at)
             nobody_waits = somebody_waits.pop_all().close  # what garbage is due is looked for by the thread
             # No daemon: Python ending under a thread that computes would abort. It stops when Python ends.
-            self._thread = threading.Thread(target=self._refine, args=(job, at, nobody_waits))
+            self._thread = threading.Thread(target=self._refine, args=(job, at, nobody_waits), name=THREADS)
             self._thread.start()
 
     def show_only(self, view: View, result: Any) -> None:

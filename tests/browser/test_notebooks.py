@@ -71,7 +71,7 @@ def test_train_stop_and_continue(open_notebook):
     run(notebook)
     assert "Recorded runs" in caption(notebook)
     notebook.execute(
-        "import dataclasses; explorer.sweep = dataclasses.replace(explorer.sweep, depths=(8, 44), epochs=3)"
+        "import dataclasses; explorer.sweep = dataclasses.replace(explorer.sweep, depths=(8, 26), epochs=3)"
     )
     before = notebook.digest(CANVAS)
     press(notebook, "Train")
@@ -89,7 +89,7 @@ def test_train_stop_and_continue(open_notebook):
     notebook.wait_changed(CANVAS, shown)
     assert title(notebook).startswith("8 layers")
     notebook.press(DEPTH, "End")
-    assert title(notebook).startswith("44 layers: the plain network gets")
+    assert title(notebook).startswith("26 layers: the plain network gets")
     notebook.locator(CANVAS).scroll_into_view_if_needed()
     notebook.screenshot("01_degradation-trained")
     notebook.assert_clean()
@@ -246,7 +246,7 @@ def test_an_uploaded_photo_is_explained_at_every_block(open_notebook, photo):
     asked = notebook.locator(f"{FIRST} .rx-option[aria-pressed=true] .rx-word").inner_text()
     headings = page.locator(f"{FIRST} .rx-headings span", has_text=f"asked about {asked}")
     headings.nth(1).wait_for(timeout=20_000)
-    page.locator(f"{FIRST} .rx-verdict", has_text="Stability").wait_for(timeout=90_000)
+    page.locator(f"{FIRST} .rx-verdict", has_text="Deletion").wait_for(timeout=90_000)
     assert page.locator(f"{FIRST} .rx-thumb").count() == 2
     notebook.screenshot("03_saliency")
     kept = notebook.digest(HEAT)
