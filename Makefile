@@ -31,8 +31,8 @@ lint: $(TESTED) ## check style and types only
 browser: $(TESTED)  ## make sure that there is a Chromium for the browser tests
 	@$(BIN)/python tests/install_browser.py
 
-check: lint     ## for the inner loop: style, types and all tests that need neither browser nor training
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not browser and not training" --durations=0 $(ARGS)
+check: lint     ## for the inner loop: style, types and the tests that are quick, neither browser nor training
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q -m "not browser and not training and not slow" $(ARGS)
 
 pictures: $(TESTED) browser  ## take the README's pictures anew from the running notebooks
 	@$(BIN)/python -m tests.browser.pictures

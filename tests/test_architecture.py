@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import resnet_explore as rx
+from tests.slow import listed
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "resnet_explore"
@@ -103,6 +105,12 @@ def test_notebooks_hold_prose_imports_and_calls(path):
             assert cell["execution_count"] is None
             tree = ast.parse("".join(cell["source"]))
             assert not any(isinstance(n, ast.FunctionDef | ast.ClassDef | ast.Lambda) for n in ast.walk(tree))
+
+
+def test_slow_tests_are_listed_by_names_that_exist():
+    for name in listed():
+        path, _, function = name.partition("::")
+        assert re.search(rf"^def {function}\(", (ROOT / path).read_text(), re.MULTILINE), name
 
 
 def test_there_are_six_notebooks_to_check():
