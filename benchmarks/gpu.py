@@ -365,9 +365,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--accelerator", choices=("auto", "cuda", "mps"), default="auto")
     try:
         kind = kind_for(parser.parse_args(arguments).accelerator)
-    except rx.ExploreError as error:
+    except rx.ExploreError as error:  # one that was asked for outright
         print(error)
-        return 0
+        return 1
     if kind == "cpu":
         print("There is no GPU or Apple chip that torch can use here, so nothing was checked.")
         return 0

@@ -109,6 +109,7 @@ def run_sweep(options: argparse.Namespace) -> None:
     import resnet_explore as rx
     from resnet_explore.terminal import LiveTable
     from resnet_explore.training.plan import RECIPE
+    from resnet_explore.training.sweep import settled
 
     given = vars(options)
     fields = {name: given[name] for name in _SWEEP_FIELDS if given[name] is not None}
@@ -118,7 +119,7 @@ def run_sweep(options: argparse.Namespace) -> None:
     say: Callable[[str], None]
     show: Callable[[Any], None]
     if sys.stdout.isatty():
-        live = LiveTable(sweep.runs(), sys.stdout)
+        live = LiveTable(settled(sweep, out).runs(), sys.stdout)
         live.draw("Starting")
         say, show = live.say, live.take
     else:

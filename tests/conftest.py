@@ -1,6 +1,9 @@
-"""Two processes of tests share the processor (`make test`): one thread each, or they wait for one another."""
+"""What holds for all tests: one thread for each process, no accelerator, and which tests are slow."""
 
+import functools
 import os
+
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks; the tests are about processors and stand-ins
 
 import pytest
 import torch
@@ -8,7 +11,13 @@ import torch
 from tests.slow import function, listed
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # or they would wait for one another
+
+
+@pytest.fixture(autouse=True)
+def no_apple_chip(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Cached as torch's own is: its compiler looks at what is wrapped.
+    monkeypatch.setattr(torch.backends.mps, "is_available", functools.cache(lambda: False))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

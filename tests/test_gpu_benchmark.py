@@ -71,9 +71,9 @@ def test_what_is_wrong_fails(sizes, capsys):
     assert lines[1].endswith("RuntimeError: no kernel image is available")
 
 
-def test_without_a_gpu_it_says_so_and_ends_well(capsys):
-    for arguments in ([], ["--accelerator", "mps"]):
-        assert gpu.main(arguments) == 0
+def test_without_a_gpu_it_says_so_and_fails_only_if_one_was_asked_for(capsys):
+    for arguments, status in (([], 0), (["--accelerator", "mps"], 1)):
+        assert gpu.main(arguments) == status
         said = capsys.readouterr().out
         assert "torch can use here" in said
         assert said.count("\n") == 1

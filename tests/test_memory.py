@@ -168,7 +168,7 @@ REFUSED = {  # with a sentence, and that must hold nothing either
 }
 
 
-def test_these_are_all():  # the first test, so that everything is imported before anything is measured
+def test_these_are_all():
     for name in rx.__all__:
         if not name.endswith(("Explorer", "Error")):
             first = next(iter(inspect.signature(getattr(rx, name)).parameters.values()), None)
@@ -254,7 +254,7 @@ def test_ten_looks_leave_nothing(network, look):
 
 
 def test_what_only_the_graph_holds_is_noticed():
-    """The measurement itself: a tensor that its own graph holds is seen, and let go in the end."""
+    """The measurement itself: a tensor that its own graph holds is seen."""
     made = []
 
     def ring():

@@ -14,7 +14,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False, width=32)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(TEXTS, NUMBERS), min_size=1, max_size=5), TEXTS)
 def test_a_saved_table_is_read_back_whatever_its_texts_hold(rows, words):
     table = pd.DataFrame(rows, columns=["network", "value # 1"])

@@ -54,6 +54,14 @@ def test_a_sweep_in_processes_reports_every_epoch_once(tmp_path):
     assert again.equals(table)
 
 
+def test_a_run_that_goes_on_keeps_its_precision_and_its_names(tmp_path):
+    sweep = rx.Sweep(**TINY, precision="bf16")
+    rx.run_sweep(sweep, tmp_path / "s", stop=lambda: True)
+    asked = rx.Sweep(**TINY)  # where "auto" is fp32
+    assert sweeping.settled(asked, tmp_path / "s").runs() == sweep.runs()
+    assert sweeping.settled(asked, tmp_path / "new").runs() == asked.runs()
+
+
 def test_a_callers_executor_is_used_and_left_open(tmp_path):
     with ThreadPoolExecutor(1) as pool:
         table = rx.run_sweep(rx.Sweep(**TINY), tmp_path / "s", executor=pool)

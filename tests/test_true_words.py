@@ -53,27 +53,44 @@ def test_degradation_says_what_the_record_holds_of_gradients():
     assert slope(plain[0]) == "explodes"
 
 
+NUMBER = r"(1/)?(\d(?:[\d,.]*\d)?)( million)?"
+
+
+def said_number(pattern, said):
+    """Return the number where # stands in a sentence, such as 5 million or 1/7.3."""
+    (found,) = re.finditer(pattern.replace("#", NUMBER), said)
+    number = float(found[2].replace(",", "")) * (1e6 if found[3] else 1)
+    return 1 / number if found[1] else number
+
+
 def test_gradient_flow_says_what_is_measured_there():
+    """Within what rounding, and another processor, may change; after steps of training more."""
     said, bench = prose("02_gradient_flow"), Bench()
 
     def ratio(kind, depth, **given):
         return bench.flow(kind, depth, Conditions(**given)).ratio
 
     plain, residual = ([ratio(kind, depth) for depth in (56, 110)] for kind in ("plain", "residual"))
-    assert (
-        f"first block's is {factor(plain[0])} times the last's, at 110 there are {factor(plain[1])} " in said
-    )
-    assert f"stay within a factor of ten ({factor(residual[0])} and {factor(residual[1])})" in said
+    evaluated = [ratio("plain", depth, mode="eval") for depth in (56, 110)]
+    claim = rx.claim_curves("explosion", CLAIM_WORDS["explosion"].seeds)
+    for pattern, measured in {
+        r"first block's is # times the last's, at 110": plain[0],
+        r"times the last's, at 110 there are # ": plain[1],
+        r"stay within a factor of ten \(# and": residual[0],
+        r"stay within a factor of ten \([\d.]+ and #\)": residual[1],
+        r"it is # times as large at the first block, which is level": evaluated[0],
+        r"\(at 110 layers # times instead of": evaluated[1],
+        r"\(at 110 layers \d+ times instead of #\)": plain[1],
+        r"plain-56 has # in the recorded training": ratios("plain", 56, (0,))[0],
+        r"and # in \*Claims\*": claim.number("plain ratio"),
+    }.items():
+        assert measured == pytest.approx(said_number(pattern, said), rel=0.15), pattern
     assert max(residual) < LEVEL
-    assert f"about level ({times(ratio('plain', 56, steps=10)).removesuffix(' of')})" in said
+    trained, told = ratio("plain", 56, steps=10), said_number(r"about level \(#\)", said)
+    assert told / 2 < trained < 2 * told
+    assert slope(trained) == "stays level"
     assert "has turned over: less than a millionth" in said
     assert ratio("plain", 110, steps=10) < 1e-6
-    evaluated = [ratio("plain", depth, mode="eval") for depth in (56, 110)]
-    assert f"it is {factor(evaluated[0])} times as large at the first block, which is level" in said
-    assert f"(at 110 layers {factor(evaluated[1])} times instead of {factor(plain[1])})" in said
-    assert f"plain-56 has {factor(ratios('plain', 56, (0,))[0])} in the recorded training" in said
-    claim = rx.claim_curves("explosion", CLAIM_WORDS["explosion"].seeds)
-    assert f"and {factor(claim.number('plain ratio'))} in *Claims*" in said
 
 
 def test_one_question_in_six_is_about_a_slope_that_is_level_and_3_7_is():
@@ -88,8 +105,3 @@ def test_where_nothing_grows_a_ratio_is_level(seed):
     """The reason for LEVEL: seed 3 has the largest ratio of ten."""
     measured = rx.check_claims(["eval-mode", "no-norm"], seed=seed)["measured"]
     assert {slope(ratio) for ratio in measured} == {"stays level"}
-
-
-def test_nobody_promises_how_long_a_training_takes_without_saying_where():
-    for text in [(ROOT / "README.md").read_text(), *map(prose, ("00_start", "01_degradation"))]:
-        assert not re.search(r"in about half a minute", text)

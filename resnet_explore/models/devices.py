@@ -1,4 +1,4 @@
-"""Which device computes here, and what it can do: the one place that asks torch about the hardware."""
+"""Which device computes here, and what it can do."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -220,4 +220,4 @@ def _empty(config: Config) -> "Network":
     with torch.device("meta"):
         network = network_of(config)
     # As to_empty("cpu") does, whose empty_like loads sympy to look at the meta device: 35 MB, half a second.
-    return network._apply(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype))
+    return network._apply(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu"))

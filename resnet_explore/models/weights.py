@@ -183,10 +183,8 @@ def what_ships() -> str:
             depths.setdefault(row.weights, {}).setdefault(found[1], []).append(int(found[2]))
     parts = []
     for weights, families in depths.items():
-        spans = [
-            f"{name}{min(d)}" + (f" to {name}{max(d)}" if len(d) > 1 else "") for name, d in families.items()
-        ]
-        parts.append(f"{' and '.join(spans)} with weights={weights!r}")
+        named = [f"{name}{', '.join(map(str, sorted(found)))}" for name, found in families.items()]
+        parts.append(f"{' and '.join(named)} with weights={weights!r}")
     return "; ".join(parts) or "none"
 
 

@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from multiprocessing.context import ForkServerContext
 from typing import Any
 
 from resnet_explore.errors import ExploreError
@@ -30,8 +29,8 @@ def processes(workers: int, accelerator: str = "cpu") -> ProcessPoolExecutor:
     method = "spawn"
     if kind != "mps" and "forkserver" in multiprocessing.get_all_start_methods():
         method = "forkserver"
-    context = multiprocessing.get_context(method)
-    if isinstance(context, ForkServerContext):
+    context: Any = multiprocessing.get_context(method)
+    if method == "forkserver":
         context.set_forkserver_preload(["resnet_explore.training.sweep"])
     if kind != "cuda":
         return ProcessPoolExecutor(workers, mp_context=context)

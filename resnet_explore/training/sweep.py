@@ -71,7 +71,7 @@ def run_sweep(
     """
     out, asked = Path(out), sweep
     here = not distributed() and isinstance(executor, ProcessPoolExecutor | ThreadPoolExecutor | None)
-    sweep = _settled(placed(sweep) if here else sweep, out)
+    sweep = settled(placed(sweep) if here else sweep, out)
     where = place_in_words(asked, sweep) if here else ""
     leader = not distributed() or os.environ["RANK"] == "0"
     if leader:
@@ -125,7 +125,7 @@ def _wait(out: Path, futures: list[Future[bool]], watch: "_Watch", stop: Callabl
     watch.look()
 
 
-def _settled(sweep: Sweep, out: Path) -> Sweep:
+def settled(sweep: Sweep, out: Path) -> Sweep:
     """Return the sweep with precision "auto" settled: by this machine, or as it was when `out` was begun."""
     if sweep.precision != "auto":
         return sweep

@@ -46,7 +46,7 @@ function render({ model, el }) {
   const status = make("p", "rx-message", { role: "status" });
   card.append(status, rows, words, inside);
   el.append(card);
-  const hint = "Each box is a block or a layer; twice the side of its maps is always as much higher. Click a box to see inside.";
+  const hint = "Each box is a block or a layer; each doubling of its maps' side adds the same height. Click a box to see inside.";
   const rowsHint = " Where maps grow and shrink all the time, there is a row for each of their sizes.";
   words.setAttribute("aria-live", "polite");
   let drawn = [], room = 0;

@@ -51,5 +51,5 @@ def save_table(path: Path, table: "pd.DataFrame", about: Mapping[str, Any]) -> N
     """
     said = {"program": PROGRAM, **about}
     lines = [f"# {key}: {' '.join(str(value).split())}\n" for key, value in said.items()]
-    rows = table.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
-    path.write_text("".join(lines) + rows, encoding="utf-8")
+    rows = table.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+    path.write_text("".join(lines) + rows, encoding="utf-8", newline="\n")

@@ -13,8 +13,9 @@ import pandas as pd
 from resnet_explore.errors import ExploreError
 from resnet_explore.inputs.datasets import in_words
 from resnet_explore.training.plan import Sweep
-from resnet_explore.training.sweep import Progress, load_sets, run_sweep
+from resnet_explore.training.sweep import Progress, load_sets, run_sweep, settled
 from resnet_explore.training.time_left import TimeLeft, left
+from resnet_explore.widgets.background import THREADS
 from resnet_explore.widgets.words import error, listed
 
 _REDRAW_SECONDS = 0.8  # between pictures while training: often enough to watch, seldom enough not to slow it
@@ -112,7 +113,7 @@ class TrainingPanel(ipywidgets.VBox):
         self.problem = ""
         self._set_training(True)
         self.status.value = "Starting the workers ..."
-        self.thread = threading.Thread(target=self._work, args=(sweep, out), daemon=True)
+        self.thread = threading.Thread(target=self._work, args=(sweep, out), name=THREADS, daemon=True)
         self.thread.start()
 
     def wait(self, seconds: float | None = None) -> None:
@@ -152,7 +153,7 @@ class _Live:
         self.rows: list[dict[str, Any]] = []
         self.last: Progress | None = None
         self.fresh = False  # whether epochs were trained now, not all before
-        self._time_left = TimeLeft(sweep.runs())
+        self._time_left = TimeLeft(settled(sweep, out).runs())
         self.resumed = (out / "sweep.json").is_file()
         self._drawn = 0.0
 

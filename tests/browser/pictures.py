@@ -51,9 +51,9 @@ CANVAS = ".rx-canvas[data-drawn]:visible"
 PICTURES = {
     "degradation": Picture("01_degradation", f".rx-card:has({CANVAS})", CANVAS),
     "gradient_flow": Picture("02_gradient_flow", f".rx-card:has({CANVAS})", CANVAS),
-    # The last block has 4x4 cells; the one before shows more.
+    # The last two blocks have 4x4 cells; the one before has 8x8.
     "saliency": Picture(
-        "03_saliency", ".rx-card:has(.rx-heat)", ".rx-heat", ((".rx-heat-step", "ArrowLeft"),)
+        "03_saliency", ".rx-card:has(.rx-heat)", ".rx-heat", ((".rx-heat-step", "ArrowLeft"),) * 2
     ),
     "architectures": Picture("04_architectures", ".rx-drawing", ".rx-box"),
     "feature_maps": Picture("05_feature_maps", ".rx-mosaics", ".rx-chart-picture"),
@@ -75,6 +75,9 @@ def main() -> None:
             for control, key in picture.press:
                 picture.open(notebook).locator(control).press(key)
                 picture.open(notebook).locator(control).blur()
+            assert picture.headline(notebook) == headlines[name], (
+                "keys change what is shown, not what it says"
+            )
             notebook.page.wait_for_timeout(1000)  # what is refined behind the first picture
             picture.open(notebook).screenshot(path=FOLDER / f"{name}.png")
             notebook.close()
