@@ -128,3 +128,54 @@ def test_a_layer_that_runs_twice_cannot_be_split():
     net = torchvision.models.resnet18(num_classes=5).double()
     with pytest.raises(rx.ExploreError, match=r"'layer1\.0\.relu:1' is one of several runs"):
         split_maps(net, IMAGES, 1, "layer1.0.relu")
+
+
+class Weighed(nn.Module):
+    """Blocks whose sum is not, or not only, that of what came by the skip and what a branch made."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.conv1, self.downsample, self.way = nn.Conv2d(3, 3, 3, padding=1), None, way
+
+    def forward(self, x):
+        branch = self.conv1(x)
+        if self.way == "half":
+            return torch.add(x, branch, alpha=0.5)
+        x += branch
+        if self.way == "gate":
+            x *= 0.7
+            x += branch.sigmoid()
+        elif self.way == "constant":
+            x += 1.0
+            x += branch.sigmoid()
+        else:
+            x += branch.sigmoid()
+            x += branch.tanh()
+        return torch.reshape(input=x, shape=x.shape) if self.way == "reshaped" else x
+
+
+def net_with(way):
+    torch.manual_seed(0)
+    head = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4)
+    return nn.Sequential(nn.Conv2d(3, 3, 1), Weighed(way), *head)
+
+
+@pytest.mark.parametrize("way", ["half", "gate", "constant"])
+def test_parts_that_do_not_add_up_are_refused(way):
+    with pytest.raises(rx.ExploreError, match="'1' the parts that were seen do not add up to its sum"):
+        split_maps(net_with(way), IMAGES.float(), 1, "1")
+
+
+@pytest.mark.parametrize("way", ["thrice", "reshaped"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_three_sums_in_place_are_one_branch(way, dtype):
+    net = net_with(way).to(dtype)
+    parts = split_maps(net, IMAGES.to(dtype), 1, "1")
+    with torch.no_grad():
+        x = net[0](IMAGES.to(dtype))
+        branch = net[1].conv1(x)
+        made = branch + branch.sigmoid() + branch.tanh()
+    weights = parts.whole.weights["1"]
+    close = {"rtol": 1e-4, "atol": 1e-6} if dtype != torch.bfloat16 else {"rtol": 0.05, "atol": 0.01}
+    torch.testing.assert_close(parts.skip["1"], (weights * x).sum(1), **close)
+    torch.testing.assert_close(parts.branch["1"], (weights * made).sum(1), **close)

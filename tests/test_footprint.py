@@ -50,6 +50,15 @@ def test_kept_is_what_feature_maps_keeps():
     assert footprint(model, IMAGES).kept == feature_maps(model, IMAGES).nbytes
 
 
+def test_channels_that_come_last_are_not_taken_for_a_side():
+    model = torchvision.models.SwinTransformer([4, 4], 64, [1, 1], [1, 2], [3, 3], num_classes=3)
+    maps = feature_maps(model, IMAGES, largest=8)
+    assert maps.side == 8
+    kept = sum(4 * 3 * m.maps.size for m in maps.values())
+    # Sides are rounded up to whole pixels.
+    assert 0.8 * kept <= footprint(model, IMAGES, largest=8).kept <= 1.5 * kept
+
+
 def test_a_huge_input_is_refused_before_any_memory_is_spent(monkeypatch):
     model = rx.build("cifar_resnet8")
     assert foretold(model, IMAGES) == "", "nothing is said of little"

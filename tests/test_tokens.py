@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -555,6 +556,92 @@ def test_methods_by_name_take_the_last_block_that_has_a_map():
     net.head = nn.Sequential(nn.ReLU(), net.head)
     with pytest.raises(rx.ExploreError, match=r"guided_grad_cam takes maps .* as they stand"):
         rx.attribute(net, images, 0, "guided_grad_cam")
+
+
+class Linears(nn.Module):
+    """A ViT that cuts its patches out without a convolution; its blocks return their attention too."""
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attention, self.mlp = nn.MultiheadAttention(8, 2, batch_first=True), nn.Linear(8, 8)
+            self.relu, self.more = nn.ReLU(), nn.Linear(8, 8)
+
+        def forward(self, x):
+            mixed, weights = self.attention(x, x, x)
+            x = x + mixed
+            return x + self.more(self.relu(self.mlp(x))), weights
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.head = nn.Linear(48, 8), nn.Linear(8, 3)
+        self.token = nn.Parameter(torch.randn(1, 1, 8))
+        self.blocks = nn.ModuleList(self.Block() for _ in range(3))
+
+    def forward(self, x):
+        patches = x.unflatten(3, (-1, 4)).unflatten(2, (-1, 4)).permute(0, 2, 4, 1, 3, 5)
+        x = self.embed(patches.flatten(3).flatten(1, 2))
+        x = torch.cat([self.token.expand(len(x), -1, -1), x], 1)
+        for block in self.blocks:
+            x, _ = block(x)
+        return self.head(x[:, 0])
+
+
+def test_a_vit_without_convolutions_whose_blocks_return_their_attention_too():
+    torch.manual_seed(0)
+    net, images = Linears().eval(), torch.rand(2, 3, 12, 20)
+    assert choose_layers(net).instead == ()
+    assert list(rx.class_activation_maps(net, images)) == ["blocks.0[0]", "blocks.1[0]"]
+    assert last_with_map(net, images) == block_before_last_stage(net) == "blocks.1"
+    by_name = rx.class_activation_maps(net, images, 1, "blocks.1")
+    assert by_name["blocks.1[0]"].shape == (2, 3, 5)
+    assert "blocks.1[1]" in by_name.omitted
+    classes = torch.tensor([0, 1])
+    expected = rx.class_activation_maps(net, images, classes, "blocks.1")["blocks.1[0]"]
+    torch.testing.assert_close(explainer("grad_cam")(net, images, classes), expected)
+    with pytest.raises(rx.ExploreError, match=r"guided_grad_cam takes maps .* as they stand"):
+        rx.attribute(net, images, 0, "guided_grad_cam")
+
+
+def test_the_first_image_s_target_is_asked_for_in_every_form():
+    net, images = built("vit")
+    for asked in (1, None, [0, 1], torch.tensor([0, 1]), np.array([0, 1]), torch.tensor(1)):
+        assert last_with_map(net, images, asked) == "blocks.1"
+
+
+def test_each_layer_is_left_out_for_a_reason_of_its_own():
+    class Apart(nn.Module):
+        """No gradient reaches its blocks, and the answer is another's."""
+
+        def __init__(self):
+            super().__init__()
+            self.embed, self.head = nn.Conv2d(3, 8, 4, 4), nn.Linear(8, 3)
+            self.blocks = nn.ModuleList(nn.TransformerEncoderLayer(8, 2, 8, batch_first=True) for _ in "ab")
+
+        def forward(self, x):
+            tokens = x = self.embed(x).flatten(2).mT
+            for block in self.blocks:
+                tokens = block(tokens)
+            return self.head(x.mean(1) + 0 * tokens.detach().mean(1))
+
+    torch.manual_seed(0)
+    net, images = Apart().eval(), torch.rand(2, 3, 12, 20)
+    maps = rx.class_activation_maps(net, images)
+    assert list(maps) == ["embed"]
+    assert maps.omitted == {f"blocks.{k}": "no gradient of the logits reaches it" for k in (0, 1)}
+
+
+def test_an_operation_that_a_rule_does_not_fit_leads_nowhere_and_ends_no_pass():
+    @torch.library.custom_op("resnet_explore_test::mean", mutates_args=())
+    def mean(values: torch.Tensor) -> torch.Tensor:  # by torch's name, but of no `self`
+        return values.mean(1)
+
+    image = torch.rand(1, 3, 4, 6)
+    with torch.no_grad(), Places(image) as places:
+        moved, made = image.flip(3), torch.ops.resnet_explore_test.mean(image)
+    torch.testing.assert_close(made, image.mean(1))
+    assert places.of(made) is None
+    assert places.of(moved) is not None
 
 
 def test_an_ordinary_network_is_looked_at_in_one_pass():

@@ -286,7 +286,7 @@ def _baseline(x: Tensor, options: Options) -> Tensor | int:
 def _layer(model: nn.Module, options: Options) -> nn.Module:
     net = model.net if isinstance(model, _Scored) else model
     choice = choose_layers(net)
-    if options.layer is None and choice.instead:
+    if options.layer is None and choice.tokens:
         raise ExploreError(
             "guided_grad_cam takes maps (N, channels, height, width) as they stand, which the blocks of this "
             f"{type(net).__name__} may not give: name a layer that does, or choose grad_cam, which lays them "

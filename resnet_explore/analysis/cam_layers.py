@@ -11,11 +11,16 @@ from resnet_explore.errors import ExploreError, an
 
 @dataclass(frozen=True)
 class LayerChoice:
-    """Layers in the order of registration, and in words why these; `instead`, if none of them gives a map."""
+    """Layers in the order of registration, and in words why these.
+
+    instead  what to take if none of them gives a map
+    tokens   whether they are blocks of tokens: what they give has to be laid out; the last may have no map
+    """
 
     names: tuple[str, ...]
     reason: str
     instead: tuple[str, ...] = ()
+    tokens: bool = False
 
 
 def choose_layers(model: nn.Module) -> LayerChoice:
@@ -46,7 +51,7 @@ def choose_layers(model: nn.Module) -> LayerChoice:
             f"{kind}: its {len(tokens)} repeated blocks ({_classes(modules, tokens)}) with linear layers; "
             "what they give is laid out as maps where it is known how it lies on the image."
         )
-        return LayerChoice(tuple(tokens), reason, tuple(repeated or convolutions))
+        return LayerChoice(tuple(tokens), reason, tuple(repeated or convolutions), tokens=True)
     if not convolutions:
         raise ExploreError(f"The model, {an(model)}, has no 2-D convolution, so it has no maps.")
     if repeated:

@@ -129,6 +129,12 @@ class _Sum:
     def reshaped(self, shape: Sequence[int]) -> "_Sum":
         return _Sum(*(part.reshape(shape) for part in (self.skip, self.branch, self.total)))
 
+    def adds_up(self) -> bool:
+        """Whether the two give the total, up to the rounding of a few sums."""
+        parts = self.skip, self.branch, self.total
+        rounding = max(torch.finfo(part.dtype).eps * float(part.abs().max()) for part in parts)
+        return float((self.skip + self.branch - self.total).abs().max()) <= 16 * rounding
+
 
 def _gated(layer: str, output: Tensor, summed: _Sum | None) -> tuple[Tensor, Tensor]:
     if summed is None or summed.total.numel() != output.numel():
@@ -136,6 +142,11 @@ def _gated(layer: str, output: Tensor, summed: _Sum | None) -> tuple[Tensor, Ten
             f"In {layer!r} no sum of a skip and a branch was found, so its map can't be split."
         )
     summed = summed.reshaped(output.shape)
+    if not summed.adds_up():
+        raise ExploreError(
+            f"In {layer!r} the parts that were seen do not add up to its sum, as they are weighed or changed "
+            "on the way, so its map can't be split."
+        )
     if torch.equal(output, summed.total):
         return summed.skip, summed.branch
     if not torch.equal(output, summed.total.relu()):
@@ -186,12 +197,14 @@ class _Listener(TorchFunctionMode):
             # A copy, as a ReLU may overwrite the sum; and one that is kept to be known again by identity.
             self.sums[block] = replace(summed, total=result.clone())
             sums.append((result, self.sums[block]))
-        elif self._running and name in _SHAPES and (before := self._sum_of(args[0])) is not None:
+        elif self._running and args and name in _SHAPES and (before := self._sum_of(args[0])) is not None:
             self._running[-1][2].append((result, before.reshaped(result.shape)))
         return result
 
     def _summed(self, pair: Any) -> _Sum | None:
         """Return what is summed if one of a pair came by the skip; its total is not known yet."""
+        if not all(isinstance(one, Tensor) for one in pair):
+            return None
         carried = self._running[-1][1]
         first, second = (any(one is c for c in carried) or self._sum_of(one) is not None for one in pair)
         if first == second or pair[0].shape != pair[1].shape:
@@ -203,8 +216,8 @@ class _Listener(TorchFunctionMode):
         return _Sum(before.skip, before.branch + branch, skip)
 
     def _sum_of(self, tensor: Any) -> _Sum | None:
-        """Return the sum that a tensor of the block that runs is."""
-        return next((one for made, one in self._running[-1][2] if made is tensor), None)
+        """Return the sum that a tensor of the running block is; of several in place the last."""
+        return next((one for made, one in reversed(self._running[-1][2]) if made is tensor), None)
 
     def _ours(self, name: str, add: Any) -> Any:
         def hook(_module: nn.Module, summands: Any) -> None:

@@ -206,7 +206,7 @@ def last_with_map(model: nn.Module, images: Tensor, targets: Any = None) -> str:
     That is the very last but for transformers that read a class token: no gradient reaches the other tokens.
     """
     choice = choose_layers(model)
-    if not choice.instead:
+    if not choice.tokens:
         return choice.names[-1]
     return module_name(list(class_activation_maps(model, images[:1], _first(targets)))[-1])
 
@@ -215,7 +215,8 @@ def _first(targets: Any) -> Any:
     """Return what is asked of the first image."""
     if isinstance(targets, Target):
         return targets.of_image(0)
-    return targets[:1] if isinstance(targets, Tensor | Sequence) and not isinstance(targets, str) else targets
+    several = isinstance(targets, Sequence) and not isinstance(targets, str)
+    return targets[:1] if several or getattr(targets, "ndim", 0) > 0 else targets  # a tensor or numpy array
 
 
 @contextmanager
@@ -266,16 +267,20 @@ def _weights(
         laid = {name: layer.lay(gradients[name]) for name, layer in layers.items() if name in gradients}
         read = _scored(targets[i])
         reasons = {name: f"no gradient of {read} reaches it" for name in layers if name not in laid}
-        for name, layer in layers.items():
-            if name in laid and layer.aside and not laid[name].any() and gradients[name].any():
-                reasons[name] = f"no gradient of {read} reaches its tokens on the image, as {_ASIDE}"
-        if reasons and not (skip and len(reasons) < len(layers)):
-            name = next(iter(reasons))
+        for own, layer in layers.items():
+            if own in laid and layer.aside and not laid[own].any() and gradients[own].any():
+                reasons[own] = f"no gradient of {read} reaches its tokens on the image, as {_ASIDE}"
+        # Of what a module gives, one thing that is reached is enough.
+        reached = {module_name(name) for name in layers if name not in reasons}
+        name = next((name for name in reasons if module_name(name) not in reached), None)
+        if name is not None and not (skip and reached):
             if name in laid:
                 raise NoMapError(
-                    f"No gradient of {read} reaches the map of {name!r}, as {_ASIDE}; leave it out."
+                    f"No gradient of {read} reaches the map of {name!r}, as {_ASIDE}; leave it out.", reasons
                 )
-            raise NoMapError(f"No gradient of {read} reaches {name!r}, so it has no map; leave it out.")
+            raise NoMapError(
+                f"No gradient of {read} reaches {name!r}, so it has no map; leave it out.", reasons
+            )
         found.append({n: weigh(layers[n].map, g) for n, g in laid.items() if n not in reasons})
         lost.append(reasons)
     return found, lost

@@ -182,7 +182,7 @@ def block_before_last_stage(model: nn.Module) -> str:
     choice = choose_layers(model)
     names = choice.names
     last = names[-1].rpartition(".")[0]
-    alone = names[-2] if choice.instead and len(names) > 1 else names[-1]
+    alone = names[-2] if choice.tokens and len(names) > 1 else names[-1]
     return next((name for name in reversed(names) if name.rpartition(".")[0] != last), alone)
 
 

@@ -207,9 +207,9 @@ class _Pass:
         return _with_stream(layer, stream) if there else layer
 
     def why(self) -> str:
-        """Say why the first of the layers has no maps, as far as that is known: ", as ..."."""
-        reason = next((grid for grid in self.grids.values() if isinstance(grid, str)), "")
-        return f", as of {next(iter(self.grids))} {reason}" if reason else ""
+        """Say of the first layer of which it is known why it has no maps: ", as ..."."""
+        reasons = ((name, grid) for name, grid in self.grids.items() if isinstance(grid, str) and grid)
+        return next((f", as of {name} {reason}" for name, reason in reasons), "")
 
     def _in_turn(self, measure: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         """Return what measures an output as maps, or returns nothing if it is none; they come in order."""

@@ -13,7 +13,7 @@ import psutil
 import torch
 from torch import Tensor, nn
 
-from resnet_explore.analysis.layers import Layers, select_layers
+from resnet_explore.analysis.layers import Layers, select_layers, token_blocks
 from resnet_explore.analysis.map_layers import map_names
 from resnet_explore.errors import ExploreError, an
 from resnet_explore.models.devices import own_memory
@@ -50,7 +50,9 @@ def footprint(
     ledger = dry_run(
         model, tuple(images.shape[1:]), lambda x, weights: _Ledger(x, weights, names), computing=False
     )
-    kept = sum(_kept(shape, largest) for shape in ledger.shapes if len(shape) in (3, 4))
+    # Blocks of tokens may give their channels last, as Swin's do; which it is, only the values would tell.
+    orders = ((1, 2, 3), (3, 1, 2)) if token_blocks(model) else ((1, 2, 3),)
+    kept = sum(_kept(shape, largest, orders) for shape in ledger.shapes if len(shape) in (3, 4))
     return Footprint(ledger.peak * len(images), kept)
 
 
@@ -111,12 +113,16 @@ def _roughly(model: nn.Module, images: Tensor) -> float:
     return 4 * _PARTS * pixels * (len(images) * max(channels) + sum(channels))
 
 
-def _kept(shape: tuple[int, ...], largest: int | None) -> int:
+def _kept(shape: tuple[int, ...], largest: int | None, orders: Iterable[tuple[int, int, int]]) -> int:
+    """Return what a layer's maps take, by the axes of channels, height and width that make it most."""
     if len(shape) == 3:  # tokens, laid out as maps
         return 4 * _PARTS * math.prod(shape[1:])
-    channels, *size = shape[1:]
-    scale = 1.0 if largest is None else min(1.0, largest / max(size))
-    return round(4 * _PARTS * channels * math.prod(side * scale for side in size))
+    values = 0.0
+    for order in orders:
+        channels, *size = (shape[axis] for axis in order)
+        scale = 1.0 if largest is None else min(1.0, largest / max(size))
+        values = max(values, channels * math.prod(side * scale for side in size))
+    return round(4 * _PARTS * values)
 
 
 class _Ledger(OperationMode):

@@ -81,7 +81,9 @@ def usable(seen: Capture, images: Tensor, skip: bool) -> tuple[dict[str, MapLaye
             found[name] = MapLayer(output, own, modules[name], *call_and_path(name), laid)
         else:
             omitted[name] = problem
-    strange = next((name for name in outputs if name not in found), None)
+    # Beside its map a module may give more, such as "blocks.0[1]", its attention.
+    given = {module_name(name) for name in found}
+    strange = next((name for name in outputs if name not in found and module_name(name) not in given), None)
     if strange is not None and not (skip and found):
         reason = omitted[strange].removeprefix("it gives an ")
         raise NoMapError(f"Layer {strange!r} gives an {reason}.", omitted)

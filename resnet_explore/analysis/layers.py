@@ -59,7 +59,8 @@ def token_blocks(model: nn.Module) -> list[str]:
     """Return the blocks of a network that works on tokens, such as a ViT's, in the order of registration.
 
     They are the outermost modules of a class that occurs at least twice, each holding two linear layers or
-    more (attention counts for two); but what holds such modules in a list is a stage of blocks, not a block.
+    more (torch's attention by itself counts as two, and in a block around it as the one that it holds); but
+    what holds such modules in a list is a stage of blocks, not a block.
     None unless they hold half of all layers with weights or more.
     """
     modules = dict(model.named_modules())
