@@ -81,7 +81,8 @@ def _line(
         lowest, highest = (np.clip(edge, low, high) for edge in (y.min(0), y.max(0)))
         ax.fill_between(x, lowest, highest, where=inside, color=color, alpha=0.18, linewidth=0)
     for beyond, edge, arrow in ((middle > high, high, "^"), (middle < low, low, "v")):
-        ax.plot(x[beyond], np.full(beyond.sum(), edge), arrow, color=color, markersize=6, clip_on=False)
+        y_edge, alpha = np.full(beyond.sum(), edge), 0.5 if pale else 1.0
+        ax.plot(x[beyond], y_edge, arrow, color=color, alpha=alpha, markersize=6, clip_on=False)
     return line
 
 
