@@ -323,6 +323,8 @@ def commands_under(pid):
 @pytest.mark.training
 def test_ctrl_c_reaches_all_processes_and_is_one_line(tmp_path, moment):
     words = ["sweep", "--depths", "8,110", "--epochs", "99", "--jobs", "2", "--out", str(tmp_path / "s")]
+    # A shell that runs `make test &` lets it ignore Ctrl-C, and what it starts would inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     sweep = subprocess.Popen(
         [sys.executable, "-m", "resnet_explore", *words],
         stdout=subprocess.PIPE,
@@ -330,6 +332,7 @@ def test_ctrl_c_reaches_all_processes_and_is_one_line(tmp_path, moment):
         text=True,
         start_new_session=True,  # as in a terminal, where Ctrl-C goes to the whole group
     )
+    signal.signal(signal.SIGINT, before)
     try:
         if moment == "while they train":
             assert "Training on scikit-learn's handwritten digits" in sweep.stdout.readline()
