@@ -229,7 +229,7 @@ def furthest(found: Mapping[str, Tensor], true: Mapping[str, Tensor]) -> float:
 def little_memory(kind: str) -> Iterator[None]:
     """Leave torch `LIMIT` bytes of the device."""
     whole = torch.cuda.mem_get_info()[1] if kind == "cuda" else torch.mps.recommended_max_memory()
-    limit = torch.cuda.set_per_process_memory_fraction if kind == "cuda" else _limit_mps
+    limit = (torch.cuda if kind == "cuda" else torch.mps).set_per_process_memory_fraction
     give_back_memory(torch.device(kind))
     limit(LIMIT / whole)
     try:
@@ -237,10 +237,6 @@ def little_memory(kind: str) -> Iterator[None]:
     finally:
         limit(1.0)
         give_back_memory(torch.device(kind))
-
-
-def _limit_mps(share: float) -> None:
-    torch.mps.set_per_process_memory_fraction(share)
 
 
 def memory(kind: str, sizes: Sizes) -> Found:

@@ -56,12 +56,19 @@ def ratio_and_word(multiple: str, verdict: str) -> str:
 
 def times(ratio: float) -> str:
     """Return "1,700 times", or "1/17 of" for what is much smaller."""
-    return f"{factor(ratio)} times" if ratio > 0.5 else f"1/{factor(1 / ratio)} of" if ratio else "0 times"
+    return _as_multiple(ratio, " times", " of")
 
 
 def multiple(ratio: float) -> str:
     """Return "1,700×", or "1/17" for what is much smaller: a ratio where every word counts."""
-    return f"{factor(ratio)}×" if ratio > 0.5 else f"1/{factor(1 / ratio)}" if ratio else "0×"
+    return _as_multiple(ratio, "×", "")
+
+
+def _as_multiple(ratio: float, many: str, part: str) -> str:
+    """Return a ratio and what follows it: `many` behind "1,700", `part` behind "1/17"."""
+    if not ratio:
+        return f"0{many}"
+    return f"{factor(ratio)}{many}" if ratio > 0.5 else f"1/{factor(1 / ratio)}{part}"
 
 
 def _steadiness(parts: np.ndarray) -> str:
