@@ -58,7 +58,7 @@ _HOME = {
     "SaliencyExplorer": "widgets.saliency",
     "VerdictChart": "widgets.verdict_chart",
     "FeatureMapExplorer": "widgets.feature_maps",
-    "ArchitectureExplorer": "widgets.architecture",
+    "ArchitectureExplorer": "widgets.architecture.explorer",
     "ExploreError": "errors",
 }
 

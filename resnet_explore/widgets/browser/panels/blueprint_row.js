@@ -1,7 +1,9 @@
 /* Blueprint: a network as a row of boxes, or as rows. */
 
-const SVG = "http://www.w3.org/2000/svg";
-const GAP = 3, WIDEST = 54, NARROWEST = 9, STACKED = 42, ARC = 15, LOWEST = 12, PER_OCTAVE = 8, LABELS = 18, EDGE = 2;
+import { clamp, svg } from "../dom.js";
+
+const GAP = 3, WIDEST = 54, NARROWEST = 9, STACKED = 42, ARC = 15, LOWEST = 12, PER_OCTAVE = 8, LABELS = 18;
+export const EDGE = 2;
 const ROOMY = 12, BACK_AND_FORTH = 8; // how often maps grow again before a row each is worth it
 const SKIP_WORDS = {
   identity: "the input itself is added",
@@ -11,15 +13,8 @@ const SKIP_WORDS = {
   concatenation: "the input is put beside the output",
 };
 
-function svg(tag, attributes = {}, ...children) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
 /** 25,557,032 -> "25.6 M" */
-function short(value) {
+export function short(value) {
   for (const [size, unit] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
     if (value >= size) return `${(value / size).toPrecision(3)} ${unit}`;
   }
@@ -27,10 +22,10 @@ function short(value) {
 }
 
 const times = (box) => (box.count > 1 ? `${box.count} × ` : "");
-const size = (shape) => shape.join("×") || "1";
+export const size = (shape) => shape.join("×") || "1";
 const side = (box) => (box.shape.length > 2 ? box.shape[box.shape.length - 1] : 1);
 
-function sentence(box) {
+export function sentence(box) {
   const parts = [`${times(box)}${box.kind} ${box.name}: output ${size(box.shape)}`];
   if (box.parameters) parts.push(`${short(box.parameters)} parameters`);
   if (box.macs) parts.push(`${short(box.macs)} multiply-adds`);
@@ -95,7 +90,7 @@ function grid(boxes) {
  * Calls `say` with a box's sentence when it is looked at, without one when the pointer leaves, `open` when it is
  * chosen and `follow` when keys lead to it.
  */
-function drawNetwork(network, width, say, open, follow) {
+export function drawNetwork(network, width, say, open, follow) {
   const boxes = network.boxes, placed = place(boxes, width);
   const { x, widths, heights, row, column, above, high, extent, labels, middle } = placed;
   const picture = svg("svg", {
@@ -114,7 +109,7 @@ function drawNetwork(network, width, say, open, follow) {
     node.append(svg("rect", { x: x[i], y: reach[0], width: width + GAP, height: reach[1], fill: "transparent" }));
     node.append(svg("rect", {
       x: x[i], y: top, width, height: heights[i], rx: Math.min(3, width / 3),
-      fill: weighted ? network.color : "#b7bdc7", "fill-opacity": box.kind.startsWith("Conv") ? 0.55 : 0.85,
+      class: weighted ? `rx-${network.color}` : "rx-bare", "fill-opacity": box.kind.startsWith("Conv") ? 0.6 : 1,
     }));
     if (box.count > 1) {
       node.append(svg("text", { x: x[i] + width / 2, y: middle[i] + 4, class: "rx-times" }));
@@ -151,7 +146,7 @@ function drawNetwork(network, width, say, open, follow) {
   return { picture, nodes, ends: x.map((left, i) => left + widths[i]) };
 }
 
-const arc = (from, to, y, className) => svg("path", {
+export const arc = (from, to, y, className) => svg("path", {
   d: `M ${from} ${y} C ${from} ${y - ARC - 7}, ${to} ${y - ARC - 7}, ${to} ${y}`, class: className,
 });
 
@@ -187,7 +182,7 @@ function sizes(members, boxes, x, widths, y) {
 }
 
 /** How wide boxes are where the longest network fills the room; all share it, so that lengths compare. */
-function shareOut(networks, room) {
+export function shareOut(networks, room) {
   const fitting = networks.map(({ boxes }) => {
     const { column, row } = grid(boxes), gap = Math.max(...row) ? ROOMY : GAP;
     const stacked = new Set(column.filter((_, i) => boxes[i].count > 1)).size, columns = new Set(column).size;

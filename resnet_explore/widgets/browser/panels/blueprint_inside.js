@@ -1,5 +1,8 @@
 /* Blueprint: what a box holds. */
 
+import { svg } from "../dom.js";
+import { EDGE, short, size } from "./blueprint_row.js";
+
 const STEP_H = 46, STEP_GAP = 18, TRACK = 16, CORNER = 8;
 
 /** Where the layers of a box stand: `column` from left to right, each after what feeds it, and `lane`.
@@ -7,7 +10,7 @@ const STEP_H = 46, STEP_GAP = 18, TRACK = 16, CORNER = 8;
  * Lane 0 is the longest way through. Whatever else leads from one place to another, a shortcut with layers
  * of its own or a bare skip, is a run that gets the lowest lane that is free there.
  */
-function arrange(steps) {
+export function lanes(steps) {
   const column = [], feeds = [];
   steps.forEach((step, k) => {
     feeds.push([...step.from].sort((a, b) => (column[b] ?? -1) - (column[a] ?? -1))); // the longest way first
@@ -43,10 +46,10 @@ function arrange(steps) {
 }
 
 /** What a box holds: the longest way below, each other way in a lane of its own above, down to where they meet. */
-function drawInside(box) {
+export function drawInside(box) {
   const steps = box.inside;
   const widths = steps.map((step) => Math.max(44, 7.4 * step.label.length + 16, 6.2 * step.detail.length + 16));
-  const { column, lane, runs, feeds } = arrange(steps);
+  const { column, lane, runs, feeds } = lanes(steps);
   const columns = Array.from({ length: Math.max(0, ...column) + 1 }, () => 0);
   column.forEach((c, k) => { columns[c] = Math.max(columns[c], widths[k]); });
   const starts = [];
@@ -57,11 +60,11 @@ function drawInside(box) {
   }
   const left = steps.map((_, k) => starts[column[k]] + (columns[column[k]] - widths[k]) / 2);
   // A lane that holds layers is as high as they are, one of bare lines is narrow.
-  const lanes = Math.max(0, ...runs.map((run) => run.lane));
+  const most = Math.max(0, ...runs.map((run) => run.lane));
   const full = (n) => n === 0 || lane.includes(n);
   const centers = [];
   let top = 4;
-  for (let n = lanes; n >= 0; n--) {
+  for (let n = most; n >= 0; n--) {
     const high = full(n) ? STEP_H + (n ? 30 : 0) : TRACK;
     centers[n] = top + (full(n) ? STEP_H : TRACK) / 2;
     top += high;
@@ -99,8 +102,8 @@ function drawInside(box) {
 function drawStep(step, left, top, width) {
   const group = svg("g", {}, svg("title")), middle = left + width / 2;
   group.firstChild.textContent = `${step.name}: output ${size(step.shape)}` + (step.macs ? `, ${short(step.macs)} multiply-adds` : "");
-  group.append(svg("rect", { x: left, y: top, width, height: STEP_H, rx: 6, class: step.macs ? "rx-step rx-weighted" : "rx-step" }));
-  const lines = [[step.label, "rx-label"], [step.detail, "rx-detail"]];
+  group.append(svg("rect", { x: left, y: top, width, height: STEP_H, rx: 6, class: step.macs ? "rx-step-box rx-weighted" : "rx-step-box" }));
+  const lines = [[step.label, "rx-name"], [step.detail, "rx-detail"]];
   lines.filter(([text]) => text).forEach(([text, className], i, all) => {
     const line = svg("text", { x: middle, y: top + STEP_H / 2 + 4 + (i - (all.length - 1) / 2) * 15, class: className });
     line.textContent = text;

@@ -1,45 +1,79 @@
-"""A drawing of networks, box by box, with skips as arcs; hover for details, click to see inside a block."""
+"""A network as boxes that are drawn: what stands in each, what feeds it, and what it holds."""
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import anywidget
-import traitlets as t
+from resnet_explore.widgets.core.view import Part
 
-from resnet_explore.analysis.structure import Operation, Structure, Unit
-from resnet_explore.widgets.scripts import STYLE, script
+if TYPE_CHECKING:  # torch is loaded by what computes, behind the first page
+    from resnet_explore.analysis.structure import Operation, Structure, Unit
 
 _MOST_STEPS = 80
 _MOST_BOXES = 80  # more would be too narrow to be hit; equal neighbours are drawn as one "×n" then
 
 
-class Blueprint(anywidget.AnyWidget):
-    """Networks drawn below each other on one scale.
+@dataclass(frozen=True)
+class Drawn:
+    """One network as a row of boxes.
 
-    title      a sentence above them
-    networks   what `blueprint` returns, one for each network
-    selected   [network, box] whose inside is shown, or []
-
-    All of it happens in the browser. Boxes are as high as their maps are large, on a logarithmic scale.
+    color  "plain" or "residual"
+    facts  a line on the whole network
+    boxes  in the order of the forward pass: name, kind, count (of equal neighbours drawn as one), shape,
+           parameters, macs, layers, skip, from (indices of the boxes that feed it, -1 the input), inside
+           (its operations) and note (what it holds, where it is too much to draw)
     """
 
-    _esm = script("blueprint_row", "blueprint_inside", "blueprint")
-    _css = STYLE
-
-    title = t.Unicode("").tag(sync=True)
-    networks: Any = t.List().tag(sync=True)
-    selected: Any = t.List().tag(sync=True)
-    message = t.Unicode("").tag(sync=True)
+    title: str
+    facts: str
+    color: str
+    boxes: Sequence[Mapping[str, Any]]
 
 
-def blueprint(found: Structure, title: str, facts: str, color: str) -> dict[str, Any]:
-    """Return one network for `Blueprint`: its title, a line of facts, and its boxes in order."""
-    return {"title": title, "facts": facts, "color": color, "boxes": list(_boxes(found))}
+@dataclass(frozen=True)
+class Blueprint(Part):
+    """Networks drawn below each other on one scale, boxes as high as their maps are large (logarithmic).
+
+    opened  the state's field that holds (network, box) whose inside is shown, or ()
+    """
+
+    kind: ClassVar[str] = "blueprint"
+    key: str
+    networks: Sequence[Drawn]
+    opened: str
+
+    @property
+    def height(self) -> float:  # type: ignore[override]
+        """CSS pixels that all networks take in a saved picture."""
+        return 170.0 * len(self.networks)
+
+    def follows(self) -> tuple[str, ...]:
+        """Return the field of the box that is open."""
+        return (self.opened,)
+
+    def draw(self, figure: Any) -> None:
+        """Draw all networks, without what their boxes hold."""
+        from resnet_explore.figures.blueprint import draw_networks
+
+        draw_networks(figure, [(n.title, n.facts, n.color, n.boxes) for n in self.networks])
+
+    def numbers(self) -> Iterable[Mapping[str, Any]]:
+        """Return a row for each box of each network."""
+        for network in self.networks:
+            for box in network.boxes:
+                columns = ("name", "kind", "count", "parameters", "macs", "layers", "skip")
+                shape = "x".join(map(str, box["shape"]))
+                yield {"network": network.title, **{c: box[c] for c in columns}, "output": shape}
 
 
-def _boxes(found: Structure) -> Iterator[dict[str, Any]]:
+def drawn(found: "Structure", title: str, facts: str, color: str) -> Drawn:
+    """Return one network as it is drawn."""
+    return Drawn(title, facts, color, tuple(_boxes(found)))
+
+
+def _boxes(found: "Structure") -> Iterator[dict[str, Any]]:
     runs = _runs(found.units) if len(found.units) > _MOST_BOXES else [[k] for k in range(len(found.units))]
     box_of = {k: i for i, run in enumerate(runs) for k in run} | {-1: -1}
     for run in runs:
@@ -59,7 +93,7 @@ def _boxes(found: Structure) -> Iterator[dict[str, Any]]:
         }
 
 
-def _runs(units: Sequence[Unit]) -> list[list[int]]:
+def _runs(units: Sequence["Unit"]) -> list[list[int]]:
     """Return the indices of units, equal neighbours in a chain together."""
     runs: list[list[int]] = []
     for k, unit in enumerate(units):
@@ -74,7 +108,7 @@ def _runs(units: Sequence[Unit]) -> list[list[int]]:
     return runs
 
 
-def _inside(operations: Sequence[Operation], unit: Unit) -> dict[str, Any]:
+def _inside(operations: Sequence["Operation"], unit: "Unit") -> dict[str, Any]:
     """Return what a box holds, in words where it is too much to draw."""
     if len(unit.operations) <= _MOST_STEPS:
         return {"inside": list(_steps(operations, unit)), "note": ""}
@@ -83,7 +117,7 @@ def _inside(operations: Sequence[Operation], unit: Unit) -> dict[str, Any]:
     return {"inside": [], "note": f"{len(unit.operations):,} operations, too many to draw: {most}, ..."}
 
 
-def _steps(operations: Sequence[Operation], unit: Unit) -> Iterator[dict[str, Any]]:
+def _steps(operations: Sequence["Operation"], unit: "Unit") -> Iterator[dict[str, Any]]:
     """Yield the operations of a box; inputs from outside of it are -1."""
     place = {i: k for k, i in enumerate(unit.operations)}
     for i in unit.operations:
@@ -100,7 +134,7 @@ def _steps(operations: Sequence[Operation], unit: Unit) -> Iterator[dict[str, An
         }
 
 
-def _label(operation: Operation) -> tuple[str, str]:
+def _label(operation: "Operation") -> tuple[str, str]:
     """Return what a layer is called, and its channels: "3×3 conv", and for stride 2 "64 → 128, /2"."""
     convolution = re.match(r"(\d+), (\d+), kernel_size=\(([^)]*)\), stride=\((\d+)", operation.details)
     if operation.kind.startswith("Conv") and convolution:

@@ -1,0 +1,251 @@
+/* Tabs, menus, sliders, checks, numbers and buttons: each shows a field of the state and sets it. */
+
+import { clamp, control, make, same } from "../dom.js";
+
+/** @typedef {import("../page.js").Component} Component */
+
+/** A key that is ours goes no further: JupyterLab would leave for the next cell. */
+function taken(event) {
+  event.preventDefault();
+  event.stopPropagation();
+}
+
+/** @type {Component} */
+export function tabs(page, props) {
+  const node = make("div", "rx-tabs", { role: "tablist" });
+  let buttons = [];
+
+  function press() {
+    buttons.forEach((button, k) => {
+      const chosen = same(props.choices[k].value, page.state[props.key]);
+      button.setAttribute("aria-selected", chosen);
+      button.tabIndex = chosen ? 0 : -1;
+    });
+  }
+
+  function fill() {
+    node.setAttribute("aria-label", props.label);
+    buttons = props.choices.map((choice, k) => {
+      const button = control("button", "", { type: "button", role: "tab", textContent: choice.label, title: choice.tip });
+      button.setAttribute("role", "tab");
+      button.addEventListener("click", () => page.choose(props.key, choice.value));
+      button.addEventListener("keydown", (event) => {
+        const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+        const count = buttons.length;
+        const next = step ? (k + step + count) % count : { Home: 0, End: count - 1 }[event.key];
+        if (next === undefined) return;
+        taken(event);
+        buttons[next].focus();
+        page.choose(props.key, props.choices[next].value);
+      });
+      return button;
+    });
+    node.replaceChildren(...buttons);
+  }
+
+  node.setAttribute("role", "tablist");
+  fill();
+  press();
+  return {
+    node,
+    update(next) {
+      const before = props;
+      props = next;
+      if (!same(before.choices, next.choices)) fill();
+      press();
+    },
+  };
+}
+
+/** @type {Component} */
+export function menu(page, props) {
+  const select = control("select");
+  const label = make("label", "rx-label", { htmlFor: select.id });
+  const node = make("span", "rx-control rx-menu", {}, label, select);
+  select.addEventListener("change", () => page.choose(props.key, props.choices[select.selectedIndex].value));
+  select.addEventListener("keydown", (event) => event.stopPropagation());
+
+  function fill() {
+    label.textContent = props.label;
+    select.title = props.tip;
+    const groups = new Map();
+    const options = props.choices.map((choice) => {
+      const option = make("option", "", { textContent: choice.label, title: choice.missing || choice.tip, disabled: Boolean(choice.missing) });
+      if (!choice.group) return option;
+      const group = groups.get(choice.group);
+      if (group) {
+        group.append(option);
+        return null;
+      }
+      const made = make("optgroup", "", { label: choice.group }, option);
+      groups.set(choice.group, made);
+      return made;
+    });
+    select.replaceChildren(...options.filter(Boolean));
+  }
+
+  const press = () => { select.selectedIndex = props.choices.findIndex((choice) => same(choice.value, page.state[props.key])); };
+  fill();
+  press();
+  return {
+    node,
+    update(next) {
+      const before = props;
+      props = next;
+      if (!same(before, next)) fill();
+      press();
+    },
+  };
+}
+
+const PLAY_MS = 700;
+
+/** @type {Component} */
+export function slider(page, props) {
+  const input = control("input", "rx-step", { type: "range", min: "0", step: "1" });
+  const label = make("label", "rx-label", { htmlFor: input.id });
+  const ticks = make("div", "rx-ticks", { ariaHidden: "true" });
+  const value = make("output", "rx-value", { ariaHidden: "true" }); // aria-valuetext says it
+  const play = control("button", "rx-play", { type: "button" });
+  const node = make("div", "rx-control rx-slider", {}, play, label, make("div", "rx-track", {}, input, ticks), value);
+  let timer = 0;
+
+  const index = () => Math.max(0, props.choices.findIndex((choice) => same(choice.value, page.state[props.key])));
+  const go = (k) => { if (props.choices[k]) page.choose(props.key, props.choices[k].value, true); };
+  input.addEventListener("input", () => {
+    stop();
+    go(Number(input.value));
+  });
+  input.addEventListener("keydown", (event) => event.stopPropagation());
+
+  function stop() {
+    clearInterval(timer);
+    timer = 0;
+    play.classList.remove("rx-playing");
+    play.title = `Run through ${props.label.toLowerCase()}`;
+    play.setAttribute("aria-label", play.title);
+  }
+
+  play.addEventListener("click", () => {
+    if (timer) return stop();
+    const last = props.choices.length - 1;
+    if (index() === last) go(0);
+    timer = setInterval(() => {
+      if (index() < last) go(index() + 1);
+      if (index() >= last) stop();
+    }, PLAY_MS);
+    play.classList.add("rx-playing");
+    play.title = "Stop";
+    play.setAttribute("aria-label", play.title);
+    return undefined;
+  });
+
+  function fill() {
+    label.textContent = props.label;
+    label.title = props.tip;
+    input.max = String(Math.max(0, props.choices.length - 1));
+    input.disabled = props.choices.length < 2; // it keeps its place
+    play.hidden = !props.play;
+    const count = props.choices.length, most = 13, every = Math.ceil(count / most);
+    ticks.replaceChildren(...props.choices.map((choice, k) => {
+      const tick = make("span", "", { textContent: choice.label });
+      tick.style.setProperty("--at", String(k / Math.max(1, count - 1)));
+      tick.classList.toggle("rx-out", k % every !== 0);
+      return tick;
+    }));
+    // As wide as the longest of them, so that the track keeps its length.
+    value.style.minWidth = `${clamp(Math.max(...props.choices.map((choice) => choice.label.length)), 2, 18)}ch`;
+    stop();
+  }
+
+  function press() {
+    const k = index(), said = props.choices[k]?.label ?? "";
+    input.value = String(k);
+    input.setAttribute("aria-valuetext", said);
+    value.textContent = said;
+    [...ticks.children].forEach((tick, at) => tick.classList.toggle("rx-now", at === k));
+  }
+
+  fill();
+  press();
+  return {
+    node,
+    update(next) {
+      const before = props;
+      props = next;
+      if (!same(before, next)) fill();
+      press();
+    },
+    leave: stop,
+  };
+}
+
+/** @type {Component} */
+export function check(page, props) {
+  const input = control("input", "", { type: "checkbox" });
+  const label = make("label", "", { htmlFor: input.id });
+  const node = make("span", "rx-control rx-check", {}, input, label);
+  input.addEventListener("change", () => page.choose(props.key, input.checked));
+  const fill = () => {
+    label.textContent = props.label;
+    node.title = props.missing || props.tip;
+    input.disabled = Boolean(props.missing);
+    input.checked = page.state[props.key];
+  };
+  fill();
+  return {
+    node,
+    update(next) {
+      props = next;
+      fill();
+    },
+  };
+}
+
+/** @type {Component} */
+export function number(page, props) {
+  const input = control("input", "", { type: "number" });
+  const label = make("label", "rx-label", { htmlFor: input.id });
+  const node = make("span", "rx-control rx-number", {}, label, input);
+  input.addEventListener("change", () => {
+    const value = input.valueAsNumber;
+    if (Number.isFinite(value)) page.choose(props.key, clamp(value, props.low, props.high));
+    fill(); // what was typed may not be allowed
+  });
+  input.addEventListener("keydown", (event) => event.stopPropagation());
+  const fill = () => {
+    label.textContent = props.label;
+    input.title = props.tip;
+    Object.assign(input, { min: props.low, max: props.high, step: props.step });
+    if (document.activeElement !== input || input.valueAsNumber !== page.state[props.key]) input.value = page.state[props.key];
+  };
+  fill();
+  return {
+    node,
+    update(next) {
+      props = next;
+      fill();
+    },
+  };
+}
+
+/** @type {Component} */
+export function button(page, props) {
+  const node = control("button", "rx-button", { type: "button" });
+  node.addEventListener("click", () => {
+    if (node.getAttribute("aria-disabled") !== "true") page.act(props.key);
+  });
+  const fill = () => {
+    node.textContent = props.label;
+    node.title = props.missing || props.tip;
+    node.setAttribute("aria-disabled", String(Boolean(props.missing))); // it keeps its focus, and says why
+  };
+  fill();
+  return {
+    node,
+    update(next) {
+      props = next;
+      fill();
+    },
+  };
+}

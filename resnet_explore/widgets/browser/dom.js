@@ -1,0 +1,58 @@
+/* Making elements, and small things that all modules need. */
+
+/** @typedef {{[name: string]: any}} Properties */
+
+export const REST_MS = 150; // this long without a move, and the kernel is told where the person is
+
+/** @param {number} value @param {number} low @param {number} high */
+export const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+
+/** Whether two values of the state are the same; lists are compared by what they hold. */
+export const same = (a, b) => a === b || JSON.stringify(a) === JSON.stringify(b);
+
+/** A number keeps its percent sign beside it where a line ends. @param {string} text */
+export const whole = (text) => text.replaceAll(" %", "\u00a0%");
+
+/** @param {string} tag @param {string} className @param {Properties} properties */
+export function make(tag, className = "", properties = {}, ...children) {
+  const node = Object.assign(document.createElement(tag), properties);
+  if (className) node.className = className;
+  node.append(...children);
+  return node;
+}
+
+let made = 0;
+
+/** An id that nothing else on the page has; a notebook may show the same explorer twice. */
+export const freshId = () => `rx-${Math.random().toString(36).slice(2, 8)}-${++made}`;
+
+/** An element that takes keys. JupyterLab leaves them alone only where the focused element itself says so. */
+export function control(tag, className = "", properties = {}, ...children) {
+  const node = make(tag, className, { id: freshId(), ...properties }, ...children);
+  node.dataset.lmSuppressShortcuts = "true";
+  return node;
+}
+
+/** @param {string} tag @param {Properties} attributes */
+export function svg(tag, attributes = {}, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+/** Put children into a node in this order, moving only those that stand elsewhere: a focused one keeps its focus. */
+export function arrange(node, children) {
+  const wanted = new Set(children);
+  for (const child of [...node.childNodes]) if (!wanted.has(child)) child.remove();
+  children.forEach((child, k) => {
+    if (node.childNodes[k] !== child) node.insertBefore(child, node.childNodes[k] ?? null);
+  });
+}
+
+/** Offer a file to the person. @param {string} name @param {BlobPart} data */
+export function download(name, data) {
+  const link = make("a", "", { href: URL.createObjectURL(new Blob([data])), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}

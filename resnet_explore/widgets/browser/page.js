@@ -1,0 +1,270 @@
+/* An explorer's page: what the view says, from top to bottom, and the way back to the kernel.
+ *
+ * It needs only model.get / set / on / off / save_changes / send, so it also runs in a page without a kernel.
+ */
+
+import { REST_MS, arrange, control, download, make, same, whole } from "./dom.js";
+import { glossed } from "./glossary.js";
+import { KINDS } from "./parts.js";
+import { picked, unpacked } from "./view.js";
+
+/**
+ * @typedef {{node: HTMLElement, update: (props: any) => void, leave?: () => void}} Shown
+ * @typedef {(page: Page, props: any) => Shown} Component
+ */
+
+const ANSWER_MS = 4000;
+const GONE = "Python was restarted, so nothing answers here any more: run this cell again.";
+const UNKNOWN = "This page is older than the package that sends it something: reload the page.";
+const SCHEMA = 1;
+
+class Page {
+  constructor(model, el) {
+    this.model = model;
+    this.state = {};
+    this.parts = new Map(); // what stands on the page, by its place and key
+    this.rest = 0;
+    this.count = -1;
+    this.build(el);
+    this.handlers = {
+      "change:_view": () => this.receive(),
+      "change:_busy": () => this.tell(),
+      "change:_problem": () => this.tell(),
+      "change:_code": () => {},
+      "msg:custom": (content, buffers) => this.hear(content, buffers),
+      comm_live_update: () => this.ask(),
+    };
+    for (const [name, handler] of Object.entries(this.handlers)) model.on(name, handler);
+    this.receive();
+    this.tell();
+    model.set("_opened", (model.get("_opened") ?? 0) + 1);
+    model.save_changes();
+  }
+
+  // --- what stands on the page ----------------------------------------------------------------------------
+
+  build(el) {
+    const box = (name, tag = "div", more = {}) => make(tag, `rx-${name}`, more);
+    this.nodes = {
+      tabs: box("top-tabs"), tools: box("tools"), ask: box("ask"), headline: box("headline", "h3"), why: box("why", "details"),
+      problem: box("problem", "p", { role: "alert" }), panels: box("panels"), busy: box("busy", "p", { role: "status" }),
+      sliders: box("sliders"), conditions: box("conditions", "details"), live: box("live", "p"), waiting: box("waiting", "p"),
+    };
+    const { tabs, tools, ask, headline, why, problem, panels, busy, sliders, conditions, live, waiting } = this.nodes;
+    problem.setAttribute("role", "alert");
+    busy.setAttribute("role", "status");
+    live.setAttribute("aria-live", "polite");
+    this.whyText = make("p");
+    why.append(this.summary("Why?"), this.whyText);
+    this.conditionsText = make("div");
+    conditions.append(this.summary("Conditions"), this.conditionsText);
+    this.buildTools(tools);
+    const stage = make("div", "rx-stage", {}, busy, waiting, panels);
+    const head = make("div", "rx-head", {}, headline, why);
+    this.root = make("section", "rx-page", {}, make("div", "rx-top", {}, tabs, tools), ask, problem, head, stage, sliders, conditions, live);
+    el.append(this.root);
+  }
+
+  summary(text) {
+    const node = make("summary", "", { textContent: text });
+    node.dataset.lmSuppressShortcuts = "true";
+    node.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") event.stopPropagation(); });
+    return node;
+  }
+
+  /** Saving and the code stand in the same corner of every explorer. */
+  buildTools(tools) {
+    this.formats = make("div", "rx-formats");
+    const save = make("details", "rx-save", {}, this.summary("Save"), this.formats);
+    save.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || !save.open) return;
+      event.stopPropagation();
+      save.open = false;
+      save.querySelector("summary").focus();
+    });
+    save.addEventListener("focusout", (event) => { if (!save.contains(event.relatedTarget)) save.open = false; });
+    this.save = save;
+    const copy = control("button", "rx-button", { type: "button", textContent: "Copy code", title: "The Python that opens what you see" });
+    copy.addEventListener("click", async () => {
+      await navigator.clipboard?.writeText(this.model.get("_code"));
+      this.say("Copied.");
+      copy.textContent = "Copied";
+      setTimeout(() => { copy.textContent = "Copy code"; }, 1500);
+    });
+    tools.append(save, copy);
+  }
+
+  fillFormats(formats) {
+    if (same(formats, this.shownFormats)) return;
+    this.shownFormats = formats;
+    const words = { ".png": "PNG, the picture", ".svg": "SVG, the picture", ".pdf": "PDF, the picture", ".csv": "CSV, its numbers", ".npz": "NPZ, the arrays" };
+    this.formats.replaceChildren(...formats.map((format) => {
+      const button = control("button", "", { type: "button", textContent: words[format] ?? format });
+      button.addEventListener("click", () => {
+        this.save.open = false;
+        this.act("save", format);
+      });
+      return button;
+    }));
+  }
+
+  // --- a view comes --------------------------------------------------------------------------------------
+
+  receive() {
+    const message = this.model.get("_view");
+    if (!message || message.count === undefined || message.count <= this.count) return; // late, or twice
+    this.count = message.count;
+    this.answered();
+    if (message.schema !== SCHEMA) {
+      this.nodes.problem.textContent = UNKNOWN;
+      return;
+    }
+    this.listen(message.fields);
+    this.madeFor = message.made_for;
+    const tree = unpacked(message.tree, message.buffers);
+    if (tree.panels === null && this.view) Object.assign(tree, { panels: this.view.panels, headline: this.view.headline, why: this.view.why, sliders: this.view.sliders, conditions: this.view.conditions });
+    this.kept = message.tree.panels === null;
+    this.view = tree;
+    this.fillFormats(message.formats);
+    this.show();
+  }
+
+  /** Follow the fields of the state; a person may be further on already. */
+  listen(fields) {
+    for (const field of fields) {
+      if (field in this.state) continue;
+      this.state[field] = this.model.get(field);
+      const handler = () => {
+        if (same(this.state[field], this.model.get(field))) return;
+        this.state[field] = this.model.get(field);
+        this.show();
+      };
+      this.handlers[`change:${field}`] = handler;
+      this.model.on(`change:${field}`, handler);
+    }
+  }
+
+  /** Bring the page to the present view and state. */
+  show() {
+    const { view, state, nodes } = this;
+    if (!view) return;
+    const at = picked({ ...view, glossary: null }, state);
+    const gloss = view.glossary;
+    this.place(nodes.tabs, at.tabs ? [at.tabs] : []);
+    this.place(nodes.ask, at.ask);
+    this.place(nodes.sliders, at.sliders);
+    this.rows(at.panels ?? []);
+    nodes.waiting.textContent = at.panels?.length ? "" : view.waiting;
+    glossed(nodes.headline, whole(at.headline ?? ""), gloss);
+    glossed(this.whyText, at.why ?? "", gloss);
+    nodes.why.hidden = !at.why;
+    this.paragraphs(at.conditions ?? [], gloss);
+    this.dim();
+  }
+
+  paragraphs(sentences, gloss) {
+    this.nodes.conditions.hidden = !sentences.length;
+    while (this.conditionsText.childNodes.length < sentences.length) this.conditionsText.append(make("p"));
+    [...this.conditionsText.childNodes].forEach((node, k) => {
+      node.hidden = k >= sentences.length;
+      glossed(node, sentences[k] ?? "", gloss);
+    });
+  }
+
+  rows(panels) {
+    const { panels: whole } = this.nodes;
+    while (whole.childNodes.length < panels.length) whole.append(make("div", "rx-row"));
+    [...whole.childNodes].forEach((row, k) => {
+      row.hidden = k >= panels.length;
+      this.place(row, (panels[k] ?? []).filter(Boolean));
+      row.style.setProperty("--columns", String(Math.max(1, row.childNodes.length)));
+    });
+  }
+
+  /** Put parts into a node: those that stand there already are updated and keep their elements. */
+  place(node, parts) {
+    node.hidden = !parts.length;
+    const standing = this.parts.get(node) ?? new Map(), next = new Map();
+    for (const part of parts) {
+      const name = `${part.kind} ${part.key}`, shown = standing.get(name);
+      if (shown) {
+        if (shown.props !== part || !shown.pure) shown.update(part);
+        shown.props = part;
+        next.set(name, shown);
+      } else {
+        if (!KINDS[part.kind]) throw new TypeError(`There is no ${part.kind} to draw ${part.key}.`);
+        next.set(name, { ...KINDS[part.kind](this, part), props: part });
+      }
+    }
+    for (const [name, shown] of standing) if (!next.has(name)) shown.leave?.();
+    arrange(node, [...next.values()].map((shown) => shown.node));
+    this.parts.set(node, next);
+  }
+
+  /** What is about to be replaced must not pass for the answer. */
+  dim() {
+    const ahead = Object.entries(this.madeFor).some(([field, value]) => !same(value, this.state[field]));
+    this.root.classList.toggle("rx-late", ahead || this.kept);
+  }
+
+  tell() {
+    this.nodes.busy.textContent = this.model.get("_busy");
+    this.nodes.problem.textContent = this.model.get("_problem");
+    this.root.classList.toggle("rx-working", Boolean(this.model.get("_busy")));
+    this.answered();
+  }
+
+  // --- what the person does ------------------------------------------------------------------------------
+
+  /** Set a field: here at once, in the kernel now or, where it `slides`, when it rests. */
+  choose(field, value, slides = false) {
+    if (same(this.state[field], value)) return;
+    this.state[field] = value;
+    this.model.set(field, value);
+    this.show();
+    clearTimeout(this.rest);
+    if (slides) this.rest = setTimeout(() => this.model.save_changes(), REST_MS);
+    else this.model.save_changes();
+  }
+
+  /** Ask the kernel to do something. */
+  act(name, detail = null, buffers = []) {
+    this.model.send({ act: name, detail }, undefined, buffers);
+  }
+
+  /** Say something to who can't see it. */
+  say(text) {
+    this.nodes.live.textContent = text;
+  }
+
+  hear(content, buffers) {
+    this.answered();
+    if (content.file) download(content.file, buffers[0]);
+  }
+
+  /** After the connection has changed: is anybody there? */
+  ask() {
+    clearTimeout(this.asking);
+    this.asking = setTimeout(() => { this.nodes.problem.textContent = GONE; }, ANSWER_MS);
+    this.act("here?");
+  }
+
+  answered() {
+    clearTimeout(this.asking);
+    if (this.nodes.problem.textContent === GONE) this.nodes.problem.textContent = this.model.get("_problem");
+  }
+
+  leave() {
+    for (const [name, handler] of Object.entries(this.handlers)) this.model.off?.(name, handler);
+    for (const parts of this.parts.values()) for (const shown of parts.values()) shown.leave?.();
+    clearTimeout(this.rest);
+    clearTimeout(this.asking);
+    this.model.save_changes();
+  }
+}
+
+/** anywidget's entry. */
+export function render({ model, el }) {
+  const page = new Page(model, el);
+  return () => page.leave();
+}

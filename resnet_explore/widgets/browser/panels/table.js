@@ -1,0 +1,75 @@
+/* A table: heads are buttons, a second press turns the order round; what is not known stays last.
+ * What doesn't fit is scrolled, and a line says so.
+ */
+
+import { control, make, same } from "../dom.js";
+
+const shown = (value, digits) =>
+  value === null ? "–"
+    : typeof value === "number" ? value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })
+      : value;
+
+/** Order of two cells, those that are not known last. @returns {number} */
+export function compared(a, b, sign) {
+  if (a === null || b === null) return Number(a === null) - Number(b === null);
+  return sign * (typeof a === "number" ? a - b : a.localeCompare(b, "en", { numeric: true }));
+}
+
+/** @type {import("../page.js").Component} */
+export function table(page, props) {
+  const more = make("p", "rx-more", { ariaHidden: "true" }); // for the eye alone: who hears the table hears all columns
+  const body = make("table"), scroll = control("div", "rx-scroll", { tabIndex: 0 }, body);
+  scroll.setAttribute("role", "region");
+  const node = make("div", "rx-table", {}, more, scroll);
+
+  /** Says how many columns lie out of sight to the right; its line stays, so that nothing jumps. */
+  function hint() {
+    const edge = scroll.getBoundingClientRect().right + 1;
+    const hidden = [...body.querySelectorAll("th")].filter((cell) => cell.getBoundingClientRect().right > edge).length;
+    more.hidden = scroll.scrollWidth <= scroll.clientWidth + 1;
+    more.textContent = hidden ? `${hidden} more column${hidden > 1 ? "s" : ""}: scroll →` : "← scroll back";
+  }
+
+  function head(column, k, by, sign) {
+    const button = control("button", "", { type: "button", textContent: column.title, title: column.tip });
+    button.append(make("span", "rx-order", { textContent: k === by ? (sign > 0 ? " ▲" : " ▼") : "", ariaHidden: "true" }));
+    button.addEventListener("click", () => page.choose(props.sort, [k, k === by ? -sign : column.best]));
+    const cell = make("th", column.digits === null ? "" : "rx-figure", { scope: "col" }, button);
+    cell.setAttribute("aria-sort", k === by ? (sign > 0 ? "ascending" : "descending") : "none");
+    return cell;
+  }
+
+  let drawn;
+  function draw() {
+    const [by, sign] = page.state[props.sort];
+    const now = [props, by, sign];
+    if (drawn && now.every((value, k) => value === drawn[k])) return;
+    drawn = now;
+    scroll.setAttribute("aria-label", `Table of ${props.rows.length} rows`);
+    const focused = [...body.querySelectorAll("button")].indexOf(document.activeElement);
+    const heads = props.columns.map((column, k) => head(column, k, by, sign));
+    const rows = [...props.rows].sort((a, b) => compared(a[by], b[by], sign)).map((row) => {
+      const cells = row.map((value, k) => {
+        const { digits } = props.columns[k];
+        return make(k ? "td" : "th", digits === null ? "" : "rx-figure", { textContent: shown(value, digits), ...(k ? {} : { scope: "row" }) });
+      });
+      return make("tr", "", {}, ...cells);
+    });
+    body.replaceChildren(make("thead", "", {}, make("tr", "", {}, ...heads)), make("tbody", "", {}, ...rows));
+    if (focused >= 0) body.querySelectorAll("button")[focused]?.focus();
+    hint();
+  }
+
+  draw();
+  scroll.addEventListener("scroll", hint);
+  const resized = new ResizeObserver(hint);
+  resized.observe(scroll);
+  return {
+    node,
+    update(next) {
+      if (!same(next, props)) props = next;
+      draw();
+    },
+    leave: () => resized.disconnect(),
+  };
+}

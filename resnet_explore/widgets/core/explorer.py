@@ -1,0 +1,260 @@
+"""An explorer: a state, jobs that compute what it needs, and a function from state to view."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, ClassVar
+
+import anywidget
+import traitlets as t
+
+from resnet_explore.errors import ExploreError
+from resnet_explore.widgets.browser.bundle import STYLE, bundle
+from resnet_explore.widgets.core.files import FORMATS, save_view, written
+from resnet_explore.widgets.core.runner import Job, Runner
+from resnet_explore.widgets.core.state import changed, traits_of
+from resnet_explore.widgets.core.view import SCHEMA, View, encode
+
+# One for all explorers: two that are linked would otherwise wait for each other.
+_STATES = threading.RLock()
+
+
+class Explorer(anywidget.AnyWidget):
+    """One widget that holds a whole page. Subclasses say what it computes and what it shows.
+
+    State    a frozen dataclass of plain values; its fields are keyword arguments and traits of the explorer
+    plan     what has to be computed for a state
+    present  what is on the page for a state and what has been computed of it
+
+    All of the state can be set, observed and linked: `explorer.depth = 56`, `explorer.observe(f, "depth")`,
+    `ipywidgets.link((a, "depth"), (b, "depth"))`. A change that can't be shown raises `ExploreError`, changes
+    nothing and is said on the page.
+    """
+
+    State: ClassVar[type]
+
+    _esm = bundle()
+    _css = STYLE
+
+    _view: Any = t.Dict().tag(sync=True)
+    _code = t.Unicode("").tag(sync=True)
+    _busy = t.Unicode("").tag(sync=True)
+    _problem = t.Unicode("").tag(sync=True)
+    # The page sets it once: so messages get a thread of their own and don't wait for the cell to end.
+    _opened = t.Int(0).tag(sync=True)
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        if "State" in cls.__dict__:
+            for name, trait in traits_of(cls.State).items():
+                if hasattr(Explorer, name):
+                    raise TypeError(
+                        f"A field of a state can't be called {name}: explorers have one of their own."
+                    )
+                setattr(cls, name, trait)
+                trait.class_init(cls, name)
+        super().__init_subclass__(**more)
+
+    def __init__(self, **arguments: Any) -> None:
+        self._runner = Runner(self._publish, self._failed, self._tell)
+        self._count = 0
+        self._sent: dict[str, Any] = {}
+        self._last: Any = None  # the last state for which everything was there
+        self._setting = True
+        names = frozenset(arguments)
+        self._state = self.settle(changed(self.State(), arguments), names)
+        self._jobs = tuple(self.plan(self._state))
+        super().__init__(**_values(self._state))
+        self._setting = False
+        self.on_msg(self._hear)
+        with _STATES:
+            self._runner.ask(self._jobs)
+            self._publish()
+
+    # --- what subclasses say ------------------------------------------------------------------------------
+
+    def settle(self, state: Any, names: frozenset[str]) -> Any:
+        """Return a state that fits together: fields that were not among `names` may follow those that were.
+
+        Raises `ExploreError` for a value that there is not.
+        """
+        return state
+
+    def plan(self, state: Any) -> Sequence[Job]:
+        """Return what has to be computed for a state, most urgent first. Pure and cheap."""
+        return ()
+
+    def present(self, state: Any, found: Mapping[Job, Any]) -> View:
+        """Return the page for a state, with what has been computed so far. Pure.
+
+        A view whose `panels` is None leaves the picture that stands, dimmed, until there is a new one.
+        """
+        raise NotImplementedError
+
+    def act(self, name: str, detail: Any, buffers: Sequence[memoryview]) -> None:
+        """Do what a button, an upload or a panel asks for, by its key. Raises `ExploreError` to refuse."""
+
+    def retreat(self, job: Job) -> Any:
+        """Return the state to go back to when a job of the present state has failed, None to stay."""
+        return self._last
+
+    # --- what everybody may call --------------------------------------------------------------------------
+
+    @property
+    def state(self) -> Any:
+        """The whole state, a frozen dataclass."""
+        return self._state
+
+    def update(self, **changes: Any) -> None:
+        """Change several fields of the state together.
+
+        Raises `ExploreError` where the change can't be shown; the state is then as it was.
+        """
+        with _STATES:
+            try:
+                state = self.settle(changed(self._state, changes), frozenset(changes))
+                jobs = tuple(self.plan(state))
+            except ExploreError as problem:
+                self._problem = str(problem)
+                raise
+            self._problem = ""
+            self._take(state, jobs)
+            self._publish()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until all that the state needs is computed and shown; False if that takes longer."""
+        return self._runner.wait(seconds)
+
+    @property
+    def code(self) -> str:
+        """The Python that opens what is shown now."""
+        default, given = self.State(), _values(self._state)
+        said = [f"{name}={value!r}" for name, value in given.items() if value != getattr(default, name)]
+        return f"rx.{type(self).__name__}({', '.join([*self.context_in_code(), *said])})"
+
+    def context_in_code(self) -> Sequence[str]:
+        """Return the arguments beside the state, as they stand in `code`."""
+        return ()
+
+    @property
+    def page(self) -> View:
+        """What is on the page now."""
+        with _STATES:
+            return self.present(self._state, self._runner.found())
+
+    def save(self, path: str | Path) -> Path:
+        """Write what is shown, with its headline and conditions, and return where it lies.
+
+        The ending says how: .png, .svg or .pdf for the picture, .csv for its numbers.
+        """
+        return written(Path(path), save_view(self.page, self._state, Path(path).suffix, self.code))
+
+    # --- how it goes ----------------------------------------------------------------------------------------
+
+    def _state_value(self, name: str) -> Any:
+        return getattr(self._state, name)
+
+    def _take(self, state: Any, jobs: tuple[Job, ...]) -> None:
+        """Make a state that is known to be good the present one, and compute what it needs."""
+        with self.hold_sync(), self.hold_trait_notifications():
+            self._state, self._jobs = state, jobs
+            self._setting = True
+            try:
+                for name, value in _values(state).items():
+                    setattr(self, name, value)
+            finally:
+                self._setting = False
+        self._runner.ask(self._jobs)
+
+    def _publish(self) -> None:
+        """Show the present state with all that has been computed of it: nothing stale can come through."""
+        with _STATES:
+            state = self._state
+            view = self.present(state, self._runner.found())
+            if self._runner.complete:
+                self._last = state
+            self._code = self.code
+            encoded = encode(view)
+            values = _values(state)
+            sent = {
+                "schema": SCHEMA,
+                "fields": list(values),
+                "made_for": {name: values[name] for name in values if name not in encoded.local},
+                "formats": list(FORMATS),
+                "tree": encoded.tree,
+                "buffers": encoded.buffers,
+            }
+            if sent != self._sent:  # what the page has already it needs not get again
+                self._sent = sent
+                self._count += 1
+                self._view = {"count": self._count, **sent}
+
+    def _failed(self, job: Job, sentence: str) -> None:
+        with _STATES:
+            if job not in self._jobs:
+                return
+            back = self.retreat(job)
+            if back is not None and back != self._state:
+                self._take(back, tuple(self.plan(back)))
+                sentence += " Still showing what was there before."
+            self._problem = sentence
+            self._publish()
+
+    def _tell(self) -> None:
+        with _STATES:
+            self._busy = self._runner.sentence
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take over what the page says; what can't be shown is taken back there."""
+        changes = {name: sync_data[name] for name in sync_data if name in _names(self.State)}
+        others = {name: value for name, value in sync_data.items() if name not in changes}
+        if others:
+            super().set_state(others)
+        if not changes:
+            return
+        with _STATES:
+            try:
+                with self._lock_property(**changes):
+                    self.update(**changes)
+            except ExploreError:
+                self.send_state(list(changes))  # the sentence is on the page already
+
+    def _hear(self, _widget: Any, content: Any, buffers: Sequence[memoryview]) -> None:
+        name, detail = content.get("act"), content.get("detail")
+        try:
+            if name == "here?":
+                self.send({"here": True})
+            elif name == "save":
+                self._send_file(str(detail))
+            elif name == "stop":
+                self._stop()
+            else:
+                self.act(name, detail, buffers)
+        except ExploreError as problem:
+            with _STATES:
+                self._problem = str(problem)
+
+    def _send_file(self, suffix: str) -> None:
+        data = save_view(self.page, self._state, suffix, self.code)
+        self.send({"file": f"{_snake(type(self).__name__)}{suffix}"}, [data])
+
+    def _stop(self) -> None:
+        """Stop what is computed and go back to what was there before."""
+        with _STATES:
+            if self._last is not None:
+                self._take(self._last, tuple(self.plan(self._last)))
+                self._publish()
+            else:
+                self._runner.stop()
+
+
+def _names(state: type) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(state))
+
+
+def _values(state: Any) -> dict[str, Any]:
+    return {name: getattr(state, name) for name in _names(type(state))}
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
