@@ -44,7 +44,7 @@ export function svg(tag, attributes = {}, ...children) {
 /** Put children into a node in this order, moving only those that stand elsewhere: a focused one keeps its focus. */
 export function arrange(node, children) {
   const wanted = new Set(children);
-  for (const child of [...node.childNodes]) if (!wanted.has(child)) child.remove();
+  [...node.childNodes].filter((child) => !wanted.has(child)).forEach((child) => child.remove());
   children.forEach((child, k) => {
     if (node.childNodes[k] !== child) node.insertBefore(child, node.childNodes[k] ?? null);
   });

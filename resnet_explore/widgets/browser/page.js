@@ -172,9 +172,9 @@ class Page {
   }
 
   rows(panels) {
-    const { panels: whole } = this.nodes;
-    while (whole.childNodes.length < panels.length) whole.append(make("div", "rx-row"));
-    [...whole.childNodes].forEach((row, k) => {
+    const { panels: stack } = this.nodes;
+    while (stack.childNodes.length < panels.length) stack.append(make("div", "rx-row"));
+    [...stack.childNodes].forEach((row, k) => {
       row.hidden = k >= panels.length;
       this.place(row, (panels[k] ?? []).filter(Boolean));
       row.style.setProperty("--columns", String(Math.max(1, row.childNodes.length)));
