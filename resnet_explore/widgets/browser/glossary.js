@@ -2,12 +2,16 @@
 
 import { control } from "./dom.js";
 
+const START = "(?<![\\p{L}\\p{N}_])", END = "(?![\\p{L}\\p{N}_])"; // \b knows no letters but a to z
 const split = new Map(); // the pattern of a glossary, made once
 
 function pattern(gloss) {
   const words = Object.keys(gloss).sort((a, b) => b.length - a.length);
   const key = words.join("|");
-  if (!split.has(key)) split.set(key, words.length ? new RegExp(`\\b(${words.map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|")})\\b`, "i") : null);
+  if (!split.has(key)) {
+    const plain = words.map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|");
+    split.set(key, words.length ? new RegExp(`${START}(${plain})${END}`, "iu") : null);
+  }
   return split.get(key);
 }
 

@@ -69,7 +69,7 @@ function place(boxes, width) {
 }
 
 /** The column and row of each box. */
-function grid(boxes) {
+export function grid(boxes) {
   const grown = boxes.filter((box, i) => i && side(box) > side(boxes[i - 1])).length;
   if (grown < BACK_AND_FORTH || !boxes.every((box) => [1, 3].includes(box.shape.length))) {
     return { column: boxes.map((_, i) => i), row: boxes.map(() => 0) };
