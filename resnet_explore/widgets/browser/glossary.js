@@ -32,6 +32,7 @@ export function glossed(node, text, gloss = {}) {
   const term = control("span", "rx-term", { textContent: found[0], tabIndex: 0 });
   term.dataset.tip = gloss[word];
   term.setAttribute("aria-label", `${found[0]}: ${gloss[word]}`);
-  term.setAttribute("role", "note");
+  term.setAttribute("role", "button"); // what it does is to show its tip
+  term.addEventListener("keydown", (event) => { if (event.key === "Escape") term.blur(); });
   node.replaceChildren(text.slice(0, found.index), term, text.slice(found.index + found[0].length));
 }

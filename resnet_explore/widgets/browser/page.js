@@ -3,7 +3,7 @@
  * It needs only model.get / set / on / off / save_changes / send, so it also runs in a page without a kernel.
  */
 
-import { REST_MS, arrange, control, download, make, same, whole } from "./dom.js";
+import { REST_MS, arrange, control, download, freshId, make, same, whole } from "./dom.js";
 import { glossed } from "./glossary.js";
 import { KINDS } from "./parts.js";
 import { picked, unpacked } from "./view.js";
@@ -59,7 +59,8 @@ class Page {
     this.conditionsText = make("div");
     conditions.append(this.summary("Conditions"), this.conditionsText);
     this.buildTools(tools);
-    const stage = make("div", "rx-stage", {}, busy, waiting, panels);
+    const stage = make("div", "rx-stage", { id: freshId() }, busy, waiting, panels);
+    this.stage = stage;
     const head = make("div", "rx-head", {}, headline, why);
     this.root = make("section", "rx-page", {}, make("div", "rx-top", {}, tabs, tools), ask, problem, head, stage, sliders, conditions, live);
     el.append(this.root);
@@ -151,6 +152,7 @@ class Page {
     const at = picked({ ...view, glossary: null }, state);
     const gloss = view.glossary;
     this.place(nodes.tabs, at.tabs ? [at.tabs] : []);
+    this.turn(at.tabs);
     this.place(nodes.ask, at.ask);
     this.place(nodes.sliders, at.sliders);
     this.rows(at.panels ?? []);
@@ -160,6 +162,15 @@ class Page {
     nodes.why.hidden = !at.why;
     this.paragraphs(at.conditions ?? [], gloss);
     this.dim();
+  }
+
+  /** What the tabs turn is one panel, which is called as the tab that is open. */
+  turn(tabs) {
+    const open = tabs?.choices.find((choice) => same(choice.value, this.state[tabs.key]));
+    if (!open) return;
+    this.stage.setAttribute("role", "tabpanel");
+    this.stage.setAttribute("aria-label", open.label);
+    for (const tab of this.nodes.tabs.querySelectorAll("[role=tab]")) tab.setAttribute("aria-controls", this.stage.id);
   }
 
   paragraphs(sentences, gloss) {
