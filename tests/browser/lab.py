@@ -210,7 +210,7 @@ class NotebookPage:
         self.page: Page = context.new_page()
         self.page.set_viewport_size({"width": width, "height": height})
         self.page.on("console", self._on_console)
-        self.page.on("pageerror", lambda error: self.problems.append(f"page error: {error}"))
+        self.page.on("pageerror", lambda error: self.problems.append(f"page error: {error.stack or error}"))
         self.page.on("websocket", self._on_websocket)
         workspace = f"test-{uuid.uuid4().hex[:8]}"
         self.page.goto(f"{server.url}/doc/workspaces/{workspace}/tree/{path}?token={server.token}")

@@ -63,6 +63,7 @@ class Page {
     this.stage = stage;
     const head = make("div", "rx-head", {}, headline, why);
     this.root = make("section", "rx-page", {}, make("div", "rx-top", {}, tabs, tools), ask, problem, head, stage, sliders, conditions, live);
+    this.root.explorer = this; // for the browser's console and for tests
     el.append(this.root);
   }
 
