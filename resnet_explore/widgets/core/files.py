@@ -24,7 +24,7 @@ def save_view(view: View, state: Any, suffix: str, code: str) -> bytes:
     if suffix not in FORMATS:
         raise ExploreError(f"The file's name must end in {', '.join(FORMATS)}, not {suffix or 'nothing'!r}.")
     shown = settled(view, state)
-    rows = [[panel for panel in row if panel is not None] for row in shown.panels or ()]
+    rows = [[panel for panel in row if panel is not None] for row in (*(shown.panels or ()), *shown.below)]
     if suffix == ".csv":
         return _numbers(shown, [panel for row in rows for panel in row], code)
     rows = [row for row in ([panel for panel in row if panel.height] for row in rows) if row]
