@@ -51,9 +51,9 @@ class Page {
     this.nodes = {
       tabs: box("top-tabs"), tools: box("tools"), ask: box("ask"), headline: box("headline", "h3"), why: box("why", "details"),
       problem: box("problem", "p", { role: "alert" }), panels: box("panels"), busy: box("busy", "p", { role: "status" }),
-      sliders: box("sliders"), conditions: box("conditions", "details"), live: box("live", "p"), waiting: box("waiting", "p"),
+      sliders: box("sliders"), below: box("below"), conditions: box("conditions", "details"), live: box("live", "p"), waiting: box("waiting", "p"),
     };
-    const { tabs, tools, ask, headline, why, problem, panels, busy, sliders, conditions, live, waiting } = this.nodes;
+    const { tabs, tools, ask, headline, why, problem, panels, busy, sliders, below, conditions, live, waiting } = this.nodes;
     problem.setAttribute("role", "alert");
     busy.setAttribute("role", "status");
     live.setAttribute("aria-live", "polite");
@@ -64,7 +64,7 @@ class Page {
     this.buildTools(tools);
     const stage = make("div", "rx-stage", {}, busy, waiting, panels);
     const head = make("div", "rx-head", {}, headline, why);
-    this.root = make("section", "rx-page", {}, make("div", "rx-top", {}, tabs, tools), ask, problem, head, stage, sliders, conditions, live);
+    this.root = make("section", "rx-page", {}, make("div", "rx-top", {}, tabs, tools), ask, problem, head, stage, sliders, below, conditions, live);
     el.append(this.root);
   }
 
@@ -125,7 +125,7 @@ class Page {
     this.listen(message.fields);
     this.madeFor = message.made_for;
     const tree = unpacked(message.tree, message.buffers);
-    if (tree.panels === null && this.view) Object.assign(tree, { panels: this.view.panels, headline: this.view.headline, why: this.view.why, sliders: this.view.sliders, conditions: this.view.conditions });
+    if (tree.panels === null && this.view) Object.assign(tree, { panels: this.view.panels, headline: this.view.headline, why: this.view.why, sliders: this.view.sliders, below: this.view.below, conditions: this.view.conditions });
     this.kept = message.tree.panels === null;
     this.view = tree;
     this.fillFormats(message.formats);
@@ -163,7 +163,8 @@ class Page {
     this.place(nodes.tabs, at.tabs ? [at.tabs] : []);
     this.place(nodes.ask, at.ask);
     this.place(nodes.sliders, at.sliders);
-    this.rows(at.panels ?? []);
+    this.rows(nodes.panels, at.panels ?? []);
+    this.rows(nodes.below, at.below);
     nodes.waiting.textContent = at.panels?.length ? "" : view.waiting;
     glossed(nodes.headline, whole(at.headline ?? ""), gloss);
     glossed(this.whyText, at.why ?? "", gloss);
@@ -181,8 +182,7 @@ class Page {
     });
   }
 
-  rows(panels) {
-    const { panels: whole } = this.nodes;
+  rows(whole, panels) {
     while (whole.childNodes.length < panels.length) whole.append(make("div", "rx-row"));
     [...whole.childNodes].forEach((row, k) => {
       row.hidden = k >= panels.length;
@@ -228,9 +228,15 @@ class Page {
 
   /** Set a field: here at once, in the kernel now or, where it `slides`, when it rests. */
   choose(field, value, slides = false) {
-    if (same(this.state[field], value)) return;
-    this.state[field] = value;
-    this.model.set(field, value);
+    this.set({ [field]: value }, slides);
+  }
+
+  /** Set several fields together. @param {{[field: string]: any}} fields */
+  set(fields, slides = false) {
+    const changed = Object.entries(fields).filter(([field, value]) => !same(this.state[field], value));
+    if (!changed.length) return;
+    for (const [field, value] of changed) this.state[field] = value; // all, before the model's events come
+    for (const [field, value] of changed) this.model.set(field, value);
     this.show();
     clearTimeout(this.rest);
     if (slides) this.rest = setTimeout(() => this.model.save_changes(), REST_MS);

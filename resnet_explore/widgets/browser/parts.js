@@ -1,6 +1,9 @@
 /* Which module draws which kind of control or panel. */
 
 import { button, check, menu, number, slider, tabs } from "./controls/choosing.js";
+import { more } from "./controls/more.js";
+import { thumbs } from "./controls/thumbs.js";
+import { upload } from "./controls/upload.js";
 import { blueprint } from "./panels/blueprint.js";
 import { charts } from "./panels/chart.js";
 import { prose } from "./panels/prose.js";
@@ -8,4 +11,4 @@ import { table } from "./panels/table.js";
 import { tiles } from "./panels/tiles.js";
 
 /** @type {{[kind: string]: import("./page.js").Component}} */
-export const KINDS = { blueprint, button, charts, check, menu, number, prose, slider, table, tabs, tiles };
+export const KINDS = { blueprint, button, charts, check, menu, more, number, prose, slider, table, tabs, thumbs, tiles, upload };

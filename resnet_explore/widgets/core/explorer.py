@@ -92,6 +92,13 @@ class Explorer(anywidget.AnyWidget):
         """
         raise NotImplementedError
 
+    def arrived(self, state: Any, found: Mapping[Job, Any]) -> Any:
+        """Return the state with what it leaves open settled by what has been computed, such as a last block.
+
+        Pure, and at rest once it has been followed: `arrived(arrived(s, f), f) == arrived(s, f)`.
+        """
+        return state
+
     def act(self, name: str, detail: Any, buffers: Sequence[memoryview]) -> None:
         """Do what a button, an upload or a panel asks for, by its key. Raises `ExploreError` to refuse."""
 
@@ -178,8 +185,12 @@ class Explorer(anywidget.AnyWidget):
     def _publish(self) -> None:
         """Show the present state with all that has been computed of it: nothing stale can come through."""
         with _STATES:
-            state = self._state
-            view = self.present(state, self._runner.found())
+            found = self._runner.found()
+            state = self.arrived(self._state, found)
+            if state != self._state:
+                self._take(state, tuple(self.plan(state)))
+                found = self._runner.found()
+            view = self.present(state, found)
             if self._runner.complete:
                 self._last = state
             self._code = self.code

@@ -37,8 +37,7 @@ def save_view(
         return _numbers(shown, numbers(shown), code)
     if suffix == ".npz":
         return _arrays(shown, arrays(shown), code)
-    rows = [[panel for panel in row if panel is not None and panel.height] for row in shown.panels or ()]
-    rows = [row for row in rows if row]
+    rows = [row for row in ([panel for panel in row if panel.height] for row in _rows_of(shown)) if row]
     if not rows:
         raise ExploreError("There is no picture here to save: its numbers go into a .csv.")
     return _picture(shown, rows, suffix, code)
@@ -46,12 +45,16 @@ def save_view(
 
 def panels_of(shown: View) -> list[Part]:
     """Return the panels of a view that is settled at a state."""
-    return [panel for row in shown.panels or () for panel in row if panel is not None]
+    return [panel for row in _rows_of(shown) for panel in row]
+
+
+def _rows_of(shown: View) -> list[list[Part]]:
+    return [[panel for panel in row if panel is not None] for row in (*(shown.panels or ()), *shown.below)]
 
 
 def formats_of(view: View) -> list[str]:
     """Return the endings that a view, settled or not, can be written with."""
-    kinds = set(_kinds(view.panels))
+    kinds = set(_kinds([view.panels, view.below]))
     can = {name: any(getattr(kind, name) is not getattr(Part, name) for kind in kinds) for name in _NEEDS}
     needs = {".csv": "numbers", ".npz": "arrays"}
     return [suffix for suffix in FORMATS if can[needs.get(suffix, "draw")]]

@@ -108,6 +108,8 @@ class Slider(Part):
 
     choices  the stops in order; their labels are what is read out and printed below the track
     play     whether a button runs through them
+    carries  {another slider's field: {a value of this one: the other's values there, in order}}: it keeps its
+             share of the way when this one moves, as a block does in a deeper network
     """
 
     kind: ClassVar[str] = "slider"
@@ -116,6 +118,7 @@ class Slider(Part):
     choices: Sequence[Choice]
     play: bool = False
     tip: str = ""
+    carries: Mapping[str, Mapping[Any, Sequence[Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,55 @@ class Button(Part):
     label: str
     tip: str = ""
     missing: str = ""
+
+
+@dataclass(frozen=True)
+class Thumb:
+    """One entry of a strip of pictures: a value of the state's field, what it shows, and its bytes."""
+
+    value: Any
+    label: str
+    picture: bytes
+
+
+@dataclass(frozen=True)
+class Thumbs(Part):
+    """One of several pictures, in a strip of one row that scrolls. `key` is the state's field."""
+
+    kind: ClassVar[str] = "thumbs"
+    key: str
+    label: str
+    choices: Sequence[Thumb]
+
+
+@dataclass(frozen=True)
+class Upload(Part):
+    """A place to drop, paste or choose photos.
+
+    Each file comes as `Explorer.act(key, {"name", "note", "count", "batch"}, [its bytes])`: `note` says how the
+    browser changed it, `count` which of several it is; those that came together share a `batch`. Files above 4 MB or 2048 pixels a side arrive shrunk
+    to 1600 (strips only as far as their short side bears), upright as EXIF says, as PNG or, where that stays
+    above 6 MB, JPEG; all others arrive byte for byte, also those that are no images.
+
+    said, wrong  what is to be said of the last files, and whether that is an error
+    taken        how many files have come so far; so the page knows that the last one is answered
+    """
+
+    kind: ClassVar[str] = "upload"
+    key: str
+    said: str = ""
+    wrong: bool = False
+    taken: int = 0
+
+
+@dataclass(frozen=True)
+class More(Part):
+    """Controls that are rarely changed, folded behind a word."""
+
+    kind: ClassVar[str] = "more"
+    key: str
+    controls: Sequence[Part]
+    label: str = "More"
 
 
 # --- panels -------------------------------------------------------------------------------------------------
@@ -220,6 +272,7 @@ class View:
     panels      rows of panels; those of one row stand side by side where there is room. None leaves the
                 picture that stands there, dimmed, with its headline and sliders
     sliders     directly under the picture
+    below       rows of panels under the sliders, for what belongs to the picture and is not the picture
     conditions  sentences folded below the sliders
     waiting     what stands in the picture's place as long as there is none
     glossary    {word: explanation} for words of this page that not everybody knows
@@ -232,6 +285,7 @@ class View:
     tabs: Tabs | None = None
     ask: Sequence[Part] = ()
     sliders: Sequence[Part] = ()
+    below: Sequence[Sequence[Any]] = ()
     why: Any = ""
     conditions: Any = ()
     waiting: str = ""
