@@ -17,7 +17,7 @@ from resnet_explore.figures.mosaic import (
     levels,
     mosaic,
 )
-from resnet_explore.widgets.core.view import Choice, Now, Part
+from resnet_explore.widgets.core.view import Now, Part
 
 DEAD, SATURATED = 1, 2  # marks of a channel
 SCALE, MEAN, MARK, FIRST_ORDER = 0, 1, 2, 3  # rows of `Sheet.channels`
@@ -96,11 +96,13 @@ def sheet(
 class Shown:
     """What stands side by side at one place of the sliders.
 
-    name    what it is, such as a block's name
-    sheets  a `Sheet` each, or a sentence where there is none
-    scale   the magnitude that the brightest colour stands for
-    note    a sentence on what the tiles are
-    scaled  a sentence on the scale
+    name      what it is, such as a block's name
+    sheets    a `Sheet` each, or a sentence where there is none
+    scale     the magnitude that the brightest colour stands for
+    note      a sentence on what the tiles are
+    scaled    a sentence on the scale
+    together  how sheets side by side are sorted, in words; "" where there is nothing to say
+    marked    whether a tile of any page is marked as dead or saturated
     """
 
     name: str
@@ -108,20 +110,22 @@ class Shown:
     scale: float = 1.0
     note: str = ""
     scaled: str = ""
+    together: str = ""
+    marked: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Tiles(Part):
-    """Channels as tiles, up to three sheets of them side by side; one channel can be enlarged over the picture.
+    """Channels as tiles, up to three sheets of them side by side; one channel can be enlarged.
 
     shown    a `Shown`, or what a slider picks one from
-    orders   how tiles can be sorted; "channel", by number, needs no order in the sheets
+    orders   how tiles can be sorted, a `Choice` each; "channel", by number, needs no order in the sheets
     picture  uint8 (H, W, 3), what an enlarged channel lies over; None for nothing
 
     The fields `order`, `page`, `own_scale`, `channel` (-1 shows all) and `opacity` of the state say the rest.
-    Exact values of an enlarged channel come aside: {"of": [name, channel], "maps": float32 (h, w) or (h, w, 3) or
-    None for each sheet, "fields": receptive fields or None}; until then they are those of the tiles, to within
-    half a percent of a tile's largest.
+    Exact values of an enlarged channel come aside: {"of": {field: value} that they belong to, "maps": float32
+    (h, w) or (h, w, 3) or None for each sheet, "fields": receptive fields or None}. Until then values are those
+    of the tiles, to within half a percent of a tile's largest.
     """
 
     kind: ClassVar[str] = "tiles"
@@ -197,18 +201,13 @@ class Tiles(Part):
     def order_label(self) -> str:
         """What the order is called that the tiles are in."""
         known = all(self.order in (*one.orders, "channel") for one in self.sheets)
-        order = self.order if known else self.orders[0].value
-        return next(str(choice.label) for choice in self.orders if choice.value == order)
+        first, order = self.orders[0].value, self.order
+        order = order if known else first
+        label = next(str(choice.label) for choice in self.orders if choice.value == order)
+        return f"{label}, {self.shown.together}" if order == first and self.shown.together else label
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return all channels of each sheet, float32 (C, h, w), or colours, by the sheet's heading."""
         every = {one.heading: np.arange(len(one.tiles)) for one in self.sheets}
         values = {one.heading: one.values(every[one.heading]) for one in self.sheets}
         return {name: maps if maps.ndim == 4 else maps.astype(np.float32) for name, maps in values.items()}
-
-
-ORDERS = (
-    Choice("activation", "by activation"),
-    Choice("difference", "by how much the twins differ"),
-    Choice("channel", "by channel"),
-)

@@ -65,10 +65,7 @@ class TilesView {
   listen() {
     const choose = (field, value, slides) => this.page_.choose(field, value, slides);
     for (const node of [this.sort, this.opacity]) node.addEventListener("keydown", (event) => event.stopPropagation());
-    this.sort.addEventListener("change", () => {
-      this.page_.state.page = 0;
-      choose("order", this.sort.value);
-    });
+    this.sort.addEventListener("change", () => this.page_.set({ order: this.sort.value, page: 0 }));
     this.own.addEventListener("change", () => choose("own_scale", this.own.checked));
     this.opacity.addEventListener("input", () => choose("opacity", Number(this.opacity.value) / 100, true));
     this.back.addEventListener("click", () => this.shrink());
