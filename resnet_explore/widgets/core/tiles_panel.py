@@ -122,7 +122,7 @@ class Tiles(Part):
     orders   how tiles can be sorted, a `Choice` each; "channel", by number, needs no order in the sheets
     picture  uint8 (H, W, 3), what an enlarged channel lies over; None for nothing
 
-    The fields `order`, `page`, `own_scale`, `channel` (-1 shows all) and `opacity` of the state say the rest.
+    The fields `order`, `tile_page`, `own_scale`, `channel` (-1 shows all) and `opacity` of the state say the rest.
     Exact values of an enlarged channel come aside: {"of": {field: value} that they belong to, "maps": float32
     (h, w) or (h, w, 3) or None for each sheet, "fields": receptive fields or None}. Until then values are those
     of the tiles, to within half a percent of a tile's largest.
@@ -135,7 +135,7 @@ class Tiles(Part):
     orders: Any
     picture: Any = None
     order: Any = field(default_factory=lambda: Now("order"))
-    page: Any = field(default_factory=lambda: Now("page"))
+    tile_page: Any = field(default_factory=lambda: Now("tile_page"))
     own_scale: Any = field(default_factory=lambda: Now("own_scale"))
     channel: Any = field(default_factory=lambda: Now("channel"))
     opacity: Any = field(default_factory=lambda: Now("opacity"))
@@ -183,7 +183,7 @@ class Tiles(Part):
 
     def places(self, one: Sheet) -> np.ndarray:
         """Return the channels of a sheet on the page that is open, on the last one at most."""
-        first = min(self.page, (len(one.tiles) - 1) // MOST) * MOST
+        first = min(self.tile_page, (len(one.tiles) - 1) // MOST) * MOST
         return one.ranked(self.order)[first : first + MOST]
 
     def _words(self, enlarged: bool) -> Iterator[str]:
@@ -191,7 +191,7 @@ class Tiles(Part):
             yield f"Channel {self.channel}" + ("." if self.picture is None else " over the picture.")
             return
         yield f"Tiles row by row {self.order_label}."
-        most, first = max((len(one.tiles) for one in self.sheets), default=0), self.page * MOST
+        most, first = max((len(one.tiles) for one in self.sheets), default=0), self.tile_page * MOST
         if most > MOST:
             yield f"Channels {first + 1} to {min(most, first + MOST)} of {most} in this order."
         if any(one.channels[MARK, self.places(one)].any() for one in self.sheets):

@@ -32,7 +32,7 @@ class FeatureMapExplorer(Explorer):
             such images, an `ImageSet`, or PIL images; None for sample photos and uploads. Statistics are
             over the one that is shown and, where images are no larger than 64x64, the first 32 with it
     layers  which layers to show, as in `Capture`; None for its blocks, or else its activations
-    state   `FeatureMapState`: view, networks, depth, image, block, order, page, own_scale, channel, opacity,
+    state   `FeatureMapState`: view, networks, depth, image, block, order, tile_page, own_scale, channel, opacity,
             each a trait
 
     Networks are only looked at, never changed. Raises `ExploreError` for images in no form that is known and
@@ -180,7 +180,7 @@ class FeatureMapExplorer(Explorer):
 
 def _require(state: FeatureMapState) -> None:
     """Raise `ExploreError` for a number that is outside of its bounds."""
-    for name, low, high in (("block", 1, None), ("page", 0, None), ("channel", -1, None), ("opacity", 0, 1)):
+    for name, low, high in (("block", 1, None), ("tile_page", 0, None), ("channel", -1, None), ("opacity", 0, 1)):
         value = getattr(state, name)
         if value < low or (high is not None and value > high):
             bounds = f"at least {low}" if high is None else f"from {low} to {high}"

@@ -15,7 +15,7 @@ class FeatureMapState:
     image      the id of an image: "cat", "digits/0", "image-0" of those that were given, "upload-1"
     block      which block, counted from 1
     order      how tiles are sorted
-    page       which 64 tiles are shown, counted from 0
+    tile_page  which 64 tiles are shown, counted from 0
     own_scale  whether each tile has its own colour scale
     channel    the channel that is enlarged, -1 for none
     opacity    how much an enlarged channel covers the picture, from 0 to 1
@@ -27,7 +27,7 @@ class FeatureMapState:
     image: str = "cat"
     block: int = 1
     order: Literal["activation", "difference", "channel"] = "activation"
-    page: int = 0
+    tile_page: int = 0
     own_scale: bool = False
     channel: int = -1
     opacity: float = 0.7

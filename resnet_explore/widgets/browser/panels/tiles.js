@@ -65,7 +65,7 @@ class TilesView {
   listen() {
     const choose = (field, value, slides) => this.page_.choose(field, value, slides);
     for (const node of [this.sort, this.opacity]) node.addEventListener("keydown", (event) => event.stopPropagation());
-    this.sort.addEventListener("change", () => this.page_.set({ order: this.sort.value, page: 0 }));
+    this.sort.addEventListener("change", () => this.page_.set({ order: this.sort.value, tile_page: 0 }));
     this.own.addEventListener("change", () => choose("own_scale", this.own.checked));
     this.opacity.addEventListener("input", () => choose("opacity", Number(this.opacity.value) / 100, true));
     this.back.addEventListener("click", () => this.shrink());
@@ -81,7 +81,7 @@ class TilesView {
   get colored() { return this.sheets.length > 0 && this.sheets.every(({ sheet }) => isColored(sheet)); }
   get ownScale() { return this.props.own_scale && !this.colored; }
   get lastPage() { return Math.max(0, Math.ceil(this.most / MOST) - 1); }
-  get page() { return clamp(this.props.page, 0, this.lastPage); }
+  get page() { return clamp(this.props.tile_page, 0, this.lastPage); }
   get channel() { return this.props.channel; }
   /** Whether one channel is enlarged. */
   get one() { return this.channel >= 0 && this.channel < this.most; }
@@ -114,7 +114,7 @@ class TilesView {
     this.page_.choose("channel", -1);
   }
 
-  turn(by) { this.page_.choose("page", clamp(this.page + by, 0, this.lastPage)); }
+  turn(by) { this.page_.choose("tile_page", clamp(this.page + by, 0, this.lastPage)); }
 
   point(place) {
     if (!this.one) return place === null ? this.say() : undefined;
