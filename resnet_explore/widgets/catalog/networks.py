@@ -16,9 +16,9 @@ if TYPE_CHECKING:  # torch is loaded by what computes, behind the first page
 OWN = "own"  # the key of a person's own networks where they are the only entry
 FIRST = 20  # layers, of the paper's shallowest pair: what is shown first if it is there
 _LABELS = {
-    "cifar10": "CIFAR-10 twins, {} (offline)",
-    "digits": "Digits twins, {} (offline)",
-    "imagenette": "Imagenette photo twins, {} (offline)",
+    "cifar10": "CIFAR-10 twins, {}",
+    "digits": "Digits twins, {}",
+    "imagenette": "Imagenette photo twins, {}",
 }
 
 
@@ -61,6 +61,7 @@ class Networks:
     about    {"classes", "mean", "std", "input_size"} of networks that don't carry it as `network.about`
     data     the data set whose test images `Images` offers beside them, "" for none
     trained  whether their answers mean anything
+    tip      more about it, shown on hover
     """
 
     key: str
@@ -71,6 +72,7 @@ class Networks:
     data: str = ""
     about: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
     trained: bool = True
+    tip: str = ""
 
     @property
     def start(self) -> int:
@@ -112,8 +114,8 @@ def usual_networks() -> dict[str, Networks]:
     """Return what can be chosen by key, the trained twins that ship first."""
     entries = [
         *_shipped_twins(),
-        Networks("random", "ResNet-50 and plain-50 (random weights)", _random_twins, trained=False),
-        Networks("imagenet", "ResNet-18 and ResNet-50, ImageNet (downloads 142 MB once)", _torchvision),
+        Networks("random", "ResNet-50 twins, random weights", _random_twins, trained=False),
+        Networks("imagenet", "ResNet-18 and -50 (142 MB)", _torchvision, tip="Downloaded once"),
     ]
     return {entry.key: entry for entry in entries}
 
@@ -176,7 +178,7 @@ def _shipped_twins() -> Iterator[Networks]:
         both = tuple(sorted(depth for depth, kinds in depths.items() if len(kinds) == 2))
         if both:
             span = f"{both[0]} layers" if len(both) == 1 else f"{both[0]} to {both[-1]} layers"
-            label = _LABELS.get(data, f"{data} twins, {{}} (offline)").format(span)
+            label = _LABELS.get(data, f"{data} twins, {{}}").format(span)
             sample = "temple" if data == "imagenette" else "cat"  # Imagenette has churches, but no cat
             yield Networks(
                 data, label, _loader(data, family, both), both if len(both) > 1 else (), sample, data

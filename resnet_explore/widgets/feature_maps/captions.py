@@ -30,10 +30,10 @@ PARTS = (
 STATISTICS = (
     ("Mean of outputs", "mean"),
     ("Spread of outputs", "standard deviation"),
-    ("Zeros in outputs", "zeros (%)"),
+    ("Zeros in outputs", "share (%)"),
 )
-RESPONSES = ("Spread after each norm (He et al., Fig. 7)", "standard deviation")
-RATIO = ("What the branch adds, against the skip", "branch ÷ skip")
+RESPONSES = ("Spread after norms", "standard deviation")
+RATIO = ("Branch ÷ skip", "ratio of L2 norms")
 
 NO_PARTS = "No sum was found in which a skip ends, so there are no summands to show."
 NO_FILTERS = "A network here has no 2-D convolution of which the weights can be shown."
@@ -55,8 +55,8 @@ GLOSSARY = {
 
 WHY = {
     "maps": "A channel says at every place of the image how strongly it finds one pattern. The ReLU at a block's "
-    "end makes 0 of all that is negative, so the share of zeros tells how choosy the channels are. Blocks with "
-    "the same name hold layers that began with equal weights in both networks.",
+    "end makes 0 of all that is negative, so the share of zeros tells how choosy the channels are. Many "
+    "zeros: each waits for its own pattern; few: most answer nearly everywhere.",
     "parts": "A residual block computes F(x) and adds it to its input x. The number compares the L2 norms of the "
     "two, before any norm or ReLU behind the sum. Well below 1, the block only corrects what passes by.",
     "filters": "The first layer sees the image itself, so its weights can be looked at as little pictures. "

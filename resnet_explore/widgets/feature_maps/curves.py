@@ -16,22 +16,30 @@ if TYPE_CHECKING:
 Curve = tuple[np.ndarray, np.ndarray]
 
 
-def curves(scene: Scene) -> tuple[Chart, ...]:
-    """Return a chart for each statistic, with a point for each block and a mark at the one that is shown."""
-    return tuple(_chart(scene, title, label, lines) for title, label, lines in _measured(scene))
+def curves(scene: Scene, view: str) -> tuple[Chart, ...]:
+    """Return the charts that belong to a view, a point for each block and a mark at the one that is shown."""
+    measured = _ratios(scene) if view == "parts" else _statistics(scene)
+    return tuple(_chart(scene, title, label, lines) for title, label, lines in measured)
 
 
-def _measured(scene: Scene) -> Iterator[tuple[str, str, list[Curve]]]:
-    """Yield title, label and a curve for each network: mean, deviation, zeros, responses, ratios."""
+def _statistics(scene: Scene) -> Iterator[tuple[str, str, list[Curve]]]:
+    """Yield title, label and a curve for each network: mean, deviation, zeros, responses after norms."""
     x = np.arange(1, len(scene.steps) + 1)
     layers = list(zip(*scene.steps, strict=True))
     overall = [np.array([layer.statistics.overall for layer in each]) for each in layers]
     for k, (title, label) in enumerate(captions.STATISTICS):
         yield title, label, [(x, (100 if k == 2 else 1) * values[:, k]) for values in overall]
     yield *captions.RESPONSES, [_responses(maps, len(x)) for maps in scene.measured]
-    if scene.streaming is not None:
-        ratios = [[np.nan if one.ratio is None else one.ratio for one in each] for each in layers]
-        yield *captions.RATIO, [(x, np.array(values, float)) for values in ratios]
+
+
+def _ratios(scene: Scene) -> Iterator[tuple[str, str, list[Curve]]]:
+    """Yield title, label and, for each network with skips, how large a branch is against its skip."""
+    if scene.streaming is None:
+        return
+    x = np.arange(1, len(scene.steps) + 1)
+    layers = zip(*scene.steps, strict=True)
+    ratios = [[np.nan if one.ratio is None else one.ratio for one in each] for each in layers]
+    yield *captions.RATIO, [(x, np.array(values, float)) for values in ratios]
 
 
 def _responses(measured: "FeatureMaps", blocks: int) -> Curve:

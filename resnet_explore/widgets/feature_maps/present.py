@@ -37,7 +37,7 @@ def present(
     scenes   what has been measured, by depth; that of the state's depth, or all of them
     exact    what `ReadChannel` found of the channel that is enlarged, None as long as there is nothing
     """
-    menu = Menu("networks", "Networks", tuple(Choice(entry.key, entry.label) for entry in entries.values()))
+    menu = Menu("networks", "Networks", tuple(Choice(e.key, e.label, e.tip) for e in entries.values()))
     asked = ([menu] if len(entries) > 1 else []) + list(images)
     at = state.depth if entries[state.networks].depths else 0
     if at not in scenes:
@@ -100,7 +100,7 @@ class _Page:
 
     @property
     def charts(self) -> Any:
-        return curves(self.scene)
+        return curves(self.scene, self.view)
 
     @property
     def conditions(self) -> tuple[str, ...]:
@@ -120,7 +120,7 @@ def _sliders(
 ) -> tuple[Slider, ...]:
     layers = tuple(Choice(depth, str(depth)) for depth in depths)
     blocks = {depth: [stop.value for stop in page.stops] for depth, page in pages.items()}
-    depth = Slider("depth", "Depth", layers, tip="Layers with weights", carries={"block": blocks})
+    depth = Slider("depth", "Depth", layers, play=True, tip="Layers with weights", carries={"block": blocks})
     block = Slider("block", "Block", stops, play=True, tip="Which block, in the order of the forward pass")
     return (*([] if state.view == "filters" else [block]), *([depth] if depths else []))
 

@@ -5,7 +5,7 @@ import { LEVELS, MOST, isColored, largestOf, layout, markOf, ranked, sizeOf } fr
 
 const STEPS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
 const COLORS = ["red", "green", "blue"]; // of a filter's weights
-const HIGHEST = 384, LEAST = 180; // CSS pixels of a canvas, so that the sliders below stay in sight
+const HIGHEST = 376, LEAST = 180; // CSS pixels of a canvas, so that the sliders below stay in sight
 
 export const number = (value) => (Number.isFinite(value) ? String(Number(value.toPrecision(3))) : "?").replaceAll("-", "−");
 
