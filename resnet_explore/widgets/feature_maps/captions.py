@@ -140,7 +140,7 @@ def scaled(scale: float, count: int) -> str:
 
 def parts_note(name: str) -> str:
     """Return what the three sheets of a sum are."""
-    return f"{name}, before any norm or ReLU behind the sum. Channels have the places of the block's outputs."
+    return f"{name}, before any norm or ReLU behind the sum."
 
 
 def filters_note(inputs: int, rgb: bool) -> str:
