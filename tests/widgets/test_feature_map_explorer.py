@@ -267,7 +267,7 @@ def test_the_first_32_of_a_data_set_count_and_one_further_behind(k, count):
 def test_of_large_images_only_the_one_shown_counts_and_that_is_said():
     net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU())
     photos = [rx.sample_photos()[name].load() for name in ("cat", "coffee")]
-    alone = "over this image alone, as it is larger than 64×64."
+    alone = "counted over this image alone, as it is larger than 64×64."
     for images, says in (
         (photos, alone),
         (torch.rand(2, 3, 65, 64), alone),
