@@ -30,6 +30,8 @@ class Part:
     """A control or a panel. Subclasses are frozen dataclasses; `kind` is what the browser calls them.
 
     height  CSS pixels that a panel takes in a saved picture, 0 where it can't be drawn
+
+    A field with `metadata={"sent": False}` stays here, for files: the page does not get it.
     """
 
     kind: ClassVar[str]
@@ -188,6 +190,54 @@ class Upload(Part):
 
 
 @dataclass(frozen=True)
+class Named:
+    """A network's name in its colour: "plain", "residual" or ""."""
+
+    name: str
+    color: str = ""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A share of 0 to 1 as a bar, with its number in words, in the colour of "plain", "residual" or ""."""
+
+    share: float
+    text: str
+    color: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer: a value of the state's field, what it is called, a bar for each network."""
+
+    value: Any
+    label: str
+    bars: Sequence[Bar]
+
+
+@dataclass(frozen=True)
+class Choices(Part):
+    """Answers of networks, of which one can be pressed. `key` is the state's field.
+
+    names  whose bars they are, in order
+    note   what is to be said of them
+    """
+
+    kind: ClassVar[str] = "choices"
+    key: str
+    label: str
+    names: Sequence[Named]
+    answers: Sequence[Answer]
+    note: str = ""
+
+    def numbers(self) -> Iterable[Mapping[str, Any]]:
+        """Yield a row for each answer."""
+        for answer in self.answers:
+            shares = (bar.share for bar in answer.bars)
+            yield {"answer": answer.label, **dict(zip((n.name for n in self.names), shares, strict=True))}
+
+
+@dataclass(frozen=True)
 class More(Part):
     """Controls that are rarely changed, folded behind a word."""
 
@@ -308,7 +358,8 @@ def _encode(value: Any, buffers: list[memoryview], local: set[str]) -> Any:
         at, each = ([_encode(v, buffers, local) for v in part] for part in (value.each, value.each.values()))
         return {"$over": value.field, "at": at, "each": each}
     if is_dataclass(value) and not isinstance(value, type):
-        tree = {f.name: _encode(getattr(value, f.name), buffers, local) for f in fields(value)}
+        sent = (f.name for f in fields(value) if f.metadata.get("sent", True))
+        tree = {name: _encode(getattr(value, name), buffers, local) for name in sent}
         if not isinstance(value, Part):
             return tree
         local.update(value.follows())
