@@ -57,7 +57,7 @@ _HOME = {
     "GradientFlowExplorer": "widgets.gradient_flow",
     "SaliencyExplorer": "widgets.saliency.explorer",
     "VerdictChart": "widgets.verdict_chart",
-    "FeatureMapExplorer": "widgets.feature_maps",
+    "FeatureMapExplorer": "widgets.feature_maps.explorer",
     "ArchitectureExplorer": "widgets.architecture.explorer",
     "ExploreError": "errors",
 }

@@ -22,12 +22,14 @@ class Page {
   constructor(model, el) {
     this.model = model;
     this.state = {};
+    this.aside = {}; // of a panel what comes in a message of its own, by its key
     this.parts = new Map(); // what stands on the page, by its place and key
     this.rest = 0;
     this.count = -1;
     this.build(el);
     this.handlers = {
       "change:_view": () => this.receive(),
+      "change:_aside": () => this.lay(),
       "change:_busy": () => this.tell(),
       "change:_problem": () => this.tell(),
       "change:_code": () => {},
@@ -36,6 +38,7 @@ class Page {
     };
     for (const [name, handler] of Object.entries(this.handlers)) model.on(name, handler);
     this.receive();
+    this.lay();
     this.tell();
     model.set("_opened", (model.get("_opened") ?? 0) + 1);
     model.save_changes();
@@ -130,6 +133,13 @@ class Page {
     this.kept = message.tree.panels === null;
     this.view = tree;
     this.fillFormats(message.formats);
+    this.show();
+  }
+
+  /** Take what goes with the panels of the view, and changes oftener than they do. */
+  lay() {
+    const { tree, buffers } = this.model.get("_aside") ?? {};
+    this.aside = tree ? unpacked(tree, buffers) : {};
     this.show();
   }
 

@@ -10,7 +10,10 @@ import { charts } from "./panels/chart.js";
 import { heatmaps } from "./panels/heatmaps.js";
 import { prose } from "./panels/prose.js";
 import { table } from "./panels/table.js";
+import { tiles } from "./panels/tiles.js";
 import { verdict } from "./panels/verdict.js";
 
 /** @type {{[kind: string]: import("./page.js").Component}} */
-export const KINDS = { blueprint, button, charts, check, choices, heatmaps, menu, more, number, prose, slider, table, tabs, thumbs, upload, verdict };
+export const KINDS = {
+  blueprint, button, charts, check, choices, heatmaps, menu, more, number, prose, slider, table, tabs, thumbs, tiles, upload, verdict,
+};

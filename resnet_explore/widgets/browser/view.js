@@ -41,6 +41,7 @@ export function picked(tree, state, lacks = () => {}) {
     return entries.every((entry, k) => entry === tree[k]) ? tree : entries;
   }
   if (tree === null || typeof tree !== "object" || isArray(tree)) return tree;
+  if (tree.$now !== undefined) return state[tree.$now];
   if (tree.$over !== undefined) {
     const wanted = JSON.stringify(state[tree.$over]);
     const k = tree.at.findIndex((at) => at === state[tree.$over] || JSON.stringify(at) === wanted);

@@ -16,9 +16,9 @@ if TYPE_CHECKING:  # torch is loaded by what computes, behind the first page
 OWN = "own"  # the key of a person's own networks where they are the only entry
 FIRST = 20  # layers, of the paper's shallowest pair: what is shown first if it is there
 _LABELS = {
-    "cifar10": "CIFAR-10 twins, {} (offline)",
-    "digits": "Digits twins, {} (offline)",
-    "imagenette": "Imagenette photo twins, {} (offline)",
+    "cifar10": "CIFAR-10 twins, {}",
+    "digits": "Digits twins, {}",
+    "imagenette": "Imagenette photo twins, {}",
 }
 
 
@@ -59,7 +59,9 @@ class Networks:
     depths   numbers of layers, the least first; () where there is one depth only, and `load` gets 0 then
     sample   the photo to begin with, a name in `sample_photos()`
     about    {"classes", "mean", "std", "input_size"} of networks that don't carry it as `network.about`
+    data     the data set whose test images `Images` offers beside them, "" for none
     trained  whether their answers mean anything
+    tip      more about it, shown on hover
     """
 
     key: str
@@ -67,8 +69,10 @@ class Networks:
     load: "Callable[[int], tuple[NamedNetwork, ...]]" = field(compare=False, repr=False)
     depths: tuple[int, ...] = ()
     sample: str = "cat"
+    data: str = ""
     about: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
     trained: bool = True
+    tip: str = ""
 
     @property
     def start(self) -> int:
@@ -110,8 +114,8 @@ def usual_networks() -> dict[str, Networks]:
     """Return what can be chosen by key, the trained twins that ship first."""
     entries = [
         *_shipped_twins(),
-        Networks("random", "ResNet-50 and plain-50 (random weights)", _random_twins, trained=False),
-        Networks("imagenet", "ResNet-18 and ResNet-50, ImageNet (downloads 142 MB once)", _torchvision),
+        Networks("random", "ResNet-50 twins, random weights", _random_twins, trained=False),
+        Networks("imagenet", "ResNet-18 and -50 (142 MB)", _torchvision, tip="Downloaded once"),
     ]
     return {entry.key: entry for entry in entries}
 
@@ -129,7 +133,18 @@ def own_networks(models: Any, label: str = "your networks") -> Networks:
     kinds = ["residual"] if len(named) == 1 else ["plain", "residual"]
     pair = zip(named.items(), kinds, strict=True)
     found = tuple(NamedNetwork(str(name), kind, model) for (name, model), kind in pair)
-    return Networks(OWN, label, lambda _: found)
+    return Networks(OWN, label, lambda _: found, data="digits" if _sees_grey(found[-1].model) else "")
+
+
+def _sees_grey(model: Any) -> bool:
+    """Whether a network takes images of one channel, as far as it is known."""
+    from torch import nn
+
+    if not _is_module(model):
+        return False
+    first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
+    stated = (getattr(model, "about", None) or {}).get("mean", ())
+    return len(stated) == 1 or (first is not None and first.in_channels == 1)
 
 
 def _is_module(models: Any) -> bool:
@@ -163,9 +178,11 @@ def _shipped_twins() -> Iterator[Networks]:
         both = tuple(sorted(depth for depth, kinds in depths.items() if len(kinds) == 2))
         if both:
             span = f"{both[0]} layers" if len(both) == 1 else f"{both[0]} to {both[-1]} layers"
-            label = _LABELS.get(data, f"{data} twins, {{}} (offline)").format(span)
+            label = _LABELS.get(data, f"{data} twins, {{}}").format(span)
             sample = "temple" if data == "imagenette" else "cat"  # Imagenette has churches, but no cat
-            yield Networks(data, label, _loader(data, family, both), both if len(both) > 1 else (), sample)
+            yield Networks(
+                data, label, _loader(data, family, both), both if len(both) > 1 else (), sample, data
+            )
 
 
 def _loader(data: str, family: str, depths: Sequence[int]) -> "Callable[[int], tuple[NamedNetwork, ...]]":

@@ -1,7 +1,7 @@
 """An explorer: a state, jobs that compute what it needs, and a function from state to view."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,10 +11,10 @@ import traitlets as t
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.browser.bundle import STYLE, bundle
-from resnet_explore.widgets.core.files import FORMATS, save_view, written
+from resnet_explore.widgets.core.files import formats_of, panels_of, save_view, written
 from resnet_explore.widgets.core.runner import Job, Runner
 from resnet_explore.widgets.core.state import changed, traits_of
-from resnet_explore.widgets.core.view import SCHEMA, View, encode
+from resnet_explore.widgets.core.view import SCHEMA, View, encode, encode_aside, settled
 
 # One for all explorers: two that are linked would otherwise wait for each other.
 _STATES = threading.RLock()
@@ -38,6 +38,7 @@ class Explorer(anywidget.AnyWidget):
     _css = STYLE
 
     _view: Any = t.Dict().tag(sync=True)
+    _aside: Any = t.Dict().tag(sync=True)
     _code = t.Unicode("").tag(sync=True)
     _busy = t.Unicode("").tag(sync=True)
     _problem = t.Unicode("").tag(sync=True)
@@ -152,9 +153,17 @@ class Explorer(anywidget.AnyWidget):
     def save(self, path: str | Path) -> Path:
         """Write what is shown, with its headline and conditions, and return where it lies.
 
-        The ending says how: .png, .svg or .pdf for the picture, .csv for its numbers.
+        The ending says how: .png, .svg or .pdf for the picture, .csv for its numbers, .npz for its arrays.
         """
-        return written(Path(path), save_view(self.page, self._state, Path(path).suffix, self.code))
+        return written(Path(path), self._file(Path(path).suffix))
+
+    def numbers(self, shown: View) -> Mapping[str, Iterable[Mapping[str, Any]]]:
+        """Return the tables that a .csv holds of what is shown: rows by the panels' keys."""
+        return {panel.key: panel.numbers() for panel in panels_of(shown)}
+
+    def arrays(self, shown: View) -> Mapping[str, Any]:
+        """Return the arrays that a .npz holds of what is shown, by name."""
+        return {name: array for panel in panels_of(shown) for name, array in panel.arrays().items()}
 
     # --- how it goes ----------------------------------------------------------------------------------------
 
@@ -191,7 +200,7 @@ class Explorer(anywidget.AnyWidget):
                 "schema": SCHEMA,
                 "fields": list(values),
                 "made_for": {name: values[name] for name in values if name not in encoded.local},
-                "formats": list(FORMATS),
+                "formats": formats_of(view),
                 "tree": encoded.tree,
                 "buffers": encoded.buffers,
             }
@@ -199,6 +208,8 @@ class Explorer(anywidget.AnyWidget):
                 self._sent = sent
                 self._count += 1
                 self._view = {"count": self._count, **sent}
+            beside = encode_aside(view)
+            self._aside = {"tree": beside.tree, "buffers": beside.buffers}
 
     def _failed(self, job: Job, sentence: str) -> None:
         with _STATES:
@@ -246,8 +257,10 @@ class Explorer(anywidget.AnyWidget):
                 self._problem = str(problem)
 
     def _send_file(self, suffix: str) -> None:
-        data = save_view(self.page, self._state, suffix, self.code)
-        self.send({"file": f"{_snake(type(self).__name__)}{suffix}"}, [data])
+        self.send({"file": f"{_snake(type(self).__name__)}{suffix}"}, [self._file(suffix)])
+
+    def _file(self, suffix: str) -> bytes:
+        return save_view(settled(self.page, self._state), suffix, self.code, self.numbers, self.arrays)
 
     def _stop(self) -> None:
         """Stop what is computed and go back to what was there before."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from resnet_explore.errors import ExploreError
-from resnet_explore.widgets.core.view import Part
+from resnet_explore.widgets.core.view import Now, Part
 
 _TILE, _HEAD, _FOOT = 300.0, 26.0, 34.0  # CSS pixels of a picture, above and below it, in a saved file
 
@@ -112,9 +112,9 @@ class Heatmaps(Part):
     columns   how many maps stand side by side where there is room
     asks      the act that a click or Enter at a place calls with (down, across), "" for none
     alt       what is seen, for who can't see it
-    opacity, palette, shared   fields of the state that the page follows
-    palettes  what there is to choose from
-    look      their values now, for saved files; the page has its own
+    opacity   of the colours over the photo, 0 to 1
+    palette   the name of one of `palettes`
+    shared    whether all steps share one scale
     """
 
     kind: ClassVar[str] = "heatmaps"
@@ -128,12 +128,10 @@ class Heatmaps(Part):
     columns: int = 2
     asks: str = ""
     alt: Any = ""
-    opacity: str = "opacity"
-    palette: str = "palette"
-    shared: str = "shared"
+    opacity: Any = Now("opacity")
+    palette: Any = Now("palette")
+    shared: Any = Now("shared")
     palettes: Sequence["Palette"] = field(default_factory=palettes)
-    look: tuple[float, str, bool] = field(default=(0.75, "red and blue", False), metadata={"sent": False})
-    about: Mapping[str, str] = field(default_factory=dict, metadata={"sent": False})
 
     @property
     def height(self) -> float:  # type: ignore[override]
@@ -141,21 +139,16 @@ class Heatmaps(Part):
         rows = -(-len(self.steps.maps) // self.columns)
         return rows * (_TILE + _HEAD) + _FOOT
 
-    def follows(self) -> tuple[str, ...]:
-        """Return the fields of the colours."""
-        return (self.opacity, self.palette, self.shared)
-
     def draw(self, figure: Any) -> None:
         """Draw the maps of one step, with their scale."""
         from resnet_explore.figures.heatmap_tiles import Tile, draw_tiles
 
-        opacity, palette, shared = self.look
-        scale = self.together if shared else self.steps.scale
+        scale = self.together if self.shared else self.steps.scale
         tiles = [
             Tile(one.values, f"{one.name}, {one.heading}" if one.heading else one.name, one.color)
             for one in self.steps.maps
         ]
-        draw_tiles(figure, self.picture, tiles, scale, self.unit, self.meaning, palette, opacity, self.columns)
+        draw_tiles(figure, self.picture, tiles, scale, self.unit, self.meaning, self.palette, self.opacity, self.columns)
 
     def numbers(self) -> Iterable[Mapping[str, Any]]:
         """Yield a row for each value of the step that is shown."""

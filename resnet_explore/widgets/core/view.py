@@ -2,11 +2,11 @@
 
 A panel or a control is a frozen dataclass with a `kind`, which names the browser's module that draws it, and a
 `key`, by which the page knows it again in the next view. `Over` stands wherever something depends on a field
-that a slider moves: the page picks the entry by itself, without asking the kernel.
+that a slider moves: the page picks the entry by itself, without asking the kernel. `Now` is a field's value itself.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -26,12 +26,17 @@ class Over:
     each: Mapping[Any, Any]
 
 
+@dataclass(frozen=True)
+class Now:
+    """The value that a field of the state has now, in the kernel and on the page."""
+
+    field: str
+
+
 class Part:
     """A control or a panel. Subclasses are frozen dataclasses; `kind` is what the browser calls them.
 
     height  CSS pixels that a panel takes in a saved picture, 0 where it can't be drawn
-
-    A field with `metadata={"sent": False}` stays here, for files: the page does not get it.
     """
 
     kind: ClassVar[str]
@@ -49,6 +54,10 @@ class Part:
     def numbers(self) -> Iterable[Mapping[str, Any]]:
         """Return the rows of a table with what a panel shows, {column: value}."""
         return ()
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Return the arrays that a panel shows, under names that say what they are."""
+        return {}
 
 
 # --- controls -----------------------------------------------------------------------------------------------
@@ -315,6 +324,8 @@ class View:
     conditions  sentences folded below the sliders
     waiting     what stands in the picture's place as long as there is none
     glossary    {word: explanation} for words of this page that not everybody knows
+    aside       {a panel's key: small things of it that change oftener than the rest}, such as exact values at
+                one place; they travel in a message of their own
     """
 
     headline: Any = ""
@@ -327,6 +338,7 @@ class View:
     conditions: Any = ()
     waiting: str = ""
     glossary: Mapping[str, str] = field(default_factory=dict)
+    aside: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -334,7 +346,8 @@ class Encoded:
     """A view as it is sent.
 
     tree     for JSON. An array is {"$array": its place among the buffers, "dtype", "shape"}, little-endian and
-             C-contiguous; an `Over` is {"$over": field, "at": [values], "each": [entries]}
+             C-contiguous; an `Over` is {"$over": field, "at": [values], "each": [entries]}, a `Now`
+             {"$now": field}
     buffers  the arrays' bytes
     local    the fields that the page follows by itself: what it shows for their values is there already
     """
@@ -345,28 +358,39 @@ class Encoded:
 
 
 def encode(view: View) -> Encoded:
-    """Return a view in the form that the page takes."""
+    """Return a view, without what stands aside, in the form that the page takes."""
+    return _encoded(replace(view, aside={}))
+
+
+def encode_aside(view: View) -> Encoded:
+    """Return what stands aside of a view in the form that the page takes."""
+    return _encoded(view.aside)
+
+
+def _encoded(value: Any) -> Encoded:
     buffers: list[memoryview] = []
     local: set[str] = set()
-    tree = _encode(view, buffers, local)
+    tree = _encode(value, buffers, local)
     return Encoded(tree, buffers, sorted(local))
 
 
 def _encode(value: Any, buffers: list[memoryview], local: set[str]) -> Any:
+    if isinstance(value, Now):
+        local.add(value.field)
+        return {"$now": value.field}
     if isinstance(value, Over):
         local.add(value.field)
         at, each = ([_encode(v, buffers, local) for v in part] for part in (value.each, value.each.values()))
         return {"$over": value.field, "at": at, "each": each}
     if is_dataclass(value) and not isinstance(value, type):
-        sent = (f.name for f in fields(value) if f.metadata.get("sent", True))
-        tree = {name: _encode(getattr(value, name), buffers, local) for name in sent}
+        tree = {f.name: _encode(getattr(value, f.name), buffers, local) for f in fields(value)}
         if not isinstance(value, Part):
             return tree
         local.update(value.follows())
         return {"kind": value.kind, **tree}
     if isinstance(value, np.ndarray):
         array = np.ascontiguousarray(value)
-        buffers.append(array.astype(array.dtype.newbyteorder("<"), copy=False).data.cast("B"))
+        buffers.append(memoryview(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()))
         return {"$array": len(buffers) - 1, "dtype": array.dtype.name, "shape": list(array.shape)}
     if isinstance(value, bytes | memoryview):
         buffers.append(memoryview(value))
@@ -383,7 +407,9 @@ def _encode(value: Any, buffers: list[memoryview], local: set[str]) -> Any:
 
 
 def settled(value: Any, state: Any) -> Any:
-    """Return what is shown at a state: every `Over` replaced by its entry, also inside of other parts."""
+    """Return what is shown at a state: every `Over` and `Now` replaced, also inside of other parts."""
+    if isinstance(value, Now):
+        return getattr(state, value.field)
     if isinstance(value, Over):
         at = getattr(state, value.field)
         return settled(value.each[at], state) if at in value.each else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from resnet_explore.analysis.readings import PIXELS, titles
 from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.catalog.images import Images, InputForm, form_of
-from resnet_explore.widgets.catalog.networks import OWN, Loaded, NamedNetwork, Networks
+from resnet_explore.widgets.catalog.networks import Loaded, NamedNetwork, Networks
 
 if TYPE_CHECKING:  # torch is loaded by what computes, behind the first page
     from torch import Tensor, nn
@@ -79,10 +79,8 @@ class Bench:
         self._opened: dict[tuple[str, int], Opened] = {}
 
     def data(self, key: str) -> str:
-        """Return which data set's images suit the networks of an entry, "" for photos."""
-        if key != OWN:
-            return key if key in ("digits", "cifar10") else ""
-        return "digits" if _sees_grey(self.entries[key].load(0)[0].model) else ""
+        """Return the data set whose test images suit the networks of an entry, "" for photos alone."""
+        return self.entries[key].data
 
     def kind(self, key: str) -> str:
         """Return which kind of answer the networks of an entry give, "classes" as long as nobody has asked."""

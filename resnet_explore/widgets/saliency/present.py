@@ -84,7 +84,7 @@ def present(
 
 def _menus(state: SaliencyState, entries: Mapping[str, Networks], here: Found | None) -> list[Part]:
     kind = "classes" if here is None else here.opened.kind
-    ours = tuple(Choice(key, entry.label) for key, entry in entries.items())
+    ours = tuple(Choice(key, entry.label, entry.tip) for key, entry in entries.items())
     classes = _classes(here)
     own = Choice(None, captions.OWN_CHOICE)
     parts: list[Part] = [] if len(ours) < 2 else [Menu("networks", "Networks", ours)]
@@ -269,7 +269,6 @@ def _panel(
         columns=columns,
         asks="ask" if found.opened.kind != "classes" else "",
         alt=alt,
-        look=(state.opacity, state.palette, state.shared),
     )
 
 

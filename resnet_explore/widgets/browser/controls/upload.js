@@ -11,7 +11,7 @@ const MB = 1e6;
 const SEND_AS_IS = { bytes: 4 * MB, side: 2048 };
 const SHRUNK = { bytes: 6 * MB, side: 1600, short: 256, long: 16_000 }; // pixels
 const UNREADABLE_MOST = 8 * MB; // bytes of a file that only Python may understand (HEIC, TIFF)
-const HINT = "Drop photos of yours here, or paste one (Ctrl+V)";
+const HINT = "Drop or paste photos of yours here";
 
 const megabytes = (bytes) => `${(bytes / MB).toFixed(1)} MB`;
 

@@ -66,10 +66,9 @@ export function heatmaps(page, props) {
   }
 
   function draw() {
-    const { steps, palettes } = props;
+    const { steps, palettes, opacity, shared } = props;
     if (!photo || photoKey !== props.picture_key || !steps) return;
-    const opacity = page.state[props.opacity], shared = page.state[props.shared];
-    const palette = palettes.find(({ name }) => name === page.state[props.palette]) ?? palettes[0];
+    const palette = palettes.find(({ name }) => name === props.palette) ?? palettes[0];
     const scale = shared ? props.together : steps.scale;
     const now = [steps, opacity, palette, scale, photoKey, place];
     if (now.every((value, k) => value === drawn[k])) return;
