@@ -106,7 +106,7 @@ class Menu(Part):
 class Slider(Part):
     """One of an ordered row of values, moved in the browser. `key` is the state's field.
 
-    choices  the stops in order; their labels are what is read out and printed below the track
+    choices  the stops in order, `Choice`s or an `Over` of them; their labels are read out and printed below the track
     play     whether a button runs through them
     carries  {another slider's field: {a value of this one: the other's values there, in order}}: it keeps its
              share of the way when this one moves, as a block does in a deeper network
@@ -115,7 +115,7 @@ class Slider(Part):
     kind: ClassVar[str] = "slider"
     key: str
     label: str
-    choices: Sequence[Choice]
+    choices: Any
     play: bool = False
     tip: str = ""
     carries: Mapping[str, Mapping[Any, Sequence[Any]]] = field(default_factory=dict)

@@ -116,8 +116,12 @@ class SaliencyExplorer(Explorer):
     def _with_question(self, state: SaliencyState, names: frozenset[str]) -> SaliencyState:
         """Forget what other networks or another image were asked, and refuse half a question."""
         if "networks" in names:
-            kept = {name: None for name in ("target", "rather") if name not in names}
-            state = replace(state, **kept, **({} if "block" in names else {"block": 0}))
+            state = replace(
+                state,
+                target=state.target if "target" in names else None,
+                rather=state.rather if "rather" in names else None,
+                block=state.block if "block" in names else 0,
+            )
         if names & {"networks", "image"} and "place" not in names:
             state = replace(state, place=())
         if names & {"networks", "view", "depth", "image", "method"} and "stage" not in names:

@@ -119,7 +119,9 @@ class Explain(Job):
         for name, index in (("target", self.target), ("rather", self.rather)):
             if index is not None and opened.kind != "boxes" and not 0 <= index < known:
                 raise ExploreError(f"{name} must lie in 0..{known - 1}, as there are {known} classes, not {index}.")
-        return self.target if self.rather is None else Difference(self.target, self.rather)
+        if self.target is None or self.rather is None:
+            return self.target
+        return Difference(self.target, self.rather)
 
 
 @dataclass(frozen=True)
