@@ -141,7 +141,7 @@ import sys, resnet_explore as rx, torch
 def loaded(*names):
     return [name for name in names if name in sys.modules]
 rx.GradientFlowExplorer(depths=[8, 14]).wait()
-rx.FeatureMapExplorer().finish()
+rx.FeatureMapExplorer().wait()
 rx.SaliencyExplorer().verdict.clear()
 rx.judge(rx.build("cifar_resnet8"), torch.rand(1, 3, 16, 24), "grad_cam")  # as its verdict does
 print(loaded("pandas", "pyarrow"))

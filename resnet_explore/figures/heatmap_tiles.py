@@ -50,7 +50,9 @@ def draw_tiles(
     _color_bar(foot, scale, unit, meaning, palette)
 
 
-def _overlaid(photo: Image.Image, values: np.ndarray, scale: float, palette: str, opacity: float) -> Image.Image:
+def _overlaid(
+    photo: Image.Image, values: np.ndarray, scale: float, palette: str, opacity: float
+) -> Image.Image:
     overlay = signed_overlay(values, scale, photo.size, palette)
     overlay.putalpha(overlay.getchannel("A").point(lambda alpha: round(alpha * opacity)))
     grey = photo.convert("L").convert("RGBA") if opacity else photo.convert("RGBA")  # colours are the map's
@@ -60,7 +62,9 @@ def _overlaid(photo: Image.Image, values: np.ndarray, scale: float, palette: str
 def _color_bar(figure: Any, scale: float, unit: str, meaning: str, palette: str) -> None:
     ax = figure.add_axes((0.02, 0.62, 0.2, 0.22))
     table = PALETTES[palette].astype(float) / 255
-    ax.imshow(table[None, :, :3] * table[None, :, 3:] + 1 - table[None, :, 3:], extent=(-1, 1, 0, 1), aspect="auto")
+    ax.imshow(
+        table[None, :, :3] * table[None, :, 3:] + 1 - table[None, :, 3:], extent=(-1, 1, 0, 1), aspect="auto"
+    )
     ax.set_yticks([])
     ax.set_xticks([-1, 0, 1], [f"−{scale:.3g}", "0", f"+{scale:.3g}"], fontsize=7.5, color=MUTED)
     plus, minus = SIGNS[palette]

@@ -31,7 +31,11 @@ PALETTES = {
 }
 
 # What a positive and a negative value look like.
-SIGNS = {"red and blue": ("red", "blue"), "orange and purple": ("orange", "purple"), "brown and teal": ("brown", "teal")}
+SIGNS = {
+    "red and blue": ("red", "blue"),
+    "orange and purple": ("orange", "purple"),
+    "brown and teal": ("brown", "teal"),
+}
 
 
 def signed_overlay(

@@ -1,8 +1,9 @@
-"""Which images a menu offers: sample photos, test images of a data set, a person's own, and what was uploaded.
+"""Which images a menu offers: sample photos, test images of a data set, a person's own, and what was
+uploaded.
 
-An image is known by its id, which is what an explorer's state holds: "cat" for a sample photo, "digits/12" for a
-test image, "image-3" for one that was given, "upload-2" for one that was dropped. What was uploaded stays for as
-long as the explorer does.
+An image is known by its id, which is what an explorer's state holds: "cat" for a sample photo, "digits/12"
+for a test image, "image-3" for one that was given, "upload-2" for one that was dropped. What was uploaded
+stays for as long as the explorer does.
 """
 
 import functools
@@ -91,8 +92,9 @@ class Images:
 
     own  a person's own images, in the forms that `own_images` takes; None for sample photos and test images
 
-    Attributes: `own` (whether they are a person's), `takes_uploads` (whether a photo can be made into what the networks take), `form` (how, where
-    the images themselves say so), `classes` (what their labels are called, if they have any).
+    Attributes: `own` (whether they are a person's), `takes_uploads` (whether a photo can be made into what
+    the networks take), `form` (how, where the images themselves say so), `classes` (what their labels are
+    called, if they have any).
     """
 
     def __init__(self, own: Any = None) -> None:
@@ -241,7 +243,7 @@ class Images:
         return Thumb(key, tip, self._thumbs[key])
 
 
-# --- sample photos and test images ----------------------------------------------------------------------------
+# --- sample photos and test images --------------------------------------------------------------------------
 
 
 @functools.cache
@@ -282,7 +284,7 @@ def _colours(pixels: "Tensor") -> Image.Image:
     return Image.fromarray(three.permute(1, 2, 0).contiguous().numpy())
 
 
-# --- a person's own -------------------------------------------------------------------------------------------
+# --- a person's own -----------------------------------------------------------------------------------------
 
 
 class OwnImages:

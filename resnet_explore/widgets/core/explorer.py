@@ -33,6 +33,7 @@ class Explorer(anywidget.AnyWidget):
     """
 
     State: ClassVar[type]
+    keep_most: ClassVar[int] = 32  # so many results are kept that the present state does not need
 
     _esm = bundle()
     _css = STYLE
@@ -57,7 +58,7 @@ class Explorer(anywidget.AnyWidget):
         super().__init_subclass__(**more)
 
     def __init__(self, **arguments: Any) -> None:
-        self._runner = Runner(self._publish, self._failed, self._tell)
+        self._runner = Runner(self._publish, self._failed, self._tell, self.keep_most)
         self._count = 0
         self._sent: dict[str, Any] = {}
         self._last: Any = None  # the last state for which everything was there

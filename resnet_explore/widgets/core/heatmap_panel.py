@@ -1,4 +1,5 @@
-"""The panel that lays signed maps over a photo, side by side on one scale; all that moves is in the browser."""
+"""The panel that lays signed maps over a photo, side by side on one scale; all that moves is in the
+browser."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ import numpy as np
 from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.core.view import Now, Part
 
+_OPACITY, _PALETTE, _SHARED = Now("opacity"), Now("palette"), Now("shared")
 _TILE, _HEAD, _FOOT = 300.0, 26.0, 34.0  # CSS pixels of a picture, above and below it, in a saved file
 
 
@@ -49,8 +51,15 @@ class Heatmap:
 
     def __post_init__(self) -> None:
         values = self.values
-        if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind != "f" or not values.size:
-            came = f"{values.dtype} {values.shape}" if isinstance(values, np.ndarray) else type(values).__name__
+        if (
+            not isinstance(values, np.ndarray)
+            or values.ndim != 2
+            or values.dtype.kind != "f"
+            or not values.size
+        ):
+            came = (
+                f"{values.dtype} {values.shape}" if isinstance(values, np.ndarray) else type(values).__name__
+            )
             raise ExploreError(f"A heatmap must be an array of float (h, w), not {came}.")
         object.__setattr__(self, "values", np.ascontiguousarray(values, np.float32))
 
@@ -128,9 +137,9 @@ class Heatmaps(Part):
     columns: int = 2
     asks: str = ""
     alt: Any = ""
-    opacity: Any = Now("opacity")
-    palette: Any = Now("palette")
-    shared: Any = Now("shared")
+    opacity: Any = _OPACITY
+    palette: Any = _PALETTE
+    shared: Any = _SHARED
     palettes: Sequence["Palette"] = field(default_factory=palettes)
 
     @property
@@ -148,7 +157,17 @@ class Heatmaps(Part):
             Tile(one.values, f"{one.name}, {one.heading}" if one.heading else one.name, one.color)
             for one in self.steps.maps
         ]
-        draw_tiles(figure, self.picture, tiles, scale, self.unit, self.meaning, self.palette, self.opacity, self.columns)
+        draw_tiles(
+            figure,
+            self.picture,
+            tiles,
+            scale,
+            self.unit,
+            self.meaning,
+            self.palette,
+            self.opacity,
+            self.columns,
+        )
 
     def numbers(self) -> Iterable[Mapping[str, Any]]:
         """Yield a row for each value of the step that is shown."""

@@ -146,15 +146,31 @@ class Tiles(Part):
         """The sheets that there are."""
         return [one for one in self.shown.sheets if isinstance(one, Sheet)] if self.shown else []
 
+    @property
+    def _colored(self) -> bool:
+        return all(one.colored for one in self.sheets)
+
+    @property
+    def _own(self) -> bool:
+        return bool(self.own_scale) and not self._colored
+
+    @property
+    def _one(self) -> bool:
+        """Whether one channel is enlarged."""
+        return 0 <= self.channel < max((len(one.tiles) for one in self.sheets), default=0)
+
+    @property
+    def words(self) -> str:
+        """What a saved picture says of its tiles."""
+        return " ".join(
+            filter(None, [self.shown.note, OWN if self._own else self.shown.scaled, *self._words()])
+        )
+
     def draw(self, figure: Any) -> None:
         """Draw the page of tiles that is open, or the channel that is enlarged."""
-        colored = all(one.colored for one in self.sheets)
-        own = self.own_scale and not colored
-        scale = None if colored else 1.0 if own else self.shown.scale
-        one = 0 <= self.channel < max((len(sheet.tiles) for sheet in self.sheets), default=0)
-        drawn = list(self._enlarged(own) if one else self._mosaics(own))
-        words = [self.shown.note, OWN if own else self.shown.scaled, *self._words(one)]
-        draw_mosaics(figure, drawn, scale, " ".join(filter(None, words)))
+        scale = None if self._colored else 1.0 if self._own else self.shown.scale
+        drawn = list(self._enlarged(self._own) if self._one else self._mosaics(self._own))
+        draw_mosaics(figure, drawn, scale, self.words)
 
     def _mosaics(self, own: bool) -> Iterator[Mosaic]:
         for one in self.sheets:
@@ -186,8 +202,8 @@ class Tiles(Part):
         first = min(self.tile_page, (len(one.tiles) - 1) // MOST) * MOST
         return one.ranked(self.order)[first : first + MOST]
 
-    def _words(self, enlarged: bool) -> Iterator[str]:
-        if enlarged:
+    def _words(self) -> Iterator[str]:
+        if self._one:
             yield f"Channel {self.channel}" + ("." if self.picture is None else " over the picture.")
             return
         yield f"Tiles row by row {self.order_label}."

@@ -1,8 +1,9 @@
 """What is on an explorer's page, as data: frozen dataclasses that turn into JSON and a list of buffers.
 
-A panel or a control is a frozen dataclass with a `kind`, which names the browser's module that draws it, and a
-`key`, by which the page knows it again in the next view. `Over` stands wherever something depends on a field
-that a slider moves: the page picks the entry by itself, without asking the kernel. `Now` is a field's value itself.
+A panel or a control is a frozen dataclass with a `kind`, which names the browser's module that draws it, and
+a `key`, by which the page knows it again in the next view. `Over` stands wherever something depends on a
+field that a slider moves: the page picks the entry by itself, without asking the kernel. `Now` is a field's
+value itself.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -106,7 +107,8 @@ class Menu(Part):
 class Slider(Part):
     """One of an ordered row of values, moved in the browser. `key` is the state's field.
 
-    choices  the stops in order, `Choice`s or an `Over` of them; their labels are read out and printed below the track
+    choices  the stops in order, `Choice`s or an `Over` of them; their labels are read out and printed below
+             the track
     play     whether a button runs through them
     carries  {another slider's field: {a value of this one: the other's values there, in order}}: it keeps its
              share of the way when this one moves, as a block does in a deeper network
@@ -182,10 +184,11 @@ class Thumbs(Part):
 class Upload(Part):
     """A place to drop, paste or choose photos.
 
-    Each file comes as `Explorer.act(key, {"name", "note", "count", "batch"}, [its bytes])`: `note` says how the
-    browser changed it, `count` which of several it is; those that came together share a `batch`. Files above 4 MB or 2048 pixels a side arrive shrunk
-    to 1600 (strips only as far as their short side bears), upright as EXIF says, as PNG or, where that stays
-    above 6 MB, JPEG; all others arrive byte for byte, also those that are no images.
+    Each file comes as `Explorer.act(key, {"name", "note", "count", "batch"}, [its bytes])`: `note` says how
+    the browser changed it, `count` which of several it is; those that came together share a `batch`. Files
+    above 4 MB or 2048 pixels a side arrive shrunk to 1600 (strips only as far as their short side bears),
+    upright as EXIF says, as PNG or, where that stays above 6 MB, JPEG; all others arrive byte for byte, also
+    those that are no images.
 
     said, wrong  what is to be said of the last files, and whether that is an error
     taken        how many files have come so far; so the page knows that the last one is answered
@@ -345,8 +348,8 @@ class View:
 class Encoded:
     """A view as it is sent.
 
-    tree     for JSON. An array is {"$array": its place among the buffers, "dtype", "shape"}, little-endian and
-             C-contiguous; an `Over` is {"$over": field, "at": [values], "each": [entries]}, a `Now`
+    tree     for JSON. An array is {"$array": its place among the buffers, "dtype", "shape"}, little-endian
+             and C-contiguous; an `Over` is {"$over": field, "at": [values], "each": [entries]}, a `Now`
              {"$now": field}
     buffers  the arrays' bytes
     local    the fields that the page follows by itself: what it shows for their values is there already

@@ -163,26 +163,27 @@ def curve(title: str, lines: Sequence[tuple[str, np.ndarray]]) -> str:
 
 
 def conditions(scene: "Scene", view: str, small: int) -> tuple[str, ...]:
-    """Return under what conditions a scene was measured."""
-    said = ["Eval mode.", _over(scene, small), f"Picture: {scene.about}."]
-    if view == "parts":
-        said.append("The ratio is that of the summands' L2 norms, for this image alone.")
+    """Return under what conditions a view of a scene was measured."""
+    cited = tuple(f"{network.cited}." for network in scene.networks)
+    if view == "filters":
+        return cited
+    said = ["The networks run in eval mode.", _over(scene, view, small), f"Picture: {scene.about}."]
     layers = [layer for maps in scene.measured for layer in maps.values()]
     said += dict.fromkeys(f"{layer.name}: {layer.layout}." for layer in layers if layer.layout)
     said += signs([layer.name for layer in layers])
     alone = [n.name for n, maps in zip(scene.networks, scene.measured, strict=True) if len(maps) == 1]
     said += [f"{name} has one layer with maps." for name in alone]
-    said += scene.averaged
-    return (*said, *(f"{network.cited}." for network in scene.networks))
+    return (*said, *scene.averaged, *cited)
 
 
-def _over(scene: "Scene", small: int) -> str:
+def _over(scene: "Scene", view: str, small: int) -> str:
+    """Return which images a view's numbers are over."""
+    if view == "parts":
+        return "Tiles and ratios are of this image alone."
     count = scene.measured[0].count
     alone = "this image" if scene.small else f"this image alone, as it is larger than {small}×{small}"
     over = alone if count == 1 else f"{count} images, this one among them"
-    if count > 1 and scene.streaming is not None:
-        return f"Zeros, dead, saturated and the curves: over {over}. Branch ÷ skip: of this image alone."
-    return f"Zeros, dead, saturated and the curves: over {over}."
+    return f"Zeros, dead and saturated channels and the curves are counted over {over}."
 
 
 def signs(names: Sequence[str]) -> list[str]:

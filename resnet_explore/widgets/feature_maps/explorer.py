@@ -40,6 +40,7 @@ class FeatureMapExplorer(Explorer):
     """
 
     State = FeatureMapState
+    keep_most = 6  # a scene of ResNet-50 takes 100 MB
 
     def __init__(self, models: Any = None, images: Any = None, layers: "Layers" = None, **state: Any) -> None:
         self._given = {"models": models, "images": images, "layers": layers}
@@ -67,8 +68,8 @@ class FeatureMapExplorer(Explorer):
         if before is None:
             return state
         state = self._settle_block(state, names, before, moved)
-        if moved or (before.view != state.view and "channel" not in names):
-            state = replace(state, channel=state.channel if "channel" in names else -1)
+        if "channel" not in names and (moved or before.view != state.view):
+            state = replace(state, channel=-1)
         return state
 
     def _settle_depth(self, state: FeatureMapState, names: frozenset[str], moved: bool) -> FeatureMapState:
@@ -103,7 +104,7 @@ class FeatureMapExplorer(Explorer):
         return replace(state, block=1 + round(share * (blocks - 1)))
 
     def _blocks(self, state: FeatureMapState) -> int | None:
-        return self.bench.blocks(state.networks, self._depth(state))
+        return self.bench.blocks(state.networks, self._depth(state), state.image)
 
     def _depth(self, state: FeatureMapState) -> int:
         return state.depth if self.entries[state.networks].depths else 0
@@ -180,7 +181,12 @@ class FeatureMapExplorer(Explorer):
 
 def _require(state: FeatureMapState) -> None:
     """Raise `ExploreError` for a number that is outside of its bounds."""
-    for name, low, high in (("block", 1, None), ("tile_page", 0, None), ("channel", -1, None), ("opacity", 0, 1)):
+    for name, low, high in (
+        ("block", 1, None),
+        ("tile_page", 0, None),
+        ("channel", -1, None),
+        ("opacity", 0, 1),
+    ):
         value = getattr(state, name)
         if value < low or (high is not None and value > high):
             bounds = f"at least {low}" if high is None else f"from {low} to {high}"

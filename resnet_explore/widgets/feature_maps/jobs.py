@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -38,7 +39,8 @@ class Bench:
         self._loaded = Loaded()
         self._passing = threading.Lock()
         self._fields: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-        self.scenes: dict[tuple[str, int], Scene] = {}  # the last one of each depth
+        # By networks, depth and image, for as long as the runner keeps them.
+        self.scenes: WeakValueDictionary[tuple[str, int, str], Scene] = WeakValueDictionary()
 
     @contextmanager
     def passing(self, key: str, depth: int) -> Iterator[tuple[NamedNetwork, ...]]:
@@ -53,14 +55,9 @@ class Bench:
         about = getattr(network.model, "about", None) or {}
         return form_of(about)
 
-    def keep(self, key: str, depth: int, scene: Scene) -> None:
-        """Keep a scene, and let go of those of other networks."""
-        others = {at: one for at, one in self.scenes.items() if at[0] == key}
-        self.scenes = others | {(key, depth): scene}
-
-    def blocks(self, key: str, depth: int) -> int | None:
-        """Return how many stops the block slider has at a depth, None as long as that is not known."""
-        scene = self.scenes.get((key, depth))
+    def blocks(self, key: str, depth: int, image: str) -> int | None:
+        """Return how many stops the block slider has, None as long as that is not known."""
+        scene = self.scenes.get((key, depth, image))
         return None if scene is None else len(scene.steps)
 
     def fields(self, key: str, depth: int, size: tuple[int, ...]) -> list[dict[str, Any]]:
@@ -104,7 +101,7 @@ class Measure(Job):
         scene = Scene(
             networks, measured, filters, picture.colors(form), picture.about, small, tuple(averaged)
         )
-        bench.keep(self.networks, self.depth, scene)
+        bench.scenes[self.networks, self.depth, self.image] = scene
         return scene
 
 
@@ -156,7 +153,7 @@ class ReadChannel(Job):
 
     def run(self, task: Task) -> dict[str, Any]:
         """Return {"maps": float32 (h, w) or (h, w, 3) or None each, "fields": receptive fields or None}."""
-        scene = self.bench.scenes.get((self.networks, self.depth))
+        scene = self.bench.scenes.get((self.networks, self.depth, self.image))
         if scene is None:  # it could not be measured, and that is said
             return {"maps": [], "fields": []}
         if self.view == "filters":

@@ -91,7 +91,7 @@ class Scene:
         ]
         scale = common_scale([layer.maps for layer in layers])
         names = [network.name for network in self.networks]
-        note = " ".join([captions.output(layers), captions.dead(names, layers)])
+        note = " ".join(filter(None, [captions.output(layers), captions.dead(names, layers)]))
         marked = any(layer.statistics.dead.any() or layer.statistics.saturated.any() for layer in layers)
         return Shown(
             layers[-1].name,

@@ -83,14 +83,14 @@ class Bench:
         return self.entries[key].data
 
     def kind(self, key: str) -> str:
-        """Return which kind of answer the networks of an entry give, "classes" as long as nobody has asked."""
+        """Return which kind of answer an entry's networks give, "classes" as long as nobody has asked."""
         return next((one.kind for (name, _), one in self._opened.items() if name == key), "classes")
 
     def open(self, key: str, depth: int, image: str) -> Opened:
         """Return the networks of a depth, loaded once, asked with an image for the form of their answer.
 
-        Raises `ExploreError` for networks that can't be had, that can't take the image, or whose answers nobody
-        can read.
+        Raises `ExploreError` for networks that can't be had, that can't take the image, or whose answers
+        nobody can read.
         """
         with self._lock:
             if (key, depth) not in self._opened:

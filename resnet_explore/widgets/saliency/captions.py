@@ -16,21 +16,22 @@ GLOSSARY = {
     "logits": "The network's raw scores, one for each class; the softmax turns them into probabilities.",
     "logit": "The network's raw score for a class; the softmax turns all of them into probabilities.",
     "eval mode": "As the network is used after training: batch normalisation takes its stored statistics.",
-    "rank correlation": "1 where two maps order their places alike, 0 where they have nothing in common, -1 where "
-    "one is the other's opposite.",
+    "rank correlation": "1 where two maps order their places alike, 0 where they have nothing in common, -1 "
+    "where one is the other's opposite.",
     "branch": "The layers of a block, whose output is added to what came by the skip.",
     "skip": "The way on which a block's input is added to its output, past the block's layers.",
 }
 
 WHY = {
-    "blocks": "The map asks each place of a block's output how much it speaks for the class that is asked about. One "
-    "forward and one backward pass answer that for all blocks at once. Both networks share one scale at each "
-    "block, so a pale map is a weak one.",
-    "parts": "A residual block adds two things up: what came by the skip and what its branch made of it. The map is "
-    "linear in that sum, so it splits into two maps that add up to it exactly. All three share one scale.",
+    "blocks": "The map asks each place of a block's output how much it speaks for the class that is asked "
+    "about. One forward and one backward pass answer that for all blocks at once. Both networks share one scale "
+    "at each block, so a pale map is a weak one.",
+    "parts": "A residual block adds two things up: what came by the skip and what its branch made of it. The "
+    "map is linear in that sum, so it splits into two maps that add up to it exactly. All three share one scale.",
     "weights": "From the answer down to the image, layer after layer gets random weights, and the same class is "
-    "explained again. A map that stays the same does not show what the network has learnt. The number is the rank "
-    "correlation with the trained network's map: 1 is unchanged, 0 nothing left, −1 turned into its opposite.",
+    "explained again. A map that stays the same does not show what the network has learnt. The number is the "
+    "rank correlation with the trained network's map: 1 is unchanged, 0 nothing left, −1 turned into its "
+    "opposite.",
 }
 
 
@@ -44,13 +45,16 @@ def stage_name(stage: str) -> str:
     return "+".join(tick(name) for name in stage.split("+")) if stage else "none"
 
 
-# --- findings -------------------------------------------------------------------------------------------------
+# --- findings -----------------------------------------------------------------------------------------------
 
 
 def finding(found: Found) -> str:
     """Say what the networks answer."""
     explained = found.positions[""]
-    return ", ".join(_says(found, name, one) for name, one in zip(found.opened.names, explained, strict=True)) + "."
+    return (
+        ", ".join(_says(found, name, one) for name, one in zip(found.opened.names, explained, strict=True))
+        + "."
+    )
 
 
 def _says(found: Found, name: str, one: Explained) -> str:
@@ -85,7 +89,7 @@ def survival(stage: str, names: Sequence[str], block: str, alike: Sequence[float
     return f"Random down to {stage_name(stage)}, likeness to the trained map{where}: {left}."
 
 
-# --- what was asked -------------------------------------------------------------------------------------------
+# --- what was asked -----------------------------------------------------------------------------------------
 
 
 def heading(found: Found, one: Explained) -> str:
@@ -152,12 +156,16 @@ def _how_good(found: Found) -> str:
     return f"{'They get' if len(errors) > 1 else 'It gets'} {' and '.join(errors)} of test images wrong. "
 
 
-# --- conditions -----------------------------------------------------------------------------------------------
+# --- conditions ---------------------------------------------------------------------------------------------
 
 
 def conditions(found: Found, blocks: Sequence[str], stage: str = "", position: str = "") -> tuple[str, ...]:
     """Return what a picture's reader must know."""
-    return (*_what(found, blocks, position), *_of_networks(found, stage), *_of_maps(found, blocks, stage, position))
+    return (
+        *_what(found, blocks, position),
+        *_of_networks(found, stage),
+        *_of_maps(found, blocks, stage, position),
+    )
 
 
 def _what(found: Found, blocks: Sequence[str], position: str) -> Iterator[str]:
@@ -167,7 +175,7 @@ def _what(found: Found, blocks: Sequence[str], position: str) -> Iterator[str]:
     at = "of the" if blocks[-1] == PIXELS else "at block"
     yield f"{TITLES[found.method]} {at} {' and '.join(places)}, in {found.reading.unit}."
     if found.reading.by == OF_PIXELS:
-        yield f"Full colour is the {_PERCENTILE}th percentile of the magnitudes, as a few pixels exceed all others."
+        yield f"Full colour is the {_PERCENTILE}th percentile: a few pixels exceed all others by far."
     if not found.reading.classes:
         yield f"{TITLES[found.method]} knows no class: what is asked about changes nothing."
 
@@ -179,7 +187,8 @@ def _of_networks(found: Found, stage: str) -> Iterator[str]:
     yield f"Eval mode.{trained}{seed}{'.' if trained else ''}"
     if stage:
         yield (
-            f"All weights from the answer down to {stage.replace('+', ' and ')} are random; the class stays the one "
+            f"All weights from the answer down to {stage.replace('+', ' and ')} are random; the class "
+            f"stays the one "
             "that the trained weights were asked about."
         )
     height, width = found.size
@@ -209,17 +218,30 @@ def faint(name: str, share: float) -> str:
     return f"The scale is shared: {name} reaches {percent(100 * share)} of full colour."
 
 
-# --- verdicts -------------------------------------------------------------------------------------------------
+# --- verdicts -----------------------------------------------------------------------------------------------
 
 MEASURES = {
-    "deletion": ("Deletion: low is good", "The pixels that the map names first are taken away: how sure does it stay?"),
+    "deletion": (
+        "Deletion: low is good",
+        "The pixels that the map names first are taken away: how sure does it stay?",
+    ),
     "insertion": ("Insertion: high is good", "They are brought back first: how soon is it sure again?"),
-    "road": ("ROAD: high is good", "As deletion, with the holes filled in, so that the network does not see them."),
-    "randomisation": ("Likeness after random weights: low is good", "A map that stays is not about what was learnt."),
-    "stability": ("Stability under noise: high is good", "A map should hardly change where the photo hardly does."),
+    "road": (
+        "ROAD: high is good",
+        "As deletion, with the holes filled in, so that the network does not see them.",
+    ),
+    "randomisation": (
+        "Likeness after random weights: low is good",
+        "A map that stays is not about what was learnt.",
+    ),
+    "stability": (
+        "Stability under noise: high is good",
+        "A map should hardly change where the photo hardly does.",
+    ),
 }
 VERDICT_NOTE = (
-    "Chance: 19 random maps of the same size, mean ± standard deviation; centre: a blob in the middle. ✓ where no "
+    "Chance: 19 random maps of the same size, mean ± standard deviation; centre: a blob in the middle. ✓ "
+    "where no "
     "random map does as well (for the likeness, where it is no larger than theirs). For this photo alone."
 )
 
@@ -228,7 +250,11 @@ def judged(found: Found, blocks: Sequence[str]) -> str:
     """Say which maps a verdict is on, and what is watched where that isn't the probability of a class."""
     from resnet_explore.analysis.targets import Box, Difference, Region
 
-    where = "of the pixels" if blocks[-1] == PIXELS else f"at block {' and '.join(dict.fromkeys(map(tick, blocks)))}"
+    where = (
+        "of the pixels"
+        if blocks[-1] == PIXELS
+        else f"at block {' and '.join(dict.fromkeys(map(tick, blocks)))}"
+    )
     words, target = f"{TITLES[found.method]} {where}", found.positions[""][0].target
     if isinstance(target, Difference):
         this, that = found.opened.called(target.this), found.opened.called(target.that)

@@ -38,8 +38,9 @@ class SaliencyExplorer(Explorer):
     sample   the photo to begin with, a name in `sample_photos()`; the same as the state's `image`
     state    `SaliencyState`: networks, image, view, depth, block, method, target and more, each a trait
 
-    Networks are only looked at, never changed; of your own, copies are. Attributes: `maps` (an `ActivationMaps`
-    for the left and one for the right network), `images` (what can be chosen from, with what was uploaded).
+    Networks are only looked at, never changed; of your own, copies are. Attributes: `maps` (an
+    `ActivationMaps` for the left and one for the right network), `images` (what can be chosen from, with
+    what was uploaded).
 
     Raises `ExploreError` for what is no network, no image, or no name of one.
     """
@@ -104,14 +105,18 @@ class SaliencyExplorer(Explorer):
             return state
         if "depth" in names and entry.depths and state.depth:
             raise unknown("depth", state.depth, map(str, entry.depths))
-        return replace(state, depth=entry.nearest(state.depth) if state.depth and entry.depths else entry.start)
+        return replace(
+            state, depth=entry.nearest(state.depth) if state.depth and entry.depths else entry.start
+        )
 
     def _with_image(self, state: SaliencyState, names: frozenset[str]) -> SaliencyState:
         data = self.bench.data(state.networks)
         if "image" in names and state.image:
             self.images.picture(state.image)  # or an error with the closest ids
             return state
-        return replace(state, image=self.images.fitting(state.image, data, self.bench.entries[state.networks].sample))
+        return replace(
+            state, image=self.images.fitting(state.image, data, self.bench.entries[state.networks].sample)
+        )
 
     def _with_question(self, state: SaliencyState, names: frozenset[str]) -> SaliencyState:
         """Forget what other networks or another image were asked, and refuse half a question."""

@@ -118,7 +118,9 @@ class Explain(Job):
         known = len(opened.classes)
         for name, index in (("target", self.target), ("rather", self.rather)):
             if index is not None and opened.kind != "boxes" and not 0 <= index < known:
-                raise ExploreError(f"{name} must lie in 0..{known - 1}, as there are {known} classes, not {index}.")
+                raise ExploreError(
+                    f"{name} must lie in 0..{known - 1}, as there are {known} classes, not {index}."
+                )
         if self.target is None or self.rather is None:
             return self.target
         return Difference(self.target, self.rather)
@@ -147,7 +149,9 @@ class _Work:
         from resnet_explore.analysis.sanity import cascade
 
         if self.opened.kind == "boxes":
-            raise ExploreError("With random weights a detector finds other boxes, so there is nothing to compare.")
+            raise ExploreError(
+                "With random weights a detector finds other boxes, so there is nothing to compare."
+            )
         targets = [self.asked(network)[0] for network in self.networks]
         found = {AS_TRAINED: self._pair(self.networks, targets)}
         last: list[Any] = [None] * len(targets)
@@ -272,7 +276,7 @@ def _on_processor(value: Any) -> Any:
     return value.cpu() if isinstance(value, Tensor) else value
 
 
-# --- verdicts -------------------------------------------------------------------------------------------------
+# --- verdicts -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -304,7 +308,9 @@ class Judge(Job):
     explain: Explain
     block: int
     insist: bool = False
-    says: str = field(compare=False, repr=False, default="Measuring whether the maps are better than chance ...")
+    says: str = field(
+        compare=False, repr=False, default="Measuring whether the maps are better than chance ..."
+    )
 
     def run(self, task: Task) -> Judged:
         """Return a `Judged`, published measure by measure."""

@@ -26,7 +26,17 @@ from resnet_explore.widgets.core.view import (
     View,
 )
 from resnet_explore.widgets.saliency import captions
-from resnet_explore.widgets.saliency.jobs import BRANCH, PIXELS, SKIP, TITLES, WHOLE, Explained, Found, Judged, likeness
+from resnet_explore.widgets.saliency.jobs import (
+    BRANCH,
+    PIXELS,
+    SKIP,
+    TITLES,
+    WHOLE,
+    Explained,
+    Found,
+    Judged,
+    likeness,
+)
 from resnet_explore.widgets.saliency.state import SaliencyState
 from resnet_explore.widgets.saliency.verdict_panel import Cell, Row, VerdictTable
 from resnet_explore.widgets.words import percent, signed
@@ -58,8 +68,8 @@ def present(
 
     pictures  the controls that choose an image
     found     by depth, those that are there
-    verdict   what was measured of this block's maps, or why nothing is ("slow", "stopped"); None for a verdict
-              that is yet to come
+    verdict   what was measured of this block's maps, or why nothing is ("slow", "stopped"); None for a
+              verdict that is yet to come
     """
     here = found.get(state.depth) or next(iter(found.values()), None)
     ask = (*pictures, *_menus(state, entries, here))
@@ -79,7 +89,7 @@ def present(
     )
 
 
-# --- what is asked --------------------------------------------------------------------------------------------
+# --- what is asked ------------------------------------------------------------------------------------------
 
 
 def _menus(state: SaliencyState, entries: Mapping[str, Networks], here: Found | None) -> list[Part]:
@@ -128,7 +138,7 @@ def _classes(here: Found | None) -> list[Choice]:
     return [Choice(k, here.opened.called(k)) for k in seen]
 
 
-# --- the three views ------------------------------------------------------------------------------------------
+# --- the three views ----------------------------------------------------------------------------------------
 
 
 def _blocks(
@@ -171,15 +181,21 @@ def _parts(
             for part, words in _PARTS.items()
         ]
         steps.append(step(maps, captions.tick(blocks[-1])))
-        skip, branch = (_total(here.positions[part][with_skips[-1]], blocks[with_skips[-1]]) for part in (SKIP, BRANCH))
-        headlines.append(captions.split_finding(here.opened.names[with_skips[-1]], blocks[with_skips[-1]], skip, branch))
+        skip, branch = (
+            _total(here.positions[part][with_skips[-1]], blocks[with_skips[-1]]) for part in (SKIP, BRANCH)
+        )
+        headlines.append(
+            captions.split_finding(here.opened.names[with_skips[-1]], blocks[with_skips[-1]], skip, branch)
+        )
     headline = _over_blocks(headlines)
     panel = _panel(state, here, _over_blocks(steps), max(one.scale for one in steps), headline, columns=3)
     return {
         "headline": headline,
         "panels": ((panel,),),
         "sliders": (Slider("block", "Block", _ticks(here), play=True),),
-        "conditions": _over_blocks([captions.conditions(here, blocks, position=WHOLE) for blocks in here.blocks]),
+        "conditions": _over_blocks(
+            [captions.conditions(here, blocks, position=WHOLE) for blocks in here.blocks]
+        ),
     }
 
 
@@ -209,7 +225,9 @@ def _weights(
             ]
         )
         steps[stage] = _steps(here, stage)
-        conditions[stage] = _over_blocks([captions.conditions(here, blocks, stage, stage) for blocks in here.blocks])
+        conditions[stage] = _over_blocks(
+            [captions.conditions(here, blocks, stage, stage) for blocks in here.blocks]
+        )
     headline = Over("stage", headlines)
     panel = _panel(
         state,
@@ -252,7 +270,7 @@ def _conditions(found: Found) -> list[tuple[str, ...]]:
     return said
 
 
-# --- maps -----------------------------------------------------------------------------------------------------
+# --- maps ---------------------------------------------------------------------------------------------------
 
 
 def _panel(
@@ -330,7 +348,9 @@ def _strength(found: Found, position: str, blocks: Sequence[tuple[int, str]]) ->
 
     There some values are many times all others, and would leave the rest without colour.
     """
-    values = [np.abs(found.positions[position][k].maps[block][0].float().numpy()).ravel() for k, block in blocks]
+    values = [
+        np.abs(found.positions[position][k].maps[block][0].float().numpy()).ravel() for k, block in blocks
+    ]
     share = _PERCENTILE if found.reading.by == OF_PIXELS else 100
     return float(np.percentile(np.concatenate(values), share))
 
@@ -348,7 +368,7 @@ def clear_block(found: Found) -> int:
     return fine or seen or len(found.blocks)
 
 
-# --- answers and verdicts -------------------------------------------------------------------------------------
+# --- answers and verdicts -----------------------------------------------------------------------------------
 
 
 def _names(found: Found) -> tuple[Named, ...]:
@@ -371,7 +391,9 @@ def _answers(found: Found, stage: str = "") -> Choices | None:
         Answer(i, found.opened.called(i), tuple(_bar(found, k, float(p)) for k, p in enumerate(shares[:, i])))
         for i in best
     )
-    return Choices("target", captions.answers_title(found), _names(found), answers, captions.answers_note(found, stage))
+    return Choices(
+        "target", captions.answers_title(found), _names(found), answers, captions.answers_note(found, stage)
+    )
 
 
 def _bar(found: Found, side: int, share: float) -> Bar:
@@ -383,11 +405,15 @@ def _verdict(found: Found, block: int, verdict: Judged | str | None) -> VerdictT
     about = captions.judged(found, found.blocks[min(max(block, 1), len(found.blocks)) - 1])
     if isinstance(verdict, str) or (verdict is not None and verdict.put_off):
         why = verdict if isinstance(verdict, str) else verdict.put_off
-        return VerdictTable("verdict", question, note=captions.offered(why, about), press="Judge", act="judge")
+        return VerdictTable(
+            "verdict", question, note=captions.offered(why, about), press="Judge", act="judge"
+        )
     known = verdict.verdicts if verdict is not None else ()
     names = _names(found)
     rows = tuple(
-        Row(*captions.MEASURES[metric], tuple(_cell(one.get(metric)) for one in known) or (None,) * len(names))
+        Row(
+            *captions.MEASURES[metric], tuple(_cell(one.get(metric)) for one in known) or (None,) * len(names)
+        )
         for metric in (verdict.measures if verdict is not None else captions.MEASURES)
     )
     complete = verdict is not None and verdict.complete
@@ -399,5 +425,6 @@ def _verdict(found: Found, block: int, verdict: Judged | str | None) -> VerdictT
 def _cell(verdict: Any) -> Cell | None:
     if verdict is None:
         return None
-    return Cell(verdict.passed, signed(verdict.value, f".{verdict.decimals}f"), captions.beside_chance(verdict))
-
+    return Cell(
+        verdict.passed, signed(verdict.value, f".{verdict.decimals}f"), captions.beside_chance(verdict)
+    )

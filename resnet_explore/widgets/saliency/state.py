@@ -10,8 +10,8 @@ class SaliencyState:
 
     networks  a key of the catalogue of networks, or of those that were given
     image     an id of the catalogue of images, "" for one that suits the networks
-    view      "blocks" shows the maps of each block and depth, "parts" what of them came by the skip and what by
-              the branch, "weights" what is left of them as weights are made random
+    view      "blocks" shows the maps of each block and depth, "parts" what of them came by the skip and what
+              by the branch, "weights" what is left of them as weights are made random
     depth     layers of the networks, 0 where there is no choice
     block     which block, counted from 1 at the image; 0 for the last one whose map has more than a few cells
     method    one of the methods of `rx.class_activation_maps` and `rx.attribute`

@@ -75,6 +75,7 @@ class TilesView {
 
   // --- where we are ---------------------------------------------------------------------------------------
 
+  /** @type {{name: string, sheets: (import("./tiles_paint.js").Sheet | string)[], scale: number}} */
   get shown() { return this.props.shown; }
   get sheets() { return this.views.filter((view) => view.sheet); }
   get most() { return Math.max(0, ...this.sheets.map(({ sheet }) => sizeOf(sheet).count)); }
@@ -135,7 +136,7 @@ class TilesView {
   update(props) {
     const before = this.props;
     this.props = props;
-    if (!this.shown) return;
+    if (!this.shown || !this.changed()) return;
     if (props.picture !== before.picture || !this.photographed) {
       this.photo = props.picture ? photograph(props.picture) : null;
       this.photographed = true;
@@ -152,6 +153,15 @@ class TilesView {
     this.note.textContent = [this.shown.note, this.ownScale ? "Each tile is on its own scale: the brightest colour is its largest magnitude." : this.shown.scaled].filter(Boolean).join(" ");
     this.say();
     this.node.dataset.exact = this.one && this.aside ? JSON.stringify(this.aside.of) : "";
+  }
+
+  /** Whether anything is another than what is drawn: other sliders and controls move, too. */
+  changed() {
+    const { shown, orders, picture, order, tile_page: page, own_scale: own, channel, opacity } = this.props;
+    const now = [shown, orders, picture, order, page, own, channel, opacity, this.aside];
+    const changed = !this.drawn || now.some((value, k) => value !== this.drawn[k]);
+    this.drawn = now;
+    return changed;
   }
 
   draw() { for (const view of this.views) view.draw(); }
