@@ -177,3 +177,7 @@ class Heatmaps(Part):
                     "map": self.steps.tick, "network": one.name, "row": row, "column": column,
                     self.unit: float(value),
                 }  # fmt: skip
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Return the maps of the step that is shown, by "<position>/<name>"."""
+        return {f"{self.steps.tick}/{one.name}": one.values for one in self.steps.maps}

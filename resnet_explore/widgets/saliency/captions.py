@@ -24,14 +24,14 @@ GLOSSARY = {
 
 WHY = {
     "blocks": "The map asks each place of a block's output how much it speaks for the class that is asked "
-    "about. One forward and one backward pass answer that for all blocks at once. Both networks share one scale "
-    "at each block, so a pale map is a weak one.",
+    "about. One forward and one backward pass answer that for all blocks at once. Both networks share one "
+    "scale at each block, so a pale map is a weak one.",
     "parts": "A residual block adds two things up: what came by the skip and what its branch made of it. The "
-    "map is linear in that sum, so it splits into two maps that add up to it exactly. All three share one scale.",
-    "weights": "From the answer down to the image, layer after layer gets random weights, and the same class is "
-    "explained again. A map that stays the same does not show what the network has learnt. The number is the "
-    "rank correlation with the trained network's map: 1 is unchanged, 0 nothing left, −1 turned into its "
-    "opposite.",
+    "map is linear in that sum, so it splits into two maps that add up to it exactly. All three share one "
+    "scale.",
+    "weights": "From the answer down to the image, layer after layer gets random weights, and the same class "
+    "is explained again. A map that stays the same does not show what the network has learnt. The number is "
+    "the rank correlation with the trained network's map: 1 is unchanged, 0 nothing left, −1 its opposite.",
 }
 
 

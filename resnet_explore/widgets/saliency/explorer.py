@@ -205,6 +205,25 @@ class SaliencyExplorer(Explorer):
         pictures = self.images.controls("image", self.bench.data(state.networks))
         return present(state, self.bench.entries, pictures, maps, verdict)
 
+    def numbers(self, shown: View) -> Mapping[str, Any]:
+        """Return the values of the maps that are shown, the answers, and the verdict."""
+        said = shown.aside.get("verdict")
+        return {**super().numbers(shown), **({"verdict": said.numbers()} if said is not None else {})}
+
+    def arrays(self, shown: View) -> Mapping[str, Any]:
+        """Return the maps of all blocks and positions of what is shown, by "<position>/<block>/<network>"."""
+        found = self._runner.found()
+        depths = self.bench.entries[self._state.networks].depths or (self._state.depth,)
+        jobs = {depth: self._explain(self._state, depth) for depth in depths}
+        return {
+            "/".join(part for part in (str(depth or ""), position, block, name) if part): one.maps[block][0].numpy()
+            for depth, job in jobs.items()
+            if job in found
+            for position, explained in found[job].positions.items()
+            for one, name in zip(explained, found[job].opened.names, strict=True)
+            for block in one.maps
+        }
+
     # --- what a person does -------------------------------------------------------------------------------
 
     def act(self, name: str, detail: Any, buffers: Sequence[memoryview]) -> None:

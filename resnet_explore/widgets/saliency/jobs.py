@@ -42,7 +42,7 @@ class Found:
     positions  {position of the outer slider: what was found of each network}, one "" where there is none
     picture    the photo as a JPEG, `about` in words what it is, `cropped` whether it is its middle square
     size       height and width of the networks' input
-    method     the one that was used: a network without convolutions is explained by its pixels
+    method     the one that was used; a network without convolutions is explained by its pixels
     """
 
     opened: Opened
@@ -52,6 +52,14 @@ class Found:
     about: str
     cropped: bool
     size: tuple[int, int]
+    kept: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def once(self, make: Callable[..., Any], *rest: Any) -> Any:
+        """Return `make(self, *rest)`, made once: a page is presented again at every rest of a slider."""
+        key = (make, *rest)
+        if key not in self.kept:
+            self.kept[key] = make(self, *rest)
+        return self.kept[key]
 
     @property
     def reading(self) -> Reading:

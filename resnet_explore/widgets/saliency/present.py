@@ -38,7 +38,7 @@ from resnet_explore.widgets.saliency.jobs import (
     likeness,
 )
 from resnet_explore.widgets.saliency.state import SaliencyState
-from resnet_explore.widgets.saliency.verdict_panel import Cell, Row, VerdictTable
+from resnet_explore.widgets.saliency.verdict_panel import Cell, Row, Verdicts, VerdictTable
 from resnet_explore.widgets.words import percent, signed
 
 _FEW_CELLS = 6  # a side; a map of so few says little about where
@@ -83,7 +83,8 @@ def present(
         ask=ask,
         why=captions.WHY[state.view],
         glossary=captions.GLOSSARY,
-        below=((_verdict(about, state.block, verdict),),) if state.view == "blocks" else (),
+        below=((VerdictTable("verdict"),),) if state.view == "blocks" else (),
+        aside={"verdict": _verdict(about, state, verdict)} if state.view == "blocks" else {},
         waiting=waiting,
         **page(state, entries, found),
     )
@@ -146,13 +147,13 @@ def _blocks(
 ) -> dict[str, Any]:
     here = found[state.depth]
     depths = entries[state.networks].depths
-    steps = {depth: _steps(one) for depth, one in found.items()}
+    steps = {depth: one.once(_steps) for depth, one in found.items()}
     panel = _panel(
         state,
         here,
         Over("depth", {depth: _over_blocks(each) for depth, each in steps.items()}),
         Over("depth", {depth: max(one.scale for one in each) for depth, each in steps.items()}),
-        Over("depth", {depth: captions.finding(one) for depth, one in found.items()}),
+        Over("depth", {depth: one.once(captions.finding) for depth, one in found.items()}),
     )
     ticks = {depth: _ticks(found.get(depth, here)) for depth in (depths or (0,))}
     sliders = [Slider("block", "Block", Over("depth", ticks) if depths else ticks[0], play=True)]
@@ -162,9 +163,9 @@ def _blocks(
         sliders.append(Slider("depth", "Depth", stops, play=True, carries={"block": counts}))
     return {
         "headline": panel.alt,
-        "panels": ((panel, Over("depth", {depth: _answers(one) for depth, one in found.items()})),),
+        "panels": ((panel, Over("depth", {depth: one.once(_answers) for depth, one in found.items()})),),
         "sliders": tuple(sliders),
-        "conditions": Over("depth", {d: _over_blocks(_conditions(one)) for d, one in found.items()}),
+        "conditions": Over("depth", {d: _over_blocks(one.once(_conditions)) for d, one in found.items()}),
     }
 
 
@@ -172,31 +173,32 @@ def _parts(
     state: SaliencyState, entries: Mapping[str, Networks], found: Mapping[int, Found]
 ) -> dict[str, Any]:
     here = found[state.depth]
-    with_skips = [k for k, one in enumerate(here.positions[SKIP]) if _any(one)] or [0]
-    steps, headlines = [], []
-    for blocks in here.blocks:
-        maps = [
-            _heatmap(here, here.positions[part][k], k, blocks[k], words)
-            for k in with_skips
-            for part, words in _PARTS.items()
-        ]
-        steps.append(step(maps, captions.tick(blocks[-1])))
-        skip, branch = (
-            _total(here.positions[part][with_skips[-1]], blocks[with_skips[-1]]) for part in (SKIP, BRANCH)
-        )
-        headlines.append(
-            captions.split_finding(here.opened.names[with_skips[-1]], blocks[with_skips[-1]], skip, branch)
-        )
+    steps, headlines, conditions = here.once(_split)
     headline = _over_blocks(headlines)
     panel = _panel(state, here, _over_blocks(steps), max(one.scale for one in steps), headline, columns=3)
     return {
         "headline": headline,
         "panels": ((panel,),),
         "sliders": (Slider("block", "Block", _ticks(here), play=True),),
-        "conditions": _over_blocks(
-            [captions.conditions(here, blocks, position=WHOLE) for blocks in here.blocks]
-        ),
+        "conditions": _over_blocks(conditions),
     }
+
+
+def _split(found: Found) -> tuple[list[Step], list[str], list[tuple[str, ...]]]:
+    """Return for each block the maps and their two parts, of networks that have skips, and what to say."""
+    sides = [k for k, one in enumerate(found.positions[SKIP]) if _any(one)] or [0]
+    steps, headlines = [], []
+    for blocks in found.blocks:
+        maps = [
+            _heatmap(found, found.positions[part][k], k, blocks[k], words)
+            for k in sides
+            for part, words in _PARTS.items()
+        ]
+        steps.append(step(maps, captions.tick(blocks[-1])))
+        last, block = sides[-1], blocks[sides[-1]]
+        skip, branch = (_total(found.positions[part][last], block) for part in (SKIP, BRANCH))
+        headlines.append(captions.split_finding(found.opened.names[last], block, skip, branch))
+    return steps, headlines, [captions.conditions(found, blocks, position=WHOLE) for blocks in found.blocks]
 
 
 def _any(one: Explained) -> bool:
@@ -211,24 +213,8 @@ def _weights(
     state: SaliencyState, entries: Mapping[str, Networks], found: Mapping[int, Found]
 ) -> dict[str, Any]:
     here = found[state.depth]
-    trained = here.positions[""]
-    headlines, steps, conditions = {}, {}, {}
-    for stage, explained in here.positions.items():
-        alike = [
-            [likeness(a.maps, b.maps, block) for a, b, block in zip(trained, explained, blocks, strict=True)]
-            for blocks in here.blocks
-        ]
-        headlines[stage] = _over_blocks(
-            [
-                captions.survival(stage, here.opened.names, blocks[-1], r)
-                for blocks, r in zip(here.blocks, alike, strict=True)
-            ]
-        )
-        steps[stage] = _steps(here, stage)
-        conditions[stage] = _over_blocks(
-            [captions.conditions(here, blocks, stage, stage) for blocks in here.blocks]
-        )
-    headline = Over("stage", headlines)
+    steps = {stage: here.once(_steps, stage) for stage in here.positions}
+    headline = Over("stage", {stage: _over_blocks(here.once(_survival, stage)) for stage in here.positions})
     panel = _panel(
         state,
         here,
@@ -239,13 +225,25 @@ def _weights(
     stages = tuple(Choice(stage, captions.stage_name(stage)) for stage in here.positions)
     return {
         "headline": headline,
-        "panels": ((panel, Over("stage", {stage: _answers(here, stage) for stage in here.positions})),),
+        "panels": ((panel, Over("stage", {stage: here.once(_answers, stage) for stage in here.positions})),),
         "sliders": (
             Slider("stage", "Random down to", stages, play=True),
             Slider("block", "Block", _ticks(here), play=True),
         ),
-        "conditions": Over("stage", conditions),
+        "conditions": Over(
+            "stage", {stage: _over_blocks(here.once(_conditions, stage)) for stage in here.positions}
+        ),
     }
+
+
+def _survival(found: Found, stage: str) -> list[str]:
+    """Say of each block how much of the trained map is left."""
+    said = []
+    for blocks in found.blocks:
+        pairs = zip(found.positions[""], found.positions[stage], blocks, strict=True)
+        alike = [likeness(trained.maps, now.maps, block) for trained, now, block in pairs]
+        said.append(captions.survival(stage, found.opened.names, blocks[-1], alike))
+    return said
 
 
 def _over_blocks(each: Sequence[Any]) -> Over:
@@ -256,9 +254,12 @@ def _ticks(found: Found) -> tuple[Choice, ...]:
     return tuple(Choice(k, captions.tick(blocks[-1])) for k, blocks in enumerate(found.blocks, 1))
 
 
-def _conditions(found: Found) -> list[tuple[str, ...]]:
+def _conditions(found: Found, stage: str = "") -> list[tuple[str, ...]]:
     said = []
     for blocks in found.blocks:
+        if stage:
+            said.append(captions.conditions(found, blocks, stage, stage))
+            continue
         full = _strength(found, "", list(enumerate(blocks)))
         shares = [_strength(found, "", [pair]) / full if full else 1.0 for pair in enumerate(blocks)]
         faint = [
@@ -400,26 +401,24 @@ def _bar(found: Found, side: int, share: float) -> Bar:
     return Bar(share, percent(100 * share), color_of(found, side))
 
 
-def _verdict(found: Found, block: int, verdict: Judged | str | None) -> VerdictTable:
-    question = "Better than chance?"
-    about = captions.judged(found, found.blocks[min(max(block, 1), len(found.blocks)) - 1])
+def _verdict(found: Found, state: SaliencyState, verdict: Judged | str | None) -> Verdicts:
+    of, question = (state.depth, state.block), "Better than chance?"
+    about = captions.judged(found, found.blocks[min(max(state.block, 1), len(found.blocks)) - 1])
     if isinstance(verdict, str) or (verdict is not None and verdict.put_off):
         why = verdict if isinstance(verdict, str) else verdict.put_off
-        return VerdictTable(
-            "verdict", question, note=captions.offered(why, about), press="Judge", act="judge"
-        )
+        return Verdicts(of, question, note=captions.offered(why, about), press="Judge", act="judge")
     known = verdict.verdicts if verdict is not None else ()
+    measures = verdict.measures if verdict is not None else tuple(captions.MEASURES)
     names = _names(found)
+    nothing = (None,) * len(names)
     rows = tuple(
-        Row(
-            *captions.MEASURES[metric], tuple(_cell(one.get(metric)) for one in known) or (None,) * len(names)
-        )
-        for metric in (verdict.measures if verdict is not None else captions.MEASURES)
+        Row(*captions.MEASURES[metric], tuple(_cell(one.get(metric)) for one in known) or nothing)
+        for metric in measures
     )
     complete = verdict is not None and verdict.complete
     title = captions.verdict_title(found.opened.names, known, complete)
     press = {} if complete else {"press": "Stop", "act": "halt"}
-    return VerdictTable("verdict", title, names, rows, f"{about}. {captions.VERDICT_NOTE}", **press)
+    return Verdicts(of, title, names, rows, f"{about}. {captions.VERDICT_NOTE}", **press)
 
 
 def _cell(verdict: Any) -> Cell | None:

@@ -1,6 +1,6 @@
 """The panel that says whether a heatmap is better than chance."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -26,14 +26,14 @@ class Row:
 
 
 @dataclass(frozen=True)
-class VerdictTable(Part):
-    """Measures against networks.
+class Verdicts:
+    """What is known of one block's maps so far.
 
+    of     (depth, block) that it is about: a person may be further on
     press  what the button says that calls `act`, "" for no button
     """
 
-    kind: ClassVar[str] = "verdict"
-    key: str
+    of: tuple[int, int]
     title: str
     names: Sequence[Named] = ()
     rows: Sequence[Row] = ()
@@ -41,10 +41,18 @@ class VerdictTable(Part):
     press: str = ""
     act: str = ""
 
-    def numbers(self) -> Iterable[Mapping[str, Any]]:
+    def numbers(self) -> Iterator[dict[str, Any]]:
         """Yield a row for each measure and network."""
         for row in self.rows:
             for name, cell in zip(self.names, row.cells, strict=True):
                 if cell is not None:
                     passed = {"value": cell.value, "chance": cell.chance, "passed": cell.passed}
                     yield {"measure": row.measure, "network": name.name, **passed}
+
+
+@dataclass(frozen=True)
+class VerdictTable(Part):
+    """Measures against networks. What it says comes aside, as `Verdicts`: it changes oftener than the maps."""
+
+    kind: ClassVar[str] = "verdict"
+    key: str
