@@ -55,7 +55,7 @@ _HOME = {
     "DegradationExplorer": "widgets.degradation",
     "GradientRecorder": "widgets.recorder",
     "GradientFlowExplorer": "widgets.gradient_flow",
-    "SaliencyExplorer": "widgets.saliency",
+    "SaliencyExplorer": "widgets.saliency.explorer",
     "VerdictChart": "widgets.verdict_chart",
     "FeatureMapExplorer": "widgets.feature_maps.explorer",
     "ArchitectureExplorer": "widgets.architecture.explorer",

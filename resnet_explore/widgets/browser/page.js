@@ -51,12 +51,16 @@ class Page {
     const box = (name, tag = "div", more = {}) => make(tag, `rx-${name}`, more);
     this.nodes = {
       tabs: box("top-tabs"), tools: box("tools"), ask: box("ask"), headline: box("headline", "h3"), why: box("why", "details"),
-      problem: box("problem", "p", { role: "alert" }), panels: box("panels"), busy: box("busy", "p", { role: "status" }),
+      problem: box("problem", "p", { role: "alert" }), panels: box("panels"), busy: box("busy", "p"),
       sliders: box("sliders"), below: box("below"), conditions: box("conditions", "details"), live: box("live", "p"), waiting: box("waiting", "p"),
     };
     const { tabs, tools, ask, headline, why, problem, panels, busy, sliders, below, conditions, live, waiting } = this.nodes;
     problem.setAttribute("role", "alert");
-    busy.setAttribute("role", "status");
+    this.busyText = make("span");
+    const stop = control("button", "rx-stop", { type: "button", textContent: "Stop" });
+    stop.addEventListener("click", () => this.act("stop"));
+    busy.append(this.busyText, stop);
+    this.busyText.setAttribute("role", "status");
     live.setAttribute("aria-live", "polite");
     this.whyText = make("p");
     why.append(this.summary("Why?"), this.whyText);
@@ -160,7 +164,7 @@ class Page {
   show() {
     const { view, state, nodes } = this;
     if (!view) return;
-    const at = picked({ ...view, glossary: null }, state);
+    const at = this.pick(view, state);
     const gloss = view.glossary;
     this.place(nodes.tabs, at.tabs ? [at.tabs] : []);
     this.place(nodes.ask, at.ask);
@@ -173,6 +177,16 @@ class Page {
     nodes.why.hidden = !at.why;
     this.paragraphs(at.conditions ?? [], gloss);
     this.dim();
+  }
+
+  /** The view at a state. What is not yet computed for it leaves the picture that stands there, dimmed. */
+  pick(view, state) {
+    const { glossary: _, panels, headline, why, below, conditions, ...around } = view;
+    const at = picked(around, state), content = { panels, headline, why, below, conditions };
+    this.lacking = false;
+    const now = picked(content, state, () => { this.lacking = true; });
+    if (!this.lacking || !this.content) this.content = now;
+    return { ...at, ...this.content };
   }
 
   paragraphs(sentences, gloss) {
@@ -216,11 +230,11 @@ class Page {
   /** What is about to be replaced must not pass for the answer. */
   dim() {
     const ahead = Object.entries(this.madeFor).some(([field, value]) => !same(value, this.state[field]));
-    this.root.classList.toggle("rx-late", ahead || this.kept);
+    this.root.classList.toggle("rx-late", ahead || this.kept || this.lacking);
   }
 
   tell() {
-    this.nodes.busy.textContent = this.model.get("_busy");
+    this.busyText.textContent = this.model.get("_busy");
     this.nodes.problem.textContent = this.model.get("_problem");
     this.root.classList.toggle("rx-working", Boolean(this.model.get("_busy")));
     this.answered();

@@ -1,8 +1,9 @@
-"""Which images a menu offers: sample photos, test images of a data set, a person's own, and what was uploaded.
+"""Which images a menu offers: sample photos, test images of a data set, a person's own, and what was
+uploaded.
 
-An image is known by its id, which is what an explorer's state holds: "cat" for a sample photo, "digits/12" for a
-test image, "image-3" for one that was given, "upload-2" for one that was dropped. What was uploaded stays for as
-long as the explorer does.
+An image is known by its id, which is what an explorer's state holds: "cat" for a sample photo, "digits/12"
+for a test image, "image-3" for one that was given, "upload-2" for one that was dropped. What was uploaded
+stays for as long as the explorer does.
 """
 
 import functools
@@ -91,11 +92,13 @@ class Images:
 
     own  a person's own images, in the forms that `own_images` takes; None for sample photos and test images
 
-    Attributes: `takes_uploads` (whether a photo can be made into what the networks take), `form` (how, where
-    the images themselves say so), `classes` (what their labels are called, if they have any).
+    Attributes: `own` (whether they are a person's), `takes_uploads` (whether a photo can be made into what
+    the networks take), `form` (how, where the images themselves say so), `classes` (what their labels are
+    called, if they have any).
     """
 
     def __init__(self, own: Any = None) -> None:
+        self.own = own is not None
         self._own = None if own is None else own_images(own)
         self.form = self._own.form if self._own is not None else None
         self.classes = self._own.classes if self._own is not None else ()
@@ -159,6 +162,11 @@ class Images:
             others = list(sample_photos())
         more = [self.picture(other).batch(form) for other in others[:_OTHERS] if other != key]
         return torch.cat([first, *(one for one in more if one.shape == first.shape)])
+
+    def about_digits(self) -> dict[str, Any]:
+        """Return what is known of networks of which nothing is but that they see grey: they get digits."""
+        digits = _test_images("digits")
+        return {"mean": digits.mean, "std": digits.std, "input_size": tuple(digits.images.shape[1:])}
 
     # --- what is uploaded ---------------------------------------------------------------------------------
 
@@ -235,7 +243,7 @@ class Images:
         return Thumb(key, tip, self._thumbs[key])
 
 
-# --- sample photos and test images ----------------------------------------------------------------------------
+# --- sample photos and test images --------------------------------------------------------------------------
 
 
 @functools.cache
@@ -245,9 +253,11 @@ def _sample(name: str) -> Picture:
 
 
 def _test_choices(data: str) -> tuple[Choice, ...]:
+    if data not in _QUICK:
+        return ()
     from resnet_explore.inputs.datasets import is_here
 
-    if data not in _QUICK or not is_here(data):
+    if not is_here(data):
         return ()
     images, group = _test_images(data), f"{_QUICK[data]} test images"
     named = zip(range(_MOST_LISTED), images.labels.tolist(), strict=False)
@@ -274,7 +284,7 @@ def _colours(pixels: "Tensor") -> Image.Image:
     return Image.fromarray(three.permute(1, 2, 0).contiguous().numpy())
 
 
-# --- a person's own -------------------------------------------------------------------------------------------
+# --- a person's own -----------------------------------------------------------------------------------------
 
 
 class OwnImages:

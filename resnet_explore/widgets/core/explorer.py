@@ -61,7 +61,7 @@ class Explorer(anywidget.AnyWidget):
         self._runner = Runner(self._publish, self._failed, self._tell, self.keep_most)
         self._count = 0
         self._sent: dict[str, Any] = {}
-        self._last: Any = None  # the last state for which everything was there
+        self._last: Any = None  # the last state whose picture was there
         self._setting = True
         names = frozenset(arguments)
         self._state = self.settle(changed(self.State(), arguments), names)
@@ -192,7 +192,7 @@ class Explorer(anywidget.AnyWidget):
                 self._take(state, tuple(self.plan(state)))
                 found = self._runner.found()
             view = self.present(state, found)
-            if self._runner.complete:
+            if view.panels is not None:
                 self._last = state
             self._code = self.code
             encoded = encode(view)

@@ -107,7 +107,8 @@ class Menu(Part):
 class Slider(Part):
     """One of an ordered row of values, moved in the browser. `key` is the state's field.
 
-    choices  the stops in order; their labels are what is read out and printed below the track
+    choices  the stops in order, `Choice`s or an `Over` of them; their labels are read out and printed below
+             the track
     play     whether a button runs through them
     carries  {another slider's field: {a value of this one: the other's values there, in order}}: it keeps its
              share of the way when this one moves, as a block does in a deeper network
@@ -116,7 +117,7 @@ class Slider(Part):
     kind: ClassVar[str] = "slider"
     key: str
     label: str
-    choices: Sequence[Choice]
+    choices: Any
     play: bool = False
     tip: str = ""
     carries: Mapping[str, Mapping[Any, Sequence[Any]]] = field(default_factory=dict)
@@ -183,10 +184,11 @@ class Thumbs(Part):
 class Upload(Part):
     """A place to drop, paste or choose photos.
 
-    Each file comes as `Explorer.act(key, {"name", "note", "count", "batch"}, [its bytes])`: `note` says how the
-    browser changed it, `count` which of several it is; those that came together share a `batch`. Files above 4 MB or 2048 pixels a side arrive shrunk
-    to 1600 (strips only as far as their short side bears), upright as EXIF says, as PNG or, where that stays
-    above 6 MB, JPEG; all others arrive byte for byte, also those that are no images.
+    Each file comes as `Explorer.act(key, {"name", "note", "count", "batch"}, [its bytes])`: `note` says how
+    the browser changed it, `count` which of several it is; those that came together share a `batch`. Files
+    above 4 MB or 2048 pixels a side arrive shrunk to 1600 (strips only as far as their short side bears),
+    upright as EXIF says, as PNG or, where that stays above 6 MB, JPEG; all others arrive byte for byte, also
+    those that are no images.
 
     said, wrong  what is to be said of the last files, and whether that is an error
     taken        how many files have come so far; so the page knows that the last one is answered
@@ -197,6 +199,54 @@ class Upload(Part):
     said: str = ""
     wrong: bool = False
     taken: int = 0
+
+
+@dataclass(frozen=True)
+class Named:
+    """A network's name in its colour: "plain", "residual" or ""."""
+
+    name: str
+    color: str = ""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A share of 0 to 1 as a bar, with its number in words, in the colour of "plain", "residual" or ""."""
+
+    share: float
+    text: str
+    color: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer: a value of the state's field, what it is called, a bar for each network."""
+
+    value: Any
+    label: str
+    bars: Sequence[Bar]
+
+
+@dataclass(frozen=True)
+class Choices(Part):
+    """Answers of networks, of which one can be pressed. `key` is the state's field.
+
+    names  whose bars they are, in order
+    note   what is to be said of them
+    """
+
+    kind: ClassVar[str] = "choices"
+    key: str
+    label: str
+    names: Sequence[Named]
+    answers: Sequence[Answer]
+    note: str = ""
+
+    def numbers(self) -> Iterable[Mapping[str, Any]]:
+        """Yield a row for each answer."""
+        for answer in self.answers:
+            shares = (bar.share for bar in answer.bars)
+            yield {"answer": answer.label, **dict(zip((n.name for n in self.names), shares, strict=True))}
 
 
 @dataclass(frozen=True)
@@ -299,8 +349,8 @@ class Encoded:
     """A view as it is sent.
 
     tree     for JSON. An array is {"$array": its place among the buffers, "dtype", "shape"}, little-endian
-             and C-contiguous; an `Over` is {"$over": field, "at": [values], "each": [entries]},
-             a `Now` {"$now": field}
+             and C-contiguous; an `Over` is {"$over": field, "at": [values], "each": [entries]}, a `Now`
+             {"$now": field}
     buffers  the arrays' bytes
     local    the fields that the page follows by itself: what it shows for their values is there already
     """
