@@ -114,9 +114,9 @@ export function slider(page, props) {
 
   function go(k) {
     if (!props.choices[k]) return;
-    const { value } = props.choices[k], fields = { [props.key]: value };
+    const chosen = props.choices[k].value, fields = { [props.key]: chosen };
     for (const [other, lists] of Object.entries(props.carries)) {
-      const there = lists[page.state[props.key]] ?? [], next = lists[value] ?? [];
+      const there = lists[page.state[props.key]] ?? [], next = lists[chosen] ?? [];
       const share = there.findIndex((one) => same(one, page.state[other])) / Math.max(1, there.length - 1);
       if (next.length) fields[other] = next[Math.round(Math.max(0, share) * (next.length - 1))];
     }
