@@ -11,6 +11,11 @@ from tests.browser.explorers import NAMES, views
 # pages don't apply to a part of one; they are JupyterLab's to meet. What is folded is read too.
 _FIND = """async () => {
     for (const details of document.querySelectorAll('details')) details.open = true;
+    await new Promise((done) => { // canvases are drawn when pictures are decoded and widths known
+        let quiet = setTimeout(done, 250);
+        const busy = () => { clearTimeout(quiet); quiet = setTimeout(done, 250); };
+        new MutationObserver(busy).observe(document.body, { subtree: true, childList: true, attributes: true });
+    });
     const rules = Object.fromEntries(axe.getRules().map(({ ruleId }) => [ruleId, { enabled: ruleId !== 'color-contrast-enhanced' }]));
     const { passes, violations } = await axe.run('.rx-page', { rules });
     if (passes.length < 20) throw new Error(`only ${passes.length} rules had something to look at`);

@@ -348,12 +348,12 @@ def test_lines_and_bands_have_gaps_where_there_is_no_number(run):
 # --- controls -----------------------------------------------------------------------------------------------
 
 _PAGE = """
-const page = { state: { field: at }, chosen: [], choose(field, value, slides = false) {
-    this.state[field] = value;
-    this.chosen.push([field, value, slides]);
-} };
+const page = { state: { field: at }, chosen: [], set(fields, slides = false) {
+    Object.assign(this.state, fields);
+    this.chosen.push([fields, slides]);
+}, choose(field, value, slides) { this.set({ [field]: value }, slides); } };
 const choices = values.map((value) => ({ value, label: JSON.stringify(value), tip: '', missing: '', group: '' }));
-const props = { key: 'field', label: 'Field', tip: '', choices, play: false };
+const props = { key: 'field', label: 'Field', tip: '', choices, play: false, carries: {} };
 const shown = choosing[kind](page, props);
 document.body.append(shown.node);
 """
@@ -372,9 +372,9 @@ def test_menus_sliders_and_tabs_choose_values_of_any_kind(run, values):
         }.items()
     }
     assert chosen == {
-        "menu": [1, [["field", values[2], False]]],
-        "slider": [1, [["field", values[2], True]]],
-        "tabs": [1, [["field", values[2], False]]],
+        "menu": [1, [[{"field": values[2]}, False]]],
+        "slider": [1, [[{"field": values[2]}, True]]],
+        "tabs": [1, [[{"field": values[2]}, False]]],
     }
 
 
