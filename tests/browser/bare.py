@@ -29,6 +29,7 @@ window.model = {{
     off: () => {{}}, save_changes: () => {{}}, send: () => {{}},
 }};
 window.receive = (text) => window.model.set("_view", read(text));
+window.widget = widget;
 window.leave = widget.render({{ model: window.model, el: document.querySelector("main") }});
 </script></body>"""
 

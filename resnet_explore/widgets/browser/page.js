@@ -152,9 +152,14 @@ class Page {
       if (field in this.state) continue;
       this.state[field] = this.model.get(field);
       const handler = () => {
-        if (same(this.state[field], this.model.get(field))) return;
+        const told = this.model.get(field), [count, chosen] = this.model.get("_said")?.[field] ?? [0, told];
+        if (count > (this.model.get("_heard") ?? 0) && !same(told, chosen)) {
+          this.model.set(field, chosen); // the kernel said so before it heard of this choice
+          return;
+        }
+        if (same(this.state[field], told)) return;
         delete this.chosen[field];
-        this.state[field] = this.model.get(field);
+        this.state[field] = told;
         this.show();
       };
       this.handlers[`change:${field}`] = handler;
@@ -263,7 +268,12 @@ class Page {
   set(fields, slides = false) {
     const changed = Object.entries(fields).filter(([field, value]) => !same(this.state[field], value));
     if (!changed.length) return;
-    for (const [field, value] of changed) this.state[field] = this.chosen[field] = value; // all, before the model's events come
+    const said = { ...this.model.get("_said") }, count = 1 + Math.max(0, ...Object.values(said).map(([before]) => before));
+    for (const [field, value] of changed) {
+      this.state[field] = this.chosen[field] = value; // all, before the model's events come
+      said[field] = [count, value];
+    }
+    this.model.set("_said", said);
     for (const [field, value] of changed) this.model.set(field, value);
     this.show();
     clearTimeout(this.rest);
