@@ -32,7 +32,7 @@ FIRST_VIEWS = {
     "02_gradient_flow": "rx.GradientFlowExplorer().wait()",
     "03_saliency": "explorer = rx.SaliencyExplorer(); explorer._background.wait(); explorer.verdict.wait()",
     "04_architectures": "rx.ArchitectureExplorer()",
-    "05_feature_maps": "rx.FeatureMapExplorer().finish()",
+    "05_feature_maps": "rx.FeatureMapExplorer().wait()",
 }
 _SAY = "\nprint('MEASURED', *measured(), flush=True)"
 MB = 1e6

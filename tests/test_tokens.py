@@ -540,11 +540,11 @@ def test_explorers_say_that_tokens_were_laid_out():
     said = saliency.view.series[0]["steps"][0]["caption"]
     assert "What this block of VisionTransformer gives: 24 tokens laid out as a map of 4×6; the first" in said
     assert "Not shown of VisionTransformer: blocks.2, as no gradient of the logits reaches" in said
-    maps.finish()
-    steps = maps.mosaics.maps["sets"][0]["steps"]
-    assert len(steps) == len(maps.mosaics.parts["sets"][0]["steps"]) == 3
-    assert "blocks.0: 24 tokens laid out as a map of 4×6" in steps[0]["caption"]
-    assert [part.shape for part in maps.exact("parts", 0, 1, 2)] == [(4, 6), (4, 6)]
+    maps.update(view="parts", block=2, channel=2)
+    assert maps.wait(60)
+    assert len(maps.scene.maps) == len(maps.scene.parts) == 3
+    assert any("blocks.0: 24 tokens laid out as a map of 4×6" in said for said in maps.page.conditions)
+    assert [part.shape for part in maps.page.aside["tiles"]["maps"]] == [(4, 6)] * 3
 
 
 def test_methods_by_name_take_the_last_block_that_has_a_map():

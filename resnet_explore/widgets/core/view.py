@@ -2,11 +2,12 @@
 
 A panel or a control is a frozen dataclass with a `kind`, which names the browser's module that draws it, and
 a `key`, by which the page knows it again in the next view. `Over` stands wherever something depends on a
-field that a slider moves: the page picks the entry by itself, without asking the kernel.
+field that a slider moves: the page picks the entry by itself, without asking the kernel. `Now` is a field's
+value itself.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -24,6 +25,13 @@ class Over:
 
     field: str
     each: Mapping[Any, Any]
+
+
+@dataclass(frozen=True)
+class Now:
+    """The value that a field of the state has now, in the kernel and on the page."""
+
+    field: str
 
 
 class Part:
@@ -47,6 +55,10 @@ class Part:
     def numbers(self) -> Iterable[Mapping[str, Any]]:
         """Return the rows of a table with what a panel shows, {column: value}."""
         return ()
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Return the arrays that a panel shows, under names that say what they are."""
+        return {}
 
 
 # --- controls -----------------------------------------------------------------------------------------------
@@ -95,16 +107,20 @@ class Menu(Part):
 class Slider(Part):
     """One of an ordered row of values, moved in the browser. `key` is the state's field.
 
-    choices  the stops in order; their labels are what is read out and printed below the track
+    choices  the stops in order, `Choice`s or an `Over` of them; their labels are read out and printed below
+             the track
     play     whether a button runs through them
+    carries  {another slider's field: {a value of this one: the other's values there, in order}}: it keeps its
+             share of the way when this one moves, as a block does in a deeper network
     """
 
     kind: ClassVar[str] = "slider"
     key: str
     label: str
-    choices: Sequence[Choice]
+    choices: Any
     play: bool = False
     tip: str = ""
+    carries: Mapping[str, Mapping[Any, Sequence[Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -143,6 +159,104 @@ class Button(Part):
     label: str
     tip: str = ""
     missing: str = ""
+
+
+@dataclass(frozen=True)
+class Thumb:
+    """One entry of a strip of pictures: a value of the state's field, what it shows, and its bytes."""
+
+    value: Any
+    label: str
+    picture: bytes
+
+
+@dataclass(frozen=True)
+class Thumbs(Part):
+    """One of several pictures, in a strip of one row that scrolls. `key` is the state's field."""
+
+    kind: ClassVar[str] = "thumbs"
+    key: str
+    label: str
+    choices: Sequence[Thumb]
+
+
+@dataclass(frozen=True)
+class Upload(Part):
+    """A place to drop, paste or choose photos.
+
+    Each file comes as `Explorer.act(key, {"name", "note", "count", "batch"}, [its bytes])`: `note` says how
+    the browser changed it, `count` which of several it is; those that came together share a `batch`. Files
+    above 4 MB or 2048 pixels a side arrive shrunk to 1600 (strips only as far as their short side bears),
+    upright as EXIF says, as PNG or, where that stays above 6 MB, JPEG; all others arrive byte for byte, also
+    those that are no images.
+
+    said, wrong  what is to be said of the last files, and whether that is an error
+    taken        how many files have come so far; so the page knows that the last one is answered
+    """
+
+    kind: ClassVar[str] = "upload"
+    key: str
+    said: str = ""
+    wrong: bool = False
+    taken: int = 0
+
+
+@dataclass(frozen=True)
+class Named:
+    """A network's name in its colour: "plain", "residual" or ""."""
+
+    name: str
+    color: str = ""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A share of 0 to 1 as a bar, with its number in words, in the colour of "plain", "residual" or ""."""
+
+    share: float
+    text: str
+    color: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer: a value of the state's field, what it is called, a bar for each network."""
+
+    value: Any
+    label: str
+    bars: Sequence[Bar]
+
+
+@dataclass(frozen=True)
+class Choices(Part):
+    """Answers of networks, of which one can be pressed. `key` is the state's field.
+
+    names  whose bars they are, in order
+    note   what is to be said of them
+    """
+
+    kind: ClassVar[str] = "choices"
+    key: str
+    label: str
+    names: Sequence[Named]
+    answers: Sequence[Answer]
+    note: str = ""
+
+    def numbers(self) -> Iterable[Mapping[str, Any]]:
+        """Yield a row for each answer."""
+        for answer in self.answers:
+            shares = (bar.share for bar in answer.bars)
+            yield {"answer": answer.label, **dict(zip((n.name for n in self.names), shares, strict=True))}
+
+
+@dataclass(frozen=True)
+class More(Part):
+    """Controls that are rarely changed, folded behind a word."""
+
+    kind: ClassVar[str] = "more"
+    key: str
+    controls: Sequence[Part]
+    label: str = "More"
 
 
 # --- panels -------------------------------------------------------------------------------------------------
@@ -209,9 +323,12 @@ class View:
     panels      rows of panels; those of one row stand side by side where there is room. None leaves the
                 picture that stands there, dimmed, with its headline and sliders
     sliders     directly under the picture
+    below       rows of panels under the sliders, for what belongs to the picture and is not the picture
     conditions  sentences folded below the sliders
     waiting     what stands in the picture's place as long as there is none
     glossary    {word: explanation} for words of this page that not everybody knows
+    aside       {a panel's key: small things of it that change oftener than the rest}, such as exact values at
+                one place; they travel in a message of their own
     """
 
     headline: Any = ""
@@ -219,10 +336,12 @@ class View:
     tabs: Tabs | None = None
     ask: Sequence[Part] = ()
     sliders: Sequence[Part] = ()
+    below: Sequence[Sequence[Any]] = ()
     why: Any = ""
     conditions: Any = ()
     waiting: str = ""
     glossary: Mapping[str, str] = field(default_factory=dict)
+    aside: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -230,7 +349,8 @@ class Encoded:
     """A view as it is sent.
 
     tree     for JSON. An array is {"$array": its place among the buffers, "dtype", "shape"}, little-endian
-             and C-contiguous; an `Over` is {"$over": field, "at": [values], "each": [entries]}
+             and C-contiguous; an `Over` is {"$over": field, "at": [values], "each": [entries]}, a `Now`
+             {"$now": field}
     buffers  the arrays' bytes
     local    the fields that the page follows by itself: what it shows for their values is there already
     """
@@ -241,14 +361,26 @@ class Encoded:
 
 
 def encode(view: View) -> Encoded:
-    """Return a view in the form that the page takes."""
+    """Return a view, without what stands aside, in the form that the page takes."""
+    return _encoded(replace(view, aside={}))
+
+
+def encode_aside(view: View) -> Encoded:
+    """Return what stands aside of a view in the form that the page takes."""
+    return _encoded(view.aside)
+
+
+def _encoded(value: Any) -> Encoded:
     buffers: list[memoryview] = []
     local: set[str] = set()
-    tree = _encode(view, buffers, local)
+    tree = _encode(value, buffers, local)
     return Encoded(tree, buffers, sorted(local))
 
 
 def _encode(value: Any, buffers: list[memoryview], local: set[str]) -> Any:
+    if isinstance(value, Now):
+        local.add(value.field)
+        return {"$now": value.field}
     if isinstance(value, Over):
         local.add(value.field)
         at, each = ([_encode(v, buffers, local) for v in part] for part in (value.each, value.each.values()))
@@ -278,7 +410,9 @@ def _encode(value: Any, buffers: list[memoryview], local: set[str]) -> Any:
 
 
 def settled(value: Any, state: Any) -> Any:
-    """Return what is shown at a state: every `Over` replaced by its entry, also inside of other parts."""
+    """Return what is shown at a state: every `Over` and `Now` replaced, also inside of other parts."""
+    if isinstance(value, Now):
+        return getattr(state, value.field)
     if isinstance(value, Over):
         at = getattr(state, value.field)
         return settled(value.each[at], state) if at in value.each else None

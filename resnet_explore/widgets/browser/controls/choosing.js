@@ -111,7 +111,18 @@ export function slider(page, props) {
   let timer = 0;
 
   const index = () => Math.max(0, props.choices.findIndex((choice) => same(choice.value, page.state[props.key])));
-  const go = (k) => { if (props.choices[k]) page.choose(props.key, props.choices[k].value, true); };
+
+  function go(k) {
+    if (!props.choices[k]) return;
+    const { value } = props.choices[k], fields = { [props.key]: value };
+    for (const [other, lists] of Object.entries(props.carries)) {
+      const there = lists[page.state[props.key]] ?? [], next = lists[value] ?? [];
+      const share = there.findIndex((one) => same(one, page.state[other])) / Math.max(1, there.length - 1);
+      if (next.length) fields[other] = next[Math.round(Math.max(0, share) * (next.length - 1))];
+    }
+    page.set(fields, true);
+  }
+
   input.addEventListener("input", () => {
     stop();
     go(Number(input.value));

@@ -27,7 +27,8 @@ export function charts(page, props) {
     read(from, at) {
       for (const plot of plots) if (plot === from || (plot.chart && same(plot.chart.x, from.chart.x))) plot.read(at);
     },
-    choose: (at) => { if (props.chooses) page.choose(props.chooses, at); },
+    // On an axis of whole numbers a point between two of them lies inside of what the second one names.
+    choose: (at) => { if (props.chooses) page.choose(props.chooses, props.charts[0].x.whole ? Math.ceil(at) : at); },
     chooses: () => Boolean(props.chooses),
     say: (text) => page.say(text),
   };
