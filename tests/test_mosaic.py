@@ -1,7 +1,6 @@
 """Tiles, their levels and colours: arrays in, pictures out."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays

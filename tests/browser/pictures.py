@@ -37,7 +37,9 @@ class Picture:
 
     def headline(self, notebook: NotebookPage) -> str:
         """Return what the card says, with plain spaces."""
-        titles = self.open(notebook).locator(".rx-title .rx-now:visible, p.rx-title:visible")
+        titles = self.open(notebook).locator(
+            ".rx-title .rx-now:visible, p.rx-title:visible, .rx-headline:visible"
+        )
         return " ".join(titles.filter(has_text=re.compile(r"\w")).first.inner_text().split())
 
 
@@ -56,7 +58,7 @@ PICTURES = {
         "03_saliency", ".rx-card:has(.rx-heat)", ".rx-heat", ((".rx-heat-step", "ArrowLeft"),) * 2
     ),
     "architectures": Picture("04_architectures", ".rx-page", ".rx-box"),
-    "feature_maps": Picture("05_feature_maps", ".rx-mosaics", ".rx-chart-picture"),
+    "feature_maps": Picture("05_feature_maps", ".rx-page:has(.rx-sheet)", ".rx-plot"),
 }
 
 

@@ -1,4 +1,4 @@
-"""The feature-map explorer without a browser: what it measures, plans and shows, for our twins and for others."""
+"""The feature-map explorer without a browser: what it measures, plans and shows, of our twins and others."""
 
 import csv
 import io
@@ -86,7 +86,10 @@ def upload(explorer, name, data):
 def test_the_first_view_is_a_photo_in_the_eyes_of_trained_twins(explorer):
     page = shown(explorer)
     panel = page.panels[0][0]
-    assert [(one.heading, one.kind) for one in panel.sheets] == [("Plain-20", "plain"), ("Residual-20", "residual")]
+    assert [(one.heading, one.kind) for one in panel.sheets] == [
+        ("Plain-20", "plain"),
+        ("Residual-20", "residual"),
+    ]
     assert panel.picture.shape == (32, 32, 3)
     assert [slider.key for slider in page.sliders] == ["block", "depth"]
     assert [choice.value for choice in page.sliders[0].choices] == list(range(1, 10))
@@ -137,8 +140,10 @@ def test_exact_values_of_an_enlarged_channel_come_aside(explorer):
 
 
 def test_another_view_shows_all_its_channels_again(explorer):
-    assert shown(explorer, channel=3) and explorer.channel == 3
-    assert shown(explorer, view="parts") and explorer.channel == -1
+    shown(explorer, channel=3)
+    assert explorer.channel == 3
+    shown(explorer, view="parts")
+    assert explorer.channel == -1
 
 
 def test_filters_are_colours_of_the_first_layer(explorer):
@@ -216,7 +221,9 @@ def test_another_photo_and_an_upload(explorer):
     explorer.show_image(rx.sample_photos()["cat"].load(), "a cat")
     assert "Picture: a cat." in shown(explorer).conditions
     shown(explorer, image="rocket")
-    assert not any(part.said for part in explorer.page.ask if part.kind == "upload"), "that is of another photo"
+    assert not any(part.said for part in explorer.page.ask if part.kind == "upload"), (
+        "that is of another photo"
+    )
 
 
 @pytest.mark.parametrize("size", [(4000, 3), (3, 4000)], ids=["wide", "tall"])
@@ -228,7 +235,9 @@ def test_a_thin_photo_gives_a_picture(explorer, size):
 
 def test_an_upload_without_finite_numbers_leaves_the_picture_before(explorer):
     before = explorer.state
-    said = upload(explorer, "depth.tif", png_of(Image.fromarray(np.full((30, 40), np.nan, np.float32)), "TIFF"))
+    said = upload(
+        explorer, "depth.tif", png_of(Image.fromarray(np.full((30, 40), np.nan, np.float32)), "TIFF")
+    )
     assert "not finite numbers" in said.said
     assert said.wrong
     assert explorer.state == before
@@ -370,7 +379,10 @@ def test_two_networks_of_ones_own_under_their_names():
     assert all(one.orders == ("activation",) for one in sheets), "nothing to compare"
     assert page.panels[0][0].shown.together == captions.APART
     assert [slider.key for slider in page.sliders] == ["block"]
-    assert explorer.code == "rx.FeatureMapExplorer(models=models, images=images, networks='own', image='image-0')"
+    assert (
+        explorer.code
+        == "rx.FeatureMapExplorer(models=models, images=images, networks='own', image='image-0')"
+    )
 
 
 class Raises(nn.Module):
@@ -563,7 +575,9 @@ def test_numbers_and_arrays_of_all_blocks_are_saved(explorer, tmp_path):
     rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
     assert len(rows) == 2 * 3 * (16 + 32 + 64)
     layer = explorer.scene.measured[1]["layer3.1"]
-    row = next(r for r in rows if (r["network"], r["block"], r["channel"]) == ("Residual-20", "layer3.1", "7"))
+    row = next(
+        r for r in rows if (r["network"], r["block"], r["channel"]) == ("Residual-20", "layer3.1", "7")
+    )
     assert float(row["mean"]) == pytest.approx(layer.statistics.mean[7])
     assert float(row["block_branch_over_skip"]) == pytest.approx(layer.ratio)
     blocks = [r for r in rows if (r["network"], r["block"]) == ("Plain-20", "layer2.1")]
@@ -615,7 +629,9 @@ def test_words_on_a_saved_picture(explorer):
         assert said in tiles(explorer, **{**PLAIN, "channel": -1, **change}).words
     shown(explorer, **PLAIN, channel=-1)
     assert "by size of the weights, both together." in tiles(explorer, view="filters").words
-    grey, _ = own(rx.build("cifar_resnet8", in_channels=1), torch.rand(1, 1, 24, 40), view="filters", channel=3)
+    grey, _ = own(
+        rx.build("cifar_resnet8", in_channels=1), torch.rand(1, 1, 24, 40), view="filters", channel=3
+    )
     assert tiles(grey).words.endswith("Channel 3."), "weights lie over no image"
 
 

@@ -22,6 +22,7 @@ class Page {
   constructor(model, el) {
     this.model = model;
     this.state = {};
+    this.chosen = {}; // what the person has set, as long as the kernel has not set it otherwise
     this.aside = {}; // of a panel what comes in a message of its own, by its key
     this.parts = new Map(); // what stands on the page, by its place and key
     this.rest = 0;
@@ -150,6 +151,7 @@ class Page {
       this.state[field] = this.model.get(field);
       const handler = () => {
         if (same(this.state[field], this.model.get(field))) return;
+        delete this.chosen[field];
         this.state[field] = this.model.get(field);
         this.show();
       };
@@ -249,7 +251,7 @@ class Page {
   set(fields, slides = false) {
     const changed = Object.entries(fields).filter(([field, value]) => !same(this.state[field], value));
     if (!changed.length) return;
-    for (const [field, value] of changed) this.state[field] = value; // all, before the model's events come
+    for (const [field, value] of changed) this.state[field] = this.chosen[field] = value; // all, before the model's events come
     for (const [field, value] of changed) this.model.set(field, value);
     this.show();
     clearTimeout(this.rest);
@@ -257,9 +259,9 @@ class Page {
     else this.model.save_changes();
   }
 
-  /** Ask the kernel to do something. */
+  /** Ask the kernel to do something, with what was chosen: changes of the model may arrive only after it. */
   act(name, detail = null, buffers = []) {
-    this.model.send({ act: name, detail }, undefined, buffers);
+    this.model.send({ act: name, detail, chosen: this.chosen }, undefined, buffers);
   }
 
   /** Say something to who can't see it. */

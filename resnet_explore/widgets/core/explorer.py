@@ -248,6 +248,7 @@ class Explorer(anywidget.AnyWidget):
             if name == "here?":
                 self.send({"here": True})
             elif name == "save":
+                self._catch_up(content.get("chosen") or {})
                 self._send_file(str(detail))
             elif name == "stop":
                 self._stop()
@@ -256,6 +257,11 @@ class Explorer(anywidget.AnyWidget):
         except ExploreError as problem:
             with _STATES:
                 self._problem = str(problem)
+
+    def _catch_up(self, chosen: Mapping[str, Any]) -> None:
+        """Take over what the person has chosen: the page's changes may still be on their way."""
+        behind = {name: value for name, value in chosen.items() if value != _values(self._state).get(name)}
+        self.set_state(behind)
 
     def _send_file(self, suffix: str) -> None:
         self.send({"file": f"{_snake(type(self).__name__)}{suffix}"}, [self._file(suffix)])

@@ -122,10 +122,10 @@ class Tiles(Part):
     orders   how tiles can be sorted, a `Choice` each; "channel", by number, needs no order in the sheets
     picture  uint8 (H, W, 3), what an enlarged channel lies over; None for nothing
 
-    The fields `order`, `tile_page`, `own_scale`, `channel` (-1 shows all) and `opacity` of the state say the rest.
-    Exact values of an enlarged channel come aside: {"of": {field: value} that they belong to, "maps": float32
-    (h, w) or (h, w, 3) or None for each sheet, "fields": receptive fields or None}. Until then values are those
-    of the tiles, to within half a percent of a tile's largest.
+    The fields `order`, `tile_page`, `own_scale`, `channel` (-1 shows all) and `opacity` of the state say the
+    rest. Exact values of an enlarged channel come aside: {"of": {field: value} that they belong to, "maps":
+    float32 (h, w) or (h, w, 3) or None for each sheet, "fields": receptive fields or None}. Until then values
+    are those of the tiles, to within half a percent of a tile's largest.
     """
 
     kind: ClassVar[str] = "tiles"

@@ -40,7 +40,7 @@ NO_FILTERS = "A network here has no 2-D convolution of which the weights can be 
 WAITING = "Every channel of a block as a tile: black is 0, orange above, blue below."
 
 GLOSSARY = {
-    "channel": "One of the maps that a layer gives: how strongly one pattern is found at each place of the image.",
+    "channel": "One of the maps that a layer gives: how strongly a pattern is found at each place.",
     "channels": "The maps that a layer gives: each says how strongly one pattern is found at each place.",
     "block": "A few layers that a skip leads past; in the plain twin the same layers without it.",
     "branch": "The layers of a block, past which the skip leads.",
@@ -54,17 +54,17 @@ GLOSSARY = {
 }
 
 WHY = {
-    "maps": "A channel says at every place of the image how strongly it finds one pattern. The ReLU at a block's "
-    "end makes 0 of all that is negative, so the share of zeros tells how choosy the channels are. Many "
-    "zeros: each waits for its own pattern; few: most answer nearly everywhere.",
-    "parts": "A residual block computes F(x) and adds it to its input x. The number compares the L2 norms of the "
-    "two, before any norm or ReLU behind the sum. Well below 1, the block only corrects what passes by.",
+    "maps": "A channel says at every place of the image how strongly it finds one pattern. The ReLU at a "
+    "block's end makes 0 of all that is negative, so the share of zeros tells how choosy the channels are. "
+    "Many zeros: each waits for its own pattern; few: most answer nearly everywhere.",
+    "parts": "A residual block computes F(x) and adds it to its input x. The number compares the L2 norms of "
+    "the two, before any norm or ReLU behind the sum. Well below 1, the block only corrects what passes by.",
     "filters": "The first layer sees the image itself, so its weights can be looked at as little pictures. "
     "Edges and spots of colour are what most networks learn there. In twins they began equal.",
 }
 
 
-# --- headlines ------------------------------------------------------------------------------------------------
+# --- headlines ----------------------------------------------------------------------------------------------
 
 
 def maps_headline(names: Sequence[str], layers: "Sequence[Layer]") -> str:
@@ -103,7 +103,7 @@ def no_sum(name: str) -> str:
     return f"{name} has no sum in which a skip ends."
 
 
-# --- below the tiles --------------------------------------------------------------------------------------------
+# --- below the tiles ----------------------------------------------------------------------------------------
 
 
 def heading(name: str, layer: "Layer", layers: "Sequence[Layer]") -> str:
@@ -150,16 +150,16 @@ def filters_note(inputs: int, rgb: bool) -> str:
     return "Weights." if inputs == 1 else f"Weights, averaged over {inputs} input channels."
 
 
-# --- curves -----------------------------------------------------------------------------------------------------
+# --- curves -------------------------------------------------------------------------------------------------
 
 
-def curve(title: str, lines: Sequence[tuple[str, np.ndarray]]) -> str:
-    """Return a curve's ends in words, for who can't see it."""
-    ends = [f"{name} from {values[0]:.2g} to {values[-1]:.2g}" for name, values in lines if len(values)]
-    return f"{title}, block by block: {', '.join(ends)}."
+def curve(lines: Sequence[tuple[str, np.ndarray]]) -> str:
+    """Return the ends of curves in words, for who can't see them."""
+    ends = [f"{name} {values[0]:.2g} to {values[-1]:.2g}" for name, values in lines if len(values)]
+    return f"From the first block to the last: {', '.join(ends)}."
 
 
-# --- conditions -------------------------------------------------------------------------------------------------
+# --- conditions ---------------------------------------------------------------------------------------------
 
 
 def conditions(scene: "Scene", view: str, small: int) -> tuple[str, ...]:
@@ -200,8 +200,8 @@ def signs(names: Sequence[str]) -> list[str]:
 def averaged(name: str, side: int, layers: int, size: str) -> str:
     """Return that a network's tiles are smaller than they could be."""
     return (
-        f"Tiles of {name} are averaged to {side} pixels a side, as its {layers} layers hold {size}; an enlarged "
-        "channel's values are exact."
+        f"Tiles of {name} are averaged to {side} pixels a side, as its {layers} layers hold {size}; an "
+        "enlarged channel's values are exact."
     )
 
 
@@ -216,6 +216,6 @@ def not_finite(name: str, found: Sequence[str], layers: int, why: str) -> str:
 def too_large(whole: str, free: str) -> str:
     """Return that there is no memory for all maps at full size."""
     return (
-        f"All maps at full size are {whole} and {free} of memory are free; save the CSV, or name fewer layers "
-        "with `layers`."
+        f"All maps at full size are {whole} and {free} of memory are free; save the CSV, or name fewer "
+        "layers with `layers`."
     )

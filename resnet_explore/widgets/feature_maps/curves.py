@@ -66,5 +66,5 @@ def _chart(scene: Scene, title: str, label: str, lines: Sequence[Curve]) -> Char
         Axis.around(label, values, scale="log" if far else "linear"),
         tuple(Series(network.name, x, y, network.kind) for network, x, y in shown),
         chosen=Over("block", {k: k for k in range(1, blocks + 1)}),
-        says=captions.curve(title, [(network.name, y[np.isfinite(y)]) for network, _, y in shown]),
+        says=captions.curve([(network.name, y[np.isfinite(y)]) for network, _, y in shown]),
     )

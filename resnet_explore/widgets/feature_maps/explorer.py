@@ -32,8 +32,8 @@ class FeatureMapExplorer(Explorer):
             such images, an `ImageSet`, or PIL images; None for sample photos and uploads. Statistics are
             over the one that is shown and, where images are no larger than 64x64, the first 32 with it
     layers  which layers to show, as in `Capture`; None for its blocks, or else its activations
-    state   `FeatureMapState`: view, networks, depth, image, block, order, tile_page, own_scale, channel, opacity,
-            each a trait
+    state   `FeatureMapState`: view, networks, depth, image, block, order, tile_page, own_scale, channel,
+            opacity, each a trait
 
     Networks are only looked at, never changed. Raises `ExploreError` for images in no form that is known and
     for a state that there is not; what can't be measured is said on the page.
@@ -112,7 +112,7 @@ class FeatureMapExplorer(Explorer):
     # --- what is computed and shown -------------------------------------------------------------------------
 
     def plan(self, state: FeatureMapState) -> Sequence[Job]:
-        """Return a pass of the depth that is looked at, the channel that is enlarged, and all other depths."""
+        """Return a pass of the depth that is shown, the channel that is enlarged, and all other depths."""
         at = self._depth(state)
         others = [depth for depth in self.entries[state.networks].depths if depth != at]
         channel = [self._reading(state)] if state.channel >= 0 else []
@@ -155,7 +155,7 @@ class FeatureMapExplorer(Explorer):
         """Show another RGB image; `about` says in a few words what it is."""
         self.update(image=self.bench.images.add(image, about))
 
-    # --- files ------------------------------------------------------------------------------------------------
+    # --- files ----------------------------------------------------------------------------------------------
 
     @property
     def scene(self) -> Scene:
@@ -163,7 +163,7 @@ class FeatureMapExplorer(Explorer):
         found = self._runner.found().get(self._measuring(self._state, self._depth(self._state)))
         if found is None:
             raise ExploreError("There is nothing to save yet.")
-        return found  # type: ignore[no-any-return]
+        return found
 
     def numbers(self, shown: View) -> Mapping[str, Iterable[Mapping[str, Any]]]:
         """Return a row for each channel of each block of the present depth."""

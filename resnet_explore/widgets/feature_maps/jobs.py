@@ -28,7 +28,7 @@ _FEW = 150_000  # numbers in a batch below which more threads only get into each
 
 
 class Bench:
-    """An explorer's networks and images, and what jobs of it have to share: a network runs one pass at a time.
+    """An explorer's networks and images, and what its jobs share: a network runs one pass at a time.
 
     networks  the entries of the menu, by key
     layers    which layers to show, as in `Capture`; None for the blocks

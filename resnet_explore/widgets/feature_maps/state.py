@@ -8,8 +8,8 @@ from typing import Literal
 class FeatureMapState:
     """Which networks look at which image, and where one is in them.
 
-    view       "maps" is what comes out of a block, "parts" the two summands of a skip and their sum, "filters"
-               the first layer's weights
+    view       "maps" is what comes out of a block, "parts" the two summands of a skip and their sum,
+               "filters" the first layer's weights
     networks   an entry of the menu: "cifar10", "digits", "imagenette", "random", "imagenet", or "own"
     depth      layers, where the networks come in several depths
     image      the id of an image: "cat", "digits/0", "image-0" of those that were given, "upload-1"
