@@ -217,19 +217,26 @@ def test_another_photo_and_its_maps_come_together(shown):
     assert pixels(page)[..., :3].max() == 0
     other = Heatmaps("maps", png((255, 255, 255)), "b", pair([[1.0]], [[1.0]], "2.0"), 1.0, "logits", "")
     page.evaluate("window.receive", message(View(panels=((other,),)), STATE, 2))
-    page.wait_for_function("document.querySelector('canvas.rx-heat').getContext('2d').getImageData(9, 9, 1, 1).data[0] > 60")
+    page.wait_for_function(
+        "document.querySelector('canvas.rx-heat').getContext('2d').getImageData(9, 9, 1, 1).data[0] > 60"
+    )
     red = pixels(page)[9, 9]
     assert red[0] > red[2], "the new map on the new photo"
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (1280, "dark"), (360, "dark")])
 def test_pictures_get_the_width_and_nothing_sticks_out(shown, width, theme):
-    answers = tuple(Answer(k, f"class {k} of a long name", (Bar(0.8, "80 %", "plain"), Bar(0.1, "10 %", "residual"))) for k in range(5))
+    answers = tuple(
+        Answer(k, f"class {k} of a long name", (Bar(0.8, "80 %", "plain"), Bar(0.1, "10 %", "residual")))
+        for k in range(5)
+    )
     names = Named("Plain-18", "plain"), Named("Residual-18", "residual")
     choices = Choices("target", "Answers", names, answers, "They know only 10 classes.")
     page = shown(panel(pair(np.ones((2, 3)), np.ones((2, 3)))), width, beside=(choices,), theme=theme)
     card = page.locator(".rx-page")
-    assert card.evaluate("(e) => e.scrollWidth <= e.clientWidth && e.getBoundingClientRect().right <= innerWidth")
+    assert card.evaluate(
+        "(e) => e.scrollWidth <= e.clientWidth && e.getBoundingClientRect().right <= innerWidth"
+    )
     wide = page.locator("canvas.rx-heat").first.bounding_box()["width"]
     assert wide > (380 if width == 1280 else 140)
     page.locator(".rx-option").nth(2).click()

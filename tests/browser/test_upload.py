@@ -228,8 +228,10 @@ def test_many_photos_stand_in_one_row_that_can_be_gone_through_by_keys(zone):
     assert prose.bounding_box()["y"] == before["y"], "uploads push nothing down"
     last = zone.locator(".rx-thumb[aria-checked=true]")
     assert last.get_attribute("title") == "your photo 13.jpg"
-    assert last.evaluate("(node) => node.getBoundingClientRect().right <= node.parentElement.getBoundingClientRect().right")
+    assert last.evaluate(
+        "(node) => node.getBoundingClientRect().right <= node.parentElement.getBoundingClientRect().right"
+    )
     last.press("Home")
-    zone.locator(".rx-headline", has_text="Chelsea").wait_for()
+    zone.page.locator(".rx-headline", has_text="Chelsea").wait_for()
     zone.locator(".rx-thumb[aria-checked=true]").press("ArrowLeft")
-    zone.locator(".rx-headline", has_text="13.jpg").wait_for()
+    zone.page.locator(".rx-headline", has_text="13.jpg").wait_for()

@@ -143,7 +143,10 @@ def test_a_segmentation_is_asked_about_the_pixels_of_a_class_and_about_one():
     mark = page.panels[0][0].steps.maps[0].mark
     assert mark == pytest.approx([30 / 40, 5 / 24, 31 / 40, 6 / 24])
     assert "pixels" in shown(explorer, target=2).headline
-    assert (explorer.place, heading(explorer)) == ((5.5 / 24, 30.5 / 40), "asked about dog at row 5, column 30")
+    assert (explorer.place, heading(explorer)) == (
+        (5.5 / 24, 30.5 / 40),
+        "asked about dog at row 5, column 30",
+    )
     assert not control(shown(explorer), "everywhere").missing
     explorer._hear(explorer, {"act": "everywhere"}, [])
     assert explorer.place == ()
