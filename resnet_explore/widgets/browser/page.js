@@ -48,9 +48,9 @@ class Page {
     this.nodes = {
       tabs: box("top-tabs"), tools: box("tools"), ask: box("ask"), headline: box("headline", "h3"), why: box("why", "details"),
       problem: box("problem", "p", { role: "alert" }), panels: box("panels"), busy: box("busy", "p", { role: "status" }),
-      sliders: box("sliders"), conditions: box("conditions", "details"), live: box("live", "p"), waiting: box("waiting", "p"),
+      sliders: box("sliders"), below: box("below"), conditions: box("conditions", "details"), live: box("live", "p"), waiting: box("waiting", "p"),
     };
-    const { tabs, tools, ask, headline, why, problem, panels, busy, sliders, conditions, live, waiting } = this.nodes;
+    const { tabs, tools, ask, headline, why, problem, panels, busy, sliders, below, conditions, live, waiting } = this.nodes;
     problem.setAttribute("role", "alert");
     busy.setAttribute("role", "status");
     live.setAttribute("aria-live", "polite");
@@ -61,7 +61,7 @@ class Page {
     this.buildTools(tools);
     const stage = make("div", "rx-stage", {}, busy, waiting, panels);
     const head = make("div", "rx-head", {}, headline, why);
-    this.root = make("section", "rx-page", {}, make("div", "rx-top", {}, tabs, tools), ask, problem, head, stage, sliders, conditions, live);
+    this.root = make("section", "rx-page", {}, make("div", "rx-top", {}, tabs, tools), ask, problem, head, stage, sliders, below, conditions, live);
     el.append(this.root);
   }
 
@@ -153,6 +153,7 @@ class Page {
     this.place(nodes.tabs, at.tabs ? [at.tabs] : []);
     this.place(nodes.ask, at.ask);
     this.place(nodes.sliders, at.sliders);
+    this.place(nodes.below, at.below);
     this.rows(at.panels ?? []);
     nodes.waiting.textContent = at.panels?.length ? "" : view.waiting;
     glossed(nodes.headline, whole(at.headline ?? ""), gloss);
@@ -181,7 +182,10 @@ class Page {
     });
   }
 
-  /** Put parts into a node: those that stand there already are updated and keep their elements. */
+  /** Put parts into a node: those that stand there already are updated and keep their elements.
+   *
+   * @param {HTMLElement} node @param {any[]} parts
+   */
   place(node, parts) {
     node.hidden = !parts.length;
     const standing = this.parts.get(node) ?? new Map(), next = new Map();

@@ -132,6 +132,20 @@ class Number(Part):
 
 
 @dataclass(frozen=True)
+class Text(Part):
+    """A line of text that is typed; it counts once Enter is pressed or it is left. `key` is the state's field.
+
+    hint  what stands there greyed as long as nothing is typed
+    """
+
+    kind: ClassVar[str] = "text"
+    key: str
+    label: str
+    hint: str = ""
+    tip: str = ""
+
+
+@dataclass(frozen=True)
 class Button(Part):
     """Something to be done: a press calls `Explorer.act(key)`.
 
@@ -143,6 +157,19 @@ class Button(Part):
     label: str
     tip: str = ""
     missing: str = ""
+
+
+@dataclass(frozen=True)
+class Group(Part):
+    """Parts in a line, which breaks where there is no room.
+
+    folded  words on which they unfold, "" where they are always there
+    """
+
+    kind: ClassVar[str] = "group"
+    key: str
+    parts: Sequence[Any]
+    folded: str = ""
 
 
 # --- panels -------------------------------------------------------------------------------------------------
@@ -158,25 +185,54 @@ class Prose(Part):
 
 
 @dataclass(frozen=True)
+class Code(Part):
+    """Lines for a terminal or a cell, to be copied."""
+
+    kind: ClassVar[str] = "code"
+    key: str
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Progress(Part):
+    """How far something is that goes on beside the page.
+
+    share     of it that is done, from 0 to 1; None where there is nothing to be shown
+    sentence  what is being done, or came of it
+    failed    whether the sentence says what went wrong
+    """
+
+    kind: ClassVar[str] = "progress"
+    key: str
+    share: float | None
+    sentence: str
+    failed: bool = False
+
+
+@dataclass(frozen=True)
 class Column:
     """A column of a table.
 
     digits  decimals of its numbers, None for texts
     best    -1 where the first click puts the largest on top
     tip     what it means
+    twin    "plain" or "residual" where it speaks of one of the two, which gives its head the colour
     """
 
     title: str
     digits: int | None = None
     best: int = 1
     tip: str = ""
+    twin: str = ""
 
 
 @dataclass(frozen=True)
 class Table(Part):
     """Rows of texts and numbers, sorted by a click on a column's head; None is what is not known.
 
-    sort  the state's field that holds (column, 1 or -1), by what is sorted and whether up or down
+    sort    the state's field that holds (column, 1 or -1), by what is sorted and whether up or down
+    marked  the places of the rows that stand out, such as those of what is looked at
+    shaded  the places of the rows that come from elsewhere
     """
 
     kind: ClassVar[str] = "table"
@@ -184,6 +240,8 @@ class Table(Part):
     columns: Sequence[Column]
     rows: Sequence[Sequence[Any]]
     sort: str
+    marked: Any = ()
+    shaded: Sequence[int] = ()
 
     def follows(self) -> tuple[str, ...]:
         """Return the field of the order."""
@@ -209,7 +267,8 @@ class View:
     panels      rows of panels; those of one row stand side by side where there is room. None leaves the
                 picture that stands there, dimmed, with its headline and sliders
     sliders     directly under the picture
-    conditions  sentences folded below the sliders
+    below       what can be done with what is shown: parts below the sliders
+    conditions  sentences folded below all that
     waiting     what stands in the picture's place as long as there is none
     glossary    {word: explanation} for words of this page that not everybody knows
     """
@@ -219,6 +278,7 @@ class View:
     tabs: Tabs | None = None
     ask: Sequence[Part] = ()
     sliders: Sequence[Part] = ()
+    below: Sequence[Part] = ()
     why: Any = ""
     conditions: Any = ()
     waiting: str = ""

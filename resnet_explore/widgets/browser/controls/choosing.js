@@ -1,4 +1,4 @@
-/* Tabs, menus, sliders, checks, numbers and buttons: each shows a field of the state and sets it. */
+/* Tabs, menus, sliders, checks, numbers, texts and buttons: each shows a field of the state and sets it. */
 
 import { clamp, control, make, same } from "../dom.js";
 
@@ -218,6 +218,31 @@ export function number(page, props) {
     input.title = props.tip;
     Object.assign(input, { min: props.low, max: props.high, step: props.step });
     if (document.activeElement !== input || input.valueAsNumber !== page.state[props.key]) input.value = page.state[props.key];
+  };
+  fill();
+  return {
+    node,
+    update(next) {
+      props = next;
+      fill();
+    },
+  };
+}
+
+/** @type {Component} */
+export function text(page, props) {
+  const input = control("input", "", { type: "text", spellcheck: false, autocomplete: "off" });
+  const label = make("label", "rx-label", { htmlFor: input.id });
+  const node = make("span", "rx-control rx-text", {}, label, input);
+  input.addEventListener("change", () => page.choose(props.key, input.value));
+  input.addEventListener("keydown", (event) => event.stopPropagation());
+  let shown;
+  const fill = () => {
+    label.textContent = props.label;
+    input.placeholder = props.hint;
+    input.title = props.tip;
+    if (shown !== page.state[props.key]) input.value = page.state[props.key]; // what is being typed stays
+    shown = page.state[props.key];
   };
   fill();
   return {

@@ -1,0 +1,26 @@
+/* How far something is, as a bar and a sentence. */
+
+import { make } from "../dom.js";
+
+/** @type {import("../page.js").Component} */
+export function progress(_page, props) {
+  const bar = make("progress", "", { max: 1 });
+  const sentence = make("p");
+  const node = make("div", "rx-progress", {}, bar, sentence);
+  const fill = () => {
+    bar.style.visibility = props.share === null ? "hidden" : ""; // it keeps its place
+    bar.value = props.share ?? 0;
+    bar.setAttribute("aria-label", props.sentence);
+    if (sentence.textContent !== props.sentence) sentence.textContent = props.sentence;
+    sentence.classList.toggle("rx-failed", props.failed);
+    sentence.setAttribute("role", props.failed ? "alert" : "status");
+  };
+  fill();
+  return {
+    node,
+    update(next) {
+      props = next;
+      fill();
+    },
+  };
+}
