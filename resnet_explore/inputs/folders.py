@@ -9,13 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.inputs.images import ImageError, decode_unguarded, quiet, square_crop
+
+if TYPE_CHECKING:
+    import torch
 
 _SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
@@ -141,6 +144,8 @@ def read_images(
     if len(problems) == len(files):
         raise ExploreError(f"None of the {len(files):,} images in {root} can be read.")
     kept = np.delete(pixels, sorted(problems), axis=0) if problems else pixels
+    import torch  # here, since to look at a folder needs none
+
     return torch.from_numpy(kept), problems
 
 
