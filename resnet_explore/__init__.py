@@ -52,7 +52,7 @@ _HOME = {
     "evaluate": "analysis.evaluation",
     "load_verdicts": "analysis.evaluation",
     "Filmstrip": "widgets.filmstrip",
-    "DegradationExplorer": "widgets.degradation",
+    "DegradationExplorer": "widgets.degradation.explorer",
     "GradientRecorder": "widgets.recorder",
     "GradientFlowExplorer": "widgets.gradient_flow",
     "SaliencyExplorer": "widgets.saliency",
