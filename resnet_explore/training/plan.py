@@ -129,7 +129,7 @@ class Sweep:
 
     def _values(self, name: str) -> tuple[Any, ...]:
         values = _tuple(getattr(self, name))
-        if name == "precision":
+        if name == "precision" and "auto" in values:
             own = "fp32" if self.dataset == "digits" else fast_precision(self.accelerator)
             values = tuple(dict.fromkeys(own if value == "auto" else value for value in values))
         return values

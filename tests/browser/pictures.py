@@ -37,7 +37,9 @@ class Picture:
 
     def headline(self, notebook: NotebookPage) -> str:
         """Return what the card says, with plain spaces."""
-        titles = self.open(notebook).locator(".rx-title .rx-now:visible, p.rx-title:visible")
+        titles = self.open(notebook).locator(
+            ".rx-headline:visible, .rx-title .rx-now:visible, p.rx-title:visible"
+        )
         return " ".join(titles.filter(has_text=re.compile(r"\w")).first.inner_text().split())
 
 
@@ -49,7 +51,7 @@ def assert_up_to_date(name: str, notebook: NotebookPage) -> None:
 
 CANVAS = ".rx-canvas[data-drawn]:visible"
 PICTURES = {
-    "degradation": Picture("01_degradation", f".rx-card:has({CANVAS})", CANVAS),
+    "degradation": Picture("01_degradation", ".rx-page", ".rx-plot"),
     "gradient_flow": Picture("02_gradient_flow", f".rx-card:has({CANVAS})", CANVAS),
     # The last two blocks have 4x4 cells; the one before has 8x8.
     "saliency": Picture(

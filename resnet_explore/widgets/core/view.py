@@ -95,7 +95,7 @@ class Menu(Part):
 class Slider(Part):
     """One of an ordered row of values, moved in the browser. `key` is the state's field.
 
-    choices  the stops in order; their labels are what is read out and printed below the track
+    choices  the stops in order; their labels are printed below the track, and read out with their tips
     play     whether a button runs through them
     """
 

@@ -53,9 +53,9 @@ RESPONSES_WHY = (
     "layers, which only add to what the skip carries."
 )
 PAPER_WHY = (
-    "The paper and we train networks of several depths with and without skips and compare errors. Its networks "
-    "are wider, its images larger and its training longer, so the values differ. What is compared is which of "
-    "two depths does better."
+    "The paper trains networks of several depths with and without skips, as we do, and compares their errors. Its "
+    "images are others and its training is far longer, so the values differ. What can be compared is whether "
+    "greater depth helps or hurts."
 )
 
 
@@ -116,7 +116,7 @@ def error_conditions(runs: "Runs", whose: str, data: str, lacking: str, ghosts: 
     """Return what the errors are measured on and how they are drawn."""
     said = [*recipe(runs, whose, data), measured(runs.recipe), *_drawn(runs, "means")]
     if ghosts:
-        said.append("Faint lines are the recorded runs, for comparison: means over their seeds.")
+        said.append(GHOSTS)
     if unfinished := so_far(runs):
         said.append(f"Open marks, which no line joins, are runs that are not finished: {unfinished}.")
     if len(runs.depths) == 1:
@@ -170,17 +170,15 @@ def gradient(depth: int, step: int, ratios: Mapping[str, float]) -> str:
     if not known:
         return f"{start}: no two blocks' gradients to compare."
     kind, *others = known
-    whose = "" if kind == "plain" else "residual "
+    which = "First" if kind == "plain" else "First residual"
     rest = f" ({others[0]}: {multiple(known[others[0]])})" if others else ""
-    return f"{start}: first {whose}block's gradient is {_of(known[kind])} the last block's{rest}."
+    return f"{start}. {which} block's gradient: {_of(known[kind])} the last block's{rest}."
 
 
 def multiple(ratio: float) -> str:
     """Return "1,700×", or "1/17" for what is much smaller."""
     if not ratio:
-        return "0"
-    if not math.isfinite(ratio):
-        return "infinitely often"
+        return "0×"
     return f"{factor(ratio)}×" if ratio > 0.5 else f"1/{factor(1 / ratio)}"
 
 
@@ -198,8 +196,8 @@ def response(depth: int, step: int, means: Mapping[str, np.ndarray]) -> str:
         return f"{start}: nothing is noted yet."
     if all(abs(values - 1).max() < 0.02 for values in known.values()):
         return f"{start}: every layer's response is 1, which is how batch norm starts."
-    spans = [f"{kind} {factor(v.min())} to {factor(v.max())}" for kind, v in known.items()]
-    return f"{start}: layers' responses are {', '.join(spans)}."
+    (kind, reach), *others = [(kind, f"{factor(v.min())} to {factor(v.max())}") for kind, v in known.items()]
+    return f"{start}: {kind} responses span {reach}{''.join(f', {k} ones {r}' for k, r in others)}."
 
 
 def layer_conditions(runs: "Runs", of_depth: "OfDepth | None", view: str, whose: str, data: str, lacking: str) -> list[str]:
@@ -210,7 +208,7 @@ def layer_conditions(runs: "Runs", of_depth: "OfDepth | None", view: str, whose:
         seeds = sorted({seed for found in of_depth.seeds.values() for seed in found})
         lines = "geometric means" if view == "gradients" else "means"
         many = f"Lines are {lines} over {among(seeds)}, and bands reach from the least to the largest of them."
-        drawn = [many if len(seeds) > 1 else f"All of {among(seeds)}."]
+        drawn = [many] if len(seeds) > 1 else []
     return [*said, *drawn, *recipe(runs, whose, data), *([f"{lacking}."] if lacking else [])]
 
 
@@ -227,10 +225,10 @@ _RESPONSES = (
 
 
 def moment(step: int, ends: Mapping[int, int]) -> str:
-    """Return what a slider calls a step; `ends` maps steps done at the end of an epoch to that epoch."""
+    """Return more about a step; `ends` maps steps done at the end of an epoch to that epoch."""
     if step == 0:
-        return "0, before the first step"
-    return f"{step:,}, end of epoch {ends[step + 1]}" if step + 1 in ends else f"{step:,}"
+        return "before training"
+    return f"end of epoch {ends[step + 1]}" if step + 1 in ends else ""
 
 
 # --- beside the paper ---------------------------------------------------------------------------------------
@@ -245,8 +243,8 @@ def beside(runs: "Runs") -> str:
     worse = percent(errors["plain"][0]), percent(errors["plain"][1])
     theirs = [f"{IMAGENET_TOP1_ERROR[depth]['plain']:.1f}" for depth in (18, 34)]
     return (
-        f"Plain, {pair[0]} → {pair[1]} layers: {worse[0]} → {worse[1]} wrong; "
-        f"the paper, 18 → 34: {theirs[0]} → {theirs[1]} %."
+        f"Plain networks, {pair[0]}→{pair[1]} layers: {worse[0]}→{worse[1]} wrong in training; "
+        f"in the paper, 18→34: {theirs[0]}→{theirs[1]} %."
     )
 
 
@@ -322,8 +320,8 @@ def offer(count: int, begun: bool, cost: float) -> str:
     """
     if begun:
         return "Train goes on with your run of this seed, or shows it."
-    took = f" (recorded: {cost:.0f} s of one core)" if math.isfinite(cost) else ""
-    return f"Train trains these {count} networks here{took}, and says how long it still takes once it can."
+    took = f" This took {cost:.0f} s of one core where it was recorded." if math.isfinite(cost) else ""
+    return f"Train trains these {count} networks here, with the seed beside it.{took}"
 
 
 def folder(found: "Survey", depths: Sequence[int], epochs: int) -> str:
@@ -352,6 +350,7 @@ NAME_A_FOLDER = (
     "computer."
 )
 NO_EPOCH = "Curves are drawn here once the first epoch is finished; shallow networks are trained first."
+GHOSTS = "Faint lines are the recorded runs of the same recipe, for comparison: means over their seeds."
 NO_FOLDER = "Name a folder of images first."
 NOTHING_TRAINED = "Nothing has been trained on these data here yet."
 NOT_HERE = "These runs take long: they are trained in a terminal, by the commands below."

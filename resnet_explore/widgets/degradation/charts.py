@@ -25,7 +25,7 @@ def error_charts(runs: Runs, ghosts: Runs | None, going: bool) -> tuple[Any, ...
     going   whether runs are still trained: then axes don't move under their feet
     """
     top = 100.0 if going or runs.unfinished else _top(runs, ghosts)
-    return (_overview(runs, ghosts, top), *(_curves_by_depth(runs, ghosts, kind, top) for kind in KINDS))
+    return (_overview(runs, ghosts, going, top), *(_curves_by_depth(runs, ghosts, kind, top) for kind in KINDS))
 
 
 def _top(runs: Runs, ghosts: Runs | None) -> float:
@@ -37,12 +37,12 @@ def _percent(label: str, top: float) -> Axis:
     return Axis(label, -0.03 * top, 1.03 * top, unit="%")  # a line at 0 is seen, too
 
 
-def _overview(runs: Runs, ghosts: Runs | None, top: float) -> Chart:
+def _overview(runs: Runs, ghosts: Runs | None, going: bool, top: float) -> Chart:
     depths = runs.depths
     series = [Series(k.capitalize(), depths, kind=k, **spread(runs.final(k))) for k in KINDS]
     for kind in KINDS:
         points = [row for row in runs.unfinished if row["kind"] == kind]
-        if points:
+        if points or going:
             x, y = [row["depth"] for row in points], [row["train_error"] for row in points]
             series.append(Series(f"{kind}, not finished", x, y, kind=kind, line="none", look="open"))
     if ghosts:

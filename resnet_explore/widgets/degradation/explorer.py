@@ -58,7 +58,7 @@ class DegradationExplorer(Explorer):
         self._runs: dict[str, Runs] = {}  # by the source's key
         self._versions: dict[str, int] = {}
         self._trainings: dict[str, Train] = {}  # the last one on each data
-        self._presses = 0
+        self._presses = self._looks = 0
         self._wanted_depth = 0  # what the person has chosen; not all runs have it
         super().__init__(**state)
 
@@ -80,6 +80,8 @@ class DegradationExplorer(Explorer):
             state = replace(state, runs="own")
         elif "data" in names and "runs" not in names and state.data not in self._trainings:
             state = replace(state, runs="recorded")
+        if names & {"data", "folder", "skip_unreadable"}:
+            self._looks += 1
         if "data" in names or state.data not in (*self._runs, YOURS):
             self._read(state.data)
         return replace(state, depth=self._depth(state, names))
@@ -113,7 +115,7 @@ class DegradationExplorer(Explorer):
         """Return what the view has to read, and all trainings: their results stay."""
         jobs: list[Job] = []
         if state.data == YOURS and state.folder.strip():
-            jobs.append(LookAtFolder(state.folder.strip()))
+            jobs.append(LookAtFolder(state.folder.strip(), self._looks))
         if state.view in ("gradients", "responses") and state.runs == "recorded":
             jobs.append(self._layers_job(state.data))
         return [*jobs, *self._trainings.values()]
@@ -180,11 +182,12 @@ class DegradationExplorer(Explorer):
 
     @property
     def table(self) -> "pd.DataFrame":
-        """The runs that are shown, a row an epoch, as `collect` returns them."""
+        """The runs that are shown, a row an epoch, as `collect` returns them; empty where there are none."""
         import pandas as pd
 
         runs = self._given(self.state, self._runner.found()).runs
-        return pd.DataFrame(runs.rows if runs is not None else ())
+        table = pd.DataFrame(runs.rows if runs is not None else ())
+        return table if table.empty else table.sort_values(["kind", "depth", "seed", "epoch"], ignore_index=True)
 
     def show_table(
         self,
@@ -267,7 +270,7 @@ class DegradationExplorer(Explorer):
     def _offer_folder(self, state: DegradationState, found: Mapping[Job, Any]) -> dict[str, Any]:
         if not state.folder.strip():
             return {"why_not": captions.NO_FOLDER}
-        survey = found.get(LookAtFolder(state.folder.strip()))
+        survey = found.get(LookAtFolder(state.folder.strip(), self._looks))
         if survey is None:
             return {"offer": "Looking at the folder ..."}
         if isinstance(survey, str):

@@ -48,9 +48,13 @@ class ReadLayers(Job):
 
 @dataclass(frozen=True)
 class LookAtFolder(Job):
-    """Look at a folder of images, without opening one."""
+    """Look at a folder of images, without opening one.
+
+    look  counts the looks: files come and go
+    """
 
     folder: str
+    look: int
     says: str = field(default="Looking at the folder ...", compare=False)
 
     def run(self, task: Task) -> "Survey | str":

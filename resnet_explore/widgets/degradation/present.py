@@ -165,7 +165,7 @@ def _errors_page(given: Given, runs: Runs, frame: Mapping[str, Any]) -> View:
         why=captions.TWINS_WHY,
         panels=((Charts("errors", charts.error_charts(runs, given.ghosts, going), chooses="depth"),),),
         sliders=(_depth_slider(runs),),
-        conditions=said if shown is runs else ("Faint lines are the recorded runs.",),
+        conditions=said if shown is runs else (captions.GHOSTS,),
         **frame,
     )
 
@@ -174,14 +174,15 @@ def _errors_page(given: Given, runs: Runs, frame: Mapping[str, Any]) -> View:
 
 
 def stops(steps: Sequence[int], value: int) -> dict[int, int]:
-    """Return {value of the state: step} for a slider over steps, the state's own value for the nearest.
+    """Return {value of the state: step} for a slider over steps.
 
-    -1 stands for the last.
+    The state's own value stands for the nearest step, and -1 for the last one.
     """
     if not steps:
         return {}
-    nearest = steps[-1] if value == -1 else min(steps, key=lambda step: abs(step - value))
-    return {value if step == nearest else step: step for step in steps}
+    last = steps[-1]
+    nearest = last if value == -1 else min(steps, key=lambda step: abs(step - value))
+    return {value if step == nearest else -1 if step == last else step: step for step in steps}
 
 
 def _layers_page(state: DegradationState, given: Given, runs: Runs, frame: Mapping[str, Any]) -> View:
@@ -196,7 +197,7 @@ def _layers_page(state: DegradationState, given: Given, runs: Runs, frame: Mappi
     steps = sorted({step for of_depth in layers.values() for step in of_depth.steps})
     at = stops(steps, getattr(state, name))
     ends = {int(row["step"]): int(row["epoch"]) for row in runs.rows}
-    step_slider = Slider(name, "Step", tuple(Choice(v, captions.moment(s, ends)) for v, s in at.items()), play=True)
+    step_slider = Slider(name, "Step", tuple(Choice(v, f"{s:,}", captions.moment(s, ends)) for v, s in at.items()), play=True)
     panels, headlines, said = {}, {}, {}
     for depth in runs.depths:
         of_depth = layers.get(depth)
@@ -235,15 +236,14 @@ def _response(depth: int, of_depth: Any, step: int) -> str:
 
 _COLUMNS = (
     Column("Depth", 0, tip="Layers with weights"),
-    Column("Whose"),
-    Column("Error, in %"),
+    Column("Error, in %, of"),
     Column("Plain", 2, twin="plain"),
-    Column("±", 2, tip="Standard deviation over seeds"),
+    Column("± plain", 2, tip="Standard deviation over seeds"),
     Column("Residual", 2, twin="residual"),
-    Column("±", 2, tip="Standard deviation over seeds"),
+    Column("± residual", 2, tip="Standard deviation over seeds"),
     Column("Seeds"),
 )
-_THEIRS = "He et al. 2015"
+_THEIRS = "He et al."
 
 
 def _paper_page(given: Given, runs: Runs, frame: Mapping[str, Any]) -> View:
@@ -251,7 +251,7 @@ def _paper_page(given: Given, runs: Runs, frame: Mapping[str, Any]) -> View:
     places = {
         depth: tuple(k for k, row in enumerate(rows) if row[0] == depth) for depth in runs.depths
     }
-    shaded = [k for k, row in enumerate(rows) if row[1] == _THEIRS]
+    shaded = [k for k, row in enumerate(rows) if row[1].startswith(_THEIRS)]
     return View(
         headline=captions.beside(runs) if runs.rows else captions.no_layers_of(runs.depths[0]),
         why=captions.PAPER_WHY,
@@ -269,19 +269,19 @@ def _ours(runs: Runs) -> list[tuple[Any, ...]]:
         seeds = str(counts["plain"])
         if counts["plain"] != counts["residual"]:
             seeds = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-        for split, words in (("train", "training"), ("test", "test")):
+        for split, words in (("train", "Ours, training"), ("test", "Ours, test")):
             numbers = [f(kind, depth, split) for kind in KINDS for f in (runs.mean, runs.deviation)]
-            rows.append((depth, "Ours", words, *map(_known, numbers), seeds))
+            rows.append((depth, words, *map(_known, numbers), seeds))
     return rows
 
 
 def _theirs() -> list[tuple[Any, ...]]:
     imagenet = [
-        (depth, _THEIRS, "ImageNet, validation (Table 2)", errors["plain"], None, errors["residual"], None, None)
+        (depth, f"{_THEIRS}, ImageNet (Table 2)", errors["plain"], None, errors["residual"], None, None)
         for depth, errors in IMAGENET_TOP1_ERROR.items()
     ]
     cifar = [
-        (depth, _THEIRS, "CIFAR-10, test (Table 6)", None, None, error, None, "best of 5" if depth == 110 else None)
+        (depth, f"{_THEIRS}, CIFAR-10 (Table 6)", None, None, error, None, "best of 5" if depth == 110 else None)
         for depth, error in CIFAR_TEST_ERROR.items()
     ]
     return [*imagenet, *cifar]

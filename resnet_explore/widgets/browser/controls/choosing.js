@@ -100,6 +100,9 @@ export function menu(page, props) {
 
 const PLAY_MS = 700;
 
+/** What a stop of a slider is called. */
+const spoken = (choice) => (choice ? [choice.label, choice.tip].filter(Boolean).join(", ") : "");
+
 /** @type {Component} */
 export function slider(page, props) {
   const input = control("input", "rx-step", { type: "range", min: "0", step: "1" });
@@ -154,12 +157,12 @@ export function slider(page, props) {
       return tick;
     }));
     // As wide as the longest of them, so that the track keeps its length.
-    value.style.minWidth = `${clamp(Math.max(...props.choices.map((choice) => choice.label.length)), 2, 18)}ch`;
+    value.style.minWidth = `${clamp(Math.max(...props.choices.map((choice) => spoken(choice).length)), 2, 24)}ch`;
     stop();
   }
 
   function press() {
-    const k = index(), said = props.choices[k]?.label ?? "";
+    const k = index(), said = spoken(props.choices[k]);
     input.value = String(k);
     input.setAttribute("aria-valuetext", said);
     value.textContent = said;

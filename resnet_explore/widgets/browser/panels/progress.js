@@ -8,7 +8,7 @@ export function progress(_page, props) {
   const sentence = make("p");
   const node = make("div", "rx-progress", {}, bar, sentence);
   const fill = () => {
-    bar.style.visibility = props.share === null ? "hidden" : ""; // it keeps its place
+    bar.hidden = props.share === null;
     bar.value = props.share ?? 0;
     bar.setAttribute("aria-label", props.sentence);
     if (sentence.textContent !== props.sentence) sentence.textContent = props.sentence;
