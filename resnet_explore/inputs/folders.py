@@ -26,6 +26,15 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", "
 LAYOUT = "<class>/<image>, or train/<class>/<image> and test/<class>/<image>"
 """How images lie in a folder, as everything that speaks of it says."""
 
+
+class UnreadableImagesError(ExploreError):
+    """Images that can't be read and must not be left out; `found` says which, without what to do about it."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"{found}: mend or remove them, or pass skip_unreadable=True.")
+        self.found = found
+
+
 Files = list[tuple[str, Path]]
 """Class name and file of each image of a split, in the order of the names."""
 
@@ -136,10 +145,9 @@ def read_images(
     pixels, problems = _decode(files, size)
     if problems and not skip:
         broken = [files[i] for i in problems] + [others[i] for i in _decode(others, size)[1]]
-        raise ExploreError(
+        raise UnreadableImagesError(
             f"{len(broken):,} of {len(files) + len(others):,} images in {root} cannot be read "
-            f"({some(relative(file, root) for file in broken)}): "
-            "mend or remove them, or pass skip_unreadable=True."
+            f"({some(relative(file, root) for file in broken)})"
         )
     if len(problems) == len(files):
         raise ExploreError(f"None of the {len(files):,} images in {root} can be read.")

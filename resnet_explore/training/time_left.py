@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from resnet_explore.training.runs import Run
 from resnet_explore.training.sweep import Progress
 
-
 _LEAST_SECONDS, _LEAST_EPOCHS = 10.0, 8  # how far back the estimate looks at least, where it can
 
 
@@ -25,9 +24,9 @@ class _Look:
 class TimeLeft:
     """An estimate that begins when some run has ended an epoch from start to end under our eyes.
 
-    The rest is done as fast as in the second half of the time so far, since how busy a machine is changes, but
-    no sooner than the longest run alone can be. An epoch counts as much as its network has layers: on one
-    recipe, a layer takes the same time in deep networks as in shallow ones, to within a third. Epochs of
+    The rest is done as fast as in the second half of the time so far, since how busy a machine is changes,
+    but no sooner than the longest run alone can be. An epoch counts as much as its network has layers: on
+    one recipe, a layer takes the same time in deep networks as in shallow ones, to within a third. Epochs of
     earlier, and the time until the first one ends (workers start, data are read), don't count.
     """
 

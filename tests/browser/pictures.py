@@ -38,7 +38,7 @@ class Picture:
     def headline(self, notebook: NotebookPage) -> str:
         """Return what the card says, with plain spaces."""
         titles = self.open(notebook).locator(
-            ".rx-headline:visible, .rx-title .rx-now:visible, p.rx-title:visible"
+            ".rx-title .rx-now:visible, p.rx-title:visible, .rx-headline:visible"
         )
         return " ".join(titles.filter(has_text=re.compile(r"\w")).first.inner_text().split())
 

@@ -26,7 +26,9 @@ def opened(notebook):
 
 def headline(card, text, timeout=20_000):
     """Wait for a headline, and return it with plain spaces."""
-    found = card.locator(".rx-headline").filter(has_text=text if isinstance(text, re.Pattern) else re.compile(text))
+    found = card.locator(".rx-headline").filter(
+        has_text=text if isinstance(text, re.Pattern) else re.compile(text)
+    )
     found.wait_for(timeout=timeout)
     return " ".join(found.inner_text().split())
 
@@ -85,7 +87,9 @@ def test_train_stop_and_go_on_while_depths_are_looked_at(open_notebook):
     assert stop.get_attribute("aria-disabled") == "true"
     train.click()
     headline(card, r"^56 layers: the first epoch ends in about \d+", timeout=5_000)
-    assert card.locator(".rx-look-ghost.rx-plot-line").count() >= 4, "two of all depths, and one of each curve"
+    assert card.locator(".rx-look-ghost.rx-plot-line").count() >= 4, (
+        "two of all depths, and one of each curve"
+    )
     progress.filter(has_text="They train on").wait_for(timeout=60_000)
     runs.select_option("Recorded")
     for depth in (32, 20, 8):
@@ -153,7 +157,9 @@ def test_views_and_data_of_degradation(open_notebook, tmp_path):
     notebook.screenshot("01_degradation-one-depth")
     notebook.dress("dark")
     page.set_viewport_size({"width": 400, "height": 900})
-    page.wait_for_function("document.querySelector('.rx-page').scrollWidth <= document.querySelector('.rx-page').clientWidth + 1")
+    page.wait_for_function(
+        "document.querySelector('.rx-page').scrollWidth <= document.querySelector('.rx-page').clientWidth + 1"
+    )
     notebook.show_first_code()
     notebook.screenshot("01_degradation-dark-narrow")
     notebook.assert_clean()

@@ -5,7 +5,6 @@ import re
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from resnet_explore.inputs.images import sample_photos
 from tests.browser import pictures

@@ -25,7 +25,12 @@ from resnet_explore.training.published import CIFAR_TEST_ERROR, IMAGENET_TOP1_ER
 from resnet_explore.training.recorded import list_records, open_record
 from resnet_explore.widgets.core.view import settled
 from resnet_explore.widgets.degradation import captions, own_images
-from resnet_explore.widgets.degradation.charts import error_charts, first_over_last, gradient_chart, response_charts
+from resnet_explore.widgets.degradation.charts import (
+    error_charts,
+    first_over_last,
+    gradient_chart,
+    response_charts,
+)
 from resnet_explore.widgets.degradation.jobs import ReadLayers, Train, Trained
 from resnet_explore.widgets.degradation.layers import by_depth
 from resnet_explore.widgets.degradation.present import Given, present, stops
@@ -85,7 +90,10 @@ def test_the_first_page_is_the_recorded_runs(tmp_path):
     assert (overview.chosen, plain.title, residual.title) == (56, "Plain-56", "Residual-56")
     assert shown(explorer, depth=110).headline.startswith("110 layers")
     assert "seeds 0, 1, 2, 3 and 4" in " ".join(page.conditions)
-    assert explorer.code == "rx.DegradationExplorer(out=" + repr(str(explorer.out)) + ", data='digits', depth=110)"
+    assert (
+        explorer.code
+        == "rx.DegradationExplorer(out=" + repr(str(explorer.out)) + ", data='digits', depth=110)"
+    )
 
 
 def test_recorded_errors_need_neither_torch_nor_pandas():
@@ -129,7 +137,9 @@ def test_files_hold_what_is_shown(tmp_path):
     lines = explorer.save(tmp_path / "paper.csv").read_text().splitlines()
     rows = csv.DictReader(line for line in lines if not line.startswith("#"))
     ours = next(row for row in rows if row["Depth"] == "56")
-    np.testing.assert_allclose(float(ours["Plain"]), series(charts(shown(explorer, view="errors"))[0])["Plain"].y[3])
+    np.testing.assert_allclose(
+        float(ours["Plain"]), series(charts(shown(explorer, view="errors"))[0])["Plain"].y[3]
+    )
     assert ours["± plain"] != ours["± residual"]
 
 
@@ -140,7 +150,9 @@ def test_files_hold_what_is_shown(tmp_path):
 def share(tmp_path, monkeypatch):
     """What ships, with made-up records of CIFAR-10 and Imagenette in the place of the real ones."""
     recorded = paths.shipped("data", "digits")
-    shutil.copytree(recorded, tmp_path / "share" / "data" / "digits", ignore=shutil.ignore_patterns("*.safe*"))
+    shutil.copytree(
+        recorded, tmp_path / "share" / "data" / "digits", ignore=shutil.ignore_patterns("*.safe*")
+    )
     write_record(tmp_path / "share" / "data" / "cifar10")
     write_record(tmp_path / "share" / "data" / "imagenette", "imagenette", "imagenet", {18: (0,)})
     monkeypatch.setattr(paths, "CHECKOUT", tmp_path / "share")
@@ -174,7 +186,8 @@ def test_runs_that_a_record_lacks_are_told(share, tmp_path):
     for view in ("errors", "gradients", "paper"):
         page = shown(explorer, data="cifar10", view=view)
         assert page.conditions[-1] == (
-            "12 of 24 runs are not recorded yet: seeds 0, 1, 2 and 3 at 110 layers, seed 3 at 20 and 56 layers."
+            "12 of 24 runs are not recorded yet: seeds 0, 1, 2 and 3 at 110 layers, seed 3 at 20 and 56 "
+            "layers."
         )
     assert "--root /home/me" not in " ".join(part(page, "repeat").lines)
 
@@ -287,9 +300,11 @@ def test_errors_that_stand_side_by_side_have_one_scale(uneven):
 
 def test_headlines_compare_twins_where_both_are_there(uneven):
     runs = Runs(uneven)
-    assert captions.errors(runs, 20) == "20 layers: plain gets 16 % of its training images wrong, residual 14 %."
+    assert (
+        captions.errors(runs, 20) == "20 layers: plain gets 16 % of its training images wrong, residual 14 %."
+    )
     alone = captions.errors(runs, 56)
-    assert alone == "56 layers: residual gets 12 % of its training images wrong; plain isn't trained yet."
+    assert alone == "56 layers: residual gets 12 % wrong; plain isn't trained yet."
 
 
 @pytest.fixture
@@ -312,8 +327,12 @@ def test_runs_that_are_not_finished_are_marked_and_not_joined(half):
     assert (marks.line, marks.look) == ("none", "open")
     assert captions.so_far(runs) == "after 1 to 2 of 3 epochs"
     said = captions.errors(runs, 14)
-    assert said == "14 layers after 1 of 3 epochs: plain gets 114 % wrong, residual 114 %.", "after as many epochs"
-    assert captions.errors(runs, 8).startswith(f"8 layers: plain gets {8 + 100 / 3:.0f} %"), "of finished seeds"
+    assert said == "14 layers after 1 of 3 epochs: plain gets 114 % wrong, residual 114 %.", (
+        "after as many epochs"
+    )
+    assert captions.errors(runs, 8).startswith(f"8 layers: plain gets {8 + 100 / 3:.0f} %"), (
+        "of finished seeds"
+    )
 
 
 def test_recorded_runs_stand_behind_as_ghosts(half, uneven):
@@ -334,7 +353,10 @@ def test_gradients_and_responses_go_from_step_to_step(share, tmp_path):
     page = shown(explorer)
     assert ticks(page, 1) == ["0", "1", "3", "10", "30", "389", "779", "1,169"]
     # 1.2 a layer from the first block to the last, which are 52 layers apart
-    assert page.headline == "56 layers, step 0. First block's gradient: 13,000× the last block's (residual: 1.0×)."
+    assert (
+        page.headline
+        == "56 layers, step 0. First block's gradient: 13,000× the last block's (residual: 1.0×)."
+    )
     assert 12_500 < 1.2**52 < 13_500
     assert [(mark.x, mark.to) for mark in charts(page)[0].marks] == [(1.5, 3.5), (53.5, 55.5)]
     page = shown(explorer, gradient_step=389)
@@ -342,7 +364,9 @@ def test_gradients_and_responses_go_from_step_to_step(share, tmp_path):
     page = shown(explorer, depth=8)
     assert (explorer.gradient_step, page.headline[:18]) == (389, "8 layers, step 389"), "the step stays"
     page = shown(explorer, view="responses")
-    assert page.headline == "8 layers, step 1,169: plain responses span 2.0 to 2.0, residual ones 0.50 to 0.50."
+    assert (
+        page.headline == "8 layers, step 1,169: plain responses span 2.0 to 2.0, residual ones 0.50 to 0.50."
+    )
     assert len(charts(page)[0].series[0].y) == 7, "without the classifier"
     assert "batch norm starts" in shown(explorer, response_step=0).headline
     page = shown(explorer, data="digits", response_step=390)
@@ -376,7 +400,10 @@ def test_a_record_without_layers_says_so_and_another_one_shows_them(share, tmp_p
     explorer = digits(tmp_path, data="cifar10")
     for view in ("gradients", "responses"):
         page = shown(explorer, view=view)
-        assert (page.panels, page.waiting) == ((), "The record 'cifar10' was made without a look at the layers.")
+        assert (page.panels, page.waiting) == (
+            (),
+            "The record 'cifar10' was made without a look at the layers.",
+        )
     assert len(ticks(shown(explorer, data="digits"), 1)) == 13
 
 
@@ -384,17 +411,20 @@ def test_bands_span_the_seeds_and_each_is_sorted_by_itself():
     values = np.array([[1.0, 4.0], [2.0, np.nan], [0.5, np.inf], [8.0, 2.0], [9.0, 9.0]])
     rows = [
         {
-            "kind": "plain", "depth": 5, "seed": seed, "step": 0, "position": layer + 1, "layer": f"conv{layer}",
-            "gradient_norm": values[layer, seed], "response_std": values[layer, seed],
+            **{"kind": "plain", "depth": 5, "seed": seed, "step": 0},
+            **{"position": layer + 1, "layer": f"conv{layer}"},
+            **{"gradient_norm": values[layer, seed], "response_std": values[layer, seed]},
         }
         for layer in range(5)
         for seed in range(2)
     ]  # fmt: skip
     found = by_depth(pd.DataFrame(rows))[5]
-    (line,) = settled(gradient_chart(5, found, {0: 0}), DegradationState()).series
+    (line,) = settled(gradient_chart(found, {0: 0}), DegradationState()).series
     np.testing.assert_allclose(line.y, [2, 2, 0.5, 4, 9])
     np.testing.assert_allclose(line.low, [1, np.nan, np.nan, 2, 9])
-    in_order, ranked = (settled(chart, DegradationState(response_step=0)) for chart in response_charts(5, found, {0: 0}))
+    in_order, ranked = (
+        settled(chart, DegradationState(response_step=0)) for chart in response_charts(found, {0: 0})
+    )
     np.testing.assert_allclose(in_order.series[0].y, [2.5, 2, 0.5, 5])
     np.testing.assert_allclose(ranked.series[0].y, [6, 2, 1, 0.5]), "the second seed has two"
 
@@ -409,7 +439,9 @@ def test_the_recorded_digits_say_what_the_notebooks_say():
     assert first_over_last(deep, "plain", 175) < 1e-5
     assert np.isnan(first_over_last(deep, "plain", 5)), "nothing was noted then"
     responses = layers[56].values
-    assert np.mean(responses["response_std", "plain"][-1]) > np.mean(responses["response_std", "residual"][-1])
+    assert np.mean(responses["response_std", "plain"][-1]) > np.mean(
+        responses["response_std", "residual"][-1]
+    )
 
 
 # --- beside the paper ---------------------------------------------------------------------------------------
@@ -431,7 +463,10 @@ def test_the_papers_numbers_stand_beside_ours_and_are_marked(share, tmp_path):
     assert len(table.marked) == 3, "ours in training and test, and theirs"
     assert (20, "Ours, training", 16.0, 1.0, 14.0, 1.0, "3") in table.rows
     assert (8, "Ours, test", 15.0, None, 16.6, None, "1") in [tuple(_rounded(row)) for row in table.rows]
-    assert page.headline == "Plain networks, 20→56 layers: 16 %→25 % wrong in training; in the paper, 18→34: 27.9→28.5 %."
+    assert (
+        page.headline
+        == "Plain networks, 20→56 layers: 16 %→25 % wrong in training; in the paper, 18→34: 27.9→28.5 %."
+    )
     assert "arXiv 1512.03385" in " ".join(page.conditions)
     assert [column.twin for column in table.columns].count("plain") == 1
 
@@ -489,7 +524,8 @@ def test_training_stops_and_goes_on_while_the_page_is_used(tmp_path):
     assert len(explorer.table) == 64
     assert part(page, "progress").share == 1
     assert re.fullmatch(
-        r"All 4 networks were trained here in \d+ s, after an earlier start\. Another seed trains them anew\.",
+        r"All 4 networks were trained here in \d+ s, after an earlier start\. Another seed trains them "
+        r"anew\.",
         said(page),
     )
     assert page.headline.startswith("14 layers: plain gets")
@@ -530,7 +566,9 @@ def test_what_is_trained_is_told_before_there_is_anything_to_draw():
     assert sorted(expected.values()) == list(expected.values()), "shallow networks are trained first"
     nothing = Runs((), recorded.depths, 8)
     given = Given((), nothing, {}, recorded, Trained(nothing, first=expected), whose="Yours")
-    page = settled(present(DegradationState(data="digits", runs="own", depth=110), given), DegradationState(depth=110))
+    page = settled(
+        present(DegradationState(data="digits", runs="own", depth=110), given), DegradationState(depth=110)
+    )
     assert re.fullmatch(r"110 layers: the first epoch ends in about \d+ s\.", page.headline)
     assert {one.look for one in charts(page)[0].series if np.isfinite(one.y).any()} == {"ghost"}
     assert page.conditions == (captions.GHOSTS,)
@@ -668,11 +706,13 @@ def sentences(folder):
     yield captions.gradient(8, 3, {})
     yield captions.gradient(8, 3, {"plain": 0.0, "residual": np.nan})
     yield captions.response(8, 3, {"plain": np.array([np.nan])})
-    yield captions.about_folder("1 of 3 images can't be read: pass skip_unreadable=True to leave it out.")
+    yield captions.unreadable("1 of 3 images can't be read (a.png)")
 
 
 def test_sentences_are_those_that_were_read(tmp_path):
-    assert "\n".join(sentences(tmp_path)) + "\n" == SENTENCES.read_text(), f"read and write anew: python -m {__name__}"
+    assert "\n".join(sentences(tmp_path)) + "\n" == SENTENCES.read_text(), (
+        f"read and write anew: python -m {__name__}"
+    )
 
 
 def test_headlines_are_short(tmp_path):

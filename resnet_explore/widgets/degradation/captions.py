@@ -23,13 +23,17 @@ _AUGMENTED = {"crop": ", shifted and mirrored at random", "zoom": ", enlarged an
 NO_LAYERS = "Nothing was noted of the layers in these runs."
 
 GLOSSARY = {
-    "batch norm": "A layer that shifts and scales each channel to mean 0 and standard deviation 1 over a batch, "
+    "batch norm": "A layer that shifts and scales each channel to mean 0 and standard deviation 1 over a "
+    "batch, "
     "and then by two learned numbers.",
-    "eval mode": "How a trained network is used: batch norm takes the averages that it has gathered in training.",
-    "train mode": "How a network is trained: batch norm takes mean and deviation of the batch that goes through.",
+    "eval mode": "How a trained network is used: batch norm takes the averages that it has gathered in "
+    "training.",
+    "train mode": "How a network is trained: batch norm takes mean and deviation of the batch that goes "
+    "through.",
     "seed": "The number that all chance comes from: the starting weights and the order of the images.",
     "seeds": "Numbers that all chance comes from: the starting weights and the order of the images.",
-    "gradient norm": "The length of the vector of all derivatives of the loss by a layer's weights: how strongly "
+    "gradient norm": "The length of the vector of all derivatives of the loss by a layer's weights: how "
+    "strongly "
     "a step of training pulls at them.",
     "one-cycle": "A learning rate that goes up to its peak, and then down to 0, once.",
     "bf16": "Numbers of 16 bits, of which 8 are for the size: faster, and less precise.",
@@ -37,14 +41,18 @@ GLOSSARY = {
 }
 
 TWINS_WHY = (
-    "Plain and residual networks of one depth have the same layers, the same starting weights and see the same "
-    "images in the same order; only the skip connections differ. An error is the share of images whose class a "
+    "Plain and residual networks of one depth have the same layers, the same starting weights and see the "
+    "same "
+    "images in the same order; only the skip connections differ. An error is the share of images whose "
+    "class a "
     "network gets wrong. A network that overfits is good on its training images, so a high training error is "
     "something else: the network could not be trained."
 )
 GRADIENTS_WHY = (
-    "A block's gradient norm is taken over all of its weights, for the batch of that step. The headline divides "
-    "the first block's by the last block's, both shaded in the picture. Far above 1 it explodes on its way back "
+    "A block's gradient norm is taken over all of its weights, for the batch of that step. The headline "
+    "divides "
+    "the first block's by the last block's, both shaded in the picture. Far above 1 it explodes on its way "
+    "back "
     "to the image, far below 1 it vanishes."
 )
 RESPONSES_WHY = (
@@ -53,7 +61,8 @@ RESPONSES_WHY = (
     "layers, which only add to what the skip carries."
 )
 PAPER_WHY = (
-    "The paper trains networks of several depths with and without skips, as we do, and compares their errors. Its "
+    "The paper trains networks of several depths with and without skips, as we do, and compares their "
+    "errors. Its "
     "images are others and its training is far longer, so the values differ. What can be compared is whether "
     "greater depth helps or hurts."
 )
@@ -81,7 +90,7 @@ def errors(runs: "Runs", depth: int, expected: float = math.nan, going: bool = F
         epoch = max(done)
         when = "" if epoch == runs.epochs else f" after {epoch} of {runs.epochs} epochs"
         wrong = percent(runs.after(kind, depth, epoch))
-        return f"{depth} layers{when}: {kind} gets {wrong} of its training images wrong; {other} isn't trained yet."
+        return f"{depth} layers{when}: {kind} gets {wrong} wrong; {other} isn't trained yet."
     epoch = min(done)
     plain, residual = (runs.after(kind, depth, epoch) for kind in KINDS)
     return (
@@ -142,7 +151,8 @@ def measured(run: "Row") -> str:
     if run["eval_images"] >= about:
         return "Errors are measured in eval mode, on all images without changes."
     return (
-        f"Errors are measured in eval mode on {run['eval_images']:,} images of each set, after the last epoch on "
+        f"Errors are measured in eval mode on {run['eval_images']:,} images of each set, after the last "
+        f"epoch on "
         "all."
     )
 
@@ -200,25 +210,32 @@ def response(depth: int, step: int, means: Mapping[str, np.ndarray]) -> str:
     return f"{start}: {kind} responses span {reach}{''.join(f', {k} ones {r}' for k, r in others)}."
 
 
-def layer_conditions(runs: "Runs", of_depth: "OfDepth | None", view: str, whose: str, data: str, lacking: str) -> list[str]:
+def layer_conditions(
+    runs: "Runs", of_depth: "OfDepth | None", view: str, whose: str, data: str, lacking: str
+) -> list[str]:
     """Return what the layers' numbers are, whose they are and how they are drawn."""
     said = _GRADIENTS if view == "gradients" else _RESPONSES
     drawn = []
     if of_depth is not None:
         seeds = sorted({seed for found in of_depth.seeds.values() for seed in found})
         lines = "geometric means" if view == "gradients" else "means"
-        many = f"Lines are {lines} over {among(seeds)}, and bands reach from the least to the largest of them."
+        many = (
+            f"Lines are {lines} over {among(seeds)}, and bands reach from the least to the largest of them."
+        )
         drawn = [many] if len(seeds) > 1 else []
     return [*said, *drawn, *recipe(runs, whose, data), *([f"{lacking}."] if lacking else [])]
 
 
 _GRADIENTS = (
-    "Gradient norm: of the training loss's gradient by each layer's weights, for that step's batch, in train mode "
+    "Gradient norm: of the training loss's gradient by each layer's weights, for that step's batch, in "
+    "train mode "
     "with batch norm.",
-    "A block's is the norm over the weights of all its layers. One logarithmic axis serves all steps of a depth.",
+    "A block's is the norm over the weights of all its layers. One logarithmic axis serves all steps of a "
+    "depth.",
 )
 _RESPONSES = (
-    "Response: the standard deviation of a convolution's output after batch norm, before the ReLU or the addition, "
+    "Response: the standard deviation of a convolution's output after batch norm, before the ReLU or the "
+    "addition, "
     "for that step's batch in train mode. He et al. 2015, Fig. 7, don't say in which mode theirs is.",
     "The fully connected layer has no batch norm and is left out. One axis serves all steps of a depth.",
 )
@@ -259,8 +276,10 @@ def paper_conditions(runs: "Runs", whose: str, data: str, lacking: str) -> list[
         f"Ours: errors after the last epoch, {spread}.",
         *recipe(runs, whose, data),
         f"Theirs (shaded): {PAPER}.",
-        "Table 2: top-1 error on ImageNet's validation images, ten crops an image. Table 6: test error on the "
-        "original CIFAR-10 after 64,000 steps (164 epochs) with crops and flips; at 110 layers the best of five "
+        "Table 2: top-1 error on ImageNet's validation images, ten crops an image. Table 6: test error on "
+        "the "
+        "original CIFAR-10 after 64,000 steps (164 epochs) with crops and flips; at 110 layers the best of "
+        "five "
         "runs (6.61 ± 0.16). It has no plain networks: the paper draws them as curves only.",
         f"Compare the order and not the values: the data differ, and ours were trained for {epochs} "
         f"epoch{'s' if epochs > 1 else ''} only.",
@@ -307,9 +326,9 @@ def outcome(
     return said + (f" Left out, since they can't be read: {first_of(lost)}." if lost else "")
 
 
-def about_folder(problem: str) -> str:
-    """Return a problem with images in the words of the page: what a person ticks here is an argument elsewhere."""
-    return problem.replace("pass skip_unreadable=True", 'tick "Leave out broken images"')
+def unreadable(found: str) -> str:
+    """Say what can be done about images that can't be read."""
+    return f'{found}: mend or remove them, or tick "{LEAVE_OUT}".'
 
 
 def offer(count: int, begun: bool, cost: float) -> str:
@@ -327,8 +346,10 @@ def offer(count: int, begun: bool, cost: float) -> str:
 def folder(found: "Survey", depths: Sequence[int], epochs: int) -> str:
     """Say what would be trained on a folder of images."""
     return (
-        f"{found.images:,} training images of {len(found.classes)} classes ({first_of(list(found.classes))}). "
-        f"Train trains {2 * len(depths)} networks of {', '.join(map(str, depths[:-1]))} and {depths[-1]} layers on "
+        f"{found.images:,} training images of {len(found.classes)} classes "
+        f"({first_of(list(found.classes))}). "
+        f"Train trains {2 * len(depths)} networks of {', '.join(map(str, depths[:-1]))} and {depths[-1]} "
+        f"layers on "
         f"them, {epochs} epochs each."
     )
 
@@ -339,16 +360,20 @@ def repeated(minutes: Any, count: int, on_other_data: bool) -> str:
     said = f"These {count} runs {took}; they are trained again in a terminal."
     if on_other_data:
         said += (
-            " The commands download the original data and train on those, where errors may differ; --root FOLDER "
+            " The commands download the original data and train on those, where errors may differ; --root "
+            "FOLDER "
             "names data of yours."
         )
     return said
 
 
 NAME_A_FOLDER = (
-    f"Name a folder of images that lie as {LAYOUT}. The networks see them as 32×32 pixels, and they stay on this "
+    f"Name a folder of images that lie as {LAYOUT}. The networks see them as 32×32 pixels, and they stay on "
+    f"this "
     "computer."
 )
+LEAVE_OUT = "Leave out broken images"
+READING_LAYERS = "Reading what was noted of the layers ..."
 NO_EPOCH = "Curves are drawn here once the first epoch is finished; shallow networks are trained first."
 GHOSTS = "Faint lines are the recorded runs of the same recipe, for comparison: means over their seeds."
 NO_FOLDER = "Name a folder of images first."

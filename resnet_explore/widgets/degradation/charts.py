@@ -1,6 +1,6 @@
 """The charts of the degradation explorer, made of runs and of what they noted of their layers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,10 @@ def error_charts(runs: Runs, ghosts: Runs | None, going: bool) -> tuple[Any, ...
     going   whether runs are still trained: then axes don't move under their feet
     """
     top = 100.0 if going or runs.unfinished else _top(runs, ghosts)
-    return (_overview(runs, ghosts, going, top), *(_curves_by_depth(runs, ghosts, kind, top) for kind in KINDS))
+    return (
+        _overview(runs, ghosts, going, top),
+        *(_curves_by_depth(runs, ghosts, kind, top) for kind in KINDS),
+    )
 
 
 def _top(runs: Runs, ghosts: Runs | None) -> float:
@@ -52,7 +55,9 @@ def _overview(runs: Runs, ghosts: Runs | None, going: bool, top: float) -> Chart
     every = sorted({*depths, *(ghosts.depths if ghosts else ())})
     return Chart(
         "Training error of all depths" if len(depths) > 1 else "Training error",
-        Axis("depth (layers with weights)", every[0] * 0.9, every[-1] * 1.1, "log", name="depth", ticks=every),
+        Axis(
+            "depth (layers with weights)", every[0] * 0.9, every[-1] * 1.1, "log", name="depth", ticks=every
+        ),
         _percent("training error", top),
         series,
         chosen=Over("depth", {depth: depth for depth in depths}),
@@ -82,7 +87,7 @@ def _curves(runs: Runs, ghosts: Runs | None, kind: str, depth: int, top: float) 
 # --- layers -------------------------------------------------------------------------------------------------
 
 
-def gradient_chart(depth: int, layers: OfDepth, stops: dict[int, int]) -> Chart:
+def gradient_chart(layers: OfDepth, stops: Mapping[int, int]) -> Chart:
     """Return a depth's gradient norms layer by layer; `stops` maps the slider's values to steps."""
     norms = {kind: _drawable(layers.values["gradient_norm", kind]) for kind in KINDS if kind in layers.seeds}
     count = max(values.shape[1] for values in norms.values())
@@ -99,9 +104,11 @@ def gradient_chart(depth: int, layers: OfDepth, stops: dict[int, int]) -> Chart:
     )
 
 
-def response_charts(depth: int, layers: OfDepth, stops: dict[int, int]) -> tuple[Chart, Chart]:
+def response_charts(layers: OfDepth, stops: Mapping[int, int]) -> tuple[Chart, Chart]:
     """Return a depth's responses layer by layer, and each network's sorted, the largest first (Fig. 7)."""
-    found = {kind: _drawable(layers.values["response_std", kind])[:, :-1] for kind in KINDS if kind in layers.seeds}
+    found = {
+        kind: _drawable(layers.values["response_std", kind])[:, :-1] for kind in KINDS if kind in layers.seeds
+    }
     ranked = {kind: -np.sort(-values, axis=1) for kind, values in found.items()}
     count = max(values.shape[1] for values in found.values())
     largest = max((float(np.nanmax(v)) for v in found.values() if np.isfinite(v).any()), default=1.0)
@@ -135,7 +142,7 @@ def _layer_axis(count: int, label: str, name: str) -> Axis:
 
 
 def _over_steps(
-    by_kind: dict[str, np.ndarray], steps: Sequence[int], stops: dict[int, int], field: str, middle: Any
+    by_kind: dict[str, np.ndarray], steps: Sequence[int], stops: Mapping[int, int], field: str, middle: Any
 ) -> list[Series]:
     """Return a line a kind that follows the slider over steps; values are (steps, layers, seeds)."""
     series = []
@@ -143,12 +150,13 @@ def _over_steps(
         at = {step: spread(values[k], middle) for k, step in enumerate(steps)}
         none = dict.fromkeys(("y", "low", "high"), np.full(values.shape[1], np.nan))
         lines = {part: Over(field, {v: at.get(s, none)[part] for v, s in stops.items()}) for part in none}
-        series.append(Series(kind.capitalize(), np.arange(1, values.shape[1] + 1), kind=kind, **lines))
+        x = np.arange(1, values.shape[1] + 1)
+        series.append(Series(kind.capitalize(), x, lines["y"], kind, lines["low"], lines["high"]))
     return series
 
 
 def first_over_last(layers: OfDepth, kind: str, step: int) -> float:
-    """Return the first block's gradient norm over the last block's, its geometric mean over seeds; NaN for none."""
+    """Return the first block's gradient norm over the last's, geometric mean over seeds; NaN for none."""
     if step not in layers.steps or kind not in layers.seeds or not layers.alike.ends:
         return np.nan
     norms = _drawable(layers.values["gradient_norm", kind][layers.steps.index(step)])
@@ -167,5 +175,3 @@ def mean_responses(layers: OfDepth, step: int) -> dict[str, np.ndarray]:
         at = values[layers.steps.index(step)] if step in layers.steps else np.full_like(values[0], np.nan)
         found[kind] = spread(at)["y"]
     return found
-
-

@@ -15,7 +15,7 @@ from resnet_explore.widgets.core.explorer import Explorer
 from resnet_explore.widgets.core.runner import Job
 from resnet_explore.widgets.core.view import View
 from resnet_explore.widgets.degradation import captions, own_images
-from resnet_explore.widgets.degradation.jobs import Layers, LookAtFolder, ReadLayers, Train, Trained
+from resnet_explore.widgets.degradation.jobs import LookAtFolder, ReadLayers, Train, Trained
 from resnet_explore.widgets.degradation.present import LARGEST_SEED, Given, present
 from resnet_explore.widgets.degradation.runs import Runs
 from resnet_explore.widgets.degradation.sources import GIVEN, YOUR_IMAGES, YOURS, Source, sources
@@ -154,7 +154,13 @@ class DegradationExplorer(Explorer):
     def _training_for(self, state: DegradationState) -> Train:
         if state.data == YOURS:
             return Train(
-                self._presses, YOURS, state.seed, self.out.parent, None, state.folder.strip(), state.skip_unreadable
+                self._presses,
+                YOURS,
+                state.seed,
+                self.out.parent,
+                None,
+                state.folder.strip(),
+                state.skip_unreadable,
             )
         sweep = replace(self.sweep, seeds=(state.seed,))
         runs = self._runs[state.data]
@@ -187,7 +193,9 @@ class DegradationExplorer(Explorer):
 
         runs = self._given(self.state, self._runner.found()).runs
         table = pd.DataFrame(runs.rows if runs is not None else ())
-        return table if table.empty else table.sort_values(["kind", "depth", "seed", "epoch"], ignore_index=True)
+        return (
+            table if table.empty else table.sort_values(["kind", "depth", "seed", "epoch"], ignore_index=True)
+        )
 
     def show_table(
         self,
@@ -201,7 +209,8 @@ class DegradationExplorer(Explorer):
         `source` says in a word or two whose it is, `data` what the networks were trained on; `layers` is a
         function that returns what `collect_layers` would. Raises ExploreError if the runs differ in recipe.
         """
-        given = Source(GIVEN, source, lambda: table.to_dict("records"), layers, data)
+        rows: Any = table.to_dict("records")
+        given = Source(GIVEN, source, lambda: rows, layers, data)
         given.runs()
         self._sources[GIVEN] = given
         self.update(data=GIVEN, runs="recorded")
@@ -214,7 +223,11 @@ class DegradationExplorer(Explorer):
         every = {key: found.get(job) or job.at_first for key, job in self._trainings.items()}
         trained = every.pop(state.data, None)
         others = {self._title(key): other for key, other in every.items()}
-        common: dict[str, Any] = {"sources": tuple(self._sources.values()), "trained": trained, "training": others}
+        common: dict[str, Any] = {
+            "sources": tuple(self._sources.values()),
+            "trained": trained,
+            "training": others,
+        }
         common |= self._offer(state, found, trained)
         if state.runs == "own":
             return self._own(state, trained, common)
@@ -251,10 +264,16 @@ class DegradationExplorer(Explorer):
     def _title(self, key: str) -> str:
         return YOUR_IMAGES if key == YOURS else self._sources[key].title
 
-    def _offer(self, state: DegradationState, found: Mapping[Job, Any], trained: Trained | None) -> dict[str, Any]:
+    def _offer(
+        self, state: DegradationState, found: Mapping[Job, Any], trained: Trained | None
+    ) -> dict[str, Any]:
         """Return what *Train* would do, "" where it has just been done or is being done."""
         job = self._trainings.get(state.data)
-        if job is not None and trained is not None and (trained.going or _same_training(job, self._training_for(state))):
+        if (
+            job is not None
+            and trained is not None
+            and (trained.going or _same_training(job, self._training_for(state)))
+        ):
             return {}
         if state.data == YOURS:
             return self._offer_folder(state, found)

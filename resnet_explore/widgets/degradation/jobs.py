@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from resnet_explore.errors import ExploreError
+from resnet_explore.inputs.folders import UnreadableImagesError
 from resnet_explore.training.plan import Sweep
 from resnet_explore.widgets.core.runner import Job, Task
 from resnet_explore.widgets.degradation import captions, own_images
@@ -36,7 +37,7 @@ class ReadLayers(Job):
     key: str
     version: int
     read: "Callable[[], pd.DataFrame] | None" = field(compare=False)
-    says: str = field(default="Reading what was noted of the layers ...", compare=False)
+    says: str = field(default=captions.READING_LAYERS, compare=False)
 
     def run(self, task: Task) -> Layers | str:
         """Return the layers by depth, or a sentence on why there are none."""
@@ -130,8 +131,10 @@ class Train(Job):
             stop = lambda: self.halt.is_set() or task.cancelled  # noqa: E731
             run_sweep(sweep, out, progress=watch.take, stop=stop, began=watch.begin)
             return watch.ended()
+        except UnreadableImagesError as problem:
+            sentence = captions.unreadable(problem.found)
         except ExploreError as problem:
-            sentence = captions.about_folder(str(problem))
+            sentence = str(problem)
         except Exception as problem:  # of whatever kind, it must not be tried again by itself
             sentence = f"Training stopped: {type(problem).__name__}: {problem}"
         return replace(live, going=False, sentence=sentence, failed=True, share=None)
@@ -206,7 +209,9 @@ class _Watch:
         took = None
         if finished and self.last is not None and self.fresh:
             took = self.last.seconds
-        sentence = captions.outcome(finished, len(self.sweep.runs()), took, self.resumed, bool(self.rows), lost)
+        sentence = captions.outcome(
+            finished, len(self.sweep.runs()), took, self.resumed, bool(self.rows), lost
+        )
         share = 1.0 if finished else self.live.share
         return replace(self.live, **self._found(), sentence=sentence, going=False, share=share, first={})
 

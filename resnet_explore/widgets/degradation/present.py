@@ -31,6 +31,7 @@ from resnet_explore.widgets.core.view import (
 )
 from resnet_explore.widgets.degradation import captions, charts
 from resnet_explore.widgets.degradation.jobs import Layers, Trained
+from resnet_explore.widgets.degradation.layers import OfDepth
 from resnet_explore.widgets.degradation.runs import Runs
 from resnet_explore.widgets.degradation.sources import YOUR_IMAGES, YOURS
 from resnet_explore.widgets.degradation.state import DegradationState
@@ -112,8 +113,10 @@ def _ask(state: DegradationState, given: Given) -> Sequence[Part]:
     data = [Choice(source.key, source.title) for source in given.sources]
     menu = Menu("data", "Data", (*data, Choice(YOURS, YOUR_IMAGES)))
     if state.data == YOURS:
-        path = Text("folder", "Folder", "such as ~/photos", "Where your images lie, on the computer that runs Python")
-        return menu, path, Check("skip_unreadable", "Leave out broken images")
+        path = Text(
+            "folder", "Folder", "such as ~/photos", "Where your images lie, on the computer that runs Python"
+        )
+        return menu, path, Check("skip_unreadable", captions.LEAVE_OUT)
     runs = Choice("recorded", "Recorded"), Choice("own", "Trained here")
     return menu, Menu("runs", "Runs", runs)
 
@@ -124,7 +127,12 @@ def _below(state: DegradationState, given: Given) -> Sequence[Part]:
     controls = Group(
         "train-line",
         (
-            Button("train", "Train", "Train these networks here, now, or go on with them", missing=busy or given.why_not),
+            Button(
+                "train",
+                "Train",
+                "Train these networks here, now, or go on with them",
+                missing=busy or given.why_not,
+            ),
             Button("stop-training", "Stop", "Stop; finished epochs are kept", missing=idle),
             Number("seed", "Seed", 0, LARGEST_SEED, tip="All chance of a training comes from it"),
             _progress(given),
@@ -156,10 +164,18 @@ def _depth_slider(runs: Runs) -> Slider:
 
 
 def _errors_page(given: Given, runs: Runs, frame: Mapping[str, Any]) -> View:
-    going, first = (given.trained.going, given.trained.first) if given.trained and runs is given.trained.runs else (False, {})
+    going, first = (
+        (given.trained.going, given.trained.first)
+        if given.trained and runs is given.trained.runs
+        else (False, {})
+    )
     headlines = {d: captions.errors(runs, d, first.get(d, math.nan), going) for d in runs.depths}
     shown = runs if runs.rows else given.ghosts
-    said = captions.error_conditions(runs, given.whose, given.data, given.lacking, bool(given.ghosts)) if runs.rows else ()
+    said = (
+        captions.error_conditions(runs, given.whose, given.data, given.lacking, bool(given.ghosts))
+        if runs.rows
+        else ()
+    )
     return View(
         headline=Over("depth", headlines),
         why=captions.TWINS_WHY,
@@ -186,50 +202,50 @@ def stops(steps: Sequence[int], value: int) -> dict[int, int]:
 
 
 def _layers_page(state: DegradationState, given: Given, runs: Runs, frame: Mapping[str, Any]) -> View:
-    layers = given.layers
-    depth_slider = _depth_slider(runs)
+    layers, depths = given.layers, _depth_slider(runs)
     if layers is None:
-        return View(panels=None, waiting="Reading what was noted of the layers ...", sliders=(depth_slider,), **frame)
+        return View(panels=None, waiting=captions.READING_LAYERS, sliders=(depths,), **frame)
     if isinstance(layers, str) or not layers:
         waiting = layers if isinstance(layers, str) else captions.no_layers_of(state.depth)
-        return View(waiting=waiting, sliders=(depth_slider,), **frame)
+        return View(waiting=waiting, sliders=(depths,), **frame)
     name = "gradient_step" if state.view == "gradients" else "response_step"
-    steps = sorted({step for of_depth in layers.values() for step in of_depth.steps})
-    at = stops(steps, getattr(state, name))
+    at = stops(sorted({step for found in layers.values() for step in found.steps}), getattr(state, name))
     ends = {int(row["step"]): int(row["epoch"]) for row in runs.rows}
-    step_slider = Slider(name, "Step", tuple(Choice(v, f"{s:,}", captions.moment(s, ends)) for v, s in at.items()), play=True)
-    panels, headlines, said = {}, {}, {}
-    for depth in runs.depths:
-        of_depth = layers.get(depth)
-        said[depth] = captions.layer_conditions(
-            runs, of_depth, state.view, given.whose, given.data, given.lacking
-        )
-        if of_depth is None:
-            panels[depth] = Prose("layers-none", (captions.no_layers_of(depth),))
-            headlines[depth] = captions.no_layers_of(depth)
-        elif state.view == "gradients":
-            panels[depth] = Charts("gradients", (charts.gradient_chart(depth, of_depth, at),))
-            headlines[depth] = Over(name, {value: _gradient(depth, of_depth, step) for value, step in at.items()})
-        else:
-            panels[depth] = Charts("responses", charts.response_charts(depth, of_depth, at))
-            headlines[depth] = Over(name, {value: _response(depth, of_depth, step) for value, step in at.items()})
+    steps = tuple(Choice(value, f"{step:,}", captions.moment(step, ends)) for value, step in at.items())
+    shown = {depth: _layers_of(state.view, depth, layers.get(depth), at) for depth in runs.depths}
+    said = (given.whose, given.data, given.lacking)
     return View(
-        headline=Over("depth", headlines),
+        headline=Over("depth", {depth: headline for depth, (_, headline) in shown.items()}),
         why=captions.GRADIENTS_WHY if state.view == "gradients" else captions.RESPONSES_WHY,
-        panels=((Over("depth", panels),),),
-        sliders=(depth_slider, step_slider),
-        conditions=Over("depth", said),
+        panels=((Over("depth", {depth: panel for depth, (panel, _) in shown.items()}),),),
+        sliders=(depths, Slider(name, "Step", steps, play=True)),
+        conditions=Over(
+            "depth",
+            {d: captions.layer_conditions(runs, layers.get(d), state.view, *said) for d in runs.depths},
+        ),
         **frame,
     )
 
 
-def _gradient(depth: int, of_depth: Any, step: int) -> str:
-    ratios = {kind: charts.first_over_last(of_depth, kind, step) for kind in KINDS}
-    return captions.gradient(depth, step, ratios)
-
-
-def _response(depth: int, of_depth: Any, step: int) -> str:
-    return captions.response(depth, step, charts.mean_responses(of_depth, step))
+def _layers_of(view: str, depth: int, found: OfDepth | None, at: Mapping[int, int]) -> tuple[Part, Any]:
+    """Return the panel and the headline of a depth; `at` maps the slider's values to steps."""
+    if found is None:
+        sentence = captions.no_layers_of(depth)
+        return Prose("layers-none", (sentence,)), sentence
+    if view == "gradients":
+        panel = Charts("gradients", (charts.gradient_chart(found, at),))
+        ratios = {
+            value: {kind: charts.first_over_last(found, kind, step) for kind in KINDS}
+            for value, step in at.items()
+        }
+        headlines = {value: captions.gradient(depth, at[value], each) for value, each in ratios.items()}
+        return panel, Over("gradient_step", headlines)
+    panel = Charts("responses", charts.response_charts(found, at))
+    headlines = {
+        value: captions.response(depth, step, charts.mean_responses(found, step))
+        for value, step in at.items()
+    }
+    return panel, Over("response_step", headlines)
 
 
 # --- beside the paper ---------------------------------------------------------------------------------------
@@ -248,16 +264,16 @@ _THEIRS = "He et al."
 
 def _paper_page(given: Given, runs: Runs, frame: Mapping[str, Any]) -> View:
     rows = [*_ours(runs), *_theirs()]
-    places = {
-        depth: tuple(k for k, row in enumerate(rows) if row[0] == depth) for depth in runs.depths
-    }
+    places = {depth: tuple(k for k, row in enumerate(rows) if row[0] == depth) for depth in runs.depths}
     shaded = [k for k, row in enumerate(rows) if row[1].startswith(_THEIRS)]
     return View(
         headline=captions.beside(runs) if runs.rows else captions.no_layers_of(runs.depths[0]),
         why=captions.PAPER_WHY,
         panels=((Table("paper", _COLUMNS, rows, "sort", Over("depth", places), shaded),),),
         sliders=(_depth_slider(runs),),
-        conditions=captions.paper_conditions(runs, given.whose, given.data, given.lacking) if runs.rows else (),
+        conditions=captions.paper_conditions(runs, given.whose, given.data, given.lacking)
+        if runs.rows
+        else (),
         **frame,
     )
 
@@ -281,7 +297,15 @@ def _theirs() -> list[tuple[Any, ...]]:
         for depth, errors in IMAGENET_TOP1_ERROR.items()
     ]
     cifar = [
-        (depth, f"{_THEIRS}, CIFAR-10 (Table 6)", None, None, error, None, "best of 5" if depth == 110 else None)
+        (
+            depth,
+            f"{_THEIRS}, CIFAR-10 (Table 6)",
+            None,
+            None,
+            error,
+            None,
+            "best of 5" if depth == 110 else None,
+        )
         for depth, error in CIFAR_TEST_ERROR.items()
     ]
     return [*imagenet, *cifar]

@@ -95,12 +95,14 @@ class Runs:
 
     def largest_error(self) -> float:
         """Return the largest error of all epochs in percent, NaN if there is none."""
-        return max((float(row[f"{split}_error"]) for row in self.rows for split in ("train", "test")), default=np.nan)
+        return max(
+            (float(row[f"{split}_error"]) for row in self.rows for split in ("train", "test")), default=np.nan
+        )
 
     def first_epochs(self, workers: int) -> dict[int, float]:
-        """Return {depth: seconds until its first epoch ends} if one seed were trained again, shallow nets first.
+        """Return {depth: seconds until its first epoch ends} if one seed were trained again.
 
-        As fast as these were, with so many workers beside each other that take some seconds to start.
+        Shallow networks first, as fast as these were, by so many workers that take some seconds to start.
         """
         before, found = _START_SECONDS, {}
         for depth in self.depths:
@@ -111,7 +113,7 @@ class Runs:
         return found
 
     def telling_depth(self) -> int:
-        """Return the least depth where plain fails and residual doesn't, else where they lie furthest apart."""
+        """Return the least depth where plain fails and residual doesn't, else the largest gap's."""
         gaps = []
         for depth in self.depths:
             plain, residual = (self.mean(kind, depth) for kind in KINDS)

@@ -1,4 +1,4 @@
-"""The data that the explorer can show: records that ship or are one's own, a table that was given, own images."""
+"""The data that can be shown: records that ship or are one's own, a table that was given, own images."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

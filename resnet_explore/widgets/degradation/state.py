@@ -14,7 +14,8 @@ class DegradationState:
     view             "errors" over depth and epochs, "gradients" and "responses" layer by layer, or "paper",
                      our numbers beside those of He et al. 2015
     depth            layers with weights; 0 for the depth that makes the point
-    gradient_step    the step of training whose gradients are shown, or the nearest that was noted; -1 for the last
+    gradient_step    the step of training whose gradients are shown, or the nearest that was noted; -1 for
+                     the last
     response_step    the same for responses
     sort             (column, 1 or -1): by what the paper's table is sorted, and whether up or down
     seed             of what is trained
