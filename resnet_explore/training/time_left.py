@@ -24,7 +24,7 @@ class _Look:
 class TimeLeft:
     """An estimate that begins when some run has ended an epoch from start to end under our eyes.
 
-    The rest is done as fast as in the second half of the time so far, since how busy a machine is changes,
+    The rest is done as fast as in the last quarter of the time so far, since how busy a machine is changes,
     but no sooner than the longest run alone can be. An epoch counts as much as its network has layers: on
     one recipe, a layer takes the same time in deep networks as in shallow ones, to within a third. Epochs of
     earlier, and the time until the first one ends (workers start, data are read), don't count.
@@ -66,7 +66,7 @@ class TimeLeft:
     def _since(self, now: _Look) -> _Look:
         """Return the look from which on speed is measured."""
         first = self._looks[0]
-        early = now.seconds - max(_LEAST_SECONDS, (now.seconds - first.seconds) / 2)
+        early = now.seconds - max(_LEAST_SECONDS, (now.seconds - first.seconds) / 4)
         fits = (k for k in self._looks if k.seconds <= early and now.epochs - k.epochs >= _LEAST_EPOCHS)
         return max(fits, key=lambda look: look.seconds, default=first)
 

@@ -10,6 +10,8 @@ from tests.browser import pictures
 DEPTH = ".rx-slider:has(label:text-is('Depth')) input"
 STEP = ".rx-slider:has(label:text-is('Step')) input"
 _PATHS = """(node) => [...node.querySelectorAll('.rx-plot-line, .rx-plot-dots')].map((path) => path.getAttribute('d')).join()"""
+_UNSHIELDED = """(card) => [...card.querySelectorAll('select, button, input, summary, [tabindex="0"]')]
+    .filter((node) => node.dataset.lmSuppressShortcuts !== 'true').map((node) => node.outerHTML)"""
 _PLACES = """() => ['.rx-tabs', '.rx-panels', '.rx-sliders', '.rx-below'].map((name) => {
     const box = document.querySelector(name).getBoundingClientRect();
     return [Math.round(box.left), Math.round(box.top - document.querySelector('.rx-page').getBoundingClientRect().top)];
@@ -96,6 +98,7 @@ def test_train_stop_and_go_on_while_depths_are_looked_at(open_notebook):
         card.locator(DEPTH).press("ArrowLeft")
         headline(card, f"^{depth} layers: plain gets", timeout=2_000)
     runs.select_option("Trained here")
+    progress.filter(has_text=re.compile(r"Trained \d+ of 80 epochs")).wait_for(timeout=60_000)
     headline(card, r"^8 layers( after \d+ of 8 epochs)?: plain", timeout=60_000)
     assert card.locator(".rx-progress progress").evaluate("(bar) => bar.value") > 0
     card.scroll_into_view_if_needed()
@@ -149,7 +152,8 @@ def test_views_and_data_of_degradation(open_notebook, tmp_path):
     field = card.get_by_label("Folder", exact=True)
     field.fill(str(tmp_path))
     field.press("Enter")
-    card.get_by_role("alert").filter(has_text="images of one class only").wait_for(timeout=20_000)
+    card.locator(".rx-failed", has_text="images of one class only").wait_for(timeout=20_000)
+    assert card.evaluate(_UNSHIELDED) == [], "their keys would reach the notebook"
     assert field.input_value() == str(tmp_path)
     data.select_option("Imagenette (photos)")
     headline(card, "^18 layers")

@@ -285,6 +285,8 @@ def test_lines_are_means_and_bands_are_known_where_there_are_several_seeds(uneve
     nan = np.nan
     np.testing.assert_allclose(plain.low, [nan, nan, 15, nan, nan, nan])
     np.testing.assert_allclose(residual.high, [nan, nan, 15, nan, nan, 13.2])
+    single, *_ = error_charts(Runs([row for row in uneven if row["seed"] == 0]), None, going=False)
+    assert [one.low for one in single.series] == [None, None]
 
 
 def test_errors_that_stand_side_by_side_have_one_scale(uneven):

@@ -42,7 +42,7 @@ def _percent(label: str, top: float) -> Axis:
 
 def _overview(runs: Runs, ghosts: Runs | None, going: bool, top: float) -> Chart:
     depths = runs.depths
-    series = [Series(k.capitalize(), depths, kind=k, **spread(runs.final(k))) for k in KINDS]
+    series = [Series(k.capitalize(), depths, kind=k, **_over_seeds(runs.final(k))) for k in KINDS]
     for kind in KINDS:
         points = [row for row in runs.unfinished if row["kind"] == kind]
         if points or going:
@@ -74,7 +74,7 @@ def _curves(runs: Runs, ghosts: Runs | None, kind: str, depth: int, top: float) 
     mark: Marker = "kind" if runs.epochs_done(kind, depth) == 1 else "none"  # a point alone has no line
     lines: tuple[tuple[str, str, Line], ...] = (("training", "train", "solid"), ("test", "test", "dashed"))
     series = [
-        Series(name, epochs, kind=kind, line=line, marker=mark, **spread(runs.curve(kind, depth, split)))
+        Series(name, epochs, kind=kind, line=line, marker=mark, **_over_seeds(runs.curve(kind, depth, split)))
         for name, split, line in lines
     ]
     if ghosts is not None:
@@ -82,6 +82,12 @@ def _curves(runs: Runs, ghosts: Runs | None, kind: str, depth: int, top: float) 
         series.append(Series("training, recorded", epochs, means, kind=kind, look="ghost"))
     x = Axis("epoch", 0.7, runs.epochs + 0.3, whole=True)
     return Chart(f"{kind.capitalize()}-{depth}", x, _percent("error", top), series, kind=kind)
+
+
+def _over_seeds(values: np.ndarray) -> dict[str, Any]:
+    """Return the middle and the band of a series; no band where nothing has several seeds."""
+    found = spread(values)
+    return found if np.isfinite(found["low"]).any() else {"y": found["y"]}
 
 
 # --- layers -------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import math
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -59,6 +60,7 @@ class DegradationExplorer(Explorer):
         self._versions: dict[str, int] = {}
         self._trainings: dict[str, Train] = {}  # the last one on each data
         self._presses = self._looks = 0
+        self._starting = threading.Lock()
         self._wanted_depth = 0  # what the person has chosen; not all runs have it
         super().__init__(**state)
 
@@ -135,7 +137,11 @@ class DegradationExplorer(Explorer):
 
         Raises `ExploreError` where there is nothing to be trained, or a training goes on.
         """
-        state = self.state
+        with self._starting:  # two presses come in two threads
+            self._start(self.state)
+        self.update(runs="own")
+
+    def _start(self, state: DegradationState) -> None:
         if self.training:
             raise ExploreError(captions.IS_TRAINING)
         if state.data not in (self.first.key, YOURS):
@@ -148,8 +154,6 @@ class DegradationExplorer(Explorer):
         if last is not None and _same_training(last, job):
             job = replace(job, before=self._runner.found().get(last))
         self._trainings[state.data] = job
-        self.update(runs="own")
-        self._take(self.state, tuple(self.plan(self.state)))
 
     def _training_for(self, state: DegradationState) -> Train:
         if state.data == YOURS:

@@ -212,7 +212,7 @@ class _Watch:
         sentence = captions.outcome(
             finished, len(self.sweep.runs()), took, self.resumed, bool(self.rows), lost
         )
-        share = 1.0 if finished else self.live.share
+        share = 1.0 if finished else None
         return replace(self.live, **self._found(), sentence=sentence, going=False, share=share, first={})
 
     def _found(self) -> dict[str, Any]:

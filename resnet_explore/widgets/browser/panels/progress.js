@@ -3,7 +3,7 @@
 import { make } from "../dom.js";
 
 /** @type {import("../page.js").Component} */
-export function progress(_page, props) {
+export function progress(page, props) {
   const bar = make("progress", "", { max: 1 });
   const sentence = make("p");
   const node = make("div", "rx-progress", {}, bar, sentence);
@@ -11,9 +11,10 @@ export function progress(_page, props) {
     bar.hidden = props.share === null;
     bar.value = props.share ?? 0;
     bar.setAttribute("aria-label", props.sentence);
-    if (sentence.textContent !== props.sentence) sentence.textContent = props.sentence;
     sentence.classList.toggle("rx-failed", props.failed);
-    sentence.setAttribute("role", props.failed ? "alert" : "status");
+    if (sentence.textContent === props.sentence) return;
+    sentence.textContent = props.sentence;
+    if (props.share === null || props.share === 1) page.say(props.sentence); // on the way it would talk all the time
   };
   fill();
   return {
