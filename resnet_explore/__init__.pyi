@@ -84,7 +84,7 @@ from .training.runs import (
 from .training.summary import summarize as summarize
 from .training.sweep import run_sweep as run_sweep
 from .widgets.architecture.explorer import ArchitectureExplorer as ArchitectureExplorer
-from .widgets.degradation import DegradationExplorer as DegradationExplorer
+from .widgets.degradation.explorer import DegradationExplorer as DegradationExplorer
 from .widgets.feature_maps.explorer import FeatureMapExplorer as FeatureMapExplorer
 from .widgets.filmstrip import Filmstrip as Filmstrip
 from .widgets.gradient_flow import GradientFlowExplorer as GradientFlowExplorer

@@ -56,7 +56,7 @@ def assert_up_to_date(name: str, notebook: NotebookPage) -> None:
 
 CANVAS = ".rx-canvas[data-drawn]:visible"
 PICTURES = {
-    "degradation": Picture("01_degradation", f".rx-card:has({CANVAS})", CANVAS),
+    "degradation": Picture("01_degradation", ".rx-page", ".rx-plot"),
     "gradient_flow": Picture("02_gradient_flow", f".rx-card:has({CANVAS})", CANVAS),
     "saliency": Picture(
         "03_saliency",

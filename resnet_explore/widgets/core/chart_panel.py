@@ -14,7 +14,8 @@ _HIGH, _WIDE = 330.0, 960.0  # CSS pixels of a row in a saved picture
 class Charts(Part):
     """A row of charts (`figures.chart.Chart`), beside each other where there is room and below where not.
 
-    chooses  the state's field that a click on a point sets to the point's x, "" where a click chooses nothing
+    chooses  the state's field that a click on a point sets to the point's x, in those charts that mark what
+             is `chosen`; "" where a click chooses nothing
     """
 
     kind: ClassVar[str] = "charts"

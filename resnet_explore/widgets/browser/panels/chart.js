@@ -28,14 +28,13 @@ export function charts(page, props) {
       for (const plot of plots) if (plot === from || (plot.chart && same(plot.chart.x, from.chart.x))) plot.read(at);
     },
     // On an axis of whole numbers a point between two of them lies inside of what the second one names.
-    choose: (at) => { if (props.chooses) page.choose(props.chooses, props.charts[0].x.whole ? Math.ceil(at) : at); },
-    chooses: () => Boolean(props.chooses),
+    choose: (plot, at) => { if (row.chooses(plot)) page.choose(props.chooses, plot.chart.x.whole ? Math.ceil(at) : at); },
+    chooses: (plot) => Boolean(props.chooses) && typeof plot.chart?.chosen === "number",
     say: (text) => page.say(text),
   };
 
   function fill() {
     const shown = props.charts ?? [];
-    node.classList.toggle("rx-choosing", Boolean(props.chooses));
     const changed = plots.length !== shown.length;
     while (plots.length < shown.length) plots.push(new Plot(row));
     for (const plot of plots.splice(shown.length)) plot.leave();
