@@ -13,7 +13,7 @@ from tests.browser import pictures
 STEP, CANVAS, DEPTH = ".rx-step:visible", ".rx-canvas:visible", ".rx-shared-step"
 # Of the saliency notebook's explorers the first one: another lies below it.
 FIRST = '.jp-CodeCell:has-text("rx.SaliencyExplorer()")'
-HEAT, HEAT_CARD = f"{FIRST} .rx-heat", f"{FIRST} .rx-card:has(.rx-heat)"
+HEAT = f"{FIRST} canvas.rx-heat >> nth=1"
 
 
 def title(notebook, card=""):
@@ -36,7 +36,7 @@ def assert_fits_dark_and_narrow(notebook, name):
     notebook.dress("dark")
     notebook.page.set_viewport_size({"width": 620, "height": 900})
     notebook.page.wait_for_function(
-        """() => [...document.querySelectorAll('.rx-card')].every((card) => card.scrollWidth <= card.clientWidth + 1
+        """() => [...document.querySelectorAll('.rx-card, .rx-page')].every((card) => card.scrollWidth <= card.clientWidth + 1
             && card.getBoundingClientRect().right <= innerWidth)"""
     )
     notebook.show_first_code()
@@ -220,40 +220,84 @@ def photo():
 
 def test_an_uploaded_photo_is_explained_at_every_block(open_notebook, photo):
     notebook = open_notebook("notebooks/03_saliency.ipynb")
-    run(notebook)
-    pictures.assert_up_to_date("saliency", notebook)
+    notebook.run_all()
+    notebook.show_first_code()
     page = notebook.page
-    before, block = notebook.digest(HEAT), f"{FIRST} .rx-heat-step"
-    upload = notebook.locator(f"{FIRST} .rx-pick input")
-    upload.set_input_files(photo)
-    notebook.wait_changed(HEAT, before)
-    assert "your photo launch.jpg" in caption(notebook, HEAT_CARD)
-    assert re.search(r"Residual-\d+ says", title(notebook, HEAT_CARD))
-    last = int(notebook.locator(block).get_attribute("max"))
+    drawn = "document.querySelector('.rx-heat-grid')?.dataset.drawn > 0"
+    page.wait_for_function(drawn, timeout=60_000)
+    pictures.assert_up_to_date("saliency", notebook)
+    explorer = page.locator(f"{FIRST} .rx-page")
+    block, headline = explorer.get_by_role("slider", name="Block"), explorer.locator(".rx-headline")
+    assert block.get_attribute("aria-valuetext") == "3.1", "8x8 cells, where the last two blocks have 4x4"
+    before = notebook.digest(HEAT)
+    explorer.locator(".rx-pick input").set_input_files(photo)
+    notebook.wait_changed(HEAT, before, timeout=30)
+    explorer.locator(".rx-conditions", has_text="your photo launch.jpg").wait_for(state="attached")
+    assert re.search(r"Residual-18 says .+ \(", headline.inner_text())
+    place = headline.bounding_box()
     seen = set()
-    for _ in range(last + 1):
-        notebook.press(block, "ArrowLeft")
+    block.press("End")
+    for _ in range(8):
         seen.add(notebook.digest(HEAT))
-    assert len(seen) == last, "moves with a picture each, and one against the end"
-    half = notebook.digest(HEAT)
-    notebook.press(f"{FIRST} .rx-heat-opacity", "Home")
-    notebook.wait_changed(HEAT, half)
-    left, right = np.array_split(notebook.pixels(HEAT), 2, axis=1)
-    assert np.abs(left[:, :480].astype(int) - right[:, -512:][:, :480]).mean() < 3, "the photo alone, twice"
-    notebook.press(f"{FIRST} .rx-heat-opacity", "End")
-    notebook.press(block, "End")
-    page.locator(f"{FIRST} .rx-option", has_text="%").nth(1).click()
-    asked = notebook.locator(f"{FIRST} .rx-option[aria-pressed=true] .rx-word").inner_text()
-    headings = page.locator(f"{FIRST} .rx-headings span", has_text=f"asked about {asked}")
-    headings.nth(1).wait_for(timeout=20_000)
-    page.locator(f"{FIRST} .rx-verdict", has_text="Deletion").wait_for(timeout=90_000)
-    assert page.locator(f"{FIRST} .rx-thumb").count() == 2
+        block.press("ArrowLeft")
+    assert len(seen) == 8, "each block has its picture"
+    assert notebook.digest(HEAT) in seen, "and the last key went against the end"
+    explorer.locator(".rx-more-controls > summary").click()
+    opacity = explorer.get_by_role("slider", name="Opacity")
+    opacity.press("Home")
+    page.wait_for_timeout(50)
+    left, right = (notebook.pixels(f"{FIRST} canvas.rx-heat >> nth={k}").astype(int) for k in (0, 1))
+    assert np.abs(left - right).mean() < 1, "the photo alone, twice"
+    opacity.press("End")
+    opacity.press("Escape")
+    block.press("End")
+    option = explorer.locator(".rx-option").nth(1)
+    asked = option.locator(".rx-word").inner_text()
+    option.click()
+    explorer.locator(".rx-heat-heading", has_text=f"asked about {asked}").nth(1).wait_for(timeout=20_000)
+    assert explorer.get_by_label("Ask about").evaluate("(e) => e.selectedOptions[0].textContent") == asked
+    explorer.locator(".rx-verdict .rx-chance").first.wait_for(timeout=90_000)
+    assert explorer.locator(".rx-thumb").count() == 8
+    assert headline.bounding_box() == place, "nothing has moved"
     notebook.screenshot("03_saliency")
     kept = notebook.digest(HEAT)
     text = {"name": "page.png", "mimeType": "image/png", "buffer": b"<!doctype html><p>hello"}
-    upload.set_input_files(text)
-    page.locator(f"{FIRST} .rx-status.rx-bad").wait_for(timeout=20_000)
-    assert "page.png" not in caption(notebook, HEAT_CARD)
+    explorer.locator(".rx-pick input").set_input_files(text)
+    explorer.locator(".rx-status.rx-bad").wait_for(timeout=20_000)
+    assert headline.bounding_box()["y"] == place["y"]
     assert notebook.digest(HEAT) == kept
     assert_fits_dark_and_narrow(notebook, "03_saliency")
+    notebook.assert_clean()
+
+
+def test_views_of_saliency_and_what_they_hold(open_notebook):
+    notebook = open_notebook(
+        ["import resnet_explore as rx\nexplorer = rx.SaliencyExplorer(networks='cifar10', depth=8)\nexplorer"]
+    )
+    notebook.run_all()
+    page = notebook.page
+    explorer = page.locator(".rx-page")
+    depth = explorer.get_by_role("slider", name="Depth")
+    block = explorer.get_by_role("slider", name="Block")
+    page.wait_for_function("document.querySelector('.rx-heat-grid')?.dataset.drawn > 0", timeout=60_000)
+    notebook.execute("explorer._runner.stop(); explorer.update(); explorer.wait(100)", timeout=120)
+    sent = len(notebook.sent)
+    depth.press("End")
+    assert block.get_attribute("aria-valuetext") == "3.8", "the last block stays the last one"
+    assert explorer.locator(".rx-headline").inner_text().startswith("Plain-56 says ")
+    assert len(notebook.sent) == sent, "the page moves without asking Python"
+    page.wait_for_timeout(600)
+    assert notebook.execute("print(explorer.depth, explorer.block)") == "56 27"
+    explorer.get_by_role("tab", name="Skip and branch").click()
+    explorer.locator(".rx-headline", has_text="map came by the skip").wait_for(timeout=30_000)
+    assert explorer.locator("canvas.rx-heat").count() == 3
+    explorer.get_by_role("tab", name="Random weights").click()
+    explorer.get_by_role("slider", name="Random down to").wait_for(timeout=60_000)
+    explorer.get_by_role("slider", name="Random down to").press("End")
+    explorer.locator(".rx-headline", has_text="Random down to conv1").wait_for()
+    with page.expect_download() as started:
+        explorer.locator(".rx-save summary").click()
+        explorer.get_by_role("button", name=re.compile("^NPZ")).click()
+    with np.load(started.value.path()) as saved:
+        assert saved["56/conv1/layer3.8/Residual-56"].shape == (8, 8)
     notebook.assert_clean()

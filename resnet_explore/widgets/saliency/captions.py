@@ -193,7 +193,8 @@ def _of_networks(found: Found, stage: str) -> Iterator[str]:
         )
     height, width = found.size
     sees = "the middle square as " if found.cropped else ""
-    who = "The networks see" if len(found.opened.networks) > 1 else "The network sees"
+    verb = "get" if found.opened.kind == "boxes" else "see"  # a detector enlarges it first
+    who = f"The networks {verb}" if len(found.opened.networks) > 1 else f"The network {verb}s"
     yield f"{who} {sees}{height}×{width} pixels. Picture: {found.about}."
 
 

@@ -154,7 +154,11 @@ class SaliencyExplorer(Explorer):
         if here is None:
             return state
         stage = state.stage if state.stage in here.positions else ""
-        block = min(state.block, len(here.blocks)) if state.block > 0 else clear_block(here)
+        block, count = state.block, len(here.blocks)
+        if block <= 0:
+            block = clear_block(here)
+        elif count > 1:  # where there is but one step, as by pixels, the person may come back to theirs
+            block = min(block, count)
         return replace(state, method=here.method, block=block, stage=stage)
 
     # --- what is computed and shown -----------------------------------------------------------------------
