@@ -1,10 +1,12 @@
 /* Which module draws which kind of control or panel. */
 
 import { button, check, menu, number, slider, tabs } from "./controls/choosing.js";
+import { more } from "./controls/more.js";
+import { options } from "./controls/options.js";
 import { blueprint } from "./panels/blueprint.js";
 import { charts } from "./panels/chart.js";
 import { prose } from "./panels/prose.js";
 import { table } from "./panels/table.js";
 
 /** @type {{[kind: string]: import("./page.js").Component}} */
-export const KINDS = { blueprint, button, charts, check, menu, number, prose, slider, table, tabs };
+export const KINDS = { blueprint, button, charts, check, menu, more, number, options, prose, slider, table, tabs };

@@ -145,6 +145,26 @@ class Button(Part):
     missing: str = ""
 
 
+@dataclass(frozen=True)
+class Options(Part):
+    """One of a few values, all in sight below each other. `key` is the state's field."""
+
+    kind: ClassVar[str] = "options"
+    key: str
+    label: str
+    choices: Sequence[Choice]
+
+
+@dataclass(frozen=True)
+class More(Part):
+    """Controls that are rarely used, folded behind a word; open, they stand in a row of their own."""
+
+    kind: ClassVar[str] = "more"
+    key: str
+    label: str
+    controls: Sequence[Part]
+
+
 # --- panels -------------------------------------------------------------------------------------------------
 
 
