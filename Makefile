@@ -21,7 +21,7 @@ lab: $(READY)   ## open the notebooks in JupyterLab (PORT=9000, ARGS=--no-browse
 	@$(BIN)/python -m resnet_explore lab --port $(PORT) $(ARGS)
 
 test: $(TESTED) browser lint  ## run every check: style, types, tests, browser (ARGS="-k capture")
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n 3 $(ARGS)  # one of them drives the browser, and waits for it
 
 lint: $(TESTED) ## check style and types only
 	@$(BIN)/python -m ruff check --quiet .
@@ -32,7 +32,7 @@ browser: $(TESTED)  ## make sure that there is a Chromium for the browser tests
 	@$(BIN)/python tests/install_browser.py
 
 check: lint     ## for the inner loop: style, types and the tests that are quick, neither browser nor training
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q -m "not browser and not training and not slow" $(ARGS)
+	@$(BIN)/python -m pytest -n 2 -q -m "not browser and not training and not slow" $(ARGS)
 
 pictures: $(TESTED) browser  ## take the README's pictures anew from the running notebooks
 	@$(BIN)/python -m tests.browser.pictures

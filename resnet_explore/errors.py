@@ -12,6 +12,10 @@ _UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
 class ExploreError(ValueError):
     """A request that cannot be met; its message is one sentence: the argument, what came, what is allowed."""
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows: the sentence alone, since the mistake is not in our code."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class CancelledError(ExploreError):
     """What a person stopped; raised where their `cancel` said so."""

@@ -2,16 +2,33 @@
 
 import functools
 import os
+from typing import Any
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks; the tests are about processors and stand-ins
 
 import pytest
 import torch
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.slow import function, listed
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)  # or they would wait for one another
+
+
+class BrowserTogether(LoadScopeScheduling):
+    """Hands out one test after the other, but those in the browser to one process: they share a JupyterLab.
+
+    `--dist loadgroup` is made for this; pytest-xdist 3.8 under pytest 9.2 silently doesn't group (its #1386).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "browser" if nodeid.startswith("tests/browser/") else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BrowserTogether:
+    return BrowserTogether(config, log)
 
 
 @pytest.fixture(autouse=True)

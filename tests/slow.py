@@ -37,7 +37,7 @@ def main() -> None:
     """Run the tests that are not left out anyway, and list the slow ones."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.xml")
-        options = ["-n", "2", "--dist", "loadgroup", "-q", "-m", CHECKED, f"--junitxml={report}"]
+        options = ["-n", "2", "-q", "-m", CHECKED, f"--junitxml={report}"]
         subprocess.run([sys.executable, "-m", "pytest", *options], check=True)
         cases = list(ET.parse(report).iter("testcase"))
     nodes = (f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}" for case in cases)

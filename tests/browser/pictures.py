@@ -55,7 +55,7 @@ PICTURES = {
     "saliency": Picture(
         "03_saliency", ".rx-card:has(.rx-heat)", ".rx-heat", ((".rx-heat-step", "ArrowLeft"),) * 2
     ),
-    "architectures": Picture("04_architectures", ".rx-drawing", ".rx-box"),
+    "architectures": Picture("04_architectures", ".rx-page", ".rx-box"),
     "feature_maps": Picture("05_feature_maps", ".rx-mosaics", ".rx-chart-picture"),
 }
 

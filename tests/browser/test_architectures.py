@@ -7,7 +7,7 @@ from tests.browser import pictures
 # How many convolutions stand at each height, from the top on, and into which boxes from above lines lead.
 _LANES = """(picture) => {
     const boxes = [...picture.querySelectorAll('g')].map((group) => ({
-        label: group.querySelector('.rx-label')?.textContent,
+        label: group.querySelector('.rx-name')?.textContent,
         area: group.querySelector('rect').getBoundingClientRect(),
         weighted: group.querySelector('.rx-weighted') !== null,
     }));
@@ -28,71 +28,74 @@ def test_boxes_open_and_the_table_sorts(open_notebook):
     notebook.run_all()
     pictures.assert_up_to_date("architectures", notebook)
     page = notebook.page
-    card = page.locator(".rx-drawing").first
+    card = page.locator(".rx-page").first
     card.locator(".rx-box").first.wait_for(timeout=60_000)
     card.scroll_into_view_if_needed()  # the notebook is longer than the window
-    card.locator(".rx-title", has_text="16 skips set them apart").wait_for(timeout=10_000)
+    assert "16 skips set them apart" in card.locator(".rx-headline").inner_text()
     lower = card.locator(".rx-blueprint").nth(1)
     assert lower.locator(".rx-arc").count() == 16
     assert card.locator(".rx-blueprint").first.locator(".rx-arc").count() == 0
+    read_out, inside = card.locator(".rx-read"), card.locator(".rx-inside")
     box = lower.locator(".rx-box").nth(5)
     box.hover()
-    assert "a projection of the input is added" in card.locator("p[aria-live]").inner_text()
+    assert "a projection of the input is added" in read_out.inner_text()
     box.click()
-    assert card.locator(".rx-inside").inner_text().startswith("Inside layer2.0, BasicBlock")
-    assert card.locator(".rx-inside .rx-weighted").count() == 3
-    ends, lanes = card.locator(".rx-inside svg").evaluate(_LANES)
+    assert inside.inner_text().startswith("Inside layer2.0, BasicBlock")
+    assert inside.locator(".rx-weighted").count() == 3
+    ends, lanes = inside.locator("svg").evaluate(_LANES)
     assert lanes == [1, 2], "the shortcut's convolution stands in a lane of its own, above the other two"
     assert ends == ["+"], "and its line ends at the sum"
     box.click()
-    assert card.locator(".rx-inside").is_hidden(), "a second click closes it"
+    assert inside.is_hidden(), "a second click closes it"
     box.click()
     box.focus()
-    read_out = card.locator("p[aria-live]")
     for key, name in (("ArrowRight", "layer2.1"), ("ArrowRight", "layer2.2"), ("ArrowLeft", "layer2.1")):
         page.keyboard.press(key)
         assert read_out.inner_text().startswith(f"BasicBlock {name}: ")
-        assert card.locator(".rx-inside").inner_text().startswith(f"Inside {name}, BasicBlock")
+        assert inside.inner_text().startswith(f"Inside {name}, BasicBlock")
     lower.locator(".rx-box").nth(9).hover()
     assert read_out.inner_text().startswith("BasicBlock layer3.0: "), "the pointer may look elsewhere"
-    card.locator(".rx-title").hover()
+    card.locator(".rx-headline").hover()
     assert read_out.inner_text().startswith("BasicBlock layer2.1: ")
     page.keyboard.press("Enter")
-    assert card.locator(".rx-inside").is_hidden()
+    assert inside.is_hidden()
     page.keyboard.press("ArrowRight")
-    assert card.locator(".rx-inside").is_hidden(), "what is closed stays closed"
+    assert inside.is_hidden(), "what is closed stays closed"
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
-    assert card.locator(".rx-inside").inner_text().startswith("Inside layer2.1, BasicBlock")
+    assert inside.inner_text().startswith("Inside layer2.1, BasicBlock")
+    assert notebook.execute("print(explorer.opened)") == "(1, 6)"
     tall = "(box) => box.querySelectorAll('rect')[1].getBoundingClientRect().height"
     heights = [lower.locator(".rx-box").nth(k).evaluate(tall) for k in (2, 5, 9)]  # maps of 56, 28 and 14
     assert abs((heights[0] - heights[1]) - (heights[1] - heights[2])) < 0.5, "each doubling adds the same"
     notebook.screenshot("04_architectures")
 
-    page.get_by_role("button", name="Two networks", exact=True).first.focus()
+    card.get_by_role("tab", name="Two networks").focus()
     page.keyboard.press("ArrowRight")
-    page.keyboard.press("Enter")
-    page.locator(".rx-title .rx-now", has_text=re.compile("^18 layers")).wait_for(timeout=30_000)
-    strip = page.locator(".rx-body").first
-    before = strip.bounding_box()
-    notebook.press(".rx-step", "End")
-    page.locator(".rx-title .rx-now", has_text=re.compile("^152 layers: 60.19 M")).wait_for(timeout=10_000)
-    after = strip.bounding_box()
+    headline = card.locator(".rx-headline")
+    headline.filter(has_text=re.compile("^18 layers")).wait_for(timeout=10_000)
+    card.locator(".rx-chart").first.wait_for(timeout=10_000)
+    before = card.bounding_box()
+    slider = card.locator(".rx-step")
+    slider.press("End")
+    assert headline.inner_text().startswith("152 layers: 60.19 M"), "at once, without the kernel"
+    after = card.bounding_box()
     assert (after["width"], after["height"]) == (before["width"], before["height"]), "nothing jumps"
-    page.get_by_role("button", name="The family", exact=True).first.click()
-    table = page.locator(".rx-table").first
+    card.get_by_role("tab", name="The family").click()
+    table = card.locator(".rx-table")
     table.get_by_role("button", name="Parameters").click()
-    assert table.locator("td").first.inner_text() == "cifar_resnet8"
-    assert table.locator("th").nth(4).get_attribute("aria-sort") == "ascending"
+    first = table.locator("tbody th").first
+    assert first.inner_text() == "cifar_resnet8"
+    assert table.locator("thead th").nth(4).get_attribute("aria-sort") == "ascending"
     page.keyboard.press("Enter")
-    assert table.locator("td").first.inner_text() == "vgg19"
+    assert first.inner_text() == "vgg19"
     last = table.locator("tr").last
     table.get_by_role("button", name="ImageNet top-1").click()
-    assert table.locator("td").first.inner_text() == "hrnet_w48", "the best come first"
+    assert first.inner_text() == "hrnet_w48", "the best come first"
     assert "–" in last.inner_text(), "what is not known stands last"
     page.set_viewport_size({"width": 620, "height": 900})
     table.locator(".rx-more", has_text="scroll").wait_for(timeout=10_000)
     sides = "(node) => [node.scrollWidth, node.clientWidth, node.getBoundingClientRect().right, innerWidth]"
-    inside, shown, right, window = table.evaluate(sides)
-    assert (inside, right < window) == (shown, True), "title and caption wrap, only the table scrolls"
+    scrolled, shown, right, window = card.evaluate(sides)
+    assert (scrolled, right < window) == (shown, True), "only the table scrolls"
     notebook.assert_clean()

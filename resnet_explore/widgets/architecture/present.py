@@ -144,7 +144,7 @@ _COLUMNS = (
     Column("ImageNet top-1 %", 2, best=-1, tip=_IMAGENET),
     Column("newer recipe %", 2, best=-1, tip=f"{_IMAGENET}; trained longer and otherwise"),
     Column("CIFAR-10 top-1 %", 2, best=-1, tip="The 10,000 test pictures, 10 classes"),
-    Column("Source"),
+    Column("Source", tip="torchvision: what its weights say of themselves"),
 )
 
 
@@ -166,5 +166,9 @@ def _cells(row: Row) -> tuple[Any, ...]:
     return (
         *(row["model"], "32×32" if cifar else "224×224", row["depth"], captions.named_depth(row["model"])),
         *(row["parameters"] / 1e6, row["macs"] / 1e9, row["receptive_field"]),
-        *(None if cifar else accuracy, row["newer"], accuracy if cifar else None, row["source"]),
+        *(None if cifar else accuracy, row["newer"], accuracy if cifar else None, _source(row)),
     )
+
+
+def _source(row: Row) -> str | None:
+    return row["source"] and row["source"].removesuffix(", meta of its weights")

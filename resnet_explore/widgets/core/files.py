@@ -1,5 +1,6 @@
 """What is shown as a file: the picture with its headline and conditions, or its numbers as a table."""
 
+import contextlib
 import csv
 import io
 import os
@@ -41,7 +42,8 @@ def written(path: Path, data: bytes) -> Path:
         partial.write_bytes(data)
         partial.replace(path)
     except OSError as problem:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise ExploreError(f"{path} can't be written ({problem.strerror or problem}).") from None
     return path
 

@@ -281,7 +281,7 @@ def _encode(value: Any, buffers: list[memoryview], local: set[str]) -> Any:
         return {"kind": value.kind, **tree}
     if isinstance(value, np.ndarray):
         array = np.ascontiguousarray(value)
-        buffers.append(array.astype(array.dtype.newbyteorder("<"), copy=False).data.cast("B"))
+        buffers.append(memoryview(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()))
         return {"$array": len(buffers) - 1, "dtype": array.dtype.name, "shape": list(array.shape)}
     if isinstance(value, bytes | memoryview):
         buffers.append(memoryview(value))

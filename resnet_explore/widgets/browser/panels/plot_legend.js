@@ -1,0 +1,50 @@
+/* The names of a chart's series, which are also its read-out: each value has its place and its room beside its name. */
+
+import { make, svg } from "../dom.js";
+import { valueText, widest } from "./chart_reading.js";
+import { looksOf } from "./plot_series.js";
+import { marksPath } from "./shapes.js";
+
+const SAMPLE_W = 26, SAMPLE_H = 12, LETTER = 8.8; // pixels
+
+/** A piece of the line with its mark. */
+function sample({ shape, name }, { line, low, y }) {
+  const middle = SAMPLE_H / 2, mere = low && y.data.every(Number.isNaN); // a band without a line
+  const parts = [];
+  if (low) parts.push(svg("path", { class: `rx-plot-band ${name}`, d: `M0 1H${SAMPLE_W}V${SAMPLE_H - 1}H0z` }));
+  if (line !== "none" && !mere) parts.push(svg("path", { class: `rx-plot-line ${name}`, d: `M0 ${middle}H${SAMPLE_W}` }));
+  if (!mere) parts.push(svg("path", { class: `rx-plot-dots ${name}`, d: marksPath(shape, 3.4, [SAMPLE_W / 2], [middle], () => true) }));
+  return svg("svg", { width: SAMPLE_W, height: SAMPLE_H, "aria-hidden": "true" }, ...parts);
+}
+
+export class Legend {
+  constructor() {
+    this.node = make("ul", "rx-plot-legend", { ariaHidden: "true" });
+    this.key = "";
+    this.values = [];
+  }
+
+  /** Take the series of a chart. The room for a value grows and never shrinks while they have the same names. */
+  take(series) {
+    const looks = looksOf(series), key = JSON.stringify(series.map((curve, i) => [curve.name, looks[i], Boolean(curve.low), curve.y.data.every(Number.isNaN)]));
+    if (key !== this.key) {
+      this.key = key;
+      this.values = series.map(() => make("span", "rx-plot-value"));
+      this.node.replaceChildren(...series.map((curve, i) => make("li", "", {}, sample(looks[i], curve), make("span", "", { textContent: curve.name }), this.values[i])));
+    }
+    series.forEach((curve, i) => {
+      const { dataset } = this.values[i], text = widest(curve);
+      if (text.length > (dataset.widest?.length ?? 0)) dataset.widest = text;
+    });
+    const letters = Math.max(0, ...series.map(({ name }, i) => name.length + this.values[i].dataset.widest.length));
+    this.node.style.setProperty("--entry", `${SAMPLE_W + 10 + Math.ceil(LETTER * letters)}px`);
+  }
+
+  /** Write the values at an x, or none. */
+  show({ series, x, y }, at) {
+    series.forEach((curve, i) => {
+      const text = at === null ? "" : valueText(curve, at, x, y);
+      if (this.values[i].firstChild?.data !== text) this.values[i].textContent = text;
+    });
+  }
+}

@@ -1,0 +1,69 @@
+"""A page of the explorers' own script and style without kernel and notebook, showing a view."""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page
+
+from resnet_explore.widgets.browser.bundle import STYLE, bundle
+from resnet_explore.widgets.core.view import SCHEMA, View, encode
+
+_PAGE = """<!doctype html><meta charset="utf-8"><style>body {{ margin: 8px; }} {css}</style>
+<body data-jp-theme-light="{light}" style="background: {ground}"><main></main>
+<script type="module">
+{script}
+const bytes = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+const read = (text) => {{
+    const message = JSON.parse(text);
+    return {{ ...message, buffers: message.buffers.map(bytes) }};
+}};
+const state = {{ ...JSON.parse({state}), _view: read({message}), _busy: "", _problem: "", _code: "" }};
+const heard = {{}};
+window.model = {{
+    get: (name) => state[name],
+    set: (name, value) => {{ state[name] = value; heard[`change:${{name}}`]?.(); }},
+    on: (name, handler) => {{ heard[name] = handler; }},
+    off: () => {{}}, save_changes: () => {{}}, send: () => {{}},
+}};
+window.receive = (text) => window.model.set("_view", read(text));
+window.leave = widget.render({{ model: window.model, el: document.querySelector("main") }});
+</script></body>"""
+
+
+def message(view: View, state: Mapping[str, Any], count: int = 1) -> str:
+    """Return a view as the kernel sends it, as JSON with its buffers in base64."""
+    encoded = encode(view)
+    return json.dumps(
+        {
+            "count": count,
+            "schema": SCHEMA,
+            "fields": list(state),
+            "made_for": {name: value for name, value in state.items() if name not in encoded.local},
+            "formats": [],
+            "tree": encoded.tree,
+            "buffers": [base64.b64encode(buffer).decode() for buffer in encoded.buffers],
+        }
+    )
+
+
+def open_view(
+    context: BrowserContext, view: View, state: Mapping[str, Any], width: int = 1000, theme: str = "light"
+) -> Page:
+    """Show a view; page errors fail the test. `receive(message)` in the page is what a new view does."""
+    page = context.new_page()
+    page.set_viewport_size({"width": width, "height": 800})
+    page.on("pageerror", lambda error: pytest.fail(str(error)))
+    page.set_content(
+        _PAGE.format(
+            css=STYLE.read_text(),
+            script=bundle().replace("export default", "const widget ="),
+            state=json.dumps(json.dumps(dict(state))),
+            message=json.dumps(message(view, state)),
+            light=str(theme == "light").lower(),
+            ground="#fff" if theme == "light" else "#15171b",
+        )
+    )
+    return page

@@ -1,0 +1,353 @@
+"""The explorer core: state, jobs and views, on an explorer that squares numbers when it is told to."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import ipywidgets
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resnet_explore.errors import ExploreError
+from resnet_explore.widgets.core.explorer import Explorer
+from resnet_explore.widgets.core.runner import Job, Runner, Task
+from resnet_explore.widgets.core.state import changed
+from resnet_explore.widgets.core.view import Choice, Menu, Over, Prose, Slider, View, encode, settled
+
+GATES: dict[int, threading.Event] = {}
+
+
+@dataclass(frozen=True)
+class Square(Job):
+    """Squares a number as soon as its gate is open; 13 can't be squared, 14 by a mistake of ours."""
+
+    number: int
+    says: ClassVar[str] = "Squaring ..."  # type: ignore[misc]
+
+    def run(self, task: Task) -> int:
+        while not GATES.setdefault(self.number, _open()).wait(0.01):
+            task.check()
+        if self.number == 13:
+            raise ExploreError("13 brings bad luck.")
+        if self.number == 14:
+            raise ZeroDivisionError("division by zero")
+        task.publish(-1)
+        return self.number**2
+
+
+def _open() -> threading.Event:
+    gate = threading.Event()
+    gate.set()
+    return gate
+
+
+@dataclass(frozen=True)
+class NumberState:
+    number: int = 2
+    color: Literal["red", "blue"] = "red"
+    shade: float = 0.5
+    marked: tuple[int, ...] = ()
+
+
+class NumberExplorer(Explorer):
+    """Shows squares."""
+
+    State = NumberState
+
+    def settle(self, state: NumberState, names: frozenset[str]) -> NumberState:
+        if state.number < 0:
+            raise ExploreError(f"number must be 0 or more, got {state.number}.")
+        return state
+
+    def plan(self, state: NumberState) -> Sequence[Job]:
+        return (Square(state.number),)
+
+    def present(self, state: NumberState, found: Mapping[Job, Any]) -> View:
+        square = found.get(Square(state.number))
+        menu = Menu("color", "Color", (Choice("red", "Red"), Choice("blue", "Blue")))
+        if square is None:
+            return View(panels=None, ask=(menu,), waiting="Numbers are squared here.")
+        shades = tuple(Choice(shade, str(shade)) for shade in (0.5, 1.0))
+        text = Over("shade", {shade.value: f"{square} at {shade.label}" for shade in shades})
+        return View(
+            headline=f"{state.number} squared is {square}.",
+            ask=(menu,),
+            panels=((Prose("text", (text,)),),),
+            sliders=(Slider("shade", "Shade", shades),),
+        )
+
+
+@pytest.fixture(autouse=True)
+def gates():
+    GATES.clear()
+    yield
+    for gate in GATES.values():
+        gate.set()
+
+
+@pytest.fixture
+def explorer():
+    made = NumberExplorer()
+    assert made.wait(10)
+    yield made
+    for gate in GATES.values():
+        gate.set()
+    made.wait(10)
+
+
+def closed(number: int) -> threading.Event:
+    GATES[number] = threading.Event()
+    return GATES[number]
+
+
+def headline(explorer: Explorer) -> str:
+    return explorer._view["tree"]["headline"]
+
+
+# --- the state ----------------------------------------------------------------------------------------------
+
+
+def test_fields_are_arguments_and_traits(explorer):
+    seen = []
+    explorer.observe(lambda change: seen.append((change["old"], change["new"])), "number")
+    explorer.number = 3
+    explorer.update(number=5, color="blue")
+    assert explorer.wait(10)
+    assert seen == [(2, 3), (3, 5)]
+    assert (explorer.state, headline(explorer)) == (NumberState(5, "blue"), "5 squared is 25.")
+    other = NumberExplorer(number=7, marked=[1, 2])
+    assert other.wait(10)
+    assert (other.marked, headline(other)) == ((1, 2), "7 squared is 49.")
+    assert other.code == "rx.NumberExplorer(number=7, marked=(1, 2))"
+
+
+def test_two_explorers_can_be_linked(explorer):
+    other = NumberExplorer()
+    link = ipywidgets.link((explorer, "number"), (other, "number"))
+    explorer.number = 6
+    other.number = 8
+    assert explorer.wait(10)
+    assert other.wait(10)
+    assert headline(explorer) == headline(other) == "8 squared is 64."
+    link.unlink()
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"number": -1}, "number must be 0 or more, got -1."),
+        ({"number": 1.5}, "number must be a whole number, got 1.5."),
+        ({"number": float("nan")}, "number must be a whole number, got nan."),
+        ({"number": True}, "number must be a whole number, got True."),
+        ({"number": "2"}, "number must be a whole number, got '2'."),
+        ({"color": "bleu"}, "Unknown color 'bleu': did you mean 'blue'?"),
+        ({"colour": "blue"}, "Unknown argument 'colour': did you mean 'color'?"),
+        ({"marked": "12"}, "marked must be a list, got '12'."),
+        ({"marked": [1, "x"]}, "marked must be a whole number, got 'x'."),
+        ({"shade": None}, "shade must be a number, got None."),
+        ({"color": "blue", "number": -1}, "number must be 0 or more, got -1."),
+    ],
+)
+def test_a_change_that_cannot_be_shown_changes_nothing_and_is_said(explorer, changes, sentence):
+    before = explorer.state, explorer._view
+    with pytest.raises(ExploreError) as problem:
+        explorer.update(**changes)
+    assert str(problem.value) == explorer._problem == sentence
+    assert (explorer.state, explorer._view) == before
+    explorer.number = 3
+    assert explorer._problem == ""
+
+
+def test_what_the_page_asks_in_vain_is_taken_back_there(explorer, monkeypatch):
+    sent = []
+    monkeypatch.setattr(explorer, "send_state", lambda key=None: sent.append(key))
+    explorer.set_state({"number": -1})
+    assert explorer.number == 2
+    assert "number must be 0 or more" in explorer._problem
+    assert ["number"] in sent
+    explorer.set_state({"number": 4.0, "marked": [3]})
+    assert (explorer.number, explorer.marked) == (4, (3,))
+
+
+def test_a_state_may_not_hide_what_explorers_have():
+    @dataclass(frozen=True)
+    class Hiding:
+        code: str = ""
+
+    with pytest.raises(TypeError, match="can't be called code"):
+        type("HidingExplorer", (Explorer,), {"State": Hiding})
+
+
+@given(st.builds(NumberState, st.integers(0, 50), st.sampled_from(["red", "blue"]), st.floats(0, 1), st.tuples()))
+def test_a_state_survives_the_way_through_json(state):
+    values = {"number": float(state.number), "color": state.color, "shade": state.shade, "marked": []}
+    assert changed(NumberState(), values) == state
+
+
+# --- results ------------------------------------------------------------------------------------------------
+
+
+def test_the_picture_stands_until_there_is_another(explorer):
+    gate = closed(9)
+    explorer.number = 9
+    assert explorer._view["tree"]["panels"] is None
+    assert explorer._busy == "Squaring ..." or _soon(lambda: explorer._busy == "Squaring ...")
+    gate.set()
+    assert explorer.wait(10)
+    assert (headline(explorer), explorer._busy) == ("9 squared is 81.", "")
+
+
+def test_a_late_result_is_not_shown_for_another_state(explorer):
+    """Whatever is published late, what stands on the page belongs to the state that it says."""
+    gates = [closed(number) for number in (20, 21, 22)]
+    shown = []
+    explorer.observe(lambda change: shown.append(change["new"]), "_view")
+    for number in (20, 21, 22):
+        explorer.number = number
+    for gate in gates:
+        gate.set()
+    assert explorer.wait(10)
+    assert headline(explorer) == "22 squared is 484."
+    for view in shown:
+        if view["tree"]["panels"] is not None:
+            assert view["tree"]["headline"].split()[0] == str(view["made_for"]["number"])
+    assert [view["count"] for view in shown] == sorted({view["count"] for view in shown})
+
+
+def test_every_publication_may_be_late(explorer, monkeypatch):
+    """A publication that another thread holds up until the state has moved on shows the new state."""
+    publish, held, go = explorer._runner._published, threading.Event(), threading.Event()
+
+    def late():
+        held.set()
+        go.wait(10)
+        publish()
+
+    monkeypatch.setattr(explorer._runner, "_published", late)
+    explorer.number = 30
+    assert held.wait(10)
+    explorer.number = 2
+    go.set()
+    assert explorer.wait(10)
+    assert headline(explorer) == "2 squared is 4."
+    assert explorer._view["made_for"]["number"] == 2
+
+
+def test_what_was_computed_is_kept(explorer):
+    closed(2)
+    explorer.number = 3
+    assert explorer.wait(10)
+    explorer.number = 2  # its gate is shut now
+    assert headline(explorer) == "2 squared is 4."
+
+
+def test_a_job_that_fails_is_said_and_the_state_goes_back(explorer):
+    explorer.number = 13
+    assert explorer.wait(10)
+    assert (explorer.number, headline(explorer)) == (2, "2 squared is 4.")
+    assert explorer._problem == "13 brings bad luck. Still showing what was there before."
+    explorer.number = 14
+    assert explorer.wait(10)
+    assert explorer._problem.startswith("This failed: ZeroDivisionError: division by zero")
+
+
+def test_an_explorer_may_begin_with_what_fails():
+    explorer = NumberExplorer(number=13)
+    assert explorer.wait(10)
+    assert (explorer.number, explorer._problem) == (13, "13 brings bad luck.")
+    explorer.number = 3
+    assert explorer.wait(10)
+    assert (headline(explorer), explorer._problem) == ("3 squared is 9.", "")
+
+
+def test_stop_goes_back(explorer):
+    closed(40)
+    explorer.number = 40
+    explorer._hear(explorer, {"act": "stop"}, [])
+    assert explorer.wait(10)
+    assert (explorer.number, headline(explorer)) == (2, "2 squared is 4.")
+
+
+def test_what_a_slider_scrubs_is_there_already(explorer):
+    count = explorer._view["count"]
+    explorer.shade = 1.0
+    assert explorer._view["count"] == count
+    text = settled(explorer.page, explorer.state).panels[0][0].paragraphs
+    assert text == ("4 at 1.0",)
+
+
+# --- the runner ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Beside(Job):
+    """Waits for the other lane's job to be done."""
+
+    lane: ClassVar[str] = "beside"
+    number: int
+
+    def run(self, task: Task) -> str:
+        assert GATES.setdefault(100, threading.Event()).wait(10)
+        return "beside"
+
+
+def _soon(true, seconds: float = 10) -> bool:
+    return any(true() or threading.Event().wait(0.01) for _ in range(int(100 * seconds)))
+
+
+def test_lanes_run_side_by_side_and_the_newest_question_comes_first():
+    told = []
+    runner = Runner(lambda: told.append(dict(runner.found())), lambda *problem: told.append(problem), lambda: None)
+    runner.ask([Beside(1), Square(3)])
+    assert _soon(lambda: runner.found().get(Square(3)) == 9)
+    assert not runner.complete
+    GATES[100].set()
+    assert runner.wait(10)
+    assert runner.complete
+    assert runner.found() == {Beside(1): "beside", Square(3): 9}
+    assert {Square(3): -1} in told, "what is there first is shown first"
+
+
+def test_only_so_many_results_are_kept():
+    runner = Runner(lambda: None, lambda *_: None, lambda: None, keep_most=3)
+    for number in range(20, 30):
+        runner.ask([Square(number)])
+        assert runner.wait(10)
+    assert len(runner._results) <= 4
+    runner.ask([Square(number) for number in range(20, 30)])
+    assert runner.wait(10)
+    assert len(runner.found()) == 10, "what is wanted is never forgotten"
+
+
+def test_no_thread_is_left(explorer):
+    explorer.number = 3
+    assert explorer.wait(10)
+    assert _soon(lambda: all(thread.name != "resnet_explore" for thread in threading.enumerate()))
+
+
+# --- the view -----------------------------------------------------------------------------------------------
+
+
+@given(st.sampled_from(["float32", "float64", "int8", "uint8", "int32", "bool"]), st.integers(0, 4), st.integers(1, 5))
+def test_arrays_arrive_as_they_are(kind, rows, columns):
+    array = np.arange(rows * columns).reshape(rows, columns).astype(kind)[:, ::-1]
+    encoded = encode(View(panels=((Prose("a", (array, array.astype(">f8"))),),)))
+    first, second = encoded.tree["panels"][0][0]["paragraphs"]
+    assert (first["shape"], first["dtype"]) == ([rows, columns], kind)
+    back = np.frombuffer(encoded.buffers[first["$array"]], kind).reshape(rows, columns)
+    np.testing.assert_array_equal(back, array)
+    np.testing.assert_array_equal(np.frombuffer(encoded.buffers[second["$array"]], "<f8"), array.ravel().astype(float))
+
+
+def test_what_depends_on_a_field_is_named_and_picked():
+    view = View(
+        headline=Over("number", {1: Over("color", {"red": "a", "blue": "b"}), 2: "c"}),
+        panels=((Prose("p", (Over("shade", {0.5: "x"}),)),),),
+    )
+    assert encode(view).local == ["color", "number", "shade"]
+    assert settled(view, NumberState(1, "blue")).headline == "b"
+    assert settled(view, NumberState(2)).headline == "c"
+    assert settled(view, NumberState(7)).headline is None
