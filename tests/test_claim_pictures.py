@@ -8,15 +8,15 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
+from resnet_explore.figures.claims import Scales, claim_chart
+from resnet_explore.widgets.claim_words import CLAIM_WORDS
+from resnet_explore.widgets.claims import ClaimPictures
 
 import resnet_explore as rx
 from resnet_explore.analysis import claim_curves
 from resnet_explore.analysis.claim_curves import EXPERIMENTS
 from resnet_explore.analysis.curves import Curves
-from resnet_explore.figures.claims import Scales, claim_chart
 from resnet_explore.figures.style import COLORS
-from resnet_explore.widgets.claim_words import CLAIM_WORDS
-from resnet_explore.widgets.claims import ClaimPictures
 from resnet_explore.widgets.gradient_flow import CLAIMS
 from resnet_explore.widgets.gradient_words import multiple
 from resnet_explore.widgets.words import factor

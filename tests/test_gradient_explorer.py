@@ -14,6 +14,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from resnet_explore.widgets.gradient_lab import Bench, Conditions
+from resnet_explore.widgets.gradient_quiz import QUESTIONS
+from resnet_explore.widgets.gradient_views import Live, OwnView, View
+from resnet_explore.widgets.scrub import Scrub
 from torch import nn
 from witnesses import fingerprint
 
@@ -32,9 +36,6 @@ from resnet_explore.widgets.gradient_flow import (
     HEATMAP,
     JACOBIANS,
 )
-from resnet_explore.widgets.gradient_lab import Bench, Conditions
-from resnet_explore.widgets.gradient_quiz import QUESTIONS
-from resnet_explore.widgets.gradient_views import Live, OwnView, View
 from resnet_explore.widgets.gradient_words import (
     VERDICTS,
     Reading,
@@ -44,7 +45,6 @@ from resnet_explore.widgets.gradient_words import (
     read,
     times,
 )
-from resnet_explore.widgets.scrub import Scrub
 from resnet_explore.widgets.words import factor
 
 

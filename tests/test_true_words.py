@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-import resnet_explore as rx
-from resnet_explore.analysis.slope import LEVEL, slope
 from resnet_explore.widgets.claim_words import CLAIM_WORDS
 from resnet_explore.widgets.gradient_lab import Bench, Conditions
 from resnet_explore.widgets.gradient_quiz import QUESTIONS
+
+import resnet_explore as rx
+from resnet_explore.analysis.slope import LEVEL, slope
 from resnet_explore.widgets.gradient_words import times
 from resnet_explore.widgets.words import factor, power
 

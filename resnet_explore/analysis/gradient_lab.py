@@ -20,6 +20,7 @@ from resnet_explore.models.threads import one_thread
 from resnet_explore.training.live import LiveTraining
 from resnet_explore.training.runs import model_name
 
+
 @dataclass(frozen=True, eq=False)
 class Batch:
     """What gradients are taken over, and where steps of SGD draw from.

@@ -28,17 +28,6 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def margins(figure: Figure, left: float, right: float, top: float, bottom: float) -> dict[str, float]:
-    """Return where axes begin and end that leave so many CSS pixels free, as `add_gridspec` takes it."""
-    width, height = figure.get_size_inches() * 96
-    return {
-        "left": left / width,
-        "right": 1 - right / width,
-        "top": 1 - top / height,
-        "bottom": bottom / height,
-    }
-
-
 def dress(ax: Axes) -> Axes:
     """Give axes the house style and return them."""
     ax.set_facecolor(CARD)

@@ -7,7 +7,7 @@ import numpy as np
 
 from resnet_explore.analysis.conditions import OWN, STEPS, WITHOUT_NORM, Conditions
 from resnet_explore.analysis.profiles import Profile
-from resnet_explore.analysis.slope import EXPLODES, GROWS, LEVEL, SHRINKS, STAYS, STEEP, VANISHES, slope
+from resnet_explore.analysis.slope import EXPLODES, GROWS, LEVEL, SHRINKS, STAYS, STEEP, VANISHES
 from resnet_explore.widgets.words import data_in_brief, factor, first_of, power
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ GLOSSARY = {
     "batch norm": "Batch normalisation: each channel is shifted and scaled to mean 0 and variance 1.",
     "group norm": "Like batch norm, but over groups of channels of one image: no batch is needed.",
     "train mode": "Batch norm uses the mean and variance of the very batch that goes through.",
-    "eval mode": "Batch norm uses its running averages of mean and variance; in a new network they are 0 and 1.",
+    "eval mode": "Batch norm uses its running averages; in a new network they are 0 and 1.",
     "He initialisation": "Random weights scaled so that ReLU networks without norm keep a signal's size.",
     "Fixup": "A start for networks without norm: branches are scaled down, and end in zeros.",
     "SkipInit": "A start for networks without norm: each branch is multiplied by a number that begins at 0.",
@@ -29,7 +29,7 @@ GLOSSARY = {
     "Jacobian": "The derivative of a block: what it makes of any small change of its input.",
     "root mean square": "The square root of the mean of squares; large values count most.",
     "Frobenius": "The root of the sum of all squares, as for the length of a vector.",
-    "level": f"From 1/{LEVEL:g} to {LEVEL:g} times: as much as networks in which nothing grows differ by chance.",
+    "level": f"From 1/{LEVEL:g} to {LEVEL:g} times, as networks where nothing grows differ by chance.",
 }
 
 # --- choices ------------------------------------------------------------------------------------------------
@@ -41,7 +41,11 @@ MODES = {"train": "train mode", "eval": "eval mode"}
 NORMS = {"batch": "batch norm", "group": "group norm", "none": "none"}
 STARTS = {"he": "He", "rezero": "ReZero", "skipinit": "SkipInit", "fixup": "Fixup"}
 ACTIVATIONS = {"relu": "ReLU", "tanh": "tanh", "gelu": "GELU", "linear": "none (linear)"}
-DATA = {"digits": "digits, 8×8", "cifar10": "CIFAR-10, 32×32 (downloaded once, 170 MB)", "noise": "noise, 32×32"}
+DATA = {
+    "digits": "digits, 8×8",
+    "cifar10": "CIFAR-10, 32×32 (downloaded once, 170 MB)",
+    "noise": "noise, 32×32",
+}
 SHOWN = {
     "weight_gradient": "weight gradient",
     "activation_gradient": "activation gradient",
@@ -113,9 +117,20 @@ def outcome(profile: Profile, trouble: str = "") -> str:
     if profile.outcome == "dead end":
         return f"exactly 0 at the {' and the '.join(profile.dead)} {profile.parts}"
     if profile.outcome == "zeros":
-        where = "every layer" if profile.zeros == profile.layers else f"{profile.zeros} of {profile.layers} layers"
+        where = (
+            "every layer"
+            if profile.zeros == profile.layers
+            else f"{profile.zeros} of {profile.layers} layers"
+        )
         return f"exactly 0 at {where}"
     return f"{profile.low:.2g} to {profile.high:.2g}"
+
+
+def _brief(profile: Profile, trouble: str) -> str:
+    """Return the same in fewest words, for what stands in brackets."""
+    if profile.outcome == "zeros" and not trouble:
+        return "exactly 0" if profile.zeros == profile.layers else "mostly exactly 0"
+    return outcome(profile, trouble)
 
 
 def headline(
@@ -127,7 +142,7 @@ def headline(
     step  of a recorded training, None for what is measured here
     """
     plain, residual = profiles["plain"], profiles["residual"]
-    twin = f"(residual: {outcome(residual, troubles.get('residual', ''))})"
+    twin = f"(residual: {_brief(residual, troubles.get('residual', ''))})"
     noun = _NOUNS[shown]
     name = f"Plain {noun}" if step is None else f"Step {step:,}: plain {noun}"
     if troubles.get("plain") or plain.outcome != "ratio":
@@ -151,7 +166,7 @@ def _size(profile: Profile) -> str:
 
 def strength_headline(profiles: Mapping[str, Profile], strength: float) -> str:
     """Return the finding about skips of a strength; profiles are of "plain", "residual" and "skip"."""
-    ends = f"(plain: {outcome(profiles['plain'])}, residual: {outcome(profiles['residual'])})"
+    ends = f"(plain: {_brief(profiles['plain'], '')}, residual: {_brief(profiles['residual'], '')})"
     middle = profiles["skip"]
     if middle.outcome != "ratio":
         return f"Skip × {strength:g}: {outcome(middle)} {ends}."
@@ -170,7 +185,9 @@ def heatmap_headline(steps: np.ndarray, ratios: Mapping[str, np.ndarray]) -> str
     """Return how a ratio begins in a recorded training, and when it turns; ratios are (S,) of each twin."""
     plain, residual = ratios["plain"], ratios["residual"]
     turn = _turn(steps, plain)
-    return f"Plain gradients: {multiple(plain[0])} at step {steps[0]}{turn} (residual: {multiple(residual[0])})."
+    return (
+        f"Plain gradients: {multiple(plain[0])} at step {steps[0]}{turn} (residual: {multiple(residual[0])})."
+    )
 
 
 def _turn(steps: np.ndarray, ratios: np.ndarray) -> str:
@@ -251,7 +268,11 @@ def compared(profile: Profile, shown: str) -> str:
     if profile.parts != "block":
         what = "" if profile.parts == "layer" else f"{profile.parts}s at "
         return f"Compared: {what}{first} and {last}. {LEVEL_MEANS}"
-    how = "its last layer stands for a block" if shown.startswith("activation") else "a block's norm is that of all its weights"
+    how = (
+        "its last layer stands for a block"
+        if shown.startswith("activation")
+        else "a block's norm is that of all its weights"
+    )
     return f"Compared: the first block ({first}) with the last ({last}); {how}. {LEVEL_MEANS}"
 
 
@@ -279,7 +300,7 @@ def trouble_sentence(name: str, flow: "GradientFlow", broke: int | None) -> str:
     if not flow.trouble:
         return ""
     if broke is not None:
-        return f"{name}: the loss was first not finite at step {broke}; what is broken where, all weights have it now."
+        return f"{name}: the loss was first not finite at step {broke}, and no weight is by now."
     return f"{name}: {flow.trouble}"
 
 
@@ -297,10 +318,10 @@ def record_conditions(recording: "Recording") -> tuple[str, ...]:
     """Return what was recorded."""
     run = recording.run
     return (
-        f"Recorded: {recording.data}, batches of {run['batch_size']}; first stage {run['width']} channels wide; "
-        "seed 0.",
-        f"Training: SGD, {run['schedule']} rate up to {run['lr']:g}, {run['epochs']} epochs. Networks: batch norm "
-        "in train mode, He initialisation, ReLU.",
+        f"Recorded: {recording.data}, batches of {run['batch_size']}; first stage {run['width']} channels "
+        "wide; seed 0.",
+        f"Training: SGD, {run['schedule']} rate up to {run['lr']:g}, {run['epochs']} epochs. Networks: "
+        "batch norm in train mode, He initialisation, ReLU.",
         "Drawn: gradient norm of each layer's weights, of each step's own batch (Frobenius norm).",
     )
 
@@ -308,16 +329,16 @@ def record_conditions(recording: "Recording") -> tuple[str, ...]:
 def strength_conditions(depth: int) -> str:
     """Return what a strength means."""
     return (
-        f"{depth} layers; every block is F(x) + s x with s the strength of its skip. Faint: plain (s = 0) and "
-        "residual (s = 1)."
+        f"{depth} layers; every block is F(x) + s x with s the strength of its skip. Faint: plain (s = 0) "
+        "and residual (s = 1)."
     )
 
 
 JACOBIAN_CONDITIONS = (
-    "Singular values of each block's Jacobian at one image: how many times it stretches a small change of its "
-    "input, for each direction.",
-    "Bands: where 90 % and half of the directions lie, estimated by 12 Lanczos steps. Dashed: root mean square "
-    "for a gradient that comes back, over all directions. Batch statistics are held constant.",
+    "Singular values of each block's Jacobian at one image: how many times it stretches a small change of "
+    "its input, for each direction.",
+    "Bands: where 90 % and half of the directions lie, estimated by 12 Lanczos steps. Dashed: root mean "
+    "square for a gradient that comes back, over all directions. Batch statistics are held constant.",
     "On the right: gradient of each block's output over that of the last block's. Dashed and dotted lines "
     "multiply the blocks' mean squares and medians; what leaves the axis is drawn as triangles on its edge.",
 )
@@ -327,9 +348,9 @@ def median_note(ways: Mapping[str, Mapping[str, np.ndarray]]) -> tuple[str, ...]
     """Return why gradients grow where most directions shrink, with the numbers of a depth."""
     plain = {name: multiple(float(values[0])) for name, values in ways["plain"].items()}
     return (
-        "Most directions shrink, and still the gradient grows? A gradient lies in all directions at once, and its "
-        "length follows the root mean square of their stretching (dashed), which a few strongly stretched ones "
-        "carry above 1. The median direction (dotted) says nothing of it.",
+        "Most directions shrink, and still the gradient grows? A gradient lies in all directions at once, "
+        "and its length follows the root mean square of their stretching (dashed), which a few strongly "
+        "stretched ones carry above 1. The median direction (dotted) says nothing of it.",
         f"From the last plain block to the first, mean squares multiply to {plain['square']} and medians to "
         f"{plain['median']}; measured is {plain['measured']}.",
     )
@@ -338,48 +359,51 @@ def median_note(ways: Mapping[str, Mapping[str, np.ndarray]]) -> tuple[str, ...]
 # --- why ----------------------------------------------------------------------------------------------------
 
 _WHY_EXPLOSION = (
-    "Each ReLU behind a batch norm multiplies a plain network's gradient by about 1.2 on its way back, so it grows "
-    "exponentially with depth. A skip passes the gradient of a block's output to its input unchanged, so the "
-    "residual network's has a short way. This is the opposite of the vanishing gradient of many textbooks."
+    "Each ReLU behind a batch norm multiplies a plain network's gradient by about 1.2 on its way back, so "
+    "it grows exponentially with depth. A skip passes the gradient of a block's output to its input "
+    "unchanged, so the residual network's has a short way. This is the opposite of the vanishing gradient "
+    "of many textbooks."
 )
 _WHY_TRAINED = (
-    "The first layers, whose gradients are the largest, move most at each step of SGD. What they pass on soon "
-    "carries little gradient back to them: the explosion ends, and in deep plain networks the slope turns round. "
-    "In the residual twin the way through the skips stays open."
+    "The first layers, whose gradients are the largest, move most at each step of SGD. What they pass on "
+    "soon carries little gradient back to them: the explosion ends, and in deep plain networks the slope "
+    "turns round. In the residual twin the way through the skips stays open."
 )
 _WHY_NO_NORM = (
-    "Without normalisation a plain network's signal shrinks from layer to layer, and on its way back the gradient of "
-    "the activations does, too. A weight's gradient is a product of the two, so it is tiny but about alike at every "
-    "layer: nothing explodes, nothing vanishes towards the image."
+    "Without normalisation a plain network's signal shrinks from layer to layer, and on its way back the "
+    "gradient of the activations does, too. A weight's gradient is a product of the two, so it is tiny but "
+    "about alike at every layer: nothing explodes, nothing vanishes towards the image."
 )
 _WHY_EVAL = (
-    "In eval mode batch norm uses running averages, which are still 0 and 1 in a new network: it does nothing. "
-    "You see the network without normalisation, which is not the one that is trained. A measurement in the wrong "
-    "mode \"proves\" the textbook."
+    "In eval mode batch norm uses running averages, which are still 0 and 1 in a new network: it does "
+    "nothing. You see the network without normalisation, which is not the one that is trained. A "
+    "measurement in the wrong "
+    'mode "proves" the textbook.'
 )
 _WHY_LINEAR = (
-    "Without the ReLU, batch norm alone keeps the length of a gradient: theory gives it √((B−2)/(B−3)) a layer "
-    "for a batch of B, next to nothing. So it is the ReLU behind the batch norm that makes gradients grow."
+    "Without the ReLU, batch norm alone keeps the length of a gradient: theory gives it √((B−2)/(B−3)) a "
+    "layer for a batch of B, next to nothing. So it is the ReLU behind the batch norm that makes gradients "
+    "grow."
 )
 _WHY_CLOSED = (
-    "This start begins with branches that add nothing, so in the residual network most weights get a gradient of "
-    "exactly 0 at step 0. The first steps of SGD open the branches: take ten. The plain twin has no branches to "
-    "close and begins with He's weights."
+    "This start begins with branches that add nothing, so in the residual network most weights get a "
+    "gradient of exactly 0 at step 0. The first steps of SGD open the branches: take ten. The plain twin "
+    "has no branches to close and begins with He's weights."
 )
 WHY_STRENGTH = (
-    "At strength s a block passes s times the gradient of its output to its input, past the branch. What comes "
-    "through all skips is s multiplied by itself once a block, so half a skip is nearer to none than to a whole "
-    "one."
+    "At strength s a block passes s times the gradient of its output to its input, past the branch. What "
+    "comes through all skips is s multiplied by itself once a block, so half a skip is nearer to none than "
+    "to a whole one."
 )
 WHY_JACOBIAN = (
-    "On its way back a gradient is multiplied by each block's Jacobian, transposed. It lies in all directions, so "
-    "its length follows their root mean square; the few directions that are stretched most count most. That is "
-    "why plain gradients grow though the median direction shrinks."
+    "On its way back a gradient is multiplied by each block's Jacobian, transposed. It lies in all "
+    "directions, so its length follows their root mean square; the few directions that are stretched most "
+    "count most. That is why plain gradients grow though the median direction shrinks."
 )
 WHY_OWN = (
-    "Each line is one of your networks: one forward and one backward pass over your images. A line that rises to "
-    "the left, towards the image, is a gradient that grows on its way back. Take steps of SGD to see what "
-    "training makes of it; your networks themselves are left as they are."
+    "Each line is one of your networks: one forward and one backward pass over your images. A line that "
+    "rises to the left, towards the image, is a gradient that grows on its way back. Take steps of SGD to "
+    "see what training makes of it; your networks themselves are left as they are."
 )
 
 
@@ -395,7 +419,11 @@ def why(given: Conditions, shown: str) -> str:
         return _WHY_TRAINED
     if given.activation == "linear":
         return _WHY_LINEAR
-    return _WHY_EXPLOSION if given.activation == "relu" and given.norm == "batch" and given.mode == "train" else ""
+    return (
+        _WHY_EXPLOSION
+        if given.activation == "relu" and given.norm == "batch" and given.mode == "train"
+        else ""
+    )
 
 
 def record_why(step: int) -> str:
@@ -406,7 +434,7 @@ def record_why(step: int) -> str:
 # --- questions ----------------------------------------------------------------------------------------------
 
 
-def verdict(guess: str, truth: Profile, first: str, score: str) -> str:
+def verdict(guess: str, truth: Profile, score: str) -> str:
     """Return whether a guess is right, the headline of an answer."""
     said = f"it {truth.verdict}: {multiple(truth.ratio)} at the first block"
     if guess == truth.verdict:
@@ -423,8 +451,6 @@ def score_words(right: Iterable[bool]) -> str:
 def record_name(name: str) -> str:
     """Return what the menu calls a record."""
     return SOURCES.get(name, f"recorded: {name}")
-
-
 
 
 def more_label(changed: Sequence[str]) -> str:

@@ -88,7 +88,7 @@ def ratio_chart(
     chosen: Any,
     every: Sequence[float],
 ) -> Chart:
-    """Draw the first part's norm over the last's against what a slider moves; the band is what is called level.
+    """Draw the first part's norm over the last's against what a slider moves; the band is called level.
 
     at      the positions on x
     ratios  {kind or name: a ratio for each, nan where there is none}
@@ -97,11 +97,10 @@ def ratio_chart(
     known = {kind: np.array(values, float) for kind, values in ratios.items()}
     inside = np.clip([value for value in every if value > 0], UNDERFLOW, OVERFLOW)
     y = Axis.around("first block's over the last block's", [1 / LEVEL, LEVEL], inside, scale="log")
-    ends = np.array([x.low, x.high])
-    empty = np.full(2, np.nan)
+    count = len(at)
     level = Series(
-        "level: 1/10 to 10", ends, empty, low=np.full(2, 1 / LEVEL), high=np.full(2, LEVEL), kind="muted",
-        line="none", marker="none",
+        "level", at, np.full(count, np.nan), low=np.full(count, 1 / LEVEL), high=np.full(count, LEVEL),
+        kind="muted", line="none", marker="none",
     )  # fmt: skip
     lines = [
         Series(title_of(kind), at, np.where(np.isfinite(v) & (v > 0), v, np.nan), kind=kind)
@@ -133,7 +132,7 @@ def spectra_chart(kind: str, spectra: "JacobianSpectra", axis: Axis) -> Chart:
         Series("largest", x, spectra.top[:, 0], kind=kind, line="none", marker="up"),
     ]
     blocks = Axis("block", 0.5, len(x) + 0.5, whole=True)
-    return Chart(title_of(kind), blocks, axis, series, [Mark("keeps its length", y=1)], kind=kind)
+    return Chart(title_of(kind), blocks, axis, series, [Mark("", y=1)], kind=kind)
 
 
 def way_back(spectra: "JacobianSpectra", flow: "GradientFlow") -> dict[str, np.ndarray]:
@@ -157,7 +156,14 @@ def way_back_chart(ways: Mapping[str, Mapping[str, np.ndarray]], axis: Axis) -> 
         ("median", "dotted", "none", ", by medians"),
     )
     series = [
-        Series(title_of(kind) + words, np.arange(1, len(way[name]) + 1), way[name], kind=kind, line=line, marker=mark)
+        Series(
+            title_of(kind) + words,
+            np.arange(1, len(way[name]) + 1),
+            way[name],
+            kind=kind,
+            line=line,
+            marker=mark,
+        )
         for kind, way in ways.items()
         for name, line, mark, words in looks
     ]
@@ -170,7 +176,10 @@ def way_back_axis(ways: Sequence[Mapping[str, Mapping[str, np.ndarray]]]) -> Axi
     """Return one axis for all depths; medians go down too far for the rest to be seen, so they leave it."""
     values = [v for one in ways for way in one.values() for v in (way["measured"], way["square"])]
     return Axis.around(
-        "gradient over that of the last block", [1e-4], np.clip(np.concatenate(values), 1e-4, 1e6), scale="log"
+        "gradient over that of the last block",
+        [1e-4],
+        np.clip(np.concatenate(values), 1e-4, 1e6),
+        scale="log",
     )
 
 
@@ -182,7 +191,7 @@ def claim_chart(curves: "Curves", claim: "Claim") -> Chart:
 
     A curve whose seeds are not all measured yet is undecided: its marks are open.
     """
-    series = []
+    series: list[Series] = []
     for name, (x, y) in curves.measured.items():
         kind = next((kind for kind in TITLES if name.startswith(kind)), name)
         second = any(one.kind == kind for one in series)

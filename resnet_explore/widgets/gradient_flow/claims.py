@@ -80,7 +80,8 @@ class Claim:
 def _explosion(c: "Curves") -> str:
     plain, residual = (multiple(c.number(f"{kind} ratio")) for kind in ("plain", "residual"))
     growth = c.number("plain growth")
-    return f"Plain gradients grow {growth:.2f}× a layer (theory: {YANG:.2f}), {plain} in all (residual: {residual})"
+    said = f"Plain gradients grow {growth:.2f}× a layer (theory: {YANG:.2f}), {plain} in all"
+    return f"{said} (residual: {residual})"
 
 
 def _reversal(c: "Curves") -> str:
@@ -93,7 +94,9 @@ def _reversal(c: "Curves") -> str:
 
 
 def _modes(c: "Curves") -> str:
-    train, evaluated, bare = (multiple(c.number(name)) for name in ("plain, train mode", "eval mode", "no norm"))
+    train, evaluated, bare = (
+        multiple(c.number(name)) for name in ("plain, train mode", "eval mode", "no norm")
+    )
     return f"First over last gradient: {train} in train mode, {evaluated} in eval mode, {bare} without norm"
 
 
@@ -121,7 +124,8 @@ def _line(c: "Curves") -> str:
 
 def _coupled(c: "Curves") -> str:
     found = signed(c.number("through the statistics"), ".4f")
-    return f"Through batch statistics, two of 64 gradients correlate by {found} (theory: {signed(-1 / 63, '.4f')})"
+    theory = signed(-1 / 63, ".4f")
+    return f"Through batch statistics, two of 64 gradients correlate by {found} (theory: {theory})"
 
 
 def _without_norm(c: "Curves") -> str:
@@ -137,8 +141,8 @@ _TWINS = (
     "64 images of 8×8 noise with random labels, mean cross-entropy.",
 )
 _CONVOLUTIONS = (
-    "Drawn: weight gradient of each 3×3 convolution over the last one's (Frobenius norm). First is the second "
-    f"convolution. {LEVEL_MEANS}"
+    "Drawn: weight gradient of each 3×3 convolution over the last one's (Frobenius norm). First is the "
+    f"second convolution. {LEVEL_MEANS}"
 )
 _YANG = "Yang et al. 2019, arXiv 1902.08129, section 4"
 _BALDUZZI = "Balduzzi et al. 2017, arXiv 1702.08591"
@@ -148,21 +152,21 @@ _OVER_LAST = "weight gradient over the last one's"
 CLAIMS: dict[str, Claim] = {
     "explosion": Claim(
         "Plain networks explode at step 0", _explosion,
-        "Behind a batch norm half of a ReLU's inputs are cut off, which changes what the norm divides by; the "
-        "gradient pays for it with a factor above 1 at each layer. A skip adds a way on which nothing is "
-        "multiplied.",
+        "Behind a batch norm half of a ReLU's inputs are cut off, which changes what the norm divides by; "
+        "the gradient pays for it with a factor above 1 at each layer. A skip adds a way on which nothing "
+        "is multiplied.",
         (_CONVOLUTIONS, *_TWINS, "Batch norm in train mode, step 0."),
         f"{_YANG}, for fully connected ReLU networks of infinite width and batch",
         _LAYERS, _OVER_LAST, 5, y_scale="log",
     ),
     "reversal": Claim(
         "Ten steps take the explosion away", _reversal,
-        "The layers with the largest gradients, the first ones, move most at each step of SGD. Soon what they "
-        "hand on carries hardly any gradient back to them: the deeper the network, the less.",
+        "The layers with the largest gradients, the first ones, move most at each step of SGD. Soon what "
+        "they hand on carries hardly any gradient back to them: the deeper the network, the less.",
         (
             f"Drawn: weight gradient of convolution 2 over that of the last (Frobenius norm). {LEVEL_MEANS}",
-            "Networks of 56 or 110 layers with stages of 16, 32 and 64 channels, He initialisation, batch norm "
-            "in train mode.",
+            "Networks of 56 or 110 layers with stages of 16, 32 and 64 channels, He initialisation, batch "
+            "norm in train mode.",
             "SGD at rate 0.1, momentum 0.9, on one batch: 64 images of 8×8 noise with random labels.",
         ),
         f"as large at both ends; {_YANG}: after a step gradients flatten, those of deeper networks vanish",
@@ -171,18 +175,20 @@ CLAIMS: dict[str, Claim] = {
     "modes": Claim(
         "Eval mode and no norm: no explosion", _modes,
         "In eval mode batch norm uses its running statistics, which are 0 and 1 in a new network: it does "
-        "nothing. So a measurement in eval mode is one of a network without norm, and says nothing of training.",
+        "nothing. So a measurement in eval mode is one of a network without norm, and says nothing of "
+        "training.",
         (_CONVOLUTIONS, *_TWINS, "Step 0."),
         "He et al. 2015, arXiv 1502.01852, equation 14, whose weights keep the gradient level",
         _LAYERS, _OVER_LAST, y_scale="log",
     ),
     "growth": Claim(
         "Growth a layer: 1.21 with ReLU, 1 linear", _growth,
-        "It is the ReLU behind a batch norm that makes gradients grow, by √(π/(π−1)) a layer in wide networks. "
-        "Take away either of the two, and they keep their length.",
+        "It is the ReLU behind a batch norm that makes gradients grow, by √(π/(π−1)) a layer in wide "
+        "networks. Take away either of the two, and they keep their length.",
         (
             "Drawn: activation gradient of each layer over the last one's (Frobenius norm, over the batch).",
-            "Plain fully connected networks of 24 layers with 512 units, He initialisation, train mode, step 0.",
+            "Plain fully connected networks of 24 layers with 512 units, He initialisation, train mode, "
+            "step 0.",
             "256 inputs of 64 numbers of noise.",
         ),
         f"{_YANG}, infinitely wide networks, √(π/(π−1)) for an infinite batch",
@@ -190,11 +196,11 @@ CLAIMS: dict[str, Claim] = {
     ),
     "branch-over-skip": Claim(
         "A block adds 1/√l of its skip", _branch,
-        "Each block adds a branch of the same size to a sum that grows like √l, since variances add up. So the "
-        "later a block, the less it changes, and a new residual network is nearly the identity.",
+        "Each block adds a branch of the same size to a sum that grows like √l, since variances add up. So "
+        "the later a block, the less it changes, and a new residual network is nearly the identity.",
         (
-            "Drawn: standard deviation of what the branch adds over that of what the skip carries, over images, "
-            "channels and pixels.",
+            "Drawn: standard deviation of what the branch adds over that of what the skip carries, over "
+            "images, channels and pixels.",
             "54 pre-activation blocks of 16 channels, batch norm in train mode, He initialisation, step 0.",
             "16 images of 8×8 noise.",
         ),
@@ -215,12 +221,12 @@ CLAIMS: dict[str, Claim] = {
     ),
     "shattered-line": Claim(
         "Shattered gradients: along a line", _line,
-        "In a deep plain network the gradient at one point says nothing of the gradient beside it: it is like "
-        "white noise. Skips keep neighbours alike, as in a shallow network, and SGD can follow them.",
+        "In a deep plain network the gradient at one point says nothing of the gradient beside it: it is "
+        "like white noise. Skips keep neighbours alike, as in a shallow network, and SGD can follow them.",
         (
             "Drawn: autocorrelation of df/dx at 256 points in −2..2.",
-            "Fully connected ReLU networks 200 wide, first biases N(0, 1): 24 and 2 layers plain, 50 layers of "
-            "x + 0.1 F(x).",
+            "Fully connected ReLU networks 200 wide, first biases N(0, 1): 24 and 2 layers plain, 50 "
+            "layers of x + 0.1 F(x).",
             "Batch norm over the 256 points, its statistics held constant, step 0.",
         ),
         f"{_BALDUZZI}, Figure 1, whose noises are drawn as expected over 256 points",
@@ -228,11 +234,11 @@ CLAIMS: dict[str, Claim] = {
     ),
     "coupled": Claim(
         "Statistics not held: −1/(B−1)", _coupled,
-        "Mean and variance of a batch tie its inputs together: what one gains the others lose. Their gradients "
-        "add up to 0, so any two of them correlate by −1/(B−1).",
+        "Mean and variance of a batch tie its inputs together: what one gains the others lose. Their "
+        "gradients add up to 0, so any two of them correlate by −1/(B−1).",
         (
-            "Drawn: mean cosine between the input gradients of two inputs of a batch of B, 600 numbers of noise "
-            "each.",
+            "Drawn: mean cosine between the input gradients of two inputs of a batch of B, 600 numbers of "
+            "noise each.",
             "Plain fully connected ReLU network, 16 layers of 600, batch norm in train mode, step 0.",
         ),
         "the chain rule: through mean and variance the gradients of a batch add up to 0",
@@ -243,12 +249,12 @@ CLAIMS: dict[str, Claim] = {
         "Without a norm, He's weights let the sum over skips grow block by block until it overflows. Fixup, "
         "SkipInit and ReZero begin with branches that add nothing, so the network begins as the identity.",
         (
-            "Drawn: loss before each step of SGD at rate 0.05, momentum 0.9, on one batch of 16 images of 8×8 "
-            "noise with random labels.",
-            "ResNet-110 with stages of 4, 8 and 16 channels and no norm, where SkipInit and ReZero are the same "
-            "network. Triangles: beyond the axis or infinite.",
-            "Fixup: Zhang et al. 2019, arXiv 1901.09321; SkipInit: De and Smith 2020, arXiv 2002.10444; ReZero: "
-            "Bachlechner et al. 2020, arXiv 2003.04887.",
+            "Drawn: loss before each step of SGD at rate 0.05, momentum 0.9, on one batch of 16 images of "
+            "8×8 noise with random labels.",
+            "ResNet-110 with stages of 4, 8 and 16 channels and no norm, where SkipInit and ReZero are the "
+            "same network. Triangles: beyond the axis or infinite.",
+            "Fixup: Zhang et al. 2019, arXiv 1901.09321; SkipInit: De and Smith 2020, arXiv 2002.10444; "
+            "ReZero: Bachlechner et al. 2020, arXiv 2003.04887.",
         ),
         "the loss of a guess",
         "step of SGD", "loss", 2, limits=(1.5, 2.75),

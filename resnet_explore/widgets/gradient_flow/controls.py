@@ -69,7 +69,7 @@ def condition_menus(state: GradientFlowState) -> tuple[Part, ...]:
 
 
 def step_controls(state: GradientFlowState, menu: bool = False) -> tuple[Part, ...]:
-    """Return the button that takes steps of SGD; with `menu`, and steps taken, also which of them is shown."""
+    """Return the button that takes steps of SGD; with `menu` also which of them are shown."""
     tip = "Train what is shown a little, and measure again"
     button = Button("take", captions.TAKE, tip)
     if not (menu and state.steps):
@@ -109,6 +109,8 @@ def more_switches(state: GradientFlowState, facts: Facts, shown: bool = True) ->
         menus.append(("shown", "Shown", captions.SHOWN))
     first: dict[str, Any] = {**_FIRST, "data": OWN if facts.images else _FIRST["data"]}
     changed = [
-        words[getattr(state, key)].partition(" (")[0] for key, _, words in menus if getattr(state, key) != first[key]
+        words[getattr(state, key)].partition(" (")[0]
+        for key, _, words in menus
+        if getattr(state, key) != first[key]
     ]
     return More("more", captions.more_label(changed), tuple(_menu(*menu) for menu in menus))

@@ -52,8 +52,8 @@ class GradientFlowExplorer(Explorer):
     seed     of weights, noise and the order of training images
     state    `GradientFlowState`: view, source, depth, step, mode, norm, start and more, each a trait
 
-    `flows` holds what is measured here, `lab` measures. Raises `ExploreError` for depths that don't exist, and
-    for own images or labels that are missing or don't fit.
+    `flows` holds what is measured here, `lab` measures. Raises `ExploreError` for depths that don't exist,
+    and for own images or labels that are missing or don't fit.
     """
 
     State = GradientFlowState
@@ -114,7 +114,10 @@ class GradientFlowExplorer(Explorer):
         return self._within_reach(state, names)
 
     def _check_names(self, state: GradientFlowState) -> None:
-        sources, data = (HERE, *self.records), [*captions.DATA, *([OWN] if self._given[1] is not None else [])]
+        sources, data = (
+            (HERE, *self.records),
+            [*captions.DATA, *([OWN] if self._given[1] is not None else [])],
+        )
         for name, options in {"source": sources, "data": data, "claim": CLAIMS}.items():
             if getattr(state, name) not in options:
                 raise unknown(name, getattr(state, name), options)
@@ -126,7 +129,7 @@ class GradientFlowExplorer(Explorer):
             raise ExploreError(f"steps must be a multiple of {STEPS} from 0 on, got {state.steps}.")
 
     def _within_reach(self, state: GradientFlowState, names: frozenset[str]) -> GradientFlowState:
-        """Take depth, step and strength to what the view has, or refuse what was asked for and isn't there."""
+        """Take depth, step and strength to what the view has, or refuse what isn't there."""
         depths, steps = self.depths_of(state), self._steps_of(state)
         if not self._own and depths:
             state = replace(state, depth=_near("depth", state.depth, depths, names))
@@ -248,6 +251,8 @@ class GradientFlowExplorer(Explorer):
             guesses = list(state.guesses)
             guesses[state.question] = state.guess
             self.update(guesses=tuple(guesses))
+        elif name == "next" and state.question + 1 < len(QUESTIONS):
+            self.update(question=state.question + 1)
 
     # --- what else may be asked ---------------------------------------------------------------------------
 
@@ -255,8 +260,8 @@ class GradientFlowExplorer(Explorer):
     def flows(self) -> "dict[Any, dict[str, GradientFlow]]":
         """What is measured here, once all of it is there.
 
-        {depth: {kind: GradientFlow}} of the step that is looked at; of own networks {step: {name: ...}}, of skips
-        {strength: {kind, and "skip": ...}}. Empty in the other views.
+        {depth: {kind: GradientFlow}} of the step that is looked at; of own networks {step: {name: ...}}, of
+        skips {strength: {kind, and "skip": ...}}. Empty in the other views.
         """
         self.wait()
         state = self.state
@@ -279,7 +284,9 @@ class GradientFlowExplorer(Explorer):
         """Return the arguments beside the state that were given."""
         said = [] if self.depths == [8, 20, 32, 56, 110] else [f"depths={tuple(self.depths)}"]
         names = ("models", "images", "labels", "loss")
-        said += [f"{name}={name}" for name, given in zip(names, self._given, strict=True) if given is not None]
+        said += [
+            f"{name}={name}" for name, given in zip(names, self._given, strict=True) if given is not None
+        ]
         said += [f"batch={self._batch}"] if self._batch is not None else []
         return [*said, *([f"seed={self.seed}"] if self.seed else [])]
 
@@ -327,4 +334,10 @@ def _agreed(state: GradientFlowState, names: frozenset[str]) -> GradientFlowStat
     norm = state.norm if "norm" in names else state.norm_asked or state.norm
     start = state.start if "start" in names else state.start_asked or state.start
     given = Conditions(norm=norm, start=start).made_possible(keep_norm="start" not in names)
-    return replace(state, norm=given.norm, start=given.start, norm_asked=norm, start_asked=start)
+    return replace(
+        state,
+        norm=given.norm,  # type: ignore[arg-type]
+        start=given.start,  # type: ignore[arg-type]
+        norm_asked="" if given.norm == norm else norm,
+        start_asked="" if given.start == start else start,
+    )

@@ -1,5 +1,6 @@
 """Gradients layer by layer: of twins measured here, of recorded trainings, and of a person's own networks."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -8,9 +9,16 @@ import numpy as np
 from resnet_explore.analysis.profiles import Profile, read_profile
 from resnet_explore.figures.chart import Axis, Chart
 from resnet_explore.widgets.core.chart_panel import Charts
+from resnet_explore.widgets.core.matrix_panel import Matrices, Matrix
 from resnet_explore.widgets.core.view import Choice, Over, Slider, View
 from resnet_explore.widgets.gradient_flow import captions, controls
-from resnet_explore.widgets.gradient_flow.charts import norm_axis, profile_chart, ratio_chart, waiting_chart
+from resnet_explore.widgets.gradient_flow.charts import (
+    norm_axis,
+    profile_chart,
+    ratio_chart,
+    title_of,
+    waiting_chart,
+)
 from resnet_explore.widgets.gradient_flow.controls import TABS, Facts
 from resnet_explore.widgets.gradient_flow.jobs import Measured, said_together
 from resnet_explore.widgets.gradient_flow.state import KINDS, GradientFlowState
@@ -79,7 +87,7 @@ def _ratio(profile: Profile) -> float:
 def here_page(
     state: GradientFlowState, measured: Mapping[tuple[int, int], Measured | None], facts: Facts
 ) -> View:
-    """Return the page of the twins; `measured` is {(depth, step): what was measured}, None for what is to come."""
+    """Return the page of the twins; `measured` is {(depth, step): ...}, None for what is to come."""
     ask = (
         controls.source_menu(facts), *controls.condition_menus(state), *controls.step_controls(state),
         controls.more_switches(state, facts),
@@ -94,17 +102,17 @@ def here_page(
         """Return what is made of each position, and what stands where nothing is measured yet."""
         return _over(facts.depths, steps, lambda at: make(known[at], at) if at in known else missing(at[0]))
 
-    axis = norm_axis(captions.AXES[shown], [v for found in known.values() for v in norms_of(found, shown).values()])
+    axis = norm_axis(
+        captions.AXES[shown], [v for found in known.values() for v in norms_of(found, shown).values()]
+    )
     charts = everywhere(
-        lambda found, at: profile_chart(
-            f"{at[0]} layers", norms_of(found, shown), axis, _ends(profiles[at])
-        ),
+        lambda found, at: profile_chart(f"{at[0]} layers", norms_of(found, shown), axis, _ends(profiles[at])),
         lambda depth: waiting_chart(axis, depth),
     )
     given, batch = state.given(), known[next(iter(known))].batch
-    panels: tuple[Any, ...] = (Charts("profile", (charts,)),)
+    both: tuple[Any, ...] = (charts,)
     if len(facts.depths) > 1:
-        panels = (*panels, Charts("ratios", (_depth_ratios(profiles, facts.depths, steps),), chooses="depth"))
+        both = (charts, _depth_ratios(profiles, facts.depths, steps))
     return View(
         tabs=TABS,
         ask=ask,
@@ -113,7 +121,7 @@ def here_page(
             lambda depth: f"Measuring {depth} layers ...",
         ),
         why=Over("step", {step: captions.why(state.given(step), shown) for step in steps}),
-        panels=(panels,),
+        panels=((Charts("profiles", both, chooses=("", "depth")),),),
         sliders=(controls.depth_slider(facts.depths), *controls.step_sliders(state)),
         conditions=(
             *captions.here_conditions(given, batch, facts.seed, shown),
@@ -142,7 +150,9 @@ def _depth_ratios(
     by_step = {step: ratios(step) for step in steps}
     every = [value for found in by_step.values() for values in found.values() for value in values]
     chosen = Over("depth", {depth: depth for depth in depths})
-    return Over("step", {s: ratio_chart(RATIO, x, depths, found, chosen, every) for s, found in by_step.items()})
+    return Over(
+        "step", {s: ratio_chart(RATIO, x, depths, found, chosen, every) for s, found in by_step.items()}
+    )
 
 
 # --- recorded trainings -------------------------------------------------------------------------------------
@@ -183,7 +193,7 @@ def record_page(state: GradientFlowState, recording: "Recording | None", facts: 
             lambda d, k: captions.headline(profiles[d][k], {}, "weight_gradient", int(recording.steps[d][k]))
         ),
         why=Over("step", {step: captions.record_why(step) for step in steps}),
-        panels=((Charts("profile", (charts,)), Charts("ratios", (_step_ratios(recording, profiles),))),),
+        panels=((Charts("profiles", (charts, _step_ratios(recording, profiles))),),),
         sliders=(
             controls.depth_slider(depths),
             Slider("step", "Step", tuple(Choice(step, f"{step:,}") for step in steps), play=True),
@@ -210,7 +220,10 @@ def _recorded_profiles(recording: "Recording", depth: int) -> list[dict[str, Pro
     """Return what the norms of each step come to."""
     alike = recording.alike[depth]
     return [
-        {kind: read_profile(norms[k], alike, alike.norms(norms[k])) for kind, norms in recording.norms[depth].items()}
+        {
+            kind: read_profile(norms[k], alike, alike.norms(norms[k]))
+            for kind, norms in recording.norms[depth].items()
+        }
         for k in range(len(recording.steps[depth]))
     ]
 
@@ -218,7 +231,8 @@ def _recorded_profiles(recording: "Recording", depth: int) -> list[dict[str, Pro
 def _step_ratios(recording: "Recording", profiles: Mapping[int, Sequence[Mapping[str, Profile]]]) -> Over:
     """Return the ratios over the noted steps, a chart for each depth; steps stand at equal distances."""
     found = {
-        depth: {kind: [_ratio(at[kind]) for at in by_step] for kind in KINDS} for depth, by_step in profiles.items()
+        depth: {kind: [_ratio(at[kind]) for at in by_step] for kind in KINDS}
+        for depth, by_step in profiles.items()
     }
     every = [value for twins in found.values() for values in twins.values() for value in values]
 
@@ -234,7 +248,40 @@ def _step_ratios(recording: "Recording", profiles: Mapping[int, Sequence[Mapping
 
 
 def _heatmap_page(ask: Any, recording: "Recording") -> View:
-    raise NotImplementedError
+    """Return all noted steps of a recorded training as one image a twin, at each depth."""
+    every = np.concatenate([v.ravel() for twins in recording.norms.values() for v in twins.values()])
+    # A handful of numbers of the deepest network reach so far that all others would look alike.
+    low, high = (10 ** math.floor(math.log10(v)) for v in np.nanquantile(every[every > 0], (0.01, 0.99)))
+    panels, headlines, compared = {}, {}, {}
+    for depth in recording.depths:
+        steps, ratios = recording.steps[depth], {}
+        names = [f"{step:,}" for step in steps]
+        for kind in KINDS:
+            parts = recording.parts(depth, kind)
+            ratios[kind] = parts[:, 0] / parts[:, -1]
+        maps = [
+            Matrix(title_of(k), v.T.astype(np.float32), names, k) for k, v in recording.norms[depth].items()
+        ]
+        label = captions.AXES["weight_gradient"]
+        panels[depth] = Matrices("steps", maps, max(low, high * 1e-7), high * 10.0, label, "step", "layer")
+        headlines[depth] = captions.heatmap_headline(steps, ratios)
+        compared[depth] = captions.compared(
+            _recorded_profiles(recording, depth)[0]["plain"], "weight_gradient"
+        )
+    return View(
+        tabs=TABS,
+        ask=ask,
+        headline=Over("depth", headlines),
+        why=captions.record_why(1),
+        panels=((Over("depth", panels),),),
+        sliders=(controls.depth_slider(recording.depths),),
+        conditions=(
+            *captions.record_conditions(recording),
+            "A column is a noted step, however far the next. One scale of colours for all depths.",
+            Over("depth", compared),
+        ),
+        glossary=captions.GLOSSARY,
+    )
 
 
 # --- own networks -------------------------------------------------------------------------------------------
@@ -249,14 +296,18 @@ def own_page(state: GradientFlowState, measured: Mapping[int, Measured | None], 
         return View(ask=ask, panels=None, waiting="Gradient norms of your networks, layer by layer.")
     shown, batch = state.shown, known[state.step].batch
     profiles = {step: profiles_of(found, shown) for step, found in known.items()}
-    axis = norm_axis(captions.AXES[shown], [v for found in known.values() for v in norms_of(found, shown).values()])
+    axis = norm_axis(
+        captions.AXES[shown], [v for found in known.values() for v in norms_of(found, shown).values()]
+    )
 
     def everywhere(make: Callable[[Measured, int], Any], missing: Any) -> Over:
         return Over("step", {s: make(known[s], s) if s in known else missing for s in measured})
 
     layers = max(len(flow.names) for flow in known[state.step].flows.values())
     charts = everywhere(
-        lambda found, step: profile_chart(f"Step {step}", norms_of(found, shown), axis, _ends(profiles[step])),
+        lambda found, step: profile_chart(
+            f"Step {step}", norms_of(found, shown), axis, _ends(profiles[step])
+        ),
         waiting_chart(axis, layers),
     )
     return View(
@@ -266,7 +317,7 @@ def own_page(state: GradientFlowState, measured: Mapping[int, Measured | None], 
             "Measuring ...",
         ),
         why=captions.WHY_OWN,
-        panels=((Charts("profile", (charts,)),),),
+        panels=((Charts("profiles", (charts,)),),),
         sliders=controls.step_sliders(state),
         conditions=(
             *captions.own_conditions(state.given(), batch, facts.seed, shown, facts.known),

@@ -26,16 +26,12 @@ from resnet_explore.widgets.gradient_flow.layers import (
     profile_of,
     profiles_of,
     remarks,
-    troubles_of,
 )
 from resnet_explore.widgets.gradient_flow.questions import DEPTH, QUESTIONS
 from resnet_explore.widgets.gradient_flow.state import KINDS, STRENGTHS, GradientFlowState
 
 if TYPE_CHECKING:
     from resnet_explore.analysis.curves import Curves
-    from resnet_explore.analysis.gradient_lab import Batch
-    from resnet_explore.analysis.gradients import GradientFlow
-    from resnet_explore.analysis.jacobian import JacobianSpectra
 
 
 # --- skip strength ------------------------------------------------------------------------------------------
@@ -44,7 +40,7 @@ if TYPE_CHECKING:
 def strength_page(
     state: GradientFlowState, twins: Measured | None, measured: Mapping[float, Measured | None], facts: Facts
 ) -> View:
-    """Return the page of skips of every strength; `measured` is {strength: that network}, twins are its ends."""
+    """Return the page of skips of every strength; `measured` is {strength: ...}, twins are its ends."""
     ask = (
         controls.depth_menu(facts.depths), *controls.condition_menus(state),
         *controls.step_controls(state, menu=True), controls.more_switches(state, facts),
@@ -75,8 +71,10 @@ def strength_page(
         ask=ask,
         headline=Over("strength", waiting_words | headlines),
         why=captions.WHY_STRENGTH,
-        panels=((Charts("profile", (Over("strength", charts),)), Charts("ratios", (over,), chooses="strength")),),
-        sliders=(Slider("strength", "Skip strength", tuple(Choice(s, f"{s:g}") for s in STRENGTHS), play=True),),
+        panels=((Charts("profiles", (Over("strength", charts), over), chooses=("", "strength")),),),
+        sliders=(
+            Slider("strength", "Skip strength", tuple(Choice(s, f"{s:g}") for s in STRENGTHS), play=True),
+        ),
         conditions=(
             *captions.here_conditions(given, twins.batch, facts.seed, shown),
             f"Looked at: {captions.when_words(given.steps, twins.batch)}.",
@@ -110,7 +108,10 @@ def jacobian_page(
     }
     axis, back_axis = spectra_axis(list(spectra.values())), way_back_axis(list(ways.values()))
     charts = (
-        *(Over("depth", {d: spectra_chart(kind, found[kind], axis) for d, found in spectra.items()}) for kind in KINDS),
+        *(
+            Over("depth", {d: spectra_chart(kind, found[kind], axis) for d, found in spectra.items()})
+            for kind in KINDS
+        ),
         Over("depth", {d: way_back_chart(way, back_axis) for d, way in ways.items()}),
     )
     headlines = {
@@ -128,7 +129,13 @@ def jacobian_page(
         why=captions.WHY_JACOBIAN,
         panels=(
             (Charts("spectra", charts),),
-            (Over("depth", {d: Prose("medians", captions.median_note(way)) for d, way in ways.items()}),),
+            tuple(
+                Over(
+                    "depth",
+                    {d: Prose(f"note{k}", captions.median_note(way)[k : k + 1]) for d, way in ways.items()},
+                )
+                for k in range(2)
+            ),
         ),
         sliders=(controls.depth_slider(depths),),
         conditions=(
@@ -164,7 +171,7 @@ def claim_page(state: GradientFlowState, curves: "Curves | None", seed: int) -> 
 
 
 def guess_page(state: GradientFlowState, measured: Mapping[int, Measured | None], seed: int) -> View:
-    """Return the page of a question; `measured` is {question: what is true of it}, of those that are known."""
+    """Return the page of a question; `measured` is {question: ...}, of those that are known."""
     asked = QUESTIONS[state.question]
     first, truth = state.guesses[state.question], measured.get(state.question)
     numbers = tuple(Choice(k, f"{k + 1} of {len(QUESTIONS)}") for k in range(len(QUESTIONS)))
@@ -173,11 +180,11 @@ def guess_page(state: GradientFlowState, measured: Mapping[int, Measured | None]
         f"{DEPTH} layers, digits. From the last block to the first, the gradient of the weights ...",
         tuple(Choice(value, words) for value, words in captions.GUESSES.items()),
     )
-    missing = "" if state.guess else "Tick a guess first"
-    measure = () if first else (Button("measure", "Measure it", "Compare with your guess", missing),)
-    ask = (Menu("question", "Question", numbers), answers, *measure)
+    ask = (Menu("question", "Question", numbers),)
     if not first:
-        return View(tabs=TABS, ask=ask, headline=f"{asked.text}: what does its gradient do?", panels=())
+        missing = "" if state.guess else "Tick a guess first"
+        button = Button("measure", "Measure it", "Compare with your guess", missing)
+        return View(tabs=TABS, ask=ask, headline=f"{asked.text}.", panels=((answers,), (button,)))
     if truth is None:
         return View(tabs=TABS, ask=ask, panels=None)
     profile = profile_of(truth.flows[asked.kind], "weight_gradient")
@@ -192,9 +199,12 @@ def guess_page(state: GradientFlowState, measured: Mapping[int, Measured | None]
     return View(
         tabs=TABS,
         ask=ask,
-        headline=captions.verdict(state.guess or first, profile, first, captions.score_words(found.values())),
+        headline=captions.verdict(state.guess or first, profile, captions.score_words(found.values())),
         why=captions.WHY_STRENGTH if asked.strength != 1 else captions.why(asked.given, "weight_gradient"),
-        panels=((Charts("profile", (profile_chart(asked.text, norms, axis, profile.ends),)),),),
+        panels=(
+            (answers, Charts("answer", (profile_chart(f"{asked.text}.", norms, axis, profile.ends),))),
+            ((Button("next", "Next question"),) if state.question + 1 < len(QUESTIONS) else ()),
+        ),
         conditions=(
             "A question's first guess counts.",
             *captions.here_conditions(asked.given, truth.batch, seed, "weight_gradient"),

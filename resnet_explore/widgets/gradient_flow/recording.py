@@ -17,7 +17,7 @@ SEED = 0  # of the runs that are shown
 
 
 def recorded_names() -> list[str]:
-    """Return the records that noted their layers: the digits, which anybody can repeat at once, then by name."""
+    """Return the records that noted their layers: the digits, which anybody can repeat, then by name."""
     found = [path.parent.name for path in shipped("data").glob("*/layers.parquet")]
     return sorted(found, key=lambda name: (name != "digits", name))
 
@@ -61,7 +61,8 @@ def read_recording(name: str) -> Recording:
     steps: dict[int, np.ndarray] = {}
     norms: dict[int, dict[str, np.ndarray]] = {}
     compared: dict[int, Alike] = {}
-    for depth, rows in layers.groupby("depth"):
+    for depth in sorted(int(depth) for depth in layers["depth"].unique()):
+        rows = layers[layers["depth"] == depth]
         tables = {
             str(kind): group.pivot_table(index="step", columns="position", values="gradient_norm")
             for kind, group in rows.groupby("kind")
@@ -69,11 +70,11 @@ def read_recording(name: str) -> Recording:
         if set(tables) != set(KINDS):
             continue
         shared = sorted(set.intersection(*(set(table.index) for table in tables.values())))
-        at = int(depth)  # type: ignore[call-overload]
-        steps[at] = np.array(shared, int)
-        norms[at] = {kind: tables[kind].loc[shared].to_numpy(float) for kind in KINDS}
+        steps[depth] = np.array(shared, int)
+        norms[depth] = {kind: tables[kind].loc[shared].to_numpy(float) for kind in KINDS}
         first = rows.drop_duplicates("position").sort_values("position")
-        compared[at] = alike_in_record(list(first["layer"]))
-    run = history[history["seed"] == SEED].iloc[0].to_dict()
+        compared[depth] = alike_in_record(list(first["layer"]))
+    first_run = history[history["seed"] == SEED].iloc[0]
+    run = {str(name): value for name, value in first_run.items()}
     data = str(record.about.get("data") or run["dataset"]).partition(" (")[0]
     return Recording(name, steps, norms, compared, run, data)
