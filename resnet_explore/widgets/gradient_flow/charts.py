@@ -96,7 +96,7 @@ def ratio_chart(
     """
     known = {kind: np.array(values, float) for kind, values in ratios.items()}
     inside = np.clip([value for value in every if value > 0], UNDERFLOW, OVERFLOW)
-    y = Axis.around("first block's over the last block's", [1 / LEVEL, LEVEL], inside, scale="log")
+    y = Axis.around("ratio", [1 / LEVEL, LEVEL], inside, scale="log")
     count = len(at)
     level = Series(
         "level", at, np.full(count, np.nan), low=np.full(count, 1 / LEVEL), high=np.full(count, LEVEL),

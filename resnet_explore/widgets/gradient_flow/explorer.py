@@ -74,6 +74,7 @@ class GradientFlowExplorer(Explorer):
         self._batch, self._given = batch, (models, images, labels, loss)
         self._recordings: dict[str, Recording] = {}
         self._claims: dict[str, Any] = {}
+        self._fetching: set[str] = set()
         self._own: tuple[str, ...] = ()
         if any(given is not None for given in self._given):
             self._own = tuple(self.lab.models)
@@ -130,12 +131,12 @@ class GradientFlowExplorer(Explorer):
 
     def _within_reach(self, state: GradientFlowState, names: frozenset[str]) -> GradientFlowState:
         """Take depth, step and strength to what the view has, or refuse what isn't there."""
-        depths, steps = self.depths_of(state), self._steps_of(state)
+        depths = self.depths_of(state)
         if not self._own and depths:
             state = replace(state, depth=_near("depth", state.depth, depths, names))
         if state.source == HERE and "step" in names and "steps" not in names:
             state = replace(state, steps=max(state.steps, -(-state.step // STEPS) * STEPS))
-            steps = self._steps_of(state)
+        steps = self._steps_of(state)
         if steps:
             state = replace(state, step=_near("step", state.step, steps, names))
         return replace(state, strength=_near("strength", state.strength, STRENGTHS, names))
@@ -165,8 +166,8 @@ class GradientFlowExplorer(Explorer):
             return self._guess_jobs(state)
         if state.view == "layers" and state.source != HERE:
             return (self._record_job(state.source),)
-        if state.data in _DOWNLOADED and not _is_here(state.data):
-            return (FetchData(state.data, self.update),)
+        if state.data in _DOWNLOADED and (state.data in self._fetching or not _is_here(state.data)):
+            return (FetchData(state.data, self._fetching, self.update),)
         if self._own:
             return tuple(self._own_job(state, step) for step in _first(state.step, self._steps_of(state)))
         if state.view == "skip":

@@ -182,10 +182,15 @@ class MeasureClaim(Job):
 
 @dataclass(frozen=True)
 class FetchData(Job):
-    """Download a data set; all else can be used meanwhile."""
+    """Download a data set; all else can be used meanwhile.
+
+    fetching  holds its name as long as it is half there
+    arrived   called when it is there
+    """
 
     lane: ClassVar[str] = "download"
     name: str
+    fetching: set[str] = field(compare=False, repr=False)
     arrived: Callable[[], object] = field(compare=False, repr=False)
     says: str = field(default="Downloading the data ...", compare=False)
 
@@ -194,9 +199,12 @@ class FetchData(Job):
         from resnet_explore.inputs.datasets import load_dataset
         from resnet_explore.inputs.download import FetchError
 
+        self.fetching.add(self.name)
         try:
             load_dataset(self.name)
         except FetchError as problem:
             raise ExploreError(problem.reason) from None
+        finally:
+            self.fetching.discard(self.name)
         self.arrived()
         return True

@@ -166,10 +166,8 @@ def record_page(state: GradientFlowState, recording: "Recording | None", facts: 
     if state.picture == "heatmap":
         return _heatmap_page(ask, recording)
     depths, steps = recording.depths, [int(step) for step in recording.steps[state.depth]]
-    axis = norm_axis(
-        captions.AXES["weight_gradient"],
-        [norms.ravel() for twins in recording.norms.values() for norms in twins.values()],
-    )
+    label = captions.AXES["weight_gradient"]
+    axes = {d: norm_axis(label, [v.ravel() for v in recording.norms[d].values()]) for d in depths}
 
     def everywhere(make: Callable[[int, int], Any]) -> Over:
         return Over(
@@ -182,7 +180,7 @@ def record_page(state: GradientFlowState, recording: "Recording | None", facts: 
         lambda d, k: profile_chart(
             f"{d} layers, step {recording.steps[d][k]:,}",
             {kind: norms[k] for kind, norms in recording.norms[d].items()},
-            axis,
+            axes[d],
             _ends(profiles[d][k]),
         )
     )
@@ -234,9 +232,9 @@ def _step_ratios(recording: "Recording", profiles: Mapping[int, Sequence[Mapping
         depth: {kind: [_ratio(at[kind]) for at in by_step] for kind in KINDS}
         for depth, by_step in profiles.items()
     }
-    every = [value for twins in found.values() for values in twins.values() for value in values]
 
     def chart(depth: int) -> Chart:
+        every = [value for values in found[depth].values() for value in values]
         steps = recording.steps[depth]
         at = np.arange(len(steps))
         ticks = tuple((float(k), f"{step:,}") for k, step in enumerate(steps))

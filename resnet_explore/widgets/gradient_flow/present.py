@@ -177,7 +177,7 @@ def guess_page(state: GradientFlowState, measured: Mapping[int, Measured | None]
     numbers = tuple(Choice(k, f"{k + 1} of {len(QUESTIONS)}") for k in range(len(QUESTIONS)))
     answers = Options(
         "guess",
-        f"{DEPTH} layers, digits. From the last block to the first, the gradient of the weights ...",
+        f"{DEPTH} layers, digits. From the last block to the first, its gradient ...",
         tuple(Choice(value, words) for value, words in captions.GUESSES.items()),
     )
     ask = (Menu("question", "Question", numbers),)
@@ -202,7 +202,10 @@ def guess_page(state: GradientFlowState, measured: Mapping[int, Measured | None]
         headline=captions.verdict(state.guess or first, profile, captions.score_words(found.values())),
         why=captions.WHY_STRENGTH if asked.strength != 1 else captions.why(asked.given, "weight_gradient"),
         panels=(
-            (answers, Charts("answer", (profile_chart(f"{asked.text}.", norms, axis, profile.ends),))),
+            (
+                answers,
+                Charts("answer", (profile_chart(f"{DEPTH} layers, digits", norms, axis, profile.ends),)),
+            ),
             ((Button("next", "Next question"),) if state.question + 1 < len(QUESTIONS) else ()),
         ),
         conditions=(

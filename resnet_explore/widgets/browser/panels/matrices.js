@@ -28,7 +28,7 @@ export function matrices(page, props) {
   const node = make("div", "", {}, row, scale, read);
   let parts = [];
 
-  function paint({ canvas, ticks, title }, matrix) {
+  function paint({ canvas, ticks, title, top }, matrix) {
     const [rows, columns] = matrix.values.shape, { data } = matrix.values;
     Object.assign(canvas, { width: columns, height: rows });
     const image = new ImageData(columns, rows);
@@ -41,6 +41,7 @@ export function matrices(page, props) {
     }
     canvas.getContext("2d").putImageData(image, 0, 0);
     title.textContent = matrix.title;
+    top.textContent = `${props.row} ${rows}`;
     title.className = `rx-subtitle${matrix.kind ? ` rx-ink-${matrix.kind}` : ""}`;
     const every = Math.ceil(columns / 8);
     ticks.replaceChildren(...matrix.columns.map((name, k) => {
@@ -54,7 +55,9 @@ export function matrices(page, props) {
   function fresh(k) {
     const canvas = control("canvas", "rx-matrix", { tabIndex: 0 }), title = make("p"), ticks = make("div", "rx-matrix-ticks");
     canvas.setAttribute("role", "img");
-    const part = { canvas, title, ticks, cell: [0, 0], node: make("div", "", {}, title, canvas, ticks, make("p", "rx-plot-x", { textContent: props.column })) };
+    const top = make("span"), side = make("div", "rx-matrix-side", { ariaHidden: "true" }, top, make("span", "", { textContent: "1" }));
+    const grid = make("div", "rx-matrix-rows", {}, side, canvas, make("span"), ticks);
+    const part = { canvas, title, ticks, top, cell: [0, 0], node: make("div", "", {}, title, grid, make("p", "rx-plot-x", { textContent: props.column })) };
     canvas.addEventListener("pointermove", (event) => {
       const box = canvas.getBoundingClientRect(), [rows, columns] = props.matrices[k].values.shape;
       const at = (share, count) => clamp(Math.floor(share * count), 0, count - 1);
@@ -75,7 +78,7 @@ export function matrices(page, props) {
     return part;
   }
 
-  const hint = () => `Point at a cell to read it; the lowest row is ${props.row} 1.`;
+  const hint = () => "Point at a cell to read it.";
 
   function tell(k) {
     const { title, values, columns } = props.matrices[k], [r, c] = parts[k].cell;
