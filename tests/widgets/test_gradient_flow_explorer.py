@@ -606,7 +606,7 @@ def test_a_network_that_blew_up_says_where():
         broken[3].weight.fill_(math.nan)
     explorer = rx.GradientFlowExplorer(models={"mine": broken}, images=images, labels=labels)
     page = shown(explorer)
-    assert page.headline == "Weight gradient at step 0: mine has blown up."
+    assert page.headline == "Weight gradient at step 0: mine blown up."
     assert "mine: The weight of 3 is not a number" in page.conditions[-1]
 
 
@@ -621,7 +621,7 @@ def test_a_training_that_blows_up_says_at_which_step():
     explorer = rx.GradientFlowExplorer(models={"mine": mine}, images=images, labels=labels)
     explorer.act("take", None, [])
     page = shown(explorer)
-    assert page.headline == f"Weight gradient at step 10: mine has blown up at step {training.broke_at}."
+    assert page.headline == f"Weight gradient at step 10: mine blown up at step {training.broke_at}."
 
 
 # --- data that is not there ---------------------------------------------------------------------------------

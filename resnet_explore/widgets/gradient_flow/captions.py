@@ -222,12 +222,12 @@ def batch_words(batch: "Batch") -> str:
 
 def network_words(given: Conditions) -> str:
     """Return what a network is like: "batch norm in train mode, He initialisation, ReLU"."""
-    norm = "no norm" if given.norm == "none" else NORMS[given.norm]
+    norm = "no norm," if given.norm == "none" else f"{NORMS[given.norm]} in"
     activation = "no activation" if given.activation == "linear" else ACTIVATIONS[given.activation]
     start = f"{STARTS[given.start]} initialisation"
     if given.start != "he":  # which is a way to scale branches, so plain networks have none
         start = f"{STARTS[given.start]} for the residual network and He initialisation for the plain one"
-    return f"{norm} in {given.mode} mode, {start}, {activation}"
+    return f"{norm} {given.mode} mode, {start}, {activation}"
 
 
 def when_words(steps: int, batch: "Batch") -> str:
@@ -283,7 +283,7 @@ def _span(layers: Sequence[int]) -> str:
 def between(profiles: Mapping[str, Profile]) -> str:
     """Return which networks don't go one way between their ends, a sentence, "" if all do."""
     uneven = [name for name, p in profiles.items() if p.outcome == "ratio" and not p.steady]
-    return f"Between the ends it goes up and down: {', '.join(uneven)}." if uneven else ""
+    return f"Between the ends the norm goes up and down: {', '.join(uneven)}." if uneven else ""
 
 
 def trouble_words(flow: "GradientFlow", broke: int | None) -> str:
@@ -292,7 +292,7 @@ def trouble_words(flow: "GradientFlow", broke: int | None) -> str:
         return ""
     if not flow.images_finite:
         return "the images hold numbers that are not finite"
-    return "has blown up" if broke is None else f"has blown up at step {broke}"
+    return "blown up" if broke is None else f"blown up at step {broke}"
 
 
 def trouble_sentence(name: str, flow: "GradientFlow", broke: int | None) -> str:
@@ -359,10 +359,10 @@ def median_note(ways: Mapping[str, Mapping[str, np.ndarray]]) -> tuple[str, ...]
 # --- why ----------------------------------------------------------------------------------------------------
 
 _WHY_EXPLOSION = (
-    "Each ReLU behind a batch norm multiplies a plain network's gradient by about 1.2 on its way back, so "
-    "it grows exponentially with depth. A skip passes the gradient of a block's output to its input "
-    "unchanged, so the residual network's has a short way. This is the opposite of the vanishing gradient "
-    "of many textbooks."
+    "A ReLU's outputs have a mean above 0, which the next batch norm subtracts; what is left is scaled up, "
+    "and with it the gradient that comes back, by about 1.2 a layer. So in a plain network it grows "
+    "exponentially with depth, while a skip passes the gradient of a block's output to its input unscaled. "
+    "This is the opposite of the vanishing gradient of many textbooks."
 )
 _WHY_TRAINED = (
     "The first layers, whose gradients are the largest, move most at each step of SGD. What they pass on "

@@ -86,11 +86,11 @@ def _explosion(c: "Curves") -> str:
 
 def _reversal(c: "Curves") -> str:
     changes = [
-        f"{name} goes from {multiple(c.number(f'{name} at 0'))} to {multiple(c.number(f'{name} at {STEPS}'))}"
+        f"{name} from {multiple(c.number(f'{name} at 0'))} to {multiple(c.number(f'{name} at {STEPS}'))}"
         for name in c.measured
         if name.startswith("plain")
     ]
-    return f"In {STEPS} steps {', '.join(changes)}"
+    return f"In {STEPS} steps: {', '.join(changes)}"
 
 
 def _modes(c: "Curves") -> str:
@@ -119,7 +119,7 @@ def _pairs(c: "Curves") -> str:
 
 def _line(c: "Curves") -> str:
     deep, skips, _ = (signed(c.number(name)) for name in c.measured)
-    return f"Slopes 5 points apart correlate by {deep} in 24 plain layers, {skips} in 50 residual ones"
+    return f"Slopes 5 points apart correlate by {deep} (24 plain layers) and {skips} (50 residual layers)"
 
 
 def _coupled(c: "Curves") -> str:
@@ -133,7 +133,7 @@ def _without_norm(c: "Curves") -> str:
     for name in c.numbers:
         loss = c.number(name)
         said.append(f"{name.partition(',')[0]} {f'{loss:.2f}' if math.isfinite(loss) else 'blows up'}")
-    return f"Loss after {DEEP_STEPS} steps without norm: {', '.join(said)} (a guess: {math.log(10):.2f})"
+    return f"Loss after {DEEP_STEPS} steps without norm: {', '.join(said)}"
 
 
 _TWINS = (
@@ -152,9 +152,9 @@ _OVER_LAST = "weight gradient over the last one's"
 CLAIMS: dict[str, Claim] = {
     "explosion": Claim(
         "Plain networks explode at step 0", _explosion,
-        "Behind a batch norm half of a ReLU's inputs are cut off, which changes what the norm divides by; "
-        "the gradient pays for it with a factor above 1 at each layer. A skip adds a way on which nothing "
-        "is multiplied.",
+        "A ReLU's outputs have a mean above 0, which the next batch norm subtracts. What is left is smaller, "
+        "so the norm scales it up, and with it the gradient that comes back: by √(π/(π−1)) a layer. A skip "
+        "adds a way on which nothing is scaled.",
         (_CONVOLUTIONS, *_TWINS, "Batch norm in train mode, step 0."),
         f"{_YANG}, for fully connected ReLU networks of infinite width and batch",
         _LAYERS, _OVER_LAST, 5, y_scale="log",
@@ -197,7 +197,7 @@ CLAIMS: dict[str, Claim] = {
     "branch-over-skip": Claim(
         "A block adds 1/√l of its skip", _branch,
         "Each block adds a branch of the same size to a sum that grows like √l, since variances add up. So "
-        "the later a block, the less it changes, and a new residual network is nearly the identity.",
+        "the later a block, the less it changes: it is nearly the identity.",
         (
             "Drawn: standard deviation of what the branch adds over that of what the skip carries, over "
             "images, channels and pixels.",
@@ -246,8 +246,9 @@ CLAIMS: dict[str, Claim] = {
     ),
     "without-norm": Claim(
         "110 layers train without a norm", _without_norm,
-        "Without a norm, He's weights let the sum over skips grow block by block until it overflows. Fixup, "
-        "SkipInit and ReZero begin with branches that add nothing, so the network begins as the identity.",
+        "Without a norm, He's weights let the sum over skips grow block by block, and SGD blows it up. "
+        "Fixup, SkipInit and ReZero begin with branches that add nothing, so the network begins as the "
+        "identity.",
         (
             "Drawn: loss before each step of SGD at rate 0.05, momentum 0.9, on one batch of 16 images of "
             "8×8 noise with random labels.",
