@@ -6,7 +6,7 @@ from torchvision.models import detection, segmentation, video
 
 import resnet_explore as rx
 from resnet_explore.models.peers import open_network
-from resnet_explore.widgets.blueprint import blueprint
+from resnet_explore.widgets.architecture.drawing import drawn as drawing
 
 BARE = {"weights": None, "weights_backbone": None}
 SMALL = {"min_size": 64, "max_size": 96, "rpn_post_nms_top_n_test": 20, "box_detections_per_img": 3}
@@ -56,7 +56,7 @@ def test_a_backbone_in_use_is_described_captured_and_drawn(name):
     assert sum(part.macs for part in summary.parts) == summary.macs > 0
     assert summary.activation_bytes > 0
 
-    boxes = blueprint(found, name, "", "#000000")["boxes"]
+    boxes = drawing(found, name, "", "residual").boxes
     drawn = [box for box in boxes if box["skip"] in ("identity", "projection")]
     assert len(drawn) == skips
     assert [box["name"] for box in drawn if box["name"].startswith(last)] == [

@@ -18,8 +18,8 @@ _MOST_FAR = 70  # longer skips than this rise no higher
 def draw_networks(figure: Any, networks: Sequence[tuple[str, str, str, Sequence[Box]]]) -> None:
     """Draw networks below each other on a matplotlib (sub)figure, on one scale.
 
-    networks  (title, facts, "plain" or "residual", boxes); a box has name, kind, count, shape, layers, skip and
-              from, the indices of the boxes that feed it
+    networks  (title, facts, "plain" or "residual", boxes); a box has name, kind, count, shape, layers, skip
+              and from, the indices of the boxes that feed it
 
     Boxes are as high as their maps are large: each doubling of the side adds the same.
     """

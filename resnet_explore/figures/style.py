@@ -6,7 +6,6 @@ import textwrap
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
 # Okabe & Ito's colour-blind safe pair; markers differ too, for print without colour.
 COLORS = {"plain": "#D55E00", "residual": "#0072B2"}
@@ -76,21 +75,6 @@ def annotate(figure: Figure, title: str, caption: str) -> Figure:
     figure.text(0.012, 1 - 0.06 / taller, "\n".join(above), va="top", fontsize=11, color=INK, weight="bold")
     figure.text(0.012, 0.06 / taller, "\n".join(below), va="bottom", fontsize=9, color=MUTED)
     return figure
-
-
-def blank_like(png: bytes) -> bytes:
-    """Return an empty card of a picture's size, to stand where one is yet to come."""
-    buffer = io.BytesIO()
-    with Image.open(io.BytesIO(png)) as image:
-        Image.new("RGB", image.size, CARD).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def to_svg(figure: Figure, program: str) -> bytes:
-    """Return the figure as SVG that says which program made it."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", facecolor=figure.get_facecolor(), metadata={"Creator": program})
-    return buffer.getvalue()
 
 
 def to_png(figure: Figure, program: str = "") -> bytes:

@@ -37,7 +37,9 @@ class Picture:
 
     def headline(self, notebook: NotebookPage) -> str:
         """Return what the card says, with plain spaces."""
-        titles = self.open(notebook).locator(".rx-title .rx-now:visible, p.rx-title:visible")
+        titles = self.open(notebook).locator(
+            ".rx-title .rx-now:visible, p.rx-title:visible, .rx-headline:visible"
+        )
         return " ".join(titles.filter(has_text=re.compile(r"\w")).first.inner_text().split())
 
 

@@ -102,7 +102,9 @@ def test_late_and_doubled_messages_change_nothing(open_notebook):
     notebook = open_notebook([CELL])
     notebook.run_all()
     card = opened(notebook)
-    notebook.execute("old = dict(explorer._view); explorer.update(left='cifar_plain14', right='cifar_resnet14')")
+    notebook.execute(
+        "old = dict(explorer._view); explorer.update(left='cifar_plain14', right='cifar_resnet14')"
+    )
     headline = card.locator(".rx-headline", has_text="the same 14 layers")
     headline.wait_for(timeout=20_000)
     notebook.execute("explorer._view = old")

@@ -80,10 +80,18 @@ def test_what_is_too_long_to_draw_is_counted():
     [
         ("resnet152", "vgg19", "resnet152 is 8× as deep as vgg19, with 42 % of its parameters."),
         ("resnet34", "resnet50", "resnet50 is 1.5× as deep as resnet34, with 1.2× its parameters."),
-        ("resnet50", "resnetv2_50", "resnet50 has as many layers as resnetv2_50 (50) and as many parameters."),
+        (
+            "resnet50",
+            "resnetv2_50",
+            "resnet50 has as many layers as resnetv2_50 (50) and as many parameters.",
+        ),
         ("resnet18", "resnet18", "resnet18, twice."),
         ("cifar_resnet8", "vgg16", "vgg16 is 2× as deep as cifar_resnet8, with 1,838× its parameters."),
-        ("cifar_plain8", "cifar_resnet8", "cifar_plain8 and cifar_resnet8 have the same 8 layers; 3 skips set them apart."),
+        (
+            "cifar_plain8",
+            "cifar_resnet8",
+            "cifar_plain8 and cifar_resnet8 have the same 8 layers; 3 skips set them apart.",
+        ),
     ],
 )
 def test_headlines_say_what_sets_two_networks_apart(left, right, sentence):
@@ -97,16 +105,17 @@ def test_networks_of_ones_own_are_drawn_and_a_bad_one_is_a_sentence():
     explorer = rx.ArchitectureExplorer("dense", "resnet18", models=models, input_size=(3, 32, 48))
     before = networks(explorer)
     menu = explorer.page.ask[0]
-    assert [(choice.label, choice.group) for choice in menu.choices[:2]] == [("dense", "Yours"), ("bad", "Yours")]
+    assert [(choice.label, choice.group) for choice in menu.choices[:2]] == [
+        ("dense", "Yours"),
+        ("bad", "Yours"),
+    ]
     assert (before[0].color, before[0].title) == ("residual", "dense")
     assert networks(explorer, right="bad") == before
     assert "can't take an input of size (3, 32, 48)" in explorer._problem
     assert (explorer.right, explorer._problem[-36:]) == ("resnet18", "Still showing what was there before.")
     shown(explorer, right="resnet34")
     assert explorer._problem == ""
-    assert explorer.code == (
-        "rx.ArchitectureExplorer(models=models, input_size=(3, 32, 48), left='dense')"
-    )
+    assert explorer.code == ("rx.ArchitectureExplorer(models=models, input_size=(3, 32, 48), left='dense')")
 
 
 @pytest.mark.parametrize(
@@ -146,12 +155,19 @@ def test_depth_moves_along_two_series_in_the_browser(explorer):
     assert [choice.value for choice in slider.choices] == [18, 34, 50, 101, 152]
     count = explorer._view["count"]
     last = shown(explorer, depth=152)
-    assert last.headline == "152 layers: 60.19 M parameters, 11.51 G multiply-adds, and an output sees 1,451 pixels."
+    assert (
+        last.headline
+        == "152 layers: 60.19 M parameters, 11.51 G multiply-adds, and an output sees 1,451 pixels."
+    )
     assert [chart.chosen for chart in last.panels[0][0].charts] == [152] * 3
     assert explorer._view["count"] == count, "nothing new is sent for it"
     parameters, macs, field = last.panels[0][0].charts
     rows = [FAMILY[f"resnet{depth}"] for depth in (18, 34, 50, 101, 152)]
-    for chart, name, unit in ((parameters, "parameters", 1e6), (macs, "macs", 1e9), (field, "receptive_field", 1)):
+    for chart, name, unit in (
+        (parameters, "parameters", 1e6),
+        (macs, "macs", 1e9),
+        (field, "receptive_field", 1),
+    ):
         assert list(chart.series[0].y) == pytest.approx([float(row[name]) / unit for row in rows])
     assert [mark.y for mark in field.marks] == [224]
     shown(explorer, series="cifar")
@@ -194,7 +210,9 @@ def test_what_depends_on_values_is_not_given_to_two_decimals():
     bare = {"weights": None, "weights_backbone": None}
     model = torchvision.models.detection.fasterrcnn_resnet50_fpn(**bare, min_size=64)
     mlp = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
-    explorer = rx.ArchitectureExplorer("detector", "vgg16", models={"detector": model}, input_size=(3, 64, 96))
+    explorer = rx.ArchitectureExplorer(
+        "detector", "vgg16", models={"detector": model}, input_size=(3, 64, 96)
+    )
     assert "(they depend on what it finds)" in networks(explorer)[0].facts
     for size, words in (((8,), "an input of 8,"), ((5, 8), "an input of 5×8,")):
         explorer = rx.ArchitectureExplorer("mine", "mine", models={"mine": mlp}, input_size=size)
@@ -217,19 +235,28 @@ def test_files_hold_what_is_shown(explorer, tmp_path):
     for ending, start in ((".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")):
         assert explorer.save(tmp_path / f"drawing{ending}").read_bytes().startswith(start)
     lines = explorer.save(tmp_path / "new" / "drawing.csv").read_text().splitlines()
-    about, rows = [line for line in lines if line[0] == "#"], csv.DictReader(line for line in lines if line[0] != "#")
+    about, rows = (
+        [line for line in lines if line[0] == "#"],
+        csv.DictReader(line for line in lines if line[0] != "#"),
+    )
     assert about[1] == f"# code: {explorer.code}"
     blocks = [row for row in rows if row["network"] == "cifar_resnet20"]
     assert sum(int(row["parameters"]) for row in blocks) == int(FAMILY["cifar_resnet20"]["parameters"])
     shown(explorer, view="family")
-    with pytest.raises(rx.ExploreError, match="its numbers go into a .csv"):
+    with pytest.raises(rx.ExploreError, match=r"its numbers go into a \.csv"):
         explorer.save(tmp_path / "family.png")
-    with pytest.raises(rx.ExploreError, match="must end in .png, .svg, .pdf, .csv, not '.gif'"):
+    with pytest.raises(rx.ExploreError, match=r"must end in .*\.csv, not '\.gif'"):
         explorer.save(tmp_path / "family.gif")
     (tmp_path / "file").touch()
     with pytest.raises(rx.ExploreError, match="can't be written"):
         explorer.save(tmp_path / "file" / "family.csv")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["drawing.pdf", "drawing.png", "drawing.svg", "file", "new"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "drawing.pdf",
+        "drawing.png",
+        "drawing.svg",
+        "file",
+        "new",
+    ]
 
 
 def test_a_page_is_at_most_four_models_and_small(explorer):

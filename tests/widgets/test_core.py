@@ -181,7 +181,12 @@ def test_a_state_may_not_hide_what_explorers_have():
         type("HidingExplorer", (Explorer,), {"State": Hiding})
 
 
-@given(st.builds(NumberState, st.integers(0, 50), st.sampled_from(["red", "blue"]), st.floats(0, 1), st.tuples()))
+STATES = st.builds(
+    NumberState, st.integers(0, 50), st.sampled_from(["red", "blue"]), st.floats(0, 1), st.tuples()
+)
+
+
+@given(STATES)
 def test_a_state_survives_the_way_through_json(state):
     values = {"number": float(state.number), "color": state.color, "shade": state.shade, "marked": []}
     assert changed(NumberState(), values) == state
@@ -300,7 +305,7 @@ def _soon(true, seconds: float = 10) -> bool:
 
 def test_lanes_run_side_by_side_and_the_newest_question_comes_first():
     told = []
-    runner = Runner(lambda: told.append(dict(runner.found())), lambda *problem: told.append(problem), lambda: None)
+    runner = Runner(lambda: told.append(dict(runner.found())), lambda *_: None, lambda: None)
     runner.ask([Beside(1), Square(3)])
     assert _soon(lambda: runner.found().get(Square(3)) == 9)
     assert not runner.complete
@@ -331,7 +336,10 @@ def test_no_thread_is_left(explorer):
 # --- the view -----------------------------------------------------------------------------------------------
 
 
-@given(st.sampled_from(["float32", "float64", "int8", "uint8", "int32", "bool"]), st.integers(0, 4), st.integers(1, 5))
+KINDS = st.sampled_from(["float32", "float64", "int8", "uint8", "int32", "bool"])
+
+
+@given(KINDS, st.integers(0, 4), st.integers(1, 5))
 def test_arrays_arrive_as_they_are(kind, rows, columns):
     array = np.arange(rows * columns).reshape(rows, columns).astype(kind)[:, ::-1]
     encoded = encode(View(panels=((Prose("a", (array, array.astype(">f8"))),),)))
@@ -339,7 +347,8 @@ def test_arrays_arrive_as_they_are(kind, rows, columns):
     assert (first["shape"], first["dtype"]) == ([rows, columns], kind)
     back = np.frombuffer(encoded.buffers[first["$array"]], kind).reshape(rows, columns)
     np.testing.assert_array_equal(back, array)
-    np.testing.assert_array_equal(np.frombuffer(encoded.buffers[second["$array"]], "<f8"), array.ravel().astype(float))
+    turned = np.frombuffer(encoded.buffers[second["$array"]], "<f8")
+    np.testing.assert_array_equal(turned, array.ravel().astype(float))
 
 
 def test_what_depends_on_a_field_is_named_and_picked():

@@ -107,10 +107,8 @@ def headlines():
 
 def others():
     """Yield all that stands below and behind."""
-    recording = Recording(
-        "digits", {}, {}, {}, {"batch_size": 64, "width": 8, "schedule": "one-cycle", "lr": 0.04, "epochs": 8},
-        "scikit-learn's handwritten digits",
-    )  # fmt: skip
+    run = {"batch_size": 64, "width": 8, "schedule": "one-cycle", "lr": 0.04, "epochs": 8}
+    recording = Recording("digits", {}, {}, {}, run, "scikit-learn's handwritten digits")
     given = Conditions(start="rezero", norm="none", activation="linear", steps=10)
     yield from captions.here_conditions(Conditions(), batch("digits"), 0, "weight_gradient")
     yield from captions.here_conditions(given, batch("noise", 32, 32), 3)

@@ -25,21 +25,22 @@ GLOSSARY = {
 
 DRAWING_CONDITIONS = (
     "The boxes are read off one pass through the live network, so the drawing can't differ from what runs.",
-    "Layers are convolutions and fully connected layers on the longest way from image to answer. A projection "
-    "beside that way does not count.",
+    "Layers are convolutions and fully connected layers on the longest way from image to answer. A "
+    "projection beside that way does not count.",
     "Multiply-adds are those of convolutions and fully connected layers, for one input of the size that is "
     "stated.",
 )
 DRAWING_WHY = (
-    "Both networks are built and one input goes through each. Whatever adds a second way to the same sum counts "
-    "as a skip, however it is written."
+    "Both networks are built and one input goes through each. Whatever adds a second way to the same sum "
+    "counts as a skip, however it is written."
 )
 
 # Moving the stride of three blocks from the 3×3 convolution to the 1×1 before it doubles the steps of that
 # 3×3: 2 · (8 - 4) + 2 · (16 - 8) + 2 · (32 - 16) pixels.
 _LAYOUT = (
-    "From 50 layers on, a block halves its maps in the 3×3 convolution, as in torchvision. In He et al.'s own "
-    "layout the first 1×1 does it, and an output sees 56 pixels further (483 instead of 427 at 50 layers)."
+    "From 50 layers on, a block halves its maps in the 3×3 convolution, as in torchvision. In He et al.'s "
+    "own layout the first 1×1 does it, and an output sees 56 pixels further (483 instead of 427 at 50 "
+    "layers)."
 )
 
 FAMILY_CONDITIONS = (
@@ -47,9 +48,9 @@ FAMILY_CONDITIONS = (
     "are measured on the live networks.",
     "Layers are convolutions and fully connected ones on the longest way from image to answer; a projection "
     "beside it does not count.",
-    "A name may count otherwise. res2net50 has 74 layers: the 3×3 convolutions of a block follow each other, "
-    "and its name counts them as one. The 28 of wrn28_10 counts three projections and not the fully connected "
-    "layer.",
+    "A name may count otherwise. res2net50 has 74 layers: the 3×3 convolutions of a block follow each "
+    "other, and its name counts them as one. The 28 of wrn28_10 counts three projections and not the "
+    "fully connected layer.",
     "Accuracies are published ones, on one crop of ImageNet's 50,000 validation pictures or on CIFAR-10's "
     "10,000 test pictures. CIFAR-10 has 10 classes and not 1,000, so compare within a column.",
     "A newer recipe changes the training, not the network.",
@@ -99,10 +100,9 @@ def comparison(upper: tuple[str, "Structure"], lower: tuple[str, "Structure"]) -
     (name, a), (other, b) = upper, lower
     if name == other:
         return f"{name}, twice."
-    if a.depth == b.depth and a.macs and abs(a.macs / b.macs - 1) < 0.1 and min(a.skips, b.skips) == 0:
-        if a.skips != b.skips:
-            most = max(a.skips, b.skips)
-            return f"{name} and {other} have the same {a.depth} layers; {most} skips set them apart."
+    few, most = sorted((a.skips, b.skips))
+    if a.depth == b.depth and a.macs and abs(a.macs / b.macs - 1) < 0.1 and few == 0 < most:
+        return f"{name} and {other} have the same {a.depth} layers; {most} skips set them apart."
     if (a.depth, a.parameters) < (b.depth, b.parameters):
         (name, a), (other, b) = lower, upper
     share = portion(a.parameters / max(b.parameters, 1))
@@ -132,18 +132,18 @@ def growth(row: Mapping[str, Any]) -> str:
 def growth_conditions(data: str, side: int) -> tuple[str, ...]:
     """Return what the curves over depth are measured on."""
     return (
-        "All axes are linear and begin at 0: a straight line means that each further layer adds as much as the "
-        "one before.",
-        f"Measured on the live networks for one image of {side}×{side} ({data}). Multiply-adds are those of "
-        "convolutions and fully connected layers. The receptive field is how many pixels across one output of "
-        "the last stage can depend on at most.",
+        "All axes are linear and begin at 0: a straight line means that each further layer adds as much "
+        "as the one before.",
+        f"Measured on the live networks for one image of {side}×{side} ({data}). Multiply-adds are those "
+        "of convolutions and fully connected layers. The receptive field is how many pixels across one "
+        "output of the last stage can depend on at most.",
         *([_LAYOUT] if data == "ImageNet" else []),
     )
 
 
 GROWTH_WHY = (
-    "Each point is one network of the series, counted layer by layer. The dashed line is the image's own size: "
-    "above it, an output can depend on the whole image."
+    "Each point is one network of the series, counted layer by layer. The dashed line is the image's own "
+    "size: above it, an output can depend on the whole image."
 )
 
 
@@ -152,6 +152,6 @@ def best_of(rows: Mapping[str, Mapping[str, Any]]) -> str:
     one, other = rows["resnet50"], rows["vgg19"]
     more = ratio(other["parameters"] / one["parameters"])
     return (
-        f"resnet50 gets {one['accuracy']:.1f} % of ImageNet right; vgg19 {other['accuracy']:.1f} % with {more} "
-        "the parameters."
+        f"resnet50 gets {one['accuracy']:.1f} % of ImageNet right; vgg19 {other['accuracy']:.1f} % with "
+        f"{more} the parameters."
     )

@@ -19,8 +19,8 @@ _TEXTS = ("model", "family", "source")
 class ReadNetwork(Job):
     """Read off one pass how a network is wired.
 
-    own         None for a network that goes by its name, else (what was given for it,): a module or a function
-                that makes one
+    own         None for a network that goes by its name, else (what was given for it,): a module or a
+                function that makes one
     input_size  (C, H, W) that an own network is drawn for
     """
 

@@ -1,7 +1,7 @@
 """One script made of the ES modules of this folder, for anywidget and for pages without a kernel.
 
-A notebook has no address for a second file, offline least of all, so a widget's script can import nothing. Each
-module becomes a function that is called once, in the order of imports, and returns what it exports.
+A notebook has no address for a second file, offline least of all, so a widget's script can import nothing.
+Each module becomes a function that is called once, in the order of imports, and returns what it exports.
 """
 
 import functools

@@ -1,8 +1,8 @@
 """What is on an explorer's page, as data: frozen dataclasses that turn into JSON and a list of buffers.
 
-A panel or a control is a frozen dataclass with a `kind`, which names the browser's module that draws it, and a
-`key`, by which the page knows it again in the next view. `Over` stands wherever something depends on a field
-that a slider moves: the page picks the entry by itself, without asking the kernel.
+A panel or a control is a frozen dataclass with a `kind`, which names the browser's module that draws it, and
+a `key`, by which the page knows it again in the next view. `Over` stands wherever something depends on a
+field that a slider moves: the page picks the entry by itself, without asking the kernel.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -249,8 +249,8 @@ class View:
 class Encoded:
     """A view as it is sent.
 
-    tree     for JSON. An array is {"$array": its place among the buffers, "dtype", "shape"}, little-endian and
-             C-contiguous; an `Over` is {"$over": field, "at": [values], "each": [entries]}
+    tree     for JSON. An array is {"$array": its place among the buffers, "dtype", "shape"}, little-endian
+             and C-contiguous; an `Over` is {"$over": field, "at": [values], "each": [entries]}
     buffers  the arrays' bytes
     local    the fields that the page follows by itself: what it shows for their values is there already
     """
