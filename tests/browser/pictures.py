@@ -52,7 +52,7 @@ def assert_up_to_date(name: str, notebook: NotebookPage) -> None:
 CANVAS = ".rx-canvas[data-drawn]:visible"
 PICTURES = {
     "degradation": Picture("01_degradation", f".rx-card:has({CANVAS})", CANVAS),
-    "gradient_flow": Picture("02_gradient_flow", f".rx-card:has({CANVAS})", CANVAS),
+    "gradient_flow": Picture("02_gradient_flow", ".rx-page", "svg.rx-plot .rx-plot-line"),
     # The last two blocks have 4x4 cells; the one before has 8x8.
     "saliency": Picture(
         "03_saliency", ".rx-card:has(.rx-heat)", ".rx-heat", ((".rx-heat-step", "ArrowLeft"),) * 2

@@ -394,7 +394,8 @@ def test_a_guess_is_checked_against_what_is_measured(quiz):
     page = shown(quiz)
     button = page.panels[1][0]
     assert (button.key, button.missing) == ("measure", "Tick a guess first")
-    assert page.headline == f"{QUESTIONS[0].text}."
+    assert page.headline == "Guess, then measure."
+    assert page.panels[0][0].label.startswith(f"{QUESTIONS[0].text} (")
     assert [panel.kind for row in page.panels for panel in row] == ["options", "button"], (
         "nothing is given away"
     )

@@ -177,14 +177,14 @@ def guess_page(state: GradientFlowState, measured: Mapping[int, Measured | None]
     numbers = tuple(Choice(k, f"{k + 1} of {len(QUESTIONS)}") for k in range(len(QUESTIONS)))
     answers = Options(
         "guess",
-        f"{DEPTH} layers, digits. From the last block to the first, its gradient ...",
+        f"{asked.text} ({DEPTH} layers, digits). From the last block to the first, its gradient ...",
         tuple(Choice(value, words) for value, words in captions.GUESSES.items()),
     )
     ask = (Menu("question", "Question", numbers),)
     if not first:
         missing = "" if state.guess else "Tick a guess first"
         button = Button("measure", "Measure it", "Compare with your guess", missing)
-        return View(tabs=TABS, ask=ask, headline=f"{asked.text}.", panels=((answers,), (button,)))
+        return View(tabs=TABS, ask=ask, headline="Guess, then measure.", panels=((answers,), (button,)))
     if truth is None:
         return View(tabs=TABS, ask=ask, panels=None)
     profile = profile_of(truth.flows[asked.kind], "weight_gradient")
