@@ -9,7 +9,7 @@ PAGE, LINES = ".rx-page", "svg.rx-plot .rx-plot-line"
 
 def test_gradient_switches_change_the_picture_and_say_so(open_notebook):
     notebook = open_notebook("notebooks/02_gradient_flow.ipynb")
-    notebook.run_all()
+    notebook.run_all(300)
     pictures.assert_up_to_date("gradient_flow", notebook)
     page = notebook.page
     card = page.locator(PAGE).first
@@ -53,7 +53,7 @@ def test_gradient_switches_change_the_picture_and_say_so(open_notebook):
     depth.press("Home")
     assert headline.inner_text().startswith("Plain gradients stay level")
     assert len(notebook.sent) == sent, "the slider moves without the kernel"
-    card.locator(".rx-chart").nth(1).locator("svg").click(position={"x": 300, "y": 100})
+    card.locator(".rx-chart").nth(1).locator("svg.rx-plot").click(position={"x": 300, "y": 100})
     page.wait_for_function("(node) => !node.innerText.includes('stay level')", arg=headline.element_handle())
 
     card.get_by_role("button", name="Take 10 SGD steps").click()
@@ -80,7 +80,7 @@ def test_gradient_switches_change_the_picture_and_say_so(open_notebook):
     read = card.locator(".rx-read")
     matrix.press("ArrowRight")
     assert re.match(r"Plain, layer 1, step 1: \d", read.inner_text())
-    matrix.hover(position={"x": 3, "y": 3})
+    matrix.hover(position={"x": 3, "y": 1})
     assert re.match(r"Plain, layer 110, step 0: \d", read.inner_text())
 
     card.get_by_role("tab", name="Layer by layer").focus()
