@@ -87,8 +87,8 @@ from .widgets.architecture.explorer import ArchitectureExplorer as ArchitectureE
 from .widgets.degradation.explorer import DegradationExplorer as DegradationExplorer
 from .widgets.feature_maps.explorer import FeatureMapExplorer as FeatureMapExplorer
 from .widgets.filmstrip import Filmstrip as Filmstrip
-from .widgets.gradient_flow import GradientFlowExplorer as GradientFlowExplorer
-from .widgets.recorder import GradientRecorder as GradientRecorder
+from .widgets.gradient_flow.explorer import GradientFlowExplorer as GradientFlowExplorer
+from .widgets.gradient_flow.recorder import GradientRecorder as GradientRecorder
 from .widgets.saliency.explorer import SaliencyExplorer as SaliencyExplorer
 from .widgets.verdict_chart import VerdictChart as VerdictChart
 

@@ -42,65 +42,6 @@ def assert_fits_dark_and_narrow(notebook, name):
     notebook.screenshot(f"{name}-dark-narrow")
 
 
-def press(notebook, name):
-    # By what is written on it: an icon's character is part of the accessible name.
-    notebook.page.locator("button.jupyter-button", has_text=re.compile(rf"^\s*{name}\s*$")).first.click()
-
-
-def choose(notebook, menu, option):
-    notebook.page.get_by_label(menu, exact=True).first.select_option(label=option)
-
-
-def test_gradient_switches_change_the_picture_and_say_so(open_notebook):
-    notebook = open_notebook("notebooks/02_gradient_flow.ipynb")
-    run(notebook)
-    pictures.assert_up_to_date("gradient_flow", notebook)
-    first, page = f"{CANVAS} >> nth=0", notebook.page
-    now, said = page.locator(".rx-title .rx-now").first, page.locator(".rx-caption .rx-now").first
-    assert "explodes; residual" in now.inner_text()
-    assert "step 0; 64 training images of digits" in said.inner_text()
-    page.locator(first).scroll_into_view_if_needed()
-    notebook.screenshot("02_gradient_flow")
-    for menu, option, says in (
-        ("Mode", "eval mode", "eval mode; batch norm"),
-        ("Mode", "train mode", "train mode; batch norm"),
-        ("Norm", "none", "train mode; no norm"),
-        ("Norm", "group norm", "train mode; group norm"),
-    ):
-        before = notebook.digest(first)
-        choose(notebook, menu, option)
-        page.locator(".rx-caption .rx-now", has_text=says).first.wait_for(timeout=60_000)
-        notebook.wait_changed(first, before)
-    choose(notebook, "Norm", "batch norm")
-    page.locator(".rx-caption .rx-now", has_text="train mode; batch norm").first.wait_for(timeout=60_000)
-    press(notebook, "Take 10 SGD steps")
-    page.locator(".rx-caption .rx-now", has_text="step 10 of SGD").first.wait_for(timeout=60_000)
-    notebook.press(f"{STEP} >> nth=0", "End")
-    page.locator(".rx-title .rx-now", has_text=re.compile("^110 layers")).first.wait_for(timeout=60_000)
-    explorer, canvas = (page.locator(place).first.element_handle() for place in (".rx-views", CANVAS))
-    height = explorer.bounding_box()["height"]
-    page.get_by_role("button", name="Training", exact=True).press("Enter")
-    page.locator(".rx-caption .rx-now", has_text="Recorded: scikit-learn").first.wait_for(timeout=60_000)
-    assert explorer.bounding_box()["height"] == height, "what is below stays where it is"
-    assert canvas.is_visible(), "nothing was built anew"
-    notebook.press(f"{STEP} >> nth=0", "ArrowRight")
-    page.locator(".rx-title .rx-now", has_text="train mode, step 1.").first.wait_for(timeout=60_000)
-    notebook.screenshot("02_gradient_flow-training")
-    page.get_by_role("button", name="Jacobians", exact=True).press("ArrowRight")
-    page.keyboard.press("Enter")
-    choose(notebook, "Claim", "A block adds 1/√l of its skip")
-    page.locator(".rx-title .rx-now", has_text="where the paper says −0.5").first.wait_for(timeout=120_000)
-    page.locator(".rx-caption .rx-now", has_text="seeds 0 to 4 of weights").first.wait_for(timeout=120_000)
-    notebook.screenshot("02_gradient_flow-claims")
-    page.get_by_role("button", name="Guess first", exact=True).press("Enter")
-    page.get_by_label("explodes towards the image", exact=False).check()
-    press(notebook, "Measure it")
-    page.get_by_text("Right: it explodes.").wait_for(timeout=60_000)
-    notebook.screenshot("02_gradient_flow-guess")
-    assert_fits_dark_and_narrow(notebook, "02_gradient_flow")
-    notebook.assert_clean()
-
-
 @pytest.fixture
 def photo():
     buffer = io.BytesIO()

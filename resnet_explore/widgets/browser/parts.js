@@ -4,11 +4,13 @@ import { button, check, menu, number, slider, tabs, text } from "./controls/choo
 import { choices } from "./controls/choices.js";
 import { group } from "./controls/group.js";
 import { more } from "./controls/more.js";
+import { options } from "./controls/options.js";
 import { thumbs } from "./controls/thumbs.js";
 import { upload } from "./controls/upload.js";
 import { blueprint } from "./panels/blueprint.js";
 import { charts } from "./panels/chart.js";
 import { heatmaps } from "./panels/heatmaps.js";
+import { matrices } from "./panels/matrices.js";
 import { progress } from "./panels/progress.js";
 import { code, prose } from "./panels/prose.js";
 import { table } from "./panels/table.js";
@@ -17,6 +19,6 @@ import { verdict } from "./panels/verdict.js";
 
 /** @type {{[kind: string]: import("./page.js").Component}} */
 export const KINDS = {
-  blueprint, button, charts, check, choices, code, group, heatmaps, menu, more, number, progress, prose, slider, table, tabs, text, thumbs,
-  tiles, upload, verdict,
+  blueprint, button, charts, check, choices, code, group, heatmaps, matrices, menu, more, number, options, progress, prose, slider, table,
+  tabs, text, thumbs, tiles, upload, verdict,
 };

@@ -264,6 +264,16 @@ class Choices(Part):
 
 
 @dataclass(frozen=True)
+class Options(Part):
+    """One of a few values, all in sight below each other. `key` is the state's field."""
+
+    kind: ClassVar[str] = "options"
+    key: str
+    label: str
+    choices: Sequence[Choice]
+
+
+@dataclass(frozen=True)
 class More(Part):
     """Controls that are rarely changed, folded behind a word."""
 

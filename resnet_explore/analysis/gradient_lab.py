@@ -1,16 +1,17 @@
-"""What the gradient explorer can be asked: conditions as data, and a bench that measures and remembers."""
+"""A bench for gradients: networks under chosen conditions, trained a few steps, measured and remembered."""
 
 import copy
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from resnet_explore.analysis.conditions import OWN, STEPS, Conditions
 from resnet_explore.analysis.gradients import GradientFlow, gradient_flow
-from resnet_explore.analysis.layers import norms_of
+from resnet_explore.analysis.jacobian import JacobianSpectra, jacobian_spectra
 from resnet_explore.errors import ExploreError
 from resnet_explore.inputs.datasets import load_dataset
 from resnet_explore.models.activations import with_activation
@@ -18,42 +19,6 @@ from resnet_explore.models.presets import build, config_of
 from resnet_explore.models.threads import one_thread
 from resnet_explore.training.live import LiveTraining
 from resnet_explore.training.runs import model_name
-from resnet_explore.widgets.words import data_in_brief
-
-STEPS = 10  # of SGD at each press of the button
-MODES = {"train": "train", "eval": "eval"}
-NORMS = {"batch norm": "batch", "group norm": "group", "none": "none"}
-STARTS = {"He": "he", "ReZero": "rezero", "SkipInit": "skipinit", "Fixup": "fixup"}
-ACTIVATION_NAMES = {"ReLU": "relu", "tanh": "tanh", "GELU": "gelu", "none (linear)": "linear"}
-DATA = {"digits, 8×8": "digits", "CIFAR-10, 32×32": "cifar10", "noise, 32×32": "noise"}
-OWN = "yours"
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What a measurement depends on, beside the network's kind and depth."""
-
-    data: str = "digits"
-    mode: str = "train"
-    norm: str = "batch"
-    start: str = "he"
-    activation: str = "relu"
-    steps: int = 0
-
-    def made_possible(self, keep_norm: bool = False) -> tuple["Conditions", str]:
-        """Return the nearest conditions that describe a network, and a sentence if they are others.
-
-        keep_norm  whether the norm is what was asked for, so that it is the start that gives way
-        """
-        if self.start in ("skipinit", "fixup") and self.norm != "none":
-            start, norm = _key(STARTS, self.start), _key(NORMS, self.norm)
-            why = f"{start} does without normalisation, so"
-            if keep_norm:
-                return replace(self, start="he"), f"{why} the start is He until the norm is none again."
-            return replace(
-                self, norm="none"
-            ), f"{why} the norm is none while it is chosen, instead of {norm}."
-        return self, ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,26 +26,31 @@ class Batch:
     """What gradients are taken over, and where steps of SGD draw from.
 
     images, labels  of the batch; pool, pool_labels the images that SGD draws from
-    words           what it is, for captions; width, lr  of networks for it
+    data            "digits", "cifar10", "noise" or "yours"
+    classes         how many a network for it tells apart
+    width, lr       of networks for it: channels of the first stage, rate of SGD
     """
 
     images: Tensor
     labels: Any
     pool: Tensor
     pool_labels: Any
+    data: str
     classes: int
-    words: str
     width: int
     lr: float
 
 
-class Bench:
+class GradientLab:
     """Builds networks, trains them a few steps, measures them; whatever was measured once is kept.
 
-    images, labels  a batch of the reader's own, offered as data "yours"
-    models          {name: network} of the reader's own, or one network; their kinds are these names, their
-                    depth is 0
+    images, labels  a batch of your own, offered as data "yours"
+    models          {name: network} of your own, or one network; their kinds are these names, their depth is 0
     loss            for own networks whose output is no logits
+    batch           how many images gradients are taken over; None for 64 digits, 32 of 32×32, or all of yours
+    seed            of weights, noise and the order of training images
+
+    Raises `ExploreError` for own images or labels that are missing or don't fit, and for what is no network.
     """
 
     def __init__(
@@ -98,12 +68,11 @@ class Bench:
             raise ExploreError(
                 f"models must be a network, or {{name: network}} with at least one, not {models!r:.60}."
             )
-        self.models, self.seed, self._loss, self._size = dict(models or {}), seed, loss, batch
+        self.models, self.seed, self.loss, self._size = dict(models or {}), seed, loss, batch
         self.batches: dict[str, Batch] = {}
         self._trained: dict[tuple[Any, ...], dict[int, nn.Module]] = {}
         self._training: dict[tuple[Any, ...], LiveTraining] = {}
         self._flows: dict[tuple[Any, ...], GradientFlow] = {}
-        self.broken: dict[GradientFlow, int] = {}  # at which step the loss on the way there left all bounds
         self._locks: dict[tuple[Any, ...], threading.Lock] = {}
         for name, model in self.models.items():
             if not isinstance(model, nn.Module):
@@ -119,19 +88,9 @@ class Bench:
             self.batches[data] = self._noise() if data == "noise" else self._load(data)
         return self.batches[data]
 
-    @property
-    def about(self) -> str:
-        """What is known of the reader's own networks, in words; "" if there are none."""
-        if not self.models:
-            return ""
-        norms = {name: norms_of(model) for name, model in self.models.items()}
-        starts = {name: _start_of(model) for name, model in self.models.items()}
-        loss = "your own loss" if self._loss else "mean cross-entropy"
-        return f"{_each(norms)}; {_each(starts)}; seed of the weights not known; {loss}"
-
     def flow(self, kind: str, depth: int, given: Conditions, skip: float = 1.0) -> GradientFlow:
         """Measure one network under these conditions; `skip` scales what its shortcuts carry."""
-        network = (kind, depth, given.data, given.norm, given.start, given.activation, skip)
+        network = _network(kind, depth, given, skip)
         key = (*network, given.mode, given.steps)
         with self._locks.setdefault(network, threading.Lock()):
             if key not in self._flows:
@@ -139,16 +98,27 @@ class Bench:
                 with one_thread():
                     model = self._model(network, given.steps, batch)
                     self._flows[key] = gradient_flow(
-                        model, batch.images, batch.labels, given.mode, self._loss if self.models else None
+                        model, batch.images, batch.labels, given.mode, self.loss if self.models else None
                     )
-                training = self._training.get(network)
-                if training and training.broke_at is not None and training.broke_at < given.steps:
-                    self.broken[self._flows[key]] = training.broke_at
             return self._flows[key]
+
+    def broke_at(self, kind: str, depth: int, given: Conditions, skip: float = 1.0) -> int | None:
+        """Return at which step before `given.steps` the loss was first not finite, None if at none."""
+        training = self._training.get(_network(kind, depth, given, skip))
+        if training is None or training.broke_at is None or training.broke_at >= given.steps:
+            return None
+        return training.broke_at
+
+    def spectra(self, kind: str, depth: int, given: Conditions) -> JacobianSpectra:
+        """Measure the Jacobians of a network's blocks at the batch's first image."""
+        images = self.batch(given.data).images
+        network = self.network(kind, depth, given)
+        with one_thread():
+            return jacobian_spectra(network, images, mode=given.mode, top=1, steps=12, probes=1)
 
     def network(self, kind: str, depth: int, given: Conditions) -> nn.Module:
         """Return a network as `flow` measures it; not to be changed."""
-        network = (kind, depth, given.data, given.norm, given.start, given.activation, 1.0)
+        network = _network(kind, depth, given, 1.0)
         with self._locks.setdefault(network, threading.Lock()), one_thread():
             return self._model(network, given.steps, self.batch(given.data))
 
@@ -166,7 +136,7 @@ class Bench:
                 ) from None
             self._training[network] = LiveTraining(
                 moving, batch.pool, batch.pool_labels, batch.lr, len(batch.images), self.seed,
-                self._loss if self.models else None,
+                self.loss if self.models else None,
             )  # fmt: skip
         while steps not in kept:
             training = self._training[network]
@@ -194,8 +164,7 @@ class Bench:
         pool = slice(None) if small else slice(0, 2_000)
         return Batch(
             data.normalized(slice(0, count)), data.labels[:count], data.normalized(pool), data.labels[pool],
-            len(data.classes), f"{count} training images of {name}",
-            8 if small else 16, 0.04 if small else 0.1,
+            name, len(data.classes), 8 if small else 16, 0.04 if small else 0.1,
         )  # fmt: skip
 
     def _noise(self) -> Batch:
@@ -203,13 +172,12 @@ class Bench:
         random = torch.Generator().manual_seed(self.seed)
         images = torch.randn(count, 3, 32, 32, generator=random)
         labels = torch.randint(10, (count,), generator=random)
-        words = f"{count} images of 32×32 Gaussian noise with random labels"
-        return Batch(images, labels, images, labels, 10, words, 16, 0.1)
+        return Batch(images, labels, images, labels, "noise", 10, 16, 0.1)
 
     def _own(self, images: Any, labels: Any) -> Batch:
         if not isinstance(images, Tensor) or images.ndim < 2 or not len(images):
             raise ExploreError("images must be a float tensor (N, C, H, W), standardised.")
-        if labels is None and self._loss is None:
+        if labels is None and self.loss is None:
             raise ExploreError(
                 "labels are missing: pass one class index per image, or a loss that needs none."
             )
@@ -221,73 +189,14 @@ class Bench:
                     f"labels must be whole numbers, one class index per image, not {labels!r:.60}."
                 ) from None
         count = min(len(images), self._size or len(images))
-        many = f"{count} image{'' if count == 1 else 's'}"
         classes = 2
         if labels is not None and not labels.is_floating_point() and labels.numel():
             classes = max(2, int(labels.max()) + 1)
         batch_labels = None if labels is None else labels[:count]
-        size = "×".join(str(n) for n in images.shape[2:])
-        return Batch(
-            images[:count], batch_labels, images, labels, classes, f"{many} of yours ({size})",
-            8 if max(images.shape[2:], default=0) <= 16 else 16, 0.04,
-        )  # fmt: skip
+        width = 8 if max(images.shape[2:], default=0) <= 16 else 16
+        return Batch(images[:count], batch_labels, images, labels, OWN, classes, width, 0.04)
 
 
-def described(given: Conditions, batch: Batch, seed: int, own: str = "") -> str:
-    """Return the conditions in words, for captions: mode, norm, start, step, data, batch, seed.
-
-    own  what is known of networks that are the reader's own
-    """
-    rate = f" of SGD at rate {batch.lr:g}, momentum 0.9" if given.steps else ""
-    when = f"step {given.steps}{rate}"
-    if own:
-        drawn = f", batches of {len(batch.images)} drawn with seed {seed}" if given.steps else ""
-        return f"{given.mode} mode; {own}; {when}{drawn}; {batch.words}"
-    norm = _key(NORMS, given.norm).replace("none", "no norm")
-    activation = _key(ACTIVATION_NAMES, given.activation).replace("none (linear)", "no activation")
-    start = _key(STARTS, given.start)
-    if given.start != "he":  # which is a way to scale branches, so plain networks have none
-        start = f"residual: {start}, plain: He"
-    return (
-        f"{given.mode} mode; {norm}; {start} initialisation; {activation}; {when}; "
-        f"{batch.words}; first stage {batch.width} channels wide; seed {seed}"
-    )
-
-
-def in_brief(given: Conditions, batch: Batch, seed: int, own: bool = False) -> str:
-    """Return what a ratio depends on most, for the line above a picture: "digits 8×8, width 8, seed 0, ...".
-
-    What is as at first (batch norm, He, ReLU) is left to the caption.
-    """
-    if own:
-        return f"{batch.words}, {given.mode} mode, step {given.steps}"
-    changed = []
-    if given.norm != "batch":
-        changed.append(_key(NORMS, given.norm).replace("none", "no norm"))
-    if given.start != "he":
-        changed.append(f"start {_key(STARTS, given.start)}")
-    if given.activation != "relu":
-        changed.append(_key(ACTIVATION_NAMES, given.activation).replace("none (linear)", "linear"))
-    data = f"{data_in_brief(given.data)} {'×'.join(map(str, batch.images.shape[2:]))}"
-    where = [f"width {batch.width}", f"seed {seed}", *changed, f"{given.mode} mode", f"step {given.steps}"]
-    return ", ".join([data, *where])
-
-
-def _start_of(model: nn.Module) -> str:
-    """Return how a network was built to start, if it says so; it may have been trained since."""
-    start = getattr(getattr(model, "config", None), "init", None)
-    for words, name in STARTS.items():
-        if start == name:
-            return f"built with {words} initialisation"
-    return "initialisation not known"
-
-
-def _each(said: Mapping[str, str]) -> str:
-    """Return what is said of all, or of each if that differs."""
-    if len(set(said.values())) == 1:
-        return next(iter(said.values()))
-    return ", ".join(f"{name}: {words}" for name, words in said.items())
-
-
-def _key(names: Mapping[str, str], value: str) -> str:
-    return next(name for name, v in names.items() if v == value)
+def _network(kind: str, depth: int, given: Conditions, skip: float) -> tuple[Any, ...]:
+    """Return what a network is known by, whatever its mode and its steps."""
+    return (kind, depth, given.data, given.norm, given.start, given.activation, skip)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from resnet_explore.analysis.recorder import Recorder
 from resnet_explore.errors import ExploreError
 from resnet_explore.figures.gradients import decades, gradient_heatmap
 from resnet_explore.figures.style import annotate, to_png
-from resnet_explore.widgets.picture_file import save_table
+from resnet_explore.widgets.core.files import as_csv
 
 
 class GradientRecorder(Recorder):
@@ -58,7 +59,8 @@ class GradientRecorder(Recorder):
         numbers = path.with_suffix(".csv")
         try:
             path.write_bytes(png)
-            save_table(numbers, self.table(), {"conditions": self._said(conditions)})
+            rows: list[Any] = self.table().to_dict("records")
+            numbers.write_bytes(as_csv({"conditions": self._said(conditions)}, {"": rows}))
         except OSError as error:
             raise ExploreError(f"{path} can't be written ({error.strerror or error}).") from None
         return [path, numbers]
