@@ -63,7 +63,7 @@ def ticks(page, slider=0):
 
 def part(page, key):
     """Return a part below the sliders, also out of a group."""
-    parts = [inner for outer in page.below for inner in (outer, *getattr(outer, "parts", ()))]
+    parts = [inner for (outer,) in page.below for inner in (outer, *getattr(outer, "parts", ()))]
     return next((found for found in parts if found.key == key), None)
 
 
@@ -513,7 +513,7 @@ def _until(true, seconds=300):
 def test_training_stops_and_goes_on_while_the_page_is_used(tmp_path):
     explorer = digits(tmp_path, sweep=rx.Sweep(**{**TINY, "epochs": 16}))
     told = []
-    explorer.observe(lambda _: told.append(explorer._view["tree"]["below"][0]["parts"][3]), "_view")
+    explorer.observe(lambda _: told.append(explorer._view["tree"]["below"][0][0]["parts"][3]), "_view")
     explorer._hear(None, {"act": "train"}, [])
     assert (explorer.runs, explorer.training) == ("own", True)
     explorer.update(runs="recorded", depth=110)
