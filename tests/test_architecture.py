@@ -32,7 +32,7 @@ ROOMS = {
 COMMON = {
     "browser": {"browser"},
     "core": {"core", "browser", "heap"},
-    "catalog": {"catalog", "core", "browser"},
+    "catalog": {"catalog", "core", "browser", "words"},
 }
 OPEN = {"errors", "paths", "__version__"}
 # Third parties that are at home in some places only.
@@ -185,8 +185,8 @@ import sys, resnet_explore as rx, torch
 def loaded(*names):
     return [name for name in names if name in sys.modules]
 rx.GradientFlowExplorer(depths=[8, 14]).wait()
-rx.FeatureMapExplorer().finish()
-rx.SaliencyExplorer().verdict.clear()
+rx.FeatureMapExplorer().wait()
+rx.SaliencyExplorer(method="score_cam", networks="cifar10", depth=8).wait()
 rx.judge(rx.build("cifar_resnet8"), torch.rand(1, 3, 16, 24), "grad_cam")  # as its verdict does
 print(loaded("pandas", "pyarrow"))
 rx.DegradationExplorer(), rx.ArchitectureExplorer()

@@ -1,7 +1,6 @@
-"""Tiles, their levels and colours, and the chart of statistics: arrays in, pictures out."""
+"""Tiles, their levels and colours: arrays in, pictures out."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -13,15 +12,15 @@ from resnet_explore.figures.mosaic import (
     LOOKUP,
     NUMBERED,
     UNNUMBERED,
+    Mosaic,
     columns,
     common_scale,
+    draw_mosaics,
     filter_colors,
     levels,
     mosaic,
-    mosaics_figure,
 )
-from resnet_explore.figures.statistics import statistics_chart
-from resnet_explore.figures.style import to_png
+from resnet_explore.figures.style import COLORS, new_figure
 
 MAPS = arrays(
     np.float32, array_shapes(min_dims=3, max_dims=3, max_side=6), elements=st.floats(-1e6, 1e6, width=32)
@@ -81,46 +80,11 @@ def test_filters_share_one_scale():
     assert filter_colors(weights).tolist() == [[[[255, 128, 128]]], [[[128, 128, 64]]]]
 
 
-def test_a_line_through_a_block_goes_through_its_point():
-    x = np.arange(1, 6)
-    panels = {"a": {"plain": (x, x * 1.0)}, "b": {"residual": (x, 10.0 ** (x * 2))}}
-    figure, places = statistics_chart(panels, 5)
-    width, height = figure.get_size_inches() * figure.dpi
-    for k, (ax, (first, last, top, bottom)) in enumerate(zip(figure.axes, places, strict=True)):
-        for block, share in ((1, first), (5, last)):
-            assert ax.transData.transform((block, 1))[0] / width == pytest.approx((k + share) / 2)
-        drawn = ax.get_tightbbox()
-        assert width * k / 2 <= drawn.x0 < drawn.x1 <= width * (k + 1) / 2, "nothing leaves its half"
-        box = ax.get_window_extent()
-        assert (1 - box.y1 / height, 1 - box.y0 / height) == pytest.approx((top, bottom))
-    assert figure.axes[1].get_yscale() == "log"
-    assert figure.axes[0].get_yscale() == "linear"
-
-
-def test_curves_may_be_empty_or_flat():
-    nothing = (np.array([1, 2]), np.array([np.nan, np.nan]))
-    figure, _ = statistics_chart({"a": {"plain": nothing}, "b": {"plain": (np.ones(1), np.zeros(1))}}, 1)
-    assert to_png(figure).startswith(b"\x89PNG")
-
-
-def test_the_figure_says_title_headings_and_caption():
-    figure = mosaics_figure(
-        {"Plain-8": np.ones((3, 4, 5)), "Residual-8": np.ones((5, 4, 5))}, 1.0, "Title", "Why"
-    )
-    texts = [t.get_text() for t in figure.texts] + [ax.get_title() for ax in figure.axes]
-    assert {"Title", "Why", "Plain-8", "Residual-8"} <= set(texts)
-    assert len(figure.axes) == 3, "two mosaics, each one image, and the scale"
-    assert all(len(ax.images) == 1 for ax in figure.axes)
-
-
-def test_dead_and_saturated_tiles_bear_a_sign_in_their_corner():
-    marks = {"Plain-8": np.array([0, 1, 0, 2, 0])}
-    figure = mosaics_figure({"Plain-8": np.ones((5, 4, 7))}, 1.0, "Title", "Why", marks)
-    across = columns(5, 4, 7)
-    found = {text.get_text(): text.xy for text in figure.axes[0].texts}
-    assert found == {
-        sign: (k % across * 8 - 0.5, k // across * 5 - 0.5) for sign, k in ((CROSS, 1), (CORNER, 3))
-    }
+def drawn(*mosaics, scale=1.0, words="Why"):
+    """Return a figure with mosaics on it."""
+    figure = new_figure(920, 480)
+    draw_mosaics(figure, mosaics, scale, words)
+    return figure
 
 
 def words_of(figure):
@@ -128,13 +92,34 @@ def words_of(figure):
     return " ".join(" ".join(text.get_text() for text in figure.texts).split())
 
 
+def test_headings_are_in_the_colours_of_the_twins():
+    figure = drawn(
+        Mosaic("Plain-8", np.ones((3, 4, 5)), "plain"), Mosaic("F(x)", np.ones((5, 4, 5)), "residual", "+")
+    )
+    titles = [ax.title for ax in figure.axes if ax.get_title()]
+    assert [title.get_text() for title in titles] == ["Plain-8", "+ F(x)"]
+    assert [title.get_color() for title in titles] == [COLORS["plain"], COLORS["residual"]]
+    assert words_of(figure) == "Why"
+    assert len(figure.axes) == 3, "two mosaics, each one image, and the scale"
+    assert all(len(ax.images) == 1 for ax in figure.axes)
+    assert len(drawn(Mosaic("a", np.ones((3, 4, 5, 3), np.uint8)), scale=None).axes) == 1, "colours need none"
+
+
+def test_dead_and_saturated_tiles_bear_a_sign_in_their_corner():
+    figure = drawn(Mosaic("Plain-8", np.ones((5, 4, 7)), marks=np.array([0, 1, 0, 2, 0])))
+    across = columns(5, 4, 7)
+    found = {text.get_text(): text.xy for text in figure.axes[0].texts}
+    assert found == {
+        sign: (k % across * 8 - 0.5, k // across * 5 - 0.5) for sign, k in ((CROSS, 1), (CORNER, 3))
+    }
+
+
 def test_numbers_of_channels_stand_on_their_tiles():
-    numbers = {"Plain-8": np.array([7, 2, 30, 5, 11])}
-    figure = mosaics_figure({"Plain-8": np.ones((5, 4, 7))}, 1.0, "Title", "Why", None, numbers)
+    figure = drawn(Mosaic("Plain-8", np.ones((5, 4, 7)), numbers=np.array([7, 2, 30, 5, 11])))
     ax = figure.axes[0]
     assert NUMBERED in words_of(figure)
     assert [text.get_text() for text in ax.texts] == ["7", "2", "30", "5", "11"]
-    pixels = np.asarray(figure.axes[0].images[0].get_array())
+    pixels = np.asarray(ax.images[0].get_array())
     across = columns(5, 4, 7)
     for k, text in enumerate(ax.texts):  # the lower right corner of a tile of 7 pixels by 4, one between them
         assert text.xy == (k % across * 8 + 6.5, k // across * 5 + 3.5)
@@ -142,9 +127,8 @@ def test_numbers_of_channels_stand_on_their_tiles():
 
 
 def test_where_no_number_fits_that_is_said():
-    numbers = {"mine": np.arange(20)}
-    figure = mosaics_figure({"mine": np.ones((20, 2, 200))}, 1.0, "Title", "Why", None, numbers)
+    figure = drawn(Mosaic("mine", np.ones((20, 2, 200)), numbers=np.arange(20)))
     assert UNNUMBERED in words_of(figure)
     assert NUMBERED not in words_of(figure)
     assert not figure.axes[0].texts
-    assert NUMBERED not in words_of(mosaics_figure({"mine": np.ones((5, 4, 7))}, 1.0, "Title", "Why"))
+    assert NUMBERED not in words_of(drawn(Mosaic("mine", np.ones((5, 4, 7)))))

@@ -30,15 +30,24 @@ PALETTES = {
     )
 }
 
+# What a positive and a negative value look like.
+SIGNS = {
+    "red and blue": ("red", "blue"),
+    "orange and purple": ("orange", "purple"),
+    "brown and teal": ("brown", "teal"),
+}
 
-def signed_overlay(values: np.ndarray, scale: float, size: tuple[int, int]) -> Image.Image:
+
+def signed_overlay(
+    values: np.ndarray, scale: float, size: tuple[int, int], palette: str = "red and blue"
+) -> Image.Image:
     """Return a map (h, w) enlarged bilinearly to `size`, width and height, and coloured, as RGBA.
 
     `scale` is the magnitude drawn in full colour, one for all maps that are to be compared.
     """
     enlarged = Image.fromarray(np.asarray(values, np.float32)).resize(size, Image.Resampling.BILINEAR)
     share = np.clip(np.asarray(enlarged) / scale if scale > 0 else np.zeros(size[::-1]), -1, 1)
-    return Image.fromarray(PALETTES["red and blue"][np.round((share + 1) * 127.5).astype(int)])
+    return Image.fromarray(PALETTES[palette][np.round((share + 1) * 127.5).astype(int)])
 
 
 def photo_jpeg(picture: Image.Image, side: int) -> bytes:

@@ -2,15 +2,16 @@
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from resnet_explore.figures.style import COLORS, INK, MUTED, new_figure
+from resnet_explore.figures.style import COLORS, INK, MUTED
 
 MOST = 64  # tiles on one page
 CROSS, CORNER = "×", "◤"  # dead and saturated channels, by 1 and 2
@@ -85,60 +86,67 @@ def filter_colors(weights: np.ndarray) -> np.ndarray:
     return np.rint(weights.transpose(0, 2, 3, 1) / largest * 127 + 128).clip(0, 255).astype(np.uint8)
 
 
-def mosaics_figure(
-    panels: Mapping[str, np.ndarray],
-    scale: float | None,
-    title: str,
-    caption: str,
-    marks: Mapping[str, np.ndarray] | None = None,
-    numbers: Mapping[str, np.ndarray] | None = None,
-    width: float = 920,
-) -> Figure:
-    """Return mosaics side by side under a title, with their colour scale; `panels` is {heading: maps}.
+@dataclass(frozen=True, eq=False)
+class Mosaic:
+    """Maps as tiles under a heading.
 
-    `marks` says by heading which tiles are dead (1) or saturated (2), (C,). Headings that begin with "Plain"
-    and "Residual" are in the twins' colours. `scale` is None where the maps are colours already. `numbers`
-    are those of the tiles' channels, (C,), written on them where that can be read; the caption says so.
+    maps     float (C, h, w), or colours, uint8 (C, h, w, 3)
+    kind     "plain" or "residual", which colours the heading
+    sign     what stands before the heading, such as "+"
+    marks    which tiles are dead (1) or saturated (2), (C,)
+    numbers  channels to be written on the tiles where that can be read, (C,)
     """
-    images = {heading: mosaic(maps, scale or 1.0) for heading, maps in panels.items()}
-    tall = max(image.shape[0] / image.shape[1] for image in images.values())
-    room = width / max(2, len(panels)) * 0.93
-    side = room * min(tall, 1.2)
-    zoom = {heading: min(room / i.shape[1], side / i.shape[0]) for heading, i in images.items()}
-    roomy = all(min(m.shape[1] / 13, m.shape[2] / 22) * zoom[heading] >= 1 for heading, m in panels.items())
-    if numbers:
-        caption = f"{caption} {NUMBERED if roomy else UNNUMBERED}"
-    title, caption = textwrap.fill(title, int(width / 9.8)), textwrap.fill(caption, int(width / 6.5))
-    above, below = 44 + 18 * title.count("\n"), 64 + 14 * caption.count("\n")
-    high = side + above + below + 16
-    figure = new_figure(width, high)
-    figure.text(0.03, 1 - 12 / high, title, color=INK, fontsize=12, weight="bold", va="top")
-    figure.text(0.03, 10 / high, caption, color=MUTED, fontsize=8.5, va="bottom")
-    grid = figure.add_gridspec(
-        1,
-        max(2, len(panels)),
-        left=0.03,
-        right=0.97,
-        top=1 - (above + 16) / high,
-        bottom=below / high,
-        wspace=0.05,
+
+    heading: str
+    maps: np.ndarray
+    kind: str = ""
+    sign: str = ""
+    marks: np.ndarray | None = None
+    numbers: np.ndarray | None = None
+
+
+def draw_mosaics(figure: Any, mosaics: Sequence[Mosaic], scale: float | None, words: str = "") -> None:
+    """Draw mosaics side by side on a (sub)figure, with their colour scale and, below, words on both.
+
+    `scale` is None where the maps are colours already. The words go on to say whether channels are numbered.
+    """
+    width, high = (side * 96 / figure.dpi for side in (figure.bbox.width, figure.bbox.height))
+    across = max(2, len(mosaics))
+    images = [mosaic(one.maps, scale or 1.0) for one in mosaics]
+    numbered = any(one.numbers is not None for one in mosaics)
+    below = 52 + 14 * len(textwrap.wrap(words, int(width / 6.5)))
+    room, side = width / across * 0.93, high - below - 30
+    zoom = [min(room / image.shape[1], side / image.shape[0]) for image in images]
+    roomy = all(
+        min(o.maps.shape[1] / 13, o.maps.shape[2] / 22) * z >= 1 for o, z in zip(mosaics, zoom, strict=True)
     )
-    for i, (heading, maps) in enumerate(panels.items()):
+    if numbered:
+        words = f"{words} {NUMBERED if roomy else UNNUMBERED}"
+    figure.text(
+        0.03, 6 / high, textwrap.fill(words, int(width / 6.5)), color=MUTED, fontsize=8.5, va="bottom"
+    )
+    grid = figure.add_gridspec(
+        1, across, left=0.03, right=0.97, top=1 - 30 / high, bottom=below / high, wspace=0.05
+    )
+    for i, (one, image) in enumerate(zip(mosaics, images, strict=True)):
         ax = figure.add_subplot(grid[i])
-        kind = next((kind for kind in COLORS if heading.lower().startswith(kind)), "")
-        ax.set_title(heading, color=COLORS.get(kind, INK), fontsize=10.5, weight="bold")
-        ax.imshow(images[heading], interpolation="nearest")
-        _mark(ax, maps, (marks or {}).get(heading, np.zeros(len(maps))))
-        if numbers and roomy:
-            _number(ax, maps, numbers[heading])
+        heading = f"{one.sign} {one.heading}".strip()
+        ax.set_title(heading, color=COLORS.get(one.kind, INK), fontsize=10.5, weight="bold")
+        ax.imshow(image, interpolation="nearest")
+        if one.marks is not None:
+            _mark(ax, one.maps, one.marks)
+        if one.numbers is not None and roomy:
+            _number(ax, one.maps, one.numbers)
         ax.axis("off")
-    if scale is None:
-        return figure
-    bar = figure.add_axes((0.3, (below - 14) / high, 0.4, 9 / high))
+    if scale is not None:
+        _add_bar(figure, scale, (0.3, (below - 16) / high, 0.4, 9 / high))
+
+
+def _add_bar(figure: Any, scale: float, place: tuple[float, float, float, float]) -> None:
+    bar = figure.add_axes(place)
     bar.imshow(LOOKUP[None], aspect="auto", extent=(-scale, scale, 0, 1))
     bar.set_yticks([])
     bar.tick_params(colors=MUTED, labelsize=8, length=2, pad=1)
-    return figure
 
 
 def _mark(ax: Axes, maps: np.ndarray, marks: np.ndarray) -> None:

@@ -2,6 +2,9 @@
 
 import io
 import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -75,6 +78,28 @@ def annotate(figure: Figure, title: str, caption: str) -> Figure:
     figure.text(0.012, 1 - 0.06 / taller, "\n".join(above), va="top", fontsize=11, color=INK, weight="bold")
     figure.text(0.012, 0.06 / taller, "\n".join(below), va="bottom", fontsize=9, color=MUTED)
     return figure
+
+
+@dataclass(frozen=True)
+class Words:
+    """Lines of text for a strip above or below a picture; `height` is what they take, in CSS pixels."""
+
+    lines: Sequence[str]
+    height: float
+    large: bool
+
+
+def wrapped(text: str, width: float, large: bool = False) -> Words:
+    """Return a text in lines that fit so many CSS pixels, large as a title or small as a caption."""
+    lines = textwrap.wrap(text, int(width / (9.0 if large else 6.3)))
+    return Words(lines, (22 if large else 18) * len(lines) + 14, large)
+
+
+def strip(figure: Any, words: Words) -> None:
+    """Write lines on a (sub)figure that is as high as they are."""
+    color, size, weight = (INK, 11, "bold") if words.large else (MUTED, 9, "normal")
+    place = {"va": "center", "color": color, "fontsize": size, "weight": weight}
+    figure.text(0.012, 0.5, "\n".join(words.lines), **place)
 
 
 def to_png(figure: Figure, program: str = "") -> bytes:

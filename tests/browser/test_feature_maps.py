@@ -2,6 +2,7 @@
 
 import io
 import re
+import statistics
 
 import numpy as np
 import pytest
@@ -10,183 +11,199 @@ from PIL import Image
 from resnet_explore.inputs.images import sample_photos
 from tests.browser import pictures
 
-BLOCK, TILES, READOUT = ".rx-block >> nth=0", ".rx-tiles >> nth=0", ".rx-readout >> nth=0"
-DEPTH = ".rx-depth >> nth=0"
-
-FRAMES = """() => {
-    const card = document.querySelector('.rx-mosaics'), at = (name) => card.querySelector(name);
-    window.frames_seen = [];
-    const look = () => {
-        const late = at('.rx-curves').classList.contains('rx-late');
-        window.frames_seen.push([at('.rx-panel-heading').textContent, at('.rx-caption').textContent,
-            at('.rx-chart').getAttribute('aria-label'), late, at('.rx-curves').offsetHeight,
-            at('.rx-measuring').offsetHeight > 0]);
-        window.looking = requestAnimationFrame(look);
-    };
-    look();
-}"""
-
-INSIDE = """() => {
-    const card = document.querySelector('.rx-mosaics').getBoundingClientRect();
-    return [...document.querySelectorAll('.rx-mosaics .rx-chart')[0].children].map((panel) => {
-        const box = panel.getBoundingClientRect();
-        return box.width > 100 && box.left >= card.left && box.right <= card.right;
-    });
-}"""
+CARD = ".rx-page >> nth=0"
+TILES, READOUT = f"{CARD} >> .rx-sheet >> nth=0", f"{CARD} >> .rx-readout"
+BLOCK, DEPTH = f"{CARD} >> .rx-step >> nth=0", f"{CARD} >> .rx-step >> nth=1"
 
 
-def opened(open_notebook, what="notebooks/05_feature_maps.ipynb"):
-    found = open_notebook(what, height=1500)
+def opened(open_notebook, what="notebooks/05_feature_maps.ipynb", **how):
+    found = open_notebook(what, **{"height": 1500, **how})
     found.run_all()
     found.show_first_code()
-    found.page.locator(".rx-chart-picture").first.wait_for(timeout=60_000)
+    found.locator(f"{CARD} >> .rx-plot").first.wait_for(timeout=60_000)
+    settle(found)
     return found
 
 
-def title(notebook):
-    return notebook.locator(".rx-mosaics .rx-title").first.inner_text().replace("\u00a0", " ")
+def settle(notebook):
+    """Wait until the kernel has computed all that is wanted, and the page has it."""
+    assert notebook.execute("print(explorer.wait(60))", timeout=90) == "True"
+    notebook.page.wait_for_timeout(300)
+
+
+def headline(notebook):
+    return notebook.locator(f"{CARD} >> .rx-headline").inner_text().replace("\u00a0", " ")
+
+
+def exact(notebook, **place):
+    """Wait until exact values of this place have come."""
+    notebook.page.wait_for_function(
+        """([place]) => {
+            const of = JSON.parse(document.querySelector('.rx-tiles').dataset.exact || '{}');
+            return Object.entries(place).every(([field, value]) => of[field] === value);
+        }""",
+        arg=[place],
+        timeout=20_000,
+    )
+
+
+def numbers(text, before):
+    found = re.findall(rf"{before}(−?\d+(?:\.\d+)?(?:e−\d+)?)", text)
+    return [float(value.replace("−", "-")) for value in found]
 
 
 def test_slide_sort_enlarge_read_and_save(open_notebook):
     notebook = opened(open_notebook)
     pictures.assert_up_to_date("feature_maps", notebook)
-    page, card = notebook.page, notebook.locator(".rx-mosaics").first
-    assert title(notebook).startswith("layer1.0: ")
-    seen = {notebook.digest(TILES)}
+    page, card = notebook.page, notebook.locator(CARD)
+    assert headline(notebook).startswith("layer1.0: ")
+    seen, sent = {notebook.digest(TILES)}, notebook.execute("print(explorer._count)")
     for _ in range(8):
         notebook.press(BLOCK, "ArrowRight")
         seen.add(notebook.digest(TILES))
-    assert len(seen) == 9, "a picture for each block, and all without the kernel"
-    assert title(notebook).startswith("layer3.2: ")
+    assert len(seen) == 9, "a picture for each block"
+    assert headline(notebook).startswith("layer3.2: ")
     page.wait_for_timeout(400)
-    assert notebook.execute("print(explorer.mosaics.index)") == "8"
+    assert notebook.execute("print(explorer.block, explorer._count)") == f"9 {sent}", "all without the kernel"
+    sort = card.get_by_label("Sort", exact=True)
+    assert sort.locator("option").all_inner_texts()[0] == "by activation, both together"
     before = notebook.digest(TILES)
-    assert card.get_by_label("Sort", exact=True).locator("option").all_inner_texts()[0] == (
-        "by activation, both together"
-    )
-    card.get_by_label("Sort", exact=True).press("ArrowDown")
+    sort.press("ArrowDown")
     notebook.wait_changed(TILES, before, timeout=10)
-    assert card.get_by_label("Sort", exact=True).input_value() == "difference"
+    assert sort.input_value() == "difference"
     notebook.press(DEPTH, "ArrowRight")
-    assert title(notebook).startswith("layer"), "as deep into the deeper network"
-    assert card.get_by_text("Plain-20", exact=True).count() == 0
+    assert headline(notebook).startswith("layer3.4: "), "as deep into the deeper network"
+    assert card.locator(".rx-sheet-heading").all_inner_texts() == ["Plain-32", "Residual-32"]
     notebook.press(DEPTH, "ArrowLeft")
-    assert title(notebook).startswith("layer3.2: ")
-    notebook.screenshot("05_feature_maps")
-    page.set_viewport_size({"width": 620, "height": 1500})
-    page.wait_for_timeout(300)
-    panels = page.evaluate(INSIDE)
-    assert len(panels) == 5
-    assert all(panels), "no curve leaves the card in a narrow window"
-    page.set_viewport_size({"width": 1280, "height": 1500})
+    assert headline(notebook).startswith("layer3.2: ")
+    card.locator(".rx-plot").first.scroll_into_view_if_needed()
+    plot = card.locator(".rx-plot").first.bounding_box()
+    page.mouse.click(plot["x"] + plot["width"] * 0.6, plot["y"] + plot["height"] * 0.5)
+    assert not headline(notebook).startswith("layer3.2: "), "a click on a curve goes to that block"
+    notebook.press(BLOCK, "End")
 
     notebook.locator(TILES).press("ArrowRight")
     notebook.locator(TILES).press("ArrowRight")
     channel = int(re.match(r"Channel (\d+)\.", notebook.locator(READOUT).inner_text())[1])
     notebook.locator(TILES).press("Enter")
-    page.wait_for_function(
-        "document.querySelector('.rx-mosaics').dataset.exact !== undefined", timeout=20_000
-    )
+    exact(notebook, channel=channel, block=9, view="maps")
     notebook.locator(TILES).press("ArrowRight")
     said = notebook.locator(READOUT).inner_text()
     assert said.startswith(f"Channel {channel}, row 4, column 4 · Plain-20: "), said
     assert "the 81×81 pixels in the green box, as far as the image reaches" in said
-    exact = notebook.execute(
-        f"print([float(m[4, 4]) for m in explorer.exact('maps', explorer.mosaics.depth, 8, {channel})])"
-    )
-    values = [float(v.replace("−", "-")) for v in re.findall(r"20: (−?\d+(?:\.\d+)?(?:e−\d+)?)", said)]
-    assert values == pytest.approx(eval(exact), rel=0.01, abs=1e-6)
+    maps = "explorer.page.aside['tiles']['maps']"
+    found = eval(notebook.execute(f"print([float(m[4, 4]) for m in {maps}])"))
+    assert numbers(said, "20: ") == pytest.approx(found, rel=0.01, abs=1e-6)
     assert "≈" not in said
-    # The values of the two networks at the place under the mouse: the upper left corner.
+    # The values of the two networks at the place under the mouse: the upper left corner of the image.
     box = notebook.locator(TILES).bounding_box()
-    page.mouse.move(box["x"] + 4, box["y"] + 4)
+    left = (box["width"] - box["height"]) / 2
+    page.mouse.move(box["x"] + left + 4, box["y"] + 4)
     assert f"Channel {channel}, row 0, column 0" in notebook.locator(READOUT).inner_text()
     notebook.screenshot("05_feature_maps-enlarged")
     notebook.locator(TILES).press("Escape")
     assert "all channels" not in card.locator("button:visible").all_inner_texts()
 
-    card.get_by_label("Show", exact=True).select_option("parts")
-    assert "the branch adds" in title(notebook)
-    card.get_by_label("Show", exact=True).select_option("filters")
-    assert title(notebook) == "The first layer: 16 filters of 3×3."
+    card.get_by_role("tab", name="Skip and branch").click()
+    card.get_by_text("F(x): what the branch adds").wait_for(timeout=20_000)
+    assert card.locator(".rx-sheet:visible").count() == 3
+    assert "the branch adds" in headline(notebook)
+    notebook.locator(TILES).press("Enter")
+    exact(notebook, view="parts")
+    notebook.locator(TILES).press("ArrowRight")
+    x, f, both = numbers(notebook.locator(READOUT).inner_text(), r"(?:carries|adds|sum): ")
+    assert x + f == pytest.approx(both, abs=0.02 * max(abs(x), abs(f)))
+    notebook.locator(TILES).press("Escape")
+    card.get_by_role("tab", name="First layer").click()
+    card.get_by_text("The first layer: 16 filters of 3×3.").wait_for(timeout=20_000)
     assert "to see it large and read its weights" in notebook.locator(READOUT).inner_text()
     notebook.locator(TILES).press("Enter")
-    page.wait_for_function(
-        "document.querySelector('.rx-mosaics').dataset.exact.startsWith('filters/')", timeout=20_000
-    )
-    box = notebook.locator(TILES).bounding_box()
-    page.mouse.move(box["x"] + 4, box["y"] + box["height"] / 2)
+    exact(notebook, view="filters")
+    notebook.locator(TILES).press("ArrowRight")
     said = notebook.locator(READOUT).inner_text()
-    channel = int(re.match(r"Channel (\d+), row 1, column 0 · ", said)[1])
-    weights = f"s.model.conv1.weight[{channel}, :, 1, 0].tolist()"
-    exact = f"sum(({weights} for s in explorer.scenes[explorer.mosaics.depth].subjects), [])"
-    values = [
-        float(v.replace("−", "-"))
-        for v in re.findall(r"(?:red|green|blue) (−?\d+(?:\.\d+)?(?:e−\d+)?)", said)
-    ]
-    assert values == pytest.approx(eval(notebook.execute(f"print({exact})")), rel=0.01, abs=1e-6)
-    notebook.screenshot("05_feature_maps-filter")
+    channel = int(re.match(r"Channel (\d+), row 1, column 1 · ", said)[1])
+    weights = f"s.model.conv1.weight[{channel}, :, 1, 1].tolist()"
+    found = eval(notebook.execute(f"print(sum(({weights} for s in explorer.scene.networks), []))"))
+    assert numbers(said, "(?:red|green|blue) ") == pytest.approx(found, rel=0.01, abs=1e-6)
     notebook.locator(TILES).press("Escape")
-    sort = card.get_by_label("Sort", exact=True)
-    assert (
-        sort.evaluate(
-            "s => { const shown = s.offsetWidth; s.style.minWidth = 'max-content'; const whole = s.offsetWidth;"
-            " s.style.minWidth = ''; return whole - shown; }"
-        )
-        <= 0
-    ), "the menu's text is cut off"
-    notebook.screenshot("05_feature_maps-filters")
-    card.get_by_label("Show", exact=True).select_option("maps")
+    card.get_by_role("tab", name="Feature maps").click()
+    card.locator(".rx-headline", has_text="of values are 0").wait_for(timeout=20_000)
 
     buffer = io.BytesIO()
     sample_photos()["rocket"].load().resize((300, 200)).save(buffer, "JPEG")
     before = notebook.digest(TILES)
-    notebook.locator(".rx-pick input").first.set_input_files(
+    card.locator(".rx-upload input").set_input_files(
         {"name": "launch.jpg", "mimeType": "image/jpeg", "buffer": buffer.getvalue()}
     )
     notebook.wait_changed(TILES, before, timeout=20)
-    assert "your photo launch.jpg" in notebook.locator(".rx-mosaics .rx-caption").first.inner_text()
-    save = page.locator("button.jupyter-button", has_text="Save").first
-    height = card.bounding_box()["height"]
-    card.get_by_label("Sort", exact=True).select_option("channel")
-    save.press("Enter")  # at once, so that the click overtakes the new order on its way to the kernel
-    said = page.get_by_text("in the folder of this notebook", exact=False)
-    said.wait_for(timeout=20_000)
-    assert abs(said.bounding_box()["y"] - save.bounding_box()["y"]) < 40, "beside the button"
-    assert card.bounding_box()["height"] == height
-    saved = notebook.server.root / "notebooks" / "feature_maps.png"
-    assert saved.stat().st_size > 10_000
-    with Image.open(saved) as picture:
-        assert "Tiles row by row by channel." in picture.info["Description"]
-    saved.unlink()
+    settle(notebook)
+    assert "Picture: your photo launch.jpg." in notebook.execute("print(explorer.page.conditions)")
+    for suffix, words in ((".png", "PNG, the picture"), (".npz", "NPZ, the arrays")):
+        card.get_by_text("Save", exact=True).click()
+        with page.expect_download() as download:
+            card.get_by_role("button", name=words).click()
+        assert download.value.suggested_filename == f"feature_map_explorer{suffix}"
+        data = download.value.path().read_bytes()
+    with np.load(io.BytesIO(data)) as arrays:
+        assert arrays["Residual-20/layer3.2/branch"].shape == (64, 8, 8)
     # The DenseNet further down works too: its picture is no blank card.
-    other = notebook.pixels(".rx-mosaics >> nth=1 >> .rx-tiles >> nth=0")
+    page.locator(".rx-page >> nth=1").scroll_into_view_if_needed()
+    other = notebook.pixels(".rx-page >> nth=1 >> .rx-sheet >> nth=0")
     assert np.ptp(other[..., :3].reshape(-1, 3).astype(int).sum(1)) > 300
     notebook.assert_clean()
 
 
 ALONE = "import resnet_explore as rx\nexplorer = rx.FeatureMapExplorer()\nexplorer"
 
+# From a key on the block slider to new tiles, which are drawn inside of the event.
+_PRESSES = """async () => {
+    const slider = document.querySelector('.rx-step'), tiles = document.querySelector('.rx-sheet'), times = [];
+    for (let k = 0; k < 60; k++) {
+        const before = tiles.dataset.drawn, start = performance.now();
+        slider.value = String((Number(slider.value) + 1) % 9);
+        slider.dispatchEvent(new Event('input', { bubbles: true }));
+        while (tiles.dataset.drawn === before) await new Promise(requestAnimationFrame);
+        times.push(performance.now() - start);
+        await new Promise((done) => setTimeout(done, 30));
+    }
+    return times;
+}"""
 
-def test_no_curve_of_the_last_networks_stands_under_the_new_ones(open_notebook):
+
+def test_sliders_are_seen_with_the_tiles_and_answer_within_a_frame(open_notebook):
+    notebook = opened(open_notebook, [ALONE], height=900)
+    card = notebook.locator(CARD)
+    card.evaluate("(node) => node.scrollIntoView({ block: 'start' })")
+    room = notebook.page.locator(".jp-WindowedPanel-outer").bounding_box()
+    for selector in (TILES, BLOCK, DEPTH):
+        box = notebook.locator(selector).bounding_box()
+        assert room["y"] <= box["y"] < box["y"] + box["height"] <= room["y"] + room["height"], selector
+    times = notebook.page.evaluate(_PRESSES)
+    print(f"from slider to tiles: median {statistics.median(times):.1f} ms, worst {max(times):.1f} ms")
+    assert statistics.median(times) < 16, times
+    notebook.assert_clean()
+
+
+def test_new_networks_while_the_page_stays_alive(open_notebook):
     notebook = opened(open_notebook, [ALONE])
-    page = notebook.page
-    page.evaluate(FRAMES)
-    old = page.evaluate("window.frames_seen[0]")
-    digits = "next(n for n in explorer.exhibit.options if n.startswith('Digits'))"
-    notebook.execute(f"explorer.exhibit.value = {digits}", timeout=120)
-    page.wait_for_function(
-        "([old]) => { const [, caption, words, late] = window.frames_seen.at(-1);"
-        " return caption.includes('digits') && words !== old && !late; }",
-        arg=[old[2]],
-        timeout=60_000,
+    page, card = notebook.page, notebook.locator(CARD)
+    before = card.bounding_box()["height"]
+    card.get_by_label("Networks").select_option(label="Digits twins, 8 to 110 layers")
+    notebook.press(BLOCK, "ArrowRight")  # what stands there still answers, dimmed
+    assert headline(notebook).startswith("layer1.1: ")
+    card.get_by_label("Image").wait_for(timeout=30_000)
+    settle(notebook)
+    assert "8 maps of 8×8" in card.locator(".rx-note").inner_text()
+    assert abs(card.bounding_box()["height"] - before) < 4, "nothing jumps"
+    page.set_viewport_size({"width": 460, "height": 1500})
+    page.wait_for_timeout(300)
+    beyond = card.evaluate(
+        """(node) => [...node.querySelectorAll('canvas, select, input, .rx-plot, button')]
+            .filter((part) => part.checkVisibility() && !part.closest('.rx-strip'))
+            .filter((part) => part.getBoundingClientRect().right > node.getBoundingClientRect().right)
+            .map((part) => part.className?.baseVal ?? part.className)"""
     )
-    frames = page.evaluate("cancelAnimationFrame(window.looking), window.frames_seen")
-    new = [frame for frame in frames if "digits" in frame[1]]
-    assert all(frame[2] != old[2] for frame in new)
-    assert all((frame[2] == "Measuring the curves …") == frame[3] == frame[5] for frame in frames)
-    assert any(frame[3] for frame in new), "while they were measured, that was said"
-    assert {frame[4] for frame in frames} == {old[4]}, "nothing jumps"
+    assert beyond == [], "nothing leaves the page in a narrow window"
     notebook.assert_clean()
 
 
@@ -202,22 +219,32 @@ explorer
 
 
 def test_maps_of_two_sizes_are_read_at_one_place_of_a_wide_image(open_notebook):
-    notebook = open_notebook([TWO], height=1200)
-    notebook.run_all()
+    notebook = opened(open_notebook, [TWO], height=1200)
     page = notebook.page
-    page.locator(".rx-chart-picture").first.wait_for(timeout=60_000)
-    notebook.execute("explorer.mosaics.channel = 3")
-    page.wait_for_function("document.querySelector('.rx-mosaics').dataset.exact === 'maps/0/0/3'")
+    notebook.execute("explorer.channel = 3")
+    exact(notebook, channel=3)
     box = notebook.locator(TILES).bounding_box()
-    # The canvas is square, and the image, 72 wide and 40 high, lies in its upper part.
-    unit = box["width"] / 72
-    page.mouse.move(box["x"] + 61.5 * unit, box["y"] + 13.5 * unit)
+    unit = min(box["width"] / 72, box["height"] / 40)
+    left = (box["width"] - 72 * unit) / 2
+    page.mouse.move(box["x"] + left + 61.5 * unit, box["y"] + 13.5 * unit)
     said = notebook.locator(READOUT).inner_text()
     assert said.startswith("Channel 3 · keeps, row 13, column 61: "), said
     assert "halves, row 6, column 30: " in said, said
-    values = [float(v.replace("−", "-")) for v in re.findall(r"column \d+: (−?\d+(?:\.\d+)?)", said)]
-    exact = "[m[r, c] for m, r, c in zip(explorer.exact('maps', 0, 0, 3), (13, 6), (61, 30))]"
-    assert values == pytest.approx(eval(notebook.execute(f"print([float(v) for v in {exact}])")), rel=0.01)
-    notebook.execute("explorer.mosaics.channel = 12")
+    maps = "explorer.page.aside['tiles']['maps']"
+    found = f"[float(m[r, c]) for m, r, c in zip({maps}, (13, 6), (61, 30))]"
+    values = eval(notebook.execute(f"print({found})"))
+    assert numbers(said, r"column \d+: ") == pytest.approx(values, rel=0.01)
+    notebook.execute("explorer.channel = 12")
     page.get_by_text("There is no channel 12 here, only 9.").wait_for(timeout=10_000)
     notebook.assert_clean()
+
+
+def test_the_picture_that_is_saved_is_what_the_page_shows_now(open_notebook):
+    notebook = opened(open_notebook, [ALONE])
+    card = notebook.locator(CARD)
+    notebook.press(BLOCK, "End")
+    card.get_by_text("Save", exact=True).click()
+    with notebook.page.expect_download() as download:  # at once: the move is still on its way
+        card.get_by_role("button", name="PNG, the picture").click()
+    with Image.open(download.value.path()) as picture:
+        assert picture.info["Title"].startswith("layer3.2: ")

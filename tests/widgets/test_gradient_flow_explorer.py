@@ -253,7 +253,7 @@ def test_skip_strength_goes_from_plain_to_residual(explorer):
     np.testing.assert_array_equal(series(profile)["skip × 0.5"], flows[0.5]["skip"].weight_gradient_norms)
     assert over.chosen == 0.5
     assert series(over)["skip"].tolist() == pytest.approx([flow["skip"].ratio for flow in flows.values()])
-    assert page.panels[0][0].chooses == ("", "strength"), "a click chooses a strength"
+    assert page.panels[0][0].chooses == "strength", "a click chooses a strength"
     assert "step" in controls(shown(explorer, steps=10, step=10)), "where no slider does, a menu goes back"
 
 

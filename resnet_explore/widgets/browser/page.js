@@ -22,12 +22,15 @@ class Page {
   constructor(model, el) {
     this.model = model;
     this.state = {};
+    this.chosen = {}; // what the person has set, as long as the kernel has not set it otherwise
+    this.aside = {}; // of a panel what comes in a message of its own, by its key
     this.parts = new Map(); // what stands on the page, by its place and key
     this.rest = 0;
     this.count = -1;
     this.build(el);
     this.handlers = {
       "change:_view": () => this.receive(),
+      "change:_aside": () => this.lay(),
       "change:_busy": () => this.tell(),
       "change:_problem": () => this.tell(),
       "change:_code": () => {},
@@ -36,6 +39,7 @@ class Page {
     };
     for (const [name, handler] of Object.entries(this.handlers)) model.on(name, handler);
     this.receive();
+    this.lay();
     this.tell();
     model.set("_opened", (model.get("_opened") ?? 0) + 1);
     model.save_changes();
@@ -47,12 +51,16 @@ class Page {
     const box = (name, tag = "div", more = {}) => make(tag, `rx-${name}`, more);
     this.nodes = {
       tabs: box("top-tabs"), tools: box("tools"), ask: box("ask"), headline: box("headline", "h3"), why: box("why", "details"),
-      problem: box("problem", "p", { role: "alert" }), panels: box("panels"), busy: box("busy", "p", { role: "status" }),
-      sliders: box("sliders"), conditions: box("conditions", "details"), live: box("live", "p"), waiting: box("waiting", "p"),
+      problem: box("problem", "p", { role: "alert" }), panels: box("panels"), busy: box("busy", "p"),
+      sliders: box("sliders"), below: box("below"), conditions: box("conditions", "details"), live: box("live", "p"), waiting: box("waiting", "p"),
     };
-    const { tabs, tools, ask, headline, why, problem, panels, busy, sliders, conditions, live, waiting } = this.nodes;
+    const { tabs, tools, ask, headline, why, problem, panels, busy, sliders, below, conditions, live, waiting } = this.nodes;
     problem.setAttribute("role", "alert");
-    busy.setAttribute("role", "status");
+    this.busyText = make("span");
+    const stop = control("button", "rx-stop", { type: "button", textContent: "Stop" });
+    stop.addEventListener("click", () => this.act("stop"));
+    busy.append(this.busyText, stop);
+    this.busyText.setAttribute("role", "status");
     live.setAttribute("aria-live", "polite");
     this.whyText = make("p");
     why.append(this.summary("Why?"), this.whyText);
@@ -61,7 +69,7 @@ class Page {
     this.buildTools(tools);
     const stage = make("div", "rx-stage", {}, busy, waiting, panels);
     const head = make("div", "rx-head", {}, headline, why);
-    this.root = make("section", "rx-page", {}, make("div", "rx-top", {}, tabs, tools), ask, problem, head, stage, sliders, conditions, live);
+    this.root = make("section", "rx-page", {}, make("div", "rx-top", {}, tabs, tools), ask, problem, head, stage, sliders, below, conditions, live);
     el.append(this.root);
   }
 
@@ -122,10 +130,17 @@ class Page {
     this.listen(message.fields);
     this.madeFor = message.made_for;
     const tree = unpacked(message.tree, message.buffers);
-    if (tree.panels === null && this.view) Object.assign(tree, { panels: this.view.panels, headline: this.view.headline, why: this.view.why, sliders: this.view.sliders, conditions: this.view.conditions });
+    if (tree.panels === null && this.view) Object.assign(tree, { panels: this.view.panels, headline: this.view.headline, why: this.view.why, sliders: this.view.sliders, below: this.view.below, conditions: this.view.conditions });
     this.kept = message.tree.panels === null;
     this.view = tree;
     this.fillFormats(message.formats);
+    this.show();
+  }
+
+  /** Take what goes with the panels of the view, and changes oftener than they do. */
+  lay() {
+    const { tree, buffers } = this.model.get("_aside") ?? {};
+    this.aside = tree ? unpacked(tree, buffers) : {};
     this.show();
   }
 
@@ -136,6 +151,7 @@ class Page {
       this.state[field] = this.model.get(field);
       const handler = () => {
         if (same(this.state[field], this.model.get(field))) return;
+        delete this.chosen[field];
         this.state[field] = this.model.get(field);
         this.show();
       };
@@ -148,18 +164,29 @@ class Page {
   show() {
     const { view, state, nodes } = this;
     if (!view) return;
-    const at = picked({ ...view, glossary: null }, state);
+    const at = this.pick(view, state);
     const gloss = view.glossary;
     this.place(nodes.tabs, at.tabs ? [at.tabs] : []);
     this.place(nodes.ask, at.ask);
     this.place(nodes.sliders, at.sliders);
-    this.rows(at.panels ?? []);
+    this.rows(nodes.panels, at.panels ?? []);
+    this.rows(nodes.below, at.below);
     nodes.waiting.textContent = at.panels?.length ? "" : view.waiting;
     glossed(nodes.headline, whole(at.headline ?? ""), gloss);
     glossed(this.whyText, at.why ?? "", gloss);
     nodes.why.hidden = !at.why;
     this.paragraphs(at.conditions ?? [], gloss);
     this.dim();
+  }
+
+  /** The view at a state. What is not yet computed for it leaves the picture that stands there, dimmed. */
+  pick(view, state) {
+    const { glossary: _, panels, headline, why, below, conditions, ...around } = view;
+    const at = picked(around, state), content = { panels, headline, why, below, conditions };
+    this.lacking = false;
+    const now = picked(content, state, () => { this.lacking = true; });
+    if (!this.lacking || !this.content) this.content = now;
+    return { ...at, ...this.content };
   }
 
   paragraphs(sentences, gloss) {
@@ -171,8 +198,7 @@ class Page {
     });
   }
 
-  rows(panels) {
-    const { panels: whole } = this.nodes;
+  rows(whole, panels) {
     while (whole.childNodes.length < panels.length) whole.append(make("div", "rx-row"));
     [...whole.childNodes].forEach((row, k) => {
       row.hidden = k >= panels.length;
@@ -181,7 +207,10 @@ class Page {
     });
   }
 
-  /** Put parts into a node: those that stand there already are updated and keep their elements. */
+  /** Put parts into a node: those that stand there already are updated and keep their elements.
+   *
+   * @param {HTMLElement} node @param {any[]} parts
+   */
   place(node, parts) {
     node.hidden = !parts.length;
     const standing = this.parts.get(node) ?? new Map(), next = new Map();
@@ -204,11 +233,11 @@ class Page {
   /** What is about to be replaced must not pass for the answer. */
   dim() {
     const ahead = Object.entries(this.madeFor).some(([field, value]) => !same(value, this.state[field]));
-    this.root.classList.toggle("rx-late", ahead || this.kept);
+    this.root.classList.toggle("rx-late", ahead || this.kept || this.lacking);
   }
 
   tell() {
-    this.nodes.busy.textContent = this.model.get("_busy");
+    this.busyText.textContent = this.model.get("_busy");
     this.nodes.problem.textContent = this.model.get("_problem");
     this.root.classList.toggle("rx-working", Boolean(this.model.get("_busy")));
     this.answered();
@@ -218,18 +247,24 @@ class Page {
 
   /** Set a field: here at once, in the kernel now or, where it `slides`, when it rests. */
   choose(field, value, slides = false) {
-    if (same(this.state[field], value)) return;
-    this.state[field] = value;
-    this.model.set(field, value);
+    this.set({ [field]: value }, slides);
+  }
+
+  /** Set several fields together. @param {{[field: string]: any}} fields */
+  set(fields, slides = false) {
+    const changed = Object.entries(fields).filter(([field, value]) => !same(this.state[field], value));
+    if (!changed.length) return;
+    for (const [field, value] of changed) this.state[field] = this.chosen[field] = value; // all, before the model's events come
+    for (const [field, value] of changed) this.model.set(field, value);
     this.show();
     clearTimeout(this.rest);
     if (slides) this.rest = setTimeout(() => this.model.save_changes(), REST_MS);
     else this.model.save_changes();
   }
 
-  /** Ask the kernel to do something. */
+  /** Ask the kernel to do something, with what was chosen: changes of the model may arrive only after it. */
   act(name, detail = null, buffers = []) {
-    this.model.send({ act: name, detail }, undefined, buffers);
+    this.model.send({ act: name, detail, chosen: this.chosen }, undefined, buffers);
   }
 
   /** Say something to who can't see it. */

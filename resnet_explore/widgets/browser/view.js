@@ -33,21 +33,24 @@ const isArray = (tree) => ArrayBuffer.isView(tree.data) || tree instanceof Array
 /** What is shown at a state. What depends on nothing is the very same object as before.
  *
  * @param {any} tree @param {{[field: string]: any}} state
+ * @param {(field: string) => void} lacks called where there is nothing for the state's value of a field
  */
-export function picked(tree, state) {
+export function picked(tree, state, lacks = () => {}) {
   if (Array.isArray(tree)) {
-    const entries = tree.map((entry) => picked(entry, state));
+    const entries = tree.map((entry) => picked(entry, state, lacks));
     return entries.every((entry, k) => entry === tree[k]) ? tree : entries;
   }
   if (tree === null || typeof tree !== "object" || isArray(tree)) return tree;
+  if (tree.$now !== undefined) return state[tree.$now];
   if (tree.$over !== undefined) {
     const wanted = JSON.stringify(state[tree.$over]);
     const k = tree.at.findIndex((at) => at === state[tree.$over] || JSON.stringify(at) === wanted);
-    return k < 0 ? null : picked(tree.each[k], state);
+    if (k < 0) lacks(tree.$over);
+    return k < 0 ? null : picked(tree.each[k], state, lacks);
   }
   let changed = false;
   const entries = Object.entries(tree).map(([name, entry]) => {
-    const now = picked(entry, state);
+    const now = picked(entry, state, lacks);
     changed ||= now !== entry;
     return [name, now];
   });

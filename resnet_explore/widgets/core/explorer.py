@@ -1,7 +1,7 @@
 """An explorer: a state, jobs that compute what it needs, and a function from state to view."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,10 +11,10 @@ import traitlets as t
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.browser.bundle import STYLE, bundle
-from resnet_explore.widgets.core.files import FORMATS, save_view, written
+from resnet_explore.widgets.core.files import formats_of, panels_of, save_view, written
 from resnet_explore.widgets.core.runner import Job, Runner
 from resnet_explore.widgets.core.state import changed, traits_of
-from resnet_explore.widgets.core.view import SCHEMA, View, encode
+from resnet_explore.widgets.core.view import SCHEMA, View, encode, encode_aside, settled
 
 # One for all explorers: two that are linked would otherwise wait for each other.
 _STATES = threading.RLock()
@@ -33,11 +33,13 @@ class Explorer(anywidget.AnyWidget):
     """
 
     State: ClassVar[type]
+    keep_most: ClassVar[int] = 32  # so many results are kept that the present state does not need
 
     _esm = bundle()
     _css = STYLE
 
     _view: Any = t.Dict().tag(sync=True)
+    _aside: Any = t.Dict().tag(sync=True)
     _code = t.Unicode("").tag(sync=True)
     _busy = t.Unicode("").tag(sync=True)
     _problem = t.Unicode("").tag(sync=True)
@@ -56,10 +58,10 @@ class Explorer(anywidget.AnyWidget):
         super().__init_subclass__(**more)
 
     def __init__(self, **arguments: Any) -> None:
-        self._runner = Runner(self._publish, self._failed, self._tell)
+        self._runner = Runner(self._publish, self._failed, self._tell, self.keep_most)
         self._count = 0
         self._sent: dict[str, Any] = {}
-        self._last: Any = None  # the last state for which everything was there
+        self._last: Any = None  # the last state whose picture was there
         self._setting = True
         names = frozenset(arguments)
         self._state = self.settle(changed(self.State(), arguments), names)
@@ -90,6 +92,13 @@ class Explorer(anywidget.AnyWidget):
         A view whose `panels` is None leaves the picture that stands, dimmed, until there is a new one.
         """
         raise NotImplementedError
+
+    def arrived(self, state: Any, found: Mapping[Job, Any]) -> Any:
+        """Return the state with what it leaves open settled by what has been computed, such as a last block.
+
+        Pure, and at rest once it has been followed: `arrived(arrived(s, f), f) == arrived(s, f)`.
+        """
+        return state
 
     def act(self, name: str, detail: Any, buffers: Sequence[memoryview]) -> None:
         """Do what a button, an upload or a panel asks for, by its key. Raises `ExploreError` to refuse."""
@@ -145,9 +154,17 @@ class Explorer(anywidget.AnyWidget):
     def save(self, path: str | Path) -> Path:
         """Write what is shown, with its headline and conditions, and return where it lies.
 
-        The ending says how: .png, .svg or .pdf for the picture, .csv for its numbers.
+        The ending says how: .png, .svg or .pdf for the picture, .csv for its numbers, .npz for its arrays.
         """
-        return written(Path(path), save_view(self.page, self._state, Path(path).suffix, self.code))
+        return written(Path(path), self._file(Path(path).suffix))
+
+    def numbers(self, shown: View) -> Mapping[str, Iterable[Mapping[str, Any]]]:
+        """Return the tables that a .csv holds of what is shown: rows by the panels' keys."""
+        return {panel.key: panel.numbers() for panel in panels_of(shown)}
+
+    def arrays(self, shown: View) -> Mapping[str, Any]:
+        """Return the arrays that a .npz holds of what is shown, by name."""
+        return {name: array for panel in panels_of(shown) for name, array in panel.arrays().items()}
 
     # --- how it goes ----------------------------------------------------------------------------------------
 
@@ -169,9 +186,13 @@ class Explorer(anywidget.AnyWidget):
     def _publish(self) -> None:
         """Show the present state with all that has been computed of it: nothing stale can come through."""
         with _STATES:
-            state = self._state
-            view = self.present(state, self._runner.found())
-            if self._runner.complete:
+            found = self._runner.found()
+            state = self.arrived(self._state, found)
+            if state != self._state:
+                self._take(state, tuple(self.plan(state)))
+                found = self._runner.found()
+            view = self.present(state, found)
+            if view.panels is not None:
                 self._last = state
             self._code = self.code
             encoded = encode(view)
@@ -180,7 +201,7 @@ class Explorer(anywidget.AnyWidget):
                 "schema": SCHEMA,
                 "fields": list(values),
                 "made_for": {name: values[name] for name in values if name not in encoded.local},
-                "formats": list(FORMATS),
+                "formats": formats_of(view),
                 "tree": encoded.tree,
                 "buffers": encoded.buffers,
             }
@@ -188,6 +209,8 @@ class Explorer(anywidget.AnyWidget):
                 self._sent = sent
                 self._count += 1
                 self._view = {"count": self._count, **sent}
+            beside = encode_aside(view)
+            self._aside = {"tree": beside.tree, "buffers": beside.buffers}
 
     def _failed(self, job: Job, sentence: str) -> None:
         with _STATES:
@@ -225,6 +248,7 @@ class Explorer(anywidget.AnyWidget):
             if name == "here?":
                 self.send({"here": True})
             elif name == "save":
+                self._catch_up(content.get("chosen") or {})
                 self._send_file(str(detail))
             elif name == "stop":
                 self._stop()
@@ -234,9 +258,16 @@ class Explorer(anywidget.AnyWidget):
             with _STATES:
                 self._problem = str(problem)
 
+    def _catch_up(self, chosen: Mapping[str, Any]) -> None:
+        """Take over what the person has chosen: the page's changes may still be on their way."""
+        behind = {name: value for name, value in chosen.items() if value != _values(self._state).get(name)}
+        self.set_state(behind)
+
     def _send_file(self, suffix: str) -> None:
-        data = save_view(self.page, self._state, suffix, self.code)
-        self.send({"file": f"{_snake(type(self).__name__)}{suffix}"}, [data])
+        self.send({"file": f"{_snake(type(self).__name__)}{suffix}"}, [self._file(suffix)])
+
+    def _file(self, suffix: str) -> bytes:
+        return save_view(settled(self.page, self._state), suffix, self.code, self.numbers, self.arrays)
 
     def _stop(self) -> None:
         """Stop what is computed and go back to what was there before."""

@@ -1,37 +1,76 @@
-"""What is shown as a file: the picture with its headline and conditions, or its numbers as a table."""
+"""What is shown as a file: the picture with its headline and conditions, its numbers, or its arrays."""
 
 import contextlib
 import csv
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from resnet_explore import __version__
 from resnet_explore.errors import ExploreError
-from resnet_explore.widgets.core.view import Part, View, settled
+from resnet_explore.widgets.core.view import Over, Part, View
 
 PROGRAM = f"resnet_explore {__version__}"
-FORMATS = (".png", ".svg", ".pdf", ".csv")
+FORMATS = (".png", ".svg", ".pdf", ".csv", ".npz")
+_NEEDS = ("draw", "numbers", "arrays")  # of these methods a panel has to have its own
 WIDTH = 960  # CSS pixels
 
 
-def save_view(view: View, state: Any, suffix: str, code: str) -> bytes:
-    """Return what a view shows at a state, as the bytes of a file with this ending.
+def save_view(
+    shown: View,
+    suffix: str,
+    code: str,
+    numbers: Callable[[View], Mapping[str, Iterable[Mapping[str, Any]]]],
+    arrays: Callable[[View], Mapping[str, Any]],
+) -> bytes:
+    """Return a view, settled at a state, as the bytes of a file with this ending.
 
-    Raises `ExploreError` for another ending, or where nothing is shown that can be written so.
+    `numbers` and `arrays` give the tables of a .csv and the arrays of a .npz. Raises `ExploreError` for
+    another ending, or where nothing is shown that can be written so.
     """
     if suffix not in FORMATS:
         raise ExploreError(f"The file's name must end in {', '.join(FORMATS)}, not {suffix or 'nothing'!r}.")
-    shown = settled(view, state)
-    rows = [[panel for panel in row if panel is not None] for row in shown.panels or ()]
     if suffix == ".csv":
-        return _numbers(shown, [panel for row in rows for panel in row], code)
-    rows = [row for row in ([panel for panel in row if panel.height] for row in rows) if row]
+        return _numbers(shown, numbers(shown), code)
+    if suffix == ".npz":
+        return _arrays(shown, arrays(shown), code)
+    rows = [row for row in ([panel for panel in row if panel.height] for row in _rows_of(shown)) if row]
     if not rows:
         raise ExploreError("There is no picture here to save: its numbers go into a .csv.")
     return _picture(shown, rows, suffix, code)
+
+
+def panels_of(shown: View) -> list[Part]:
+    """Return the panels of a view that is settled at a state."""
+    return [panel for row in _rows_of(shown) for panel in row]
+
+
+def _rows_of(shown: View) -> list[list[Part]]:
+    return [[panel for panel in row if panel is not None] for row in (*(shown.panels or ()), *shown.below)]
+
+
+def formats_of(view: View) -> list[str]:
+    """Return the endings that a view, settled or not, can be written with."""
+    kinds = set(_kinds([view.panels, view.below]))
+    can = {name: any(getattr(kind, name) is not getattr(Part, name) for kind in kinds) for name in _NEEDS}
+    needs = {".csv": "numbers", ".npz": "arrays"}
+    return [suffix for suffix in FORMATS if can[needs.get(suffix, "draw")]]
+
+
+def _kinds(value: Any) -> Iterator[type[Part]]:
+    """Yield the classes of all panels, in whatever rows and `Over`s they stand."""
+    if isinstance(value, Part):
+        yield type(value)
+    elif isinstance(value, Over):
+        for entry in value.each.values():
+            yield from _kinds(entry)
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            yield from _kinds(entry)
 
 
 def written(path: Path, data: bytes) -> Path:
@@ -49,16 +88,22 @@ def written(path: Path, data: bytes) -> Path:
 
 
 def _picture(view: View, rows: Sequence[Sequence[Part]], suffix: str, code: str) -> bytes:
-    from resnet_explore.figures.style import annotate, new_figure
+    from resnet_explore.figures.style import new_figure, strip, wrapped
 
-    heights = [max(panel.height for panel in row) for row in rows]
+    title = wrapped(str(view.headline), WIDTH, large=True)
+    caption = wrapped(" ".join([*view.conditions, f"Made with {PROGRAM}: {code}"]), WIDTH)
+    heights = [title.height, *(max(panel.height for panel in row) for row in rows), caption.height]
     figure = new_figure(WIDTH, sum(heights))
-    for row, part in zip(rows, _split(figure, heights, across=False), strict=True):
+    head, *parts, foot = _split(figure, heights, across=False)
+    strip(head, title)
+    for row, part in zip(rows, parts, strict=True):
         for panel, place in zip(row, _split(part, [1] * len(row), across=True), strict=True):
             panel.draw(place)
-    caption = " ".join([*view.conditions, f"Made with {PROGRAM}: {code}"])
-    annotate(figure, str(view.headline), caption)
-    about = {"Title": str(view.headline), ("Software" if suffix == ".png" else "Creator"): PROGRAM}
+    strip(foot, caption)
+    about = {"Title": str(view.headline), "Description": " ".join(caption.lines)}
+    about["Software" if suffix == ".png" else "Creator"] = PROGRAM
+    if suffix == ".pdf":
+        about["Subject"] = about.pop("Description")
     buffer = io.BytesIO()
     figure.savefig(buffer, format=suffix[1:], facecolor=figure.get_facecolor(), metadata=about)
     return buffer.getvalue()
@@ -67,11 +112,20 @@ def _picture(view: View, rows: Sequence[Sequence[Part]], suffix: str, code: str)
 def _split(figure: Any, shares: Sequence[float], across: bool) -> list[Any]:
     ratios = {"width_ratios" if across else "height_ratios": list(shares)}
     rows, columns = (1, len(shares)) if across else (len(shares), 1)
-    return list(figure.subfigures(rows, columns, squeeze=False, **ratios).flat)
+    return list(figure.subfigures(rows, columns, squeeze=False, wspace=0, hspace=0, **ratios).flat)
 
 
-def _numbers(view: View, panels: Sequence[Part], code: str) -> bytes:
-    tables = {panel.key: list(panel.numbers()) for panel in panels}
+def _arrays(view: View, arrays: Mapping[str, Any], code: str) -> bytes:
+    if not arrays:
+        raise ExploreError("There are no arrays here to save.")
+    buffer = io.BytesIO()
+    about = [str(view.headline), *view.conditions, f"Made with {PROGRAM}: {code}"]
+    np.savez_compressed(buffer, **{**arrays, "conditions": np.array(about)})
+    return buffer.getvalue()
+
+
+def _numbers(view: View, given: Mapping[str, Iterable[Mapping[str, Any]]], code: str) -> bytes:
+    tables = {key: list(rows) for key, rows in given.items()}
     tables = {key: rows for key, rows in tables.items() if rows}
     if not tables:
         raise ExploreError("There are no numbers here to save.")

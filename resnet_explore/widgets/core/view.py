@@ -2,11 +2,12 @@
 
 A panel or a control is a frozen dataclass with a `kind`, which names the browser's module that draws it, and
 a `key`, by which the page knows it again in the next view. `Over` stands wherever something depends on a
-field that a slider moves: the page picks the entry by itself, without asking the kernel.
+field that a slider moves: the page picks the entry by itself, without asking the kernel. `Now` is a field's
+value itself.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -24,6 +25,13 @@ class Over:
 
     field: str
     each: Mapping[Any, Any]
+
+
+@dataclass(frozen=True)
+class Now:
+    """The value that a field of the state has now, in the kernel and on the page."""
+
+    field: str
 
 
 class Part:
@@ -47,6 +55,10 @@ class Part:
     def numbers(self) -> Iterable[Mapping[str, Any]]:
         """Return the rows of a table with what a panel shows, {column: value}."""
         return ()
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Return the arrays that a panel shows, under names that say what they are."""
+        return {}
 
 
 # --- controls -----------------------------------------------------------------------------------------------
@@ -95,16 +107,20 @@ class Menu(Part):
 class Slider(Part):
     """One of an ordered row of values, moved in the browser. `key` is the state's field.
 
-    choices  the stops in order; their labels are what is read out and printed below the track
+    choices  the stops in order, `Choice`s or an `Over` of them; their labels are printed below the track, and
+             read out with their tips
     play     whether a button runs through them
+    carries  {another slider's field: {a value of this one: the other's values there, in order}}: it keeps its
+             share of the way when this one moves, as a block does in a deeper network
     """
 
     kind: ClassVar[str] = "slider"
     key: str
     label: str
-    choices: Sequence[Choice]
+    choices: Any
     play: bool = False
     tip: str = ""
+    carries: Mapping[str, Mapping[Any, Sequence[Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -128,6 +144,20 @@ class Number(Part):
     low: float
     high: float
     step: float = 1
+    tip: str = ""
+
+
+@dataclass(frozen=True)
+class Text(Part):
+    """A line of text; it counts once Enter is pressed or it is left. `key` is the state's field.
+
+    hint  what stands there greyed as long as nothing is typed
+    """
+
+    kind: ClassVar[str] = "text"
+    key: str
+    label: str
+    hint: str = ""
     tip: str = ""
 
 
@@ -156,13 +186,114 @@ class Options(Part):
 
 
 @dataclass(frozen=True)
+class Thumb:
+    """One entry of a strip of pictures: a value of the state's field, what it shows, and its bytes."""
+
+    value: Any
+    label: str
+    picture: bytes
+
+
+@dataclass(frozen=True)
+class Thumbs(Part):
+    """One of several pictures, in a strip of one row that scrolls. `key` is the state's field."""
+
+    kind: ClassVar[str] = "thumbs"
+    key: str
+    label: str
+    choices: Sequence[Thumb]
+
+
+@dataclass(frozen=True)
+class Upload(Part):
+    """A place to drop, paste or choose photos.
+
+    Each file comes as `Explorer.act(key, {"name", "note", "count", "batch"}, [its bytes])`: `note` says how
+    the browser changed it, `count` which of several it is; those that came together share a `batch`. Files
+    above 4 MB or 2048 pixels a side arrive shrunk to 1600 (strips only as far as their short side bears),
+    upright as EXIF says, as PNG or, where that stays above 6 MB, JPEG; all others arrive byte for byte, also
+    those that are no images.
+
+    said, wrong  what is to be said of the last files, and whether that is an error
+    taken        how many files have come so far; so the page knows that the last one is answered
+    """
+
+    kind: ClassVar[str] = "upload"
+    key: str
+    said: str = ""
+    wrong: bool = False
+    taken: int = 0
+
+
+@dataclass(frozen=True)
+class Named:
+    """A network's name in its colour: "plain", "residual" or ""."""
+
+    name: str
+    color: str = ""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A share of 0 to 1 as a bar, with its number in words, in the colour of "plain", "residual" or ""."""
+
+    share: float
+    text: str
+    color: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer: a value of the state's field, what it is called, a bar for each network."""
+
+    value: Any
+    label: str
+    bars: Sequence[Bar]
+
+
+@dataclass(frozen=True)
+class Choices(Part):
+    """Answers of networks, of which one can be pressed. `key` is the state's field.
+
+    names  whose bars they are, in order
+    note   what is to be said of them
+    """
+
+    kind: ClassVar[str] = "choices"
+    key: str
+    label: str
+    names: Sequence[Named]
+    answers: Sequence[Answer]
+    note: str = ""
+
+    def numbers(self) -> Iterable[Mapping[str, Any]]:
+        """Yield a row for each answer."""
+        for answer in self.answers:
+            shares = (bar.share for bar in answer.bars)
+            yield {"answer": answer.label, **dict(zip((n.name for n in self.names), shares, strict=True))}
+
+
+@dataclass(frozen=True)
 class More(Part):
-    """Controls that are rarely used, folded behind a word; open, they stand in a row of their own."""
+    """Controls that are rarely changed, folded behind a word."""
 
     kind: ClassVar[str] = "more"
     key: str
-    label: str
     controls: Sequence[Part]
+    label: str = "More"
+
+
+@dataclass(frozen=True)
+class Group(Part):
+    """Parts in a line, which breaks where there is no room.
+
+    folded  words on which they unfold, "" where they are always there
+    """
+
+    kind: ClassVar[str] = "group"
+    key: str
+    parts: Sequence[Any]
+    folded: str = ""
 
 
 # --- panels -------------------------------------------------------------------------------------------------
@@ -178,25 +309,54 @@ class Prose(Part):
 
 
 @dataclass(frozen=True)
+class Code(Part):
+    """Lines for a terminal or a cell, to be copied."""
+
+    kind: ClassVar[str] = "code"
+    key: str
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Progress(Part):
+    """How far something is that goes on beside the page.
+
+    share     of it that is done, from 0 to 1; None where there is nothing to be shown
+    sentence  what is being done, or came of it
+    failed    whether the sentence says what went wrong
+    """
+
+    kind: ClassVar[str] = "progress"
+    key: str
+    share: float | None
+    sentence: str
+    failed: bool = False
+
+
+@dataclass(frozen=True)
 class Column:
     """A column of a table.
 
     digits  decimals of its numbers, None for texts
     best    -1 where the first click puts the largest on top
     tip     what it means
+    twin    "plain" or "residual" where it speaks of one of the two, which gives its head the colour
     """
 
     title: str
     digits: int | None = None
     best: int = 1
     tip: str = ""
+    twin: str = ""
 
 
 @dataclass(frozen=True)
 class Table(Part):
     """Rows of texts and numbers, sorted by a click on a column's head; None is what is not known.
 
-    sort  the state's field that holds (column, 1 or -1), by what is sorted and whether up or down
+    sort    the state's field that holds (column, 1 or -1), by what is sorted and whether up or down
+    marked  the places of the rows that stand out, such as those of what is looked at
+    shaded  the places of the rows that come from elsewhere
     """
 
     kind: ClassVar[str] = "table"
@@ -204,6 +364,8 @@ class Table(Part):
     columns: Sequence[Column]
     rows: Sequence[Sequence[Any]]
     sort: str
+    marked: Any = ()
+    shaded: Sequence[int] = ()
 
     def follows(self) -> tuple[str, ...]:
         """Return the field of the order."""
@@ -229,9 +391,12 @@ class View:
     panels      rows of panels; those of one row stand side by side where there is room. None leaves the
                 picture that stands there, dimmed, with its headline and sliders
     sliders     directly under the picture
-    conditions  sentences folded below the sliders
+    below       rows of panels and controls under the sliders: what belongs to the picture and is not the picture
+    conditions  sentences folded below all that
     waiting     what stands in the picture's place as long as there is none
     glossary    {word: explanation} for words of this page that not everybody knows
+    aside       {a panel's key: small things of it that change oftener than the rest}, such as exact values at
+                one place; they travel in a message of their own
     """
 
     headline: Any = ""
@@ -239,10 +404,12 @@ class View:
     tabs: Tabs | None = None
     ask: Sequence[Part] = ()
     sliders: Sequence[Part] = ()
+    below: Sequence[Sequence[Any]] = ()
     why: Any = ""
     conditions: Any = ()
     waiting: str = ""
     glossary: Mapping[str, str] = field(default_factory=dict)
+    aside: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -250,7 +417,8 @@ class Encoded:
     """A view as it is sent.
 
     tree     for JSON. An array is {"$array": its place among the buffers, "dtype", "shape"}, little-endian
-             and C-contiguous; an `Over` is {"$over": field, "at": [values], "each": [entries]}
+             and C-contiguous; an `Over` is {"$over": field, "at": [values], "each": [entries]}, a `Now`
+             {"$now": field}
     buffers  the arrays' bytes
     local    the fields that the page follows by itself: what it shows for their values is there already
     """
@@ -261,14 +429,26 @@ class Encoded:
 
 
 def encode(view: View) -> Encoded:
-    """Return a view in the form that the page takes."""
+    """Return a view, without what stands aside, in the form that the page takes."""
+    return _encoded(replace(view, aside={}))
+
+
+def encode_aside(view: View) -> Encoded:
+    """Return what stands aside of a view in the form that the page takes."""
+    return _encoded(view.aside)
+
+
+def _encoded(value: Any) -> Encoded:
     buffers: list[memoryview] = []
     local: set[str] = set()
-    tree = _encode(view, buffers, local)
+    tree = _encode(value, buffers, local)
     return Encoded(tree, buffers, sorted(local))
 
 
 def _encode(value: Any, buffers: list[memoryview], local: set[str]) -> Any:
+    if isinstance(value, Now):
+        local.add(value.field)
+        return {"$now": value.field}
     if isinstance(value, Over):
         local.add(value.field)
         at, each = ([_encode(v, buffers, local) for v in part] for part in (value.each, value.each.values()))
@@ -298,7 +478,9 @@ def _encode(value: Any, buffers: list[memoryview], local: set[str]) -> Any:
 
 
 def settled(value: Any, state: Any) -> Any:
-    """Return what is shown at a state: every `Over` replaced by its entry, also inside of other parts."""
+    """Return what is shown at a state: every `Over` and `Now` replaced, also inside of other parts."""
+    if isinstance(value, Now):
+        return getattr(state, value.field)
     if isinstance(value, Over):
         at = getattr(state, value.field)
         return settled(value.each[at], state) if at in value.each else None

@@ -1,4 +1,4 @@
-/* Tabs, menus, sliders, checks, numbers and buttons: each shows a field of the state and sets it. */
+/* Tabs, menus, sliders, checks, numbers, texts and buttons: each shows a field of the state and sets it. */
 
 import { clamp, control, make, same } from "../dom.js";
 
@@ -100,6 +100,9 @@ export function menu(page, props) {
 
 const PLAY_MS = 700;
 
+/** What a stop of a slider is called. */
+const spoken = (choice) => (choice ? [choice.label, choice.tip].filter(Boolean).join(", ") : "");
+
 /** @type {Component} */
 export function slider(page, props) {
   const input = control("input", "rx-step", { type: "range", min: "0", step: "1" });
@@ -111,7 +114,18 @@ export function slider(page, props) {
   let timer = 0;
 
   const index = () => Math.max(0, props.choices.findIndex((choice) => same(choice.value, page.state[props.key])));
-  const go = (k) => { if (props.choices[k]) page.choose(props.key, props.choices[k].value, true); };
+
+  function go(k) {
+    if (!props.choices[k]) return;
+    const { value } = props.choices[k], fields = { [props.key]: value };
+    for (const [other, lists] of Object.entries(props.carries)) {
+      const there = lists[page.state[props.key]] ?? [], next = lists[value] ?? [];
+      const share = there.findIndex((one) => same(one, page.state[other])) / Math.max(1, there.length - 1);
+      if (next.length) fields[other] = next[Math.round(Math.max(0, share) * (next.length - 1))];
+    }
+    page.set(fields, true);
+  }
+
   input.addEventListener("input", () => {
     stop();
     go(Number(input.value));
@@ -154,12 +168,12 @@ export function slider(page, props) {
       return tick;
     }));
     // As wide as the longest of them, so that the track keeps its length.
-    value.style.minWidth = `${clamp(Math.max(...props.choices.map((choice) => choice.label.length)), 2, 18)}ch`;
+    value.style.minWidth = `${clamp(Math.max(...props.choices.map((choice) => spoken(choice).length)), 2, 24)}ch`;
     stop();
   }
 
   function press() {
-    const k = index(), said = props.choices[k]?.label ?? "";
+    const k = index(), said = spoken(props.choices[k]);
     input.value = String(k);
     input.setAttribute("aria-valuetext", said);
     value.textContent = said;
@@ -218,6 +232,31 @@ export function number(page, props) {
     input.title = props.tip;
     Object.assign(input, { min: props.low, max: props.high, step: props.step });
     if (document.activeElement !== input || input.valueAsNumber !== page.state[props.key]) input.value = page.state[props.key];
+  };
+  fill();
+  return {
+    node,
+    update(next) {
+      props = next;
+      fill();
+    },
+  };
+}
+
+/** @type {Component} */
+export function text(page, props) {
+  const input = control("input", "", { type: "text", spellcheck: false, autocomplete: "off" });
+  const label = make("label", "rx-label", { htmlFor: input.id });
+  const node = make("span", "rx-control rx-text", {}, label, input);
+  input.addEventListener("change", () => page.choose(props.key, input.value));
+  input.addEventListener("keydown", (event) => event.stopPropagation());
+  let shown;
+  const fill = () => {
+    label.textContent = props.label;
+    input.placeholder = props.hint;
+    input.title = props.tip;
+    if (shown !== page.state[props.key]) input.value = page.state[props.key]; // what is being typed stays
+    shown = page.state[props.key];
   };
   fill();
   return {

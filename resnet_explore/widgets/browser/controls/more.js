@@ -1,18 +1,27 @@
-/* Controls that are rarely used, behind a word. */
+/* Controls that are rarely changed, folded behind a word. They open over what lies below, which keeps its place. */
 
 import { make } from "../dom.js";
 
-/** `props`: {label, controls}; whether it is open is the page's affair alone.
- *
- * @type {import("../page.js").Component}
- */
+/** @type {import("../page.js").Component} */
 export function more(page, props) {
-  const inside = make("div", "rx-fold-inside"), summary = page.summary(props.label);
-  const node = make("details", "rx-fold", {}, summary, inside);
-  const fill = () => {
-    if (summary.textContent !== props.label) summary.textContent = props.label;
-    page.place(inside, props.controls);
-  };
+  const summary = make("summary"), body = make("div", "rx-folded");
+  const node = make("details", "rx-control rx-more-controls", {}, summary, body);
+  summary.dataset.lmSuppressShortcuts = "true";
+  summary.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") event.stopPropagation(); });
+  node.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !node.open) return;
+    event.stopPropagation();
+    node.open = false;
+    summary.focus();
+  });
+  const outside = (event) => { if (!node.contains(event.target)) node.open = false; };
+  document.addEventListener("pointerdown", outside);
+
+  function fill() {
+    summary.textContent = props.label;
+    page.place(body, props.controls.filter(Boolean));
+  }
+
   fill();
   return {
     node,
@@ -20,6 +29,9 @@ export function more(page, props) {
       props = next;
       fill();
     },
-    leave: () => page.place(inside, []),
+    leave() {
+      document.removeEventListener("pointerdown", outside);
+      page.place(body, []);
+    },
   };
 }

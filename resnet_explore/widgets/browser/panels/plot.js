@@ -12,8 +12,7 @@ const write = (node, text) => { if (node.textContent !== text) node.textContent 
 
 /** What a row of charts does for each of them.
  *
- * @typedef {{read: (plot: Plot, at: number | null) => void, choose: (plot: Plot, at: number) => void,
- *   chooses: (plot: Plot) => boolean,
+ * @typedef {{read: (plot: Plot, at: number | null) => void, choose: (plot: Plot, at: number) => void, chooses: (plot: Plot) => boolean,
  *   say: (text: string) => void}} Row
  */
 
@@ -74,7 +73,9 @@ export class Plot {
     write(words.y, axisLabel(y).toLowerCase() === title.toLowerCase() ? "" : axisLabel(y));
     write(words.x, axisLabel(x));
     write(words.note, note ?? "");
-    const keys = `Arrow keys read the values${this.row.chooses(this) ? ", Enter chooses" : ""}.`;
+    const chooses = this.row.chooses(this);
+    this.node.classList.toggle("rx-choosing", chooses);
+    const keys = `Arrow keys read the values${chooses ? ", Enter chooses" : ""}.`;
     const about = says || `${axisLabel(y)} by ${axisLabel(x)}: ${series.map((curve) => curve.name).join(", ")}.`;
     this.node.setAttribute("aria-label", [title && `${title}.`, about, keys].filter(Boolean).join(" "));
     this.legend.take(series);

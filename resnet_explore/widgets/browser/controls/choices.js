@@ -1,0 +1,47 @@
+/* Answers to choose one of, each with a bar for each network: the bars' lengths are what the eye compares. */
+
+import { control, make, same } from "../dom.js";
+
+/** @type {import("../page.js").Component} */
+export function choices(page, props) {
+  const heading = make("p", "rx-subtitle"), keys = make("p", "rx-keys"), list = make("div", "rx-options"), note = make("p", "rx-note");
+  const node = make("div", "rx-choices", {}, heading, keys, list, note);
+  list.setAttribute("role", "group");
+  let buttons = [];
+
+  function makeBar({ share, text, color }) {
+    const fill = make("span", color ? `rx-fill rx-fill-${color}` : "rx-fill");
+    fill.style.width = `${100 * share}%`;
+    return make("span", "rx-share", {}, make("span", "rx-groove", {}, fill), make("span", "rx-percent", { textContent: text }));
+  }
+
+  function fill() {
+    const focused = buttons.indexOf(document.activeElement);
+    heading.textContent = props.label;
+    list.setAttribute("aria-label", props.label);
+    note.textContent = props.note;
+    keys.replaceChildren(...props.names.map(({ name, color }) => make("span", "", {}, make("span", `rx-dot rx-fill-${color}`, { ariaHidden: "true" }), name)));
+    keys.hidden = props.names.length < 2;
+    buttons = props.answers.map((answer) => {
+      const button = control("button", "rx-option", { type: "button", title: answer.label },
+        make("span", "rx-word", { textContent: answer.label }), make("span", "rx-bars", {}, ...answer.bars.map(makeBar)));
+      button.addEventListener("click", () => page.choose(props.key, answer.value));
+      return button;
+    });
+    list.replaceChildren(...buttons);
+    if (focused >= 0) buttons[Math.min(focused, buttons.length - 1)]?.focus();
+  }
+
+  const press = () => buttons.forEach((button, k) => button.setAttribute("aria-pressed", String(same(props.answers[k].value, page.state[props.key]))));
+  fill();
+  press();
+  return {
+    node,
+    update(next) {
+      const before = props;
+      props = next;
+      if (before !== next && !same(before, next)) fill();
+      press();
+    },
+  };
+}

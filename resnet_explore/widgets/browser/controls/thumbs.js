@@ -1,0 +1,75 @@
+/* A strip of small pictures of which one is chosen: one row that scrolls, however many there are. */
+
+import { control, make, same } from "../dom.js";
+
+const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+
+/** @type {import("../page.js").Component} */
+export function thumbs(page, props) {
+  const strip = make("div", "rx-strip");
+  const node = make("div", "rx-control rx-thumbs", {}, strip);
+  strip.setAttribute("role", "radiogroup");
+  const standing = new Map(); // buttons by the value that they choose
+
+  function makeThumb(choice) {
+    const url = URL.createObjectURL(new Blob([choice.picture]));
+    const button = control("button", "rx-thumb", { type: "button", title: choice.label }, make("img", "", { src: url, alt: choice.label }));
+    button.setAttribute("role", "radio");
+    button.addEventListener("click", () => page.choose(props.key, choice.value));
+    button.addEventListener("keydown", (event) => {
+      const count = props.choices.length, k = props.choices.findIndex((one) => same(one.value, choice.value));
+      const step = STEPS[event.key], next = step ? (k + step + count) % count : { Home: 0, End: count - 1 }[event.key];
+      if (next === undefined) return;
+      event.preventDefault();
+      event.stopPropagation();
+      standing.get(JSON.stringify(props.choices[next].value)).button.focus();
+      page.choose(props.key, props.choices[next].value);
+    });
+    return { button, url };
+  }
+
+  function fill() {
+    strip.setAttribute("aria-label", props.label);
+    const wanted = new Map(props.choices.map((choice) => [JSON.stringify(choice.value), choice]));
+    for (const [name, { button, url }] of standing) {
+      if (wanted.has(name)) continue;
+      URL.revokeObjectURL(url);
+      button.remove();
+      standing.delete(name);
+    }
+    for (const [name, choice] of wanted) {
+      if (!standing.has(name)) standing.set(name, makeThumb(choice));
+      const { button } = standing.get(name);
+      if (strip.children[[...wanted.keys()].indexOf(name)] !== button) strip.append(button);
+    }
+  }
+
+  let shown;
+  function press() {
+    const pressed = props.choices.findIndex((choice) => same(choice.value, page.state[props.key]));
+    props.choices.forEach((choice, k) => {
+      const { button } = standing.get(JSON.stringify(choice.value));
+      button.setAttribute("aria-checked", String(k === pressed));
+      button.tabIndex = k === Math.max(0, pressed) ? 0 : -1;
+      if (k === pressed && shown !== button) {
+        shown = button;
+        strip.scrollLeft = button.offsetLeft - (strip.clientWidth - button.offsetWidth) / 2;
+      }
+    });
+  }
+
+  fill();
+  press();
+  return {
+    node,
+    update(next) {
+      const before = props;
+      props = next;
+      if (before !== next) fill();
+      press();
+    },
+    leave() {
+      for (const { url } of standing.values()) URL.revokeObjectURL(url);
+    },
+  };
+}

@@ -1,0 +1,60 @@
+/* Heatmaps: from numbers to colours. Maps are enlarged bilinearly, as torch's `interpolate(align_corners=False)`. */
+
+import { clamp } from "../dom.js";
+
+export const SIDE = 256; // maps are coloured at this resolution and drawn larger
+
+/** Positions and weights of bilinear enlargement from `count` cells to SIDE pixels along one axis. */
+function interpolation(count) {
+  const low = new Int32Array(SIDE), high = new Int32Array(SIDE), share = new Float32Array(SIDE);
+  for (let i = 0; i < SIDE; i++) {
+    const at = clamp(((i + 0.5) * count) / SIDE - 0.5, 0, count - 1);
+    low[i] = Math.floor(at);
+    high[i] = Math.min(low[i] + 1, count - 1);
+    share[i] = at - low[i];
+  }
+  return { low, high, share };
+}
+
+/** Write a map's colours, SIDE x SIDE, into `pixels` (RGBA).
+ *
+ * @param {Uint8ClampedArray} pixels @param {{data: Float32Array, shape: number[]}} values
+ * @param {number} scale the magnitude of full colour @param {Uint8Array} table 256 colours for -scale to scale
+ */
+export function color(pixels, { data, shape: [h, w] }, scale, table) {
+  const x = interpolation(w), y = interpolation(h);
+  const out = new Uint32Array(pixels.buffer), colors = new Uint32Array(table.buffer, table.byteOffset, 256);
+  const factor = scale > 0 ? 127.5 / scale : 0;
+  let at = 0;
+  for (let i = 0; i < SIDE; i++) {
+    const top = y.low[i] * w, bottom = y.high[i] * w, down = y.share[i];
+    for (let j = 0; j < SIDE; j++) {
+      const left = x.low[j], right = x.high[j], across = x.share[j];
+      const above = data[top + left] + (data[top + right] - data[top + left]) * across;
+      const below = data[bottom + left] + (data[bottom + right] - data[bottom + left]) * across;
+      const value = (above + (below - above) * down) * factor + 127.5;
+      // 127 is bare: what is no number has no colour.
+      out[at++] = colors[value > 255 ? 255 : value >= 0 ? Math.round(value) : value < 0 ? 0 : 127];
+    }
+  }
+}
+
+/** Three significant digits, with a sign. @param {number} value */
+export function signed(value) {
+  if (!Number.isFinite(value)) return "no number";
+  const text = Math.abs(value) >= 1000 || (value !== 0 && Math.abs(value) < 1e-3)
+    ? Math.abs(value).toExponential(1) : value === 0 ? "0" : Math.abs(value).toPrecision(3);
+  return (value < 0 ? "−" : "+") + text;
+}
+
+/** The photo without its colours: those are the map's alone. @param {ImageBitmap} photo */
+export function greyOf(photo) {
+  const grey = new OffscreenCanvas(photo.width, photo.height), context = grey.getContext("2d");
+  context.drawImage(photo, 0, 0);
+  const image = context.getImageData(0, 0, photo.width, photo.height), { data } = image;
+  for (let i = 0; i < data.length; i += 4) {
+    data.fill(Math.round(0.299 * data[i] + 0.587 * data[i + 1] + 0.114 * data[i + 2]), i, i + 3);
+  }
+  context.putImageData(image, 0, 0);
+  return grey;
+}

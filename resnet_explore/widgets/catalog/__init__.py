@@ -1,0 +1,1 @@
+"""Which networks and which images a menu offers, said once for all explorers."""

@@ -1,0 +1,1 @@
+"""What do the channels say? Feature maps of twins on one image, block by block and depth by depth."""

@@ -1,0 +1,193 @@
+"""The feature-map explorer: what every channel says to one image, block by block and depth by depth."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.widgets.catalog.images import Images
+from resnet_explore.widgets.catalog.networks import Networks, own_networks, usual_networks
+from resnet_explore.widgets.core.explorer import Explorer
+from resnet_explore.widgets.core.runner import Job
+from resnet_explore.widgets.core.view import View
+from resnet_explore.widgets.feature_maps.jobs import Bench, Measure, ReadChannel, whole_maps
+from resnet_explore.widgets.feature_maps.present import present
+from resnet_explore.widgets.feature_maps.scene import Scene, rows_of
+from resnet_explore.widgets.feature_maps.state import FeatureMapState
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from resnet_explore.analysis.capture import Layers
+
+_UPLOAD = "image.upload"
+
+
+class FeatureMapExplorer(Explorer):
+    """Slide through the blocks of one or two networks and see what each channel makes of an image.
+
+    models  a network of your own, two of them to be put side by side, or {name: network}; None for a menu
+            of twins that ship
+    images  what it is to look at: a float tensor (N, C, H, W) standardised as the model expects, a list of
+            such images, an `ImageSet`, or PIL images; None for sample photos and uploads. Statistics are
+            over the one that is shown and, where images are no larger than 64x64, the first 32 with it
+    layers  which layers to show, as in `Capture`; None for its blocks, or else its activations
+    state   `FeatureMapState`: view, networks, depth, image, block, order, tile_page, own_scale, channel,
+            opacity, each a trait
+
+    Networks are only looked at, never changed. Raises `ExploreError` for images in no form that is known and
+    for a state that there is not; what can't be measured is said on the page.
+    """
+
+    State = FeatureMapState
+    keep_most = 6  # a scene of ResNet-50 takes 100 MB
+
+    def __init__(self, models: Any = None, images: Any = None, layers: "Layers" = None, **state: Any) -> None:
+        self._given = {"models": models, "images": images, "layers": layers}
+        entries = usual_networks() if models is None else {"own": own_networks(models)}
+        self.bench = Bench(entries, Images(images), layers)
+        super().__init__(**state)
+
+    # --- what there is --------------------------------------------------------------------------------------
+
+    @property
+    def entries(self) -> Mapping[str, Networks]:
+        """The networks that the menu offers, by key."""
+        return self.bench.networks
+
+    def settle(self, state: FeatureMapState, names: frozenset[str]) -> FeatureMapState:
+        """Find networks, depth and image that go together; a block keeps its share of the way."""
+        before = getattr(self, "_state", None)
+        if state.networks not in self.entries:
+            if "networks" in names:
+                raise unknown("networks", state.networks, self.entries)
+            state = replace(state, networks=next(iter(self.entries)))
+        _require(state)
+        moved = before is None or before.networks != state.networks
+        state = self._settle_image(self._settle_depth(state, names, moved), names)
+        if before is None:
+            return state
+        state = self._settle_block(state, names, before, moved)
+        if "channel" not in names and (moved or before.view != state.view):
+            state = replace(state, channel=-1)
+        return state
+
+    def _settle_depth(self, state: FeatureMapState, names: frozenset[str], moved: bool) -> FeatureMapState:
+        entry = self.entries[state.networks]
+        if not entry.depths or (state.depth in entry.depths and ("depth" in names or not moved)):
+            return state
+        if "depth" in names:
+            raise unknown("depth", state.depth, map(str, entry.depths))
+        return replace(state, depth=entry.start)
+
+    def _settle_image(self, state: FeatureMapState, names: frozenset[str]) -> FeatureMapState:
+        images, entry = self.bench.images, self.entries[state.networks]
+        if "image" in names:
+            images.picture(state.image)  # or an error with the closest names
+            return state
+        return replace(state, image=images.fitting(state.image, entry.data, entry.sample))
+
+    def _settle_block(
+        self, state: FeatureMapState, names: frozenset[str], before: FeatureMapState, moved: bool
+    ) -> FeatureMapState:
+        blocks = self._blocks(state)
+        if "block" in names:
+            if blocks is not None and state.block > blocks:
+                raise ExploreError(f"block must be a number from 1 to {blocks}, got {state.block}.")
+            return state
+        if moved:
+            return replace(state, block=1)
+        there = self._blocks(before)
+        if state.depth == before.depth or blocks is None or there is None:
+            return state
+        share = (before.block - 1) / max(1, there - 1)
+        return replace(state, block=1 + round(share * (blocks - 1)))
+
+    def _blocks(self, state: FeatureMapState) -> int | None:
+        return self.bench.blocks(state.networks, self._depth(state), state.image)
+
+    def _depth(self, state: FeatureMapState) -> int:
+        return state.depth if self.entries[state.networks].depths else 0
+
+    # --- what is computed and shown -------------------------------------------------------------------------
+
+    def plan(self, state: FeatureMapState) -> Sequence[Job]:
+        """Return a pass of the depth that is shown, the channel that is enlarged, and all other depths."""
+        at = self._depth(state)
+        others = [depth for depth in self.entries[state.networks].depths if depth != at]
+        channel = [self._reading(state)] if state.channel >= 0 else []
+        return (self._measuring(state, at), *channel, *(self._measuring(state, depth) for depth in others))
+
+    def _measuring(self, state: FeatureMapState, depth: int) -> Measure:
+        return Measure(self.bench, state.networks, depth, state.image)
+
+    def _reading(self, state: FeatureMapState) -> ReadChannel:
+        place = state.view, state.networks, self._depth(state), state.image, state.block, state.channel
+        return ReadChannel(self.bench, *place)
+
+    def arrived(self, state: FeatureMapState, found: Mapping[Job, Any]) -> FeatureMapState:
+        """Return the state with a block that there is."""
+        scene = found.get(self._measuring(state, self._depth(state)))
+        return state if scene is None else replace(state, block=min(state.block, len(scene.steps)))
+
+    def present(self, state: FeatureMapState, found: Mapping[Job, Any]) -> View:
+        """Return the page of the view that is open."""
+        depths = self.entries[state.networks].depths or (0,)
+        jobs = {depth: self._measuring(state, depth) for depth in depths}
+        scenes = {depth: found[job] for depth, job in jobs.items() if job in found}
+        images = self.bench.images.controls("image", self.entries[state.networks].data)
+        return present(state, self.entries, images, scenes, found.get(self._reading(state)))
+
+    def act(self, name: str, detail: Any, buffers: Sequence[memoryview]) -> None:
+        """Take a photo that was uploaded, and look at it."""
+        if name != _UPLOAD:
+            return
+        key = self.bench.images.receive(detail, buffers)
+        super().update(**({} if key is None else {"image": key}))
+
+    def update(self, **changes: Any) -> None:
+        """Change several fields of the state together; see `Explorer.update`."""
+        if {"image", "networks"} & set(changes):
+            self.bench.images.forget_words()
+        super().update(**changes)
+
+    def show_image(self, image: "Image.Image", about: str = "an image of yours") -> None:
+        """Show another RGB image; `about` says in a few words what it is."""
+        self.update(image=self.bench.images.add(image, about))
+
+    # --- files ----------------------------------------------------------------------------------------------
+
+    @property
+    def scene(self) -> Scene:
+        """What was measured at the present depth. Raises `ExploreError` as long as there is nothing."""
+        found = self._runner.found().get(self._measuring(self._state, self._depth(self._state)))
+        if found is None:
+            raise ExploreError("There is nothing to save yet.")
+        return found
+
+    def numbers(self, shown: View) -> Mapping[str, Iterable[Mapping[str, Any]]]:
+        """Return a row for each channel of each block of the present depth."""
+        return {"channels": rows_of(self.scene)}
+
+    def arrays(self, shown: View) -> Mapping[str, Any]:
+        """Return all maps of the present depth at full size."""
+        state = self._state
+        return whole_maps(self.bench, self.scene, state.networks, self._depth(state), state.image)
+
+    def context_in_code(self) -> Sequence[str]:
+        """Return `models`, `images` and `layers` where they were given."""
+        return [f"{name}={name}" for name, value in self._given.items() if value is not None]
+
+
+def _require(state: FeatureMapState) -> None:
+    """Raise `ExploreError` for a number that is outside of its bounds."""
+    for name, low, high in (
+        ("block", 1, None),
+        ("tile_page", 0, None),
+        ("channel", -1, None),
+        ("opacity", 0, 1),
+    ):
+        value = getattr(state, name)
+        if value < low or (high is not None and value > high):
+            bounds = f"at least {low}" if high is None else f"from {low} to {high}"
+            raise ExploreError(f"{name} must be {bounds}, got {value}.")

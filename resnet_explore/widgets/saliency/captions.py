@@ -1,0 +1,300 @@
+"""What the saliency explorer says: findings, conditions and names, read off what was computed."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from resnet_explore.analysis.readings import PIXELS as OF_PIXELS
+from resnet_explore.widgets.saliency.jobs import PIXELS, TITLES, Explained, Found, undecided
+from resnet_explore.widgets.words import first_of, percent, signed
+
+OWN_CHOICE = "each network's first choice"
+_PERCENTILE = 99
+_TITLES = {"classes": "Answers", "pixels": "Share of the pixels", "boxes": "Surest detections"}
+
+GLOSSARY = {
+    "logits": "The network's raw scores, one for each class; the softmax turns them into probabilities.",
+    "logit": "The network's raw score for a class; the softmax turns all of them into probabilities.",
+    "eval mode": "As the network is used after training: batch normalisation takes its stored statistics.",
+    "rank correlation": "1 where two maps order their places alike, 0 where they have nothing in common, -1 "
+    "where one is the other's opposite.",
+    "branch": "The layers of a block, whose output is added to what came by the skip.",
+    "skip": "The way on which a block's input is added to its output, past the block's layers.",
+}
+
+WHY = {
+    "blocks": "The map asks each place of a block's output how much it speaks for the class that is asked "
+    "about. One forward and one backward pass answer that for all blocks at once. Both networks share one "
+    "scale at each block, so a pale map is a weak one.",
+    "parts": "A residual block adds two things up: what came by the skip and what its branch made of it. The "
+    "map is linear in that sum, so it splits into two maps that add up to it exactly. All three share one "
+    "scale.",
+    "weights": "From the answer down to the image, layer after layer gets random weights, and the same class "
+    "is explained again. A map that stays the same does not show what the network has learnt. The number is "
+    "the rank correlation with the trained network's map: 1 is unchanged, 0 nothing left, −1 its opposite.",
+}
+
+
+def tick(block: str) -> str:
+    """Return what a block is called on a slider: "3.1" for "layer3.1"."""
+    return block.removeprefix("layer")
+
+
+def stage_name(stage: str) -> str:
+    """Return what a stage of random weights is called on a slider."""
+    return "+".join(tick(name) for name in stage.split("+")) if stage else "none"
+
+
+# --- findings -----------------------------------------------------------------------------------------------
+
+
+def finding(found: Found) -> str:
+    """Say what the networks answer."""
+    explained = found.positions[""]
+    return (
+        ", ".join(_says(found, name, one) for name, one in zip(found.opened.names, explained, strict=True))
+        + "."
+    )
+
+
+def _says(found: Found, name: str, one: Explained) -> str:
+    answer, opened = one.answer, found.opened
+    best, share = opened.called(answer.best), percent(100 * float(answer.shares[answer.best]))
+    if answer.kind == "pixels":
+        return f"{name} sees {best} in {share} of the pixels"
+    if answer.kind == "boxes":
+        count = len(answer.boxes)
+        more = "" if count == 1 else f", the surest of {count} detections"
+        return f"{name} finds {best} (score {share}{more})"
+    if len(answer.shares) == 1:
+        return f"{name} answers {signed(float(one.maps.scores[0]), '.3g')}"
+    if undecided(answer):
+        return f"{name} finds its {len(answer.shares):,} answers equally likely"
+    return f"{name} says {best} ({share})"
+
+
+def split_finding(name: str, block: str, skip: float, branch: float) -> str:
+    """Say how much of a block's map came by the skip; the two are sums of magnitudes."""
+    if not skip + branch:
+        return f"{name}: block {tick(block)}'s map is empty."
+    return f"{name}: {percent(100 * skip / (skip + branch))} of block {tick(block)}'s map came by the skip."
+
+
+def survival(stage: str, names: Sequence[str], block: str, alike: Sequence[float]) -> str:
+    """Say how much of the trained map of a block is left once weights are random."""
+    if not stage:
+        return "All weights as trained: move the slider to make them random from the top."
+    where = "" if block == PIXELS else f" at block {tick(block)}"
+    left = ", ".join(f"{signed(r)} in {name}" for name, r in zip(names, alike, strict=True))
+    return f"Random down to {stage_name(stage)}, likeness to the trained map{where}: {left}."
+
+
+# --- what was asked -----------------------------------------------------------------------------------------
+
+
+def heading(found: Found, one: Explained) -> str:
+    """Return what stands above a map beside the network's name: what was asked, and how sure it is."""
+    if not found.reading.classes:
+        return "asked about no class"
+    return f"asked about {asked_about(found, one)}{_sure(one)}"
+
+
+def asked_about(found: Found, one: Explained) -> str:
+    """Say what a network was asked about."""
+    from resnet_explore.analysis.targets import Box, Difference, Region
+
+    target, opened = one.target, found.opened
+    if isinstance(target, Difference):
+        return f"{opened.called(target.this)} rather than {opened.called(target.that)}"
+    if isinstance(target, Region):
+        name = opened.called(target.index)
+        if isinstance(target.where, tuple):
+            return f"{name} at row {target.where[0]}, column {target.where[1]}"
+        seen = bool(one.answer.shares[target.index])
+        return f"its {name} pixels" if seen else f"{name}, seen nowhere: over all pixels"
+    if isinstance(target, Box):
+        x0, y0, x1, y1 = (round(edge) for edge in target.box)
+        return f"{opened.called(target.label or 0)} at x {x0} to {x1}, y {y0} to {y1}"
+    if len(one.answer.shares) == 1:
+        return "its only number"
+    return opened.called(target.index)
+
+
+def _sure(one: Explained) -> str:
+    from resnet_explore.analysis.targets import Box, Difference, Region
+
+    target, shares = one.target, one.answer.shares
+    if isinstance(target, Box):
+        return f" (score {percent(100 * float(one.maps.scores[0]))})"
+    if isinstance(target, Difference | Region) or len(shares) == 1:
+        return ""
+    return f" ({percent(100 * float(shares[target.index]))})"
+
+
+def answers_title(found: Found) -> str:
+    """Return what stands above the answers."""
+    return _TITLES[found.opened.kind]
+
+
+def answers_note(found: Found, stage: str = "") -> str:
+    """Return what is to be said of the answers: above all that a network names one of its classes anyway."""
+    if stage:
+        return f"With weights random down to {stage_name(stage)}. The maps stay about the class asked before."
+    count, several = len(found.opened.classes), len(found.opened.networks) > 1
+    known = f"know only {count} classes and name" if several else f"knows only {count} classes and names"
+    few = f"{'They' if several else 'It'} {known} one of them for every photo. "
+    limited = found.opened.kind == "classes" and 1 < count <= 100
+    return f"{few if limited else ''}{_how_good(found)}Press an answer to ask about it."
+
+
+def _how_good(found: Found) -> str:
+    """Say how often the networks are wrong, where that is known."""
+    about = [getattr(one.model, "about", None) or {} for one in found.opened.networks]
+    errors = [percent(a["test_error"]) for a in about if a.get("test_error") is not None]
+    if len(errors) < len(about):
+        return ""
+    return f"{'They get' if len(errors) > 1 else 'It gets'} {' and '.join(errors)} of test images wrong. "
+
+
+# --- conditions ---------------------------------------------------------------------------------------------
+
+
+def conditions(found: Found, blocks: Sequence[str], stage: str = "", position: str = "") -> tuple[str, ...]:
+    """Return what a picture's reader must know."""
+    return (
+        *_what(found, blocks, position),
+        *_of_networks(found, stage),
+        *_of_maps(found, blocks, stage, position),
+    )
+
+
+def _what(found: Found, blocks: Sequence[str], position: str) -> Iterator[str]:
+    explained = found.positions[position]
+    sizes = [tuple(one.maps[block].shape[1:]) for one, block in zip(explained, blocks, strict=True)]
+    places = dict.fromkeys(f"{block} ({h}×{w} cells)" for block, (h, w) in zip(blocks, sizes, strict=True))
+    at = "of the" if blocks[-1] == PIXELS else "at block"
+    yield f"{TITLES[found.method]} {at} {' and '.join(places)}, in {found.reading.unit}."
+    if found.reading.by == OF_PIXELS:
+        yield f"Full colour is the {_PERCENTILE}th percentile: a few pixels exceed all others by far."
+    if not found.reading.classes:
+        yield f"{TITLES[found.method]} knows no class: what is asked about changes nothing."
+
+
+def _of_networks(found: Found, stage: str) -> Iterator[str]:
+    about = found.opened.about
+    trained = f" Trained on {about['data'].partition(' (')[0]}" if "data" in about else ""
+    seed = f", seed {about['run']['seed']}" if trained and "run" in about else ""
+    yield f"Eval mode.{trained}{seed}{'.' if trained else ''}"
+    if stage:
+        yield (
+            f"All weights from the answer down to {stage.replace('+', ' and ')} are random; the class "
+            f"stays the one "
+            "that the trained weights were asked about."
+        )
+    height, width = found.size
+    sees = "the middle square as " if found.cropped else ""
+    verb = "get" if found.opened.kind == "boxes" else "see"  # a detector enlarges it first
+    who = f"The networks {verb}" if len(found.opened.networks) > 1 else f"The network {verb}s"
+    yield f"{who} {sees}{height}×{width} pixels. Picture: {found.about}."
+
+
+def _of_maps(found: Found, blocks: Sequence[str], stage: str, position: str) -> Iterator[str]:
+    explained, names = found.positions[position], found.opened.names
+    for name, one, block in zip(names, explained, blocks, strict=True):
+        if reason := one.maps.why_empty(block):
+            yield f"{name}: {reason[0].lower()}{reason[1:]}"
+        if block in one.maps.layouts:
+            yield f"What this block of {name} gives: {one.maps.layouts[block]}."
+        reasons: dict[str, list[str]] = {}
+        for layer, reason in one.maps.omitted.items():
+            reasons.setdefault(reason, []).append(layer)
+        for reason, layers in reasons.items():
+            yield f"Not shown of {name}: {first_of(layers)}, as {reason}."
+        if one.left_out:
+            yield f"Blocks of {name} that can't be split: {first_of(one.left_out)}."
+
+
+def faint(name: str, share: float) -> str:
+    """Say that a network's map is too faint to be seen beside the other, as both share one scale."""
+    return f"The scale is shared: {name} reaches {percent(100 * share)} of full colour."
+
+
+# --- verdicts -----------------------------------------------------------------------------------------------
+
+MEASURES = {
+    "deletion": (
+        "Deletion: low is good",
+        "The pixels that the map names first are taken away: how sure does it stay?",
+    ),
+    "insertion": ("Insertion: high is good", "They are brought back first: how soon is it sure again?"),
+    "road": (
+        "ROAD: high is good",
+        "As deletion, with the holes filled in, so that the network does not see them.",
+    ),
+    "randomisation": (
+        "Likeness after random weights: low is good",
+        "A map that stays is not about what was learnt.",
+    ),
+    "stability": (
+        "Stability under noise: high is good",
+        "A map should hardly change where the photo hardly does.",
+    ),
+}
+VERDICT_NOTE = (
+    "Chance: 19 random maps of the same size, mean ± standard deviation; centre: a blob in the middle. ✓ "
+    "where no "
+    "random map does as well (for the likeness, where it is no larger than theirs). For this photo alone."
+)
+
+
+def judged(found: Found, blocks: Sequence[str]) -> str:
+    """Say which maps a verdict is on, and what is watched where that isn't the probability of a class."""
+    from resnet_explore.analysis.targets import Box, Difference, Region
+
+    where = (
+        "of the pixels"
+        if blocks[-1] == PIXELS
+        else f"at block {' and '.join(dict.fromkeys(map(tick, blocks)))}"
+    )
+    words, target = f"{TITLES[found.method]} {where}", found.positions[""][0].target
+    if isinstance(target, Difference):
+        this, that = found.opened.called(target.this), found.opened.called(target.that)
+        return f"{words}, {this} rather than {that} (watched is how likely {this} is of the two)"
+    if isinstance(target, Region):
+        return f"{words} (watched is the mean probability of the pixels' class)"
+    return f"{words} (watched is its score)" if isinstance(target, Box) else words
+
+
+def verdict_title(names: Sequence[str], verdicts: Sequence[Mapping[str, Any]], complete: bool) -> str:
+    """Say how many measures each network's map has passed."""
+    if not verdicts or not verdicts[0]:
+        return "Better than chance? Measuring ..."
+    places, checks = ([_passed(known, sanity) for known in verdicts] for sanity in (False, True))
+    done = ", ".join(f"{name} in {passed}" for name, passed in zip(names, places, strict=True))
+    more = f". Sanity checks passed: {' and '.join(checks)}" if all(checks) else ""
+    return f"{'Better than chance?' if complete else 'Still measuring:'} {done}{more}."
+
+
+def _passed(known: Mapping[str, Any], sanity: bool) -> str:
+    """Return "1 of 3" of the measures of one kind, "" where none is known."""
+    some = [verdict.passed for verdict in known.values() if verdict.sanity == sanity]
+    return f"{sum(some)} of {len(some)}" if some else ""
+
+
+def beside_chance(verdict: Any) -> str:
+    """Return what chance and a blob in the centre get."""
+    numbers = (verdict.random, verdict.spread, verdict.centre)
+    random, spread, centre = (signed(one, f".{verdict.decimals}f") for one in numbers)
+    middle = "no centre" if math.isnan(verdict.centre) else f"centre {centre}"
+    as_good = ", as good" if verdict.passed and not verdict.sanity and not verdict.beats_centre else ""
+    return f"chance {random} ± {spread}, {middle}{as_good}"
+
+
+def offered(why: str, about: str) -> str:
+    """Say why nothing was measured yet."""
+    reasons = {
+        "undecided": "there is little to judge where no answer is likelier",
+        "slow": "a verdict takes hundreds of passes",
+        "stopped": "it was stopped before all was measured",
+    }
+    return f"{about}: {reasons[why]}."
