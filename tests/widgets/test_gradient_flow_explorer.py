@@ -83,7 +83,7 @@ def controls(page):
             {"norm": "none", "start": "rezero"},
             {"norm": "none", "init": "rezero"},
             "train",
-            "no norm in train",
+            "no norm, train mode",
         ),
         (
             {"start": "fixup"},
@@ -368,11 +368,11 @@ def test_a_claim_that_fails_is_said_and_can_be_tried_again(explorer, monkeypatch
 
     with monkeypatch.context() as broken:
         broken.setattr("resnet_explore.analysis.claim_curves.measure_claim", fails)
-        explorer.update(claim="modes")
+        explorer.update(claim="coupled")
         assert explorer.wait(30)
     assert explorer._problem == "This failed: ValueError: no room Still showing what was there before."
     assert explorer.claim == "branch-over-skip"
-    assert "train mode" in shown(explorer, claim="modes").headline
+    assert "Through batch statistics" in shown(explorer, claim="coupled").headline
 
 
 # --- guess first --------------------------------------------------------------------------------------------
