@@ -1,5 +1,7 @@
 """The explorer core: state, jobs and views, on an explorer that squares numbers when it is told to."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -376,3 +378,36 @@ def test_what_depends_on_a_field_is_named_and_picked():
     assert settled(view, NumberState(1, "blue")).headline == "b"
     assert settled(view, NumberState(2)).headline == "c"
     assert settled(view, NumberState(7)).headline is None
+
+
+def test_python_ends_while_something_is_computed():
+    code = """
+import time
+from dataclasses import dataclass
+from resnet_explore.widgets.core.explorer import Explorer
+from resnet_explore.widgets.core.runner import Job
+from resnet_explore.widgets.core.view import View
+
+class Endless(Job):
+    def run(self, task):
+        while True:
+            task.check()
+            time.sleep(0.01)
+
+@dataclass(frozen=True)
+class State:
+    number: int = 0
+
+class Waits(Explorer):
+    State = State
+    job = Endless()
+
+    def plan(self, state):
+        return (self.job,)
+
+    def present(self, state, found):
+        return View()
+
+Waits()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

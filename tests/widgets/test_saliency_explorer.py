@@ -1,4 +1,5 @@
-"""The saliency explorer without a browser: photos in, heatmaps of two networks out, at every block and depth."""
+"""The saliency explorer without a browser: photos in, heatmaps of two networks out, at every block and
+depth."""
 
 import csv
 import io
@@ -116,7 +117,8 @@ def upload(explorer, name, data, batch=None):
     return next(part for part in shown(explorer).ask if part.kind == "upload")
 
 
-# --- what is seen ---------------------------------------------------------------------------------------------
+# --- what is seen
+# ---------------------------------------------------------------------------------------------
 
 
 def test_every_block_of_every_depth_is_on_the_page_and_the_slider_scrubs_there(explorer):
@@ -196,7 +198,8 @@ def test_a_few_extreme_pixels_do_not_leave_the_rest_without_colour():
     assert step.beyond
 
 
-# --- what is asked --------------------------------------------------------------------------------------------
+# --- what is asked
+# --------------------------------------------------------------------------------------------
 
 
 def test_what_is_asked_about_is_a_class_or_one_rather_than_another(explorer):
@@ -275,7 +278,8 @@ def test_slow_methods_compute_the_depth_that_is_looked_at(explorer):
     assert [job.depth for job in planned] == [14, 8], "what is seen first"
 
 
-# --- photos ---------------------------------------------------------------------------------------------------
+# --- photos
+# ---------------------------------------------------------------------------------------------------
 
 
 def test_uploads_stand_in_the_strip_and_none_is_lost(explorer):
@@ -316,7 +320,8 @@ def test_a_bad_upload_keeps_the_picture(explorer):
         np.testing.assert_array_equal(maps(explorer)[1], before[1])
 
 
-# --- networks -------------------------------------------------------------------------------------------------
+# --- networks
+# -------------------------------------------------------------------------------------------------
 
 
 def test_networks_that_cannot_be_loaded_are_said_and_the_menu_goes_back():
@@ -409,7 +414,8 @@ def test_two_networks_of_ones_own_on_photos():
 
 
 def test_a_persons_networks_are_only_looked_at(monkeypatch):
-    """Hooks of two threads on one network would see each other's passes: a copy is asked, and another judged."""
+    """Hooks of two threads on one network would see each other's passes: a copy is asked, and another
+    judged."""
     used = []
     monkeypatch.setattr(jobs, "verdicts", lambda network, *_: used.append(network) or iter(()))
     net = small_network().train()
@@ -466,7 +472,8 @@ def test_networks_and_images_that_do_not_fit_are_answered_in_a_sentence(models, 
     assert explorer.maps == ()
 
 
-# --- parts and random weights ---------------------------------------------------------------------------------
+# --- parts and random weights
+# ---------------------------------------------------------------------------------
 
 
 def test_what_came_by_skip_and_by_branch_adds_up_on_one_scale(explorer):
@@ -522,7 +529,8 @@ def test_maps_change_as_weights_are_made_random_from_the_top(explorer):
     assert shown(explorer, view="blocks").sliders[-1].key == "depth"
 
 
-# --- verdicts -------------------------------------------------------------------------------------------------
+# --- verdicts
+# -------------------------------------------------------------------------------------------------
 
 
 def verdict(explorer):
@@ -577,7 +585,8 @@ def test_slow_methods_are_judged_when_asked_and_a_verdict_can_be_stopped(explore
     assert verdict(explorer).act == "judge"
 
 
-# --- files ----------------------------------------------------------------------------------------------------
+# --- files
+# ----------------------------------------------------------------------------------------------------
 
 
 def test_what_is_saved_says_what_it_is(explorer, tmp_path):

@@ -19,6 +19,6 @@ import { verdict } from "./panels/verdict.js";
 
 /** @type {{[kind: string]: import("./page.js").Component}} */
 export const KINDS = {
-  blueprint, button, charts, check, choices, code, group, heatmaps, matrices, menu, more, number, options, progress, prose, slider, table, tabs, text, thumbs,
-  tiles, upload, verdict,
+  blueprint, button, charts, check, choices, code, group, heatmaps, matrices, menu, more, number, options, progress, prose, slider, table,
+  tabs, text, thumbs, tiles, upload, verdict,
 };

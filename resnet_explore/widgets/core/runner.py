@@ -159,8 +159,8 @@ class Runner:
             self._done.discard(job)
 
     def _next(self, lane: str) -> Job | None:
-        if not threading.main_thread().is_alive():  # Python ends, and waits for this thread
-            return None
+        if not threading.main_thread().is_alive():
+            return None  # Python ends: what is cancelled now is not begun again
         waiting = (job for job in self._wanted if job.lane == lane)
         return next((job for job in waiting if job not in self._done and job not in self._failures), None)
 

@@ -176,16 +176,6 @@ class Button(Part):
 
 
 @dataclass(frozen=True)
-class Options(Part):
-    """One of a few values, all in sight below each other. `key` is the state's field."""
-
-    kind: ClassVar[str] = "options"
-    key: str
-    label: str
-    choices: Sequence[Choice]
-
-
-@dataclass(frozen=True)
 class Thumb:
     """One entry of a strip of pictures: a value of the state's field, what it shows, and its bytes."""
 
@@ -271,6 +261,16 @@ class Choices(Part):
         for answer in self.answers:
             shares = (bar.share for bar in answer.bars)
             yield {"answer": answer.label, **dict(zip((n.name for n in self.names), shares, strict=True))}
+
+
+@dataclass(frozen=True)
+class Options(Part):
+    """One of a few values, all in sight below each other. `key` is the state's field."""
+
+    kind: ClassVar[str] = "options"
+    key: str
+    label: str
+    choices: Sequence[Choice]
 
 
 @dataclass(frozen=True)
@@ -391,7 +391,8 @@ class View:
     panels      rows of panels; those of one row stand side by side where there is room. None leaves the
                 picture that stands there, dimmed, with its headline and sliders
     sliders     directly under the picture
-    below       rows of panels and controls under the sliders: what belongs to the picture and is not the picture
+    below       rows of panels and controls under the sliders: what belongs to the picture and is not the
+    picture
     conditions  sentences folded below all that
     waiting     what stands in the picture's place as long as there is none
     glossary    {word: explanation} for words of this page that not everybody knows

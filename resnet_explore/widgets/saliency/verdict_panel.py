@@ -52,7 +52,8 @@ class Verdicts:
 
 @dataclass(frozen=True)
 class VerdictTable(Part):
-    """Measures against networks. What it says comes aside, as `Verdicts`: it changes oftener than the maps."""
+    """Measures against networks. What it says comes aside, as `Verdicts`: it changes oftener than the
+    maps."""
 
     kind: ClassVar[str] = "verdict"
     key: str

@@ -99,6 +99,7 @@ export function menu(page, props) {
 }
 
 const PLAY_MS = 700;
+const LETTER_PX = 6.5; // of a label below the track
 
 /** What a stop of a slider is called. */
 const spoken = (choice) => (choice ? [choice.label, choice.tip].filter(Boolean).join(", ") : "");
@@ -160,16 +161,23 @@ export function slider(page, props) {
     input.max = String(Math.max(0, props.choices.length - 1));
     input.disabled = props.choices.length < 2; // it keeps its place
     play.hidden = !props.play;
-    const count = props.choices.length, most = 13, every = Math.ceil(count / most);
+    const count = props.choices.length;
     ticks.replaceChildren(...props.choices.map((choice, k) => {
       const tick = make("span", "", { textContent: choice.label });
       tick.style.setProperty("--at", String(k / Math.max(1, count - 1)));
-      tick.classList.toggle("rx-out", k % every !== 0);
       return tick;
     }));
+    thin();
     // As wide as the longest of them, so that the track keeps its length.
     value.style.minWidth = `${clamp(Math.max(...props.choices.map((choice) => spoken(choice).length)), 2, 24)}ch`;
     stop();
+  }
+
+  /** Print every other label, or every third, where all of them would run into each other. */
+  function thin() {
+    const longest = Math.max(...props.choices.map((choice) => choice.label.length));
+    const most = clamp(Math.floor(ticks.clientWidth / (longest * LETTER_PX + 12)), 2, 13), every = Math.ceil(props.choices.length / most);
+    [...ticks.children].forEach((tick, k) => tick.classList.toggle("rx-out", k % every !== 0));
   }
 
   function press() {
@@ -180,6 +188,8 @@ export function slider(page, props) {
     [...ticks.children].forEach((tick, at) => tick.classList.toggle("rx-now", at === k));
   }
 
+  const resized = new ResizeObserver(thin);
+  resized.observe(ticks);
   fill();
   press();
   return {
@@ -190,7 +200,10 @@ export function slider(page, props) {
       if (!same(before, next)) fill();
       press();
     },
-    leave: stop,
+    leave() {
+      resized.disconnect();
+      stop();
+    },
   };
 }
 

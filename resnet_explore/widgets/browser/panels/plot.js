@@ -12,7 +12,8 @@ const write = (node, text) => { if (node.textContent !== text) node.textContent 
 
 /** What a row of charts does for each of them.
  *
- * @typedef {{read: (plot: Plot, at: number | null) => void, choose: (plot: Plot, at: number) => void, chooses: (plot: Plot) => boolean,
+ * @typedef {{read: (plot: Plot, at: number | null) => void, choose: (plot: Plot, at: number) => void,
+ *   chooses: (plot: Plot) => boolean,
  *   say: (text: string) => void}} Row
  */
 
