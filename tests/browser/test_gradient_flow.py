@@ -99,10 +99,10 @@ def test_gradient_switches_change_the_picture_and_say_so(open_notebook):
     notebook.screenshot("02_gradient_flow-guess")
     notebook.dress("dark")
     page.set_viewport_size({"width": 480, "height": 900})
+    notebook.show_first_code()  # what is out of sight is not laid out
     page.wait_for_function(
-        """() => [...document.querySelectorAll('.rx-page')].every((card) => card.scrollWidth <= card.clientWidth + 1
-            && card.getBoundingClientRect().right <= innerWidth)"""
+        """(card) => card.scrollWidth <= card.clientWidth + 1 && card.getBoundingClientRect().right <= innerWidth""",
+        arg=card.element_handle(),
     )
-    notebook.show_first_code()
     notebook.screenshot("02_gradient_flow-dark-narrow")
     notebook.assert_clean()

@@ -83,7 +83,7 @@ def controls(page):
             {"norm": "none", "start": "rezero"},
             {"norm": "none", "init": "rezero"},
             "train",
-            "no norm in train",
+            "no norm, train mode",
         ),
         (
             {"start": "fixup"},
@@ -253,7 +253,7 @@ def test_skip_strength_goes_from_plain_to_residual(explorer):
     np.testing.assert_array_equal(series(profile)["skip × 0.5"], flows[0.5]["skip"].weight_gradient_norms)
     assert over.chosen == 0.5
     assert series(over)["skip"].tolist() == pytest.approx([flow["skip"].ratio for flow in flows.values()])
-    assert page.panels[0][0].chooses == ("", "strength"), "a click chooses a strength"
+    assert page.panels[0][0].chooses == "strength", "a click chooses a strength"
     assert "step" in controls(shown(explorer, steps=10, step=10)), "where no slider does, a menu goes back"
 
 
@@ -368,11 +368,11 @@ def test_a_claim_that_fails_is_said_and_can_be_tried_again(explorer, monkeypatch
 
     with monkeypatch.context() as broken:
         broken.setattr("resnet_explore.analysis.claim_curves.measure_claim", fails)
-        explorer.update(claim="modes")
+        explorer.update(claim="coupled")
         assert explorer.wait(30)
     assert explorer._problem == "This failed: ValueError: no room Still showing what was there before."
     assert explorer.claim == "branch-over-skip"
-    assert "train mode" in shown(explorer, claim="modes").headline
+    assert "Through batch statistics" in shown(explorer, claim="coupled").headline
 
 
 # --- guess first --------------------------------------------------------------------------------------------

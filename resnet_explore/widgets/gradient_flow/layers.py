@@ -121,7 +121,7 @@ def here_page(
             lambda depth: f"Measuring {depth} layers ...",
         ),
         why=Over("step", {step: captions.why(state.given(step), shown) for step in steps}),
-        panels=((Charts("profiles", both, chooses=("", "depth")),),),
+        panels=((Charts("profiles", both, chooses="depth"),),),
         sliders=(controls.depth_slider(facts.depths), *controls.step_sliders(state)),
         conditions=(
             *captions.here_conditions(given, batch, facts.seed, shown),

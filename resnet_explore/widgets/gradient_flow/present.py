@@ -71,7 +71,7 @@ def strength_page(
         ask=ask,
         headline=Over("strength", waiting_words | headlines),
         why=captions.WHY_STRENGTH,
-        panels=((Charts("profiles", (Over("strength", charts), over), chooses=("", "strength")),),),
+        panels=((Charts("profiles", (Over("strength", charts), over), chooses="strength"),),),
         sliders=(
             Slider("strength", "Skip strength", tuple(Choice(s, f"{s:g}") for s in STRENGTHS), play=True),
         ),
