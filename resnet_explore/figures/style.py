@@ -9,7 +9,6 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
 # Okabe & Ito's colour-blind safe pair; markers differ too, for print without colour.
 COLORS = {"plain": "#D55E00", "residual": "#0072B2"}
@@ -29,17 +28,6 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width / 96, height / 96), dpi=DPI, facecolor=CARD)
     FigureCanvasAgg(figure)
     return figure
-
-
-def margins(figure: Figure, left: float, right: float, top: float, bottom: float) -> dict[str, float]:
-    """Return where axes begin and end that leave so many CSS pixels free, as `add_gridspec` takes it."""
-    width, height = figure.get_size_inches() * 96
-    return {
-        "left": left / width,
-        "right": 1 - right / width,
-        "top": 1 - top / height,
-        "bottom": bottom / height,
-    }
 
 
 def dress(ax: Axes) -> Axes:

@@ -1,5 +1,7 @@
 """The explorer core: state, jobs and views, on an explorer that squares numbers when it is told to."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -316,6 +318,22 @@ def test_lanes_run_side_by_side_and_the_newest_question_comes_first():
     assert {Square(3): -1} in told, "what is there first is shown first"
 
 
+class Aside(Beside):
+    aside = True
+    says = "Going on for long ..."
+
+
+def test_what_goes_on_aside_is_no_part_of_the_picture():
+    runner = Runner(lambda: None, lambda *_: None, lambda: None)
+    runner.ask([Aside(1), Square(3)])
+    assert _soon(lambda: runner.found().get(Square(3)) == 9)
+    assert (runner.complete, runner.sentence) == (True, "")
+    assert not runner.wait(0.05), "it still runs"
+    GATES[100].set()
+    assert runner.wait(10)
+    assert runner.found()[Aside(1)] == "beside"
+
+
 def test_only_so_many_results_are_kept():
     runner = Runner(lambda: None, lambda *_: None, lambda: None, keep_most=3)
     for number in range(20, 30):
@@ -360,3 +378,36 @@ def test_what_depends_on_a_field_is_named_and_picked():
     assert settled(view, NumberState(1, "blue")).headline == "b"
     assert settled(view, NumberState(2)).headline == "c"
     assert settled(view, NumberState(7)).headline is None
+
+
+def test_python_ends_while_something_is_computed():
+    code = """
+import time
+from dataclasses import dataclass
+from resnet_explore.widgets.core.explorer import Explorer
+from resnet_explore.widgets.core.runner import Job
+from resnet_explore.widgets.core.view import View
+
+class Endless(Job):
+    def run(self, task):
+        while True:
+            task.check()
+            time.sleep(0.01)
+
+@dataclass(frozen=True)
+class State:
+    number: int = 0
+
+class Waits(Explorer):
+    State = State
+    job = Endless()
+
+    def plan(self, state):
+        return (self.job,)
+
+    def present(self, state, found):
+        return View()
+
+Waits()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

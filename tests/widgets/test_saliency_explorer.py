@@ -2,6 +2,8 @@
 
 import csv
 import io
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -597,3 +599,29 @@ def test_what_is_saved_says_what_it_is(explorer, tmp_path):
     first = next(row for row in rows if row["table"] == "maps" and row["network"] == "Residual-14")
     assert float(first["logits"]) == pytest.approx(float(maps(explorer)[1][0, 0]), rel=1e-5)
     assert {row["table"] for row in rows} >= {"maps", "target"}
+
+
+# --- sentences ------------------------------------------------------------------------------------------------
+
+SENTENCES = Path(__file__).with_name("saliency_sentences.json")
+
+
+def test_sentences_are_those_of_the_snapshot(judged):
+    """Compare what is said in the three views of the photo twins; delete the file to write it anew."""
+    explorer, found = opened(), {}
+    for view in ("blocks", "parts", "weights"):
+        page = shown(explorer, view=view, stage="fc" if view == "weights" else "")
+        panel, *beside = page.panels[0]
+        found[view] = {
+            "headline": page.headline,
+            "why": page.why,
+            "headings": [f"{one.name}: {one.heading}" for one in panel.steps.maps],
+            "signs": panel.meaning,
+            "answers": [choices.note for choices in beside],
+            "conditions": list(page.conditions),
+            "verdict": [[said.title, said.note] for said in page.aside.values()],
+        }
+        assert len(page.headline.split()) <= 15
+    if not SENTENCES.is_file():
+        SENTENCES.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    assert found == json.loads(SENTENCES.read_text())

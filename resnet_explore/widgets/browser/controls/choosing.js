@@ -1,4 +1,4 @@
-/* Tabs, menus, sliders, checks, numbers and buttons: each shows a field of the state and sets it. */
+/* Tabs, menus, sliders, checks, numbers, texts and buttons: each shows a field of the state and sets it. */
 
 import { clamp, control, make, same } from "../dom.js";
 
@@ -101,6 +101,9 @@ export function menu(page, props) {
 const PLAY_MS = 700;
 const LETTER_PX = 6.5; // of a label below the track
 
+/** What a stop of a slider is called. */
+const spoken = (choice) => (choice ? [choice.label, choice.tip].filter(Boolean).join(", ") : "");
+
 /** @type {Component} */
 export function slider(page, props) {
   const input = control("input", "rx-step", { type: "range", min: "0", step: "1" });
@@ -166,7 +169,7 @@ export function slider(page, props) {
     }));
     thin();
     // As wide as the longest of them, so that the track keeps its length.
-    value.style.minWidth = `${clamp(Math.max(...props.choices.map((choice) => choice.label.length)), 2, 18)}ch`;
+    value.style.minWidth = `${clamp(Math.max(...props.choices.map((choice) => spoken(choice).length)), 2, 24)}ch`;
     stop();
   }
 
@@ -178,7 +181,7 @@ export function slider(page, props) {
   }
 
   function press() {
-    const k = index(), said = props.choices[k]?.label ?? "";
+    const k = index(), said = spoken(props.choices[k]);
     input.value = String(k);
     input.setAttribute("aria-valuetext", said);
     value.textContent = said;
@@ -242,6 +245,31 @@ export function number(page, props) {
     input.title = props.tip;
     Object.assign(input, { min: props.low, max: props.high, step: props.step });
     if (document.activeElement !== input || input.valueAsNumber !== page.state[props.key]) input.value = page.state[props.key];
+  };
+  fill();
+  return {
+    node,
+    update(next) {
+      props = next;
+      fill();
+    },
+  };
+}
+
+/** @type {Component} */
+export function text(page, props) {
+  const input = control("input", "", { type: "text", spellcheck: false, autocomplete: "off" });
+  const label = make("label", "rx-label", { htmlFor: input.id });
+  const node = make("span", "rx-control rx-text", {}, label, input);
+  input.addEventListener("change", () => page.choose(props.key, input.value));
+  input.addEventListener("keydown", (event) => event.stopPropagation());
+  let shown;
+  const fill = () => {
+    label.textContent = props.label;
+    input.placeholder = props.hint;
+    input.title = props.tip;
+    if (shown !== page.state[props.key]) input.value = page.state[props.key]; // what is being typed stays
+    shown = page.state[props.key];
   };
   fill();
   return {

@@ -1,0 +1,28 @@
+"""The pages of docs/ do what they say: their code runs, in order, in a folder of its own."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    names: dict[str, object] = {"__name__": f"docs_{page.stem.replace('-', '_')}"}
+    for block in blocks:
+        exec(compile(block, str(page), "exec"), names)
+    assert (tmp_path / "signs.svg").exists() or page.stem != "add-an-explorer"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_a_page_names_is_there(page):
+    """Paths in backticks exist, but for what the reader is to make."""
+    for path in re.findall(
+        r"`((?:resnet_explore|tests|notebooks|docs|benchmarks|data)/[\w./-]*)`", page.read_text()
+    ):
+        assert (DOCS.parent / path).exists() or "signs" in path, path
