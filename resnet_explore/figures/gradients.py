@@ -97,12 +97,6 @@ def fill_heatmap(
     bar.ax.set_facecolor(CARD)
 
 
-def layer_marks(layers: int, most: int = 12) -> list[int]:
-    """Return which layers an axis names: the first, and then round numbers."""
-    every = next(k for k in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if layers <= k * most or k == 1000)
-    return sorted({1, *range(every, layers + 1, every)} - ({2} if every == 2 else set()))
-
-
 def powers(low: float, high: float) -> list[float]:
     """Return whole powers of ten between limits at whole powers of ten, at most nine of them."""
     first, last = round(math.log10(low)), round(math.log10(high))

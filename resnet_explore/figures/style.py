@@ -102,21 +102,6 @@ def strip(figure: Any, words: Words) -> None:
     figure.text(0.012, 0.5, "\n".join(words.lines), **place)
 
 
-def blank_like(png: bytes) -> bytes:
-    """Return an empty card of a picture's size, to stand where one is yet to come."""
-    buffer = io.BytesIO()
-    with Image.open(io.BytesIO(png)) as image:
-        Image.new("RGB", image.size, CARD).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def to_svg(figure: Figure, program: str) -> bytes:
-    """Return the figure as SVG that says which program made it."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", facecolor=figure.get_facecolor(), metadata={"Creator": program})
-    return buffer.getvalue()
-
-
 def to_png(figure: Figure, program: str = "") -> bytes:
     """Return the figure as PNG at screen resolution, compressed little since it travels once and nearby.
 

@@ -71,9 +71,8 @@ def require_one_recipe(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def same_recipe(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two rows are of runs that differ in kind, depth and seed at most."""
-    return all(
-        _as_recorded(one[name]) == _as_recorded(other[name]) for name in ("dataset", "family", *RECIPE)
-    )
+    names = ("dataset", "family", "size", *RECIPE)
+    return all(_as_recorded(one.get(name)) == _as_recorded(other.get(name)) for name in names)
 
 
 def _as_recorded(value: Any) -> Any:

@@ -233,12 +233,15 @@ def write_text(path: Path, text: str) -> None:
 def history(out: str | Path) -> list[dict[str, Any]]:
     """Return what `collect` does as rows, {column: value}: they need neither pandas nor torch.
 
-    None is what was not given.
+    None is what was not given. Raises ExploreError as `collect` does.
     """
     out = Path(out)
     if (out / "history.csv").is_file():
         with (out / "history.csv").open(encoding="utf-8", newline="") as file:
-            return [{name: _value(text) for name, text in row.items()} for row in csv.DictReader(file)]
+            rows = [{name: _value(text) for name, text in row.items()} for row in csv.DictReader(file)]
+        if not rows or not {"kind", "depth", "seed", "epoch", "epochs"} <= set(rows[0]):
+            raise ExploreError(f"{out / 'history.csv'} holds no epochs of runs.")
+        return rows
     by_epoch = {
         (config["run"], row["epoch"]): {**config, **row}
         for config, folder in _folders(out)

@@ -9,25 +9,9 @@ import pytest
 from resnet_explore.inputs.images import sample_photos
 from tests.browser import pictures
 
-STEP, CANVAS = ".rx-step:visible", ".rx-canvas:visible"
 # Of the saliency notebook's explorers the first one: another lies below it.
 FIRST = '.jp-CodeCell:has-text("rx.SaliencyExplorer()")'
 HEAT = f"{FIRST} canvas.rx-heat >> nth=1"
-
-
-def title(notebook, card=""):
-    return notebook.locator(f"{card} .rx-title .rx-now:visible").inner_text()
-
-
-def caption(notebook, card=""):
-    return notebook.locator(f"{card} .rx-caption .rx-now:visible").inner_text()
-
-
-def run(notebook):
-    """Run all cells, go back to the explorer and wait until its picture is there."""
-    notebook.run_all()
-    notebook.show_first_code()
-    notebook.page.wait_for_function("document.querySelector('.rx-canvas')?.dataset.drawn > 0", timeout=60_000)
 
 
 def assert_fits_dark_and_narrow(notebook, name):

@@ -32,8 +32,8 @@ def view(share=None, sentence="Nothing yet.", failed=False):
         ),
         sliders=(Slider("depth", "Depth", (Choice(8, "8", "the least"), Choice(20, "20"))),),
         below=(
-            Group("line", (Button("train", "Train"), Progress("progress", share, sentence, failed))),
-            Group("folded", (Code("code", ("first line", "second line")),), "How"),
+            (Group("line", (Button("train", "Train"), Progress("progress", share, sentence, failed))),),
+            (Group("folded", (Code("code", ("first line", "second line")),), "How"),),
         ),
     )
 

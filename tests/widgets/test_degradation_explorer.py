@@ -63,7 +63,7 @@ def ticks(page, slider=0):
 
 def part(page, key):
     """Return a part below the sliders, also out of a group."""
-    parts = [inner for outer in page.below for inner in (outer, *getattr(outer, "parts", ()))]
+    parts = [inner for (outer,) in page.below for inner in (outer, *getattr(outer, "parts", ()))]
     return next((found for found in parts if found.key == key), None)
 
 
@@ -264,6 +264,20 @@ def test_the_chosen_depth_stays_the_nearest_elsewhere_and_comes_back(share, tmp_
     assert (explorer.depth, shown(explorer).waiting) == (14, captions.NOTHING_TRAINED)
     explorer.runs = "recorded"
     assert explorer.depth == 32
+    assert digits(tmp_path, sweep=rx.Sweep(**TINY), runs="own").depth == 14, "nobody has chosen one"
+
+
+def test_a_change_that_is_refused_leaves_no_trace(share, tmp_path):
+    explorer = digits(tmp_path, view="gradients")
+    before = shown(explorer).headline
+    with pytest.raises(rx.ExploreError, match="Unknown depth 57"):
+        explorer.update(data="digits", depth=57)
+    assert shown(explorer, gradient_step=0).headline == before
+    page = shown(explorer, data="your-images", folder=str(tmp_path / "nowhere"))
+    (share / "cifar10" / "history.csv").write_text("run,kind\n")
+    with pytest.raises(rx.ExploreError, match="holds no epochs"):
+        explorer.data = "cifar10"
+    assert said(shown(explorer)) == said(page) != captions.LOOKING
 
 
 # --- errors, with uneven seeds and unfinished runs ----------------------------------------------------------
@@ -499,7 +513,7 @@ def _until(true, seconds=300):
 def test_training_stops_and_goes_on_while_the_page_is_used(tmp_path):
     explorer = digits(tmp_path, sweep=rx.Sweep(**{**TINY, "epochs": 16}))
     told = []
-    explorer.observe(lambda _: told.append(explorer._view["tree"]["below"][0]["parts"][3]), "_view")
+    explorer.observe(lambda _: told.append(explorer._view["tree"]["below"][0][0]["parts"][3]), "_view")
     explorer._hear(None, {"act": "train"}, [])
     assert (explorer.runs, explorer.training) == ("own", True)
     explorer.update(runs="recorded", depth=110)
@@ -637,6 +651,8 @@ def test_a_folder_of_images_is_trained_on(small, tmp_path):
     assert f"image folder {images}, {counts}, shifted" in page.conditions[0]
     assert ticks(page) == ["8"]
     assert ticks(shown(explorer, view="gradients"), 1) == ["0", "1", "2", "3", "5"]
+    page = shown(explorer, folder=str(tmp_path))
+    assert (page.waiting, len(explorer.table)) == (captions.NOTHING_TRAINED, 0), "on those images"
     shown(explorer, data="digits", view="errors")
     assert set(explorer.table["dataset"]) == {"digits"}
     (folder,) = (tmp_path / "runs").glob("pets-*")

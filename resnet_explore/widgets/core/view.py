@@ -391,7 +391,8 @@ class View:
     panels      rows of panels; those of one row stand side by side where there is room. None leaves the
                 picture that stands there, dimmed, with its headline and sliders
     sliders     directly under the picture
-    below       rows of panels and controls under the sliders: what belongs to the picture and is not the picture
+    below       rows of panels and controls under the sliders: what belongs to the picture and is not the
+    picture
     conditions  sentences folded below all that
     waiting     what stands in the picture's place as long as there is none
     glossary    {word: explanation} for words of this page that not everybody knows

@@ -374,6 +374,8 @@ NAME_A_FOLDER = (
 )
 LEAVE_OUT = "Leave out broken images"
 READING_LAYERS = "Reading what was noted of the layers ..."
+LOOKING = "Looking at the folder ..."
+LOADING = "Starting: loading torch takes some seconds ..."
 NO_EPOCH = "Curves are drawn here once the first epoch is finished; shallow networks are trained first."
 GHOSTS = "Faint lines are the recorded runs of the same recipe, for comparison: means over their seeds."
 NO_FOLDER = "Name a folder of images first."

@@ -82,31 +82,32 @@ class DegradationExplorer(Explorer):
             state = replace(state, runs="own")
         elif "data" in names and "runs" not in names and state.data not in self._trainings:
             state = replace(state, runs="recorded")
-        if names & {"data", "folder", "skip_unreadable"}:
-            self._looks += 1
-        if "data" in names or state.data not in (*self._runs, YOURS):
-            self._read(state.data)
-        return replace(state, depth=self._depth(state, names))
-
-    def _read(self, key: str) -> None:
-        """Read a source's runs; folders of runs grow, so anew whenever they are chosen."""
-        if key != YOURS:
-            self._runs[key] = self._sources[key].runs()
-            self._versions[key] = self._versions.get(key, 0) + 1
-
-    def _depth(self, state: DegradationState, names: frozenset[str]) -> int:
-        depths = self._depths(state)
+        runs = self._read(state.data, anew="data" in names)
+        depths = self._depths(state, runs)
         if "depth" in names and state.depth:
             if state.depth not in depths:
                 raise unknown("depth", state.depth, map(str, depths))
             self._wanted_depth = state.depth
-        if not self._wanted_depth:
-            return self._runs[state.data].telling_depth() if state.data in self._runs else depths[-1]
-        return min(depths, key=lambda depth: abs(depth - self._wanted_depth))
+        # From here on nothing can be refused any more, so what is there may be replaced.
+        self._keep(state.data, runs)
+        self._looks += bool(names & {"data", "folder", "skip_unreadable"})
+        wanted = self._wanted_depth or (runs.telling_depth() if runs else depths[-1])
+        return replace(state, depth=min(depths, key=lambda depth: abs(depth - wanted)))
 
-    def _depths(self, state: DegradationState) -> Sequence[int]:
-        if state.runs == "recorded":
-            return self._runs[state.data].depths
+    def _read(self, key: str, anew: bool) -> Runs | None:
+        """Return a source's runs, None for images of one's own. Folders of runs grow: read them `anew`."""
+        if key == YOURS or (key in self._runs and not anew):
+            return self._runs.get(key)
+        return self._sources[key].runs()
+
+    def _keep(self, key: str, runs: Runs | None) -> None:
+        if runs is not None and (key not in self._runs or runs.rows != self._runs[key].rows):
+            self._runs[key] = runs
+            self._versions[key] = self._versions.get(key, 0) + 1
+
+    def _depths(self, state: DegradationState, runs: Runs | None) -> Sequence[int]:
+        if runs is not None and state.runs == "recorded":
+            return runs.depths
         if state.data in self._trainings:
             return self._trainings[state.data].first_runs.depths
         return own_images.DEPTHS if state.data == YOURS else self.sweep.depths
@@ -247,7 +248,7 @@ class DegradationExplorer(Explorer):
         )
 
     def _own(self, state: DegradationState, trained: Trained | None, common: Mapping[str, Any]) -> Given:
-        if trained is None:
+        if trained is None or (state.data == YOURS and self._trainings[YOURS].folder != state.folder.strip()):
             return Given(**common)
         recorded = self._runs.get(state.data)
         behind = recorded is not None and self._repeats(recorded)
@@ -295,7 +296,7 @@ class DegradationExplorer(Explorer):
             return {"why_not": captions.NO_FOLDER}
         survey = found.get(LookAtFolder(state.folder.strip(), self._looks))
         if survey is None:
-            return {"offer": "Looking at the folder ..."}
+            return {"offer": captions.LOOKING}
         if isinstance(survey, str):
             return {"offer": survey, "bad_offer": True}
         return {"offer": captions.folder(survey, own_images.DEPTHS, own_images.epochs_for(survey.images))}

@@ -56,7 +56,7 @@ class LookAtFolder(Job):
 
     folder: str
     look: int
-    says: str = field(default="Looking at the folder ...", compare=False)
+    says: str = field(default=captions.LOOKING, compare=False)
 
     def run(self, task: Task) -> "Survey | str":
         """Return what it holds, or a sentence on why it can't be trained on."""
@@ -85,7 +85,7 @@ class Trained:
     runs: Runs
     layers: Layers = field(default_factory=dict)
     data: str = ""
-    sentence: str = "Starting: loading torch takes some seconds ..."
+    sentence: str = captions.LOADING
     going: bool = True
     share: float | None = None
     failed: bool = False
@@ -96,11 +96,11 @@ class Trained:
 class Train(Job):
     """Train a sweep, or go on with it. It ends by itself, or soon after `halt` is set.
 
-    number  each press of the button is a training of its own
-    data    the key of the data in the menu
-    sweep   what is trained; None for images of one's own, which are looked at first
-    out     where its runs lie; for images of one's own, the folder in which they get one
-    folder  of one's own images
+    number    each press of the button is a training of its own
+    data      the key of the data in the menu
+    sweep     what is trained; None for images of one's own, which are looked at first
+    out       where its runs lie; for images of one's own, the folder in which they get one
+    folder    of one's own images
     before    what an earlier training of the same came to, shown until this one has something
     expected  {depth: seconds until its first epoch ends}, as recorded elsewhere
     """
@@ -121,15 +121,13 @@ class Train(Job):
 
     def run(self, task: Task) -> Trained:
         """Return what came of it; a sentence in it where nothing did."""
-        live = self.at_first
+        watch: _Watch | None = None
         try:
             sweep, out = self._settled()
             from resnet_explore.training.sweep import run_sweep
 
             watch = _Watch(self, task, sweep, out)
-            live = watch.live
-            stop = lambda: self.halt.is_set() or task.cancelled  # noqa: E731
-            run_sweep(sweep, out, progress=watch.take, stop=stop, began=watch.begin)
+            run_sweep(sweep, out, progress=watch.take, stop=watch.is_over, began=watch.begin)
             return watch.ended()
         except UnreadableImagesError as problem:
             sentence = captions.unreadable(problem.found)
@@ -137,12 +135,14 @@ class Train(Job):
             sentence = str(problem)
         except Exception as problem:  # of whatever kind, it must not be tried again by itself
             sentence = f"Training stopped: {type(problem).__name__}: {problem}"
+        live = watch.live if watch else self.at_first
         return replace(live, going=False, sentence=sentence, failed=True, share=None)
 
     @property
     def at_first(self) -> Trained:
         """How far it is before anything is known."""
-        return Trained(self.first_runs, first=self.expected)
+        begun = self.before or Trained(self.first_runs, first=self.expected)
+        return replace(begun, sentence=captions.LOADING, going=True, failed=False, share=None)
 
     @property
     def first_runs(self) -> Runs:
@@ -177,8 +177,12 @@ class _Watch:
         self.resumed = (out / "sweep.json").is_file()
         self._time_left = TimeLeft(settled(sweep, out).runs())
         self._next = 0.0
-        self.live = job.before or job.at_first
-        self._show(sentence="Starting the workers ...", going=True, failed=False, share=None)
+        self.live = job.at_first
+        self._show(sentence="Starting the workers ...")
+
+    def is_over(self) -> bool:
+        """Whether nobody wants the training to go on."""
+        return self.job.halt.is_set() or self.task.cancelled
 
     def begin(self, data: str) -> None:
         self._show(sentence=captions.starting(data))

@@ -95,7 +95,9 @@ def present(state: DegradationState, given: Given) -> View:
         "glossary": captions.GLOSSARY,
     }
     if given.runs is None:
-        nothing = captions.NAME_A_FOLDER if state.data == YOURS else captions.NOTHING_TRAINED
+        nothing = captions.NOTHING_TRAINED
+        if state.data == YOURS and not state.folder.strip():
+            nothing = captions.NAME_A_FOLDER
         return View(waiting=nothing, **frame)
     if not given.runs.rows and given.ghosts is None:
         return View(waiting=captions.NO_EPOCH, sliders=(_depth_slider(given.runs),), **frame)

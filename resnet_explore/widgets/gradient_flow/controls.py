@@ -113,4 +113,4 @@ def more_switches(state: GradientFlowState, facts: Facts, shown: bool = True) ->
         for key, _, words in menus
         if getattr(state, key) != first[key]
     ]
-    return More("more", captions.more_label(changed), tuple(_menu(*menu) for menu in menus))
+    return More("more", tuple(_menu(*menu) for menu in menus), captions.more_label(changed))
