@@ -23,7 +23,7 @@ ROOMS = {
     "models": set(),
     "inputs": set(),
     "training": {"models", "inputs"},
-    "analysis": {"models", "inputs"},
+    "analysis": {"models", "inputs", "training"},
     "figures": set(),
     "widgets": {"models", "inputs", "training", "analysis", "figures"},
 }

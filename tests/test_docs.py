@@ -22,5 +22,7 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_what_a_page_names_is_there(page):
     """Paths in backticks exist, but for what the reader is to make."""
-    for path in re.findall(r"`((?:resnet_explore|tests|notebooks|docs|benchmarks|data)/[\w./-]*)`", page.read_text()):
+    for path in re.findall(
+        r"`((?:resnet_explore|tests|notebooks|docs|benchmarks|data)/[\w./-]*)`", page.read_text()
+    ):
         assert (DOCS.parent / path).exists() or "signs" in path, path

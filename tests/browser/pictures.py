@@ -56,8 +56,8 @@ def assert_up_to_date(name: str, notebook: NotebookPage) -> None:
 
 CANVAS = ".rx-canvas[data-drawn]:visible"
 PICTURES = {
-    "degradation": Picture("01_degradation", f".rx-card:has({CANVAS})", CANVAS),
-    "gradient_flow": Picture("02_gradient_flow", f".rx-card:has({CANVAS})", CANVAS),
+    "degradation": Picture("01_degradation", ".rx-page", ".rx-plot"),
+    "gradient_flow": Picture("02_gradient_flow", ".rx-page", "svg.rx-plot .rx-plot-line"),
     "saliency": Picture(
         "03_saliency",
         ".rx-page:has(canvas.rx-heat)",

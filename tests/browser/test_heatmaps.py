@@ -160,7 +160,7 @@ def test_pointer_and_keys_read_the_raw_value_and_what_it_sees(shown):
     left, right = np.arange(6.0).reshape(2, 3), -np.arange(6.0).reshape(2, 3)
     seen = SeenBy(start=5 / 30, jump=10 / 30, size=4 / 30, pixels=4)
     page = shown(panel(pair(left, right, seen_by=seen)))
-    canvas, readout = page.locator("canvas.rx-heat").first, page.locator(".rx-readout")
+    canvas, readout = page.locator("canvas.rx-heat").first, page.locator(".rx-heat-readout")
     box = canvas.bounding_box()
     below = page.locator(".rx-heatmaps").bounding_box()["height"]
     before = pixels(page)
@@ -191,7 +191,7 @@ def test_a_click_or_enter_asks_about_a_place_and_what_is_asked_is_framed(shown):
     assert frame[:, 1].min() == pytest.approx(64, abs=2)
     assert frame[:, 1].max() == pytest.approx(192, abs=2)
     assert frame[:, 0].min() == pytest.approx(128, abs=2)
-    assert "Click, or press Enter, to ask about that place." in page.locator(".rx-readout").inner_text()
+    assert "Click, or press Enter, to ask about that place." in page.locator(".rx-heat-readout").inner_text()
     canvas, grid = page.locator("canvas.rx-heat").first, page.locator(GRID)
     box = canvas.bounding_box()
     canvas.click(position={"x": box["width"] / 4, "y": box["height"] / 4})

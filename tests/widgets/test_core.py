@@ -329,6 +329,22 @@ def test_lanes_run_side_by_side_and_the_newest_question_comes_first():
     assert {Square(3): -1} in told, "what is there first is shown first"
 
 
+class Aside(Beside):
+    aside = True
+    says = "Going on for long ..."
+
+
+def test_what_goes_on_aside_is_no_part_of_the_picture():
+    runner = Runner(lambda: None, lambda *_: None, lambda: None)
+    runner.ask([Aside(1), Square(3)])
+    assert _soon(lambda: runner.found().get(Square(3)) == 9)
+    assert (runner.complete, runner.sentence) == (True, "")
+    assert not runner.wait(0.05), "it still runs"
+    GATES[100].set()
+    assert runner.wait(10)
+    assert runner.found()[Aside(1)] == "beside"
+
+
 def test_only_so_many_results_are_kept():
     runner = Runner(lambda: None, lambda *_: None, lambda: None, keep_most=3)
     for number in range(20, 30):

@@ -208,7 +208,10 @@ class Page {
     });
   }
 
-  /** Put parts into a node: those that stand there already are updated and keep their elements. */
+  /** Put parts into a node: those that stand there already are updated and keep their elements.
+   *
+   * @param {HTMLElement} node @param {any[]} parts
+   */
   place(node, parts) {
     node.hidden = !parts.length;
     const standing = this.parts.get(node) ?? new Map(), next = new Map();

@@ -10,6 +10,7 @@ from resnet_explore.widgets.words import first_of, percent, signed
 
 OWN_CHOICE = "each network's first choice"
 _PERCENTILE = 99
+_LONG = 14  # letters of a label below a slider
 _TITLES = {"classes": "Answers", "pixels": "Share of the pixels", "boxes": "Surest detections"}
 
 GLOSSARY = {
@@ -36,8 +37,9 @@ WHY = {
 
 
 def tick(block: str) -> str:
-    """Return what a block is called on a slider: "3.1" for "layer3.1"."""
-    return block.removeprefix("layer")
+    """Return what a block is called on a slider: "3.1" for "layer3.1", the end of what is long."""
+    name = block.removeprefix("layer")
+    return name if len(name) <= _LONG else f"…{name[1 - _LONG :]}"
 
 
 def stage_name(stage: str) -> str:
@@ -84,9 +86,9 @@ def survival(stage: str, names: Sequence[str], block: str, alike: Sequence[float
     """Say how much of the trained map of a block is left once weights are random."""
     if not stage:
         return "All weights as trained: move the slider to make them random from the top."
-    where = "" if block == PIXELS else f" at block {tick(block)}"
-    left = ", ".join(f"{signed(r)} in {name}" for name, r in zip(names, alike, strict=True))
-    return f"Random down to {stage_name(stage)}, likeness to the trained map{where}: {left}."
+    whose = "the" if block == PIXELS else f"block {tick(block)}'s"
+    left = ", ".join(f"{signed(r)} ({name})" for name, r in zip(names, alike, strict=True))
+    return f"Random down to {stage_name(stage)}: likeness to {whose} trained map {left}."
 
 
 # --- what was asked -----------------------------------------------------------------------------------------

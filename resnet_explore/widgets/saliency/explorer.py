@@ -220,7 +220,9 @@ class SaliencyExplorer(Explorer):
         depths = self.bench.entries[self._state.networks].depths or (self._state.depth,)
         jobs = {depth: self._explain(self._state, depth) for depth in depths}
         return {
-            "/".join(part for part in (str(depth or ""), position, block, name) if part): one.maps[block][0].numpy()
+            "/".join(part for part in (str(depth or ""), position, block, name) if part): one.maps[block][
+                0
+            ].numpy()
             for depth, job in jobs.items()
             if job in found
             for position, explained in found[job].positions.items()
