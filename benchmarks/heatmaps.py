@@ -28,7 +28,7 @@ explorer = rx.SaliencyExplorer()
 explorer
 """,
     """
-twins = [network for both in explorer._loaded[explorer.pair.value].values() for network in both]
+twins = [one.model for one in explorer.bench.open("imagenette", 0, "temple").networks]
 
 def bare():
     image = torch.randn(1, 3, 128, 128, requires_grad=True)
@@ -42,14 +42,14 @@ def bare():
 
 # Resolves when a picture that was drawn after the file went in is an uploaded one, so not a redrawn old one.
 UPLOADED = """(name) => {
-    const canvas = document.querySelector('.rx-heat'), input = document.querySelector('.rx-pick input');
-    const card = canvas.closest('.rx-card');
+    const grid = document.querySelector('.rx-heat-grid'), input = document.querySelector('.rx-pick input');
+    const page = grid.closest('.rx-page');
     window.took = null;
     input.addEventListener('change', () => {
-        const start = performance.now(), before = canvas.dataset.drawn;
+        const start = performance.now(), before = grid.dataset.drawn;
         const look = () => {
-            const said = card.querySelector('.rx-caption .rx-now')?.textContent ?? '';
-            if (canvas.dataset.drawn !== before && said.includes(name)) {
+            const said = page.querySelector('.rx-conditions').textContent;
+            if (grid.dataset.drawn !== before && said.includes(name)) {
                 window.took = performance.now() - start;
             } else requestAnimationFrame(look);
         };
@@ -57,7 +57,7 @@ UPLOADED = """(name) => {
     }, { capture: true, once: true });
 }"""
 
-STATE = ["document.querySelector('.rx-heat').dataset.drawn"] * 2
+STATE = ["document.querySelector('.rx-heat-grid').dataset.drawn"] * 2
 
 
 def main(presses: int = 60, uploads: int = 7) -> None:
@@ -69,6 +69,7 @@ def main(presses: int = 60, uploads: int = 7) -> None:
     ):
         notebook = NotebookPage(server, context, server.write_notebook(CELLS), height=1600)
         notebook.run_all(timeout=300)
+        notebook.page.wait_for_function(f"{STATE[0]} > 0", timeout=60_000)
         rest(notebook)
         bare, new = [], []
         for k in range(uploads):
@@ -78,18 +79,19 @@ def main(presses: int = 60, uploads: int = 7) -> None:
         rows = {
             "an upload, all blocks drawn": new,
             "bare forward + backward of both": bare,
-            "the block slider, photo twins": press(notebook, ".rx-heat-step", presses),
+            "the block slider, photo twins": press(notebook, "Block", presses),
         }
-        notebook.execute("explorer.pair.value = explorer.pair.options[1]", timeout=120)
+        notebook.execute("explorer.networks = 'cifar10'", timeout=120)
+        notebook.page.wait_for_timeout(5000)
         rest(notebook)
-        rows["the depth slider, CIFAR-10 twins"] = press(notebook, ".rx-heat-depth", presses)
+        rows["the depth slider, CIFAR-10 twins"] = press(notebook, "Depth", presses)
         print_times(rows)
         notebook.close()
 
 
 def rest(notebook: NotebookPage) -> None:
     """Stop measuring the verdict and wait until nothing is computed."""
-    notebook.execute("explorer.verdict.clear(); explorer.verdict.wait(60)", timeout=90)
+    notebook.execute("explorer.act('halt', None, []); explorer.wait(60)", timeout=90)
     notebook.page.wait_for_timeout(1000)
 
 
@@ -106,11 +108,12 @@ def upload(notebook: NotebookPage, k: int) -> float:
     return float(notebook.page.evaluate("window.took"))
 
 
-def press(notebook: NotebookPage, slider: str, presses: int) -> list[float]:
+def press(notebook: NotebookPage, name: str, presses: int) -> list[float]:
     """Go up and down a slider; returns for each press milliseconds until another picture was drawn."""
     page = notebook.page
-    last = int(page.locator(slider).get_attribute("max") or 0)
-    page.locator(slider).focus()
+    slider = page.get_by_role("slider", name=name)
+    last = int(slider.get_attribute("max") or 0)
+    slider.focus()
     page.keyboard.press("Home")
     page.wait_for_timeout(500)
     times = []

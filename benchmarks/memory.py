@@ -30,7 +30,7 @@ FIRST_VIEWS = {
     "00_start": "rx.DegradationExplorer()",
     "01_degradation": "rx.DegradationExplorer()",
     "02_gradient_flow": "rx.GradientFlowExplorer().wait()",
-    "03_saliency": "explorer = rx.SaliencyExplorer(); explorer._background.wait(); explorer.verdict.wait()",
+    "03_saliency": "rx.SaliencyExplorer().wait()",
     "04_architectures": "rx.ArchitectureExplorer()",
     "05_feature_maps": "rx.FeatureMapExplorer().wait()",
 }

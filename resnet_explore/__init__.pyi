@@ -84,11 +84,11 @@ from .training.runs import (
 from .training.summary import summarize as summarize
 from .training.sweep import run_sweep as run_sweep
 from .widgets.architecture.explorer import ArchitectureExplorer as ArchitectureExplorer
-from .widgets.degradation import DegradationExplorer as DegradationExplorer
+from .widgets.degradation.explorer import DegradationExplorer as DegradationExplorer
 from .widgets.feature_maps.explorer import FeatureMapExplorer as FeatureMapExplorer
 from .widgets.filmstrip import Filmstrip as Filmstrip
-from .widgets.gradient_flow import GradientFlowExplorer as GradientFlowExplorer
-from .widgets.recorder import GradientRecorder as GradientRecorder
+from .widgets.gradient_flow.explorer import GradientFlowExplorer as GradientFlowExplorer
+from .widgets.gradient_flow.recorder import GradientRecorder as GradientRecorder
 from .widgets.saliency.explorer import SaliencyExplorer as SaliencyExplorer
 from .widgets.verdict_chart import VerdictChart as VerdictChart
 

@@ -26,7 +26,11 @@ from resnet_explore.models.threads import one_thread
 from resnet_explore.training.live import LiveTraining
 from resnet_explore.training.runs import RunFolder, load_tensors
 from resnet_explore.training.trainer import train_run
-from resnet_explore.widgets import saliency_jobs
+from resnet_explore.widgets.catalog.images import Images
+from resnet_explore.widgets.catalog.networks import own_networks
+from resnet_explore.widgets.core.runner import Runner, Task
+from resnet_explore.widgets.saliency.bench import Bench
+from resnet_explore.widgets.saliency.jobs import Explain
 from tests.apple import MPS, OnMps, apple_chip, from_mps
 
 IMAGES = torch.randn(3, 3, 16, 24, generator=torch.Generator().manual_seed(0))
@@ -176,21 +180,17 @@ def test_verdicts_are_the_processors(network, metric):
 
 
 @pytest.mark.parametrize(
-    ("over", "method"),
-    [
-        (saliency_jobs.DEPTHS, "grad_cam"),
-        (saliency_jobs.DEPTHS, "saliency"),
-        (saliency_jobs.RANDOM, "grad_cam"),
-        (saliency_jobs.PARTS, "grad_cam"),
-    ],
+    ("view", "method"),
+    [("blocks", "grad_cam"), ("blocks", "saliency"), ("weights", "grad_cam"), ("parts", "grad_cam")],
 )
-def test_what_the_saliency_explorer_draws_lies_with_the_processor(network, over, method):
+def test_what_the_saliency_explorer_draws_lies_with_the_processor(network, view, method):
     """A person's network may lie on the device; the explorer's photos never do."""
 
     def explained(model, _images, _labels):
-        job = saliency_jobs.Job({"8": (model,)}, IMAGES[:1], None, method, over, "8")
-        found = job.run(lambda _: None, lambda: False)
-        return {name: [*maps.values(), maps.answer.shares] for name, (maps,) in found.items()}
+        bench = Bench({"own": own_networks(model)}, Images(IMAGES[:1]))
+        job = Explain("own", 0, "image-0", method, view, bench=bench)
+        found = job.run(Task(job, Runner(print, print, str)))
+        return {name: [*one.maps.values(), one.answer.shares] for name, (one,) in found.positions.items()}
 
     here, there = both(explained, network)
     assert len(here) == len(there)

@@ -23,7 +23,7 @@ ROOMS = {
     "models": set(),
     "inputs": set(),
     "training": {"models", "inputs"},
-    "analysis": {"models", "inputs"},
+    "analysis": {"models", "inputs", "training"},
     "figures": set(),
     "widgets": {"models", "inputs", "training", "analysis", "figures"},
 }
@@ -186,7 +186,7 @@ def loaded(*names):
     return [name for name in names if name in sys.modules]
 rx.GradientFlowExplorer(depths=[8, 14]).wait()
 rx.FeatureMapExplorer().wait()
-rx.SaliencyExplorer().verdict.clear()
+rx.SaliencyExplorer(method="score_cam", networks="cifar10", depth=8).wait()
 rx.judge(rx.build("cifar_resnet8"), torch.rand(1, 3, 16, 24), "grad_cam")  # as its verdict does
 print(loaded("pandas", "pyarrow"))
 rx.DegradationExplorer(), rx.ArchitectureExplorer()

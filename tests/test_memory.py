@@ -29,7 +29,7 @@ from resnet_explore.analysis.footprint import footprint, foretold
 from resnet_explore.analysis.map_layers import map_names
 from resnet_explore.analysis.targets import Box, Region
 from resnet_explore.models.summary import receptive_fields
-from resnet_explore.widgets.background import THREADS
+from resnet_explore.widgets.core.runner import THREADS
 from resnet_explore.widgets.heap import give_back
 
 CALLS = 10

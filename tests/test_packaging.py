@@ -53,7 +53,7 @@ def test_an_installed_wheel_finds_its_notebooks_and_weights(wheel, tmp_path):
         "assert rx.__file__.startswith(sys.argv[1]), rx.__file__\n"
         "assert cli.main(['lab', '--copy-only', '--dir', sys.argv[2]]) == 0\n"
         "print(len(rx.list_weights()), rx.build('cifar_resnet20', weights='cifar10').about['input_size'])\n"
-        "print(len(rx.DegradationExplorer().strip.frames))\n"
+        "print(len(rx.DegradationExplorer().page.sliders[0].choices))\n"
     )
     (tmp_path / "work").mkdir()
     out = subprocess.run(

@@ -12,8 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import resnet_explore as rx
 from resnet_explore.analysis.layers import norms_of
-from resnet_explore.figures.gradients import FLOOR, GradientProfile, decades, gradient_heatmap
-from resnet_explore.figures.style import to_png
+from resnet_explore.figures.gradients import FLOOR, decades, gradient_heatmap
 
 
 def network(seed=0, depth=8):
@@ -232,22 +231,6 @@ def test_a_spike_among_thousands_of_steps_is_not_lost():
     data = figure.axes[0].images[0].get_array()
     assert data.shape[1] <= 2000
     assert data.max() == 6
-
-
-def test_a_profile_moves_its_lines_and_keeps_its_axis():
-    profile = GradientProfile()
-    first = profile.draw({"plain": np.array([1.0, 10, 1e9]), "residual": np.ones(3)}, (1e-2, 1e3))
-    lines = [line for line in first.axes[0].lines if len(line.get_xdata()) and line.get_label()[0] != "_"]
-    assert [line.get_label() for line in lines] == ["Plain", "Residual"]
-    assert lines[0].get_ydata().tolist() == [1, 10, 1e9], "it leaves the axis where its numbers do"
-    edges = [line for line in first.axes[0].lines if line.get_marker() == "^" and len(line.get_xdata())]
-    assert (edges[0].get_xdata()[0], edges[0].get_ydata()[0]) == (3, 1e3)
-    before = to_png(first)
-    again = profile.draw({"mine": np.array([1.0, 2, 3, 4])}, (1e-2, 1e3), guides=["mine"])
-    assert again is first
-    assert len(again.axes[0].lines) == 4, "the line, both edges and zeros"
-    assert again.axes[0].get_ylim() == (1e-2, 1e3)
-    assert to_png(again) != before
 
 
 def test_a_recorder_says_what_it_knows_of_the_conditions():

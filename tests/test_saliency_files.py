@@ -13,7 +13,7 @@ from resnet_explore.analysis.readings import READINGS
 from resnet_explore.figures.heatmap_sheet import heatmap_sheet
 from resnet_explore.inputs.images import to_batch
 from resnet_explore.paths import PHOTO_TWINS
-from resnet_explore.widgets.pairs import usual_pairs
+from resnet_explore.widgets.saliency.explorer import SaliencyExplorer
 
 
 def run(capsys, *arguments):
@@ -94,8 +94,8 @@ def test_the_default_is_the_photo_twin_that_the_notebook_begins_with(capsys, tmp
     assert cli.main(["saliency", str(photos / "cat.jpg"), "--out", str(tmp_path / "h")]) == 0
     [written] = tmp_path.glob("h/*.npz")
     about = json.loads(str(read(written)["about"]))
-    first = next(iter(usual_pairs().values()))
-    network = first.load(first.depths[0])[1]
+    explorer = SaliencyExplorer()
+    network = explorer.bench.open(explorer.networks, explorer.depth, explorer.image).networks[1].model
     assert about["network"] == PHOTO_TWINS[1] == "resnet18"
     assert about["weights"] == network.about["provenance"]
     batch = to_batch(rx.decode_image(photos / "cat.jpg"), 128, network.about["mean"], network.about["std"])

@@ -1,5 +1,6 @@
 """Tokens as maps: their order against noise in one patch, the maps against gradients taken by hand."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -27,6 +28,7 @@ from resnet_explore.analysis.feature_maps import feature_maps, whole_map
 from resnet_explore.analysis.places import Places
 from resnet_explore.analysis.tokens import TokenGrid, grid_of
 from resnet_explore.analysis.verdict import explainer
+from resnet_explore.widgets.core.view import settled
 
 VIT = {"img_size": (32, 48), "patch_size": 8, "embed_dim": 16, "depth": 3, "num_heads": 2}
 MIXER = {"img_size": 40, "patch_size": 8, "embed_dim": 16, "num_blocks": 2}
@@ -537,7 +539,8 @@ def test_frames_of_a_video_lie_at_one_place():
 def test_explorers_say_that_tokens_were_laid_out():
     net, images = built("vit")
     saliency, maps = rx.SaliencyExplorer(net, images), rx.FeatureMapExplorer(net, images)
-    said = saliency.view.series[0]["steps"][0]["caption"]
+    assert saliency.wait(60)
+    said = " ".join(settled(saliency.page, replace(saliency.state, block=1)).conditions)
     assert "What this block of VisionTransformer gives: 24 tokens laid out as a map of 4×6; the first" in said
     assert "Not shown of VisionTransformer: blocks.2, as no gradient of the logits reaches" in said
     maps.update(view="parts", block=2, channel=2)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import resnet_explore as rx
+from resnet_explore.analysis.conditions import Conditions
+from resnet_explore.analysis.gradient_lab import GradientLab
 from resnet_explore.analysis.slope import LEVEL, slope
-from resnet_explore.widgets.claim_words import CLAIM_WORDS
-from resnet_explore.widgets.gradient_lab import Bench, Conditions
-from resnet_explore.widgets.gradient_quiz import QUESTIONS
-from resnet_explore.widgets.gradient_words import times
+from resnet_explore.widgets.gradient_flow.captions import multiple
+from resnet_explore.widgets.gradient_flow.claims import CLAIMS
+from resnet_explore.widgets.gradient_flow.questions import DEPTH, QUESTIONS
 from resnet_explore.widgets.words import factor, power
 
 ROOT = Path(__file__).parents[1]
@@ -41,9 +42,9 @@ def test_degradation_says_what_the_record_holds_of_gradients():
     said = prose("01_degradation")
     plain, deep = ratios("plain", 56), ratios("plain", 110)
     twins = [ratios("residual", depth)[0] for depth in (56, 110)]
-    assert f"{factor(plain[0])} times the last block's at 56 layers, {factor(deep[0])} times at 110" in said
-    assert f"the residual one's are {factor(twins[0])} and {factor(twins[1])} times as large" in said
-    vanished = f"{times(deep[10]).removesuffix(' of')} by step 10 and 1/{power(1 / deep[43])} at the end of"
+    assert f"{factor(plain[0])} times the last block's at 56 layers and {factor(deep[0])} times at 110" in said
+    assert f"in the residual network it is {factor(twins[0])} and {factor(twins[1])} times" in said
+    vanished = f"{multiple(deep[10])} by step 10 and 1/{power(1 / deep[43])} at the end of"
     assert vanished in said
     history = rx.collect(ROOT / "data/digits")
     ends = history.query("kind == 'plain' and depth == 110 and seed == 0").set_index("epoch")["step"]
@@ -65,14 +66,14 @@ def said_number(pattern, said):
 
 def test_gradient_flow_says_what_is_measured_there():
     """Within what rounding, and another processor, may change; after steps of training more."""
-    said, bench = prose("02_gradient_flow"), Bench()
+    said, lab = prose("02_gradient_flow"), GradientLab()
 
     def ratio(kind, depth, **given):
-        return bench.flow(kind, depth, Conditions(**given)).ratio
+        return lab.flow(kind, depth, Conditions(**given)).ratio
 
     plain, residual = ([ratio(kind, depth) for depth in (56, 110)] for kind in ("plain", "residual"))
     evaluated = [ratio("plain", depth, mode="eval") for depth in (56, 110)]
-    claim = rx.claim_curves("explosion", CLAIM_WORDS["explosion"].seeds)
+    claim = rx.claim_curves("explosion", CLAIMS["explosion"].seeds)
     for pattern, measured in {
         r"first block's is # times the last's, at 110": plain[0],
         r"times the last's, at 110 there are # ": plain[1],
@@ -94,7 +95,9 @@ def test_gradient_flow_says_what_is_measured_there():
 
 
 def test_one_question_in_six_is_about_a_slope_that_is_level_and_3_7_is():
-    answers = [slope(question.measure(Bench()).ratio) for question in QUESTIONS]
+    lab = GradientLab()
+    flows = [lab.flow(asked.kind, DEPTH, asked.given, asked.strength) for asked in QUESTIONS]
+    answers = [slope(flow.ratio) for flow in flows]
     assert answers == [
         "explodes", "stays level", "stays level", "stays level", "stays level", "explodes",
     ]  # fmt: skip

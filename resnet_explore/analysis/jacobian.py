@@ -35,6 +35,7 @@ class JacobianSpectra(Brief):
               to 1; it is an estimate, exact in its low moments for the random vectors it started from
     whole     False: of each block's output by its own input; True: by the image
     mode      what batch norm used, always as constants
+    sizes     (blocks, 2): how many numbers go in and come out, int
     """
 
     names: tuple[str, ...]
@@ -43,6 +44,7 @@ class JacobianSpectra(Brief):
     weights: np.ndarray
     whole: bool
     mode: str
+    sizes: np.ndarray
 
     def quantile(self, q: float) -> np.ndarray:
         """Return for each block the singular value below which a share q, 0..1, of all of them lies."""
@@ -57,6 +59,15 @@ class JacobianSpectra(Brief):
     def rms(self) -> np.ndarray:
         """Root mean square of all singular values, (blocks,): how much a random change grows on average."""
         return np.sqrt((self.weights * self.nodes**2).sum(1))
+
+    @property
+    def back(self) -> np.ndarray:
+        """By how much a random gradient grows on its way back through each block, (blocks,).
+
+        Root mean square over the directions of the output: of ‖J'u‖ for |u| = 1 it is ‖J‖ / √outputs, where
+        `rms`, of ‖Jv‖, is ‖J‖ / √inputs.
+        """
+        return self.rms * np.sqrt(self.sizes[:, 0] / self.sizes[:, 1])
 
     def __str__(self) -> str:
         largest = int(self.top[:, 0].argmax())
@@ -96,15 +107,16 @@ def jacobian_spectra(
             raise ExploreError(f"{name} must be a whole number of at least 1, not {value!r}.")
     batch = check_batch(model, images, mode)
     modules = select_layers(model, block_names(model) if blocks is None else list(blocks))
-    found = []
+    found, sizes = [], []
     with held_statistics(model, batch, mode):
         inputs = _inputs(model, batch[:1], modules)
         for name, module in modules.items():
             function = _until(model, module) if whole else module
             product = _Product(function, batch[:1] if whole else inputs[name])
             found.append((product.largest(top, seed), *product.distribution(steps, probes, seed)))
+            sizes.append(product.shape[::-1])
     tops, nodes, weights = (np.stack(part) for part in zip(*found, strict=True))
-    return JacobianSpectra(tuple(modules), tops, nodes, weights, whole, mode)
+    return JacobianSpectra(tuple(modules), tops, nodes, weights, whole, mode, np.array(sizes))
 
 
 class _Product:

@@ -216,7 +216,7 @@ class Chart:
                 )
 
 
-def spread(values: np.ndarray, middle: Callable[..., np.ndarray] = np.nanmean) -> dict[str, np.ndarray]:
+def spread(values: np.ndarray, middle: Callable[..., np.ndarray] = np.nanmean) -> dict[str, Any]:
     """Return y, low and high of a series from values (n, seeds): their middle and range over the seeds.
 
     NaN is a seed that isn't there. A band that ended in a single seed would say that seeds agree there: it is

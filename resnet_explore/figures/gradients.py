@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from resnet_explore.figures.style import (
     CARD,
@@ -19,8 +18,6 @@ from resnet_explore.figures.style import (
     color_of,
     dress,
     label_of,
-    margins,
-    marker_of,
     new_figure,
 )
 
@@ -43,80 +40,6 @@ def decades(norms: np.ndarray | Iterable[float], least: int = 2) -> tuple[float,
     return 10.0**low, 10.0**high
 
 
-class GradientProfile:
-    """Norms against layers, numbered from the image on; drawn once, then only the lines are moved.
-
-    `draw` takes {kind: norms (layers,)}; kinds beyond "plain" and "residual" get colours of their own. Values
-    that are not finite leave a gap, and so do zeros, which have a cross at the foot of the axis; values
-    beyond the limits are drawn on the edge as triangles.
-    """
-
-    def __init__(self, width: float = WIDE[0], height: float = WIDE[1]) -> None:
-        self.figure = new_figure(width, height)
-        grid = self.figure.add_gridspec(1, 1, **margins(self.figure, left=69, right=18, top=37, bottom=51))
-        self._ax = dress(self.figure.add_subplot(grid[0]))
-        self._ax.set(yscale="log", xlabel="layer (1 sees the image, the last gives the classes)")
-        self._spans: list[Artist] = []
-        self._ax.yaxis.set_minor_locator(NullLocator())  # minor ticks take longer to draw than all the rest
-
-    def draw(
-        self,
-        norms: Mapping[str, np.ndarray],
-        limits: tuple[float, float],
-        ylabel: str = "gradient norm of the weights",
-        guides: Sequence[str] = (),
-        parts: Sequence[Sequence[int]] = (),
-    ) -> Figure:
-        """Return the figure with these norms; kinds among `guides` are drawn thin, for comparison.
-
-        parts  positions, from 0, of layers to be shaded
-        """
-        ax = self._ax
-        for artist in (*ax.lines, *self._spans):
-            artist.remove()
-        shade: dict[str, Any] = {"color": MUTED, "alpha": 0.16, "linewidth": 0, "zorder": 0}
-        self._spans = [ax.axvspan(part[0] + 0.5, part[-1] + 1.5, **shade) for part in parts]
-        layers = max((len(values) for values in norms.values()), default=2)
-        ax.set(ylim=limits, xlim=(max(0.4, 1 - 0.02 * layers), layers + max(0.6, 0.02 * layers)))
-        ax.set_xticks(layer_marks(layers))
-        low, high = limits
-        ax.yaxis.set_major_locator(FixedLocator(powers(low, high)))
-        for i, (kind, values) in enumerate(norms.items()):
-            x, color = np.arange(1, len(values) + 1), color_of(kind, i)
-            shown = np.isfinite(values) & (values > 0)
-            thin = kind in guides
-            ax.plot(
-                x,
-                np.where(shown, values, np.nan),  # so that no line runs across a layer without a number
-                "-" if thin else marker_of(kind, i) + "-",
-                color=color,
-                linewidth=1.0 if thin else 1.6,
-                alpha=0.6 if thin else 1.0,
-                markersize=4 if layers <= 40 else 2.5,
-                label=label_of(kind),
-            )
-            for beyond, edge, marker in (
-                (shown & (values > high), high, "^"),
-                (shown & (values < low), low, "v"),
-            ):
-                edges = np.full(beyond.sum(), edge)
-                ax.plot(x[beyond], edges, marker, color=color, markersize=6, clip_on=False)
-            # A row for each network, so that none hides another's.
-            row = np.full((values == 0).sum(), 0.012 + 0.028 * i)
-            ax.plot(x[values == 0], row, "x", color=color, markersize=3.5, transform=ax.get_xaxis_transform())
-        ax.set_ylabel(ylabel)
-        ax.legend(
-            loc="lower right",
-            bbox_to_anchor=(1.0, 1.0),
-            ncols=max(1, len(norms)),
-            fontsize=9.5,
-            frameon=False,
-            labelcolor=INK,
-            borderaxespad=0.2,
-        )
-        return self.figure
-
-
 def gradient_heatmap(
     maps: Mapping[str, tuple[np.ndarray, np.ndarray]],
     limits: tuple[float, float],
@@ -130,9 +53,22 @@ def gradient_heatmap(
     next; layer 1, which sees the image, is at the bottom. White: no number. Black and red: beyond the limits.
     """
     figure = new_figure(width, height)
+    named = {kind: ([f"{step:,}" for step in steps], norms) for kind, (steps, norms) in maps.items()}
+    fill_heatmap(figure, named, limits, label)
+    return figure
+
+
+def fill_heatmap(
+    figure: Any,
+    maps: Mapping[str, tuple[Sequence[str], np.ndarray]],
+    limits: tuple[float, float],
+    label: str = "gradient norm of the weights",
+) -> None:
+    """Draw the same on a matplotlib (sub)figure; `maps` is {kind or title: (names of steps, norms)}."""
+    width, height = (side * 96 / figure.dpi for side in (figure.bbox.width, figure.bbox.height))
     grid = figure.add_gridspec(
-        1, len(maps) + 1, width_ratios=[1] * len(maps) + [0.025],
-        **margins(figure, left=60, right=78, top=41, bottom=54), wspace=0.12,
+        1, len(maps) + 1, width_ratios=[1] * len(maps) + [0.025], left=60 / width, right=1 - 78 / width,
+        top=1 - 41 / height, bottom=54 / height, wspace=0.12,
     )  # fmt: skip
     low, high = (math.log10(limit) for limit in limits)
     alike = len({norms.shape[1] for _, norms in maps.values()}) == 1
@@ -159,13 +95,6 @@ def gradient_heatmap(
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=MUTED, labelsize=9)
     bar.ax.set_facecolor(CARD)
-    return figure
-
-
-def layer_marks(layers: int, most: int = 12) -> list[int]:
-    """Return which layers an axis names: the first, and then round numbers."""
-    every = next(k for k in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if layers <= k * most or k == 1000)
-    return sorted({1, *range(every, layers + 1, every)} - ({2} if every == 2 else set()))
 
 
 def powers(low: float, high: float) -> list[float]:
@@ -184,7 +113,7 @@ def _shrink(norms: np.ndarray, axis: int) -> np.ndarray:
     return np.fmax.reduceat(norms, starts, axis=axis)
 
 
-def _label_steps(ax: Axes, steps: np.ndarray, room: int) -> None:
+def _label_steps(ax: Axes, steps: Sequence[str], room: int) -> None:
     every = max(1, math.ceil(len(steps) / room))
     at = np.arange(0, len(steps), every)
-    ax.set_xticks(at, labels=[f"{steps[k]:,}" for k in at])
+    ax.set_xticks(at, labels=[steps[int(k)] for k in at])

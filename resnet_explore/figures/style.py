@@ -9,7 +9,6 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
 # Okabe & Ito's colour-blind safe pair; markers differ too, for print without colour.
 COLORS = {"plain": "#D55E00", "residual": "#0072B2"}
@@ -29,17 +28,6 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width / 96, height / 96), dpi=DPI, facecolor=CARD)
     FigureCanvasAgg(figure)
     return figure
-
-
-def margins(figure: Figure, left: float, right: float, top: float, bottom: float) -> dict[str, float]:
-    """Return where axes begin and end that leave so many CSS pixels free, as `add_gridspec` takes it."""
-    width, height = figure.get_size_inches() * 96
-    return {
-        "left": left / width,
-        "right": 1 - right / width,
-        "top": 1 - top / height,
-        "bottom": bottom / height,
-    }
 
 
 def dress(ax: Axes) -> Axes:
@@ -112,21 +100,6 @@ def strip(figure: Any, words: Words) -> None:
     color, size, weight = (INK, 11, "bold") if words.large else (MUTED, 9, "normal")
     place = {"va": "center", "color": color, "fontsize": size, "weight": weight}
     figure.text(0.012, 0.5, "\n".join(words.lines), **place)
-
-
-def blank_like(png: bytes) -> bytes:
-    """Return an empty card of a picture's size, to stand where one is yet to come."""
-    buffer = io.BytesIO()
-    with Image.open(io.BytesIO(png)) as image:
-        Image.new("RGB", image.size, CARD).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def to_svg(figure: Figure, program: str) -> bytes:
-    """Return the figure as SVG that says which program made it."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", facecolor=figure.get_facecolor(), metadata={"Creator": program})
-    return buffer.getvalue()
 
 
 def to_png(figure: Figure, program: str = "") -> bytes:

@@ -9,19 +9,31 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.inputs.images import ImageError, decode_unguarded, quiet, square_crop
+
+if TYPE_CHECKING:
+    import torch
 
 _SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
 
 LAYOUT = "<class>/<image>, or train/<class>/<image> and test/<class>/<image>"
 """How images lie in a folder, as everything that speaks of it says."""
+
+
+class UnreadableImagesError(ExploreError):
+    """Images that can't be read and must not be left out; `found` says which, without what to do about it."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"{found}: mend or remove them, or pass skip_unreadable=True.")
+        self.found = found
+
 
 Files = list[tuple[str, Path]]
 """Class name and file of each image of a split, in the order of the names."""
@@ -133,14 +145,15 @@ def read_images(
     pixels, problems = _decode(files, size)
     if problems and not skip:
         broken = [files[i] for i in problems] + [others[i] for i in _decode(others, size)[1]]
-        raise ExploreError(
+        raise UnreadableImagesError(
             f"{len(broken):,} of {len(files) + len(others):,} images in {root} cannot be read "
-            f"({some(relative(file, root) for file in broken)}): "
-            "mend or remove them, or pass skip_unreadable=True."
+            f"({some(relative(file, root) for file in broken)})"
         )
     if len(problems) == len(files):
         raise ExploreError(f"None of the {len(files):,} images in {root} can be read.")
     kept = np.delete(pixels, sorted(problems), axis=0) if problems else pixels
+    import torch  # here, since to look at a folder needs none
+
     return torch.from_numpy(kept), problems
 
 

@@ -9,7 +9,6 @@ from torch.utils._foreach_utils import _get_fused_kernels_supported_devices
 
 from resnet_explore.errors import ExploreError
 
-ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 _BF16_FROM_MACOS = 14, 0
 # With channels last the backward pass of batch norm gives wrong gradients on Apple chips without a word, and
 # that of average pooling ends the process (PyTorch issues 175189 and 175190, of 2026).

@@ -14,7 +14,6 @@ from resnet_explore.inputs.datasets import ImageSet
 from resnet_explore.models.devices import layout_on
 from resnet_explore.training.runs import Run
 
-AUGMENTATIONS = ("none", "crop", "zoom")
 _SMALLEST_ZOOM = 0.35  # share of a photo's area that `zoom_and_flip` shows at least
 
 

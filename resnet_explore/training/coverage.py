@@ -1,13 +1,12 @@
 """Which runs of an experiment are there, which are missing, and how that is said in words."""
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
+from typing import Any
 
+from resnet_explore.errors import ExploreError
 from resnet_explore.training.commands import runs_of
-from resnet_explore.training.plan import KINDS
-
-if TYPE_CHECKING:
-    import pandas as pd
+from resnet_explore.training.plan import KINDS, RECIPE
 
 Place = tuple[str, int, int]
 """A run's kind, depth and seed."""
@@ -54,7 +53,30 @@ def among(values: Sequence[object], what: str = "seed") -> str:
     return f"{name}{', '.join(map(str, values[:-1]))} and {values[-1]}"
 
 
-def places_of(table: "pd.DataFrame") -> list[Place]:
-    """Return the kind, depth and seed of each run in a table that `collect` returns."""
-    rows = table[["kind", "depth", "seed"]].drop_duplicates()
-    return [(str(kind), int(depth), int(seed)) for kind, depth, seed in rows.itertuples(index=False)]
+def places_of(rows: Iterable[Mapping[str, Any]]) -> list[Place]:
+    """Return the kind, depth and seed of each run in rows as `history` returns them."""
+    return list(dict.fromkeys((str(row["kind"]), int(row["depth"]), int(row["seed"])) for row in rows))
+
+
+def require_one_recipe(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Raise ExploreError if runs differ in more than kind, depth and seed; rows as `history` returns them."""
+    given = [name for name in ("dataset", "family", "size", *RECIPE) if rows and name in rows[0]]
+    differ = [name for name in given if len({_as_recorded(row[name]) for row in rows}) > 1]
+    if differ:
+        raise ExploreError(
+            f"Runs shown together must share one recipe, and these differ in {', '.join(differ)}: "
+            "choose some of them first."
+        )
+
+
+def same_recipe(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two rows are of runs that differ in kind, depth and seed at most."""
+    names = ("dataset", "family", "size", *RECIPE)
+    return all(_as_recorded(one.get(name)) == _as_recorded(other.get(name)) for name in names)
+
+
+def _as_recorded(value: Any) -> Any:
+    """Return a value as it reads in a record too, which has six digits, and nan for what was not given."""
+    if value is None or value != value:
+        return None
+    return f"{float(value):.6g}" if isinstance(value, Real) else value

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from resnet_explore.errors import ExploreError, unknown
-from resnet_explore.models.devices import ACCELERATORS, device_for
+from resnet_explore.models.accelerators import ACCELERATORS
 from resnet_explore.models.presets import config_of
-from resnet_explore.training.batches import AUGMENTATIONS
 from resnet_explore.training.runs import Run, model_name
 from resnet_explore.training.schedule import SCHEDULES
 
 KINDS = ("plain", "residual")
+AUGMENTATIONS = ("none", "crop", "zoom")
 _CHOICES = {
     "family": ("cifar", "imagenet"),
     "schedule": SCHEDULES,
@@ -129,7 +129,7 @@ class Sweep:
 
     def _values(self, name: str) -> tuple[Any, ...]:
         values = _tuple(getattr(self, name))
-        if name == "precision":
+        if name == "precision" and "auto" in values:
             own = "fp32" if self.dataset == "digits" else fast_precision(self.accelerator)
             values = tuple(dict.fromkeys(own if value == "auto" else value for value in values))
         return values
@@ -140,6 +140,8 @@ def fast_precision(accelerator: str = "auto") -> str:
 
     For one that is not here, which machines of a cluster may have, the processor is asked.
     """
+    from resnet_explore.models.devices import device_for  # with torch, which a plan alone does not need
+
     try:
         device = device_for(accelerator)
     except ExploreError:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.training.commands import ROOT, fewest, one_after_another
+from resnet_explore.training.coverage import places_of, require_one_recipe
 from resnet_explore.training.recorded import Record
 from resnet_explore.training.runs import (
     Run,
@@ -25,7 +26,7 @@ from resnet_explore.training.runs import (
     write_json,
     write_text,
 )
-from resnet_explore.training.summary import behind_numbers, require_one_recipe, summarize, to_markdown
+from resnet_explore.training.summary import behind_numbers, summarize, to_markdown
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def record(
         data = data or parts[-1].data
     table = pd.concat([part.table for part in parts]).drop_duplicates(["run", "epoch"])
     table = table.sort_values(["kind", "depth", "seed", "epoch"], ignore_index=True)
-    require_one_recipe(table)
+    require_one_recipe(_rows(table))
     _refuse_ambiguous(table, seed)
     about = {
         "commands": fewest(command for part in parts for command in part.commands),
@@ -132,6 +133,10 @@ def _recorded(dest: Path) -> _Part:
         raise ExploreError(f"There is no record in {dest} to add to.") from None
 
 
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
 def _refuse_ambiguous(table: pd.DataFrame, seed: int) -> None:
     if seed not in table["seed"].to_numpy():
         raise ExploreError(f"No run has seed {seed}, so there are no weights of it to record.")
@@ -151,7 +156,7 @@ def _page(name: str, about: Mapping[str, Any], table: pd.DataFrame) -> str:
         lines += [f"    {command}" for command in one_after_another(downloading, name)]
     runs, seconds = table["run"].nunique(), float(table["seconds"].sum())
     took = f"{seconds:.2g} seconds" if seconds < 90 else f"{about['minutes']:g} minutes"
-    if lacking := Record(Path(name), about).missing(table):
+    if lacking := Record(Path(name), about).missing(places_of(_rows(table))):
         lines += ["", f"**{lacking}.**"]
     return "\n".join(
         [

@@ -1,7 +1,7 @@
 """The experiments that ship under data/: each a folder that `record` wrote, with what it says of itself."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from resnet_explore.errors import ExploreError
 from resnet_explore.paths import shipped
 from resnet_explore.training.commands import ROOT
-from resnet_explore.training.coverage import in_words, missing, places_of
-from resnet_explore.training.runs import collect, collect_layers
+from resnet_explore.training.coverage import Place, in_words, missing
+from resnet_explore.training.runs import collect, collect_layers, history
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,9 +57,13 @@ class Record:
         """Return its epochs, as `collect` does."""
         return collect(self.path)
 
-    def missing(self, table: "pd.DataFrame") -> str:
-        """Say which runs of its commands are not in its table, "" if none."""
-        lacking, planned = missing(places_of(table), self.commands)
+    def rows(self) -> list[dict[str, Any]]:
+        """Return its epochs, as `history` does."""
+        return history(self.path)
+
+    def missing(self, there: Iterable[Place]) -> str:
+        """Say which runs of its commands are not among those that are there, "" if none."""
+        lacking, planned = missing(there, self.commands)
         return (
             f"{len(lacking)} of {planned} runs are not recorded yet: {in_words(lacking)}" if lacking else ""
         )

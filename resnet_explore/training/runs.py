@@ -13,6 +13,7 @@ crash, never sees half of one.
 """
 
 import contextlib
+import csv
 import hashlib
 import itertools
 import json
@@ -25,8 +26,6 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.models.config import ResNetConfig
@@ -34,6 +33,7 @@ from resnet_explore.models.presets import config_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import Tensor
 
 # Part of each run's id: raised when the same config would no longer give the same numbers.
 FORMAT = 2
@@ -197,8 +197,10 @@ def _append(path: Path, row: Mapping[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
+def save_tensors(path: Path, tensors: "Mapping[str, Tensor]", about: Mapping[str, str]) -> None:
     """Write tensors with a header of strings, whole or not at all."""
+    from safetensors.torch import save_file
+
     dense = {key: value.detach().contiguous() for key, value in tensors.items()}
     try:
         _replace(path, lambda p: save_file(dense, p, metadata=dict(about)))
@@ -206,7 +208,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, 
         raise OSError(str(error)) from None
 
 
-def load_tensors(path: Path, header_only: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
+def load_tensors(path: Path, header_only: bool = False) -> "tuple[dict[str, Tensor], dict[str, str]]":
     """Return what `save_tensors` wrote, or the header alone; ExploreError for a damaged file."""
     try:
         with safe_open(path, framework="pt") as file:
@@ -228,6 +230,39 @@ def write_text(path: Path, text: str) -> None:
     _replace(path, lambda p: p.write_text(text))
 
 
+def history(out: str | Path) -> list[dict[str, Any]]:
+    """Return what `collect` does as rows, {column: value}: they need neither pandas nor torch.
+
+    None is what was not given. Raises ExploreError as `collect` does.
+    """
+    out = Path(out)
+    if (out / "history.csv").is_file():
+        with (out / "history.csv").open(encoding="utf-8", newline="") as file:
+            rows = [{name: _value(text) for name, text in row.items()} for row in csv.DictReader(file)]
+        if not rows or not {"kind", "depth", "seed", "epoch", "epochs"} <= set(rows[0]):
+            raise ExploreError(f"{out / 'history.csv'} holds no epochs of runs.")
+        return rows
+    by_epoch = {
+        (config["run"], row["epoch"]): {**config, **row}
+        for config, folder in _folders(out)
+        for row in folder.rows()
+    }
+    if not by_epoch:
+        raise ExploreError(f"No run in {out} has finished an epoch yet.")
+    order = ("kind", "depth", "seed", "epoch")
+    return sorted(by_epoch.values(), key=lambda row: tuple(row[name] for name in order))
+
+
+def _value(text: str | None) -> Any:
+    """Return what a cell of history.csv holds."""
+    if not text:
+        return None
+    for number in (int, float):
+        with contextlib.suppress(ValueError):
+            return number(text)
+    return text
+
+
 def collect(out: str | Path) -> "pd.DataFrame":
     """Return every finished epoch under `out` as a table: the run's fields, then the epoch's numbers.
 
@@ -241,11 +276,7 @@ def collect(out: str | Path) -> "pd.DataFrame":
     out = Path(out)
     if (out / "history.csv").is_file():
         return pd.read_csv(out / "history.csv")
-    rows = [{**config, **row} for config, folder in _folders(out) for row in folder.rows()]
-    if not rows:
-        raise ExploreError(f"No run in {out} has finished an epoch yet.")
-    table = pd.DataFrame(rows).drop_duplicates(["run", "epoch"], keep="last")
-    return table.sort_values(["kind", "depth", "seed", "epoch"], ignore_index=True)
+    return pd.DataFrame(history(out))
 
 
 def collect_layers(out: str | Path) -> "pd.DataFrame":

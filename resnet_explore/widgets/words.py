@@ -1,6 +1,5 @@
 """How explorers say numbers."""
 
-import html
 import math
 from collections.abc import Sequence
 
@@ -48,14 +47,3 @@ def first_of(names: Sequence[str], most: int = 5) -> str:
     """Return the first names, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
-
-
-def listed(names: Sequence[str], most: int = 5) -> str:
-    """Return the same in HTML."""
-    return html.escape(first_of(names, most))
-
-
-def error(sentence: str) -> str:
-    """Return HTML that says what went wrong, in the theme's colour for that."""
-    style = "display: block; color: var(--jp-error-color1, #c62828); line-height: 1.4"
-    return f'<span role="alert" style="{style}">{html.escape(sentence)}</span>'

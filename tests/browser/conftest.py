@@ -73,9 +73,11 @@ def rerun(request: pytest.FixtureRequest, _notebook_of_this_file: NotebookPage) 
         notebook.assert_clean()
 
 
-_MARK_OLD = "document.querySelectorAll('.rx-card').forEach((card) => card.classList.add('test-old'))"
+_MARK_OLD = (
+    "document.querySelectorAll('.rx-card, .rx-page').forEach((card) => card.classList.add('test-old'))"
+)
 _ONLY_NEW = """() => {
-    const cards = [...document.querySelectorAll('.rx-card')];
+    const cards = [...document.querySelectorAll('.rx-card, .rx-page')];
     return cards.length > 0 && !cards.some((card) => card.classList.contains('test-old'));
 }"""
 

@@ -20,12 +20,17 @@ HEADLINES = FOLDER / "headlines.json"
 
 @dataclass(frozen=True)
 class Picture:
-    """What a picture shows: of a notebook the first card that fits, what is awaited in it, and keys to press."""
+    """What a picture shows: of a notebook the first card that fits, and what is awaited in it.
+
+    press  keys to press before it is taken
+    done   what is refined behind the first picture and awaited before it is taken
+    """
 
     notebook: str
     card: str
     drawn: str
     press: tuple[tuple[str, str], ...] = ()
+    done: str = ""
 
     def open(self, notebook: NotebookPage) -> Locator:
         """Wait until the card of a notebook that has been run is drawn, and return it."""
@@ -51,11 +56,13 @@ def assert_up_to_date(name: str, notebook: NotebookPage) -> None:
 
 CANVAS = ".rx-canvas[data-drawn]:visible"
 PICTURES = {
-    "degradation": Picture("01_degradation", f".rx-card:has({CANVAS})", CANVAS),
-    "gradient_flow": Picture("02_gradient_flow", f".rx-card:has({CANVAS})", CANVAS),
-    # The last two blocks have 4x4 cells; the one before has 8x8.
+    "degradation": Picture("01_degradation", ".rx-page", ".rx-plot"),
+    "gradient_flow": Picture("02_gradient_flow", ".rx-page", "svg.rx-plot .rx-plot-line"),
     "saliency": Picture(
-        "03_saliency", ".rx-card:has(.rx-heat)", ".rx-heat", ((".rx-heat-step", "ArrowLeft"),) * 2
+        "03_saliency",
+        ".rx-page:has(canvas.rx-heat)",
+        "canvas.rx-heat",
+        done=".rx-verdict-head:has(button[hidden])",
     ),
     "architectures": Picture("04_architectures", ".rx-page", ".rx-box"),
     "feature_maps": Picture("05_feature_maps", ".rx-page:has(.rx-sheet)", ".rx-plot"),
@@ -80,6 +87,8 @@ def main() -> None:
             assert picture.headline(notebook) == headlines[name], (
                 "keys change what is shown, not what it says"
             )
+            if picture.done:
+                picture.open(notebook).locator(picture.done).wait_for(timeout=300_000)
             notebook.page.wait_for_timeout(1000)  # what is refined behind the first picture
             picture.open(notebook).screenshot(path=FOLDER / f"{name}.png")
             notebook.close()

@@ -1,8 +1,7 @@
-"""The heatmap view: colours as torch interpolates, sliders without a kernel, values under the pointer, saving."""
+"""Heatmaps in a page without kernel: colours as torch interpolates, sliders, values under the pointer."""
 
 import base64
 import io
-import re
 
 import numpy as np
 import pytest
@@ -11,69 +10,67 @@ import torch.nn.functional as F
 from PIL import Image
 
 from resnet_explore.figures.heatmaps import PALETTES
-from resnet_explore.widgets.heatmaps import HeatmapSeries, HeatmapStep, HeatmapView, SeenBy
-from tests.browser.offline import open_offline
-
-CANVAS = ".rx-canvas"
-CELL = """
-import numpy as np
-from resnet_explore.figures.heatmaps import photo_jpeg
-from resnet_explore.inputs.images import sample_photos
-from resnet_explore.widgets.heatmaps import HeatmapSeries, HeatmapStep, HeatmapView
-
-random = np.random.default_rng(0)
-view = HeatmapView()
-view.show(
-    [
-        HeatmapSeries(
-            [
-                HeatmapStep(
-                    [random.normal(size=(4, 6)), random.normal(size=(4, 6))], f"{d}.{k}", f"Block {k}, eval mode."
-                )
-                for k in range(3 + d)
-            ],
-            str(d), f"Depth {d}.", ["Plain, asked about cat", "Residual, asked about cat"],
-            names=["Plain", "Residual"],
-        )
-        for d in range(2)
-    ],
-    picture=photo_jpeg(sample_photos()["cat"].load().crop((0, 0, 300, 300)), 256),
+from resnet_explore.widgets.core.heatmap_panel import Heatmap, Heatmaps, SeenBy, step
+from resnet_explore.widgets.core.view import (
+    Answer,
+    Bar,
+    Check,
+    Choice,
+    Choices,
+    Menu,
+    Named,
+    Over,
+    Slider,
+    View,
 )
-view
-"""
+from tests.browser.bare import message, open_view
+
+STATE = {"block": 1, "depth": 8, "opacity": 1.0, "palette": "red and blue", "shared": False, "target": None}
+GRID = ".rx-heat-grid"
 
 
-def black(width=256, height=256):
+def png(color=(0, 0, 0), size=256):
     buffer = io.BytesIO()
-    Image.new("RGB", (width, height)).save(buffer, "PNG")
+    Image.new("RGB", (size, size), color).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def pixels(page):
-    url = page.locator(CANVAS).evaluate("(canvas) => canvas.toDataURL()")
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1])))).astype(int)
+def heat(values, name="Plain", **more):
+    return Heatmap(np.asarray(values, np.float32), name, "asked about cat", **more)
 
 
-def step(maps, tick="1.0", seen=()):
-    return HeatmapStep(maps, tick, f"Grad-CAM at {tick}, eval mode.", seen)
+def pair(left, right, tick="1.0", scale=None, **more):
+    return step([heat(left, **more), heat(right, "Residual", **more)], tick, scale)
+
+
+def panel(steps, picture=None, together=1.0, **more):
+    meaning = "{plus} speaks for what is asked about, {minus} against it"
+    return Heatmaps("maps", picture or png(), "a", steps, together, "logits", meaning, **more)
 
 
 @pytest.fixture
 def shown(browser_context):
     pages = []
 
-    def show(series, picture=None, width=1280, **values):
-        view = HeatmapView(opacity=1.0, **values)
-        view.show(series, picture or black())
-        pages.append(open_offline(browser_context, view, width))
-        return pages[-1]
+    def show(heatmaps, width=1280, sliders=(), state=(), beside=(), ask=(), theme="light"):
+        view = View(headline="A finding.", panels=((heatmaps, *beside),), sliders=sliders, ask=ask)
+        page = open_view(browser_context, view, STATE | dict(state), width, theme)
+        page.evaluate("window.asked = []; window.model.send = (content) => window.asked.push(content); null")
+        page.wait_for_function(f"document.querySelector('{GRID}')?.dataset.drawn > 0")
+        pages.append(page)
+        return page
 
     yield show
     for page in pages:
         page.close()
 
 
-def coloured(values, scale, palette="red and blue"):
+def pixels(page, k=0):
+    url = page.locator("canvas.rx-heat").nth(k).evaluate("(canvas) => canvas.toDataURL()")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1])))).astype(int)
+
+
+def colored(values, scale, palette="red and blue"):
     """What a map looks like over a black photo, derived with torch."""
     large = F.interpolate(torch.from_numpy(values)[None, None], (256, 256), mode="bilinear")[0, 0].numpy()
     table = PALETTES[palette][np.clip(np.floor(large / scale * 127.5 + 128), 0, 255).astype(int)].astype(
@@ -85,167 +82,163 @@ def coloured(values, scale, palette="red and blue"):
 def test_maps_are_enlarged_as_torch_does_and_share_one_scale(shown):
     random = np.random.default_rng(0)
     left, right = random.normal(size=(3, 5)), 0.3 * random.normal(size=(4, 2))
-    page = shown([HeatmapSeries([step([left, right])], "", "Finding.", ["Plain", "Residual"])])
+    page = shown(panel(pair(left, right)))
     scale = max(np.abs(left).max(), np.abs(right).max())
-    drawn = pixels(page)
-    for values, part in ((left, drawn[:, :256]), (right, drawn[:, -256:])):
-        off = np.abs(part[..., :3] - coloured(values, scale))
+    for k, values in enumerate((left, right)):
+        off = np.abs(pixels(page, k)[..., :3] - colored(values, scale))
         assert np.quantile(off, 0.995) <= 4, "rounding of colours and of premultiplied alpha"
         assert off.mean() < 1
 
 
 def test_what_is_no_number_stays_bare(shown):
-    values = np.full((2, 2), np.nan)
-    page = shown([HeatmapSeries([step([values, np.ones((2, 2))])], "", "", ["Plain", "Residual"])])
-    assert pixels(page)[:, :256, :3].max() <= 2
-    assert pixels(page)[:, -256:, :3].max() > 50
+    page = shown(panel(pair(np.full((2, 2), np.nan), np.ones((2, 2)))))
+    assert pixels(page, 0)[..., :3].max() <= 2
+    assert pixels(page, 1)[..., :3].max() > 50
 
 
-def test_opacity_palette_and_scale_are_live(shown):
-    steps = [step([np.full((2, 3), 0.1), np.full((2, 3), 0.2)], "1.0"), step([np.ones((1, 1))] * 2, "2.0")]
-    page = shown([HeatmapSeries(steps, "", "Finding.", ["Plain", "Residual"])])
+def test_opacity_palette_and_scale_need_no_kernel(shown):
+    steps = {1: pair(np.full((2, 3), 0.1), np.full((2, 3), 0.2)), 2: pair([[1.0]], [[1.0]])}
+    ask = (
+        Slider("opacity", "Opacity", tuple(Choice(k / 4, f"{25 * k} %") for k in range(5))),
+        Menu("palette", "Colours", tuple(Choice(name, name) for name in PALETTES)),
+        Check("shared", "One scale"),
+    )
+    page = shown(panel(Over("block", steps)), ask=ask)
     own = pixels(page)
-    page.get_by_label("one scale for all blocks").check()
+    page.get_by_label("One scale").check()
     together = pixels(page)
-    assert together.sum() < own.sum(), "0.2 of 1 is fainter than 0.2 of 0.2"
+    assert together.sum() < own.sum(), "0.1 of 1 is fainter than 0.1 of 0.2"
     assert "+1.00 logits" in page.locator(".rx-legend").inner_text()
-    page.get_by_label("Colours").select_option("brown and teal")
+    page.get_by_label("Colours").select_option(label="brown and teal")
     assert not np.array_equal(pixels(page), together)
+    assert "Brown speaks for what is asked about, teal against it." in page.locator(".rx-legend").inner_text()
     page.get_by_role("slider", name="Opacity").press("Home")
-    assert pixels(page)[:, :256, :3].max() == 0
+    assert pixels(page)[..., :3].max() == 0
 
 
-def test_depth_keeps_the_place_along_the_network(shown):
-    def series(depth, count):
-        steps = [step([np.full((1, 1), float(k + 1))] * 2, f"block {k}") for k in range(count)]
-        return HeatmapSeries(steps, str(depth), f"Depth {depth}.", [f"Plain-{depth}", f"Residual-{depth}"])
+def test_the_depth_keeps_the_place_along_the_network(shown):
+    def each(depth, count):
+        return {k + 1: pair([[float(k + 1)]], [[1.0]], f"{depth}.{k}") for k in range(count)}
 
-    page = shown([series(8, 3), series(20, 9)])
+    counts = {8: 3, 20: 9}
+    steps = Over("depth", {d: Over("block", each(d, n)) for d, n in counts.items()})
+    ticks = {d: tuple(Choice(k + 1, f"{d}.{k}") for k in range(n)) for d, n in counts.items()}
+    carried = {d: tuple(range(1, n + 1)) for d, n in counts.items()}
+    sliders = (
+        Slider("block", "Block", Over("depth", ticks)),
+        Slider("depth", "Depth", (Choice(8, "8"), Choice(20, "20")), carries={"block": carried}),
+    )
+    page = shown(panel(steps), sliders=sliders)
     block, depth = (page.get_by_role("slider", name=name) for name in ("Block", "Depth"))
     block.press("End")
-    assert block.get_attribute("aria-valuetext") == "block 2"
+    assert block.get_attribute("aria-valuetext") == "8.2"
+    drawn = int(page.locator(GRID).get_attribute("data-drawn"))
     depth.press("ArrowRight")
-    assert block.get_attribute("aria-valuetext") == "block 8"
-    assert page.get_by_text("Depth 20.").is_visible()
-    assert page.locator(".rx-headings").inner_text().split() == ["Plain-20", "Residual-20"]
+    assert block.get_attribute("aria-valuetext") == "20.8"
+    assert int(page.locator(GRID).get_attribute("data-drawn")) == drawn + 1, "once for both"
     block.press("Home")
     depth.press("ArrowLeft")
-    assert block.get_attribute("aria-valuetext") == "block 0"
-    assert page.get_by_role("img", name="Depth 8. Grad-CAM at block 0, eval mode").count() == 1
+    assert block.get_attribute("aria-valuetext") == "8.0"
+
+
+def test_a_depth_that_is_not_there_yet_leaves_the_picture_dimmed(shown):
+    steps = Over("depth", {8: pair([[1.0]], [[0.5]])})
+    sliders = (Slider("depth", "Depth", (Choice(8, "8"), Choice(20, "20"))),)
+    page = shown(panel(steps), sliders=sliders)
+    before = pixels(page)
+    page.get_by_role("slider", name="Depth").press("ArrowRight")
+    assert page.locator(".rx-page").evaluate("(node) => node.classList.contains('rx-late')")
+    assert np.array_equal(pixels(page), before)
+    steps = Over("depth", {8: pair([[1.0]], [[0.5]]), 20: pair([[-1.0]], [[0.5]])})
+    view = View(headline="A finding.", panels=((panel(steps),),), sliders=sliders)
+    page.evaluate("window.receive", message(view, STATE | {"depth": 20}, 2))
+    assert not page.locator(".rx-page").evaluate("(node) => node.classList.contains('rx-late')")
+    assert not np.array_equal(pixels(page), before)
 
 
 def test_pointer_and_keys_read_the_raw_value_and_what_it_sees(shown):
     left, right = np.arange(6.0).reshape(2, 3), -np.arange(6.0).reshape(2, 3)
-    seen = SeenBy(start=5.0, jump=10.0, size=4.0, side=30)
-    page = shown(
-        [
-            HeatmapSeries(
-                [step([left, right], seen=[seen, seen])],
-                "",
-                "",
-                ["Net, a, cat", "Net, b, cat"],
-                names=["Net, a", "Net, b"],
-            )
-        ]
-    )
-    canvas, readout = page.locator(CANVAS), page.locator(".rx-readout")
+    seen = SeenBy(start=5 / 30, jump=10 / 30, size=4 / 30, pixels=4)
+    page = shown(panel(pair(left, right, seen_by=seen)))
+    canvas, readout = page.locator("canvas.rx-heat").first, page.locator(".rx-heat-readout")
     box = canvas.bounding_box()
-    scale = box["width"] / pixels(page).shape[1]
+    below = page.locator(".rx-heatmaps").bounding_box()["height"]
     before = pixels(page)
-    canvas.hover(position={"x": 0.9 * 256 * scale, "y": 0.75 * box["height"]})
-    said = "Row 1, column 2 of 2×3, counted from 0: Net, a +5.00, Net, b −5.00 logits. It can depend on 4×4 pixels"
-    assert said in readout.inner_text()
-    boxed = np.argwhere((pixels(page) != before).any(2))
-    cell = boxed[boxed[:, 1] < 256]
+    canvas.hover(position={"x": 0.9 * box["width"], "y": 0.75 * box["height"]})
+    assert readout.inner_text() == (
+        "Row 1, column 2 of 2×3: Plain +5.00, Residual −5.00 logits. It can depend on 4×4 pixels (dashed)."
+    )
+    cell = np.argwhere((pixels(page) != before).any(2))
     assert cell[:, 0].max() >= 254
     assert cell[:, 1].min() == pytest.approx(2 / 3 * 256, abs=3)
+    assert (pixels(page, 1) != before).any(), "framed in both"
+    assert page.locator(".rx-heatmaps").bounding_box()["height"] == below, "nothing moves"
     page.mouse.move(0, 0)
-    assert "Point at the picture" in readout.inner_text()
-    canvas.press("ArrowRight")
-    canvas.press("ArrowUp")
-    assert "Row 0, column 2 of 2×3, counted from 0: Net, a +2.00, Net, b −2.00" in readout.inner_text()
-    canvas.press("Escape")
+    assert "Point at a picture" in readout.inner_text()
+    grid = page.locator(GRID)
+    grid.press("ArrowRight")
+    grid.press("ArrowUp")
+    assert readout.inner_text().startswith("Row 0, column 2 of 2×3: Plain +2.00, Residual −2.00")
+    grid.press("Escape")
     assert np.array_equal(pixels(page), before)
 
 
 def test_a_click_or_enter_asks_about_a_place_and_what_is_asked_is_framed(shown):
-    maps = [np.zeros((2, 3)), np.zeros((2, 3))]
-    marked = HeatmapSeries([step(maps)], "", "", ["Plain", "Residual"], [(0.25, 0.5, 0.75, 1.0), None])
-    page = shown([marked], askable=True)
-    drawn = pixels(page)
-    frame = np.argwhere((drawn[:, :, :3] > 100).all(2))
+    zeros = np.zeros((2, 3))
+    marked = step([heat(zeros, mark=(0.25, 0.5, 0.75, 1.0)), heat(zeros, "Residual")], "1.0")
+    page = shown(panel(marked, asks="ask"))
+    frame = np.argwhere((pixels(page)[..., :3] > 100).all(2))
     assert frame[:, 1].min() == pytest.approx(64, abs=2)
     assert frame[:, 1].max() == pytest.approx(192, abs=2)
     assert frame[:, 0].min() == pytest.approx(128, abs=2)
-    assert "Click, or press Enter, to ask about that place." in page.locator(".rx-readout").inner_text()
-    canvas = page.locator(CANVAS)
+    assert "Click, or press Enter, to ask about that place." in page.locator(".rx-heat-readout").inner_text()
+    canvas, grid = page.locator("canvas.rx-heat").first, page.locator(GRID)
     box = canvas.bounding_box()
-    scale = box["width"] / drawn.shape[1]
-    canvas.click(position={"x": 64 * scale, "y": 0.25 * box["height"]})
-    canvas.press("Escape")
-    canvas.press("Enter")  # points nowhere
-    canvas.press("ArrowRight")
-    canvas.press("Enter")
-    first, second = (sent["ask"] for sent in page.evaluate("window.asked"))
-    assert first == pytest.approx([0.25, 0.25], abs=0.02)
-    assert second == pytest.approx([0.75, 5 / 6], abs=0.01)
+    canvas.click(position={"x": box["width"] / 4, "y": box["height"] / 4})
+    grid.press("Escape")
+    grid.press("Enter")  # points nowhere
+    grid.press("ArrowRight")
+    grid.press("Enter")
+    first, second = page.evaluate("window.asked")
+    assert (first["act"], second["act"]) == ("ask", "ask")
+    assert first["detail"] == pytest.approx([0.25, 0.25], abs=0.02)
+    assert second["detail"] == pytest.approx([0.75, 5 / 6], abs=0.01)
 
 
-def test_full_colour_below_the_largest_value_is_said_on_the_bar_and_one_block_needs_no_shared_scale(shown):
+def test_full_colour_below_the_largest_value_is_said_on_the_bar(shown):
     values = np.array([[1.0, -1.0, 8.0]])
-    cut = HeatmapStep([values, -values], "", "Of pixels.", (), scale=2.0)
-    page = shown([HeatmapSeries([cut], "", "", ["Plain", "Residual"])])
-    assert page.locator(".rx-legend").inner_text().split() == ["≤", "−2.00", "≥", "+2.00", "logits"]
-    assert not page.get_by_text("one scale for all blocks").is_visible()
-    got = pixels(page)[:, :256, :3]
-    assert np.abs(got - coloured(values, 2.0)).max() <= 2
+    page = shown(panel(pair(values, -values, scale=2.0)))
+    assert page.locator(".rx-legend").inner_text().split()[:5] == ["≤", "−2.00", "≥", "+2.00", "logits"]
+    assert np.abs(pixels(page)[..., :3] - colored(values, 2.0)).max() <= 2
 
 
-def test_pictures_and_numbers_are_saved(shown):
-    title = 'A title with <signs> & "marks".'
-    page = shown([HeatmapSeries([step([np.ones((2, 3))] * 2, "3.1")], "20", title, ["Plain", "Residual"])])
-    for kind in ("PNG", "SVG"):
-        with page.expect_download() as started:
-            page.get_by_role("button", name=f"Save the picture as {kind}").click()
-        assert started.value.suggested_filename == f"heatmaps-3.1.{kind.lower()}"
-        content = started.value.path().read_bytes()
-        if kind == "PNG":
-            assert Image.open(io.BytesIO(content)).width > 532
-        else:
-            # Whole words, and an XML parser's word that signs were escaped.
-            from xml.etree import ElementTree
-
-            root = ElementTree.fromstring(content)
-            words = " ".join(node.text or "" for node in root.iter() if node.tag.endswith("text"))
-            assert title in words
-            assert "+1.00 logits Red speaks for what is asked about, blue against it." in words
-            assert "Grad-CAM at 3.1, eval mode. resnet_explore" in words
-            assert len([node for node in root.iter() if node.tag.endswith("image")]) == 2, "and the bar"
-    page.get_by_role("button", name="Save the numbers as NPZ").click()
-    assert page.evaluate("window.asked") == [{"save": "numbers"}]
-
-
-def test_it_fits_a_narrow_window(shown):
-    page = shown(
-        [HeatmapSeries([step([np.ones((2, 3))] * 2)] * 2, "", "Finding.", ["Plain", "Residual"])], width=360
+def test_another_photo_and_its_maps_come_together(shown):
+    page = shown(panel(pair([[0.0]], [[0.0]])))
+    assert pixels(page)[..., :3].max() == 0
+    other = Heatmaps("maps", png((255, 255, 255)), "b", pair([[1.0]], [[1.0]], "2.0"), 1.0, "logits", "")
+    page.evaluate("window.receive", message(View(panels=((other,),)), STATE, 2))
+    page.wait_for_function(
+        "document.querySelector('canvas.rx-heat').getContext('2d').getImageData(9, 9, 1, 1).data[0] > 60"
     )
-    card = page.locator(".rx-heatmaps")
+    red = pixels(page)[9, 9]
+    assert red[0] > red[2], "the new map on the new photo"
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (1280, "dark"), (360, "dark")])
+def test_pictures_get_the_width_and_nothing_sticks_out(shown, width, theme):
+    answers = tuple(
+        Answer(k, f"class {k} of a long name", (Bar(0.8, "80 %", "plain"), Bar(0.1, "10 %", "residual")))
+        for k in range(5)
+    )
+    names = Named("Plain-18", "plain"), Named("Residual-18", "residual")
+    choices = Choices("target", "Answers", names, answers, "They know only 10 classes.")
+    page = shown(panel(pair(np.ones((2, 3)), np.ones((2, 3)))), width, beside=(choices,), theme=theme)
+    card = page.locator(".rx-page")
     assert card.evaluate(
         "(e) => e.scrollWidth <= e.clientWidth && e.getBoundingClientRect().right <= innerWidth"
     )
-
-
-def test_in_jupyterlab_keys_move_it_and_python_hears_of_it(rerun):
-    rerun.page.wait_for_function("document.querySelector('.rx-canvas')?.dataset.drawn > 0")
-    before = rerun.digest(CANVAS)
-    rerun.press(".rx-heat-step", "ArrowRight")
-    rerun.wait_changed(CANVAS, before)
-    rerun.press(".rx-heat-depth", "End")
-    rerun.page.wait_for_timeout(400)
-    assert rerun.execute("print(view.depth, view.step)") == "1 2"
-    with rerun.page.expect_download() as started:
-        rerun.page.get_by_role("button", name="Save the numbers as NPZ").click()
-    with np.load(started.value.path()) as saved:
-        assert len(saved) == 15  # and what they are
-        assert saved["1/1.3/Residual"].shape == (4, 6)
-    assert re.fullmatch(r"heatmaps\.npz", started.value.suggested_filename)
+    wide = page.locator("canvas.rx-heat").first.bounding_box()["width"]
+    assert wide > (380 if width == 1280 else 140)
+    page.locator(".rx-option").nth(2).click()
+    assert page.evaluate("window.model.get('target')") == 2
+    assert page.locator(".rx-option[aria-pressed=true]").count() == 1

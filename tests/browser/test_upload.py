@@ -9,21 +9,37 @@ import pytest
 from PIL import Image
 
 CELL = """
+from dataclasses import dataclass
 import hashlib, io
 from PIL import Image
-from resnet_explore.errors import ExploreError
-from resnet_explore.widgets.upload import UploadZone
+from resnet_explore.widgets.catalog.images import Images
+from resnet_explore.widgets.core.explorer import Explorer
+from resnet_explore.widgets.core.view import Prose, View
 
 got = []
-zone = UploadZone()
 
-def take(name, data, note):
-    got.append((name, data, note))
-    if not data.startswith((b"\\xff\\xd8", b"\\x89PNG")):
-        raise ExploreError(f"{name} is not an image.")
+@dataclass(frozen=True)
+class State:
+    image: str = "cat"
 
-zone.on_upload(take)
-zone
+class PhotoExplorer(Explorer):
+    State = State
+
+    def __init__(self):
+        self.images = Images()
+        super().__init__()
+
+    def act(self, name, detail, buffers):
+        got.append((detail["name"], bytes(buffers[0]), detail["note"]))
+        key = self.images.receive(detail, buffers)
+        self.update(**({"image": key} if key else {}))
+
+    def present(self, state, found):
+        words = Prose("words", ["What stands below."])
+        return View(ask=self.images.controls("image"), headline=self.images.picture(state.image).about, panels=[[words]])
+
+explorer = PhotoExplorer()
+explorer
 """
 
 
@@ -35,7 +51,7 @@ def jpeg():
 
 @pytest.fixture
 def zone(rerun):
-    rerun.locator(".rx-zone").wait_for()
+    rerun.locator(".rx-upload").wait_for()
     return rerun
 
 
@@ -81,7 +97,7 @@ MAKE_FILE = """(kind, encoded) => {
     const bytes = Uint8Array.from(atob(encoded), (c) => c.charCodeAt(0));
     const transfer = new DataTransfer();
     transfer.items.add(new File([bytes], 'photo.jpg', { type: 'image/jpeg' }));
-    const zone = document.querySelector('.rx-zone');
+    const zone = document.querySelector('.rx-upload');
     const options = { bubbles: true, cancelable: true };
     if (kind === 'drop') zone.dispatchEvent(new DragEvent('drop', { ...options, dataTransfer: transfer }));
     else zone.dispatchEvent(new ClipboardEvent('paste', { ...options, clipboardData: transfer }));
@@ -101,13 +117,14 @@ def test_what_is_no_image_is_said_below_and_text_is_ignored(zone):
     left_alone = zone.page.evaluate("""() => {
         const transfer = new DataTransfer();
         transfer.setData('text/plain', 'just words');
-        return document.querySelector('.rx-zone').dispatchEvent(
+        return document.querySelector('.rx-upload').dispatchEvent(
             new ClipboardEvent('paste', { bubbles: true, cancelable: true, clipboardData: transfer }));
     }""")
     assert left_alone
     choose(zone, "page.png", b"<html>no</html>", "image/png")
     zone.locator(".rx-status.rx-bad").wait_for()
-    assert zone.locator(".rx-status").inner_text() == "page.png is not an image."
+    assert zone.locator(".rx-status").inner_text().startswith("page.png: The data (15 bytes) is not an image")
+    assert zone.execute("print(explorer.image)") == "cat"
     assert zone.execute("print(len(got))") == "1"
     choose(zone, "small.jpg", jpeg())
     wait_for(zone, 2)
@@ -158,7 +175,7 @@ def test_ctrl_v_on_the_zone_and_in_command_mode_but_not_in_an_editor(zone):
     zone.page.keyboard.press("ControlOrMeta+V")
     zone.page.wait_for_timeout(500)
     assert zone.execute("print(len(got))") == "0"
-    zone.locator(".rx-zone").click(position={"x": 8, "y": 8})
+    zone.locator(".rx-upload").click(position={"x": 8, "y": 8})
     zone.page.keyboard.press("ControlOrMeta+V")
     wait_for(zone, 1)
     assert zone.execute("print(Image.open(io.BytesIO(got[0][1])).size)") == "(31, 17)"
@@ -169,7 +186,7 @@ def test_ctrl_v_on_the_zone_and_in_command_mode_but_not_in_an_editor(zone):
 
 
 def test_the_button_has_a_name_and_opens_by_key(zone):
-    button = zone.page.get_by_role("button", name="Choose a file", exact=True)
+    button = zone.page.get_by_role("button", name="Choose files", exact=True)
     for key in ("Enter", "Space"):
         with zone.page.expect_file_chooser(timeout=5000):
             button.press(key)
@@ -179,14 +196,42 @@ def test_the_button_has_a_name_and_opens_by_key(zone):
 def test_an_error_fits_a_narrow_dark_window(open_notebook):
     notebook = open_notebook([CELL], theme="dark", width=420)
     notebook.run_all()
-    notebook.locator(".rx-zone").wait_for()
+    notebook.locator(".rx-upload").wait_for()
+    prose = notebook.locator(".rx-prose")
+    before = prose.bounding_box()
     choose(
         notebook, "IMG_20260412_the_name_of_a_file_that_nobody_would_read_out_aloud.png", b"junk", "image/png"
     )
     notebook.locator(".rx-status.rx-bad").wait_for()
-    card = notebook.locator(".rx-upload")
+    assert prose.bounding_box() == before, "what lies below stays where it is"
+    card = notebook.locator(".rx-page")
     assert card.evaluate("(e) => e.scrollWidth <= e.clientWidth")
     around = notebook.locator(".jp-OutputArea-output").filter(has=card)
     assert around.evaluate("(e) => e.scrollWidth <= e.clientWidth")
-    notebook.screenshot("upload-error-dark-420", ".rx-upload")
+    notebook.screenshot("upload-error-dark-420", ".rx-page")
     notebook.assert_clean()
+
+
+def test_many_photos_stand_in_one_row_that_can_be_gone_through_by_keys(zone):
+    prose = zone.locator(".rx-prose")
+    before = prose.bounding_box()
+    files = []
+    for k in range(14):
+        buffer = io.BytesIO()
+        Image.new("RGB", (60, 40), (17 * k, 80, 120)).save(buffer, "JPEG")
+        files.append({"name": f"{k}.jpg", "mimeType": "image/jpeg", "buffer": buffer.getvalue()})
+    zone.locator(".rx-pick input").set_input_files(files)
+    wait_for(zone, 14)
+    thumbs = zone.locator(".rx-thumb")
+    thumbs.nth(20).wait_for()
+    assert zone.locator(".rx-status").inner_text() == "14 of 14 photos arrived."
+    assert prose.bounding_box()["y"] == before["y"], "uploads push nothing down"
+    last = zone.locator(".rx-thumb[aria-checked=true]")
+    assert last.get_attribute("title") == "your photo 13.jpg"
+    assert last.evaluate(
+        "(node) => node.getBoundingClientRect().right <= node.parentElement.getBoundingClientRect().right"
+    )
+    last.press("Home")
+    zone.page.locator(".rx-headline", has_text="Chelsea").wait_for()
+    zone.locator(".rx-thumb[aria-checked=true]").press("ArrowLeft")
+    zone.page.locator(".rx-headline", has_text="13.jpg").wait_for()

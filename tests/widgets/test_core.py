@@ -1,5 +1,7 @@
 """The explorer core: state, jobs and views, on an explorer that squares numbers when it is told to."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +17,18 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.core.explorer import Explorer
 from resnet_explore.widgets.core.runner import Job, Runner, Task
 from resnet_explore.widgets.core.state import changed
-from resnet_explore.widgets.core.view import Choice, Menu, Over, Prose, Slider, View, encode, settled
+from resnet_explore.widgets.core.view import (
+    Choice,
+    Menu,
+    Now,
+    Over,
+    Part,
+    Prose,
+    Slider,
+    View,
+    encode,
+    settled,
+)
 
 GATES: dict[int, threading.Event] = {}
 
@@ -327,6 +340,22 @@ def test_lanes_run_side_by_side_and_the_newest_question_comes_first():
     assert {Square(3): -1} in told, "what is there first is shown first"
 
 
+class Aside(Beside):
+    aside = True
+    says = "Going on for long ..."
+
+
+def test_what_goes_on_aside_is_no_part_of_the_picture():
+    runner = Runner(lambda: None, lambda *_: None, lambda: None)
+    runner.ask([Aside(1), Square(3)])
+    assert _soon(lambda: runner.found().get(Square(3)) == 9)
+    assert (runner.complete, runner.sentence) == (True, "")
+    assert not runner.wait(0.05), "it still runs"
+    GATES[100].set()
+    assert runner.wait(10)
+    assert runner.found()[Aside(1)] == "beside"
+
+
 def test_only_so_many_results_are_kept():
     runner = Runner(lambda: None, lambda *_: None, lambda: None, keep_most=3)
     for number in range(20, 30):
@@ -371,3 +400,97 @@ def test_what_depends_on_a_field_is_named_and_picked():
     assert settled(view, NumberState(1, "blue")).headline == "b"
     assert settled(view, NumberState(2)).headline == "c"
     assert settled(view, NumberState(7)).headline is None
+
+
+def test_python_ends_while_something_is_computed():
+    code = """
+import time
+from dataclasses import dataclass
+from resnet_explore.widgets.core.explorer import Explorer
+from resnet_explore.widgets.core.runner import Job
+from resnet_explore.widgets.core.view import View
+
+class Endless(Job):
+    def run(self, task):
+        while True:
+            task.check()
+            time.sleep(0.01)
+
+@dataclass(frozen=True)
+class State:
+    number: int = 0
+
+class Waits(Explorer):
+    State = State
+    job = Endless()
+
+    def plan(self, state):
+        return (self.job,)
+
+    def present(self, state, found):
+        return View()
+
+Waits()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@dataclass(frozen=True)
+class Position:
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class Grid(Part):
+    """A panel of numbers that shows where the person is."""
+
+    kind: ClassVar[str] = "grid"
+    key: str
+    values: Any
+    at: Any
+
+    def arrays(self):
+        return {"values": self.values}
+
+
+class Reads(Explorer):
+    """Shows a grid, and aside the number that is looked at."""
+
+    State = Position
+
+    def present(self, state, found):
+        values = np.arange(6.0)
+        aside = {"grid": {"value": values[state.number]}}
+        return View(headline="A grid.", panels=((Grid("grid", values, Now("number")),),), aside=aside)
+
+
+def test_what_changes_often_travels_aside():
+    explorer = Reads()
+    (panel,) = explorer._view["tree"]["panels"][0]
+    assert panel["at"] == {"$now": "number"}
+    assert "number" not in explorer._view["made_for"], "the page follows it by itself"
+    count = explorer._view["count"]
+    explorer.number = 4
+    assert explorer._view["count"] == count
+    assert explorer._aside["tree"] == {"grid": {"value": 4.0}}
+    assert settled(explorer.page, explorer.state).panels[0][0].at == 4
+
+
+def test_arrays_of_panels_are_saved_and_only_what_can_be_is_offered(tmp_path):
+    explorer = Reads()
+    assert explorer._view["formats"] == [".npz"]
+    with np.load(explorer.save(tmp_path / "grid.npz")) as saved:
+        assert saved["values"].tolist() == [0, 1, 2, 3, 4, 5]
+        assert saved["conditions"][0] == "A grid."
+    with pytest.raises(ExploreError, match="no picture here"):
+        explorer.save(tmp_path / "grid.png")
+
+
+def test_a_file_is_of_what_the_page_shows_even_if_it_has_not_said_so_yet():
+    explorer, sent = Reads(), []
+    explorer.send = lambda content, buffers=None: sent.append((content, buffers))
+    explorer._hear(explorer, {"act": "save", "detail": ".npz", "chosen": {"number": 3}}, [])
+    assert explorer.number == 3
+    ((content, (data,)),) = sent
+    assert content == {"file": "reads.npz"}
+    assert data

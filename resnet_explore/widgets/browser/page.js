@@ -134,6 +134,7 @@ class Page {
     const tree = unpacked(message.tree, message.buffers);
     if (tree.panels === null && this.view) Object.assign(tree, { panels: this.view.panels, headline: this.view.headline, why: this.view.why, sliders: this.view.sliders, below: this.view.below, conditions: this.view.conditions });
     this.kept = message.tree.panels === null;
+    if (!this.kept) this.root.dataset.view = String(message.count); // for those who wait for a new picture
     this.view = tree;
     this.fillFormats(message.formats);
     this.show();
@@ -224,7 +225,10 @@ class Page {
     });
   }
 
-  /** Put parts into a node: those that stand there already are updated and keep their elements. */
+  /** Put parts into a node: those that stand there already are updated and keep their elements.
+   *
+   * @param {HTMLElement} node @param {any[]} parts
+   */
   place(node, parts) {
     node.hidden = !parts.length;
     const standing = this.parts.get(node) ?? new Map(), next = new Map();

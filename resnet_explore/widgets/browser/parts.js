@@ -1,19 +1,24 @@
 /* Which module draws which kind of control or panel. */
 
-import { button, check, menu, number, slider, tabs } from "./controls/choosing.js";
+import { button, check, menu, number, slider, tabs, text } from "./controls/choosing.js";
 import { choices } from "./controls/choices.js";
+import { group } from "./controls/group.js";
 import { more } from "./controls/more.js";
+import { options } from "./controls/options.js";
 import { thumbs } from "./controls/thumbs.js";
 import { upload } from "./controls/upload.js";
 import { blueprint } from "./panels/blueprint.js";
 import { charts } from "./panels/chart.js";
 import { heatmaps } from "./panels/heatmaps.js";
-import { prose } from "./panels/prose.js";
+import { matrices } from "./panels/matrices.js";
+import { progress } from "./panels/progress.js";
+import { code, prose } from "./panels/prose.js";
 import { table } from "./panels/table.js";
 import { tiles } from "./panels/tiles.js";
 import { verdict } from "./panels/verdict.js";
 
 /** @type {{[kind: string]: import("./page.js").Component}} */
 export const KINDS = {
-  blueprint, button, charts, check, choices, heatmaps, menu, more, number, prose, slider, table, tabs, thumbs, tiles, upload, verdict,
+  blueprint, button, charts, check, choices, code, group, heatmaps, matrices, menu, more, number, options, progress, prose, slider, table,
+  tabs, text, thumbs, tiles, upload, verdict,
 };

@@ -191,6 +191,8 @@ class Images:
 
         What is wrong with one file, or to be said of it, is said beside those that came with it.
         """
+        if len(buffers) != 1:
+            return None
         name, note = str(detail.get("name", "photo")), str(detail.get("note", ""))
         if detail.get("batch") != self._batch:
             self.forget_words()

@@ -1,7 +1,7 @@
 """The panel that shows charts: lines of numbers that can be read out, and points that can be chosen."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,13 +14,14 @@ _HIGH, _WIDE = 330.0, 960.0  # CSS pixels of a row in a saved picture
 class Charts(Part):
     """A row of charts (`figures.chart.Chart`), beside each other where there is room and below where not.
 
-    chooses  the state's field that a click on a point sets to the point's x, "" where a click chooses nothing
+    chooses  the state's field that a click on a point sets to the point's x, in those charts that mark what
+             is `chosen`; "" where a click chooses nothing; or one for each chart
     """
 
     kind: ClassVar[str] = "charts"
     key: str
     charts: Any
-    chooses: str = ""
+    chooses: str | Sequence[str] = ""
 
     @property
     def height(self) -> float:  # type: ignore[override]

@@ -129,10 +129,19 @@ def _numbers(view: View, given: Mapping[str, Iterable[Mapping[str, Any]]], code:
     tables = {key: rows for key, rows in tables.items() if rows}
     if not tables:
         raise ExploreError("There are no numbers here to save.")
-    buffer = io.StringIO()
-    about = {"program": PROGRAM, "code": code, "headline": view.headline}
+    about = {"code": code, "headline": view.headline}
     if view.conditions:
         about["conditions"] = " ".join(view.conditions)
+    return as_csv(about, tables)
+
+
+def as_csv(about: Mapping[str, Any], tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> bytes:
+    """Return tables, {name: rows}, as .csv below lines "# key: value" of what is true of all rows.
+
+    The program's name comes first; `pandas.read_csv(path, comment="#")` passes over these lines.
+    """
+    buffer = io.StringIO()
+    about = {"program": PROGRAM, **about}
     for key, value in about.items():
         buffer.write(f"# {key}: {' '.join(str(value).split())}\n")
     _write_rows(buffer, tables)

@@ -14,11 +14,13 @@ THREADS = "resnet_explore"  # what all threads are called that work beside a pag
 class Job:
     """Something to be computed. Subclasses are frozen dataclasses: equal jobs have equal results.
 
-    lane  jobs of one lane run one after the other, those of different lanes side by side
-    says  a sentence on what is being done, shown while it runs
+    lane   jobs of one lane run one after the other, those of different lanes side by side
+    aside  whether the picture can do without it: the view itself tells how far it is
+    says   a sentence on what is being done, shown while it runs
     """
 
     lane: ClassVar[str] = ""
+    aside: ClassVar[bool] = False
     says: str = "Computing ..."
 
     def run(self, task: "Task") -> Any:
@@ -115,15 +117,16 @@ class Runner:
 
     @property
     def complete(self) -> bool:
-        """Whether every wanted job has its final result."""
+        """Whether the picture is: every wanted job that is not aside has its final result."""
         with self._changed:
-            return all(job in self._done for job in self._wanted)
+            return all(job in self._done for job in self._wanted if not job.aside)
 
     @property
     def sentence(self) -> str:
-        """What is being done now, "" if nothing is."""
+        """What is being done for the picture now, "" if nothing is."""
         with self._changed:
-            return next((task.sentence for task in self._tasks.values() if task is not None), "")
+            tasks = (task for task in self._tasks.values() if task is not None and not task.job.aside)
+            return next((task.sentence for task in tasks), "")
 
     def stop(self) -> None:
         """Ask all that runs to stop, and want nothing more."""
@@ -156,6 +159,8 @@ class Runner:
             self._done.discard(job)
 
     def _next(self, lane: str) -> Job | None:
+        if not threading.main_thread().is_alive():
+            return None  # Python ends: what is cancelled now is not begun again
         waiting = (job for job in self._wanted if job.lane == lane)
         return next((job for job in waiting if job not in self._done and job not in self._failures), None)
 

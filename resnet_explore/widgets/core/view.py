@@ -107,8 +107,8 @@ class Menu(Part):
 class Slider(Part):
     """One of an ordered row of values, moved in the browser. `key` is the state's field.
 
-    choices  the stops in order, `Choice`s or an `Over` of them; their labels are read out and printed below
-             the track
+    choices  the stops in order, `Choice`s or an `Over` of them; their labels are printed below the track, and
+             read out with their tips
     play     whether a button runs through them
     carries  {another slider's field: {a value of this one: the other's values there, in order}}: it keeps its
              share of the way when this one moves, as a block does in a deeper network
@@ -144,6 +144,20 @@ class Number(Part):
     low: float
     high: float
     step: float = 1
+    tip: str = ""
+
+
+@dataclass(frozen=True)
+class Text(Part):
+    """A line of text; it counts once Enter is pressed or it is left. `key` is the state's field.
+
+    hint  what stands there greyed as long as nothing is typed
+    """
+
+    kind: ClassVar[str] = "text"
+    key: str
+    label: str
+    hint: str = ""
     tip: str = ""
 
 
@@ -250,6 +264,16 @@ class Choices(Part):
 
 
 @dataclass(frozen=True)
+class Options(Part):
+    """One of a few values, all in sight below each other. `key` is the state's field."""
+
+    kind: ClassVar[str] = "options"
+    key: str
+    label: str
+    choices: Sequence[Choice]
+
+
+@dataclass(frozen=True)
 class More(Part):
     """Controls that are rarely changed, folded behind a word."""
 
@@ -257,6 +281,19 @@ class More(Part):
     key: str
     controls: Sequence[Part]
     label: str = "More"
+
+
+@dataclass(frozen=True)
+class Group(Part):
+    """Parts in a line, which breaks where there is no room.
+
+    folded  words on which they unfold, "" where they are always there
+    """
+
+    kind: ClassVar[str] = "group"
+    key: str
+    parts: Sequence[Any]
+    folded: str = ""
 
 
 # --- panels -------------------------------------------------------------------------------------------------
@@ -272,25 +309,54 @@ class Prose(Part):
 
 
 @dataclass(frozen=True)
+class Code(Part):
+    """Lines for a terminal or a cell, to be copied."""
+
+    kind: ClassVar[str] = "code"
+    key: str
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Progress(Part):
+    """How far something is that goes on beside the page.
+
+    share     of it that is done, from 0 to 1; None where there is nothing to be shown
+    sentence  what is being done, or came of it
+    failed    whether the sentence says what went wrong
+    """
+
+    kind: ClassVar[str] = "progress"
+    key: str
+    share: float | None
+    sentence: str
+    failed: bool = False
+
+
+@dataclass(frozen=True)
 class Column:
     """A column of a table.
 
     digits  decimals of its numbers, None for texts
     best    -1 where the first click puts the largest on top
     tip     what it means
+    twin    "plain" or "residual" where it speaks of one of the two, which gives its head the colour
     """
 
     title: str
     digits: int | None = None
     best: int = 1
     tip: str = ""
+    twin: str = ""
 
 
 @dataclass(frozen=True)
 class Table(Part):
     """Rows of texts and numbers, sorted by a click on a column's head; None is what is not known.
 
-    sort  the state's field that holds (column, 1 or -1), by what is sorted and whether up or down
+    sort    the state's field that holds (column, 1 or -1), by what is sorted and whether up or down
+    marked  the places of the rows that stand out, such as those of what is looked at
+    shaded  the places of the rows that come from elsewhere
     """
 
     kind: ClassVar[str] = "table"
@@ -298,6 +364,8 @@ class Table(Part):
     columns: Sequence[Column]
     rows: Sequence[Sequence[Any]]
     sort: str
+    marked: Any = ()
+    shaded: Sequence[int] = ()
 
     def follows(self) -> tuple[str, ...]:
         """Return the field of the order."""
@@ -323,8 +391,9 @@ class View:
     panels      rows of panels; those of one row stand side by side where there is room. None leaves the
                 picture that stands there, dimmed, with its headline and sliders
     sliders     directly under the picture
-    below       rows of panels under the sliders, for what belongs to the picture and is not the picture
-    conditions  sentences folded below the sliders
+    below       rows of panels and controls under the sliders: what belongs to the picture and is not the
+    picture
+    conditions  sentences folded below all that
     waiting     what stands in the picture's place as long as there is none
     glossary    {word: explanation} for words of this page that not everybody knows
     aside       {a panel's key: small things of it that change oftener than the rest}, such as exact values at

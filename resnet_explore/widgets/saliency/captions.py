@@ -10,6 +10,7 @@ from resnet_explore.widgets.words import first_of, percent, signed
 
 OWN_CHOICE = "each network's first choice"
 _PERCENTILE = 99
+_LONG = 14  # letters of a label below a slider
 _TITLES = {"classes": "Answers", "pixels": "Share of the pixels", "boxes": "Surest detections"}
 
 GLOSSARY = {
@@ -36,8 +37,9 @@ WHY = {
 
 
 def tick(block: str) -> str:
-    """Return what a block is called on a slider: "3.1" for "layer3.1"."""
-    return block.removeprefix("layer")
+    """Return what a block is called on a slider: "3.1" for "layer3.1", the end of what is long."""
+    name = block.removeprefix("layer")
+    return name if len(name) <= _LONG else f"…{name[1 - _LONG :]}"
 
 
 def stage_name(stage: str) -> str:
@@ -84,9 +86,9 @@ def survival(stage: str, names: Sequence[str], block: str, alike: Sequence[float
     """Say how much of the trained map of a block is left once weights are random."""
     if not stage:
         return "All weights as trained: move the slider to make them random from the top."
-    where = "" if block == PIXELS else f" at block {tick(block)}"
-    left = ", ".join(f"{signed(r)} in {name}" for name, r in zip(names, alike, strict=True))
-    return f"Random down to {stage_name(stage)}, likeness to the trained map{where}: {left}."
+    whose = "the" if block == PIXELS else f"block {tick(block)}'s"
+    left = ", ".join(f"{signed(r)} ({name})" for name, r in zip(names, alike, strict=True))
+    return f"Random down to {stage_name(stage)}: likeness to {whose} trained map {left}."
 
 
 # --- what was asked -----------------------------------------------------------------------------------------
@@ -193,7 +195,8 @@ def _of_networks(found: Found, stage: str) -> Iterator[str]:
         )
     height, width = found.size
     sees = "the middle square as " if found.cropped else ""
-    who = "The networks see" if len(found.opened.networks) > 1 else "The network sees"
+    verb = "get" if found.opened.kind == "boxes" else "see"  # a detector enlarges it first
+    who = f"The networks {verb}" if len(found.opened.networks) > 1 else f"The network {verb}s"
     yield f"{who} {sees}{height}×{width} pixels. Picture: {found.about}."
 
 

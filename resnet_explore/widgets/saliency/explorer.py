@@ -154,7 +154,11 @@ class SaliencyExplorer(Explorer):
         if here is None:
             return state
         stage = state.stage if state.stage in here.positions else ""
-        block = min(state.block, len(here.blocks)) if state.block > 0 else clear_block(here)
+        block, count = state.block, len(here.blocks)
+        if block <= 0:
+            block = clear_block(here)
+        elif count > 1:  # where there is but one step, as by pixels, the person may come back to theirs
+            block = min(block, count)
         return replace(state, method=here.method, block=block, stage=stage)
 
     # --- what is computed and shown -----------------------------------------------------------------------
@@ -216,7 +220,9 @@ class SaliencyExplorer(Explorer):
         depths = self.bench.entries[self._state.networks].depths or (self._state.depth,)
         jobs = {depth: self._explain(self._state, depth) for depth in depths}
         return {
-            "/".join(part for part in (str(depth or ""), position, block, name) if part): one.maps[block][0].numpy()
+            "/".join(part for part in (str(depth or ""), position, block, name) if part): one.maps[block][
+                0
+            ].numpy()
             for depth, job in jobs.items()
             if job in found
             for position, explained in found[job].positions.items()

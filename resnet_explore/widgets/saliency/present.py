@@ -246,8 +246,9 @@ def _survival(found: Found, stage: str) -> list[str]:
     return said
 
 
-def _over_blocks(each: Sequence[Any]) -> Over:
-    return Over("block", dict(enumerate(each, 1)))
+def _over_blocks(each: Sequence[Any]) -> Any:
+    """Return what depends on the block; where there is but one step it is shown wherever the slider was."""
+    return Over("block", dict(enumerate(each, 1))) if len(each) > 1 else each[0]
 
 
 def _ticks(found: Found) -> tuple[Choice, ...]:

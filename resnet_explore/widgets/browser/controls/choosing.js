@@ -1,4 +1,4 @@
-/* Tabs, menus, sliders, checks, numbers and buttons: each shows a field of the state and sets it. */
+/* Tabs, menus, sliders, checks, numbers, texts and buttons: each shows a field of the state and sets it. */
 
 import { clamp, control, make, same } from "../dom.js";
 
@@ -99,6 +99,10 @@ export function menu(page, props) {
 }
 
 const PLAY_MS = 700;
+const LETTER_PX = 6.5; // of a label below the track
+
+/** What a stop of a slider is called. */
+const spoken = (choice) => (choice ? [choice.label, choice.tip].filter(Boolean).join(", ") : "");
 
 /** @type {Component} */
 export function slider(page, props) {
@@ -157,26 +161,35 @@ export function slider(page, props) {
     input.max = String(Math.max(0, props.choices.length - 1));
     input.disabled = props.choices.length < 2; // it keeps its place
     play.hidden = !props.play;
-    const count = props.choices.length, most = 13, every = Math.ceil(count / most);
+    const count = props.choices.length;
     ticks.replaceChildren(...props.choices.map((choice, k) => {
       const tick = make("span", "", { textContent: choice.label });
       tick.style.setProperty("--at", String(k / Math.max(1, count - 1)));
-      tick.classList.toggle("rx-out", k % every !== 0);
       return tick;
     }));
+    thin();
     // As wide as the longest of them, so that the track keeps its length.
-    value.style.minWidth = `${clamp(Math.max(...props.choices.map((choice) => choice.label.length)), 2, 18)}ch`;
+    value.style.minWidth = `${clamp(Math.max(...props.choices.map((choice) => spoken(choice).length)), 2, 24)}ch`;
     stop();
   }
 
+  /** Print every other label, or every third, where all of them would run into each other. */
+  function thin() {
+    const longest = Math.max(...props.choices.map((choice) => choice.label.length));
+    const most = clamp(Math.floor(ticks.clientWidth / (longest * LETTER_PX + 12)), 2, 13), every = Math.ceil(props.choices.length / most);
+    [...ticks.children].forEach((tick, k) => tick.classList.toggle("rx-out", k % every !== 0));
+  }
+
   function press() {
-    const k = index(), said = props.choices[k]?.label ?? "";
+    const k = index(), said = spoken(props.choices[k]);
     input.value = String(k);
     input.setAttribute("aria-valuetext", said);
     value.textContent = said;
     [...ticks.children].forEach((tick, at) => tick.classList.toggle("rx-now", at === k));
   }
 
+  const resized = new ResizeObserver(thin);
+  resized.observe(ticks);
   fill();
   press();
   return {
@@ -187,7 +200,10 @@ export function slider(page, props) {
       if (!same(before, next)) fill();
       press();
     },
-    leave: stop,
+    leave() {
+      resized.disconnect();
+      stop();
+    },
   };
 }
 
@@ -229,6 +245,31 @@ export function number(page, props) {
     input.title = props.tip;
     Object.assign(input, { min: props.low, max: props.high, step: props.step });
     if (document.activeElement !== input || input.valueAsNumber !== page.state[props.key]) input.value = page.state[props.key];
+  };
+  fill();
+  return {
+    node,
+    update(next) {
+      props = next;
+      fill();
+    },
+  };
+}
+
+/** @type {Component} */
+export function text(page, props) {
+  const input = control("input", "", { type: "text", spellcheck: false, autocomplete: "off" });
+  const label = make("label", "rx-label", { htmlFor: input.id });
+  const node = make("span", "rx-control rx-text", {}, label, input);
+  input.addEventListener("change", () => page.choose(props.key, input.value));
+  input.addEventListener("keydown", (event) => event.stopPropagation());
+  let shown;
+  const fill = () => {
+    label.textContent = props.label;
+    input.placeholder = props.hint;
+    input.title = props.tip;
+    if (shown !== page.state[props.key]) input.value = page.state[props.key]; // what is being typed stays
+    shown = page.state[props.key];
   };
   fill();
   return {

@@ -12,7 +12,7 @@ export function columnsFor(count, width) {
   return Math.ceil(count / Math.ceil(count / most));
 }
 
-/** `props`: {charts: [chart], chooses: the field that a click sets to a point's x, or ""}.
+/** `props`: {charts: [chart], chooses: the field that a click sets to a point's x, or "", or one for each chart}.
  *
  * @type {import("../page.js").Component}
  */
@@ -22,20 +22,21 @@ export function charts(page, props) {
   const plots = [];
   let room = 0;
 
+  const fieldOf = (plot) => (Array.isArray(props.chooses) ? props.chooses[plots.indexOf(plot)] : props.chooses);
+
   /** @type {import("./plot.js").Row} */
   const row = {
     read(from, at) {
       for (const plot of plots) if (plot === from || (plot.chart && same(plot.chart.x, from.chart.x))) plot.read(at);
     },
     // On an axis of whole numbers a point between two of them lies inside of what the second one names.
-    choose: (at) => { if (props.chooses) page.choose(props.chooses, props.charts[0].x.whole ? Math.ceil(at) : at); },
-    chooses: () => Boolean(props.chooses),
+    choose: (plot, at) => { if (row.chooses(plot)) page.choose(fieldOf(plot), plot.chart.x.whole ? Math.ceil(at) : at); },
+    chooses: (plot) => Boolean(fieldOf(plot)) && typeof plot.chart?.chosen === "number",
     say: (text) => page.say(text),
   };
 
   function fill() {
     const shown = props.charts ?? [];
-    node.classList.toggle("rx-choosing", Boolean(props.chooses));
     const changed = plots.length !== shown.length;
     while (plots.length < shown.length) plots.push(new Plot(row));
     for (const plot of plots.splice(shown.length)) plot.leave();
@@ -43,7 +44,10 @@ export function charts(page, props) {
       arrange(node, plots.map((plot) => plot.node));
       lay();
     }
-    shown.forEach((chart, i) => plots[i].take(chart));
+    shown.forEach((chart, i) => {
+      plots[i].node.classList.toggle("rx-choosing", Boolean(fieldOf(plots[i])));
+      plots[i].take(chart);
+    });
   }
 
   /** Give each chart its share of the width; all of a row are equally high. */

@@ -7,9 +7,9 @@ import { drawCell, drawMark, movedBy, placeOf, words } from "./heat_pointing.js"
 /** @type {import("../page.js").Component} */
 export function heatmaps(page, props) {
   const grid = control("div", "rx-heat-grid", { tabIndex: 0 });
-  const bar = make("canvas", "rx-bar", { width: 256, height: 1 }), low = make("span"), high = make("span"), meaning = make("span", "rx-meaning");
+  const bar = make("canvas", "rx-heat-bar", { width: 256, height: 1 }), low = make("span"), high = make("span"), meaning = make("span", "rx-meaning");
   const legend = make("p", "rx-legend", {}, low, bar, high, meaning);
-  const readout = make("p", "rx-readout");
+  const readout = make("p", "rx-heat-readout");
   const node = make("div", "rx-heatmaps", {}, grid, legend, readout);
   const layer = make("canvas", "", { width: SIDE, height: SIDE }), pixels = new ImageData(SIDE, SIDE);
   grid.setAttribute("role", "application"); // screen readers keep the arrow keys of an image to themselves

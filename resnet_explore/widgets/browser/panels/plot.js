@@ -12,7 +12,8 @@ const write = (node, text) => { if (node.textContent !== text) node.textContent 
 
 /** What a row of charts does for each of them.
  *
- * @typedef {{read: (plot: Plot, at: number | null) => void, choose: (at: number) => void, chooses: () => boolean,
+ * @typedef {{read: (plot: Plot, at: number | null) => void, choose: (plot: Plot, at: number) => void,
+ *   chooses: (plot: Plot) => boolean,
  *   say: (text: string) => void}} Row
  */
 
@@ -75,7 +76,9 @@ export class Plot {
     write(words.y, axisLabel(y).toLowerCase() === title.toLowerCase() ? "" : axisLabel(y));
     write(words.x, axisLabel(x));
     write(words.note, note ?? "");
-    const keys = `Arrow keys read the values${this.row.chooses() ? ", Enter chooses" : ""}.`;
+    const chooses = this.row.chooses(this);
+    this.node.classList.toggle("rx-choosing", chooses);
+    const keys = `Arrow keys read the values${chooses ? ", Enter chooses" : ""}.`;
     const about = says || `${axisLabel(y)} by ${axisLabel(x)}: ${series.map((curve) => curve.name).join(", ")}.`;
     this.node.setAttribute("aria-label", [title && `${title}.`, about, keys].filter(Boolean).join(" "));
     this.legend.take(series);
@@ -138,7 +141,7 @@ export class Plot {
     picture.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") this.row.read(this, null); });
     picture.addEventListener("click", (event) => {
       const at = this.under(event);
-      if (at !== null) this.row.choose(at);
+      if (at !== null) this.row.choose(this, at);
     });
     node.addEventListener("focusout", () => this.row.read(this, null));
     node.addEventListener("keydown", (event) => {
@@ -161,8 +164,8 @@ export class Plot {
     const stops = this.chart && this.width ? this.allStops() : [], from = this.at ?? this.chart?.chosen ?? null;
     const last = stops.length - 1, here = stops.indexOf(from);
     if (key === "Enter" || key === " ") {
-      if (!this.row.chooses() || this.at === null) return false;
-      this.row.choose(this.at);
+      if (!this.row.chooses(this) || this.at === null) return false;
+      this.row.choose(this, this.at);
       return true;
     }
     if (key === "Escape") {

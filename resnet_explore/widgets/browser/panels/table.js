@@ -35,6 +35,7 @@ export function table(page, props) {
     button.append(make("span", "rx-order", { textContent: k === by ? (sign > 0 ? " ▲" : " ▼") : "", ariaHidden: "true" }));
     button.addEventListener("click", () => page.choose(props.sort, [k, k === by ? -sign : column.best]));
     const cell = make("th", column.digits === null ? "" : "rx-figure", { scope: "col" }, button);
+    if (column.twin) button.classList.add(`rx-ink-${column.twin}`);
     cell.setAttribute("aria-sort", k === by ? (sign > 0 ? "ascending" : "descending") : "none");
     return cell;
   }
@@ -48,12 +49,15 @@ export function table(page, props) {
     scroll.setAttribute("aria-label", `Table of ${props.rows.length} rows`);
     const focused = [...body.querySelectorAll("button")].indexOf(document.activeElement);
     const heads = props.columns.map((column, k) => head(column, k, by, sign));
-    const rows = [...props.rows].sort((a, b) => compared(a[by], b[by], sign)).map((row) => {
+    const [marked, shaded] = [new Set(props.marked), new Set(props.shaded)];
+    const rows = [...props.rows.entries()].sort(([, a], [, b]) => compared(a[by], b[by], sign)).map(([place, row]) => {
       const cells = row.map((value, k) => {
         const { digits } = props.columns[k];
         return make(k ? "td" : "th", digits === null ? "" : "rx-figure", { textContent: shown(value, digits), ...(k ? {} : { scope: "row" }) });
       });
-      return make("tr", "", {}, ...cells);
+      const line = make("tr", shaded.has(place) ? "rx-shaded" : "", {}, ...cells);
+      if (marked.has(place)) line.setAttribute("aria-current", "true");
+      return line;
     });
     body.replaceChildren(make("thead", "", {}, make("tr", "", {}, ...heads)), make("tbody", "", {}, ...rows));
     if (focused >= 0) body.querySelectorAll("button")[focused]?.focus();

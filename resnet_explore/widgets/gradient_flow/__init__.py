@@ -1,0 +1,1 @@
+"""What happens to gradients on their way back? Layer by layer, block by block, and in papers' claims."""

@@ -1,0 +1,108 @@
+"""Notebook 02 in a real JupyterLab: switches, sliders, recorded trainings, claims and questions."""
+
+import re
+
+from tests.browser import pictures
+
+PAGE, LINES = ".rx-page", "svg.rx-plot .rx-plot-line"
+
+
+def test_gradient_switches_change_the_picture_and_say_so(open_notebook):
+    notebook = open_notebook("notebooks/02_gradient_flow.ipynb")
+    notebook.run_all(300)
+    pictures.assert_up_to_date("gradient_flow", notebook)
+    page = notebook.page
+    card = page.locator(PAGE).first
+    headline, conditions = card.locator(".rx-headline"), card.locator(".rx-conditions p")
+
+    def choose(menu, option):
+        card.get_by_label(menu, exact=True).select_option(label=option)
+
+    def says(words, timeout=60_000):
+        headline.filter(has_text=re.compile(words)).wait_for(timeout=timeout)
+
+    def line():
+        return card.locator(LINES).first.get_attribute("d")
+
+    card.scroll_into_view_if_needed()
+    says("^Plain gradients explode: the first block's is 1,000× the last's")
+    notebook.screenshot("02_gradient_flow")
+    card.get_by_text("Conditions", exact=True).click()
+    for menu, option, said in (
+        ("Mode", "eval mode", "batch norm in eval mode"),
+        ("Mode", "train mode", "batch norm in train mode"),
+        ("Norm", "none", "no norm, train mode"),
+        ("Norm", "batch norm", "batch norm in train mode"),
+    ):
+        before = line()
+        choose(menu, option)
+        conditions.filter(has_text=said).wait_for(timeout=60_000)
+        page.wait_for_function("([node, before]) => node.getAttribute('d') !== before", arg=[
+            card.locator(LINES).first.element_handle(), before,
+        ])  # fmt: skip
+    choose("Start", "Fixup")
+    card.locator("select:has(option:checked:text('none, as Fixup does'))").wait_for(timeout=60_000)
+    choose("Start", "He")
+    says("^Plain gradients explode")
+
+    notebook.execute("explorer.wait()", 120)
+    sent = len(notebook.sent)
+    depth = card.get_by_label("Depth", exact=True)
+    depth.press("End")
+    assert headline.inner_text().startswith("Plain gradients explode: the first block's is 5 million×")
+    depth.press("Home")
+    assert headline.inner_text().startswith("Plain gradients stay level")
+    assert len(notebook.sent) == sent, "the slider moves without the kernel"
+    card.locator(".rx-chart").nth(1).locator("svg.rx-plot").click(position={"x": 300, "y": 100})
+    page.wait_for_function("(node) => !node.innerText.includes('stay level')", arg=headline.element_handle())
+
+    card.get_by_role("button", name="Take 10 SGD steps").click()
+    card.get_by_label("Step", exact=True).wait_for(timeout=60_000)
+    conditions.filter(has_text="step 10 of SGD").wait_for(timeout=120_000)
+    notebook.execute("explorer.wait()", 120)
+    depth.press("End")
+    says("^Plain gradients vanish")
+    card.get_by_label("Step", exact=True).press("Home")
+    assert headline.inner_text().startswith("Plain gradients explode"), "back to step 0"
+
+    choose("Networks", "recorded: digits")
+    conditions.filter(has_text="Recorded: scikit-learn").wait_for(timeout=60_000)
+    says("^Step 0: plain gradients explode")
+    box = card.bounding_box()
+    card.get_by_label("Step", exact=True).press("End")
+    assert headline.inner_text().startswith("Step 175: ")
+    after = card.bounding_box()
+    assert (after["width"], after["height"]) == (box["width"], box["height"]), "nothing jumps"
+    notebook.screenshot("02_gradient_flow-training")
+    choose("Picture", "all steps")
+    matrix = card.locator(".rx-matrix").first
+    matrix.wait_for(timeout=30_000)
+    read = card.locator(".rx-read")
+    matrix.press("ArrowRight")
+    assert re.match(r"Plain, layer 1, step 1: \d", read.inner_text())
+    matrix.hover(position={"x": 3, "y": 1})
+    assert re.match(r"Plain, layer 110, step 0: \d", read.inner_text())
+
+    card.get_by_role("tab", name="Layer by layer").focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    assert card.get_by_role("tab", name="Claims").get_attribute("aria-selected") == "true"
+    choose("Claim", "A block adds 1/√l of its skip")
+    says(r"theory: 1/√54 = 0.136", 120_000)
+    conditions.filter(has_text="median of seeds 0 to 4").wait_for(timeout=120_000)
+    notebook.screenshot("02_gradient_flow-claims")
+    card.get_by_role("tab", name="Guess first").click()
+    card.get_by_label("vanishes towards the image", exact=False).check()
+    card.get_by_label("vanishes towards the image", exact=False).press("ArrowDown")  # goes round to the first
+    card.get_by_role("button", name="Measure it").click()
+    says("^Right, it explodes: 1,000×")
+    notebook.screenshot("02_gradient_flow-guess")
+    notebook.dress("dark")
+    page.set_viewport_size({"width": 480, "height": 900})
+    notebook.show_first_code()  # what is out of sight is not laid out
+    page.wait_for_function(
+        """(card) => card.scrollWidth <= card.clientWidth + 1 && card.getBoundingClientRect().right <= innerWidth""",
+        arg=card.element_handle(),
+    )
+    notebook.screenshot("02_gradient_flow-dark-narrow")
+    notebook.assert_clean()
