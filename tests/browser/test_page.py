@@ -76,7 +76,10 @@ def test_two_views_of_one_explorer_follow_each_other(page):
 
 def test_a_control_without_stops_for_a_state_on_its_way_stays_as_it_was(browser_context):
     """The kernel sets depth and block one after the other, and the view comes last of all."""
-    stops = {8: tuple(Choice(k, f"{k}") for k in (1, 2, 3)), 20: tuple(Choice(k, f"{k}") for k in range(1, 10))}
+    stops = {
+        8: tuple(Choice(k, f"{k}") for k in (1, 2, 3)),
+        20: tuple(Choice(k, f"{k}") for k in range(1, 10)),
+    }
     only_at_8 = Over("depth", {8: Menu("kind", "Kind", (Choice("a", "A"),))})
     view = View(headline="A", ask=(only_at_8,), sliders=(Slider("block", "Block", Over("depth", stops)),))
     page = open_view(browser_context, view, {"depth": 20, "block": 5, "kind": "a"})
