@@ -4,8 +4,8 @@
 
 ResNet-50 and its plain twin, random weights, 224x224, all 16 blocks, in a real JupyterLab and headless
 Chromium. Packages are imported and the networks made before. The first picture is timed from running the cell
-that makes the explorer, a new image from asking for it in the kernel, each until the browser has drawn both
-mosaics; a bare forward pass of both networks in the same kernel is printed beside them: it says how busy the
+that makes the explorer, a new image from asking for it in the kernel, each until the browser has drawn all
+tiles; a bare forward pass of both networks in the same kernel is printed beside them: it says how busy the
 machine is. Arrow keys on the slider over blocks are timed in the page, as in `benchmarks.scrub`.
 """
 
@@ -22,7 +22,7 @@ import time
 import torch, resnet_explore as rx
 networks = rx.twins("resnet50")._asdict()
 images = torch.randn(8, 3, 224, 224)
-rx.FeatureMapExplorer({"residual": rx.build("cifar_resnet8")}, images[:, :, :32, :32])
+rx.FeatureMapExplorer({"residual": rx.build("cifar_resnet8")}, images[:, :, :32, :32]).wait()
 
 def bare():
     start = time.perf_counter()
@@ -41,13 +41,13 @@ RUN = """async () => {
     content.activeCellIndex = 1;
     const start = performance.now();
     window.jupyterapp.commands.execute('notebook:run-cell');
-    const drawn = () => [...document.querySelectorAll('.rx-tiles')].every((tiles) => tiles.dataset.drawn > 0);
-    while (!document.querySelector('.rx-mosaics') || !drawn()) await new Promise(requestAnimationFrame);
+    const drawn = () => [...document.querySelectorAll('.rx-sheet')].every((sheet) => sheet.dataset.drawn > 0);
+    while (!document.querySelector('.rx-sheet') || !drawn()) await new Promise(requestAnimationFrame);
     return performance.now() - start;
 }"""
 
 CHANGE = """async (code) => {
-    const shown = () => document.querySelector('.rx-mosaics').dataset.shown ?? '0';
+    const shown = () => document.querySelector('.rx-page').dataset.view;
     const before = shown(), start = performance.now();
     const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
     const future = kernel.requestExecute({ code, store_history: false });
@@ -58,8 +58,8 @@ CHANGE = """async (code) => {
 }"""
 
 STATE = [
-    "document.querySelector('.rx-tiles').dataset.drawn",
-    "document.querySelector('.rx-mosaics').dataset.index",
+    "document.querySelector('.rx-sheet').dataset.drawn",
+    "document.querySelector('.rx-step').value",
 ]
 
 
@@ -74,12 +74,12 @@ def main(presses: int = 60, images: int = 7) -> None:
         page = notebook.page
         notebook.execute(CELLS[0], timeout=300)
         first = page.evaluate(RUN)
-        page.locator(".rx-chart-picture").first.wait_for(timeout=120_000)
+        page.locator(".rx-plot").first.wait_for(timeout=120_000)
         bare, new = [], []
         for k in range(images):
             bare.append(1000 * float(notebook.execute("print(bare())", timeout=120)))
-            new.append(page.evaluate(CHANGE, f"explorer.picture.value = {k % 7 + 1}"))
-            page.wait_for_timeout(3000)  # the rest of that image arrives
+            new.append(page.evaluate(CHANGE, f"explorer.image = 'image-{k % 7 + 1}'"))
+            page.wait_for_timeout(1000)
         moves = [press(notebook, "ArrowLeft" if i // 15 % 2 else "ArrowRight") for i in range(presses)]
         print(f"first picture {first:.0f} ms")
         rows = {"a new image": new, "bare forward pass of both networks": bare, "a move of the slider": moves}
@@ -88,9 +88,9 @@ def main(presses: int = 60, images: int = 7) -> None:
 
 
 def press(notebook: NotebookPage, key: str) -> float:
-    """Press a key on the slider; returns milliseconds until the mosaics have been drawn anew."""
+    """Press a key on the slider; returns milliseconds until the tiles have been drawn anew."""
     page = notebook.page
-    page.locator(".rx-block").focus()
+    page.locator(".rx-step").first.focus()
     page.evaluate(WATCH, STATE)
     page.keyboard.press(key)
     page.wait_for_function("window.changed !== null", polling="raf", timeout=30_000)

@@ -44,7 +44,7 @@ READINGS: Mapping[str, Reading] = MappingProxyType(
     {
         "grad_cam": Reading("Grad-CAM", BLOCKS),
         # Its alpha has g^2 below, so that the product is no share of the logit.
-        "grad_cam_plus_plus": Reading("Grad-CAM++", BLOCKS, "weighted logits, which don't add up", _ON),
+        "grad_cam_plus_plus": Reading("Grad-CAM++", BLOCKS, "weighted logits", _ON),
         "hirescam": Reading("HiResCAM", BLOCKS),
         "xgrad_cam": Reading("XGrad-CAM", BLOCKS),
         "layercam": Reading("LayerCAM", BLOCKS, "logits, positive gradients only", _ON),

@@ -17,7 +17,18 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.core.explorer import Explorer
 from resnet_explore.widgets.core.runner import Job, Runner, Task
 from resnet_explore.widgets.core.state import changed
-from resnet_explore.widgets.core.view import Choice, Menu, Over, Prose, Slider, View, encode, settled
+from resnet_explore.widgets.core.view import (
+    Choice,
+    Menu,
+    Now,
+    Over,
+    Part,
+    Prose,
+    Slider,
+    View,
+    encode,
+    settled,
+)
 
 GATES: dict[int, threading.Event] = {}
 
@@ -411,3 +422,64 @@ class Waits(Explorer):
 Waits()
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@dataclass(frozen=True)
+class Position:
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class Grid(Part):
+    """A panel of numbers that shows where the person is."""
+
+    kind: ClassVar[str] = "grid"
+    key: str
+    values: Any
+    at: Any
+
+    def arrays(self):
+        return {"values": self.values}
+
+
+class Reads(Explorer):
+    """Shows a grid, and aside the number that is looked at."""
+
+    State = Position
+
+    def present(self, state, found):
+        values = np.arange(6.0)
+        aside = {"grid": {"value": values[state.number]}}
+        return View(headline="A grid.", panels=((Grid("grid", values, Now("number")),),), aside=aside)
+
+
+def test_what_changes_often_travels_aside():
+    explorer = Reads()
+    (panel,) = explorer._view["tree"]["panels"][0]
+    assert panel["at"] == {"$now": "number"}
+    assert "number" not in explorer._view["made_for"], "the page follows it by itself"
+    count = explorer._view["count"]
+    explorer.number = 4
+    assert explorer._view["count"] == count
+    assert explorer._aside["tree"] == {"grid": {"value": 4.0}}
+    assert settled(explorer.page, explorer.state).panels[0][0].at == 4
+
+
+def test_arrays_of_panels_are_saved_and_only_what_can_be_is_offered(tmp_path):
+    explorer = Reads()
+    assert explorer._view["formats"] == [".npz"]
+    with np.load(explorer.save(tmp_path / "grid.npz")) as saved:
+        assert saved["values"].tolist() == [0, 1, 2, 3, 4, 5]
+        assert saved["conditions"][0] == "A grid."
+    with pytest.raises(ExploreError, match="no picture here"):
+        explorer.save(tmp_path / "grid.png")
+
+
+def test_a_file_is_of_what_the_page_shows_even_if_it_has_not_said_so_yet():
+    explorer, sent = Reads(), []
+    explorer.send = lambda content, buffers=None: sent.append((content, buffers))
+    explorer._hear(explorer, {"act": "save", "detail": ".npz", "chosen": {"number": 3}}, [])
+    assert explorer.number == 3
+    ((content, (data,)),) = sent
+    assert content == {"file": "reads.npz"}
+    assert data

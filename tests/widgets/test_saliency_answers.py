@@ -63,8 +63,8 @@ class Detector(nn.Module):
 
     def forward(self, x):
         found = []
-        for found_maps in self.body(x):
-            surer = found_maps[:, 12:, 20:].mean().sigmoid()
+        for seen in self.body(x):
+            surer = seen[:, 12:, 20:].mean().sigmoid()
             scores = torch.stack([surer * 0.5, surer])
             boxes = x.new_tensor([[2.0, 3.0, 14.0, 9.0], [20.0, 12.0, 40.0, 24.0]])
             found.append({"boxes": boxes, "labels": torch.tensor([7, 2]), "scores": scores})

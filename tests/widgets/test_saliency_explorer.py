@@ -1,8 +1,9 @@
-"""The saliency explorer without a browser: photos in, heatmaps of two networks out, at every block and
-depth."""
+"""The saliency explorer without a browser: photos in, heatmaps of two networks out."""
 
 import csv
 import io
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -117,8 +118,7 @@ def upload(explorer, name, data, batch=None):
     return next(part for part in shown(explorer).ask if part.kind == "upload")
 
 
-# --- what is seen
-# ---------------------------------------------------------------------------------------------
+# --- what is seen -------------------------------------------------------------------------------------------
 
 
 def test_every_block_of_every_depth_is_on_the_page_and_the_slider_scrubs_there(explorer):
@@ -198,8 +198,7 @@ def test_a_few_extreme_pixels_do_not_leave_the_rest_without_colour():
     assert step.beyond
 
 
-# --- what is asked
-# --------------------------------------------------------------------------------------------
+# --- what is asked ------------------------------------------------------------------------------------------
 
 
 def test_what_is_asked_about_is_a_class_or_one_rather_than_another(explorer):
@@ -278,8 +277,7 @@ def test_slow_methods_compute_the_depth_that_is_looked_at(explorer):
     assert [job.depth for job in planned] == [14, 8], "what is seen first"
 
 
-# --- photos
-# ---------------------------------------------------------------------------------------------------
+# --- photos -------------------------------------------------------------------------------------------------
 
 
 def test_uploads_stand_in_the_strip_and_none_is_lost(explorer):
@@ -320,8 +318,7 @@ def test_a_bad_upload_keeps_the_picture(explorer):
         np.testing.assert_array_equal(maps(explorer)[1], before[1])
 
 
-# --- networks
-# -------------------------------------------------------------------------------------------------
+# --- networks -----------------------------------------------------------------------------------------------
 
 
 def test_networks_that_cannot_be_loaded_are_said_and_the_menu_goes_back():
@@ -414,8 +411,7 @@ def test_two_networks_of_ones_own_on_photos():
 
 
 def test_a_persons_networks_are_only_looked_at(monkeypatch):
-    """Hooks of two threads on one network would see each other's passes: a copy is asked, and another
-    judged."""
+    """Hooks of two threads on one network would see each other's passes: copies are asked and judged."""
     used = []
     monkeypatch.setattr(jobs, "verdicts", lambda network, *_: used.append(network) or iter(()))
     net = small_network().train()
@@ -472,8 +468,7 @@ def test_networks_and_images_that_do_not_fit_are_answered_in_a_sentence(models, 
     assert explorer.maps == ()
 
 
-# --- parts and random weights
-# ---------------------------------------------------------------------------------
+# --- parts and random weights -------------------------------------------------------------------------------
 
 
 def test_what_came_by_skip_and_by_branch_adds_up_on_one_scale(explorer):
@@ -529,8 +524,7 @@ def test_maps_change_as_weights_are_made_random_from_the_top(explorer):
     assert shown(explorer, view="blocks").sliders[-1].key == "depth"
 
 
-# --- verdicts
-# -------------------------------------------------------------------------------------------------
+# --- verdicts -----------------------------------------------------------------------------------------------
 
 
 def verdict(explorer):
@@ -585,8 +579,7 @@ def test_slow_methods_are_judged_when_asked_and_a_verdict_can_be_stopped(explore
     assert verdict(explorer).act == "judge"
 
 
-# --- files
-# ----------------------------------------------------------------------------------------------------
+# --- files --------------------------------------------------------------------------------------------------
 
 
 def test_what_is_saved_says_what_it_is(explorer, tmp_path):
@@ -606,3 +599,29 @@ def test_what_is_saved_says_what_it_is(explorer, tmp_path):
     first = next(row for row in rows if row["table"] == "maps" and row["network"] == "Residual-14")
     assert float(first["logits"]) == pytest.approx(float(maps(explorer)[1][0, 0]), rel=1e-5)
     assert {row["table"] for row in rows} >= {"maps", "target"}
+
+
+# --- sentences ----------------------------------------------------------------------------------------------
+
+SENTENCES = Path(__file__).with_name("saliency_sentences.json")
+
+
+def test_sentences_are_those_of_the_snapshot():
+    """Compare what is said in the three views of the photo twins; delete the file to write it anew."""
+    explorer, found = opened(), {}
+    for view in ("blocks", "parts", "weights"):
+        page = shown(explorer, view=view, stage="fc" if view == "weights" else "")
+        panel, *beside = page.panels[0]
+        found[view] = {
+            "headline": page.headline,
+            "why": page.why,
+            "headings": [f"{one.name}: {one.heading}" for one in panel.steps.maps],
+            "signs": panel.meaning,
+            "answers": [choices.note for choices in beside],
+            "conditions": list(page.conditions),
+            "verdict": [[said.title, said.note] for said in page.aside.values()],
+        }
+        assert len(page.headline.split()) <= 15
+    if not SENTENCES.is_file():
+        SENTENCES.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    assert found == json.loads(SENTENCES.read_text())

@@ -132,6 +132,7 @@ class Page {
     const tree = unpacked(message.tree, message.buffers);
     if (tree.panels === null && this.view) Object.assign(tree, { panels: this.view.panels, headline: this.view.headline, why: this.view.why, sliders: this.view.sliders, below: this.view.below, conditions: this.view.conditions });
     this.kept = message.tree.panels === null;
+    if (!this.kept) this.root.dataset.view = String(message.count); // for those who wait for a new picture
     this.view = tree;
     this.fillFormats(message.formats);
     this.show();

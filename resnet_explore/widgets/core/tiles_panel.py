@@ -129,7 +129,6 @@ class Tiles(Part):
     """
 
     kind: ClassVar[str] = "tiles"
-    height: ClassVar[float] = 500
     key: str
     shown: Any
     orders: Any
@@ -140,6 +139,11 @@ class Tiles(Part):
     channel: Any = field(default_factory=lambda: Now("channel"))
     opacity: Any = field(default_factory=lambda: Now("opacity"))
     lookup: np.ndarray = field(default_factory=lambda: LOOKUP)
+
+    @property
+    def height(self) -> float:  # type: ignore[override]
+        """CSS pixels that the tiles take in a saved picture, 0 where there are none."""
+        return 500.0 if self.sheets else 0.0
 
     @property
     def sheets(self) -> list[Sheet]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from resnet_explore.widgets.core.view import Choice
-from resnet_explore.widgets.words import percent
+from resnet_explore.widgets.words import factor, percent
 
 if TYPE_CHECKING:
     from resnet_explore.analysis.feature_maps import Layer
@@ -45,10 +45,9 @@ GLOSSARY = {
     "block": "A few layers that a skip leads past; in the plain twin the same layers without it.",
     "branch": "The layers of a block, past which the skip leads.",
     "skip": "The way on which a block's input reaches the sum unchanged, past the block's layers.",
-    "Dead": "0 at every place of every image that was looked at. On few images that proves little.",
     "dead": "0 at every place of every image that was looked at. On few images that proves little.",
     "saturated": "At its upper bound nearly everywhere. ReLU has no bound, ReLU6 and the sigmoid have one.",
-    "Eval mode": "As in use after training: batch norm takes its stored mean and deviation.",
+    "eval mode": "As in use after training: batch norm takes its stored mean and deviation.",
     "L2 norms": "The root of the sum of all squared values.",
     "zeros": "A ReLU makes 0 of every negative value.",
 }
@@ -90,12 +89,8 @@ def filters_headline(shapes: Sequence[tuple[int, ...]]) -> str:
 
 
 def times(value: float) -> str:
-    """Return "0.84×", "12×" or, above a million, "10⁷×"."""
-    if not math.isfinite(value):
-        return "infinitely many times"
-    if value >= 1e6:
-        return f"{value:.0e}×".replace("e+0", "e").replace("e+", "e")
-    return f"{value:,.2f}×" if value < 10 else f"{value:,.0f}×"
+    """Return how many times as much: "0.84×", "12×"."""
+    return f"{factor(value)}×" if math.isfinite(value) else "infinitely many times"
 
 
 def no_sum(name: str) -> str:

@@ -72,7 +72,7 @@ class _Page:
 
     @property
     def stops(self) -> tuple[Choice, ...]:
-        return tuple(Choice(k, str(k), layers[-1].name) for k, layers in enumerate(self.scene.steps, 1))
+        return tuple(Choice(k, str(k)) for k in range(1, len(self.scene.steps) + 1))
 
     @property
     def shown(self) -> Any:

@@ -86,9 +86,9 @@ def survival(stage: str, names: Sequence[str], block: str, alike: Sequence[float
     """Say how much of the trained map of a block is left once weights are random."""
     if not stage:
         return "All weights as trained: move the slider to make them random from the top."
-    where = "" if block == PIXELS else f" at block {tick(block)}"
-    left = ", ".join(f"{signed(r)} in {name}" for name, r in zip(names, alike, strict=True))
-    return f"Random down to {stage_name(stage)}, likeness to the trained map{where}: {left}."
+    whose = "the" if block == PIXELS else f"block {tick(block)}'s"
+    left = ", ".join(f"{signed(r)} ({name})" for name, r in zip(names, alike, strict=True))
+    return f"Random down to {stage_name(stage)}: likeness to {whose} trained map {left}."
 
 
 # --- what was asked -----------------------------------------------------------------------------------------

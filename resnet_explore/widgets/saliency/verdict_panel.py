@@ -52,8 +52,7 @@ class Verdicts:
 
 @dataclass(frozen=True)
 class VerdictTable(Part):
-    """Measures against networks. What it says comes aside, as `Verdicts`: it changes oftener than the
-    maps."""
+    """Measures against networks; what it says comes aside, as `Verdicts`: oftener than the maps change."""
 
     kind: ClassVar[str] = "verdict"
     key: str
