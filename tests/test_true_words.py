@@ -42,7 +42,8 @@ def test_degradation_says_what_the_record_holds_of_gradients():
     said = prose("01_degradation")
     plain, deep = ratios("plain", 56), ratios("plain", 110)
     twins = [ratios("residual", depth)[0] for depth in (56, 110)]
-    assert f"{factor(plain[0])} times the last block's at 56 layers and {factor(deep[0])} times at 110" in said
+    first, deepest = factor(plain[0]), factor(deep[0])
+    assert f"{first} times the last block's at 56 layers and {deepest} times at 110" in said
     assert f"in the residual network it is {factor(twins[0])} and {factor(twins[1])} times" in said
     vanished = f"{multiple(deep[10])} by step 10 and 1/{power(1 / deep[43])} at the end of"
     assert vanished in said

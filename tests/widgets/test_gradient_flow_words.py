@@ -84,7 +84,8 @@ def headlines():
     twins = {"plain": OTHERS[0], "residual": RESIDUAL}
     yield captions.headline(twins, {"plain": "blown up at step 3"}, "weight_gradient")
     for profile in (OTHERS[1], OTHERS[3], ZEROS):
-        yield captions.strength_headline({**twins, "skip": profile}, 0.5)
+        yield captions.strength_headline({**twins, "skip": profile}, 0.5, "weight_gradient")
+    yield captions.strength_headline({**twins, "skip": OTHERS[1]}, 0.3, "activation")
     own = {"mine": OTHERS[1], "other": OTHERS[3]}
     yield captions.own_headline(own, {}, "weight_gradient", 10)
     yield captions.own_headline(own, dict.fromkeys(own, "blown up"), "weight_gradient", 0)

@@ -164,13 +164,14 @@ def _size(profile: Profile) -> str:
     return f"about {low}" if low == high else f"{low} to {high}"
 
 
-def strength_headline(profiles: Mapping[str, Profile], strength: float) -> str:
+def strength_headline(profiles: Mapping[str, Profile], strength: float, shown: str) -> str:
     """Return the finding about skips of a strength; profiles are of "plain", "residual" and "skip"."""
     ends = f"(plain: {_brief(profiles['plain'], '')}, residual: {_brief(profiles['residual'], '')})"
-    middle = profiles["skip"]
+    middle, noun = profiles["skip"], _NOUNS[shown]
+    noun = noun.removesuffix("s") if "gradient" in shown else noun
     if middle.outcome != "ratio":
         return f"Skip × {strength:g}: {outcome(middle)} {ends}."
-    return f"Skip × {strength:g}: first block's gradient {_of(middle.ratio, 'the last')}'s {ends}."
+    return f"Skip × {strength:g}: first block's {noun} {_of(middle.ratio, 'the last')}'s {ends}."
 
 
 def own_headline(profiles: Mapping[str, Profile], troubles: Mapping[str, str], shown: str, step: int) -> str:
