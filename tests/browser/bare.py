@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page
 
 from resnet_explore.widgets.browser.bundle import STYLE, bundle
-from resnet_explore.widgets.core.view import SCHEMA, View, encode
+from resnet_explore.widgets.core.view import SCHEMA, Encoded, View, encode, encode_aside
 
 _PAGE = """<!doctype html><meta charset="utf-8"><style>body {{ margin: 8px; }} {css}</style>
 <body data-jp-theme-light="{light}" style="background: {ground}"><main></main>
@@ -20,7 +20,7 @@ const read = (text) => {{
     const message = JSON.parse(text);
     return {{ ...message, buffers: message.buffers.map(bytes) }};
 }};
-const state = {{ ...JSON.parse({state}), _view: read({message}), _busy: "", _problem: "", _code: "" }};
+const state = {{ ...JSON.parse({state}), _view: read({message}), _aside: read({aside}), _busy: "", _problem: "", _code: "" }};
 const heard = {{}};
 window.model = {{
     get: (name) => state[name],
@@ -29,6 +29,7 @@ window.model = {{
     off: () => {{}}, save_changes: () => {{}}, send: () => {{}},
 }};
 window.receive = (text) => window.model.set("_view", read(text));
+window.widget = widget;
 window.leave = widget.render({{ model: window.model, el: document.querySelector("main") }});
 </script></body>"""
 
@@ -44,9 +45,18 @@ def message(view: View, state: Mapping[str, Any], count: int = 1) -> str:
             "made_for": {name: value for name, value in state.items() if name not in encoded.local},
             "formats": [],
             "tree": encoded.tree,
-            "buffers": [base64.b64encode(buffer).decode() for buffer in encoded.buffers],
+            "buffers": _buffers(encoded),
         }
     )
+
+
+def _aside(view: View) -> str:
+    encoded = encode_aside(view)
+    return json.dumps({"tree": encoded.tree, "buffers": _buffers(encoded)})
+
+
+def _buffers(encoded: Encoded) -> list[str]:
+    return [base64.b64encode(buffer).decode() for buffer in encoded.buffers]
 
 
 def open_view(
@@ -62,6 +72,7 @@ def open_view(
             script=bundle().replace("export default", "const widget ="),
             state=json.dumps(json.dumps(dict(state))),
             message=json.dumps(message(view, state)),
+            aside=json.dumps(_aside(view)),
             light=str(theme == "light").lower(),
             ground="#fff" if theme == "light" else "#15171b",
         )

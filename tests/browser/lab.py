@@ -51,6 +51,7 @@ _SETTINGS = {
 _NOISE = (
     re.compile(r"/lab/api/extensions|/api/contents/.*\b404\b"),  # a file that it only asks after
     re.compile(r"/lsp/|language ?server", re.IGNORECASE),  # no language server is installed
+    re.compile(r"'removeChild' on 'Node'.*\n.*/jlab_core\."),  # two changes of the theme one soon after the other
 )
 
 _BROWSER_FLAGS = (
@@ -210,7 +211,7 @@ class NotebookPage:
         self.page: Page = context.new_page()
         self.page.set_viewport_size({"width": width, "height": height})
         self.page.on("console", self._on_console)
-        self.page.on("pageerror", lambda error: self.problems.append(f"page error: {error}"))
+        self.page.on("pageerror", lambda error: self._note(f"page error: {error.stack or error}"))
         self.page.on("websocket", self._on_websocket)
         workspace = f"test-{uuid.uuid4().hex[:8]}"
         self.page.goto(f"{server.url}/doc/workspaces/{workspace}/tree/{path}?token={server.token}")
@@ -220,7 +221,9 @@ class NotebookPage:
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type != "error":
             return
-        text = f"console error: {message.text} ({message.location.get('url', '')})"
+        self._note(f"console error: {message.text} ({message.location.get('url', '')})")
+
+    def _note(self, text: str) -> None:
         if not any(pattern.search(text) for pattern in _NOISE):
             self.problems.append(text)
 

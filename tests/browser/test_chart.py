@@ -240,7 +240,7 @@ def test_keys_read_every_value_aloud_and_choose(shown):
     assert chart.get_attribute("data-lm-suppress-shortcuts") == "true"
     assert (
         page.get_by_role(
-            "img", name="Errors. error (%) by depth (layers): Plain, Residual. Arrow keys"
+            "application", name="Errors. error (%) by depth (layers): Plain, Residual. Arrow keys"
         ).count()
         == 1
     )

@@ -185,6 +185,17 @@ def test_what_the_page_asks_in_vain_is_taken_back_there(explorer, monkeypatch):
     assert (explorer.number, explorer.marked) == (4, (3,))
 
 
+def test_of_choices_that_come_together_those_stay_that_can_be_shown(explorer, monkeypatch):
+    """The page sends together what was chosen while the kernel was busy; one bad choice doesn't undo the others."""
+    sent = []
+    monkeypatch.setattr(explorer, "send_state", lambda key=None: sent.append(key))
+    explorer.set_state({"_said": {"color": [4, "blue"], "number": [5, -1]}, "color": "blue", "number": -1})
+    assert (explorer.color, explorer.number) == ("blue", 2)
+    assert "number must be 0 or more" in explorer._problem
+    assert ["color", "number"] in sent, "and the page hears of all that it has said"
+    assert explorer._heard == 5
+
+
 def test_a_state_may_not_hide_what_explorers_have():
     @dataclass(frozen=True)
     class Hiding:

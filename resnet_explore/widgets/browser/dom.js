@@ -41,13 +41,22 @@ export function svg(tag, attributes = {}, ...children) {
   return node;
 }
 
-/** Put children into a node in this order, moving only those that stand elsewhere: a focused one keeps its focus. */
+/** Put children into a node in this order. The one that holds the focus stays where it is: moved, it would lose it. */
 export function arrange(node, children) {
   const wanted = new Set(children);
-  for (const child of [...node.childNodes]) if (!wanted.has(child)) child.remove();
-  children.forEach((child, k) => {
-    if (node.childNodes[k] !== child) node.insertBefore(child, node.childNodes[k] ?? null);
-  });
+  [...node.childNodes].filter((child) => !wanted.has(child)).forEach((child) => child.remove());
+  const held = [...node.childNodes].find((child) => child.contains(document.activeElement));
+  let at = node.firstChild;
+  for (const child of children) {
+    const end = child === held ? held : at;
+    while (at !== end) { // what still stands before the focus comes later
+      const next = at.nextSibling;
+      node.append(at);
+      at = next;
+    }
+    if (child === at) at = at.nextSibling;
+    else node.insertBefore(child, at);
+  }
 }
 
 /** Offer a file to the person. @param {string} name @param {BlobPart} data */

@@ -3,7 +3,7 @@
  * It needs only model.get / set / on / off / save_changes / send, so it also runs in a page without a kernel.
  */
 
-import { REST_MS, arrange, control, download, make, same, whole } from "./dom.js";
+import { REST_MS, arrange, control, download, freshId, make, same, whole } from "./dom.js";
 import { glossed } from "./glossary.js";
 import { KINDS } from "./parts.js";
 import { picked, unpacked } from "./view.js";
@@ -67,9 +67,11 @@ class Page {
     this.conditionsText = make("div");
     conditions.append(this.summary("Conditions"), this.conditionsText);
     this.buildTools(tools);
-    const stage = make("div", "rx-stage", {}, busy, waiting, panels);
+    const stage = make("div", "rx-stage", { id: freshId() }, busy, waiting, panels);
+    this.stage = stage;
     const head = make("div", "rx-head", {}, headline, why);
     this.root = make("section", "rx-page", {}, make("div", "rx-top", {}, tabs, tools), ask, problem, head, stage, sliders, below, conditions, live);
+    this.root.explorer = this; // for the browser's console and for tests
     el.append(this.root);
   }
 
@@ -151,9 +153,14 @@ class Page {
       if (field in this.state) continue;
       this.state[field] = this.model.get(field);
       const handler = () => {
-        if (same(this.state[field], this.model.get(field))) return;
+        const told = this.model.get(field), [count, chosen] = this.model.get("_said")?.[field] ?? [0, told];
+        if (count > (this.model.get("_heard") ?? 0) && !same(told, chosen)) {
+          this.model.set(field, chosen); // the kernel said so before it heard of this choice
+          return;
+        }
+        if (same(this.state[field], told)) return;
         delete this.chosen[field];
-        this.state[field] = this.model.get(field);
+        this.state[field] = told;
         this.show();
       };
       this.handlers[`change:${field}`] = handler;
@@ -168,6 +175,7 @@ class Page {
     const at = this.pick(view, state);
     const gloss = view.glossary;
     this.place(nodes.tabs, at.tabs ? [at.tabs] : []);
+    this.turn(at.tabs);
     this.place(nodes.ask, at.ask);
     this.place(nodes.sliders, at.sliders);
     this.rows(nodes.panels, at.panels ?? []);
@@ -178,6 +186,15 @@ class Page {
     nodes.why.hidden = !at.why;
     this.paragraphs(at.conditions ?? [], gloss);
     this.dim();
+  }
+
+  /** What the tabs turn is one panel, which is called as the tab that is open. */
+  turn(tabs) {
+    const open = tabs?.choices.find((choice) => same(choice.value, this.state[tabs.key]));
+    if (!open) return;
+    this.stage.setAttribute("role", "tabpanel");
+    this.stage.setAttribute("aria-label", open.label);
+    for (const tab of this.nodes.tabs.querySelectorAll("[role=tab]")) tab.setAttribute("aria-controls", this.stage.id);
   }
 
   /** The view at a state. What is not yet computed for it leaves the picture that stands there, dimmed. */
@@ -199,9 +216,9 @@ class Page {
     });
   }
 
-  rows(whole, panels) {
-    while (whole.childNodes.length < panels.length) whole.append(make("div", "rx-row"));
-    [...whole.childNodes].forEach((row, k) => {
+  rows(stack, panels) {
+    while (stack.childNodes.length < panels.length) stack.append(make("div", "rx-row"));
+    [...stack.childNodes].forEach((row, k) => {
       row.hidden = k >= panels.length;
       this.place(row, (panels[k] ?? []).filter(Boolean));
       row.style.setProperty("--columns", String(Math.max(1, row.childNodes.length)));
@@ -255,7 +272,12 @@ class Page {
   set(fields, slides = false) {
     const changed = Object.entries(fields).filter(([field, value]) => !same(this.state[field], value));
     if (!changed.length) return;
-    for (const [field, value] of changed) this.state[field] = this.chosen[field] = value; // all, before the model's events come
+    const said = { ...this.model.get("_said") }, count = 1 + Math.max(0, ...Object.values(said).map(([before]) => before));
+    for (const [field, value] of changed) {
+      this.state[field] = this.chosen[field] = value; // all, before the model's events come
+      said[field] = [count, value];
+    }
+    this.model.set("_said", said);
     for (const [field, value] of changed) this.model.set(field, value);
     this.show();
     clearTimeout(this.rest);

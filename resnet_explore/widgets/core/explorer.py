@@ -43,6 +43,10 @@ class Explorer(anywidget.AnyWidget):
     _code = t.Unicode("").tag(sync=True)
     _busy = t.Unicode("").tag(sync=True)
     _problem = t.Unicode("").tag(sync=True)
+    # The page counts what a person chooses, {field: [count, value]}, and hears up to which count that was known
+    # when fields were set here: an older answer must not undo a younger choice.
+    _said: Any = t.Dict().tag(sync=True, echo_update=False)
+    _heard = t.Int(0).tag(sync=True)
     # The page sets it once: so messages get a thread of their own and don't wait for the cell to end.
     _opened = t.Int(0).tag(sync=True)
 
@@ -177,11 +181,15 @@ class Explorer(anywidget.AnyWidget):
             self._state, self._jobs = state, jobs
             self._setting = True
             try:
+                self._listen()
                 for name, value in _values(state).items():
                     setattr(self, name, value)
             finally:
                 self._setting = False
         self._runner.ask(self._jobs)
+
+    def _listen(self) -> None:
+        self._heard = max((count for count, _ in self._said.values()), default=0)
 
     def _publish(self) -> None:
         """Show the present state with all that has been computed of it: nothing stale can come through."""
@@ -228,7 +236,10 @@ class Explorer(anywidget.AnyWidget):
             self._busy = self._runner.sentence
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Take over what the page says; what can't be shown is taken back there."""
+        """Take over what the page says; what can't be shown is taken back there.
+
+        Choices that were made while the kernel was busy come together: those that go without the others stay.
+        """
         changes = {name: sync_data[name] for name in sync_data if name in _names(self.State)}
         others = {name: value for name, value in sync_data.items() if name not in changes}
         if others:
@@ -236,11 +247,20 @@ class Explorer(anywidget.AnyWidget):
         if not changes:
             return
         with _STATES:
-            try:
-                with self._lock_property(**changes):
+            refused = None
+            with self._lock_property(**changes):
+                try:
                     self.update(**changes)
-            except ExploreError:
-                self.send_state(list(changes))  # the sentence is on the page already
+                except ExploreError:
+                    for name, value in changes.items():
+                        try:
+                            self.update(**{name: value})
+                        except ExploreError as problem:
+                            refused = str(problem)
+            if refused is not None:
+                self._problem = refused
+                self._listen()
+                self.send_state(list(changes))
 
     def _hear(self, _widget: Any, content: Any, buffers: Sequence[memoryview]) -> None:
         name, detail = content.get("act"), content.get("detail")

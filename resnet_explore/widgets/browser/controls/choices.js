@@ -10,9 +10,9 @@ export function choices(page, props) {
   let buttons = [];
 
   function makeBar({ share, text, color }) {
-    const fill = make("span", color ? `rx-fill rx-fill-${color}` : "rx-fill");
-    fill.style.width = `${100 * share}%`;
-    return make("span", "rx-share", {}, make("span", "rx-groove", {}, fill), make("span", "rx-percent", { textContent: text }));
+    const bar = make("span", color ? `rx-fill rx-fill-${color}` : "rx-fill");
+    bar.style.width = `${100 * share}%`;
+    return make("span", "rx-share", {}, make("span", "rx-groove", {}, bar), make("span", "rx-percent", { textContent: text }));
   }
 
   function fill() {

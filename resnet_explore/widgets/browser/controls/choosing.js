@@ -16,20 +16,20 @@ export function tabs(page, props) {
   let buttons = [];
 
   function press() {
-    buttons.forEach((button, k) => {
+    buttons.forEach((tab, k) => {
       const chosen = same(props.choices[k].value, page.state[props.key]);
-      button.setAttribute("aria-selected", chosen);
-      button.tabIndex = chosen ? 0 : -1;
+      tab.setAttribute("aria-selected", chosen);
+      tab.tabIndex = chosen ? 0 : -1;
     });
   }
 
   function fill() {
     node.setAttribute("aria-label", props.label);
     buttons = props.choices.map((choice, k) => {
-      const button = control("button", "", { type: "button", role: "tab", textContent: choice.label, title: choice.tip });
-      button.setAttribute("role", "tab");
-      button.addEventListener("click", () => page.choose(props.key, choice.value));
-      button.addEventListener("keydown", (event) => {
+      const tab = control("button", "", { type: "button", textContent: choice.label, title: choice.tip });
+      tab.setAttribute("role", "tab");
+      tab.addEventListener("click", () => page.choose(props.key, choice.value));
+      tab.addEventListener("keydown", (event) => {
         const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
         const count = buttons.length;
         const next = step ? (k + step + count) % count : { Home: 0, End: count - 1 }[event.key];
@@ -38,7 +38,7 @@ export function tabs(page, props) {
         buttons[next].focus();
         page.choose(props.key, props.choices[next].value);
       });
-      return button;
+      return tab;
     });
     node.replaceChildren(...buttons);
   }
@@ -118,9 +118,9 @@ export function slider(page, props) {
 
   function go(k) {
     if (!props.choices[k]) return;
-    const { value } = props.choices[k], fields = { [props.key]: value };
+    const chosen = props.choices[k].value, fields = { [props.key]: chosen };
     for (const [other, lists] of Object.entries(props.carries)) {
-      const there = lists[page.state[props.key]] ?? [], next = lists[value] ?? [];
+      const there = lists[page.state[props.key]] ?? [], next = lists[chosen] ?? [];
       const share = there.findIndex((one) => same(one, page.state[other])) / Math.max(1, there.length - 1);
       if (next.length) fields[other] = next[Math.round(Math.max(0, share) * (next.length - 1))];
     }

@@ -12,7 +12,7 @@ const STEP_H = 46, STEP_GAP = 18, TRACK = 16, CORNER = 8;
  */
 export function lanes(steps) {
   const column = [], feeds = [];
-  steps.forEach((step, k) => {
+  steps.forEach((step) => {
     feeds.push([...step.from].sort((a, b) => (column[b] ?? -1) - (column[a] ?? -1))); // the longest way first
     column.push(1 + Math.max(-1, ...step.from.map((s) => column[s] ?? -1)));
   });
@@ -88,7 +88,7 @@ export function drawInside(box) {
     const landed = landings.get(run.to) ?? 0;
     landings.set(run.to, landed + 1);
     const down = left[run.to] + widths[run.to] / 2 + 5 * landed, fall = level < y(run.to) ? CORNER : -CORNER;
-    const last = run.members[run.members.length - 1], first = run.members[0];
+    const last = run.members.at(-1), first = run.members[0];
     line(`M ${begin} ${base} H ${turn} V ${level - rise} q 0 ${rise} ${CORNER} ${rise}`
       + ` H ${first === undefined ? down - CORNER : left[first]}`, true);
     run.members.slice(1).forEach((k, i) => line(`M ${out(run.members[i])[0]} ${level} H ${left[k]}`, true));

@@ -23,7 +23,7 @@ export function short(value) {
 
 const times = (box) => (box.count > 1 ? `${box.count} × ` : "");
 export const size = (shape) => shape.join("×") || "1";
-const side = (box) => (box.shape.length > 2 ? box.shape[box.shape.length - 1] : 1);
+const side = (box) => (box.shape.length > 2 ? box.shape.at(-1) : 1);
 
 export function sentence(box) {
   const parts = [`${times(box)}${box.kind} ${box.name}: output ${size(box.shape)}`];
@@ -69,7 +69,7 @@ function place(boxes, width) {
 }
 
 /** The column and row of each box. */
-function grid(boxes) {
+export function grid(boxes) {
   const grown = boxes.filter((box, i) => i && side(box) > side(boxes[i - 1])).length;
   if (grown < BACK_AND_FORTH || !boxes.every((box) => [1, 3].includes(box.shape.length))) {
     return { column: boxes.map((_, i) => i), row: boxes.map(() => 0) };
@@ -90,9 +90,9 @@ function grid(boxes) {
  * Calls `say` with a box's sentence when it is looked at, without one when the pointer leaves, `open` when it is
  * chosen and `follow` when keys lead to it.
  */
-export function drawNetwork(network, width, say, open, follow) {
-  const boxes = network.boxes, placed = place(boxes, width);
-  const { x, widths, heights, row, column, above, high, extent, labels, middle } = placed;
+export function drawNetwork(network, room, say, open, follow) {
+  const boxes = network.boxes, placed = place(boxes, room);
+  const { x, widths, heights, row, above, high, extent, labels, middle } = placed;
   const picture = svg("svg", {
     width: extent, height: high, viewBox: `0 0 ${extent} ${high}`, class: "rx-blueprint",
     role: "group", "aria-label": `${network.title}, ${boxes.length} boxes: ${network.facts}`,
@@ -118,9 +118,9 @@ export function drawNetwork(network, width, say, open, follow) {
     if (box.skip) node.append(arc(x[i] - GAP / 2, x[i] + width + GAP / 2, top + 7, `rx-arc rx-${box.skip}`));
     for (const source of rows > 1 ? [] : box.from.filter((s) => s >= 0 && i - s > 1)) {
       const from = x[source] + widths[source] / 2, to = x[i] + width / 2;
-      const high = above - Math.min(70, 6 * (i - source)) - 4;
+      const crest = above - Math.min(70, 6 * (i - source)) - 4;
       node.append(svg("path", {
-        d: `M ${from} ${middle[source] - heights[source] / 2} C ${from} ${high}, ${to} ${high}, ${to} ${top}`,
+        d: `M ${from} ${middle[source] - heights[source] / 2} C ${from} ${crest}, ${to} ${crest}, ${to} ${top}`,
         class: "rx-arc rx-far",
       }));
     }
@@ -172,7 +172,7 @@ function sizes(members, boxes, x, widths, y) {
     if (side(first) === 1) continue;
     const text = first.shape.slice(-2).join("×"), half = text.length * 3.1;
     const center = Math.max((x[members[start]] + x[members[end - 1]] + widths[members[end - 1]]) / 2, half + EDGE);
-    const before = labels.length ? labels[labels.length - 1].end + 6 : 0;
+    const before = labels.length ? labels.at(-1).end + 6 : 0;
     if (center - half < before) continue;
     const node = svg("text", { x: center, y, class: "rx-size" });
     node.textContent = text;

@@ -19,7 +19,7 @@ export function columnsFor(count, width) {
 export function charts(page, props) {
   const node = make("div", "rx-charts");
   /** @type {Plot[]} */
-  let plots = [];
+  const plots = [];
   let room = 0;
 
   const fieldOf = (plot) => (Array.isArray(props.chooses) ? props.chooses[plots.indexOf(plot)] : props.chooses);

@@ -12,7 +12,8 @@ export function heatmaps(page, props) {
   const readout = make("p", "rx-heat-readout");
   const node = make("div", "rx-heatmaps", {}, grid, legend, readout);
   const layer = make("canvas", "", { width: SIDE, height: SIDE }), pixels = new ImageData(SIDE, SIDE);
-  grid.setAttribute("role", "img");
+  grid.setAttribute("role", "application"); // screen readers keep the arrow keys of an image to themselves
+  grid.setAttribute("aria-roledescription", "heatmaps");
   readout.setAttribute("role", "status");
   const cells = []; // the elements of each map
   let photo = null, grey = null, photoKey = null, wanted = null, gone = false;

@@ -35,7 +35,9 @@ export class Plot {
     for (const [name, className] of Object.entries(this.words)) this.words[name] = make("p", className);
     const { title, y, x, note, tip } = this.words;
     this.node = control("div", "rx-chart", { tabIndex: 0 }, title, this.legend.node, y, this.picture, x, make("div", "", {}, note, tip));
-    this.node.setAttribute("role", "img");
+    // Screen readers keep the arrow keys of an image to themselves.
+    this.node.setAttribute("role", "application");
+    this.node.setAttribute("aria-roledescription", "chart");
     this.listen();
   }
 

@@ -15,7 +15,8 @@ export class SheetView {
     this.view = view;
     this.heading = make("p", "rx-sheet-heading");
     this.canvas = control("canvas", "rx-sheet", { tabIndex: 0 });
-    this.canvas.setAttribute("role", "img");
+    this.canvas.setAttribute("role", "application"); // screen readers keep the arrow keys of an image to themselves
+    this.canvas.setAttribute("aria-roledescription", "feature maps");
     this.empty = make("p", "rx-sheet-empty");
     this.node = make("div", "rx-sheet-box", {}, this.heading, make("div", "rx-sheet-stage", {}, this.canvas, this.empty));
     this.canvas.addEventListener("pointermove", (event) => this.look(event));

@@ -1,0 +1,48 @@
+"""What a machine can find of barriers: axe-core on every page of every explorer, in both themes."""
+
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+
+import resnet_explore as rx
+from tests.browser.bare import open_view
+from tests.browser.explorers import NAMES, views
+
+# All rules, experimental ones too. Only text at 7:1 is not asked for: 4.5:1 is (WCAG 2.2 AA). Rules for whole
+# pages don't apply to a part of one; they are JupyterLab's to meet. What is folded is read too.
+_FIND = """async () => {
+    for (const details of document.querySelectorAll('details')) details.open = true;
+    await new Promise((done) => { // canvases are drawn when pictures are decoded and widths known
+        let quiet = setTimeout(done, 250);
+        const busy = () => { clearTimeout(quiet); quiet = setTimeout(done, 250); };
+        new MutationObserver(busy).observe(document.body, { subtree: true, childList: true, attributes: true });
+    });
+    const rules = Object.fromEntries(axe.getRules().map(({ ruleId }) => [ruleId, { enabled: ruleId !== 'color-contrast-enhanced' }]));
+    const { passes, violations } = await axe.run('.rx-page', { rules });
+    if (passes.length < 20) throw new Error(`only ${passes.length} rules had something to look at`);
+    return violations.flatMap(({ id, help, nodes }) => nodes.map((node) =>
+        `${id}: ${help}: ${node.html.slice(0, 300)}\n${node.failureSummary}`));
+}"""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_axe_finds_nothing(browser_context, name):
+    explorer, found = getattr(rx, name)(), []
+    try:
+        for title, view, state in views(explorer):
+            for theme in ("light", "dark"):
+                page = open_view(browser_context, view, state, theme=theme)
+                page.evaluate(AXE_SCRIPT)
+                found += [f"{title}, {theme}: {line}" for line in page.evaluate(_FIND)]
+                page.close()
+    finally:
+        explorer.close()
+    assert not found, "\n".join(found)
+
+
+def test_axe_is_really_asked(browser_context):
+    page = browser_context.new_page()
+    page.set_content("<main class='rx-page'><img src='a.png'><button></button></main>")
+    page.evaluate(AXE_SCRIPT)
+    found = page.evaluate(_FIND.replace("passes.length < 20", "!passes.length"))
+    page.close()
+    assert {line.partition(":")[0] for line in found} == {"image-alt", "button-name"}

@@ -1,0 +1,12 @@
+"""A monkey at every explorer's controls breaks nothing; `python -m tests.browser.monkey` plays for longer."""
+
+import pytest
+
+from tests.browser.explorers import NAMES
+from tests.browser.monkey import CELL, play
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_breaks(open_notebook, name):
+    print(play(open_notebook([CELL.format(name=name)]), name, seconds=10, seed=0))

@@ -1,0 +1,74 @@
+"""The page and its model without a kernel: what a person has chosen, and what the kernel says meanwhile."""
+
+import pytest
+
+from resnet_explore.widgets.core.view import Choice, Menu, Over, Prose, Slider, View
+from tests.browser.bare import open_view
+
+SHADES = tuple(Choice(shade, f"{shade} %") for shade in (0, 50, 100))
+VIEW = View(
+    headline=Over("shade", {choice.value: f"Shade {choice.label}" for choice in SHADES}),
+    ask=(Menu("color", "Color", (Choice("red", "Red"), Choice("blue", "Blue"))),),
+    panels=((Prose("text", ("A text.",)),),),
+    sliders=(Slider("shade", "Shade", SHADES),),
+)
+
+
+@pytest.fixture
+def page(browser_context):
+    page = open_view(browser_context, VIEW, {"shade": 0, "color": "red"})
+    yield page
+    page.close()
+
+
+def shown(page):
+    """The shade as headline, slider and model have it."""
+    model = page.evaluate(
+        "[window.model.get('shade'), document.querySelector('.rx-page').explorer.state.shade]"
+    )
+    return [
+        page.locator(".rx-headline").inner_text(),
+        int(page.locator(".rx-step").input_value()) * 50,
+        *model,
+    ]
+
+
+def all_at(shade):
+    return [f"Shade {shade}\u00a0%", shade, shade, shade]
+
+
+def test_an_older_answer_does_not_undo_a_younger_choice(page):
+    page.locator(".rx-step").press("ArrowRight")  # count 1
+    page.locator(".rx-step").press("ArrowRight")  # count 2
+    assert shown(page) == all_at(100)
+    page.evaluate("window.model.set('_heard', 1); window.model.set('shade', 0)")
+    assert shown(page) == all_at(100), "the kernel had not heard of the second press"
+    page.evaluate("window.model.set('_heard', 2); window.model.set('shade', 0)")
+    assert shown(page) == all_at(0), "now it has, and takes it back"
+
+
+def test_the_kernel_may_set_what_the_person_has_not_touched(page):
+    page.get_by_label("Color").select_option("Blue")
+    page.evaluate("window.model.set('shade', 50)")
+    assert shown(page) == all_at(50)
+    assert page.evaluate("window.model.get('_said')") == {"color": [1, "blue"]}
+
+
+def test_two_views_of_one_explorer_follow_each_other(page):
+    """A notebook may show an explorer twice: what is chosen in one is no answer of the kernel in the other."""
+    page.evaluate(
+        """() => {
+            const second = document.body.appendChild(document.createElement('div'));
+            const model = window.model, other = {}, on = model.on;
+            const set = model.set;
+            model.set = (name, value) => { set(name, value); other[`change:${name}`]?.(); };
+            window.widget.render({ model: { ...model, on: (name, handler) => { other[name] = handler; } }, el: second });
+        }"""
+    )
+    first, second = page.locator(".rx-step").all()
+    first.press("End")
+    assert [first.input_value(), second.input_value()] == ["2", "2"]
+    second.press("Home")
+    assert [first.input_value(), second.input_value()] == ["0", "0"]
+    first.press("ArrowRight")
+    assert [first.input_value(), second.input_value()] == ["1", "1"]
