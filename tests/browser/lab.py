@@ -51,7 +51,9 @@ _SETTINGS = {
 _NOISE = (
     re.compile(r"/lab/api/extensions|/api/contents/.*\b404\b"),  # a file that it only asks after
     re.compile(r"/lsp/|language ?server", re.IGNORECASE),  # no language server is installed
-    re.compile(r"'removeChild' on 'Node'.*\n.*/jlab_core\."),  # two changes of the theme one soon after the other
+    re.compile(
+        r"'removeChild' on 'Node'.*\n.*/jlab_core\."
+    ),  # two changes of the theme one soon after the other
 )
 
 _BROWSER_FLAGS = (
