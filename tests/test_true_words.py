@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import resnet_explore as rx
-from resnet_explore.analysis.conditions import Conditions
-from resnet_explore.analysis.gradient_lab import GradientLab
-from resnet_explore.analysis.slope import LEVEL, slope
+from resnet_explore.analysis.gradients.conditions import Conditions
+from resnet_explore.analysis.gradients.lab import GradientLab
+from resnet_explore.analysis.gradients.slope import LEVEL, slope
 from resnet_explore.widgets.gradient_flow.captions import multiple
 from resnet_explore.widgets.gradient_flow.claims import CLAIMS
 from resnet_explore.widgets.gradient_flow.questions import DEPTH, QUESTIONS

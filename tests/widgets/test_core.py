@@ -10,8 +10,7 @@ from typing import Any, ClassVar, Literal
 import ipywidgets
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.core.explorer import Explorer

@@ -9,11 +9,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from resnet_explore.analysis.claim_curves import BATCHES, DEEP_STEPS, DEPTHS, EXPERIMENTS, STEPS, YANG
-from resnet_explore.analysis.conditions import Conditions
-from resnet_explore.analysis.curves import Curves
-from resnet_explore.analysis.gradient_lab import Batch
-from resnet_explore.analysis.profiles import Profile
+from resnet_explore.analysis.gradients.claims.curve import Curves
+from resnet_explore.analysis.gradients.claims.curves import (
+    BATCHES,
+    DEEP_STEPS,
+    DEPTHS,
+    EXPERIMENTS,
+    STEPS,
+    YANG,
+)
+from resnet_explore.analysis.gradients.conditions import Conditions
+from resnet_explore.analysis.gradients.lab import Batch
+from resnet_explore.analysis.gradients.profiles import Profile
 from resnet_explore.widgets.gradient_flow import captions, claims
 from resnet_explore.widgets.gradient_flow.claims import CLAIMS
 from resnet_explore.widgets.gradient_flow.questions import QUESTIONS

@@ -31,7 +31,7 @@ from resnet_explore.widgets.gradient_flow.questions import DEPTH, QUESTIONS
 from resnet_explore.widgets.gradient_flow.state import KINDS, STRENGTHS, GradientFlowState
 
 if TYPE_CHECKING:
-    from resnet_explore.analysis.curves import Curves
+    from resnet_explore.analysis.gradients.claims.curve import Curves
 
 
 # --- skip strength ------------------------------------------------------------------------------------------
