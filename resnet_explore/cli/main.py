@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from resnet_explore import __version__
-from resnet_explore.cli.arguments import count, counts, numbers, port, positive, words
 from resnet_explore.cli import judge, lab, saliency
+from resnet_explore.cli.arguments import count, counts, numbers, port, positive, words
 from resnet_explore.errors import ExploreError
 
 PROG = "resnet-explore"
