@@ -62,9 +62,8 @@ def draw() -> Figure:
         )
         ax.add_patch(arrow)
     for room, (x, y, words) in PLACES.items():
-        box = FancyBboxPatch(
-            (x - 0.36, y - 0.2), 0.72, 0.4, "round,pad=0,rounding_size=0.06", fc="#dbe8f4", ec="#0072B2", zorder=2
-        )  # fmt: skip
+        style = {"facecolor": "#dbe8f4", "edgecolor": "#0072B2", "zorder": 2}
+        box = FancyBboxPatch((x - 0.36, y - 0.2), 0.72, 0.4, "round,pad=0,rounding_size=0.06", **style)
         ax.add_patch(box)
         ax.text(x, y + 0.05, room, ha="center", va="center", fontsize=12, weight="bold", zorder=3)
         ax.text(x, y - 0.1, words, ha="center", va="center", fontsize=8.5, color="#57606a", zorder=3)
