@@ -72,3 +72,20 @@ def test_two_views_of_one_explorer_follow_each_other(page):
     assert [first.input_value(), second.input_value()] == ["0", "0"]
     first.press("ArrowRight")
     assert [first.input_value(), second.input_value()] == ["1", "1"]
+
+
+def test_a_control_without_stops_for_a_state_on_its_way_stays_as_it_was(browser_context):
+    """The kernel sets depth and block one after the other, and the view comes last of all."""
+    stops = {8: tuple(Choice(k, f"{k}") for k in (1, 2, 3)), 20: tuple(Choice(k, f"{k}") for k in range(1, 10))}
+    only_at_8 = Over("depth", {8: Menu("kind", "Kind", (Choice("a", "A"),))})
+    view = View(headline="A", ask=(only_at_8,), sliders=(Slider("block", "Block", Over("depth", stops)),))
+    page = open_view(browser_context, view, {"depth": 20, "block": 5, "kind": "a"})
+    step = page.locator(".rx-step")
+    assert (step.input_value(), step.get_attribute("max")) == ("4", "8")
+    assert page.locator(".rx-menu").count() == 0, "a control may be missing at a state"
+    page.evaluate("window.model.set('depth', 110)")
+    assert (step.input_value(), step.get_attribute("max")) == ("4", "8")
+    page.evaluate("window.model.set('depth', 8)")
+    assert step.get_attribute("max") == "2"
+    assert page.locator(".rx-menu").count() == 1
+    page.close()

@@ -25,6 +25,7 @@ class Page {
     this.chosen = {}; // what the person has set, as long as the kernel has not set it otherwise
     this.aside = {}; // of a panel what comes in a message of its own, by its key
     this.parts = new Map(); // what stands on the page, by its place and key
+    this.whole = new Map(); // controls as they were last when they lacked nothing
     this.rest = 0;
     this.count = -1;
     this.build(el);
@@ -199,12 +200,27 @@ class Page {
 
   /** The view at a state. What is not yet computed for it leaves the picture that stands there, dimmed. */
   pick(view, state) {
-    const { glossary: _, panels, headline, why, below, conditions, ...around } = view;
-    const at = picked(around, state), content = { panels, headline, why, below, conditions };
+    const { tabs, ask, sliders, panels, headline, why, below, conditions } = view;
+    const content = { panels, headline, why, below, conditions };
     this.lacking = false;
     const now = picked(content, state, () => { this.lacking = true; });
     if (!this.lacking || !this.content) this.content = now;
-    return { ...at, ...this.content };
+    return { ...this.content, tabs: this.steady(tabs), ask: this.controls(ask), sliders: this.controls(sliders) };
+  }
+
+  controls(parts) {
+    const list = Array.isArray(parts) ? parts : picked(parts, this.state) ?? [];
+    return list.map((part) => this.steady(part)).filter(Boolean);
+  }
+
+  /** A control at a state. One that lacks something for it, such as the stops of a depth that came from elsewhere, stays as it was. */
+  steady(part) {
+    let lacks = false;
+    const now = picked(part, this.state, () => { lacks = true; });
+    if (!now) return null;
+    const name = `${now.kind} ${now.key}`;
+    if (!lacks) this.whole.set(name, now);
+    return this.whole.get(name) ?? null;
   }
 
   paragraphs(sentences, gloss) {

@@ -34,6 +34,7 @@ export class Plot {
     this.words = { title: "rx-plot-title", y: "rx-plot-y", x: "rx-plot-x", note: "rx-plot-note", tip: "rx-plot-tip" };
     for (const [name, className] of Object.entries(this.words)) this.words[name] = make("p", className);
     const { title, y, x, note, tip } = this.words;
+    title.setAttribute("aria-hidden", "true"); // the chart's own name begins with it
     this.node = control("div", "rx-chart", { tabIndex: 0 }, title, this.legend.node, y, this.picture, x, make("div", "", {}, note, tip));
     // Screen readers keep the arrow keys of an image to themselves.
     this.node.setAttribute("role", "application");
