@@ -10,7 +10,7 @@ MADE  := $(BIN)/activate
 READY  := $(VENV)/.ready
 TESTED := $(VENV)/.ready-test
 
-.PHONY: help lab test check lint browser pictures benchmark experiments clean
+.PHONY: help lab test check lint browser pictures rooms benchmark experiments clean
 .NOTPARALLEL:
 
 help:           ## show this list
@@ -37,6 +37,9 @@ check: lint     ## for the inner loop: style, types and the tests that are quick
 
 pictures: $(TESTED) browser  ## take the README's pictures anew from the running notebooks
 	@$(BIN)/python -m tests.browser.pictures
+
+rooms: $(TESTED)  ## draw docs/rooms.svg, who imports whom, from the code
+	@$(BIN)/python docs/rooms.py
 
 benchmark: $(TESTED)  ## measure the speed ratios that the README quotes
 	@$(BIN)/python -m benchmarks

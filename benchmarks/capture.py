@@ -24,8 +24,8 @@ from torchvision.models.feature_extraction import create_feature_extractor
 
 import resnet_explore as rx
 from benchmarks.analysis import compare
-from resnet_explore.analysis.cams import block_names
-from resnet_explore.analysis.keep import READY
+from resnet_explore.analysis.capture.keep import READY
+from resnet_explore.analysis.explain.maps import block_names
 
 
 def main() -> None:

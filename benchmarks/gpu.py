@@ -28,7 +28,7 @@ from torch.autograd.graph import get_gradient_edge
 
 import resnet_explore as rx
 from benchmarks.training import Step, measure, noise_images
-from resnet_explore.analysis.gradients import NORMS
+from resnet_explore.analysis.gradients.flow import NORMS
 from resnet_explore.models.devices import Device, device_for, give_back_memory, kind_for
 from resnet_explore.training.batches import batches
 from resnet_explore.training.runs import Run, RunFolder, load_tensors

@@ -69,7 +69,9 @@ def main(presses: int = 60, uploads: int = 7) -> None:
     ):
         notebook = NotebookPage(server, context, server.write_notebook(CELLS), height=1600)
         notebook.run_all(timeout=300)
-        notebook.page.wait_for_function(f"{STATE[0]} > 0", timeout=60_000)
+        notebook.page.wait_for_function(
+            "document.querySelector('.rx-heat-grid')?.dataset.drawn > 0", timeout=60_000
+        )
         rest(notebook)
         bare, new = [], []
         for k in range(uploads):

@@ -22,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from resnet_explore.lab import ENVIRONMENT
+from resnet_explore.cli.lab import ENVIRONMENT
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 # How one waits until all is there that a page asks for when it is first shown.

@@ -2,11 +2,12 @@
 
     python -m benchmarks.sliders [presses] [ArchitectureExplorer ...]
 
-Each explorer is opened in a real JupyterLab and headless Chromium, each of its pages in turn. A press is timed
-in the page: from when it hears of the key until the start of the first animation frame that finds the picture
-or its headline changed, so to a frame's length (16.7 ms at 60 Hz). A line that glides counts from its first
-step. Busy means that a thread of the kernel computes in Python without pause, and so holds its lock most of the
-time. Presses without a change (two depths may look alike) are counted apart, as still.
+Each explorer is opened in a real JupyterLab and headless Chromium, each of its pages in turn. A press is
+timed in the page: from when it hears of the key until the start of the first animation frame that finds
+the picture or its headline changed, so to a frame's length (16.7 ms at 60 Hz). A line that glides counts
+from its first step. Busy means that a thread of the kernel computes in Python without pause, and so
+holds its lock most of the time. Presses without a change (two depths may look alike) are counted apart,
+as still.
 """
 
 import statistics

@@ -1,84 +1,62 @@
 """The public names, for editors and type checkers; Python reads it too, to import each when it is first
 used."""
 
-from .analysis.attribution import attribute as attribute
-from .analysis.cams import class_activation_maps as class_activation_maps
-from .analysis.capture import Capture as Capture
-from .analysis.claim_curves import claim_curves as claim_curves
-from .analysis.claims import check_claims as check_claims
-from .analysis.evaluation import (
+from .analysis.activations.feature_maps import feature_maps as feature_maps
+from .analysis.activations.residual_stream import residual_stream as residual_stream
+from .analysis.activations.statistics import layer_statistics as layer_statistics
+from .analysis.capture.capture import Capture as Capture
+from .analysis.capture.keep import Keep as Keep
+from .analysis.explain.attribution import attribute as attribute
+from .analysis.explain.maps import class_activation_maps as class_activation_maps
+from .analysis.explain.scoring.evaluation import (
     evaluate as evaluate,
-)
-from .analysis.evaluation import (
     load_verdicts as load_verdicts,
 )
-from .analysis.feature_maps import feature_maps as feature_maps
-from .analysis.gradients import gradient_flow as gradient_flow
-from .analysis.jacobian import jacobian_spectra as jacobian_spectra
-from .analysis.keep import Keep as Keep
-from .analysis.residual_stream import residual_stream as residual_stream
-from .analysis.samples import sample_gradients as sample_gradients
-from .analysis.shattering import (
+from .analysis.explain.scoring.verdict import judge as judge
+from .analysis.gradients.claims.checks import check_claims as check_claims
+from .analysis.gradients.claims.curves import claim_curves as claim_curves
+from .analysis.gradients.flow import gradient_flow as gradient_flow
+from .analysis.gradients.jacobian import jacobian_spectra as jacobian_spectra
+from .analysis.gradients.samples import sample_gradients as sample_gradients
+from .analysis.gradients.shattering import (
     gradient_autocorrelation as gradient_autocorrelation,
-)
-from .analysis.shattering import (
     input_gradients as input_gradients,
 )
-from .analysis.skips import skip_ratios as skip_ratios
-from .analysis.statistics import layer_statistics as layer_statistics
-from .analysis.structure import structure as structure
-from .analysis.verdict import judge as judge
+from .analysis.gradients.skip_ratios import skip_ratios as skip_ratios
+from .analysis.topology.structure import structure as structure
 from .errors import ExploreError as ExploreError
 from .inputs.datasets import (
     ImageSet as ImageSet,
-)
-from .inputs.datasets import (
     load_dataset as load_dataset,
 )
 from .inputs.images import (
     ImageError as ImageError,
-)
-from .inputs.images import (
     decode_image as decode_image,
-)
-from .inputs.images import (
     sample_photos as sample_photos,
 )
 from .models.blocks import add_block as add_block
 from .models.config import (
     HRNetConfig as HRNetConfig,
-)
-from .models.config import (
     ResNetConfig as ResNetConfig,
 )
 from .models.mlp import (
     MLP as MLP,
-)
-from .models.mlp import (
     MLPConfig as MLPConfig,
 )
 from .models.presets import (
     build as build,
-)
-from .models.presets import (
     list_models as list_models,
-)
-from .models.presets import (
     twins as twins,
 )
 from .models.resnet import ResNet as ResNet
 from .models.summary import describe as describe
 from .models.weights import (
     list_weights as list_weights,
-)
-from .models.weights import (
     load_weights as load_weights,
 )
 from .training.plan import Sweep as Sweep
 from .training.runs import (
     collect as collect,
-)
-from .training.runs import (
     collect_layers as collect_layers,
 )
 from .training.summary import summarize as summarize

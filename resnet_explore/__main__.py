@@ -2,7 +2,7 @@
 
 import sys
 
-from resnet_explore.cli import main
+from resnet_explore.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -16,12 +16,12 @@ import torch.nn.functional as F
 from torch import nn
 
 import resnet_explore as rx
-from resnet_explore.analysis import attribution, verdict
-from resnet_explore.analysis.answers import read_answer
-from resnet_explore.analysis.cam_methods import METHODS as CAMS
-from resnet_explore.analysis.cam_methods import eigen_cam
-from resnet_explore.analysis.sanity import agreement
-from resnet_explore.analysis.targets import Difference, Region
+from resnet_explore.analysis.explain import attribution
+from resnet_explore.analysis.explain.answers import read_answer
+from resnet_explore.analysis.explain.methods.formulas import METHODS as CAMS, eigen_cam
+from resnet_explore.analysis.explain.scoring import verdict
+from resnet_explore.analysis.explain.scoring.sanity import agreement
+from resnet_explore.analysis.explain.targets import Difference, Region
 from resnet_explore.models.threads import one_thread
 from resnet_explore.training.live import LiveTraining
 from resnet_explore.training.runs import RunFolder, load_tensors

@@ -26,6 +26,15 @@ ROOMS = {
     "analysis": {"models", "inputs", "training"},
     "figures": set(),
     "widgets": {"models", "inputs", "training", "analysis", "figures"},
+    "cli": {"models", "inputs", "training", "analysis", "figures"},
+}
+# Inside analysis a folder is a question; what stands beside the folders serves all of them.
+QUESTIONS = {
+    "capture": set(),
+    "topology": {"capture"},
+    "gradients": {"capture", "topology"},
+    "activations": {"capture", "topology"},
+    "explain": {"capture", "topology"},
 }
 # Inside widgets: the core knows no explorer, and no explorer another. Modules that stand in `widgets/` itself
 # belong to explorers that are not yet made of the core.
@@ -37,12 +46,12 @@ COMMON = {
 OPEN = {"errors", "paths", "__version__"}
 # Third parties that are at home in some places only.
 HOMES = {
-    "captum": ("analysis/attribution.py",),
+    "captum": ("analysis/explain/attribution.py",),
     "ipywidgets": ("widgets/",),
     "anywidget": ("widgets/",),
     "traitlets": ("widgets/",),
     "lightning_fabric": ("training/trainer.py",),
-    "skimage": ("inputs/", "analysis/sanity.py"),
+    "skimage": ("inputs/", "analysis/explain/scoring/sanity.py"),
     "sklearn": ("inputs/",),
     "matplotlib": ("figures/",),
 }
@@ -89,6 +98,30 @@ def test_imports_go_one_way(path):
             assert rest[0] in ROOMS[room] | OPEN | {room}, f"{where(path)} must not import {name}"
 
 
+ANALYSIS = PACKAGE / "analysis"
+ASKED = sorted(path for question in QUESTIONS for path in (ANALYSIS / question).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", ASKED, ids=where)
+def test_questions_build_on_what_stands_to_their_left(path):
+    question = path.relative_to(ANALYSIS).parts[0]
+    for name in imports(path):
+        if name.startswith("resnet_explore.analysis."):
+            other = name.split(".")[2]
+            assert other not in QUESTIONS or other in QUESTIONS[question] | {question}, (
+                f"must not import {name}"
+            )
+
+
+def test_what_serves_all_questions_asks_none():
+    assert {path.name for path in ANALYSIS.iterdir() if path.is_dir() and path.name[0] != "_"} == set(
+        QUESTIONS
+    )
+    for path in ANALYSIS.glob("*.py"):
+        for name in imports(path):
+            assert name.split(".")[2:3] not in [[question] for question in QUESTIONS], where(path)
+
+
 WIDGETS = PACKAGE / "widgets"
 PARTS = sorted(path for folder in WIDGETS.iterdir() if folder.is_dir() for path in folder.rglob("*.py"))
 
@@ -125,7 +158,7 @@ def test_modules_are_documented_and_quiet(path):
     for node in ast.walk(tree):
         assert not isinstance(node, ast.Assert), "assert is for tests"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
-            assert path.name in ("cli.py", "lab.py")
+            assert where(path) in ("cli/main.py", "cli/lab.py")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

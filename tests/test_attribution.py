@@ -12,8 +12,8 @@ from torch import nn
 from witnesses import fingerprint
 
 import resnet_explore as rx
-from resnet_explore.analysis.attribution import METHODS, attribute
-from resnet_explore.analysis.targets import Difference, Region
+from resnet_explore.analysis.explain.attribution import METHODS, attribute
+from resnet_explore.analysis.explain.targets import Difference, Region
 
 IMAGES = torch.randn(2, 3, 24, 32, generator=torch.Generator().manual_seed(0)).double()
 

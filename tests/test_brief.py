@@ -3,7 +3,7 @@ import torch
 
 import resnet_explore as rx
 from resnet_explore.analysis._brief import brief
-from resnet_explore.analysis.skips import skip_ratios
+from resnet_explore.analysis.gradients.skip_ratios import skip_ratios
 
 IMAGES = torch.randn(4, 3, 8, 12, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 1, 2, 3])

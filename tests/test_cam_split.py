@@ -8,8 +8,8 @@ from torch import nn
 from witnesses import fingerprint
 
 import resnet_explore as rx
-from resnet_explore.analysis.cam_methods import METHODS
-from resnet_explore.analysis.cam_split import split_maps
+from resnet_explore.analysis.explain.methods.formulas import METHODS
+from resnet_explore.analysis.explain.split import split_maps
 
 IMAGES = torch.randn(2, 3, 32, 48, generator=torch.Generator().manual_seed(0)).double()
 

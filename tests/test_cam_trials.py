@@ -8,8 +8,8 @@ from torch import nn
 from witnesses import fingerprint
 
 import resnet_explore as rx
-from resnet_explore.analysis.cams import maps_of_targets
-from resnet_explore.analysis.targets import Classes, Difference, Region
+from resnet_explore.analysis.explain.maps import maps_of_targets
+from resnet_explore.analysis.explain.targets import Classes, Difference, Region
 from resnet_explore.errors import CancelledError
 
 IMAGES = torch.randn(2, 3, 20, 28, generator=torch.Generator().manual_seed(0)).double()

@@ -4,13 +4,12 @@ import weakref
 import pytest
 import torch
 import torchvision
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 from torch import nn
 from witnesses import derivatives, fingerprint
 
 import resnet_explore as rx
-from resnet_explore.analysis.layers import select_layers
+from resnet_explore.analysis.capture.layers import select_layers
 
 
 def vgg():

@@ -9,10 +9,15 @@ import torch
 import torch.nn.functional as F
 
 import resnet_explore as rx
-from resnet_explore.analysis.claim_curves import EXPERIMENTS, YANG, fitted_growth, measure_claim
-from resnet_explore.analysis.curves import Curves
-from resnet_explore.analysis.experiments import first_layers, noise, ratios_while_training, training
-from resnet_explore.analysis.slope import LEVEL, slope
+from resnet_explore.analysis.gradients.claims.curve import Curves
+from resnet_explore.analysis.gradients.claims.curves import EXPERIMENTS, YANG, fitted_growth, measure_claim
+from resnet_explore.analysis.gradients.claims.experiments import (
+    first_layers,
+    noise,
+    ratios_while_training,
+    training,
+)
+from resnet_explore.analysis.gradients.slope import LEVEL, slope
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from torch import nn
 from witnesses import fingerprint
 
 import resnet_explore as rx
-from resnet_explore.analysis.claims import CLAIMS
+from resnet_explore.analysis.gradients.claims.checks import CLAIMS
 
 
 @pytest.mark.parametrize("name", CLAIMS)

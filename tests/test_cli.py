@@ -20,9 +20,10 @@ import pytest
 from PIL import Image
 
 import resnet_explore as rx
-from resnet_explore import cli, lab, paths
+from resnet_explore import paths
+from resnet_explore.cli import lab, main as cli
+from resnet_explore.cli.terminal import LiveTable, duration
 from resnet_explore.paths import shipped
-from resnet_explore.terminal import LiveTable, duration
 from resnet_explore.training.commands import command_of, runs_of
 from resnet_explore.training.runs import RunFolder
 from resnet_explore.training.sweep import Progress
@@ -35,7 +36,7 @@ def run(capsys, *arguments):
 
 def test_help_answers_without_loading_anything_heavy():
     code = (
-        "import sys; from resnet_explore import cli\n"
+        "import sys; from resnet_explore.cli import main as cli\n"
         "try: cli.main(['--help'])\n"
         "finally: print([m for m in ('torch', 'pandas', 'matplotlib', 'PIL') if m in sys.modules])"
     )
@@ -59,7 +60,7 @@ def test_info_takes_all_networks_ours_and_torchvisions(capsys):
 
 def test_a_wrong_name_is_answered_before_torch_is_imported():
     code = (
-        "import sys; from resnet_explore.cli import main; status = main(['info', 'resnet5O']); "
+        "import sys; from resnet_explore.cli.main import main; status = main(['info', 'resnet5O']); "
         "print(status, 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -175,7 +176,7 @@ def test_status_and_collect_read_the_folder(capsys, tmp_path):
 def test_the_live_table_is_drawn_over_itself(monkeypatch):
     sweep, stream = rx.Sweep(depths=(8, 14), epochs=2), io.StringIO()
     runs = sweep.runs()
-    monkeypatch.setattr("resnet_explore.terminal._REDRAW_SECONDS", 0)
+    monkeypatch.setattr("resnet_explore.cli.terminal._REDRAW_SECONDS", 0)
     live = LiveTable(runs, stream)
     live.draw("Starting")
     assert stream.getvalue() == "Starting: 4 waiting\n"

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import resnet_explore as rx
-from resnet_explore import cli
-from resnet_explore.analysis.capture import Capture
-from resnet_explore.analysis.footprint import free_memory
+from resnet_explore.analysis.activations.memory import free_memory
+from resnet_explore.analysis.capture.capture import Capture
+from resnet_explore.cli import main as cli
 from resnet_explore.models import devices
 from resnet_explore.models.devices import device_for, exact, gpu_count, is_full, kind_for, layout_on, widest
 from resnet_explore.training import executors, trainer

@@ -1,6 +1,7 @@
 """The pages of docs/ do what they say: their code runs, in order, in a folder of its own."""
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,9 @@ def test_what_a_page_names_is_there(page):
         r"`((?:resnet_explore|tests|notebooks|docs|benchmarks|data)/[\w./-]*)`", page.read_text()
     ):
         assert (DOCS.parent / path).exists() or "signs" in path, path
+
+
+def test_the_picture_of_the_rooms_is_of_this_code():
+    edges = runpy.run_path(str(DOCS / "rooms.py"))["edges"]()
+    said = "; ".join(f"{room} imports {other}" for room, other in sorted(edges))
+    assert said in (DOCS / "rooms.svg").read_text(), "`make rooms` draws it anew"

@@ -10,9 +10,13 @@ from scipy import stats
 from witnesses import fingerprint
 
 import resnet_explore as rx
-from resnet_explore import cli
-from resnet_explore.analysis.evaluation import Evaluation, block_before_last_stage, load_verdicts
-from resnet_explore.analysis.verdict import Verdict, explainer
+from resnet_explore.analysis.explain.scoring.evaluation import (
+    Evaluation,
+    block_before_last_stage,
+    load_verdicts,
+)
+from resnet_explore.analysis.explain.scoring.verdict import Verdict, explainer
+from resnet_explore.cli import main as cli
 from resnet_explore.models.threads import one_thread
 
 METHODS, METRICS = ["grad_cam", "saliency"], ["deletion", "stability"]
@@ -223,7 +227,7 @@ def test_the_command_goes_on_from_where_it_was_stopped(capsys, tmp_path, monkeyp
     assert all(f"{v:.3f} ±" in page for v in value)
     assert "3 of 360 test images" in page
 
-    from resnet_explore.analysis import evaluation
+    from resnet_explore.analysis.explain.scoring import evaluation
 
     judged, calls = evaluation._judged, []
 
@@ -280,7 +284,7 @@ def test_a_terminal_sees_what_goes_on_between_the_lines(capsys, tmp_path, monkey
 
 @pytest.mark.parametrize("stopped", [0, 1])
 def test_ctrl_c_says_what_is_kept(capsys, tmp_path, stopped, monkeypatch):
-    from resnet_explore.analysis import evaluation
+    from resnet_explore.analysis.explain.scoring import evaluation
 
     judged, calls = evaluation._judged, []
 

@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.ndimage import gaussian_filter1d
 from torch import nn
 from witnesses import fingerprint
 
 import resnet_explore as rx
-from resnet_explore.analysis.faithfulness import deletion, impute, insertion, road
+from resnet_explore.analysis.explain.scoring.faithfulness import deletion, impute, insertion, road
 
 IMAGES = torch.randn(3, 3, 12, 16, generator=torch.Generator().manual_seed(0)).double()
 

@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 from torch import nn
 from witnesses import fingerprint
 
 import resnet_explore as rx
-from resnet_explore.analysis.feature_maps import difference, feature_maps, whole_map
-from resnet_explore.analysis.map_layers import first_filters, map_names
+from resnet_explore.analysis.activations.feature_maps import difference, feature_maps, whole_map
+from resnet_explore.analysis.topology.map_layers import first_filters, map_names
 from resnet_explore.analysis.wrapped import unwrapped
 from resnet_explore.models.summary import receptive_fields
 

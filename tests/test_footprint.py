@@ -8,8 +8,8 @@ import torchvision
 from torch.profiler import ProfilerActivity, profile
 
 import resnet_explore as rx
-from resnet_explore.analysis.feature_maps import feature_maps
-from resnet_explore.analysis.footprint import footprint, foretold, free_memory, in_words
+from resnet_explore.analysis.activations.feature_maps import feature_maps
+from resnet_explore.analysis.activations.memory import footprint, foretold, free_memory, in_words
 
 IMAGES = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 
@@ -62,7 +62,7 @@ def test_channels_that_come_last_are_not_taken_for_a_side():
 def test_a_huge_input_is_refused_before_any_memory_is_spent(monkeypatch):
     model = rx.build("cifar_resnet8")
     assert foretold(model, IMAGES) == "", "nothing is said of little"
-    monkeypatch.setattr("resnet_explore.analysis.footprint.free_memory", lambda _: 10**9)
+    monkeypatch.setattr("resnet_explore.analysis.activations.memory.free_memory", lambda _: 10**9)
     # Its numbers would be 14 TB; this tensor holds one.
     huge = torch.zeros(1).expand(2, 3, 600_000, 1_000_000)
     with pytest.raises(rx.ExploreError, match=r"about [\d.,]+ GB of memory .* 1\.0 GB are free, so"):
@@ -71,15 +71,15 @@ def test_a_huge_input_is_refused_before_any_memory_is_spent(monkeypatch):
 
 def test_what_can_not_be_foretold_is_left_to_the_run(monkeypatch):
     net = torch.nn.Sequential(torch.nn.Conv2d(4, 2, 3))  # takes no such images
-    monkeypatch.setattr("resnet_explore.analysis.footprint.free_memory", lambda _: IMAGES.nbytes)
+    monkeypatch.setattr("resnet_explore.analysis.activations.memory.free_memory", lambda _: IMAGES.nbytes)
     assert foretold(net, IMAGES) == ""
-    monkeypatch.setattr("resnet_explore.analysis.footprint.free_memory", lambda _: IMAGES.nbytes - 1)
+    monkeypatch.setattr("resnet_explore.analysis.activations.memory.free_memory", lambda _: IMAGES.nbytes - 1)
     with pytest.raises(rx.ExploreError, match="needs about 0 MB of memory for images of shape"):
         foretold(net, IMAGES)
 
 
 def test_a_container_gives_no_more_than_its_share(monkeypatch, tmp_path):
-    monkeypatch.setattr("resnet_explore.analysis.footprint._GROUP", tmp_path)
+    monkeypatch.setattr("resnet_explore.analysis.activations.memory._GROUP", tmp_path)
     assert free_memory(torch.device("cpu")) > 10**6
     (tmp_path / "memory.current").write_text("600\n")
     (tmp_path / "memory.max").write_text("1000\n")

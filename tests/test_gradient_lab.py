@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import nn
 
 import resnet_explore as rx
-from resnet_explore.analysis.conditions import Conditions
-from resnet_explore.analysis.gradient_lab import GradientLab
+from resnet_explore.analysis.gradients.conditions import Conditions
+from resnet_explore.analysis.gradients.lab import GradientLab
 from resnet_explore.models.activations import with_activation
 from resnet_explore.training.live import LiveTraining
 

@@ -10,8 +10,8 @@ from witnesses import derivatives, fingerprint
 
 import resnet_explore as rx
 from resnet_explore.analysis._norms import each_norm, norm
-from resnet_explore.analysis.alike import alike, trend
-from resnet_explore.analysis.gradients import GradientFlow
+from resnet_explore.analysis.gradients.flow import GradientFlow
+from resnet_explore.analysis.topology.comparable import alike, trend
 from resnet_explore.training.trainer import first_steps
 
 NETS = {

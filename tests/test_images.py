@@ -12,8 +12,7 @@ from importlib.metadata import files as files_of
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from PIL import Image, features
 from torchvision.transforms import v2
 

@@ -6,7 +6,7 @@ from torch import nn
 from witnesses import fingerprint
 
 import resnet_explore as rx
-from resnet_explore.analysis.jacobian import JacobianSpectra
+from resnet_explore.analysis.gradients.jacobian import JacobianSpectra
 
 TINY = {"widths": (2, 3, 4), "in_channels": 1, "num_classes": 3}
 BLOCKS = [f"layer{stage}.0" for stage in (1, 2, 3)]

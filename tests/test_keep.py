@@ -3,13 +3,12 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from torch import nn
 
 import resnet_explore as rx
 from benchmarks.capture import memory
-from resnet_explore.analysis.keep import READY, Levels
+from resnet_explore.analysis.capture.keep import READY, Levels
 
 
 @pytest.fixture

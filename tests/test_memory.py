@@ -17,17 +17,16 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.resnet import BasicBlock
 from torchvision.models.segmentation.fcn import FCN, FCNHead
-from torchvision.models.video.resnet import BasicBlock as VideoBlock
-from torchvision.models.video.resnet import BasicStem, Conv3DSimple
+from torchvision.models.video.resnet import BasicBlock as VideoBlock, BasicStem, Conv3DSimple
 from torchvision.ops import MultiScaleRoIAlign
 
 import resnet_explore as rx
-from resnet_explore.analysis.cam_split import split_maps
-from resnet_explore.analysis.cams import block_names
-from resnet_explore.analysis.feature_maps import whole_map
-from resnet_explore.analysis.footprint import footprint, foretold
-from resnet_explore.analysis.map_layers import map_names
-from resnet_explore.analysis.targets import Box, Region
+from resnet_explore.analysis.activations.feature_maps import whole_map
+from resnet_explore.analysis.activations.memory import footprint, foretold
+from resnet_explore.analysis.explain.maps import block_names
+from resnet_explore.analysis.explain.split import split_maps
+from resnet_explore.analysis.explain.targets import Box, Region
+from resnet_explore.analysis.topology.map_layers import map_names
 from resnet_explore.models.summary import receptive_fields
 from resnet_explore.widgets.core.runner import THREADS
 from resnet_explore.widgets.heap import give_back

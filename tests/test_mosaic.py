@@ -1,8 +1,7 @@
 """Tiles, their levels and colours: arrays in, pictures out."""
 
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from resnet_explore.figures.mosaic import (

@@ -49,7 +49,7 @@ def test_an_installed_wheel_finds_its_notebooks_and_weights(wheel, tmp_path):
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import resnet_explore as rx\n"
-        "from resnet_explore import cli\n"
+        "from resnet_explore.cli import main as cli\n"
         "assert rx.__file__.startswith(sys.argv[1]), rx.__file__\n"
         "assert cli.main(['lab', '--copy-only', '--dir', sys.argv[2]]) == 0\n"
         "print(len(rx.list_weights()), rx.build('cifar_resnet20', weights='cifar10').about['input_size'])\n"

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from resnet_explore.analysis.alike import Alike, alike_in_record
-from resnet_explore.analysis.profiles import read_profile
-from resnet_explore.analysis.slope import slope
+from resnet_explore.analysis.gradients.profiles import read_profile
+from resnet_explore.analysis.gradients.slope import slope
+from resnet_explore.analysis.topology.comparable import Alike, alike_in_record
 
 BLOCKS = alike_in_record(["conv1", *(f"layer1.{block}.conv{k}" for block in range(6) for k in (1, 2)), "fc"])
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import resnet_explore as rx
-from resnet_explore.analysis.layers import norms_of
+from resnet_explore.analysis.capture.layers import norms_of
 from resnet_explore.figures.gradients import FLOOR, decades, gradient_heatmap
 
 

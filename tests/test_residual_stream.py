@@ -7,7 +7,7 @@ from torch import nn
 from witnesses import fingerprint
 
 import resnet_explore as rx
-from resnet_explore.analysis.residual_stream import residual_stream
+from resnet_explore.analysis.activations.residual_stream import residual_stream
 from resnet_explore.models.blocks import Block
 
 IMAGES = torch.randn(2, 3, 40, 56, generator=torch.Generator().manual_seed(1))

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 import resnet_explore as rx
-from resnet_explore import cli
-from resnet_explore.analysis.readings import READINGS
+from resnet_explore.analysis.explain.readings import READINGS
+from resnet_explore.cli import main as cli
 from resnet_explore.figures.heatmap_sheet import heatmap_sheet
 from resnet_explore.inputs.images import to_batch
 from resnet_explore.paths import PHOTO_TWINS

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from resnet_explore.lab import run_jupyter
+from resnet_explore.cli.lab import run_jupyter
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from torch import nn
 from witnesses import fingerprint
 
 import resnet_explore as rx
-from resnet_explore.analysis.statistics import as_channels, reduced
+from resnet_explore.analysis.activations.statistics import as_channels, reduced
 
 
 def small():

@@ -19,8 +19,7 @@ import torch
 from safetensors import SafetensorError
 
 import resnet_explore as rx
-from resnet_explore.training import executors, trainer
-from resnet_explore.training import sweep as sweeping
+from resnet_explore.training import executors, sweep as sweeping, trainer
 from resnet_explore.training.runs import RunFolder, load_tensors
 
 pytestmark = pytest.mark.training

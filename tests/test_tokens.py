@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from timm.layers import GatedMlp
 from timm.models.gcvit import GlobalContextVit
 from timm.models.mlp_mixer import MlpMixer, ResBlock, SpatialGatingBlock
@@ -19,15 +18,15 @@ from torchvision.models import SwinTransformer, VisionTransformer
 from witnesses import fingerprint
 
 import resnet_explore as rx
-from resnet_explore.analysis.cam_layers import choose_layers
-from resnet_explore.analysis.cam_methods import METHODS
-from resnet_explore.analysis.cam_split import split_maps
-from resnet_explore.analysis.cams import last_with_map
-from resnet_explore.analysis.evaluation import block_before_last_stage
-from resnet_explore.analysis.feature_maps import feature_maps, whole_map
-from resnet_explore.analysis.places import Places
-from resnet_explore.analysis.tokens import TokenGrid, grid_of
-from resnet_explore.analysis.verdict import explainer
+from resnet_explore.analysis.activations.feature_maps import feature_maps, whole_map
+from resnet_explore.analysis.explain.maps import last_with_map
+from resnet_explore.analysis.explain.methods.formulas import METHODS
+from resnet_explore.analysis.explain.scoring.evaluation import block_before_last_stage
+from resnet_explore.analysis.explain.scoring.verdict import explainer
+from resnet_explore.analysis.explain.split import split_maps
+from resnet_explore.analysis.topology.cam_layers import choose_layers
+from resnet_explore.analysis.topology.places import Places
+from resnet_explore.analysis.topology.tokens import TokenGrid, grid_of
 from resnet_explore.widgets.core.view import settled
 
 VIT = {"img_size": (32, 48), "patch_size": 8, "embed_dim": 16, "depth": 3, "num_heads": 2}

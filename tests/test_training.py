@@ -13,13 +13,12 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from PIL import Image
 from torch import nn
 
 import resnet_explore as rx
-from resnet_explore import cli
+from resnet_explore.cli import main as cli
 from resnet_explore.models.threads import one_thread
 from resnet_explore.models.weights import list_weights
 from resnet_explore.paths import shipped

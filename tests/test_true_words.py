@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import resnet_explore as rx
-from resnet_explore.analysis.conditions import Conditions
-from resnet_explore.analysis.gradient_lab import GradientLab
-from resnet_explore.analysis.slope import LEVEL, slope
+from resnet_explore.analysis.gradients.conditions import Conditions
+from resnet_explore.analysis.gradients.lab import GradientLab
+from resnet_explore.analysis.gradients.slope import LEVEL, slope
 from resnet_explore.widgets.gradient_flow.captions import multiple
 from resnet_explore.widgets.gradient_flow.claims import CLAIMS
 from resnet_explore.widgets.gradient_flow.questions import DEPTH, QUESTIONS
@@ -42,9 +42,8 @@ def test_degradation_says_what_the_record_holds_of_gradients():
     said = prose("01_degradation")
     plain, deep = ratios("plain", 56), ratios("plain", 110)
     twins = [ratios("residual", depth)[0] for depth in (56, 110)]
-    assert (
-        f"{factor(plain[0])} times the last block's at 56 layers and {factor(deep[0])} times at 110" in said
-    )
+    first, deepest = factor(plain[0]), factor(deep[0])
+    assert f"{first} times the last block's at 56 layers and {deepest} times at 110" in said
     assert f"in the residual network it is {factor(twins[0])} and {factor(twins[1])} times" in said
     vanished = f"{multiple(deep[10])} by step 10 and 1/{power(1 / deep[43])} at the end of"
     assert vanished in said

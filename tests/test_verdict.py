@@ -9,8 +9,13 @@ from torch import nn
 from witnesses import fingerprint
 
 import resnet_explore as rx
-from resnet_explore.analysis.sanity import agreement, cascading_randomisation, rank_correlation, stability
-from resnet_explore.analysis.verdict import (
+from resnet_explore.analysis.explain.scoring.sanity import (
+    agreement,
+    cascading_randomisation,
+    rank_correlation,
+    stability,
+)
+from resnet_explore.analysis.explain.scoring.verdict import (
     METRICS,
     Verdict,
     centre_blob,

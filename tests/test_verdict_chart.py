@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import resnet_explore as rx
-from resnet_explore.analysis.evaluation import Evaluation
+from resnet_explore.analysis.explain.scoring.evaluation import Evaluation
 from resnet_explore.figures.verdicts import verdict_chart
 from resnet_explore.paths import shipped
 

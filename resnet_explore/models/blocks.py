@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_explore.errors import ExploreError
-from resnet_explore.models.config import BLOCKS as SIZES
-from resnet_explore.models.config import ResNetConfig
+from resnet_explore.models.config import BLOCKS as SIZES, ResNetConfig
 from resnet_explore.models.layers import Scale, conv, last_norm, norm
 from resnet_explore.models.shortcuts import Add, Gate, downsample
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from resnet_explore.analysis.evaluation import Evaluation, load_verdicts
-from resnet_explore.analysis.readings import titles
+from resnet_explore.analysis.explain.readings import titles
+from resnet_explore.analysis.explain.scoring.evaluation import Evaluation, load_verdicts
 from resnet_explore.figures.style import SCREEN_SCALE, to_png
 from resnet_explore.figures.verdicts import verdict_chart
 from resnet_explore.training.coverage import among

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from resnet_explore.widgets.browser.bundle import bundle
-from resnet_explore.widgets.core.view import Prose as Anything
-from resnet_explore.widgets.core.view import View, encode
+from resnet_explore.widgets.core.view import Prose as Anything, View, encode
 
 # What a function returns, in what Playwright can carry; an array tells its type.
 _CALL = """async ([body, given]) => {

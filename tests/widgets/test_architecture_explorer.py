@@ -9,7 +9,7 @@ from ipywidgets.widgets import widget
 from torch import nn
 
 import resnet_explore as rx
-from resnet_explore.analysis.structure import structure
+from resnet_explore.analysis.topology.structure import structure
 from resnet_explore.paths import shipped
 from resnet_explore.widgets.architecture.captions import comparison
 from resnet_explore.widgets.architecture.drawing import drawn

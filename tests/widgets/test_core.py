@@ -10,8 +10,7 @@ from typing import Any, ClassVar, Literal
 import ipywidgets
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.core.explorer import Explorer
@@ -186,7 +185,8 @@ def test_what_the_page_asks_in_vain_is_taken_back_there(explorer, monkeypatch):
 
 
 def test_of_choices_that_come_together_those_stay_that_can_be_shown(explorer, monkeypatch):
-    """The page sends together what was chosen while the kernel was busy."""
+    """The page sends together what was chosen while the kernel was busy; one bad choice doesn't undo the
+    others."""
     sent = []
     monkeypatch.setattr(explorer, "send_state", lambda key=None: sent.append(key))
     explorer.set_state({"_said": {"color": [4, "blue"], "number": [5, -1]}, "color": "blue", "number": -1})

@@ -14,7 +14,7 @@ from torch import nn
 from witnesses import fingerprint
 
 import resnet_explore as rx
-from resnet_explore.analysis.footprint import footprint, in_words
+from resnet_explore.analysis.activations.memory import footprint, in_words
 from resnet_explore.widgets.catalog.images import Images, own_images
 from resnet_explore.widgets.core.tiles_panel import MARK, SCALE, Sheet
 from resnet_explore.widgets.core.view import Over, settled
@@ -507,7 +507,7 @@ def test_a_network_too_large_for_the_memory_is_not_run(monkeypatch):
     model, ran = rx.build("cifar_resnet8"), []
     model.register_forward_hook(lambda *_: ran.append(1))
     need = footprint(model, IMAGES, largest=56)
-    module = "resnet_explore.analysis.footprint.free_memory"
+    module = "resnet_explore.analysis.activations.memory.free_memory"
     monkeypatch.setattr(module, lambda _: IMAGES.nbytes + need.running)
     _, said = own(model, IMAGES)
     assert "so it was not run" in said

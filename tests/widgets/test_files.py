@@ -4,8 +4,7 @@ import io
 
 import numpy as np
 import pandas as pd
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from resnet_explore.widgets.core.files import PROGRAM, as_csv
 

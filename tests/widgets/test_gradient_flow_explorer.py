@@ -16,9 +16,9 @@ from PIL import Image
 from torch import nn
 
 import resnet_explore as rx
-from resnet_explore.analysis.conditions import Conditions
-from resnet_explore.analysis.gradient_lab import GradientLab
-from resnet_explore.analysis.slope import slope
+from resnet_explore.analysis.gradients.conditions import Conditions
+from resnet_explore.analysis.gradients.lab import GradientLab
+from resnet_explore.analysis.gradients.slope import slope
 from resnet_explore.figures.chart import Axis
 from resnet_explore.training.live import LiveTraining
 from resnet_explore.widgets.core.view import settled
@@ -348,7 +348,7 @@ def test_a_claim_that_was_left_goes_on_where_it_was(monkeypatch):
             yield ready
 
     ready = rx.claim_curves("modes", seeds=1)
-    monkeypatch.setattr("resnet_explore.analysis.claim_curves.measure_claim", measure)
+    monkeypatch.setattr("resnet_explore.analysis.gradients.claims.curves.measure_claim", measure)
     explorer = rx.GradientFlowExplorer(depths=(8,), view="claims", claim="modes")
     while len(asked) < 2:
         gate.wait(0.01)
@@ -367,7 +367,7 @@ def test_a_claim_that_fails_is_said_and_can_be_tried_again(explorer, monkeypatch
         raise ValueError("no room")
 
     with monkeypatch.context() as broken:
-        broken.setattr("resnet_explore.analysis.claim_curves.measure_claim", fails)
+        broken.setattr("resnet_explore.analysis.gradients.claims.curves.measure_claim", fails)
         explorer.update(claim="coupled")
         assert explorer.wait(30)
     assert explorer._problem == "This failed: ValueError: no room Still showing what was there before."

@@ -9,11 +9,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from resnet_explore.analysis.claim_curves import BATCHES, DEEP_STEPS, DEPTHS, EXPERIMENTS, STEPS, YANG
-from resnet_explore.analysis.conditions import Conditions
-from resnet_explore.analysis.curves import Curves
-from resnet_explore.analysis.gradient_lab import Batch
-from resnet_explore.analysis.profiles import Profile
+from resnet_explore.analysis.gradients.claims.curve import Curves
+from resnet_explore.analysis.gradients.claims.curves import (
+    BATCHES,
+    DEEP_STEPS,
+    DEPTHS,
+    EXPERIMENTS,
+    STEPS,
+    YANG,
+)
+from resnet_explore.analysis.gradients.conditions import Conditions
+from resnet_explore.analysis.gradients.lab import Batch
+from resnet_explore.analysis.gradients.profiles import Profile
 from resnet_explore.widgets.gradient_flow import captions, claims
 from resnet_explore.widgets.gradient_flow.claims import CLAIMS
 from resnet_explore.widgets.gradient_flow.questions import QUESTIONS
@@ -84,7 +91,8 @@ def headlines():
     twins = {"plain": OTHERS[0], "residual": RESIDUAL}
     yield captions.headline(twins, {"plain": "blown up at step 3"}, "weight_gradient")
     for profile in (OTHERS[1], OTHERS[3], ZEROS):
-        yield captions.strength_headline({**twins, "skip": profile}, 0.5)
+        yield captions.strength_headline({**twins, "skip": profile}, 0.5, "weight_gradient")
+    yield captions.strength_headline({**twins, "skip": OTHERS[1]}, 0.3, "activation")
     own = {"mine": OTHERS[1], "other": OTHERS[3]}
     yield captions.own_headline(own, {}, "weight_gradient", 10)
     yield captions.own_headline(own, dict.fromkeys(own, "blown up"), "weight_gradient", 0)

@@ -7,11 +7,11 @@ import torchvision
 from torch import nn
 
 import resnet_explore as rx
-from resnet_explore.analysis.answers import read_answer
-from resnet_explore.analysis.attribution import attribute
-from resnet_explore.analysis.cam_split import split_maps
-from resnet_explore.analysis.faithfulness import deletion
-from resnet_explore.analysis.targets import Box, Region
+from resnet_explore.analysis.explain.answers import read_answer
+from resnet_explore.analysis.explain.attribution import attribute
+from resnet_explore.analysis.explain.scoring.faithfulness import deletion
+from resnet_explore.analysis.explain.split import split_maps
+from resnet_explore.analysis.explain.targets import Box, Region
 from resnet_explore.widgets.saliency import jobs
 from resnet_explore.widgets.saliency.captions import beside_chance
 from tests.widgets.test_saliency_explorer import (

@@ -13,10 +13,10 @@ from PIL import Image
 from torch import nn
 
 import resnet_explore as rx
-from resnet_explore.analysis.cams import class_activation_maps
-from resnet_explore.analysis.sanity import rank_correlation
-from resnet_explore.analysis.targets import Difference
-from resnet_explore.analysis.verdict import explainer
+from resnet_explore.analysis.explain.maps import class_activation_maps
+from resnet_explore.analysis.explain.scoring.sanity import rank_correlation
+from resnet_explore.analysis.explain.scoring.verdict import explainer
+from resnet_explore.analysis.explain.targets import Difference
 from resnet_explore.inputs.images import to_batch
 from resnet_explore.widgets.catalog.networks import NamedNetwork, Networks
 from resnet_explore.widgets.core.view import Over, settled

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from resnet_explore.analysis.structure import Structure
+    from resnet_explore.analysis.topology.structure import Structure
 
 # How many boxes a detector keeps depends on values, and with it how much it computes.
 _BY_VALUE = {"nonzero", "torchvision.nms", "masked_select"}

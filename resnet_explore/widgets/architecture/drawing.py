@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from resnet_explore.widgets.core.view import Part
 
 if TYPE_CHECKING:  # torch is loaded by what computes, behind the first page
-    from resnet_explore.analysis.structure import Operation, Structure, Unit
+    from resnet_explore.analysis.topology.structure import Operation, Structure, Unit
 
 _MOST_STEPS = 80
 _MOST_BOXES = 80  # more would be too narrow to be hit; equal neighbours are drawn as one "×n" then

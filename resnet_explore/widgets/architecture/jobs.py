@@ -37,7 +37,7 @@ class ReadNetwork(Job):
 
     def run(self, task: Task) -> Any:
         """Return the network's `Structure`."""
-        from resnet_explore.analysis.structure import structure
+        from resnet_explore.analysis.topology.structure import structure
         from resnet_explore.models.peers import open_network
 
         if self.own is None:

@@ -14,7 +14,7 @@ from resnet_explore.widgets.core.chart_panel import Charts
 from resnet_explore.widgets.core.view import Choice, Column, Menu, Over, Slider, Table, Tabs, View
 
 if TYPE_CHECKING:
-    from resnet_explore.analysis.structure import Structure
+    from resnet_explore.analysis.topology.structure import Structure
 
 _TABS = Tabs(
     "view",

@@ -43,8 +43,8 @@ class Explorer(anywidget.AnyWidget):
     _code = t.Unicode("").tag(sync=True)
     _busy = t.Unicode("").tag(sync=True)
     _problem = t.Unicode("").tag(sync=True)
-    # The page counts what a person chooses, {field: [count, value]}, and hears up to which count that was known
-    # when fields were set here: an older answer must not undo a younger choice.
+    # The page counts what a person chooses, {field: [count, value]}, and hears up to which count that was
+    # known when fields were set here: an older answer must not undo a younger choice.
     _said: Any = t.Dict().tag(sync=True, echo_update=False)
     _heard = t.Int(0).tag(sync=True)
     # The page sets it once: so messages get a thread of their own and don't wait for the cell to end.

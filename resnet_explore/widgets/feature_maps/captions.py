@@ -10,7 +10,7 @@ from resnet_explore.widgets.core.view import Choice
 from resnet_explore.widgets.words import factor, percent
 
 if TYPE_CHECKING:
-    from resnet_explore.analysis.feature_maps import Layer
+    from resnet_explore.analysis.activations.feature_maps import Layer
     from resnet_explore.widgets.feature_maps.scene import Scene
 
 ORDERS = (

@@ -11,7 +11,7 @@ from resnet_explore.widgets.feature_maps import captions
 from resnet_explore.widgets.feature_maps.scene import Scene
 
 if TYPE_CHECKING:
-    from resnet_explore.analysis.feature_maps import FeatureMaps
+    from resnet_explore.analysis.activations.feature_maps import FeatureMaps
 
 Curve = tuple[np.ndarray, np.ndarray]
 

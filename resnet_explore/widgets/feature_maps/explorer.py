@@ -18,7 +18,7 @@ from resnet_explore.widgets.feature_maps.state import FeatureMapState
 if TYPE_CHECKING:
     from PIL import Image
 
-    from resnet_explore.analysis.capture import Layers
+    from resnet_explore.analysis.capture.capture import Layers
 
 _UPLOAD = "image.upload"
 

@@ -19,8 +19,8 @@ from resnet_explore.widgets.feature_maps.scene import Scene
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from resnet_explore.analysis.capture import Layers
-    from resnet_explore.analysis.feature_maps import FeatureMaps
+    from resnet_explore.analysis.activations.feature_maps import FeatureMaps
+    from resnet_explore.analysis.capture.capture import Layers
 
 LARGEST = 56  # side of a tile; on the page one is seldom larger
 MOST = 16_000_000  # values that one network's tiles may hold; each travels as a byte
@@ -107,7 +107,7 @@ class Measure(Job):
 
 def _running(networks: tuple[NamedNetwork, ...], batch: "Tensor", layers: "Layers") -> str:
     """Say how much memory it takes if it is much; raises where there is less."""
-    from resnet_explore.analysis.footprint import foretold
+    from resnet_explore.analysis.activations.memory import foretold
 
     told = [(network.name, foretold(network.model, batch, layers, LARGEST)) for network in networks]
     much = "; ".join(f"{name}: {words}" for name, words in told if words)
@@ -116,8 +116,8 @@ def _running(networks: tuple[NamedNetwork, ...], batch: "Tensor", layers: "Layer
 
 def _maps_of(network: NamedNetwork, batch: "Tensor", layers: "Layers", averaged: list[str]) -> "FeatureMaps":
     from resnet_explore.analysis._batch import why_not_finite
-    from resnet_explore.analysis.feature_maps import feature_maps
-    from resnet_explore.analysis.footprint import in_words
+    from resnet_explore.analysis.activations.feature_maps import feature_maps
+    from resnet_explore.analysis.activations.memory import in_words
 
     maps = feature_maps(network.model, batch, layers, LARGEST)
     if maps.not_finite:
@@ -130,7 +130,7 @@ def _maps_of(network: NamedNetwork, batch: "Tensor", layers: "Layers", averaged:
 
 
 def _filters_of(network: NamedNetwork) -> tuple[str, np.ndarray] | None:
-    from resnet_explore.analysis.map_layers import first_filters
+    from resnet_explore.analysis.topology.map_layers import first_filters
 
     return first_filters(network.model)
 
@@ -178,7 +178,7 @@ def _whole_of(
     network: NamedNetwork, batch: "Tensor", layer: str, ratio: float | None, parts: bool
 ) -> list[np.ndarray]:
     """Return a layer's output at full size, or its summands and their sum; none where it has no sum."""
-    from resnet_explore.analysis.feature_maps import whole_map
+    from resnet_explore.analysis.activations.feature_maps import whole_map
 
     if not parts:
         return [whole_map(network.model, batch, layer)]
@@ -203,8 +203,8 @@ def whole_maps(bench: Bench, scene: Scene, key: str, depth: int, image: str) -> 
     """
     import torch
 
-    from resnet_explore.analysis.feature_maps import feature_maps
-    from resnet_explore.analysis.footprint import free_memory, in_words
+    from resnet_explore.analysis.activations.feature_maps import feature_maps
+    from resnet_explore.analysis.activations.memory import free_memory, in_words
 
     whole, free = sum(maps.nbytes for maps in scene.measured), free_memory(torch.device("cpu"))
     if whole > free:

@@ -13,7 +13,7 @@ from resnet_explore.widgets.core.tiles_panel import DEAD, SATURATED, Sheet, Show
 from resnet_explore.widgets.feature_maps import captions
 
 if TYPE_CHECKING:  # torch is loaded by what measures
-    from resnet_explore.analysis.feature_maps import FeatureMaps, Layer
+    from resnet_explore.analysis.activations.feature_maps import FeatureMaps, Layer
 
 Orders = dict[str, np.ndarray]
 
@@ -126,7 +126,7 @@ def orders(layers: "Sequence[Layer]") -> list[Orders]:
 
     Where the layers have the same channels, all get one order, so that a channel keeps its place.
     """
-    from resnet_explore.analysis.feature_maps import difference
+    from resnet_explore.analysis.activations.feature_maps import difference
 
     if len({len(layer.maps) for layer in layers}) > 1:
         return [{"activation": _descending(layer.activation)} for layer in layers]
@@ -165,7 +165,7 @@ def _descending(values: np.ndarray) -> np.ndarray:
 
 def rows_of(scene: Scene) -> Iterator[Mapping[str, Any]]:
     """Yield a row for each network, block and channel: the numbers behind the tiles."""
-    from resnet_explore.analysis.feature_maps import difference
+    from resnet_explore.analysis.activations.feature_maps import difference
 
     for layers in scene.steps:
         apart = difference(*layers) if len(layers) == 2 else None

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from resnet_explore.analysis.conditions import OWN, STEPS, WITHOUT_NORM, Conditions
-from resnet_explore.analysis.profiles import Profile
-from resnet_explore.analysis.slope import EXPLODES, GROWS, LEVEL, SHRINKS, STAYS, STEEP, VANISHES
+from resnet_explore.analysis.gradients.conditions import OWN, STEPS, WITHOUT_NORM, Conditions
+from resnet_explore.analysis.gradients.profiles import Profile
+from resnet_explore.analysis.gradients.slope import EXPLODES, GROWS, LEVEL, SHRINKS, STAYS, STEEP, VANISHES
 from resnet_explore.widgets.words import data_in_brief, factor, first_of, power
 
 if TYPE_CHECKING:
-    from resnet_explore.analysis.gradient_lab import Batch, GradientLab
-    from resnet_explore.analysis.gradients import GradientFlow
+    from resnet_explore.analysis.gradients.flow import GradientFlow
+    from resnet_explore.analysis.gradients.lab import Batch, GradientLab
     from resnet_explore.widgets.gradient_flow.recording import Recording
 
 GLOSSARY = {
@@ -164,13 +164,14 @@ def _size(profile: Profile) -> str:
     return f"about {low}" if low == high else f"{low} to {high}"
 
 
-def strength_headline(profiles: Mapping[str, Profile], strength: float) -> str:
+def strength_headline(profiles: Mapping[str, Profile], strength: float, shown: str) -> str:
     """Return the finding about skips of a strength; profiles are of "plain", "residual" and "skip"."""
     ends = f"(plain: {_brief(profiles['plain'], '')}, residual: {_brief(profiles['residual'], '')})"
-    middle = profiles["skip"]
+    middle, noun = profiles["skip"], _NOUNS[shown]
+    noun = noun.removesuffix("s") if "gradient" in shown else noun
     if middle.outcome != "ratio":
         return f"Skip × {strength:g}: {outcome(middle)} {ends}."
-    return f"Skip × {strength:g}: first block's gradient {_of(middle.ratio, 'the last')}'s {ends}."
+    return f"Skip × {strength:g}: first block's {noun} {_of(middle.ratio, 'the last')}'s {ends}."
 
 
 def own_headline(profiles: Mapping[str, Profile], troubles: Mapping[str, str], shown: str, step: int) -> str:
@@ -463,7 +464,7 @@ TAKE = f"Take {STEPS} SGD steps"
 
 def known_of(lab: "GradientLab") -> tuple[str, ...]:
     """Return what is known of a person's own networks: norm, start, loss."""
-    from resnet_explore.analysis.layers import norms_of
+    from resnet_explore.analysis.capture.layers import norms_of
 
     norms = {name: norms_of(model) for name, model in lab.models.items()}
     starts = {name: _start_of(model) for name, model in lab.models.items()}

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from resnet_explore.analysis.alike import Alike
-from resnet_explore.analysis.profiles import OVERFLOW
-from resnet_explore.analysis.slope import LEVEL
+from resnet_explore.analysis.gradients.profiles import OVERFLOW
+from resnet_explore.analysis.gradients.slope import LEVEL
+from resnet_explore.analysis.topology.comparable import Alike
 from resnet_explore.figures.chart import Axis, Chart, Mark, Series, spread
 
 if TYPE_CHECKING:
-    from resnet_explore.analysis.curves import Curves
-    from resnet_explore.analysis.gradients import GradientFlow
-    from resnet_explore.analysis.jacobian import JacobianSpectra
+    from resnet_explore.analysis.gradients.claims.curve import Curves
+    from resnet_explore.analysis.gradients.flow import GradientFlow
+    from resnet_explore.analysis.gradients.jacobian import JacobianSpectra
     from resnet_explore.widgets.gradient_flow.claims import Claim
 
 UNDERFLOW = 1e-14  # a norm below this is drawn beyond the axis

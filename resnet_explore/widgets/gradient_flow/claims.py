@@ -12,7 +12,7 @@ from resnet_explore.widgets.gradient_flow.captions import LEVEL_MEANS, multiple
 from resnet_explore.widgets.words import signed
 
 if TYPE_CHECKING:
-    from resnet_explore.analysis.curves import Curves
+    from resnet_explore.analysis.gradients.claims.curve import Curves
 
 Scale = Literal["linear", "log"]
 # As in analysis.claim_curves, which measures them and needs torch.

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from resnet_explore.analysis.conditions import OWN, STEPS
+from resnet_explore.analysis.gradients.conditions import OWN, STEPS
 from resnet_explore.widgets.core.view import Button, Choice, Menu, More, Part, Slider, Tabs
 from resnet_explore.widgets.gradient_flow import captions
 from resnet_explore.widgets.gradient_flow.state import HERE, GradientFlowState

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from resnet_explore.analysis.conditions import OWN, STEPS, Conditions
+from resnet_explore.analysis.gradients.conditions import OWN, STEPS, Conditions
 from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.models.presets import config_of
 from resnet_explore.widgets.core.explorer import Explorer
@@ -34,8 +34,8 @@ from resnet_explore.widgets.gradient_flow.state import (
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from resnet_explore.analysis.gradient_lab import GradientLab
-    from resnet_explore.analysis.gradients import GradientFlow
+    from resnet_explore.analysis.gradients.flow import GradientFlow
+    from resnet_explore.analysis.gradients.lab import GradientLab
 
 _ANEW = {"data", "norm", "start", "activation"}  # another network begins at step 0
 
@@ -86,7 +86,7 @@ class GradientFlowExplorer(Explorer):
     @functools.cached_property
     def lab(self) -> "GradientLab":
         """The bench on which networks are built, trained a little and measured."""
-        from resnet_explore.analysis.gradient_lab import GradientLab
+        from resnet_explore.analysis.gradients.lab import GradientLab
 
         models, images, labels, loss = self._given
         return GradientLab(images, labels, models, loss, self._batch, self.seed)

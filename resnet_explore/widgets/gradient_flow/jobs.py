@@ -4,16 +4,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from resnet_explore.analysis.conditions import Conditions
+from resnet_explore.analysis.gradients.conditions import Conditions
 from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.core.runner import Job, Task
 from resnet_explore.widgets.gradient_flow.state import KINDS
 
 if TYPE_CHECKING:  # torch is loaded by what computes, behind the first page
-    from resnet_explore.analysis.curves import Curves
-    from resnet_explore.analysis.gradient_lab import Batch, GradientLab
-    from resnet_explore.analysis.gradients import GradientFlow
-    from resnet_explore.analysis.jacobian import JacobianSpectra
+    from resnet_explore.analysis.gradients.claims.curve import Curves
+    from resnet_explore.analysis.gradients.flow import GradientFlow
+    from resnet_explore.analysis.gradients.jacobian import JacobianSpectra
+    from resnet_explore.analysis.gradients.lab import Batch, GradientLab
     from resnet_explore.widgets.gradient_flow.recording import Recording
 
 OpenLab = Callable[[], "GradientLab"]
@@ -158,7 +158,7 @@ class MeasureClaim(Job):
 
     def run(self, task: Task) -> "Curves":
         """Return the curves of all seeds, and publish those of the first ones."""
-        from resnet_explore.analysis.claim_curves import measure_claim
+        from resnet_explore.analysis.gradients.claims.curves import measure_claim
 
         if self.name not in self.going:
             self.going[self.name] = measure_claim(self.name, self.seeds, self.first), None

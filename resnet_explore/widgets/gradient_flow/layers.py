@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from resnet_explore.analysis.profiles import Profile, read_profile
+from resnet_explore.analysis.gradients.profiles import Profile, read_profile
 from resnet_explore.figures.chart import Axis, Chart
 from resnet_explore.widgets.core.chart_panel import Charts
 from resnet_explore.widgets.core.matrix_panel import Matrices, Matrix
@@ -24,7 +24,7 @@ from resnet_explore.widgets.gradient_flow.jobs import Measured, said_together
 from resnet_explore.widgets.gradient_flow.state import KINDS, GradientFlowState
 
 if TYPE_CHECKING:
-    from resnet_explore.analysis.gradients import GradientFlow
+    from resnet_explore.analysis.gradients.flow import GradientFlow
     from resnet_explore.widgets.gradient_flow.recording import Recording
 
 FIELDS = {

@@ -31,7 +31,7 @@ from resnet_explore.widgets.gradient_flow.questions import DEPTH, QUESTIONS
 from resnet_explore.widgets.gradient_flow.state import KINDS, STRENGTHS, GradientFlowState
 
 if TYPE_CHECKING:
-    from resnet_explore.analysis.curves import Curves
+    from resnet_explore.analysis.gradients.claims.curve import Curves
 
 
 # --- skip strength ------------------------------------------------------------------------------------------
@@ -64,7 +64,7 @@ def strength_page(
         "First block over last block", x, STRENGTHS, {"skip": ratios},
         Over("strength", {s: s for s in STRENGTHS}), [*ratios, *(p.ratio for p in ends.values())],
     )  # fmt: skip
-    headlines = {s: captions.strength_headline({**ends, "skip": profiles[s]}, s) for s in known}
+    headlines = {s: captions.strength_headline({**ends, "skip": profiles[s]}, s, shown) for s in known}
     waiting_words = dict.fromkeys(STRENGTHS, "Being measured ...")
     return View(
         tabs=TABS,
@@ -86,8 +86,6 @@ def strength_page(
 
 
 # --- block by block -----------------------------------------------------------------------------------------
-
-Spectra = "tuple[dict[str, tuple[JacobianSpectra, GradientFlow]], Batch]"
 
 
 def jacobian_page(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from resnet_explore.analysis.conditions import Conditions
+from resnet_explore.analysis.gradients.conditions import Conditions
 
 DEPTH = 56
 

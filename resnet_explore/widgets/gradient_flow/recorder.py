@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from resnet_explore.analysis.recorder import Recorder
+from resnet_explore.analysis.gradients.recorder import Recorder
 from resnet_explore.errors import ExploreError
 from resnet_explore.figures.gradients import decades, gradient_heatmap
 from resnet_explore.figures.style import annotate, to_png

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from resnet_explore.analysis.alike import Alike, alike_in_record
+from resnet_explore.analysis.topology.comparable import Alike, alike_in_record
 from resnet_explore.paths import shipped
 from resnet_explore.widgets.gradient_flow.state import KINDS
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from resnet_explore.analysis.conditions import Conditions
+from resnet_explore.analysis.gradients.conditions import Conditions
 
 KINDS = ("plain", "residual")
 HERE = "here"  # the source of what is measured now, beside the names of records

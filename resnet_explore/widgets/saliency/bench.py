@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from resnet_explore.analysis.readings import PIXELS, titles
+from resnet_explore.analysis.explain.readings import PIXELS, titles
 from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.catalog.images import Images, InputForm, form_of
 from resnet_explore.widgets.catalog.networks import Loaded, NamedNetwork, Networks
@@ -15,7 +15,7 @@ from resnet_explore.widgets.catalog.networks import Loaded, NamedNetwork, Networ
 if TYPE_CHECKING:  # torch is loaded by what computes, behind the first page
     from torch import Tensor, nn
 
-    from resnet_explore.analysis.answers import Answer
+    from resnet_explore.analysis.explain.answers import Answer
     from resnet_explore.models.summary import Window
 
 
@@ -172,7 +172,7 @@ def _answer(network: "nn.Module", seen: "Tensor") -> "Answer":
 
     from resnet_explore.analysis._batch import as_images, run
     from resnet_explore.analysis._state import measuring
-    from resnet_explore.analysis.answers import read_answer
+    from resnet_explore.analysis.explain.answers import read_answer
 
     with measuring(network), torch.no_grad():
         return read_answer(run(network.eval(), as_images(network, seen)), seen.shape[2:])
@@ -192,7 +192,7 @@ def _kind_of(answers: "Sequence[Answer]") -> tuple[str, int]:
 
 def _methods(networks: "Sequence[nn.Module]") -> list[str]:
     """Return the methods that can be applied: all, or without convolutions those by pixels."""
-    from resnet_explore.analysis.cam_layers import choose_layers
+    from resnet_explore.analysis.topology.cam_layers import choose_layers
 
     by: tuple[str, ...] = ()
     try:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from resnet_explore.analysis.readings import PIXELS as OF_PIXELS
+from resnet_explore.analysis.explain.readings import PIXELS as OF_PIXELS
 from resnet_explore.widgets.saliency.jobs import PIXELS, TITLES, Explained, Found, undecided
 from resnet_explore.widgets.words import first_of, percent, signed
 
@@ -103,7 +103,7 @@ def heading(found: Found, one: Explained) -> str:
 
 def asked_about(found: Found, one: Explained) -> str:
     """Say what a network was asked about."""
-    from resnet_explore.analysis.targets import Box, Difference, Region
+    from resnet_explore.analysis.explain.targets import Box, Difference, Region
 
     target, opened = one.target, found.opened
     if isinstance(target, Difference):
@@ -123,7 +123,7 @@ def asked_about(found: Found, one: Explained) -> str:
 
 
 def _sure(one: Explained) -> str:
-    from resnet_explore.analysis.targets import Box, Difference, Region
+    from resnet_explore.analysis.explain.targets import Box, Difference, Region
 
     target, shares = one.target, one.answer.shares
     if isinstance(target, Box):
@@ -251,7 +251,7 @@ VERDICT_NOTE = (
 
 def judged(found: Found, blocks: Sequence[str]) -> str:
     """Say which maps a verdict is on, and what is watched where that isn't the probability of a class."""
-    from resnet_explore.analysis.targets import Box, Difference, Region
+    from resnet_explore.analysis.explain.targets import Box, Difference, Region
 
     where = (
         "of the pixels"

@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image
 
-from resnet_explore.analysis.readings import PIXELS, READINGS
+from resnet_explore.analysis.explain.readings import PIXELS, READINGS
 from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.widgets.catalog.images import Images
 from resnet_explore.widgets.catalog.networks import OWN, Networks, own_networks, usual_networks

@@ -6,8 +6,7 @@ from functools import cached_property
 from itertools import zip_longest
 from typing import Any
 
-from resnet_explore.analysis.readings import PIXELS as OF_PIXELS
-from resnet_explore.analysis.readings import READINGS, Reading, titles
+from resnet_explore.analysis.explain.readings import PIXELS as OF_PIXELS, READINGS, Reading, titles
 from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.core.runner import Job, Task
 from resnet_explore.widgets.saliency.bench import Bench, Opened
@@ -121,7 +120,7 @@ class Explain(Job):
 
     def _asked(self, opened: Opened) -> Any:
         """Return a class, None for each network's first choice, or a `Difference`."""
-        from resnet_explore.analysis.targets import Difference
+        from resnet_explore.analysis.explain.targets import Difference
 
         known = len(opened.classes)
         for name, index in (("target", self.target), ("rather", self.rather)):
@@ -154,7 +153,7 @@ class _Work:
 
     def weights(self) -> dict[str, tuple[Explained, ...]]:
         """Explain again and again while weights become random; what is asked stays what was asked first."""
-        from resnet_explore.analysis.sanity import cascade
+        from resnet_explore.analysis.explain.scoring.sanity import cascade
 
         if self.opened.kind == "boxes":
             raise ExploreError(
@@ -186,7 +185,7 @@ class _Work:
         return {part: tuple(parts[part] for parts in both) for part in (WHOLE, SKIP, BRANCH)}
 
     def _split(self, network: Any) -> dict[str, Explained]:
-        from resnet_explore.analysis.cam_split import split_maps
+        from resnet_explore.analysis.explain.split import split_maps
 
         target, answer = self._question(network)
         split = split_maps(network, self.batch, target, method=self.method, cancel=self.task.is_cancelled)
@@ -198,7 +197,7 @@ class _Work:
 
     def explained(self, network: Any, target: Any = None) -> Explained:
         """Explain a network's answer to `target`, None for what is asked."""
-        from resnet_explore.analysis.cams import class_activation_maps
+        from resnet_explore.analysis.explain.maps import class_activation_maps
 
         self.task.check()
         if READINGS[self.method].by == OF_PIXELS:
@@ -222,8 +221,8 @@ class _Work:
 
         from resnet_explore.analysis._batch import as_images, run
         from resnet_explore.analysis._state import measuring
-        from resnet_explore.analysis.answers import read_answer
-        from resnet_explore.analysis.targets import Target
+        from resnet_explore.analysis.explain.answers import read_answer
+        from resnet_explore.analysis.explain.targets import Target
 
         with measuring(network), torch.no_grad():
             output = run(network.eval(), as_images(network, self.batch).clone())
@@ -234,15 +233,15 @@ class _Work:
 
     def _question(self, network: Any) -> tuple[Any, Any]:
         """Return what maps by blocks are asked, and the answer if they don't come with it, as logits do."""
-        from resnet_explore.analysis.targets import as_target
+        from resnet_explore.analysis.explain.targets import as_target
 
         return (as_target(self.target), None) if self.opened.kind == "classes" else self.asked(network)
 
     def _by_pixels(self, network: Any, target: Any) -> Any:
         import torch
 
-        from resnet_explore.analysis.attribution import attribute
-        from resnet_explore.analysis.cams import ActivationMaps
+        from resnet_explore.analysis.explain.attribution import attribute
+        from resnet_explore.analysis.explain.maps import ActivationMaps
 
         found = attribute(network, self.batch, target, self.method)
         return ActivationMaps(
@@ -261,8 +260,8 @@ def _explained(network: Any, maps: Any, target: Any, answer: Any) -> Explained:
     import torch
 
     from resnet_explore.analysis._batch import why_not_finite
-    from resnet_explore.analysis.answers import read_logits
-    from resnet_explore.analysis.targets import Classes
+    from resnet_explore.analysis.explain.answers import read_logits
+    from resnet_explore.analysis.explain.targets import Classes
 
     if not torch.isfinite(maps.scores).all():
         raise ExploreError(
@@ -352,7 +351,7 @@ def verdicts(
     cancelled: Callable[[], bool],
 ) -> Iterator[Any]:
     """Yield a `Verdict` for each measure, as it is ready."""
-    from resnet_explore.analysis.verdict import explainer, judge
+    from resnet_explore.analysis.explain.scoring.verdict import explainer, judge
     from resnet_explore.models.threads import one_thread
 
     way = explainer(method) if layer == PIXELS else explainer(method, layer)
@@ -372,6 +371,6 @@ _ALIKE = 1.02  # the first choice has this many times what each would have by ch
 
 def likeness(trained: Any, now: Any, layer: str) -> float:
     """Return the rank correlation of a randomised network's map with the trained one's."""
-    from resnet_explore.analysis.sanity import rank_correlation
+    from resnet_explore.analysis.explain.scoring.sanity import rank_correlation
 
     return float(rank_correlation(trained[layer][:1], now[layer][:1])[0])

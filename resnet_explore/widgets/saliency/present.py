@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from resnet_explore.analysis.readings import PIXELS as OF_PIXELS
-from resnet_explore.analysis.readings import READINGS
+from resnet_explore.analysis.explain.readings import PIXELS as OF_PIXELS, READINGS
 from resnet_explore.widgets.catalog.networks import Networks
 from resnet_explore.widgets.core.heatmap_panel import Heatmap, Heatmaps, SeenBy, Step, palettes, step
 from resnet_explore.widgets.core.view import (
@@ -333,7 +332,7 @@ def _seen_by(found: Found, side: int, block: str) -> SeenBy | None:
 
 def _mark(found: Found, one: Explained) -> tuple[float, ...] | None:
     """Return what was asked about as (x0, y0, x1, y1), in shares of the picture; None for all of it."""
-    from resnet_explore.analysis.targets import Box, Region
+    from resnet_explore.analysis.explain.targets import Box, Region
 
     target, (height, width) = one.target, found.size
     if isinstance(target, Box):

@@ -1,0 +1,1 @@
+"""What goes forward: statistics, feature maps and the sums of the skips."""

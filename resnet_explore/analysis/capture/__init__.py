@@ -1,0 +1,1 @@
+"""What passes through a network, and what it costs to look."""

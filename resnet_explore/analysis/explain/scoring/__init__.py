@@ -1,0 +1,1 @@
+"""Is a map better than chance?"""

@@ -1,0 +1,1 @@
+"""How a network is wired: one trace, and what others ask of it."""

@@ -1,0 +1,329 @@
+"""How is a network wired? Read off one pass through the live module, also one that we did not write.
+
+Every tensor operation of the pass is noted with the module it belongs to and the operations that made its
+inputs. So a skip connection is found as what it is, a second way to the same sum, whether it is a module, a
+`+`, or an in-place `+=`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from resnet_explore.analysis.capture.layers import CONTAINERS
+from resnet_explore.models.dry_run import dry_run
+from resnet_explore.models.trace import Watch, tensors_in
+
+_FORMS = ("new_zeros", "new_ones", "zeros_like", "ones_like")
+_SUMS, _CONCATENATIONS = ("add", "Add"), ("cat", "stack")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One step of the pass: a leaf module's call, or an operation outside of any leaf.
+
+    name     the module's dotted name, with ":2" for its second call; for a bare operation that of the module
+             whose forward holds it, with the operation, as in "layer1.0/add"
+    kind     the module's class, or the operation's name, such as "add" or "flatten"
+    owner    dotted name of the module that holds the call; "" for the network itself
+    shape    of the output without the batch
+    inputs   indices of the operations that made its inputs; -1 is the network's input
+    details  what the module says of itself; parameters and macs (for one image) are numbers
+    """
+
+    name: str
+    kind: str
+    owner: str
+    shape: tuple[int, ...]
+    inputs: tuple[int, ...]
+    details: str = ""
+    parameters: int = 0
+    macs: int = 0
+
+    @property
+    def bare(self) -> bool:
+        """Whether it stands in a forward as it is, as a `+` does, and is no leaf module."""
+        return "/" in self.name
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One box of a drawing: a block, a layer outside of blocks with its norm and activation, or arithmetic.
+
+    operations      their indices, in order
+    inputs          indices of the units that feed it; -1 is the network's input
+    skip            "" or how the input also reaches the sum: "identity", "padding", "projection", "gated"
+                    or, for what is put beside instead of added, "concatenation"
+    shape           of the output; parameters and macs are sums; layers is the number of weighted layers on
+                    its longest way
+    """
+
+    name: str
+    kind: str
+    operations: tuple[int, ...]
+    inputs: tuple[int, ...]
+    shape: tuple[int, ...]
+    parameters: int
+    macs: int
+    layers: int
+    skip: str = ""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """A network's operations in the order of execution, and the units that one would draw."""
+
+    input_shape: tuple[int, ...]
+    operations: tuple[Operation, ...]
+    units: tuple[Unit, ...]
+    idle: int = 0
+
+    @property
+    def parameters(self) -> int:
+        """Learnable numbers, each counted once; `idle` ones took no part, such as auxiliary heads'."""
+        return self.idle + sum(unit.parameters for unit in self.units)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of convolutions and matrix products for one image."""
+        return sum(unit.macs for unit in self.units)
+
+    @property
+    def depth(self) -> int:
+        """Weighted layers on the longest way from input to output."""
+        return max(_layers_before(self.operations, range(len(self.operations))).values(), default=0)
+
+    @property
+    def skips(self) -> int:
+        """How many ways pass something by: a unit's own skip, or what is joined to something made of it.
+
+        Joined are feature maps or vectors, by a sum or side by side; arithmetic on boxes does not count.
+        """
+        unit_of = {i: k for k, unit in enumerate(self.units) for i in unit.operations}
+        before: list[set[int]] = []  # for each unit, all that lead to it
+        past = 0
+        for unit in self.units:
+            sources = {s for s in unit.inputs if s >= 0}
+            before.append(sources.union(*(before[s] for s in sources)))
+            for join in (self.operations[i] for i in unit.operations if _is_join(self.operations[i])):
+                joined = {unit_of[s] for s in join.inputs if s >= 0} & sources
+                past += sum(any(s in before[other] for other in joined) for s in joined)
+        return past + sum(bool(unit.skip) for unit in self.units)
+
+
+def structure(model: nn.Module, input_size: tuple[int, ...] = (3, 224, 224)) -> Structure:
+    """Return how a module that takes one image tensor is wired; `input_size` is (C, H, W), or longer.
+
+    The pass is that of `describe`, so counts agree and the model is left as it was. Raises ExploreError if it
+    can't take such an input.
+    """
+    watch = dry_run(model, input_size, _Wiring)
+    modules = dict(model.named_modules())
+    operations = tuple(_operations(watch, modules))
+    idle = sum(p.numel() for p in model.parameters()) - sum(op.parameters for op in operations)
+    return Structure(tuple(input_size), operations, tuple(_units(operations, modules)), idle)
+
+
+@dataclass
+class _Step:
+    """An operation while it is being noted."""
+
+    path: str
+    run: int
+    operation: str
+    inputs: tuple[int, ...]
+    shape: tuple[int, ...]
+    macs: int
+    parameters: int
+
+
+class _Wiring(Watch):
+    """Notes each operation, which module's forward it runs in, and what made its inputs."""
+
+    def __init__(self, image: Tensor, weights: Iterable[Tensor]) -> None:
+        weights = list(weights)
+        super().__init__(image, weights)
+        self.steps: list[_Step] = []
+        self._made = WeakTensorKeyDictionary({image: -1})  # which step made a tensor
+        # Which parameters a tensor is made of and nothing else. A functional call takes those of a module
+        # that never runs, so it is the operations that tell who uses them.
+        self._learned = WeakTensorKeyDictionary({w: {i} for i, w in enumerate(weights) if w.requires_grad})
+        self._sizes = [w.numel() for w in weights]
+        self._counted: set[int] = set()
+        self._leaves: set[str] = set()
+
+    @contextmanager
+    def watching(self, model: nn.Module) -> Iterator[None]:
+        """Watch, as `Watch` does."""
+        self._leaves = {path for path, module in model.named_modules() if _is_leaf(module)}
+        with super().watching(model):
+            yield
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        before = self.macs
+        result = super().__torch_dispatch__(func, types, args, kwargs)
+        operation = func.overloadpacket.__name__
+        # A mask takes only its form from a tensor and is not made of it.
+        inputs, outputs = [] if operation in _FORMS else tensors_in((args, kwargs)), tensors_in(result)
+        sources = tuple(dict.fromkeys(self._made[t] for t in inputs if t in self._made))
+        learned = set[int]().union(*(self._learned[t] for t in inputs if t in self._learned))
+        if sources and outputs:
+            self._note(operation, sources, outputs[0], self.macs - before, learned)
+            for tensor in outputs:
+                self._made[tensor] = len(self.steps) - 1
+        elif learned:
+            for tensor in outputs:
+                self._learned[tensor] = learned
+        return result
+
+    def _note(
+        self, operation: str, sources: tuple[int, ...], output: Tensor, macs: int, learned: set[int]
+    ) -> None:
+        path = self.running[-1]
+        parameters = sum(self._sizes[i] for i in learned - self._counted)
+        self._counted |= learned
+        shape = tuple(output.shape[1:])
+        step = _Step(path, self.calls[path].runs, operation, sources, shape, macs, parameters)
+        last = self.steps[-1] if self.steps else None
+        if last and path in self._leaves and (last.path, last.run) == (step.path, step.run):
+            # A leaf's further operations belong to the one entry it has.
+            own = len(self.steps) - 1
+            last.inputs = tuple(dict.fromkeys([*last.inputs, *(s for s in sources if s != own)]))
+            last.shape, last.macs = shape, last.macs + macs
+            last.parameters += parameters
+        else:
+            self.steps.append(step)
+
+
+def _is_leaf(module: nn.Module) -> bool:
+    return next(module.children(), None) is None
+
+
+def _operations(watch: _Wiring, modules: Mapping[str, nn.Module]) -> Iterator[Operation]:
+    for step in watch.steps:
+        module = modules[step.path]
+        leaf = _is_leaf(module)
+        name = step.path + (f":{step.run}" if watch.calls[step.path].runs > 1 else "")
+        kind = type(module).__name__ if leaf else step.operation.rstrip("_")
+        yield Operation(
+            name=name if leaf else f"{name}/{kind}",
+            kind=kind,
+            owner=step.path.rpartition(".")[0] if leaf else step.path,
+            shape=step.shape,
+            inputs=step.inputs,
+            details=module.extra_repr() if leaf else "",
+            parameters=step.parameters,
+            macs=step.macs,
+        )
+
+
+# --- what belongs together -------------------------------------------------------------------------------
+
+
+def _units(operations: tuple[Operation, ...], modules: Mapping[str, nn.Module]) -> Iterator[Unit]:
+    blocks = _blocks(operations, modules)
+    groups: list[tuple[str, list[int]]] = []  # a block's name, or "" for what stands outside of blocks
+    for i, operation in enumerate(operations):
+        block = next((b for b in _holders(operation) if b in blocks), "")
+        if groups and block == groups[-1][0] and (block or _goes_with(operations, groups[-1][1], i)):
+            groups[-1][1].append(i)
+        else:
+            groups.append((block, [i]))
+    unit_of = {i: k for k, (_, members) in enumerate(groups) for i in members} | {-1: -1}
+    for k, (block, members) in enumerate(groups):
+        inside = [operations[i] for i in members]
+        sources = dict.fromkeys(unit_of[s] for op in inside for s in op.inputs)
+        yield Unit(
+            name=block or inside[0].name,
+            kind=type(modules[block]).__name__ if block else _kind(inside),
+            operations=tuple(members),
+            inputs=tuple(source for source in sources if source != k),
+            shape=inside[-1].shape,
+            parameters=sum(op.parameters for op in inside),
+            macs=sum(op.macs for op in inside),
+            layers=max(_layers_before(operations, members).values()),
+            skip=_skip(operations, members),
+        )
+
+
+def _kind(inside: list[Operation]) -> str:
+    return f"{len(inside)} operations" if inside[0].bare and len(inside) > 2 else inside[0].kind
+
+
+def _blocks(operations: tuple[Operation, ...], modules: Mapping[str, nn.Module]) -> set[str]:
+    """Return the names of the smallest modules, no mere containers, that hold two weighted layers."""
+    weighted: dict[str, int] = {}
+    for operation in operations:
+        for holder in _holders(operation):
+            weighted[holder] = weighted.get(holder, 0) + (1 if operation.macs else 0)
+    candidates = {
+        name
+        for name, module in modules.items()
+        if name and weighted.get(name, 0) >= 2 and not isinstance(module, CONTAINERS)
+    }
+    return {name for name in candidates if not any(c.startswith(f"{name}.") for c in candidates)}
+
+
+def _holders(operation: Operation) -> Iterator[str]:
+    """Yield the dotted names of the modules around an operation, from the inside out, without the network."""
+    name = operation.owner
+    while name:
+        yield name
+        name = name.rpartition(".")[0]
+
+
+def _goes_with(operations: tuple[Operation, ...], members: list[int], i: int) -> bool:
+    """Whether what stands outside of blocks belongs to the box before: a norm, a ReLU, more arithmetic."""
+    operation, last = operations[i], operations[members[-1]]
+    if operation.macs:
+        return False
+    same = operation.shape == last.shape or operation.kind in ("flatten", "view")
+    finishes = operation.inputs == (members[-1],) and same
+    return finishes or (operation.bare and last.bare and operation.owner == last.owner)
+
+
+def _layers_before(
+    operations: tuple[Operation, ...], members: Iterable[int], choose: Callable[..., int] = max
+) -> dict[int, int]:
+    """Return for each operation the number of weighted layers on the longest way to it, from outside on.
+
+    With choose=min it is that of the shortest way.
+    """
+    found: dict[int, int] = {}
+    for i in members:
+        operation = operations[i]
+        before = choose((found.get(s, 0) for s in operation.inputs), default=0)
+        found[i] = before + (1 if operation.macs else 0)
+    return found
+
+
+def _is_join(operation: Operation) -> bool:
+    return operation.kind in _SUMS + _CONCATENATIONS and len(operation.inputs) > 1
+
+
+def _skip(operations: tuple[Operation, ...], members: list[int]) -> str:
+    """Say how a block's input also reaches one of its sums, past its longest way, or ""."""
+    inside, layers = set(members), _layers_before(operations, members)
+    fewest = _layers_before(operations, members, min)
+    for i in reversed(members):
+        operation = operations[i]
+        if not _is_join(operation):
+            continue
+        shortest = min(operation.inputs, key=lambda s: layers.get(s, 0))
+        if layers.get(shortest, 0) >= max(layers.get(s, 0) for s in operation.inputs):
+            continue
+        if operation.kind in _CONCATENATIONS:
+            if layers.get(shortest, 0) or (
+                shortest in inside and "pool" in operations[shortest].kind.lower()
+            ):
+                continue  # branches side by side, as in Inception
+            return "concatenation"
+        if shortest not in inside:
+            return "identity"
+        if fewest[shortest]:
+            return "projection"
+        return "gated" if operations[shortest].kind == "mul" else "padding"
+    return ""
