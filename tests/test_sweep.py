@@ -243,7 +243,7 @@ def test_safetensors_own_complaint_about_a_full_disk_is_told_alike(tmp_path, mon
     def full(*_, **__):
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr("resnet_explore.training.runs.save_file", full)
+    monkeypatch.setattr("safetensors.torch.save_file", full)
     with (
         ThreadPoolExecutor(1) as pool,
         pytest.raises(rx.ExploreError, match=r"can't be written to .*No space"),

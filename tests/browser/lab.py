@@ -257,6 +257,13 @@ class NotebookPage:
         assert answer["status"] == "ok", answer["text"] or f"{answer['status']} after {timeout} s: {code}"
         return answer["text"].strip()
 
+    def wait_printed(self, expression: str, text: str, timeout: float = 30) -> None:
+        """Wait until the kernel prints this of an expression: what the page says takes a moment to get there."""
+        deadline = time.monotonic() + timeout
+        while (now := self.execute(f"print({expression})")) != text:
+            assert time.monotonic() < deadline, f"{expression} is still {now} after {timeout} s"
+            self.page.wait_for_timeout(50)
+
     def assert_clean(self) -> None:
         """Fail if anything that a person could see, or find in the console, says that something went wrong."""
         problems = self.page.evaluate(_CELL_PROBLEMS) + self.page.evaluate(_PAGE_PROBLEMS) + self.problems

@@ -64,7 +64,7 @@ def test_boxes_open_and_the_table_sorts(open_notebook):
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
     assert inside.inner_text().startswith("Inside layer2.1, BasicBlock")
-    assert notebook.execute("print(explorer.opened)") == "(1, 6)"
+    notebook.wait_printed("explorer.opened", "(1, 6)")
     tall = "(box) => box.querySelectorAll('rect')[1].getBoundingClientRect().height"
     heights = [lower.locator(".rx-box").nth(k).evaluate(tall) for k in (2, 5, 9)]  # maps of 56, 28 and 14
     assert abs((heights[0] - heights[1]) - (heights[1] - heights[2])) < 0.5, "each doubling adds the same"

@@ -80,10 +80,10 @@ def test_words_explain_themselves_to_pointer_and_keys(open_notebook):
     notebook = open_notebook([CELL])
     notebook.run_all()
     term = opened(notebook).locator(".rx-term").first
-    tip = "(node) => getComputedStyle(node, '::after').visibility"
-    assert term.evaluate(tip) == "hidden"
+    tip = "(node) => getComputedStyle(node, '::after').display"
+    assert term.evaluate(tip) == "none"
     term.focus()
-    assert term.evaluate(tip) == "visible"
+    assert term.evaluate(tip) == "block"
     assert "added to its output" in term.get_attribute("aria-label")
 
 

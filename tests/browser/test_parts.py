@@ -71,7 +71,7 @@ def test_a_text_counts_when_enter_is_pressed_and_what_is_typed_stays(browser_con
     assert (field.input_value(), page.evaluate("model.get('folder')")) == ("~/pets", "")
     field.press("Enter")
     assert page.evaluate("model.get('folder')") == "~/pets"
-    page.evaluate("model.set('folder', '~/cats')")
+    page.evaluate("model.set('_heard', 1); model.set('folder', '~/cats')")
     assert field.input_value() == "~/cats", "Python may set it, too"
     page.close()
 

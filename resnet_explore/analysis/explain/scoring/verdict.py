@@ -195,7 +195,9 @@ def explainer(method: str, layer: str | None = None, **options: Any) -> Explaine
             return next(iter(found.values()))
 
         return explain
-    from resnet_explore.analysis.explain import attribution  # brings captum, which class activation maps don't need
+    from resnet_explore.analysis.explain import (
+        attribution,
+    )  # brings captum, which class activation maps don't need
 
     if method not in attribution.METHODS:
         raise unknown("method", method, [*METHODS, *TRIALS, *attribution.METHODS])
