@@ -25,21 +25,24 @@ def test_keys_stay_with_the_control_that_has_the_focus(open_notebook):
     page.evaluate("window.jupyterapp.shell.currentWidget.content.activeCellIndex = 0")
     cells = page.evaluate(_CELLS)
     names = []
+
+    def press_keys(control):
+        control.focus()
+        names.append(control.evaluate("(node) => node.tagName"))
+        arrows = () if control.get_attribute("role") == "tab" else ("ArrowDown", "ArrowUp")
+        for key in ("d", "d", "b", "m", "j", "k", *arrows):
+            page.keyboard.press(key)
+        assert page.evaluate(_CELLS) == cells, f"after keys on {names[-1]}"
+        assert page.evaluate(_ACTIVE) == 0, f"after keys on {names[-1]}"
+
+    press_keys(card.locator(".rx-box").first)
     for view in ("networks", "depth", "family"):
         notebook.execute(f"explorer.view = '{view}'")
         card.locator(f"[role=tab][aria-selected=true]:has-text('{_TABS[view]}')").wait_for(timeout=10_000)
-        controls = card.locator("select, button, input, summary, [tabindex='0']")
-        for k in range(controls.count()):
-            control = controls.nth(k)
-            if not control.is_visible():
-                continue
-            control.focus()
-            names.append(control.evaluate("(node) => node.tagName"))
-            arrows = () if control.get_attribute("role") == "tab" else ("ArrowDown", "ArrowUp")
-            for key in ("d", "d", "b", "m", "j", "k", *arrows):
-                page.keyboard.press(key)
-            assert page.evaluate(_CELLS) == cells, f"after keys on {names[-1]}"
-            assert page.evaluate(_ACTIVE) == 0, f"after keys on {names[-1]}"
+        controls = card.locator("select, button, input, summary, div[tabindex='0']")
+        for control in controls.all():
+            if control.is_visible():
+                press_keys(control)
     assert {"SELECT", "BUTTON", "INPUT", "SUMMARY", "g"} <= set(names)
     notebook.assert_clean()
 
