@@ -679,3 +679,10 @@ def test_sentences_are_those_of_the_snapshot(explorer):
     if not SENTENCES.is_file():
         SENTENCES.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     assert found == json.loads(SENTENCES.read_text())
+
+
+def test_an_image_that_is_shown_is_listed_also_where_it_is_not_usually_offered(explorer):
+    """A photo says nothing to networks for digits, but a person may choose both before the kernel answers."""
+    explorer.update(networks="digits", image="flower")
+    menu = next(part for part in explorer.page.ask if part is not None and part.key == "image")
+    assert [choice.value for choice in menu.choices[:2]] == ["flower", "digits/0"]

@@ -217,12 +217,15 @@ class Images:
 
     # --- controls -----------------------------------------------------------------------------------------
 
-    def controls(self, field: str, data: str = "") -> tuple[Part, ...]:
+    def controls(self, field: str, data: str = "", chosen: str = "") -> tuple[Part, ...]:
         """Return the controls that choose an image: a strip or a menu, and the place for uploads.
 
-        field  of the state, which holds the id; what is uploaded comes as `act(f"{field}.upload", ...)`
+        field   of the state, which holds the id; what is uploaded comes as `act(f"{field}.upload", ...)`
+        chosen  the id that it holds now, which is listed even where it is not usually offered
         """
         choices = self.choices(data)
+        if chosen and chosen not in [choice.value for choice in choices]:
+            choices = (Choice(chosen, self.picture(chosen).about), *choices)
         few = len(choices) <= _MOST_THUMBS
         strip = [choice for choice in choices if few or choice.value in self._uploads]
         parts: list[Part] = [] if few else [Menu(field, "Image", choices)]

@@ -135,7 +135,7 @@ class FeatureMapExplorer(Explorer):
         depths = self.entries[state.networks].depths or (0,)
         jobs = {depth: self._measuring(state, depth) for depth in depths}
         scenes = {depth: found[job] for depth, job in jobs.items() if job in found}
-        images = self.bench.images.controls("image", self.entries[state.networks].data)
+        images = self.bench.images.controls("image", self.entries[state.networks].data, state.image)
         return present(state, self.entries, images, scenes, found.get(self._reading(state)))
 
     def act(self, name: str, detail: Any, buffers: Sequence[memoryview]) -> None:

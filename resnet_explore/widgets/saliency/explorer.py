@@ -206,7 +206,7 @@ class SaliencyExplorer(Explorer):
         maps: dict[int, Found] = {depth: found[job] for depth, job in jobs.items() if job in found}
         judge = self._judge(state)
         verdict: Judged | str | None = judge if isinstance(judge, str) else found.get(judge)
-        pictures = self.images.controls("image", self.bench.data(state.networks))
+        pictures = self.images.controls("image", self.bench.data(state.networks), state.image)
         return present(state, self.bench.entries, pictures, maps, verdict)
 
     def numbers(self, shown: View) -> Mapping[str, Any]:
