@@ -23,7 +23,7 @@ CELLS = [
 import io
 import ipywidgets, numpy as np
 import matplotlib.pyplot as plt
-from resnet_explore.widgets.filmstrip import Filmstrip
+from resnet_explore.widgets.filmstrip.filmstrip import Filmstrip
 %matplotlib inline
 
 maps = np.random.default_rng(0).random((60, 18, 16, 16))

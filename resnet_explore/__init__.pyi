@@ -64,10 +64,10 @@ from .training.sweep import run_sweep as run_sweep
 from .widgets.architecture.explorer import ArchitectureExplorer as ArchitectureExplorer
 from .widgets.degradation.explorer import DegradationExplorer as DegradationExplorer
 from .widgets.feature_maps.explorer import FeatureMapExplorer as FeatureMapExplorer
-from .widgets.filmstrip import Filmstrip as Filmstrip
+from .widgets.filmstrip.filmstrip import Filmstrip as Filmstrip
+from .widgets.filmstrip.verdict_chart import VerdictChart as VerdictChart
 from .widgets.gradient_flow.explorer import GradientFlowExplorer as GradientFlowExplorer
 from .widgets.gradient_flow.recorder import GradientRecorder as GradientRecorder
 from .widgets.saliency.explorer import SaliencyExplorer as SaliencyExplorer
-from .widgets.verdict_chart import VerdictChart as VerdictChart
 
 __version__: str

@@ -28,8 +28,8 @@ from resnet_explore.analysis.explain.split import split_maps
 from resnet_explore.analysis.explain.targets import Box, Region
 from resnet_explore.analysis.topology.map_layers import map_names
 from resnet_explore.models.summary import receptive_fields
+from resnet_explore.widgets.core.heap import give_back
 from resnet_explore.widgets.core.runner import THREADS
-from resnet_explore.widgets.heap import give_back
 
 CALLS = 10
 

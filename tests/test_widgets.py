@@ -8,8 +8,8 @@ from PIL import Image
 
 import resnet_explore as rx
 from resnet_explore.training.coverage import among
-from resnet_explore.widgets.filmstrip import Filmstrip
-from resnet_explore.widgets.words import factor, first_of, percent, power
+from resnet_explore.widgets.core.words import factor, first_of, percent, power
+from resnet_explore.widgets.filmstrip.filmstrip import Filmstrip
 
 
 def png(shade=0, size=(9, 5)):

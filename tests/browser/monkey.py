@@ -210,7 +210,9 @@ def _settle(notebook: NotebookPage, patience: float) -> list[str]:
     """Wait for what is computed; what takes longer has to obey Stop."""
     if notebook.execute(f"print(explorer.wait({patience / 2}))", patience) == "True":
         return []
-    notebook.execute("explorer._hear(explorer, {'act': 'stop'}, [])\nif hasattr(explorer, 'stop'): explorer.stop()")
+    notebook.execute(
+        "explorer._hear(explorer, {'act': 'stop'}, [])\nif hasattr(explorer, 'stop'): explorer.stop()"
+    )
     if notebook.execute(f"print(explorer.wait({patience / 2}))", patience) == "True":
         return []
     return [f"what is computed can't be stopped: {notebook.execute('print(explorer._busy)')}"]
@@ -260,9 +262,7 @@ def _sizes(notebook: NotebookPage) -> dict[str, float]:
     }
 
 
-# What explorers load when they first need it is no leak.
 _RESOURCES = """
-import lightning_fabric, matplotlib.pyplot, pandas, torch, torchvision
 import gc, json, psutil, threading
 gc.collect()
 print(json.dumps([psutil.Process().memory_info().rss, threading.active_count()]))

@@ -8,7 +8,7 @@ import anywidget
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
-from resnet_explore.widgets.scripts import STYLE
+from resnet_explore.widgets.filmstrip.filmstrip import STYLE
 
 _PAGE = """<!doctype html><meta charset="utf-8"><style>{css}</style><main></main>
 <script type="module">

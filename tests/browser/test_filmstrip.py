@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from resnet_explore.widgets.filmstrip import Filmstrip
+from resnet_explore.widgets.filmstrip.filmstrip import Filmstrip
 from tests.browser.offline import open_offline
 
 CELL = """
 import io
 import numpy as np
 from PIL import Image
-from resnet_explore.widgets.filmstrip import Filmstrip
+from resnet_explore.widgets.filmstrip.filmstrip import Filmstrip
 
 def png(pixels):
     buffer = io.BytesIO()

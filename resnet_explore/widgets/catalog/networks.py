@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.paths import shipped
-from resnet_explore.widgets.words import percent
+from resnet_explore.widgets.core.words import percent
 
 if TYPE_CHECKING:  # torch is loaded by what computes, behind the first page
     from torch import nn

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from resnet_explore.errors import CancelledError, ExploreError
-from resnet_explore.widgets.heap import give_back
+from resnet_explore.widgets.core.heap import give_back
 
 THREADS = "resnet_explore"  # what all threads are called that work beside a page
 

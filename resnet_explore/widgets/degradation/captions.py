@@ -10,7 +10,7 @@ from resnet_explore.inputs.folders import LAYOUT
 from resnet_explore.training.coverage import among, in_words
 from resnet_explore.training.plan import KINDS
 from resnet_explore.training.published import IMAGENET_TOP1_ERROR, PAPER
-from resnet_explore.widgets.words import factor, first_of, percent
+from resnet_explore.widgets.core.words import factor, first_of, percent
 
 if TYPE_CHECKING:
     from resnet_explore.inputs.folders import Survey

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from resnet_explore.widgets.core.view import Choice
-from resnet_explore.widgets.words import factor, percent
+from resnet_explore.widgets.core.words import factor, percent
 
 if TYPE_CHECKING:
     from resnet_explore.analysis.activations.feature_maps import Layer

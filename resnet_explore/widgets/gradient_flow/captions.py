@@ -8,7 +8,7 @@ import numpy as np
 from resnet_explore.analysis.gradients.conditions import OWN, STEPS, WITHOUT_NORM, Conditions
 from resnet_explore.analysis.gradients.profiles import Profile
 from resnet_explore.analysis.gradients.slope import EXPLODES, GROWS, LEVEL, SHRINKS, STAYS, STEEP, VANISHES
-from resnet_explore.widgets.words import data_in_brief, factor, first_of, power
+from resnet_explore.widgets.core.words import data_in_brief, factor, first_of, power
 
 if TYPE_CHECKING:
     from resnet_explore.analysis.gradients.flow import GradientFlow

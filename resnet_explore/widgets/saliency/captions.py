@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from resnet_explore.analysis.explain.readings import PIXELS as OF_PIXELS
+from resnet_explore.widgets.core.words import first_of, percent, signed
 from resnet_explore.widgets.saliency.jobs import PIXELS, TITLES, Explained, Found, undecided
-from resnet_explore.widgets.words import first_of, percent, signed
 
 OWN_CHOICE = "each network's first choice"
 _PERCENTILE = 99

@@ -24,6 +24,7 @@ from resnet_explore.widgets.core.view import (
     Tabs,
     View,
 )
+from resnet_explore.widgets.core.words import percent, signed
 from resnet_explore.widgets.saliency import captions
 from resnet_explore.widgets.saliency.jobs import (
     BRANCH,
@@ -38,7 +39,6 @@ from resnet_explore.widgets.saliency.jobs import (
 )
 from resnet_explore.widgets.saliency.state import SaliencyState
 from resnet_explore.widgets.saliency.verdict_panel import Cell, Row, Verdicts, VerdictTable
-from resnet_explore.widgets.words import percent, signed
 
 _FEW_CELLS = 6  # a side; a map of so few says little about where
 _WEAK = 0.1  # of full colour, and a map is hardly seen

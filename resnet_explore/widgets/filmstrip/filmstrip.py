@@ -1,15 +1,20 @@
 """Pictures sent to the browser once and moved through there: by slider, arrow keys or play button."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets as t
 
 from resnet_explore.errors import ExploreError, unknown
-from resnet_explore.widgets.scripts import STYLE, script
 
-NO_TEXT = "\u00a0"  # where an empty title or caption would take its room away
+_HERE = Path(__file__).parent
+STYLE = _HERE / "card.css"
+# A notebook has no address for a second file, so the parts are joined to one script.
+_PARTS = ("page.js", "film_reel.js", "filmstrip.js")
+_SCRIPT = "\n".join((_HERE / part).read_text(encoding="utf-8") for part in _PARTS)
+
 _SIGNATURES = (b"\x89PNG", b"RIFF", b"\xff\xd8")
 _TEXTS = ("titles", "captions", "alts", "ticks")
 _LISTS = ("frames", "overlays", *_TEXTS, "headings")
@@ -38,7 +43,7 @@ class Filmstrip(anywidget.AnyWidget):
     number is out of range. Use `show` to change several traits that belong together.
     """
 
-    _esm = script("film_reel", "filmstrip")
+    _esm = _SCRIPT
     _css = STYLE
 
     frames = t.List(t.Bytes()).tag(sync=True)

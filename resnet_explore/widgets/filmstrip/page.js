@@ -1,4 +1,4 @@
-/* What the scripts of all widgets share; it stands before each of them, see scripts.py. */
+/* What the scripts of all widgets share; it stands before each of them, see filmstrip.py. */
 
 const REST_MS = 150;   // this long without a move, and the kernel is told where the person is
 const NARROW_PX = 460; // below this the sliders get a line of their own

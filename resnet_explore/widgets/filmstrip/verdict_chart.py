@@ -10,7 +10,7 @@ from resnet_explore.analysis.explain.scoring.evaluation import Evaluation, load_
 from resnet_explore.figures.style import SCREEN_SCALE, to_png
 from resnet_explore.figures.verdicts import verdict_chart
 from resnet_explore.training.coverage import among
-from resnet_explore.widgets.filmstrip import Filmstrip
+from resnet_explore.widgets.filmstrip.filmstrip import Filmstrip
 
 _METRICS = {
     "deletion": "Deletion",

@@ -1,0 +1,1 @@
+"""Pictures that are turned like pages: a widget of its own, for whoever has frames."""
