@@ -292,6 +292,51 @@ def test_an_explorer_may_begin_with_what_fails():
     assert (headline(explorer), explorer._problem) == ("3 squared is 9.", "")
 
 
+def test_waiting_inside_of_an_observer_is_refused(explorer):
+    refused = []
+
+    def look(_change):
+        with pytest.raises(ExploreError, match="would wait for itself") as problem:
+            explorer.wait()
+        refused.append(problem)
+
+    explorer.observe(look, "number")
+    explorer.number = 3
+    assert explorer.wait(10)
+    assert len(refused) == 1
+
+
+def test_a_button_acts_on_what_was_chosen_before_it_and_clears_what_was_refused(explorer, monkeypatch):
+    seen = []
+    monkeypatch.setattr(explorer, "act", lambda name, *_: seen.append((name, explorer.number)))
+    explorer.set_state({"number": -1})
+    assert explorer._problem
+    explorer._hear(explorer, {"act": "count", "chosen": {"number": 6}}, [])
+    assert (seen, explorer._problem) == ([("count", 6)], "")
+
+
+def test_stop_leaves_what_is_there_as_it_is(explorer):
+    """Something is shown already, and more of it would come."""
+    gate = closed(41)
+    explorer._runner.ask([Square(2), Square(41)])
+    explorer._hear(explorer, {"act": "stop"}, [])
+    assert explorer.wait(10)
+    assert (explorer.number, headline(explorer)) == (2, "2 squared is 4.")
+    assert not gate.is_set()
+    explorer.number = 3
+    assert explorer.wait(10)
+    assert headline(explorer) == "3 squared is 9."
+
+
+def test_a_closed_explorer_computes_nothing_more():
+    explorer = NumberExplorer()
+    assert explorer.wait(10)
+    closed(42)
+    explorer.number = 42
+    explorer.close()
+    assert explorer.wait(10)
+
+
 def test_stop_goes_back(explorer):
     closed(40)
     explorer.number = 40
@@ -492,5 +537,5 @@ def test_a_file_is_of_what_the_page_shows_even_if_it_has_not_said_so_yet():
     explorer._hear(explorer, {"act": "save", "detail": ".npz", "chosen": {"number": 3}}, [])
     assert explorer.number == 3
     ((content, (data,)),) = sent
-    assert content == {"file": "reads.npz"}
+    assert content == {"file": "reads.npz", "page": None}
     assert data

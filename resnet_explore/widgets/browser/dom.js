@@ -65,3 +65,13 @@ export function download(name, data) {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
+
+/** Put a text where it can be pasted from, if the browser lets us: pages without https have no clipboard. */
+export async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

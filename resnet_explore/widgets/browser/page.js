@@ -3,7 +3,7 @@
  * It needs only model.get / set / on / off / save_changes / send, so it also runs in a page without a kernel.
  */
 
-import { REST_MS, arrange, control, download, freshId, make, same, whole } from "./dom.js";
+import { REST_MS, arrange, control, copied, download, freshId, make, same, whole } from "./dom.js";
 import { glossed } from "./glossary.js";
 import { KINDS } from "./parts.js";
 import { picked, unpacked } from "./view.js";
@@ -21,6 +21,7 @@ const SCHEMA = 1;
 class Page {
   constructor(model, el) {
     this.model = model;
+    this.id = freshId();
     this.state = {};
     this.chosen = {}; // what the person has set, as long as the kernel has not set it otherwise
     this.aside = {}; // of a panel what comes in a message of its own, by its key
@@ -34,14 +35,13 @@ class Page {
       "change:_aside": () => this.lay(),
       "change:_busy": () => this.tell(),
       "change:_problem": () => this.tell(),
-      "change:_code": () => {},
       "msg:custom": (content, buffers) => this.hear(content, buffers),
       comm_live_update: () => this.ask(),
     };
     for (const [name, handler] of Object.entries(this.handlers)) model.on(name, handler);
+    this.tell();
     this.receive();
     this.lay();
-    this.tell();
     model.set("_opened", (model.get("_opened") ?? 0) + 1);
     model.save_changes();
   }
@@ -97,9 +97,10 @@ class Page {
     this.save = save;
     const copy = control("button", "rx-button", { type: "button", textContent: "Copy code", title: "The Python that opens what you see" });
     copy.addEventListener("click", async () => {
-      await navigator.clipboard?.writeText(this.model.get("_code"));
-      this.say("Copied.");
-      copy.textContent = "Copied";
+      const code = this.model.get("_code");
+      const done = await copied(code);
+      this.say(done ? "Copied." : code);
+      copy.textContent = done ? "Copied" : "Not allowed here";
       setTimeout(() => { copy.textContent = "Copy code"; }, 1500);
     });
     tools.append(save, copy);
@@ -133,11 +134,11 @@ class Page {
     this.listen(message.fields);
     this.madeFor = message.made_for;
     const tree = unpacked(message.tree, message.buffers);
-    if (tree.panels === null && this.view) Object.assign(tree, { panels: this.view.panels, headline: this.view.headline, why: this.view.why, sliders: this.view.sliders, below: this.view.below, conditions: this.view.conditions });
+    if (tree.panels === null && this.view) Object.assign(tree, { panels: this.view.panels, headline: this.view.headline, why: this.view.why, sliders: this.view.sliders, below: tree.below.length ? tree.below : this.view.below, conditions: this.view.conditions });
     this.kept = message.tree.panels === null;
     if (!this.kept) this.root.dataset.view = String(message.count); // for those who wait for a new picture
     this.view = tree;
-    this.fillFormats(message.formats);
+    if (!this.kept || !this.shownFormats) this.fillFormats(message.formats);
     this.show();
   }
 
@@ -303,7 +304,7 @@ class Page {
 
   /** Ask the kernel to do something, with what was chosen: changes of the model may arrive only after it. */
   act(name, detail = null, buffers = []) {
-    this.model.send({ act: name, detail, chosen: this.chosen }, undefined, buffers);
+    this.model.send({ act: name, detail, chosen: this.chosen, page: this.id }, undefined, buffers);
   }
 
   /** Say something to who can't see it. */
@@ -313,7 +314,7 @@ class Page {
 
   hear(content, buffers) {
     this.answered();
-    if (content.file) download(content.file, buffers[0]);
+    if (content.file && content.page === this.id) download(content.file, buffers[0]);
   }
 
   /** After the connection has changed: is anybody there? */

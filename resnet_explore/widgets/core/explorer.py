@@ -66,12 +66,12 @@ class Explorer(anywidget.AnyWidget):
         self._count = 0
         self._sent: dict[str, Any] = {}
         self._last: Any = None  # the last state whose picture was there
-        self._setting = True
+        self._setting = threading.get_ident()  # of the thread that may set traits without asking, 0 for none
         names = frozenset(arguments)
         self._state = self.settle(changed(self.State(), arguments), names)
         self._jobs = tuple(self.plan(self._state))
         super().__init__(**_values(self._state))
-        self._setting = False
+        self._setting = 0
         self.on_msg(self._hear)
         with _STATES:
             self._runner.ask(self._jobs)
@@ -135,8 +135,19 @@ class Explorer(anywidget.AnyWidget):
             self._publish()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait until all that the state needs is computed and shown; False if that takes longer."""
+        """Wait until all that the state needs is computed and shown; False if that takes longer.
+
+        Raises `ExploreError` in an observer: what is computed is shown after observers have been told.
+        """
+        if _STATES._is_owned():  # type: ignore[attr-defined]
+            raise ExploreError("An observer can't wait for an explorer: it would wait for itself.")
         return self._runner.wait(seconds)
+
+    def close(self) -> None:
+        """Take the explorer off the page and stop what it computes."""
+        if hasattr(self, "_runner"):  # else it was refused before it had begun
+            self._runner.stop()
+        super().close()
 
     @property
     def code(self) -> str:
@@ -179,13 +190,13 @@ class Explorer(anywidget.AnyWidget):
         """Make a state that is known to be good the present one, and compute what it needs."""
         with self.hold_sync(), self.hold_trait_notifications():
             self._state, self._jobs = state, jobs
-            self._setting = True
+            self._setting = threading.get_ident()
             try:
                 self._listen()
                 for name, value in _values(state).items():
                     setattr(self, name, value)
             finally:
-                self._setting = False
+                self._setting = 0
         self._runner.ask(self._jobs)
 
     def _listen(self) -> None:
@@ -242,38 +253,43 @@ class Explorer(anywidget.AnyWidget):
         """
         changes = {name: sync_data[name] for name in sync_data if name in _names(self.State)}
         others = {name: value for name, value in sync_data.items() if name not in changes}
-        if others:
-            super().set_state(others)
-        if not changes:
-            return
         with _STATES:
-            refused = None
-            with self._lock_property(**changes):
-                try:
-                    self.update(**changes)
-                except ExploreError:
-                    for name, value in changes.items():
-                        try:
-                            self.update(**{name: value})
-                        except ExploreError as problem:
-                            refused = str(problem)
-            if refused is not None:
-                self._problem = refused
-                self._listen()
-                self.send_state(list(changes))
+            if others:
+                super().set_state(others)
+            if changes:
+                self._take_over(changes)
+
+    def _take_over(self, changes: dict[str, Any]) -> None:
+        refused = None
+        with self._lock_property(**changes):
+            try:
+                self.update(**changes)
+            except ExploreError:
+                for name, value in changes.items():
+                    try:
+                        self.update(**{name: value})
+                    except ExploreError as problem:
+                        refused = str(problem)
+        if refused is not None:
+            self._problem = refused
+            self._listen()
+            self.send_state(list(changes))
 
     def _hear(self, _widget: Any, content: Any, buffers: Sequence[memoryview]) -> None:
         name, detail = content.get("act"), content.get("detail")
         try:
             if name == "here?":
                 self.send({"here": True})
-            elif name == "save":
-                self._catch_up(content.get("chosen") or {})
-                self._send_file(str(detail))
             elif name == "stop":
                 self._stop()
             else:
-                self.act(name, detail, buffers)
+                self._catch_up(content.get("chosen") or {})
+                with _STATES:
+                    self._problem = ""
+                if name == "save":
+                    self._send_file(str(detail), content.get("page"))
+                else:
+                    self.act(name, detail, buffers)
         except ExploreError as problem:
             with _STATES:
                 self._problem = str(problem)
@@ -283,20 +299,21 @@ class Explorer(anywidget.AnyWidget):
         behind = {name: value for name, value in chosen.items() if value != _values(self._state).get(name)}
         self.set_state(behind)
 
-    def _send_file(self, suffix: str) -> None:
-        self.send({"file": f"{_snake(type(self).__name__)}{suffix}"}, [self._file(suffix)])
+    def _send_file(self, suffix: str, page: Any) -> None:
+        """Send a file to the page that asked for it; a notebook may show an explorer twice."""
+        self.send({"file": f"{_snake(type(self).__name__)}{suffix}", "page": page}, [self._file(suffix)])
 
     def _file(self, suffix: str) -> bytes:
         return save_view(settled(self.page, self._state), suffix, self.code, self.numbers, self.arrays)
 
     def _stop(self) -> None:
-        """Stop what is computed and go back to what was there before."""
+        """Stop what is computed and go back to what was there before, or stay with what is there already."""
         with _STATES:
-            if self._last is not None:
+            if self._last is None or self._last == self._state:
+                self._runner.halt()
+            else:
                 self._take(self._last, tuple(self.plan(self._last)))
                 self._publish()
-            else:
-                self._runner.stop()
 
 
 def _names(state: type) -> tuple[str, ...]:

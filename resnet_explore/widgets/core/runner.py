@@ -132,6 +132,14 @@ class Runner:
         """Ask all that runs to stop, and want nothing more."""
         self.ask(())
 
+    def halt(self) -> None:
+        """Leave what is wanted as far as it is, until it is asked for again."""
+        with self._changed:
+            self._failures.update(job for job in self._wanted if job not in self._done)
+            for task in self._tasks.values():
+                if task is not None:
+                    task.cancel()
+
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until nothing runs; return False if that took longer."""
         with self._changed:

@@ -1,5 +1,6 @@
 """An explorer's state: a frozen dataclass of plain values whose fields become traits."""
 
+import threading
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
@@ -15,7 +16,7 @@ class StateTrait(t.Any):
 
     def set(self, obj: Any, value: Any) -> None:
         """Set the value where the explorer is just doing so; else ask it for the change."""
-        if obj._setting:
+        if obj._setting == threading.get_ident():
             super().set(obj, value)
         elif value != obj._state_value(self.name):
             obj.update(**{str(self.name): value})

@@ -84,6 +84,12 @@ class SaliencyExplorer(Explorer):
         """
         self.update(image=self.images.add(image, about))
 
+    def update(self, **changes: Any) -> None:
+        """Change several fields of the state together; see `Explorer.update`."""
+        if {"image", "networks"} & set(changes):
+            self.images.forget_words()
+        super().update(**changes)
+
     # --- the state ----------------------------------------------------------------------------------------
 
     def settle(self, state: SaliencyState, names: frozenset[str]) -> SaliencyState:
@@ -236,7 +242,7 @@ class SaliencyExplorer(Explorer):
         """Take an upload, a place that is asked about, and what is to be judged."""
         if name == "image.upload":
             key = self.images.receive(detail, buffers)
-            self.update(**({} if key is None else {"image": key}))
+            super().update(**({} if key is None else {"image": key}))
         elif name == "ask":
             self.update(place=tuple(float(at) for at in detail))
         elif name == "everywhere":
