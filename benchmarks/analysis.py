@@ -17,7 +17,7 @@ import torchvision
 from captum.attr import LayerGradCam
 
 import resnet_explore as rx
-from resnet_explore.analysis.explain.maps import block_names
+from resnet_explore.analysis.topology.cam_layers import block_names
 
 
 def compare(

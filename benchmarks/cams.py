@@ -21,7 +21,8 @@ from torch import nn
 from torch.autograd.graph import get_gradient_edge
 
 import resnet_explore as rx
-from resnet_explore.analysis.explain.maps import block_names, maps_of_targets
+from resnet_explore.analysis.explain.maps import maps_of_targets
+from resnet_explore.analysis.topology.cam_layers import block_names
 
 OURS, BARE, TORCHCAM = "class_activation_maps", "bare forward + backward", "torchcam, one pass"
 CAPTUM, LOOPED, FIVE = "captum, block by block", "pytorch-grad-cam, block by block", "five classes, ours"

@@ -25,7 +25,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 import resnet_explore as rx
 from benchmarks.analysis import compare
 from resnet_explore.analysis.capture.keep import READY
-from resnet_explore.analysis.explain.maps import block_names
+from resnet_explore.analysis.topology.cam_layers import block_names
 
 
 def main() -> None:

@@ -9,10 +9,10 @@ from torchvision.models import detection, segmentation
 from witnesses import fingerprint
 
 import resnet_explore as rx
-from resnet_explore.analysis.explain.maps import block_names, maps_of_targets
+from resnet_explore.analysis.explain.maps import maps_of_targets
 from resnet_explore.analysis.explain.methods.formulas import METHODS
 from resnet_explore.analysis.explain.targets import Box, Difference, Region
-from resnet_explore.analysis.topology.cam_layers import choose_layers
+from resnet_explore.analysis.topology.cam_layers import block_names, choose_layers
 
 IMAGES = torch.randn(2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
 

@@ -6,9 +6,8 @@ from torch import nn
 from witnesses import derivatives, fingerprint
 
 import resnet_explore as rx
-from resnet_explore.analysis.explain.maps import block_names
 from resnet_explore.analysis.explain.methods.formulas import METHODS
-from resnet_explore.analysis.topology.cam_layers import choose_layers
+from resnet_explore.analysis.topology.cam_layers import block_names, choose_layers
 
 NETS = {
     "torchvision resnet18": lambda: torchvision.models.resnet18(num_classes=10),

@@ -23,9 +23,9 @@ from torchvision.ops import MultiScaleRoIAlign
 import resnet_explore as rx
 from resnet_explore.analysis.activations.feature_maps import whole_map
 from resnet_explore.analysis.activations.memory import footprint, foretold
-from resnet_explore.analysis.explain.maps import block_names
 from resnet_explore.analysis.explain.split import split_maps
 from resnet_explore.analysis.explain.targets import Box, Region
+from resnet_explore.analysis.topology.cam_layers import block_names
 from resnet_explore.analysis.topology.map_layers import map_names
 from resnet_explore.models.summary import receptive_fields
 from resnet_explore.widgets.core.heap import give_back

@@ -42,7 +42,7 @@ explorer
 """
 # What may grow after the warm-up: results that are kept for later (32 at a time), and libraries that are only now
 # loaded. Nodes and listeners of the page may not: a table has 1,000 and 11, a blueprint 300 and 250.
-MOST = {"nodes": 3_000, "listeners": 1_000, "heap (MB)": 25, "kernel (MB)": 250, "threads": 4}
+MOST = {"nodes": 3_000, "listeners": 1_000, "heap (MB)": 25, "kernel (MB)": 400, "threads": 4}
 WIDTHS, HEIGHTS = (360, 1600), (500, 1000)
 KEYS = (
     *("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"),

@@ -48,7 +48,7 @@ def test_an_uploaded_photo_is_explained_at_every_block(open_notebook, photo):
     explorer.locator(".rx-pick input").set_input_files(photo)
     notebook.wait_changed(HEAT, before, timeout=30)
     explorer.locator(".rx-conditions", has_text="your photo launch.jpg").wait_for(state="attached")
-    assert re.search(r"Residual-18 says .+ \(", headline.inner_text())
+    assert re.search(r"Residual-18 says .+ \(", headline.text_content())
     place = headline.bounding_box()
     seen = set()
     block.press("End")
@@ -67,7 +67,7 @@ def test_an_uploaded_photo_is_explained_at_every_block(open_notebook, photo):
     opacity.press("Escape")
     block.press("End")
     option = explorer.locator(".rx-option").nth(1)
-    asked = option.locator(".rx-word").inner_text()
+    asked = option.locator(".rx-word").text_content()
     option.click()
     explorer.locator(".rx-heat-heading", has_text=f"asked about {asked}").nth(1).wait_for(timeout=20_000)
     assert explorer.get_by_label("Ask about").evaluate("(e) => e.selectedOptions[0].textContent") == asked
