@@ -45,6 +45,8 @@ _SETTINGS = {
         "doNotDisturbMode": True,
     },
     "docmanager-extension/plugin": {"autosave": False},
+    # Cells that JupyterLab takes for out of sight are not laid out: what stands in them has no size then.
+    "notebook-extension/tracker": {"windowingMode": "none"},
 }
 
 # JupyterLab's own complaints that say nothing about us.
