@@ -7,6 +7,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 CELL = """
 from dataclasses import dataclass
@@ -89,8 +90,7 @@ def test_a_large_photo_is_shrunk_on_the_way_and_says_so(zone, tmp_path):
         zone.execute("print(Image.open(io.BytesIO(got[0][1])).size, len(got[0][1]) < 9e6)")
         == "(1600, 1067) True"
     )
-    status = zone.locator(".rx-status").inner_text()
-    assert "huge.png, 3000×2000, was shrunk to 1600×1067" in status
+    expect(zone.locator(".rx-status")).to_contain_text("huge.png, 3000×2000, was shrunk to 1600×1067")
 
 
 MAKE_FILE = """(kind, encoded) => {
@@ -122,8 +122,7 @@ def test_what_is_no_image_is_said_below_and_text_is_ignored(zone):
     }""")
     assert left_alone
     choose(zone, "page.png", b"<html>no</html>", "image/png")
-    zone.locator(".rx-status.rx-bad").wait_for()
-    assert zone.locator(".rx-status").inner_text().startswith("page.png: The data (15 bytes) is not an image")
+    expect(zone.locator(".rx-status.rx-bad")).to_contain_text("page.png: The data (15 bytes) is not an image")
     assert zone.execute("print(explorer.image)") == "cat"
     assert zone.execute("print(len(got))") == "1"
     choose(zone, "small.jpg", jpeg())
@@ -224,7 +223,7 @@ def test_many_photos_stand_in_one_row_that_can_be_gone_through_by_keys(zone):
     wait_for(zone, 14)
     thumbs = zone.locator(".rx-thumb")
     thumbs.nth(20).wait_for()
-    assert zone.locator(".rx-status").inner_text() == "14 of 14 photos arrived."
+    expect(zone.locator(".rx-status")).to_have_text("14 of 14 photos arrived.")
     assert prose.bounding_box()["y"] == before["y"], "uploads push nothing down"
     last = zone.locator(".rx-thumb[aria-checked=true]")
     assert last.get_attribute("title") == "your photo 13.jpg"
