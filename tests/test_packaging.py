@@ -37,7 +37,7 @@ def test_the_wheel_carries_what_a_person_needs_and_no_more(wheel):
         assert {place + name for name in tracked} <= names
     assert {
         "resnet_explore/widgets/browser/page.js",
-        "resnet_explore/widgets/filmstrip/filmstrip.js",
+        "resnet_explore/widgets/browser/filmstrip/filmstrip.js",
         "resnet_explore/jupyter/overrides.json",
     } <= names
     assert not [n for n in names if n.startswith(("tests/", "benchmarks/")) or "/runs/" in n]

@@ -8,12 +8,9 @@ import anywidget
 import traitlets as t
 
 from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.widgets.browser.bundle import bundle
 
-_HERE = Path(__file__).parent
-STYLE = _HERE / "card.css"
-# A notebook has no address for a second file, so the parts are joined to one script.
-_PARTS = ("page.js", "film_reel.js", "filmstrip.js")
-_SCRIPT = "\n".join((_HERE / part).read_text(encoding="utf-8") for part in _PARTS)
+STYLE = Path(__file__).parent / "card.css"
 
 _SIGNATURES = (b"\x89PNG", b"RIFF", b"\xff\xd8")
 _TEXTS = ("titles", "captions", "alts", "ticks")
@@ -43,7 +40,7 @@ class Filmstrip(anywidget.AnyWidget):
     number is out of range. Use `show` to change several traits that belong together.
     """
 
-    _esm = _SCRIPT
+    _esm = bundle("filmstrip/filmstrip.js")
     _css = STYLE
 
     frames = t.List(t.Bytes()).tag(sync=True)

@@ -5,7 +5,12 @@
  * `input` event draws an already decoded picture, and the kernel hears of the index once the slider rests.
  */
 
+import { REST_MS, clamp, control, make } from "../dom.js";
+import { Stack, changes, entry, gathered, hear } from "./hearing.js";
+import { Reel } from "./reel.js";
+
 const PAGE_PX = 700;        // with less room than this the kernel is told, which may draw another picture
+const NARROW_PX = 460;      // below this the sliders get a line of their own
 const SMALLEST_PX = 340;    // the controls need so much, however small the picture
 const WIDEST_TICK_PX = 72;  // longer labels would run into each other; the value beside the slider names them
 
@@ -321,9 +326,8 @@ class FilmstripView {
   }
 }
 
-export default {
-  render({ model, el }) {
-    const view = new FilmstripView(model, el);
-    return () => view.dispose();
-  },
-};
+/** anywidget's entry. */
+export function render({ model, el }) {
+  const view = new FilmstripView(model, el);
+  return () => view.dispose();
+}

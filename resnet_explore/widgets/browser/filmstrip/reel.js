@@ -7,7 +7,7 @@ function decode(source) {
 }
 
 /** Encoded pictures and their bitmaps, decoded from the wanted step outwards. */
-class Reel {
+export class Reel {
   constructor(sources) {
     this.sources = sources;
     this.bitmaps = sources.map(() => undefined);
