@@ -41,6 +41,18 @@ export function svg(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** Where an arrow key, Home or End leads from the k-th of several things, round and round; undefined for other keys.
+ * A key that is ours goes no further: JupyterLab would leave for the next cell.
+ */
+export function stepped(event, k, count) {
+  const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+  const next = step ? (k + step + count) % count : { Home: 0, End: count - 1 }[event.key];
+  if (next === undefined) return undefined;
+  event.preventDefault();
+  event.stopPropagation();
+  return next;
+}
+
 /** Put children into a node in this order. The one that holds the focus stays where it is: moved, it would lose it. */
 export function arrange(node, children) {
   const wanted = new Set(children);

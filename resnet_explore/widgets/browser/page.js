@@ -49,10 +49,10 @@ class Page {
   // --- what stands on the page ----------------------------------------------------------------------------
 
   build(el) {
-    const box = (name, tag = "div", more = {}) => make(tag, `rx-${name}`, more);
+    const box = (name, tag = "div") => make(tag, `rx-${name}`);
     this.nodes = {
       tabs: box("top-tabs"), tools: box("tools"), ask: box("ask"), headline: box("headline", "h3"), why: box("why", "details"),
-      problem: box("problem", "p", { role: "alert" }), panels: box("panels"), busy: box("busy", "p"),
+      problem: box("problem", "p"), panels: box("panels"), busy: box("busy", "p"),
       sliders: box("sliders"), below: box("below"), conditions: box("conditions", "details"), live: box("live", "p"), waiting: box("waiting", "p"),
     };
     const { tabs, tools, ask, headline, why, problem, panels, busy, sliders, below, conditions, live, waiting } = this.nodes;
@@ -252,12 +252,12 @@ class Page {
     for (const part of parts) {
       const name = `${part.kind} ${part.key}`, shown = standing.get(name);
       if (shown) {
-        if (shown.props !== part || !shown.pure) shown.update(part);
+        shown.update(part);
         shown.props = part;
         next.set(name, shown);
       } else {
         if (!KINDS[part.kind]) throw new TypeError(`There is no ${part.kind} to draw ${part.key}.`);
-        next.set(name, { ...KINDS[part.kind](this, part), props: part });
+        next.set(name, { ...KINDS[part.kind](this, { ...part }), props: part });
       }
     }
     for (const [name, shown] of standing) if (!next.has(name)) shown.leave?.();

@@ -1,5 +1,6 @@
 /* Answers to choose one of, each with a bar for each network: the bars' lengths are what the eye compares. */
 
+import { component } from "../component.js";
 import { control, make, same } from "../dom.js";
 
 /** @type {import("../page.js").Component} */
@@ -33,15 +34,5 @@ export function choices(page, props) {
   }
 
   const press = () => buttons.forEach((button, k) => button.setAttribute("aria-pressed", String(same(props.answers[k].value, page.state[props.key]))));
-  fill();
-  press();
-  return {
-    node,
-    update(next) {
-      const before = props;
-      props = next;
-      if (before !== next && !same(before, next)) fill();
-      press();
-    },
-  };
+  return component(node, props, { fill, press });
 }

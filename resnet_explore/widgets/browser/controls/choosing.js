@@ -1,18 +1,13 @@
 /* Tabs, menus, sliders, checks, numbers, texts and buttons: each shows a field of the state and sets it. */
 
-import { clamp, control, make, same } from "../dom.js";
+import { component } from "../component.js";
+import { clamp, control, make, same, stepped } from "../dom.js";
 
 /** @typedef {import("../page.js").Component} Component */
 
-/** A key that is ours goes no further: JupyterLab would leave for the next cell. */
-function taken(event) {
-  event.preventDefault();
-  event.stopPropagation();
-}
-
 /** @type {Component} */
 export function tabs(page, props) {
-  const node = make("div", "rx-tabs", { role: "tablist" });
+  const node = make("div", "rx-tabs");
   let buttons = [];
 
   function press() {
@@ -30,11 +25,8 @@ export function tabs(page, props) {
       tab.setAttribute("role", "tab");
       tab.addEventListener("click", () => page.choose(props.key, choice.value));
       tab.addEventListener("keydown", (event) => {
-        const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-        const count = buttons.length;
-        const next = step ? (k + step + count) % count : { Home: 0, End: count - 1 }[event.key];
+        const next = stepped(event, k, buttons.length);
         if (next === undefined) return;
-        taken(event);
         buttons[next].focus();
         page.choose(props.key, props.choices[next].value);
       });
@@ -44,17 +36,7 @@ export function tabs(page, props) {
   }
 
   node.setAttribute("role", "tablist");
-  fill();
-  press();
-  return {
-    node,
-    update(next) {
-      const before = props;
-      props = next;
-      if (!same(before.choices, next.choices)) fill();
-      press();
-    },
-  };
+  return component(node, props, { fill, press });
 }
 
 /** @type {Component} */
@@ -85,17 +67,7 @@ export function menu(page, props) {
   }
 
   const press = () => { select.selectedIndex = props.choices.findIndex((choice) => same(choice.value, page.state[props.key])); };
-  fill();
-  press();
-  return {
-    node,
-    update(next) {
-      const before = props;
-      props = next;
-      if (!same(before, next)) fill();
-      press();
-    },
-  };
+  return component(node, props, { fill, press });
 }
 
 const PLAY_MS = 700;
@@ -190,21 +162,11 @@ export function slider(page, props) {
 
   const resized = new ResizeObserver(thin);
   resized.observe(ticks);
-  fill();
-  press();
-  return {
-    node,
-    update(next) {
-      const before = props;
-      props = next;
-      if (!same(before, next)) fill();
-      press();
-    },
-    leave() {
-      resized.disconnect();
-      stop();
-    },
+  const leave = () => {
+    resized.disconnect();
+    stop();
   };
+  return component(node, props, { fill, press, leave });
 }
 
 /** @type {Component} */
@@ -219,14 +181,7 @@ export function check(page, props) {
     input.disabled = Boolean(props.missing);
     input.checked = page.state[props.key];
   };
-  fill();
-  return {
-    node,
-    update(next) {
-      props = next;
-      fill();
-    },
-  };
+  return component(node, props, { press: fill });
 }
 
 /** @type {Component} */
@@ -246,14 +201,7 @@ export function number(page, props) {
     Object.assign(input, { min: props.low, max: props.high, step: props.step });
     if (document.activeElement !== input || input.valueAsNumber !== page.state[props.key]) input.value = page.state[props.key];
   };
-  fill();
-  return {
-    node,
-    update(next) {
-      props = next;
-      fill();
-    },
-  };
+  return component(node, props, { press: fill });
 }
 
 /** @type {Component} */
@@ -271,14 +219,7 @@ export function text(page, props) {
     if (shown !== page.state[props.key]) input.value = page.state[props.key]; // what is being typed stays
     shown = page.state[props.key];
   };
-  fill();
-  return {
-    node,
-    update(next) {
-      props = next;
-      fill();
-    },
-  };
+  return component(node, props, { press: fill });
 }
 
 /** @type {Component} */
@@ -292,12 +233,5 @@ export function button(page, props) {
     node.title = props.missing || props.tip;
     node.setAttribute("aria-disabled", String(Boolean(props.missing))); // it keeps its focus, and says why
   };
-  fill();
-  return {
-    node,
-    update(next) {
-      props = next;
-      fill();
-    },
-  };
+  return component(node, props, { press: fill });
 }

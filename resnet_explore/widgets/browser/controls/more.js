@@ -1,13 +1,12 @@
 /* Controls that are rarely changed, folded behind a word. They open over what lies below, which keeps its place. */
 
+import { component } from "../component.js";
 import { make } from "../dom.js";
 
 /** @type {import("../page.js").Component} */
 export function more(page, props) {
-  const summary = make("summary"), body = make("div", "rx-folded");
+  const summary = page.summary(""), body = make("div", "rx-folded");
   const node = make("details", "rx-control rx-more-controls", {}, summary, body);
-  summary.dataset.lmSuppressShortcuts = "true";
-  summary.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") event.stopPropagation(); });
   node.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !node.open) return;
     event.stopPropagation();
@@ -17,21 +16,12 @@ export function more(page, props) {
   const outside = (event) => { if (!node.contains(event.target)) node.open = false; };
   document.addEventListener("pointerdown", outside);
 
-  function fill() {
-    summary.textContent = props.label;
-    page.place(body, props.controls.filter(Boolean));
-  }
-
-  fill();
-  return {
-    node,
-    update(next) {
-      props = next;
-      fill();
-    },
+  return component(node, props, {
+    fill: () => { summary.textContent = props.label; },
+    press: () => page.place(body, props.controls.filter(Boolean)),
     leave() {
       document.removeEventListener("pointerdown", outside);
       page.place(body, []);
     },
-  };
+  });
 }

@@ -1,5 +1,6 @@
 /* One of a few values, all in sight: radio buttons below each other. */
 
+import { component } from "../component.js";
 import { control, freshId, make, same } from "../dom.js";
 
 /** @type {import("../page.js").Component} */
@@ -21,15 +22,5 @@ export function options(page, props) {
   }
 
   const press = () => inputs.forEach((input, k) => { input.checked = same(props.choices[k].value, page.state[props.key]); });
-  fill();
-  press();
-  return {
-    node,
-    update(next) {
-      const before = props;
-      props = next;
-      if (!same(before, next)) fill();
-      press();
-    },
-  };
+  return component(node, props, { fill, press });
 }

@@ -1,8 +1,6 @@
 /* A strip of small pictures of which one is chosen: one row that scrolls, however many there are. */
 
-import { control, make, same } from "../dom.js";
-
-const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+import { control, make, same, stepped } from "../dom.js";
 
 /** @type {import("../page.js").Component} */
 export function thumbs(page, props) {
@@ -17,11 +15,8 @@ export function thumbs(page, props) {
     button.setAttribute("role", "radio");
     button.addEventListener("click", () => page.choose(props.key, choice.value));
     button.addEventListener("keydown", (event) => {
-      const count = props.choices.length, k = props.choices.findIndex((one) => same(one.value, choice.value));
-      const step = STEPS[event.key], next = step ? (k + step + count) % count : { Home: 0, End: count - 1 }[event.key];
+      const next = stepped(event, props.choices.findIndex((one) => same(one.value, choice.value)), props.choices.length);
       if (next === undefined) return;
-      event.preventDefault();
-      event.stopPropagation();
       standing.get(JSON.stringify(props.choices[next].value)).button.focus();
       page.choose(props.key, props.choices[next].value);
     });

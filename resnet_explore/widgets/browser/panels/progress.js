@@ -1,5 +1,6 @@
 /* How far something is, as a bar and a sentence. */
 
+import { component } from "../component.js";
 import { make } from "../dom.js";
 
 /** @type {import("../page.js").Component} */
@@ -16,12 +17,5 @@ export function progress(page, props) {
     sentence.textContent = props.sentence;
     if (props.share === null || props.share === 1) page.say(props.sentence); // on the way it would talk all the time
   };
-  fill();
-  return {
-    node,
-    update(next) {
-      props = next;
-      fill();
-    },
-  };
+  return component(node, props, { press: fill });
 }

@@ -1,20 +1,13 @@
 /* Paragraphs, and lines of code that can be copied. */
 
-import { control, make, same } from "../dom.js";
+import { component } from "../component.js";
+import { control, copied, make } from "../dom.js";
 
 /** @type {import("../page.js").Component} */
 export function prose(_page, props) {
   const node = make("div", "rx-prose");
   const fill = () => node.replaceChildren(...props.paragraphs.map((text) => make("p", "", { textContent: text })));
-  fill();
-  return {
-    node,
-    update(next) {
-      const before = props;
-      props = next;
-      if (!same(before, next)) fill();
-    },
-  };
+  return component(node, props, { fill });
 }
 
 /** @type {import("../page.js").Component} */
@@ -23,16 +16,8 @@ export function code(page, props) {
   const copy = control("button", "rx-button", { type: "button", textContent: "Copy" });
   const node = make("div", "rx-lines", {}, lines, copy);
   copy.addEventListener("click", async () => {
-    await navigator.clipboard?.writeText(lines.textContent);
-    page.say("Copied.");
+    if (await copied(lines.textContent)) page.say("Copied.");
   });
   const fill = () => { lines.textContent = props.lines.join("\n"); };
-  fill();
-  return {
-    node,
-    update(next) {
-      props = next;
-      fill();
-    },
-  };
+  return component(node, props, { fill });
 }

@@ -2,6 +2,7 @@
  * What doesn't fit is scrolled, and a line says so.
  */
 
+import { component } from "../component.js";
 import { control, make, same } from "../dom.js";
 
 const shown = (value, digits) =>
@@ -40,12 +41,11 @@ export function table(page, props) {
     return cell;
   }
 
-  let drawn;
+  let drawn; // the order in which the rows stand
   function draw() {
     const [by, sign] = page.state[props.sort];
-    const now = [props, by, sign];
-    if (drawn && now.every((value, k) => value === drawn[k])) return;
-    drawn = now;
+    if (same(drawn, [by, sign])) return;
+    drawn = [by, sign];
     scroll.setAttribute("aria-label", `Table of ${props.rows.length} rows`);
     const focused = [...body.querySelectorAll("button")].indexOf(document.activeElement);
     const heads = props.columns.map((column, k) => head(column, k, by, sign));
@@ -64,16 +64,8 @@ export function table(page, props) {
     hint();
   }
 
-  draw();
   scroll.addEventListener("scroll", hint);
   const resized = new ResizeObserver(hint);
   resized.observe(scroll);
-  return {
-    node,
-    update(next) {
-      if (!same(next, props)) props = next;
-      draw();
-    },
-    leave: () => resized.disconnect(),
-  };
+  return component(node, props, { fill: () => { drawn = undefined; }, press: draw, leave: () => resized.disconnect() });
 }
