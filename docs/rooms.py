@@ -9,6 +9,7 @@ import ast
 from collections import Counter
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
@@ -79,7 +80,9 @@ def main() -> None:
         "Creator": "docs/rooms.py",
         "Date": None,
     }
-    draw().savefig(PICTURE, facecolor="white", metadata=about)
+    # Letters as text and not as paths, and the same file for the same code.
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "rooms"}):
+        draw().savefig(PICTURE, facecolor="white", metadata=about)
 
 
 if __name__ == "__main__":
