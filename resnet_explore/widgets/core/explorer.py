@@ -87,7 +87,11 @@ class Explorer(anywidget.AnyWidget):
         return state
 
     def plan(self, state: Any) -> Sequence[Job]:
-        """Return what has to be computed for a state, most urgent first. Pure and cheap."""
+        """Return what has to be computed for a state, most urgent first. Pure and cheap.
+
+        Asked again whenever something has arrived: what comes next may depend on it, as on data that were
+        fetched.
+        """
         return ()
 
     def present(self, state: Any, found: Mapping[Job, Any]) -> View:
@@ -207,8 +211,9 @@ class Explorer(anywidget.AnyWidget):
         with _STATES:
             found = self._runner.found()
             state = self.arrived(self._state, found)
-            if state != self._state:
-                self._take(state, tuple(self.plan(state)))
+            jobs = tuple(self.plan(state))
+            if (state, jobs) != (self._state, self._jobs):
+                self._take(state, jobs)
                 found = self._runner.found()
             view = self.present(state, found)
             if view.panels is not None:

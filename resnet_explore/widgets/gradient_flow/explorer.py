@@ -156,6 +156,10 @@ class GradientFlowExplorer(Explorer):
             return [int(step) for step in recording.steps[state.depth]] if recording else ()
         return range(0, state.steps + 1, STEPS)
 
+    def arrived(self, state: GradientFlowState, found: Mapping[Job, Any]) -> GradientFlowState:
+        """Take depth and step to what a recorded training has, once it is read."""
+        return self._within_reach(state, frozenset())
+
     # --- jobs ---------------------------------------------------------------------------------------------
 
     def plan(self, state: GradientFlowState) -> Sequence[Job]:
@@ -167,7 +171,7 @@ class GradientFlowExplorer(Explorer):
         if state.view == "layers" and state.source != HERE:
             return (self._record_job(state.source),)
         if state.data in _DOWNLOADED and (state.data in self._fetching or not _is_here(state.data)):
-            return (FetchData(state.data, self._fetching, self.update),)
+            return (FetchData(state.data, self._fetching),)
         if self._own:
             return tuple(self._own_job(state, step) for step in _first(state.step, self._steps_of(state)))
         if state.view == "skip":
@@ -198,7 +202,7 @@ class GradientFlowExplorer(Explorer):
         return MeasureClaim(name, CLAIMS[name].seeds, self.seed, self._claims)
 
     def _record_job(self, name: str) -> ReadRecord:
-        return ReadRecord(name, self._read, self.update)
+        return ReadRecord(name, self._read)
 
     def _read(self, name: str) -> Recording:
         if name not in self._recordings:

@@ -126,21 +126,15 @@ class MeasureJacobians(Job):
 
 @dataclass(frozen=True)
 class ReadRecord(Job):
-    """Read what a recorded training noted of its layers.
-
-    arrived  called when it is there: what can be chosen depends on it
-    """
+    """Read what a recorded training noted of its layers."""
 
     name: str
     read: "Callable[[str], Recording]" = field(compare=False, repr=False)
-    arrived: Callable[[], object] = field(compare=False, repr=False)
     says: str = field(default="Reading the recorded training ...", compare=False)
 
     def run(self, task: Task) -> "Recording":
         """Return the recording."""
-        recording = self.read(self.name)
-        self.arrived()
-        return recording
+        return self.read(self.name)
 
 
 @dataclass(frozen=True)
@@ -185,13 +179,11 @@ class FetchData(Job):
     """Download a data set; all else can be used meanwhile.
 
     fetching  holds its name as long as it is half there
-    arrived   called when it is there
     """
 
     lane: ClassVar[str] = "download"
     name: str
     fetching: set[str] = field(compare=False, repr=False)
-    arrived: Callable[[], object] = field(compare=False, repr=False)
     says: str = field(default="Downloading the data ...", compare=False)
 
     def run(self, task: Task) -> Any:
@@ -206,5 +198,4 @@ class FetchData(Job):
             raise ExploreError(problem.reason) from None
         finally:
             self.fetching.discard(self.name)
-        self.arrived()
         return True
