@@ -74,7 +74,7 @@ class Axis:
         known = known[np.isfinite(known) & ((known > 0) | (scale == "linear"))]
         low, high = (float(known.min()), float(known.max())) if known.size else (1.0, 1.0)
         if scale == "log":
-            return cls(label, *_decades(low, high), scale, **more)
+            return cls(label, *decades(low, high), scale, **more)
         low, high = (min(0.0, low), max(0.0, high)) if zero else (low, high)
         room = 0.06 * (high - low) or 1.0
         tight = zero and low == 0
@@ -253,7 +253,7 @@ def _row(values: Any, what: str) -> np.ndarray:
     return row
 
 
-def _decades(low: float, high: float, least: int = 2) -> tuple[float, float]:
+def decades(low: float, high: float, least: int = 2) -> tuple[float, float]:
     """Return whole powers of ten around two numbers above 0, at least so many apart."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     while last - first < least:

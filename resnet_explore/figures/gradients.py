@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from resnet_explore.figures.chart import decades as whole_decades
 from resnet_explore.figures.style import (
     CARD,
     INK,
@@ -30,14 +31,8 @@ def decades(norms: np.ndarray | Iterable[float], least: int = 2) -> tuple[float,
     """Return limits at whole decades, at least `least` apart, around all norms that can be drawn."""
     values = np.asarray(norms, dtype=float)
     values = values[np.isfinite(values) & (values >= FLOOR) & (values <= CEILING)]
-    low, high = (
-        (math.floor(math.log10(values.min())), math.ceil(math.log10(values.max())))
-        if len(values)
-        else (-3, 3)
-    )
-    while high - low < least:
-        low, high = (low - 1, high) if (high - low) % 2 else (low, high + 1)
-    return 10.0**low, 10.0**high
+    low, high = (values.min(), values.max()) if len(values) else (1e-3, 1e3)
+    return whole_decades(low, high, least)
 
 
 def gradient_heatmap(

@@ -32,6 +32,13 @@ def factor(value: float) -> str:
     return f"{rounded:,.{digits if value < 10 else 0}f}"
 
 
+def multiple(ratio: float) -> str:
+    """Return a ratio as "1,700×", or "1/17" for what is much smaller."""
+    if not ratio:
+        return "0×"
+    return f"{factor(ratio)}×" if ratio > 0.5 else f"1/{factor(1 / ratio)}"
+
+
 def power(value: float) -> str:
     """Return the nearest power of ten, such as "10⁻⁷"."""
     exponent = f"{math.floor(math.log10(value) + 0.5):d}" if value > 0 else "-∞"

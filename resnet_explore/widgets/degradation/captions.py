@@ -10,7 +10,7 @@ from resnet_explore.inputs.folders import LAYOUT
 from resnet_explore.training.coverage import among, in_words
 from resnet_explore.training.plan import KINDS
 from resnet_explore.training.published import IMAGENET_TOP1_ERROR, PAPER
-from resnet_explore.widgets.core.words import factor, first_of, percent
+from resnet_explore.widgets.core.words import factor, first_of, multiple, percent
 
 if TYPE_CHECKING:
     from resnet_explore.inputs.folders import Survey
@@ -183,13 +183,6 @@ def gradient(depth: int, step: int, ratios: Mapping[str, float]) -> str:
     which = "First" if kind == "plain" else "First residual"
     rest = f" ({others[0]}: {multiple(known[others[0]])})" if others else ""
     return f"{start}. {which} block's gradient: {_of(known[kind])} the last block's{rest}."
-
-
-def multiple(ratio: float) -> str:
-    """Return "1,700×", or "1/17" for what is much smaller."""
-    if not ratio:
-        return "0×"
-    return f"{factor(ratio)}×" if ratio > 0.5 else f"1/{factor(1 / ratio)}"
 
 
 def _of(ratio: float) -> str:

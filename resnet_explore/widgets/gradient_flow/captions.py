@@ -8,7 +8,7 @@ import numpy as np
 from resnet_explore.analysis.gradients.conditions import OWN, STEPS, WITHOUT_NORM, Conditions
 from resnet_explore.analysis.gradients.profiles import Profile
 from resnet_explore.analysis.gradients.slope import EXPLODES, GROWS, LEVEL, SHRINKS, STAYS, STEEP, VANISHES
-from resnet_explore.widgets.core.words import data_in_brief, factor, first_of, power
+from resnet_explore.widgets.core.words import data_in_brief, first_of, multiple, power
 
 if TYPE_CHECKING:
     from resnet_explore.analysis.gradients.flow import GradientFlow
@@ -89,13 +89,6 @@ def start_words(start: str, asked: str) -> str:
 
 
 # --- ratios -------------------------------------------------------------------------------------------------
-
-
-def multiple(ratio: float) -> str:
-    """Return a ratio as "1,700×", or "1/17" for what is much smaller."""
-    if not ratio:
-        return "0×"
-    return f"{factor(ratio)}×" if ratio > 0.5 else f"1/{factor(1 / ratio)}"
 
 
 def _of(ratio: float, last: str) -> str:

@@ -7,7 +7,6 @@ import numpy as np
 
 from resnet_explore.analysis.gradients.profiles import OVERFLOW
 from resnet_explore.analysis.gradients.slope import LEVEL
-from resnet_explore.analysis.topology.comparable import Alike
 from resnet_explore.figures.chart import Axis, Chart, Mark, Series, spread
 
 if TYPE_CHECKING:
@@ -211,8 +210,3 @@ def claim_chart(curves: "Curves", claim: "Claim") -> Chart:
 def _range(y: np.ndarray) -> dict[str, np.ndarray]:
     with np.errstate(invalid="ignore"):  # between infinities, where a network has blown up
         return spread(y.T, np.nanmedian)
-
-
-def alike_ends(alike: Alike) -> tuple[tuple[int, ...], ...]:
-    """Return the layers, from 1, of the first part and of the last."""
-    return tuple(tuple(layer + 1 for layer in part) for part in alike.ends)

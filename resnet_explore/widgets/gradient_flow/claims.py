@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from resnet_explore.figures.chart import Axis
-from resnet_explore.widgets.core.words import signed
-from resnet_explore.widgets.gradient_flow.captions import LEVEL_MEANS, multiple
+from resnet_explore.widgets.core.words import multiple, signed
+from resnet_explore.widgets.gradient_flow.captions import LEVEL_MEANS
 
 if TYPE_CHECKING:
     from resnet_explore.analysis.gradients.claims.curve import Curves
