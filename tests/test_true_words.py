@@ -11,8 +11,7 @@ import resnet_explore as rx
 from resnet_explore.analysis.gradients.conditions import Conditions
 from resnet_explore.analysis.gradients.lab import GradientLab
 from resnet_explore.analysis.gradients.slope import LEVEL, slope
-from resnet_explore.widgets.core.words import factor, power
-from resnet_explore.widgets.gradient_flow.captions import multiple
+from resnet_explore.widgets.core.words import factor, multiple, power
 from resnet_explore.widgets.gradient_flow.claims import CLAIMS
 from resnet_explore.widgets.gradient_flow.questions import DEPTH, QUESTIONS
 

@@ -11,23 +11,28 @@ from playwright.sync_api import BrowserContext, Page
 from resnet_explore.widgets.browser.bundle import STYLE, bundle
 from resnet_explore.widgets.core.view import SCHEMA, Encoded, View, encode, encode_aside
 
+BYTES = "const bytes = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);"
+# In place of the model that a kernel would stand behind; `state` holds its values, `asked` what was sent to it.
+STAND_IN = """
+const heard = {};
+window.asked = [];
+window.model = {
+    get: (name) => state[name],
+    set: (name, value) => { state[name] = value; heard[`change:${name}`]?.(); },
+    on: (name, handler) => { heard[name] = handler; },
+    off: () => {}, save_changes: () => {}, send: (content) => window.asked.push(content),
+};"""
 _PAGE = """<!doctype html><meta charset="utf-8"><style>body {{ margin: 8px; }} {css}</style>
 <body data-jp-theme-light="{light}" style="background: {ground}"><main></main>
 <script type="module">
 {script}
-const bytes = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+{bytes}
 const read = (text) => {{
     const message = JSON.parse(text);
     return {{ ...message, buffers: message.buffers.map(bytes) }};
 }};
 const state = {{ ...JSON.parse({state}), _view: read({message}), _aside: read({aside}), _busy: "", _problem: "", _code: "" }};
-const heard = {{}};
-window.model = {{
-    get: (name) => state[name],
-    set: (name, value) => {{ state[name] = value; heard[`change:${{name}}`]?.(); }},
-    on: (name, handler) => {{ heard[name] = handler; }},
-    off: () => {{}}, save_changes: () => {{}}, send: () => {{}},
-}};
+{stand_in}
 window.receive = (text) => window.model.set("_view", read(text));
 window.widget = widget;
 window.leave = widget.render({{ model: window.model, el: document.querySelector("main") }});
@@ -69,6 +74,8 @@ def open_view(
     page.set_content(
         _PAGE.format(
             css=STYLE.read_text(),
+            bytes=BYTES,
+            stand_in=STAND_IN,
             script=bundle().replace("export default", "const widget ="),
             state=json.dumps(json.dumps(dict(state))),
             message=json.dumps(message(view, state)),

@@ -9,21 +9,14 @@ import pytest
 from playwright.sync_api import BrowserContext, Page
 
 from resnet_explore.widgets.filmstrip.filmstrip import STYLE
+from tests.browser.bare import BYTES, STAND_IN
 
 _PAGE = """<!doctype html><meta charset="utf-8"><style>{css}</style><main></main>
 <script type="module">
 {esm_without_export}
-const decoded = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
-const state = JSON.parse({state}, (_, value) => value?.base64 === undefined ? value : decoded(value.base64));
-const heard = {{}};
-window.asked = [];
-window.model = {{
-    get: (name) => state[name],
-    set: (name, value) => {{ state[name] = value; heard[`change:${{name}}`]?.(); }},
-    on: (name, handler) => {{ heard[name] = handler; }},
-    save_changes: () => {{}},
-    send: (content) => window.asked.push(content),
-}};
+{bytes}
+const state = JSON.parse({state}, (_, value) => value?.base64 === undefined ? value : bytes(value.base64));
+{stand_in}
 window.leave = widget.render({{ model, el: document.querySelector("main") }});
 </script>"""
 
@@ -42,6 +35,8 @@ def open_offline(context: BrowserContext, widget: anywidget.AnyWidget, width: in
     page.set_content(
         _PAGE.format(
             css=STYLE.read_text(),
+            bytes=BYTES,
+            stand_in=STAND_IN,
             esm_without_export=widget._esm.replace("export default", "const widget ="),
             state=json.dumps(json.dumps(state)),
         )

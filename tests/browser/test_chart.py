@@ -306,18 +306,19 @@ def moving(ends):
     }
 
 
+_MOVE = """() => {
+    const input = document.querySelector('input[type="range"]');
+    input.value = 1;
+    input.dispatchEvent(new Event('input', { bubbles: true }));
+    return document.querySelector('svg.rx-plot .rx-plot-line.rx-kind-plain').getAttribute('d');
+}"""
+
+
 def test_lines_glide_and_end_at_the_right_place(shown):
     page = shown(**moving({8: 10, 20: 40}))
     before = points(page, "plain")
     # All in one task of the browser: what is drawn within the event, before any frame.
-    first = page.evaluate(
-        """() => {
-            const input = document.querySelector('input[type="range"]');
-            input.value = 1;
-            input.dispatchEvent(new Event('input', { bubbles: true }));
-            return document.querySelector('svg.rx-plot .rx-plot-line.rx-kind-plain').getAttribute('d');
-        }"""
-    )
+    first = page.evaluate(_MOVE)
     page.wait_for_timeout(400)
     after = points(page, "plain")
     x = np.arange(1, 61.0)
@@ -334,14 +335,7 @@ def test_lines_glide_and_end_at_the_right_place(shown):
 def test_lines_do_not_glide_where_motion_is_not_wanted(shown):
     page = shown(**moving({8: 10, 20: 40}))
     page.emulate_media(reduced_motion="reduce")
-    first = page.evaluate(
-        """() => {
-            const input = document.querySelector('input[type="range"]');
-            input.value = 1;
-            input.dispatchEvent(new Event('input', { bubbles: true }));
-            return document.querySelector('svg.rx-plot .rx-plot-line.rx-kind-plain').getAttribute('d');
-        }"""
-    )
+    first = page.evaluate(_MOVE)
     page.wait_for_timeout(300)
     assert first == page.locator("svg.rx-plot .rx-plot-line.rx-kind-plain").first.get_attribute("d")
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from functools import partial
 
 import pytest
 import torchvision
@@ -16,7 +17,7 @@ from resnet_explore.widgets.architecture.drawing import drawn
 from resnet_explore.widgets.architecture.jobs import ReadNetwork
 from resnet_explore.widgets.architecture.present import present
 from resnet_explore.widgets.architecture.state import ArchitectureState
-from resnet_explore.widgets.core.view import settled
+from tests.widgets import pages
 
 FAMILY = {row["model"]: row for row in csv.DictReader(shipped("data", "family.csv").read_text().splitlines())}
 
@@ -28,12 +29,7 @@ def explorer():
     return made
 
 
-def shown(explorer, **changes):
-    """Return the page after a change, as it is at the explorer's state."""
-    if changes:
-        explorer.update(**changes)
-    assert explorer.wait(60)
-    return settled(explorer.page, explorer.state)
+shown = partial(pages.shown, seconds=60)
 
 
 def networks(explorer, **changes):

@@ -37,16 +37,9 @@ from resnet_explore.widgets.degradation.present import Given, present, stops
 from resnet_explore.widgets.degradation.runs import Runs
 from resnet_explore.widgets.degradation.state import DegradationState
 from tests.made_up import write_record
+from tests.widgets.pages import shown
 
 TINY = {"depths": (8, 14), "epochs": 2, "width": 2, "batch_size": 128}
-
-
-def shown(explorer, **changes):
-    """Return the page after a change, as it is at the explorer's state."""
-    if changes:
-        explorer.update(**changes)
-    assert explorer.wait(120)
-    return settled(explorer.page, explorer.state)
 
 
 def charts(page):

@@ -17,9 +17,10 @@ import resnet_explore as rx
 from resnet_explore.analysis.activations.memory import footprint, in_words
 from resnet_explore.widgets.catalog.images import Images, own_images
 from resnet_explore.widgets.core.tiles_panel import MARK, SCALE, Sheet
-from resnet_explore.widgets.core.view import Over, settled
+from resnet_explore.widgets.core.view import Over
 from resnet_explore.widgets.feature_maps import captions
 from resnet_explore.widgets.feature_maps.jobs import Measure, ReadChannel
+from tests.widgets.pages import shown
 
 IMAGES = torch.randn(2, 3, 40, 56, generator=torch.Generator().manual_seed(1))
 START = {"view": "maps", "networks": "cifar10", "depth": 20, "image": "cat", "block": 1, "channel": -1}
@@ -37,14 +38,6 @@ def twins():
 def explorer(twins):
     shown(twins, **START, **PLAIN)
     return twins
-
-
-def shown(explorer, **changes):
-    """Return the page after a change, as it is at the explorer's state."""
-    if changes:
-        explorer.update(**changes)
-    assert explorer.wait(120)
-    return settled(explorer.page, explorer.state)
 
 
 def tiles(explorer, **changes):

@@ -25,6 +25,7 @@ from resnet_explore.widgets.core.view import settled
 from resnet_explore.widgets.gradient_flow.charts import profile_chart, ratio_chart, way_back
 from resnet_explore.widgets.gradient_flow.questions import QUESTIONS
 from resnet_explore.widgets.gradient_flow.state import STRENGTHS, GradientFlowState
+from tests.widgets import pages
 from tests.witnesses import fingerprint
 
 FIRST = GradientFlowState(depth=20, guesses=("",) * len(QUESTIONS))
@@ -49,12 +50,9 @@ def explorer(shared):
 
 
 def shown(explorer, **changes):
-    """Return the page after a change, as it is at the explorer's state once all is measured."""
-    if changes:
-        explorer.update(**changes)
-    assert explorer.wait(120)
+    page = pages.shown(explorer, **changes)
     assert not explorer._problem
-    return settled(explorer.page, explorer.state)
+    return page
 
 
 def charts(page, row=0, panel=0):

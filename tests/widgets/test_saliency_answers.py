@@ -12,7 +12,6 @@ from resnet_explore.analysis.explain.attribution import attribute
 from resnet_explore.analysis.explain.scoring.faithfulness import deletion
 from resnet_explore.analysis.explain.split import split_maps
 from resnet_explore.analysis.explain.targets import Box, Region
-from resnet_explore.widgets.saliency import jobs
 from resnet_explore.widgets.saliency.captions import beside_chance
 from tests.widgets.test_saliency_explorer import (
     control,
@@ -26,18 +25,8 @@ from tests.widgets.test_saliency_explorer import (
     verdict,
 )
 
+pytestmark = pytest.mark.usefixtures("unjudged")
 IMAGES = torch.rand(2, 3, 24, 40, generator=torch.Generator().manual_seed(3))
-
-
-@pytest.fixture
-def judged():
-    """For tests that read a verdict."""
-
-
-@pytest.fixture(autouse=True)
-def unjudged(request, monkeypatch):
-    if "judged" not in request.fixturenames:
-        monkeypatch.setattr(jobs, "verdicts", lambda *_: iter(()))
 
 
 class Segmenter(nn.Module):

@@ -19,10 +19,12 @@ from resnet_explore.analysis.explain.scoring.verdict import explainer
 from resnet_explore.analysis.explain.targets import Difference
 from resnet_explore.inputs.images import to_batch
 from resnet_explore.widgets.catalog.networks import NamedNetwork, Networks
-from resnet_explore.widgets.core.view import Over, settled
+from resnet_explore.widgets.core.view import Over
 from resnet_explore.widgets.saliency import jobs
 from resnet_explore.widgets.saliency.jobs import in_step
+from tests.widgets.pages import shown
 
+pytestmark = pytest.mark.usefixtures("unjudged")
 ABOUT = {"classes": [f"thing {k}" for k in range(10)], "mean": (0.5,) * 3, "std": (0.25,) * 3}
 ABOUT |= {"input_size": (3, 32, 32)}
 
@@ -68,18 +70,6 @@ def png(value, shape):
 
 
 @pytest.fixture
-def judged():
-    """For tests that read a verdict."""
-
-
-@pytest.fixture(autouse=True)
-def unjudged(request, monkeypatch):
-    """Where no verdict is read none is measured: each is hundreds of passes beside the test."""
-    if "judged" not in request.fixturenames:
-        monkeypatch.setattr(jobs, "verdicts", lambda *_: iter(()))
-
-
-@pytest.fixture
 def explorer(unjudged):
     return opened({"twins": twins()})
 
@@ -88,14 +78,6 @@ def opened(*arguments, **more):
     made = rx.SaliencyExplorer(*arguments, **more)
     assert made.wait(120)
     return made
-
-
-def shown(explorer, **changes):
-    """Return the page after a change, as it is at the explorer's state."""
-    if changes:
-        explorer.update(**changes)
-    assert explorer.wait(120)
-    return settled(explorer.page, explorer.state)
 
 
 def maps(explorer, **changes):
