@@ -474,7 +474,7 @@ def test_the_papers_numbers_stand_beside_ours_and_are_marked(share, tmp_path):
     assert (8, "Ours, test", 15.0, None, 16.6, None, "1") in [tuple(_rounded(row)) for row in table.rows]
     assert (
         page.headline
-        == "Plain networks, 20→56 layers: 16 %→25 % wrong in training; in the paper, 18→34: 27.9→28.5 %."
+        == "Plain test error rises with depth: ours 19.0→28.0 % (20→56), the paper's 27.9→28.5 % (18→34)."
     )
     assert "arXiv 1512.03385" in " ".join(page.conditions)
     assert [column.twin for column in table.columns].count("plain") == 1
@@ -551,6 +551,19 @@ def test_training_stops_and_goes_on_while_the_page_is_used(tmp_path):
     again.start()
     assert "All 4 networks were trained here earlier" in said(shown(again))
     assert not [t for t in threading.enumerate() if t.name == "resnet_explore" and t.is_alive()]
+
+
+@pytest.mark.training
+def test_a_cell_that_is_run_again_takes_over_what_the_first_one_trains(tmp_path):
+    first, second = (
+        digits(tmp_path, sweep=rx.Sweep(**{**TINY, "depths": (8,), "epochs": 16})) for _ in range(2)
+    )
+    first.start()
+    _until(lambda: len(first.table) > 0)
+    second.start()
+    assert said(shown(second)).startswith("All 2 networks were trained here in")
+    assert said(shown(first)) == "Stopped. Train goes on from the last finished epochs."
+    assert 0 < len(first.table) < len(second.table) == 32
 
 
 @pytest.mark.training

@@ -66,6 +66,8 @@ class ArchitectureExplorer(Explorer):
             if "depth" in names:
                 raise unknown("depth", depth, map(str, there))
             depth = min(there, key=lambda other: abs(other - depth))
+        # From here on nothing can be refused any more.
+        self.others += [name for name in dict.fromkeys((left, right)) if name not in self.networks]
         return replace(state, left=left, right=right, opened=opened, depth=depth)
 
     def _spelled(self, name: str) -> str:
@@ -75,7 +77,6 @@ class ArchitectureExplorer(Explorer):
         if usual in self.networks:
             return str(usual)
         open_network(name)  # one that the menus lack, or an error with the closest names
-        self.others.append(name)
         return name
 
     def plan(self, state: ArchitectureState) -> Sequence[Job]:

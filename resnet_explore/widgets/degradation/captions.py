@@ -247,14 +247,14 @@ def moment(step: int, ends: Mapping[int, int]) -> str:
 def beside(runs: "Runs") -> str:
     """Say what greater depth did here and there; the paper's own pair of depths where there is one."""
     pair = (20, 56) if {20, 56} <= set(runs.depths) else (runs.depths[0], runs.depths[-1])
-    errors = {kind: [runs.mean(kind, depth) for depth in pair] for kind in KINDS}
-    if pair[0] == pair[1] or not np.isfinite(list(errors.values())).all():
+    ours = [runs.mean("plain", depth, "test") for depth in pair]
+    if pair[0] == pair[1] or not np.isfinite(ours).all():
         return "Our errors, and those of the paper."
-    worse = percent(errors["plain"][0]), percent(errors["plain"][1])
-    theirs = [f"{IMAGENET_TOP1_ERROR[depth]['plain']:.1f}" for depth in (18, 34)]
+    verb = "rises" if ours[1] > ours[0] else "falls"
+    theirs = [IMAGENET_TOP1_ERROR[depth]["plain"] for depth in (18, 34)]
     return (
-        f"Plain networks, {pair[0]}→{pair[1]} layers: {worse[0]}→{worse[1]} wrong in training; "
-        f"in the paper, 18→34: {theirs[0]}→{theirs[1]} %."
+        f"Plain test error {verb} with depth: ours {'→'.join(f'{error:.1f}' for error in ours)} % "
+        f"({pair[0]}→{pair[1]}), the paper's {'→'.join(f'{error:.1f}' for error in theirs)} % (18→34)."
     )
 
 

@@ -25,7 +25,7 @@ from resnet_explore.widgets.degradation.state import DegradationState
 if TYPE_CHECKING:
     import pandas as pd
 
-RECORDED, OWN = "Recorded runs", "Your own run"
+RECORDED, OWN = "Recorded runs", "Trained here"
 
 
 class DegradationExplorer(Explorer):
@@ -61,7 +61,8 @@ class DegradationExplorer(Explorer):
         self._trainings: dict[str, Train] = {}  # the last one on each data
         self._presses = self._looks = 0
         self._starting = threading.Lock()
-        self._wanted_depth = 0  # what the person has chosen; not all runs have it
+        self._wanted_depth = 0  # what the person has chosen, 0 for none; not all runs have it
+        self._begun = False  # whether a training with the state's seed lies there
         super().__init__(**state)
 
     # --- the state ------------------------------------------------------------------------------------------
@@ -84,12 +85,13 @@ class DegradationExplorer(Explorer):
             state = replace(state, runs="recorded")
         runs = self._read(state.data, anew="data" in names)
         depths = self._depths(state, runs)
-        if "depth" in names and state.depth:
-            if state.depth not in depths:
+        if "depth" in names:
+            if state.depth and state.depth not in depths:
                 raise unknown("depth", state.depth, map(str, depths))
             self._wanted_depth = state.depth
         # From here on nothing can be refused any more, so what is there may be replaced.
         self._keep(state.data, runs)
+        self._begun = (self._out(state.seed) / "sweep.json").is_file()
         self._looks += bool(names & {"data", "folder", "skip_unreadable"})
         wanted = self._wanted_depth or (runs.telling_depth() if runs else depths[-1])
         return replace(state, depth=min(depths, key=lambda depth: abs(depth - wanted)))
@@ -154,7 +156,7 @@ class DegradationExplorer(Explorer):
         last = self._trainings.get(state.data)
         if last is not None and _same_training(last, job):
             job = replace(job, before=self._runner.found().get(last))
-        self._trainings[state.data] = job
+        self._trainings = {**self._trainings, state.data: job}  # others may be reading the old one
 
     def _training_for(self, state: DegradationState) -> Train:
         if state.data == YOURS:
@@ -284,12 +286,11 @@ class DegradationExplorer(Explorer):
             return self._offer_folder(state, found)
         if state.data != self.first.key:
             return {"why_not": captions.NOT_HERE, **self._commands(state)}
-        begun = (self._out(state.seed) / "sweep.json").is_file()
         runs = self._runs[state.data]
         cost = math.nan
         if self._repeats(runs):
             cost = sum(float(row["seconds"]) for row in runs.rows) / len(runs.seeds)
-        return {"offer": captions.offer(len(replace(self.sweep, seeds=(0,)).runs()), begun, cost)}
+        return {"offer": captions.offer(len(replace(self.sweep, seeds=(0,)).runs()), self._begun, cost)}
 
     def _offer_folder(self, state: DegradationState, found: Mapping[Job, Any]) -> dict[str, Any]:
         if not state.folder.strip():

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -127,7 +128,8 @@ class Train(Job):
             from resnet_explore.training.sweep import run_sweep
 
             watch = _Watch(self, task, sweep, out)
-            run_sweep(sweep, out, progress=watch.take, stop=watch.is_over, began=watch.begin)
+            with _taking_over(out, self, watch.is_over):
+                run_sweep(sweep, out, progress=watch.take, stop=watch.is_over, began=watch.begin)
             return watch.ended()
         except UnreadableImagesError as problem:
             sentence = captions.unreadable(problem.found)
@@ -161,6 +163,31 @@ class Train(Job):
         found = survey(self.folder.strip())
         sweep = own_images.folder_sweep(found, self.folder, self.skip_unreadable, self.seed)
         return sweep, own_images.runs_folder(found, self.folder, self.out, self.seed)
+
+
+_AT_WORK: dict[Path, Train] = {}  # by the folder of its runs, in this process
+_CHANGED = threading.Condition()
+
+
+@contextmanager
+def _taking_over(out: Path, job: Train, is_over: Callable[[], bool]) -> Iterator[None]:
+    """Have a folder of runs for a training, once an earlier one there has stopped.
+
+    A cell that is run again leaves behind an explorer that nobody can see, and so nobody can stop.
+    """
+    out = out.resolve()
+    with _CHANGED:
+        while out in _AT_WORK and not is_over():
+            _AT_WORK[out].halt.set()
+            _CHANGED.wait(0.2)
+        _AT_WORK.setdefault(out, job)
+    try:
+        yield
+    finally:
+        with _CHANGED:
+            if _AT_WORK.get(out) is job:
+                del _AT_WORK[out]
+            _CHANGED.notify_all()
 
 
 class _Watch:

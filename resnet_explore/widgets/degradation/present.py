@@ -62,7 +62,7 @@ class Given:
     ghosts      recorded runs that stand behind one's own
     trained     what was trained here on the data that are chosen, None for nothing
     training    {title: how far it is} of a training on other data that goes on
-    whose       "Recorded runs" or "Your own run"
+    whose       "Recorded runs" or "Trained here"
     data        what the networks were trained on, in words
     lacking     which runs of a record are missing, "" for none
     offer       what *Train* would do, or why it can't do anything

@@ -169,10 +169,10 @@ def strength_headline(profiles: Mapping[str, Profile], strength: float, shown: s
 
 def own_headline(profiles: Mapping[str, Profile], troubles: Mapping[str, str], shown: str, step: int) -> str:
     """Return the finding about a person's own networks."""
-    said = [f"{name} {outcome(profile, troubles.get(name, ''))}" for name, profile in profiles.items()]
+    said = [f"{name} {_brief(profile, troubles.get(name, ''))}" for name, profile in profiles.items()]
     ratios = any(p.outcome == "ratio" and not troubles.get(n) for n, p in profiles.items())
     what = f"First over last {SHOWN[shown]}" if ratios else SHOWN[shown].capitalize()
-    return f"{what} at step {step}: {first_of(said, 3)}."
+    return f"{what} at step {step}: {first_of(said, 2)}."
 
 
 def heatmap_headline(steps: np.ndarray, ratios: Mapping[str, np.ndarray]) -> str:
