@@ -1,6 +1,7 @@
 """The page and its model without a kernel: what a person has chosen, and what the kernel says meanwhile."""
 
 import pytest
+from playwright.sync_api import expect
 
 from resnet_explore.widgets.core.view import Choice, Menu, Over, Prose, Slider, View
 from tests.browser.bare import open_view
@@ -92,3 +93,17 @@ def test_a_control_without_stops_for_a_state_on_its_way_stays_as_it_was(browser_
     assert step.get_attribute("max") == "2"
     assert page.locator(".rx-menu").count() == 1
     page.close()
+
+
+def test_a_kernel_that_says_nothing_is_said_to_be_busy(page):
+    busy = page.locator(".rx-busy")
+    page.get_by_label("Color").select_option("Blue")
+    assert busy.is_hidden(), "most answers are there before one could read that they are awaited"
+    expect(busy).to_contain_text("Python is busy with another cell")
+    assert page.get_by_role("button", name="Stop").is_hidden(), "there is nothing here to be stopped"
+    page.evaluate("window.model.set('_busy', 'Measuring ...')")
+    expect(busy).to_contain_text("Measuring ...")
+    assert page.get_by_role("button", name="Stop").is_visible()
+    page.evaluate("window.model.set('_busy', '')")
+    page.get_by_label("Color").select_option("Red")
+    expect(busy).to_be_hidden()

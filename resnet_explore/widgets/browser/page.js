@@ -14,7 +14,9 @@ import { picked, unpacked } from "./view.js";
  */
 
 const ANSWER_MS = 4000;
+const SILENT_MS = 1500;
 const GONE = "Python was restarted, so nothing answers here any more: run this cell again.";
+const SILENT = "Python is busy with another cell. This comes as soon as that is done.";
 const UNKNOWN = "This page is older than the package that sends it something: reload the page.";
 const SCHEMA = 1;
 
@@ -28,6 +30,8 @@ class Page {
     this.parts = new Map(); // what stands on the page, by its place and key
     this.whole = new Map(); // controls as they were last when they lacked nothing
     this.rest = 0;
+    this.ahead = false; // of the kernel, which has not answered what is chosen
+    this.silence = 0;
     this.count = -1;
     this.build(el);
     this.handlers = {
@@ -58,9 +62,9 @@ class Page {
     const { tabs, tools, ask, headline, why, problem, panels, busy, sliders, below, conditions, live, waiting } = this.nodes;
     problem.setAttribute("role", "alert");
     this.busyText = make("span");
-    const stop = control("button", "rx-stop", { type: "button", textContent: "Stop" });
-    stop.addEventListener("click", () => this.act("stop"));
-    busy.append(this.busyText, stop);
+    this.stop = control("button", "rx-stop", { type: "button", textContent: "Stop" });
+    this.stop.addEventListener("click", () => this.act("stop"));
+    busy.append(this.busyText, this.stop);
     this.busyText.setAttribute("role", "status");
     live.setAttribute("aria-live", "polite");
     this.whyText = make("p");
@@ -267,15 +271,33 @@ class Page {
 
   /** What is about to be replaced must not pass for the answer. */
   dim() {
-    const ahead = Object.entries(this.madeFor).some(([field, value]) => !same(value, this.state[field]));
-    this.root.classList.toggle("rx-late", ahead || this.kept || this.lacking);
+    this.ahead = Object.entries(this.madeFor).some(([field, value]) => !same(value, this.state[field]));
+    this.root.classList.toggle("rx-late", this.ahead || this.kept || this.lacking);
+    this.tellBusy();
   }
 
   tell() {
-    this.busyText.textContent = this.model.get("_busy");
     this.nodes.problem.textContent = this.model.get("_problem");
-    this.root.classList.toggle("rx-working", Boolean(this.model.get("_busy")));
+    this.tellBusy();
     this.answered();
+  }
+
+  /** Say what is being done. A kernel that runs another cell says nothing at all, so that is said for it. */
+  tellBusy() {
+    const busy = this.model.get("_busy"), silent = this.ahead && !busy;
+    if (!silent) {
+      clearTimeout(this.silence);
+      this.silence = 0;
+      this.sayBusy(busy);
+    } else if (!this.silence) {
+      this.silence = setTimeout(() => this.sayBusy(SILENT), SILENT_MS);
+    }
+  }
+
+  sayBusy(sentence) {
+    if (this.busyText.textContent !== sentence) this.busyText.textContent = sentence;
+    this.stop.hidden = sentence === SILENT;
+    this.root.classList.toggle("rx-working", Boolean(sentence));
   }
 
   // --- what the person does ------------------------------------------------------------------------------
@@ -332,8 +354,7 @@ class Page {
   leave() {
     for (const [name, handler] of Object.entries(this.handlers)) this.model.off?.(name, handler);
     for (const parts of this.parts.values()) for (const shown of parts.values()) shown.leave?.();
-    clearTimeout(this.rest);
-    clearTimeout(this.asking);
+    for (const timer of [this.rest, this.asking, this.silence]) clearTimeout(timer);
     this.model.save_changes();
   }
 }
