@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from urllib.error import URLError
 
 import numpy as np
@@ -16,6 +17,7 @@ from PIL import Image
 from torch import nn
 
 import resnet_explore as rx
+from resnet_explore.analysis.gradients.claims.checks import CLAIMS as CHECKS
 from resnet_explore.analysis.gradients.conditions import Conditions
 from resnet_explore.analysis.gradients.lab import GradientLab
 from resnet_explore.analysis.gradients.slope import slope
@@ -23,6 +25,7 @@ from resnet_explore.figures.chart import Axis
 from resnet_explore.training.live import LiveTraining
 from resnet_explore.widgets.core.view import settled
 from resnet_explore.widgets.gradient_flow.charts import profile_chart, ratio_chart, way_back
+from resnet_explore.widgets.gradient_flow.claims import CLAIMS
 from resnet_explore.widgets.gradient_flow.questions import QUESTIONS
 from resnet_explore.widgets.gradient_flow.state import STRENGTHS, GradientFlowState
 from tests.widgets import pages
@@ -333,6 +336,19 @@ def test_claims_come_seed_by_seed_and_are_kept(explorer):
     shown(explorer, claim="modes")
     explorer.update(claim="branch-over-skip")
     assert explorer.page.panels is not None, "there at once"
+
+
+def test_a_claim_says_of_each_statement_whether_it_holds():
+    curves = rx.claim_curves("branch-over-skip", seeds=1)
+    truth = rx.check_claims("branch-over-skip").loc["branch-over-skip"]
+    [said] = CLAIMS["branch-over-skip"].verdicts(curves)
+    assert curves.number("exponent") == pytest.approx(truth.measured)
+    assert said.startswith(
+        "The l-th block adds 1/√l of what its skip carries: holds here (expected −0.5, found"
+    )
+    wrong = replace(curves, numbers={"exponent": np.array([truth.high + 0.1])})
+    assert "does not hold here" in next(CLAIMS["branch-over-skip"].verdicts(wrong))
+    assert all(name in CHECKS for claim in CLAIMS.values() for name in claim.tested)
 
 
 def test_a_claim_that_was_left_goes_on_where_it_was(monkeypatch):

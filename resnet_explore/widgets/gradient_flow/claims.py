@@ -1,14 +1,14 @@
 """Published claims in words: what the menu says, what was found, under what conditions, on which axes."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from resnet_explore.figures.chart import Axis
-from resnet_explore.widgets.core.words import multiple, signed
+from resnet_explore.widgets.core.words import factor, multiple, power, signed
 from resnet_explore.widgets.gradient_flow.captions import LEVEL_MEANS
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Claim:
     why      how it comes about
     measured what is drawn, how and of what, a sentence each
     sources  where the claim stands
+    tested   {a name of `check_claims`: the number of the curves that it is about}
     seeds    for how many it is measured
     ticks    where x is labelled, () for round numbers; limits of y, None for what holds all that is finite
     """
@@ -39,6 +40,7 @@ class Claim:
     why: str
     measured: Sequence[str]
     sources: str
+    tested: Mapping[str, str]
     x_label: str
     y_label: str
     seeds: int = 3
@@ -55,6 +57,18 @@ class Claim:
             seeds = f"Seed {first} of weights and inputs."
         more = "" if curves.seeds >= self.seeds else " Open marks: more seeds are being measured."
         return (*self.measured, seeds + more, f"Dashed: {self.sources}.")
+
+    def verdicts(self, curves: "Curves") -> Iterator[str]:
+        """Yield for each statement whether it holds here, by the bounds of `check_claims`."""
+        from resnet_explore.analysis.gradients.claims.checks import CLAIMS as CHECKS
+
+        for name, number in self.tested.items():
+            if number not in curves.numbers:
+                continue  # it is still being measured
+            check, found = CHECKS[name], curves.number(number)
+            holds = "holds here" if check.low <= found <= check.high else "does not hold here"
+            expected = check.expected.replace("-", "−")
+            yield f"{check.says}: {holds} (expected {expected}, found {_said(found)})."
 
     def x(self, curves: "Curves") -> Axis:
         """Return the horizontal axis."""
@@ -75,6 +89,15 @@ class Claim:
         if self.y_scale == "log":
             values = np.clip(values[np.isfinite(values) & (values > 0)], 1e-14, 1e10)
         return Axis.around(self.y_label, values, scale=self.y_scale, zero=False)
+
+
+def _said(value: float) -> str:
+    """Return a number of whatever size."""
+    if not math.isfinite(value):
+        return "infinite"
+    if 0 < value < 1e-3 or value >= 1e4:
+        return f"about {power(value)}"
+    return factor(value) if value >= 1e3 else signed(value, ".3g")
 
 
 def _explosion(c: "Curves") -> str:
@@ -157,6 +180,7 @@ CLAIMS: dict[str, Claim] = {
         "adds a way on which nothing is scaled.",
         (_CONVOLUTIONS, *_TWINS, "Batch norm in train mode, step 0."),
         f"{_YANG}, for fully connected ReLU networks of infinite width and batch",
+        {"plain-explodes": "plain ratio", "residual-stays": "residual ratio"},
         _LAYERS, _OVER_LAST, 5, y_scale="log",
     ),
     "reversal": Claim(
@@ -170,6 +194,7 @@ CLAIMS: dict[str, Claim] = {
             "SGD at rate 0.1, momentum 0.9, on one batch: 64 images of 8×8 noise with random labels.",
         ),
         f"as large at both ends; {_YANG}: after a step gradients flatten, those of deeper networks vanish",
+        {"plain-calms": "plain-56 at 10", "plain-reverses": "plain-110 at 10"},
         "step of SGD", "gradient at the first over the last", y_scale="log",
     ),
     "modes": Claim(
@@ -179,6 +204,7 @@ CLAIMS: dict[str, Claim] = {
         "training.",
         (_CONVOLUTIONS, *_TWINS, "Step 0."),
         "He et al. 2015, arXiv 1502.01852, equation 14, whose weights keep the gradient level",
+        {"plain-explodes": "plain, train mode", "eval-mode": "eval mode", "no-norm": "no norm"},
         _LAYERS, _OVER_LAST, y_scale="log",
     ),
     "growth": Claim(
@@ -192,6 +218,7 @@ CLAIMS: dict[str, Claim] = {
             "256 inputs of 64 numbers of noise.",
         ),
         f"{_YANG}, infinitely wide networks, √(π/(π−1)) for an infinite batch",
+        {"growth-relu": "ReLU", "growth-linear": "linear", "growth-no-norm": "ReLU, no norm"},
         "layer", "activation gradient over the last one's", y_scale="log", limits=(0.5, 200),
     ),
     "branch-over-skip": Claim(
@@ -205,6 +232,7 @@ CLAIMS: dict[str, Claim] = {
             "16 images of 8×8 noise.",
         ),
         "De and Smith 2020, arXiv 2002.10444, section 2",
+        {"branch-over-skip": "exponent"},
         "block l", "branch over skip", 5, "log", "log", (1, 2, 4, 9, 16, 25, 36, 54), (0.08, 2.5),
     ),
     "shattered-pairs": Claim(
@@ -217,6 +245,7 @@ CLAIMS: dict[str, Claim] = {
             "Batch norm in train mode, its statistics held constant, step 0.",
         ),
         f"{_BALDUZZI}: 1/2^L without skips, sublinear with them, here 1/√(1+β²L)",
+        {"shattered-plain-4": "plain at 4", "shattered-residual-16": "residual, β = 0.1 at 16"},
         "layers L", "correlation of gradients", x_scale="log", ticks=DEPTHS,
     ),
     "shattered-line": Claim(
@@ -230,6 +259,7 @@ CLAIMS: dict[str, Claim] = {
             "Batch norm over the 256 points, its statistics held constant, step 0.",
         ),
         f"{_BALDUZZI}, Figure 1, whose noises are drawn as expected over 256 points",
+        {"white-noise-plain": "plain, 24 layers", "brown-noise-residual": "residual, 50 layers"},
         "distance in points", "autocorrelation of the slope", 10,
     ),
     "coupled": Claim(
@@ -242,6 +272,7 @@ CLAIMS: dict[str, Claim] = {
             "Plain fully connected ReLU network, 16 layers of 600, batch norm in train mode, step 0.",
         ),
         "the chain rule: through mean and variance the gradients of a batch add up to 0",
+        {"shattered-coupled": "through the statistics"},
         "batch size B", "correlation of gradients", x_scale="log", ticks=BATCHES,
     ),
     "without-norm": Claim(
@@ -258,6 +289,7 @@ CLAIMS: dict[str, Claim] = {
             "ReZero: Bachlechner et al. 2020, arXiv 2003.04887.",
         ),
         "the loss of a guess",
+        {"he-without-norm": "He", "fixup": "Fixup", "skipinit": "SkipInit, ReZero"},
         "step of SGD", "loss", 2, limits=(1.5, 2.75),
     ),
 }  # fmt: skip

@@ -159,7 +159,10 @@ def claim_page(state: GradientFlowState, curves: "Curves | None", seed: int) -> 
         ask=ask,
         headline=f"{claim.finding(curves)}.",
         why=claim.why,
-        panels=((Charts("claim", (claim_chart(curves, claim),)),),),
+        panels=(
+            (Charts("claim", (claim_chart(curves, claim),)),),
+            (Prose("verdicts", tuple(claim.verdicts(curves))),),
+        ),
         conditions=claim.conditions(curves, seed),
         glossary=captions.GLOSSARY,
     )
