@@ -8,7 +8,7 @@ from PIL import Image
 
 import resnet_explore as rx
 from resnet_explore.training.coverage import among
-from resnet_explore.widgets.core.words import factor, first_of, percent, power
+from resnet_explore.widgets.core.words import factor, first_of, multiple, percent, power
 from resnet_explore.widgets.filmstrip.filmstrip import Filmstrip
 
 
@@ -114,6 +114,7 @@ def test_show_changes_all_or_nothing():
         (factor(38.4), "38"),
         (factor(4512.0), "4,500"),
         (factor(6.2e6), "6 million"),
+        (multiple(1 / 8.9e7), "1/10⁸"),
         (factor(3e12), "10¹²"),
         (power(2e-7), "10⁻⁷"),
         (among([4]), "seed 4"),

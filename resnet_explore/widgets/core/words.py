@@ -33,10 +33,12 @@ def factor(value: float) -> str:
 
 
 def multiple(ratio: float) -> str:
-    """Return a ratio as "1,700×", or "1/17" for what is much smaller."""
+    """Return a ratio as "1,700×", or "1/17" for what is much smaller, "1/10⁸" from a millionth down."""
     if not ratio:
         return "0×"
-    return f"{factor(ratio)}×" if ratio > 0.5 else f"1/{factor(1 / ratio)}"
+    if ratio > 0.5:
+        return f"{factor(ratio)}×"
+    return f"1/{factor(1 / ratio) if ratio > 1e-6 else power(1 / ratio)}"
 
 
 def power(value: float) -> str:

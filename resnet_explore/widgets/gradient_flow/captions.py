@@ -234,6 +234,7 @@ def here_conditions(given: Conditions, batch: "Batch", seed: int, shown: str = "
     return (
         f"Measured here: {batch_words(batch)}; first stage {batch.width} channels wide; seed {seed}.",
         f"Networks: {network_words(given)}.",
+        "Another seed, batch or data set changes these ratios, sometimes several times over.",
         *([_drawn(shown)] if shown else []),
     )
 
