@@ -147,11 +147,14 @@ GROWTH_WHY = (
 )
 
 
+COMPARED = ("resnet50", "vgg19")
+
+
 def best_of(rows: Mapping[str, Mapping[str, Any]]) -> str:
     """Return what the table shows at its best: more parameters don't mean more right answers."""
-    one, other = rows["resnet50"], rows["vgg19"]
+    one, other = (rows[name] for name in COMPARED)
     more = ratio(other["parameters"] / one["parameters"])
     return (
-        f"resnet50 gets {one['accuracy']:.1f} % of ImageNet right; vgg19 {other['accuracy']:.1f} % with "
-        f"{more} the parameters."
+        f"{COMPARED[0]} gets {one['accuracy']:.1f} % of ImageNet right; {COMPARED[1]} "
+        f"{other['accuracy']:.1f} % with {more} the parameters."
     )

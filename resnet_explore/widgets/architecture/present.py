@@ -152,10 +152,12 @@ def _family_page() -> View:
     """Return the table of what is listed, and of two networks to compare it with."""
     names = {*list_models(), "vgg16", "vgg19"}
     rows = {row["model"]: row for row in family() if row["model"] in names}
+    compared = tuple(k for k, name in enumerate(rows) if name in captions.COMPARED)
+    table = Table("family", _COLUMNS, tuple(map(_cells, rows.values())), "sort", compared)
     return View(
         tabs=_TABS,
         headline=captions.best_of(rows),
-        panels=((Table("family", _COLUMNS, tuple(map(_cells, rows.values())), "sort"),),),
+        panels=((table,),),
         conditions=captions.FAMILY_CONDITIONS,
         glossary=captions.GLOSSARY,
     )

@@ -23,4 +23,4 @@ class ArchitectureState:
     series: Literal["imagenet", "cifar"] = "imagenet"
     depth: int = 18
     opened: tuple[int, ...] = ()
-    sort: tuple[int, int] = (2, 1)
+    sort: tuple[int, int] = (7, -1)
