@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from resnet_explore.analysis.explain.methods.registry import METHODS
+
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 
@@ -27,6 +29,10 @@ def test_what_a_page_names_is_there(page):
         r"`((?:resnet_explore|tests|notebooks|docs|benchmarks|data)/[\w./-]*)`", page.read_text()
     ):
         assert (DOCS.parent / path).exists() or "signs" in path, path
+
+
+def test_the_readme_counts_the_methods_that_there_are():
+    assert f"; {len(METHODS)} methods," in (DOCS.parent / "README.md").read_text()
 
 
 def test_the_picture_of_the_rooms_is_of_this_code():
