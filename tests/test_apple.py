@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import nn
 
 import resnet_explore as rx
-from resnet_explore.analysis.explain import attribution
 from resnet_explore.analysis.explain.answers import read_answer
-from resnet_explore.analysis.explain.methods.formulas import METHODS as CAMS, eigen_cam
+from resnet_explore.analysis.explain.methods.cams import eigen_cam
+from resnet_explore.analysis.explain.methods.registry import BLOCKS, PIXELS, TRIALS, methods
 from resnet_explore.analysis.explain.scoring import verdict
 from resnet_explore.analysis.explain.scoring.sanity import agreement
 from resnet_explore.analysis.explain.targets import Difference, Region
@@ -152,12 +152,12 @@ MEASUREMENTS = {
     "live training": trained_live,
     "classes": lambda m, x, y: rx.class_activation_maps(m, x, y),
     "difference": lambda m, x, y: rx.class_activation_maps(m, x, Difference(1, 2)),
-    **{f"map {k}": lambda m, x, y, k=k: rx.class_activation_maps(m, x, method=k) for k in CAMS},
+    **{f"map {k}": lambda m, x, y, k=k: rx.class_activation_maps(m, x, method=k) for k in methods(BLOCKS)},
     **{
         f"map {k}": lambda m, x, y, k=k: rx.class_activation_maps(m, x[:1], layers=["layer3.0"], method=k)
-        for k in ("score_cam", "ablation_cam")
+        for k in methods(TRIALS)
     },
-    **{k: lambda m, x, y, k=k: rx.attribute(m, x, method=k, **FEW.get(k, {})) for k in attribution.METHODS},
+    **{k: lambda m, x, y, k=k: rx.attribute(m, x, method=k, **FEW.get(k, {})) for k in methods(PIXELS)},
 }
 
 

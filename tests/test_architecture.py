@@ -41,7 +41,7 @@ COMMON = {"browser": {"browser"}, "core": {"core", "browser"}, "catalog": {"cata
 OPEN = {"errors", "paths", "__version__"}
 # Third parties that are at home in some places only.
 HOMES = {
-    "captum": ("analysis/explain/attribution.py",),
+    "captum": ("analysis/explain/methods/pixels.py",),
     "ipywidgets": ("widgets/",),
     "anywidget": ("widgets/",),
     "traitlets": ("widgets/",),

@@ -12,7 +12,8 @@ from torch import nn
 from witnesses import fingerprint
 
 import resnet_explore as rx
-from resnet_explore.analysis.explain.attribution import METHODS, attribute
+from resnet_explore.analysis.explain.attribution import attribute
+from resnet_explore.analysis.explain.methods.registry import PIXELS, methods
 from resnet_explore.analysis.explain.targets import Difference, Region
 
 IMAGES = torch.randn(2, 3, 24, 32, generator=torch.Generator().manual_seed(0)).double()
@@ -173,7 +174,7 @@ NETS = {
 
 
 @pytest.mark.parametrize("name", NETS)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", methods(PIXELS))
 def test_every_method_leaves_every_network_and_its_surroundings_as_found(method, name):
     net = lived_in(NETS[name]()).train()
     net(IMAGES).sum().backward()
@@ -205,7 +206,7 @@ def test_an_activation_that_is_shared_and_in_place_is_the_same_as_many(method):
     torch.testing.assert_close(one, other)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", methods(PIXELS))
 def test_other_questions(method):
     net = lived_in(rx.build("cifar_resnet8"))
     found = attribute(net, IMAGES, Difference(2, 5), method, samples=3, steps=5, window=12)

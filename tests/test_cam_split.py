@@ -8,7 +8,7 @@ from torch import nn
 from witnesses import fingerprint
 
 import resnet_explore as rx
-from resnet_explore.analysis.explain.methods.formulas import METHODS
+from resnet_explore.analysis.explain.methods.registry import BLOCKS, methods
 from resnet_explore.analysis.explain.split import split_maps
 
 IMAGES = torch.randn(2, 3, 32, 48, generator=torch.Generator().manual_seed(0)).double()
@@ -69,7 +69,7 @@ def test_skip_and_branch_add_up_to_the_heatmap(name, method):
     assert fingerprint(net) == before
 
 
-@pytest.mark.parametrize("method", [*METHODS, "ablation_cam"])
+@pytest.mark.parametrize("method", [*methods(BLOCKS), "ablation_cam"])
 def test_each_part_is_the_method_s_weights_on_what_the_part_carried(method):
     """Re-derived by hand for one block: the ReLU passes a sum whole or not at all."""
     net = lived_in(rx.build("cifar_resnet8"))

@@ -10,7 +10,7 @@ from witnesses import fingerprint
 
 import resnet_explore as rx
 from resnet_explore.analysis.explain.maps import maps_of_targets
-from resnet_explore.analysis.explain.methods.formulas import METHODS
+from resnet_explore.analysis.explain.methods.registry import BLOCKS, methods
 from resnet_explore.analysis.explain.targets import Box, Difference, Region
 from resnet_explore.analysis.topology.cam_layers import block_names, choose_layers
 
@@ -29,7 +29,7 @@ def gradient_at(net, layer, images, score):
 # Classes -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", methods(BLOCKS))
 def test_several_targets_in_one_forward_pass_are_each_as_if_alone(method):
     net = rx.build("cifar_resnet20").eval()
     targets, passes = [3, [0, 9], None, Difference(2, 5), 3], []

@@ -6,7 +6,8 @@ from torch import nn
 from witnesses import derivatives, fingerprint
 
 import resnet_explore as rx
-from resnet_explore.analysis.explain.methods.formulas import METHODS
+from resnet_explore.analysis.explain.maps import weighted_sum
+from resnet_explore.analysis.explain.methods.registry import BLOCKS, METHODS, methods
 from resnet_explore.analysis.topology.cam_layers import block_names, choose_layers
 
 NETS = {
@@ -53,31 +54,45 @@ def test_grad_cam_is_captum_s_at_every_block(net):
     assert (maps["layer2.0"] > 0).any()
 
 
+def cam_of(method, activations, gradients):
+    """The map of a formula; (N, h, w)."""
+    return weighted_sum(METHODS[method].formula(activations, gradients), activations)
+
+
 def by_loops(method, activation, gradient):
     """The papers' formulas without their ReLU, channel by channel and place by place; (N, h, w)."""
     cam = np.zeros(activation[:, 0].shape)
     for n, k in np.ndindex(activation.shape[:2]):
         for place in np.ndindex(cam.shape[1:]):
-            weight = weight_by_loops(method, activation[n, k], gradient[n, k], place)
+            weight = WEIGHTS[method](activation[n, k], gradient[n, k], place)
             cam[n][place] += weight * activation[n, k][place]
     return cam
 
 
-def weight_by_loops(method, a, g, place):
-    if method == "hirescam":
-        return g[place]
-    if method == "layercam":
-        return max(g[place], 0)
-    if method == "grad_cam":
-        return sum(g.flat) / g.size
-    if method == "xgrad_cam":
-        return sum(x * y for x, y in zip(g.flat, a.flat, strict=True)) / (sum(a.flat) or 1)
+def plus_plus_by_loops(a, g, place):
     total = sum(a.flat)
     alphas = [0 if x == 0 else x**2 / (2 * x**2 + total * x**3) for x in g.flat]
     return sum(alpha * max(x, 0) for alpha, x in zip(alphas, g.flat, strict=True))
 
 
-@pytest.mark.parametrize("method", [method for method in METHODS if method != "eigen_cam"])
+# Of each formula the weight of one channel at one place; (a, g) are its activations and gradients, (h, w).
+WEIGHTS = {
+    "grad_cam": lambda a, g, place: sum(g.flat) / g.size,
+    "grad_cam_plus_plus": plus_plus_by_loops,
+    "hirescam": lambda a, g, place: g[place],
+    "xgrad_cam": lambda a, g, place: (
+        sum(x * y for x, y in zip(g.flat, a.flat, strict=True)) / (sum(a.flat) or 1)
+    ),
+    "layercam": lambda a, g, place: max(g[place], 0),
+}
+
+
+def test_every_formula_is_derived_again():
+    """All channels of Eigen-CAM are weighed together, which has a test of its own."""
+    assert {*WEIGHTS, "eigen_cam"} == set(methods(BLOCKS))
+
+
+@pytest.mark.parametrize("method", WEIGHTS)
 @pytest.mark.parametrize("layer", ["layer2.0.conv2", "layer3.1", "layer4.1.bn1"])
 def test_methods_follow_their_formula(method, layer):
     net = lived_in(torchvision.models.resnet18(num_classes=10)).double()
@@ -85,9 +100,9 @@ def test_methods_follow_their_formula(method, layer):
     outputs, gradients, _ = derivatives(net, lambda model: model(images)[range(3), targets].sum())
     cam = rx.class_activation_maps(net, images, targets, layer, method)[layer]
     expected = by_loops(method, outputs[layer].numpy()[:, :9], gradients[layer].numpy()[:, :9])
-    part = METHODS[method](outputs[layer][:, :9], gradients[layer][:, :9])
+    part = cam_of(method, outputs[layer][:, :9], gradients[layer][:, :9])
     np.testing.assert_allclose(part.numpy(), expected, rtol=1e-6, atol=1e-9 * np.abs(expected).max())
-    np.testing.assert_allclose(cam, METHODS[method](outputs[layer], gradients[layer]), rtol=1e-6)
+    np.testing.assert_allclose(cam, cam_of(method, outputs[layer], gradients[layer]), rtol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 5, 7), (2, 40, 3, 4), (1, 6, 2, 3)])
@@ -95,7 +110,7 @@ def test_methods_follow_their_formula(method, layer):
 def test_eigen_cam_projects_on_the_first_singular_vector(shape, relu):
     a = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     a = a.relu() if relu else a
-    for one, cam in zip(a, METHODS["eigen_cam"](a, a), strict=True):
+    for one, cam in zip(a, cam_of("eigen_cam", a, a), strict=True):
         matrix = one.flatten(1).T.numpy()
         projection = (matrix @ np.linalg.svd(matrix)[2][0]).reshape(shape[2:])
         assert np.allclose(cam, projection) or np.allclose(cam, -projection)
@@ -135,14 +150,14 @@ def test_methods_are_those_of_pytorch_grad_cam(method, peer):
         )
     if method == "eigen_cam":  # they centre, and leave the sign to chance
         centred = a - a.mean((2, 3), keepdim=True)
-        mine = METHODS[method](centred, centred)
+        mine = cam_of(method, centred, centred)
         signs = np.sign((mine.numpy() * expected).sum((1, 2), keepdims=True))
         np.testing.assert_allclose(mine, expected * signs, rtol=1e-4, atol=1e-6)
         return
-    mine = METHODS[method](a, g) if method in METHODS else maps[layer]
+    mine = cam_of(method, a, g) if method in methods(BLOCKS) else maps[layer]
     np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
-    if method in METHODS:
-        torch.testing.assert_close(METHODS[method](a, g / 1e4), maps[layer])
+    if method in methods(BLOCKS):
+        torch.testing.assert_close(cam_of(method, a, g / 1e4), maps[layer])
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -182,7 +197,7 @@ def test_before_global_pooling_and_one_linear_layer_three_methods_are_one_and_su
     torch.testing.assert_close(cam[last].sum((1, 2)), logit.detach(), rtol=1e-6, atol=1e-12)
     assert torch.equal(cam.scores, cam.logits.gather(1, cam.targets[:, None])[:, 0])
     middle = block_names(net)[len(block_names(net)) // 2]
-    different = [rx.class_activation_maps(net, IMAGES, None, middle, m)[middle] for m in METHODS]
+    different = [rx.class_activation_maps(net, IMAGES, None, middle, m)[middle] for m in methods(BLOCKS)]
     for i, one in enumerate(different):
         assert not any(torch.allclose(one, other, rtol=0.1) for other in different[:i])
 

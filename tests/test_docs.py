@@ -3,8 +3,11 @@
 import re
 import runpy
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+
+from resnet_explore.analysis.explain.methods.registry import METHODS
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -15,8 +18,9 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     names: dict[str, object] = {"__name__": f"docs_{page.stem.replace('-', '_')}"}
-    for block in blocks:
-        exec(compile(block, str(page), "exec"), names)
+    with patch.dict(METHODS):  # takes back what a page registers
+        for block in blocks:
+            exec(compile(block, str(page), "exec"), names)
     assert (tmp_path / "signs.svg").exists() or page.stem != "add-an-explorer"
 
 
@@ -27,6 +31,10 @@ def test_what_a_page_names_is_there(page):
         r"`((?:resnet_explore|tests|notebooks|docs|benchmarks|data)/[\w./-]*)`", page.read_text()
     ):
         assert (DOCS.parent / path).exists() or "signs" in path, path
+
+
+def test_the_readme_counts_the_methods_that_there_are():
+    assert f"; {len(METHODS)} methods," in (DOCS.parent / "README.md").read_text()
 
 
 def test_the_picture_of_the_rooms_is_of_this_code():

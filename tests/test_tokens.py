@@ -19,8 +19,8 @@ from witnesses import fingerprint
 
 import resnet_explore as rx
 from resnet_explore.analysis.activations.feature_maps import feature_maps, whole_map
-from resnet_explore.analysis.explain.maps import last_with_map
-from resnet_explore.analysis.explain.methods.formulas import METHODS
+from resnet_explore.analysis.explain.maps import last_with_map, weighted_sum
+from resnet_explore.analysis.explain.methods.registry import BLOCKS, METHODS, methods
 from resnet_explore.analysis.explain.scoring.evaluation import block_before_last_stage
 from resnet_explore.analysis.explain.scoring.verdict import explainer
 from resnet_explore.analysis.explain.split import split_maps
@@ -226,7 +226,7 @@ BY_HAND = {
 
 
 @pytest.mark.parametrize("name", BY_HAND)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", methods(BLOCKS))
 def test_maps_are_those_of_gradients_taken_by_hand(name, method):
     net, images = built(name)
     layers, as_map = BY_HAND[name]
@@ -235,7 +235,9 @@ def test_maps_are_those_of_gradients_taken_by_hand(name, method):
     maps = rx.class_activation_maps(net, images, [2, 0], layers, method)
     assert len(maps) == len(layers)
     for i, (cam, output, gradient) in enumerate(zip(maps.values(), seen.values(), gradients, strict=True)):
-        expected = METHODS[method](as_map(net, i, output.detach()), as_map(net, i, gradient))
+        activations = as_map(net, i, output.detach())
+        weights = METHODS[method].formula(activations, as_map(net, i, gradient))
+        expected = weighted_sum(weights, activations)
         close = {"rtol": 1e-3, "atol": 1e-4 * float(expected.abs().max())}
         torch.testing.assert_close(cam, expected, **close)
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resnet_explore.analysis.explain.methods.registry import methods
 from resnet_explore.cli.arguments import count, positive, several, words
 from resnet_explore.errors import ExploreError, unknown
 
@@ -23,15 +24,11 @@ _TWINS = {
     "cifar10": ("cifar_plain20", "cifar_resnet20"),
     "digits": ("cifar_plain20", "cifar_resnet20"),
 }
-# Occlusion and GradientSHAP are left to those who ask: they take as long as all the others.
-_METHODS = (
-    *("grad_cam", "grad_cam_plus_plus", "hirescam", "xgrad_cam", "layercam", "eigen_cam"),
-    *("score_cam", "ablation_cam", "saliency", "input_x_gradient", "integrated_gradients", "smoothgrad"),
-    *("guided_backprop", "guided_grad_cam", "deep_lift"),
-)
+# These are left to those who ask: they take as long as all the others.
+_ONLY_IF_ASKED = ("occlusion", "gradient_shap")
 _USUAL: Mapping[str, Any] = {
     "models": None,
-    "methods": _METHODS,
+    "methods": tuple(name for name in methods() if name not in _ONLY_IF_ASKED),
     "metrics": ("deletion", "insertion", "road", "randomisation", "stability"),
     "images": 32,
     "layer": None,
@@ -47,7 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--root", help="where the data lie (default: downloaded to the cache)")
     add("--data", default="", help="what lies there, in words, for the record")
     add("--models", type=words, metavar="A,B", help="networks whose weights ship (default: the twins)")
-    add("--methods", type=words, metavar="A,B,...", help=f"(default: {len(_METHODS)} of the 17)")
+    add(
+        "--methods",
+        type=words,
+        metavar="A,B,...",
+        help=f"(default: {len(_USUAL['methods'])} of the {len(methods())})",
+    )
     add("--metrics", type=words, metavar="A,B,...", help="(default: all five)")
     add(
         "--images",

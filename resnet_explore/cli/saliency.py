@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_explore import __version__
-from resnet_explore.analysis.explain.readings import PIXELS, READINGS
+from resnet_explore.analysis.explain.methods.registry import PIXELS, method_info, methods
 from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.paths import PHOTO_TWINS, PHOTO_WEIGHTS
 
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", default=PHOTO_TWINS[1], help="the network (default: %(default)s, as in notebook 03)")
     add("--weights", help="weights by name or file (default: those that ship, else torchvision's)")
     add("--out", type=Path, default=Path("heatmaps"), help="folder to write to (default: %(default)s)")
-    add("--method", default="grad_cam", help=f"{', '.join(READINGS)} (default: %(default)s)")
+    add("--method", default="grad_cam", help=f"{', '.join(methods())} (default: %(default)s)")
     add("--layers", nargs="+", metavar="LAYER", help="names or patterns (default: every block)")
     add(
         "--target", metavar="CLASS", help="the class to ask about, by name or number (default: the likeliest)"
@@ -119,10 +119,8 @@ class _Explainer:
 
         self.options, self.method = options, options.method
         self.photos = {path.resolve() for path in photos}  # none of which may be written over
-        if self.method not in READINGS:
-            raise unknown("method", self.method, READINGS)
-        self.reading = READINGS[self.method]
-        self.pixels = self.reading.by == PIXELS
+        self.info = method_info(self.method)
+        self.pixels = self.info.by == PIXELS
         _not_the_name_of_weights(options.model)
         config = config_of(options.model)
         self.weights = options.weights or _default_weights(options.model)
@@ -165,14 +163,14 @@ class _Explainer:
         extra = {"logits": logits.cpu().numpy(), "target": np.array(target), "about": np.array(about)}
         np.savez_compressed(Path(f"{stem}.npz"), **arrays, **extra)
         says = "says" if target == int(logits.argmax()) else "asked about"
-        shown = self.reading.title + ("" if self.reading.classes else ", which knows no class")
+        shown = self.info.title + ("" if self.info.classes else ", which knows no class")
         title = f"{self.options.model} {says} {self._named(target)} ({sure:.0%}): {shown}"
         caption = (
             f"{path.name}; {self.options.model}, weights {self.weights}, eval mode; seen as "
-            f"{self.size}×{self.size} pixels. {self.reading.signs('red', 'blue')} {' '.join(verdicts)}"
+            f"{self.size}×{self.size} pixels. {self.info.signs('red', 'blue')} {' '.join(verdicts)}"
         )
         picture = np.asarray(square_crop(image, max(self.size, 192)).convert("RGB"))
-        figure = heatmap_sheet(picture, arrays, title, caption.strip(), empty, self.reading.unit)
+        figure = heatmap_sheet(picture, arrays, title, caption.strip(), empty, self.info.unit)
         Path(f"{stem}.png").write_bytes(to_png(figure))
         return "\n".join([f"{path}: {self._named(target)} ({sure:.0%}), {stem}.png", *verdicts])
 
@@ -187,14 +185,14 @@ class _Explainer:
         """Return what is needed to cite the maps and to make them again."""
         about = self.network.about
         return {
-            "method": self.reading.title,
-            "class": self._named(target) if self.reading.classes else "none",
+            "method": self.info.title,
+            "class": self._named(target) if self.info.classes else "none",
             "photo": path.name,
             "network": self.options.model,
             "weights": str(about.get("provenance", self.weights)),
             "data": str(about.get("data", "not said")),
-            "unit": self.reading.unit,
-            "signs": self.reading.signs("positive", "negative"),
+            "unit": self.info.unit,
+            "signs": self.info.signs("positive", "negative"),
             "program": f"resnet_explore {__version__}",
         }
 

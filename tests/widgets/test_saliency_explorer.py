@@ -228,8 +228,8 @@ def test_each_method_explains_and_says_its_unit(explorer, method):
     assert explorer.maps[0].method == method
     now = [one.values for one in page.panels[0][0].steps.maps]
     assert now[0].shape != before[0].shape or not np.allclose(now[0], before[0])
-    reading = jobs.READINGS[method]
-    assert (page.panels[0][0].unit, page.panels[0][0].meaning) == (reading.unit, reading.meaning)
+    info = jobs.METHODS[method]
+    assert (page.panels[0][0].unit, page.panels[0][0].meaning) == (info.unit, info.meaning)
     assert page.panels[0][0].steps.maps[1].heading.endswith("no class") == (method == "eigen_cam")
 
 

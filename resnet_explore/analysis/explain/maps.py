@@ -13,9 +13,9 @@ from resnet_explore.analysis._batch import answer, as_images, main_output
 from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.capture.capture import Capture
-from resnet_explore.analysis.explain.methods.formulas import METHODS, weighted_sum, why_empty
-from resnet_explore.analysis.explain.methods.trials import TRIALS, Progress, Trying, trial_weights
+from resnet_explore.analysis.explain.methods.registry import BLOCKS, METHODS, TRIALS, MethodInfo, method_info
 from resnet_explore.analysis.explain.targets import Classes, Difference, Target, as_target
+from resnet_explore.analysis.explain.trials import Progress, Trying, trial_weights
 from resnet_explore.analysis.topology.cam_layers import choose_layers
 from resnet_explore.analysis.topology.laid import MapLayer, NoMapError, module_name, usable
 from resnet_explore.analysis.topology.tokens import TokenGrid
@@ -36,7 +36,7 @@ class ActivationMaps(Brief, Mapping[str, Tensor]):
     logits    the model's answer, (N, K); (N, 0) where that is no logits, as of a detector
     scores    the numbers that are explained, (N,): for classes their logits
     asked     what was asked about, in words
-    method    one of METHODS or TRIALS
+    method    one that explains by BLOCKS or TRIALS
     grids     the layers whose output had to be laid out to be a map, such as tokens, and how; see `layouts`
     omitted   the layers that were chosen by default but have no map, and why
     """
@@ -97,8 +97,9 @@ def class_activation_maps(
                 `Difference`, `Region` or `Box` (see targets.py)
     layers      names or patterns as in `Capture`; None for `choose_layers(model)`, without those that are not
                 run, that no gradient reaches or that are no maps: `omitted` says which and why
-    method      one of METHODS, which need the one pass, or of TRIALS ("score_cam", "ablation_cam"), which try
-                every channel: that takes as many forward passes of an image as a layer has channels
+    method      one of `methods/cams.py`: by BLOCKS, which needs the one pass, or by TRIALS ("score_cam",
+                "ablation_cam"), which tries every channel: that takes as many forward passes of an image as a
+                layer has channels
     batch_size  of these trials
     progress    called with (trials done, trials in all) after each batch of them
     cancel      asked before each batch; if it says True, `Cancelled` is raised
@@ -139,8 +140,7 @@ def maps_of_targets(
     `targets` is a list of what `class_activation_maps` takes as targets. The other arguments and the errors
     are the same. The trials of "score_cam" and "ablation_cam" are made once for all targets.
     """
-    if method not in METHODS and method not in TRIALS:
-        raise unknown("method", method, [*METHODS, *TRIALS])
+    method_info(method, BLOCKS, TRIALS)  # or an error with the closest names
     batch = as_images(model, images)
     ask = partial(_maps, model, batch, targets, method, Trying(batch_size, progress, cancel))
     if layers is not None:
@@ -165,6 +165,7 @@ def _maps(
     default: bool = False,
 ) -> list[ActivationMaps]:
     """Return the maps of several targets; by default without the layers that have none, if any has one."""
+    info = METHODS[method]
     with measuring(model):
         model.eval()
         with observed(model, batch, names) as (seen, output):
@@ -173,10 +174,10 @@ def _maps(
             layers, omitted = usable(seen, batch, skip=default)
             activations = {name: layer.map for name, layer in layers.items()}
             lost: list[dict[str, str]] = [{} for _ in targets]
-            if method in METHODS:
-                weights, lost = _weights(seen, layers, settled, scores, method, skip=default)
-        if method in TRIALS:
-            weights = trial_weights(model, batch, method, layers, settled, scores, trying)
+            if info.by == BLOCKS:
+                weights, lost = _weights(seen, layers, settled, scores, info, skip=default)
+        if info.by == TRIALS:
+            weights = trial_weights(model, batch, info, layers, settled, scores, trying)
     logits = main_output(output, len(batch), 2)
     logits = batch.new_empty(len(batch), 0) if logits is None else logits.detach()
     return [
@@ -193,6 +194,27 @@ def _maps(
         )
         for target, weighed, score, reasons in zip(settled, weights, scores, lost, strict=True)
     ]
+
+
+def weighted_sum(weights: Tensor, activations: Tensor) -> Tensor:
+    """Return sum_k w_k A_k: (N, h, w)."""
+    if weights.shape[2:] == (1, 1):
+        return torch.einsum("nc,nchw->nhw", weights[:, :, 0, 0], activations)
+    return torch.einsum("nchw,nchw->nhw", weights, activations)
+
+
+def why_empty(cam: Tensor) -> str:
+    """Say why a map shows nothing once its negative values are cut off, as the papers do; "" if it does.
+
+    `cam` is one raw map (h, w).
+    """
+    if not torch.isfinite(cam).all():
+        return "Some contributions are not finite numbers: the gradient or the activation overflowed."
+    if (cam > 0).any():
+        return ""
+    if (cam < 0).any():
+        return "All contributions are negative: no place speaks for what was asked about."
+    return "All contributions are zero: nothing here changes what was asked about."
 
 
 def last_with_map(model: nn.Module, images: Tensor, targets: Any = None) -> str:
@@ -243,15 +265,15 @@ def _weights(
     layers: dict[str, MapLayer],
     targets: Sequence[Target],
     scores: Sequence[Tensor],
-    method: str,
+    info: MethodInfo,
     skip: bool,
 ) -> tuple[list[dict[str, Tensor]], list[dict[str, str]]]:
     """Return for each target the weights by layer, and why layers have none.
 
-    Where the method looks at gradients, that takes one backward pass each.
+    Where the method knows classes, and so looks at gradients, that takes one backward pass each.
     """
-    weigh = METHODS[method].weights
-    if not METHODS[method].gradients:
+    weigh = info.formula
+    if not info.classes:
         weights = {name: weigh(layer.map, layer.map) for name, layer in layers.items()}
         return [weights for _ in scores], [{} for _ in scores]
     found, lost = [], []

@@ -26,8 +26,7 @@ from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.capture.capture import Capture
 from resnet_explore.analysis.capture.layers import select_layers
-from resnet_explore.analysis.explain.maps import ActivationMaps, class_activation_maps
-from resnet_explore.analysis.explain.methods.formulas import weighted_sum
+from resnet_explore.analysis.explain.maps import ActivationMaps, class_activation_maps, weighted_sum
 from resnet_explore.analysis.topology.tokens import slow_attention
 from resnet_explore.errors import ExploreError
 from resnet_explore.models.blocks import Block

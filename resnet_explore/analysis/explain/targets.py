@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from resnet_explore.analysis._batch import as_classes, as_logits, kind_of, main_output
 from resnet_explore.errors import ExploreError
@@ -202,6 +202,17 @@ def are_detections(output: Any, count: int) -> bool:
 def as_target(targets: Any) -> Target:
     """Return what a person may give as `targets` as a Target: one already, or classes."""
     return targets if isinstance(targets, Target) else Classes(targets)
+
+
+class Scored(nn.Module):
+    """A network that gives the target's score, (N,), for any number of variants of one image."""
+
+    def __init__(self, net: nn.Module, target: Target) -> None:
+        super().__init__()
+        self.net, self.target = net, target
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.target.scores(self.net(x), len(x))
 
 
 _HINT = "; of a segmentation ask about a Region, of a detector about a Box"

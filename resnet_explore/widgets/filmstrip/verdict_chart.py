@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from resnet_explore.analysis.explain.readings import titles
+from resnet_explore.analysis.explain.methods.registry import METHODS
 from resnet_explore.analysis.explain.scoring.evaluation import Evaluation, load_verdicts
 from resnet_explore.figures.style import SCREEN_SCALE, to_png
 from resnet_explore.figures.verdicts import verdict_chart
@@ -32,7 +32,7 @@ class VerdictChart(Filmstrip):
         found = load_verdicts() if evaluation is None else evaluation
         table = found.table()
         kinds = {name: kind_of(name) for name in found.networks}
-        figure = verdict_chart(table, kinds, {m: _METRICS[m] for m in found.metrics}, titles())
+        figure = verdict_chart(table, kinds, {m: _METRICS[m] for m in found.metrics}, _titles())
         title = finding(table, found.networks)
         super().__init__(
             frames=[to_png(figure)],
@@ -63,12 +63,16 @@ def finding(table: pd.DataFrame, networks: Sequence[str]) -> str:
     good = {n: where[where["network"] == n].groupby("method")["passed"].all() for n in networks}
     parts = [f"{int(good[n].sum())} for {called(n)}" for n in networks]
     every = table.groupby("method", sort=False)["passed"].all()
-    names = [titles().get(str(m), str(m)) for m in every[every].index]
+    names = [_titles().get(str(m), str(m)) for m in every[every].index]
     best = f"{among(names, '')} pass{'es' if len(names) == 1 else ''}" if names else "none passes"
     return (
         f"Of {total} methods {' and '.join(parts)} point at what the network uses better than random maps; "
         f"{best} every check for {'both' if len(networks) == 2 else 'all'}."
     )
+
+
+def _titles() -> dict[str, str]:
+    return {name: one.title for name, one in METHODS.items()}
 
 
 def conditions(found: Evaluation, table: pd.DataFrame) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from resnet_explore.analysis.explain.readings import PIXELS, titles
+from resnet_explore.analysis.explain.methods.registry import PIXELS, methods
 from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.catalog.images import Images, InputForm, form_of
 from resnet_explore.widgets.catalog.networks import Loaded, NamedNetwork, Networks
@@ -200,4 +200,4 @@ def _methods(networks: "Sequence[nn.Module]") -> list[str]:
             choose_layers(network)
     except ExploreError:
         by = (PIXELS,)
-    return list(titles(*by))
+    return list(methods(*by))

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from resnet_explore.analysis.explain.readings import PIXELS as OF_PIXELS
+from resnet_explore.analysis.explain.methods.registry import PIXELS as OF_PIXELS
 from resnet_explore.widgets.core.words import first_of, percent, signed
-from resnet_explore.widgets.saliency.jobs import PIXELS, TITLES, Explained, Found, undecided
+from resnet_explore.widgets.saliency.jobs import PIXELS, Explained, Found, undecided
 
 OWN_CHOICE = "each network's first choice"
 _PERCENTILE = 99
@@ -96,7 +96,7 @@ def survival(stage: str, names: Sequence[str], block: str, alike: Sequence[float
 
 def heading(found: Found, one: Explained) -> str:
     """Return what stands above a map beside the network's name: what was asked, and how sure it is."""
-    if not found.reading.classes:
+    if not found.info.classes:
         return "asked about no class"
     return f"asked about {asked_about(found, one)}{_sure(one)}"
 
@@ -175,11 +175,11 @@ def _what(found: Found, blocks: Sequence[str], position: str) -> Iterator[str]:
     sizes = [tuple(one.maps[block].shape[1:]) for one, block in zip(explained, blocks, strict=True)]
     places = dict.fromkeys(f"{block} ({h}×{w} cells)" for block, (h, w) in zip(blocks, sizes, strict=True))
     at = "of the" if blocks[-1] == PIXELS else "at block"
-    yield f"{TITLES[found.method]} {at} {' and '.join(places)}, in {found.reading.unit}."
-    if found.reading.by == OF_PIXELS:
+    yield f"{found.info.title} {at} {' and '.join(places)}, in {found.info.unit}."
+    if found.info.by == OF_PIXELS:
         yield f"Full colour is the {_PERCENTILE}th percentile: a few pixels exceed all others by far."
-    if not found.reading.classes:
-        yield f"{TITLES[found.method]} knows no class: what is asked about changes nothing."
+    if not found.info.classes:
+        yield f"{found.info.title} knows no class: what is asked about changes nothing."
 
 
 def _of_networks(found: Found, stage: str) -> Iterator[str]:
@@ -258,7 +258,7 @@ def judged(found: Found, blocks: Sequence[str]) -> str:
         if blocks[-1] == PIXELS
         else f"at block {' and '.join(dict.fromkeys(map(tick, blocks)))}"
     )
-    words, target = f"{TITLES[found.method]} {where}", found.positions[""][0].target
+    words, target = f"{found.info.title} {where}", found.positions[""][0].target
     if isinstance(target, Difference):
         this, that = found.opened.called(target.this), found.opened.called(target.that)
         return f"{words}, {this} rather than {that} (watched is how likely {this} is of the two)"

@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image
 
-from resnet_explore.analysis.explain.readings import PIXELS, READINGS
+from resnet_explore.analysis.explain.methods.registry import METHODS, PIXELS, method_info
 from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.widgets.catalog.images import Images
 from resnet_explore.widgets.catalog.networks import OWN, Networks, own_networks, usual_networks
@@ -97,8 +97,7 @@ class SaliencyExplorer(Explorer):
         entries = self.bench.entries
         if state.networks not in entries:
             raise unknown("networks", state.networks, entries)
-        if state.method not in READINGS:
-            raise unknown("method", state.method, READINGS)
+        method_info(state.method)  # or an error with the closest names
         if state.palette not in (known := [one.name for one in palettes()]):
             raise unknown("palette", state.palette, known)
         state = replace(state, opacity=round(20 * min(max(state.opacity, 0.0), 1.0)) / 20)
@@ -145,10 +144,10 @@ class SaliencyExplorer(Explorer):
             if "rather" in names:
                 raise ExploreError("Nothing speaks for a class rather than for itself: choose two classes.")
             state = replace(state, rather=None)
-        if state.view == "parts" and READINGS[state.method].by == PIXELS:
+        if state.view == "parts" and METHODS[state.method].by == PIXELS:
             if "method" in names:
                 raise ExploreError(
-                    f"{READINGS[state.method].title} explains by the pixels, where nothing came by a skip: "
+                    f"{METHODS[state.method].title} explains by the pixels, where nothing came by a skip: "
                     "choose a method that explains by blocks, such as Grad-CAM."
                 )
             state = replace(state, method="grad_cam")
@@ -174,7 +173,7 @@ class SaliencyExplorer(Explorer):
         first = self._explain(state, state.depth)
         jobs: list[Job] = [first]
         if state.view == "blocks":  # of parts, and of weights made random, there is no verdict
-            others = () if READINGS[state.method].slow else self.bench.entries[state.networks].depths
+            others = () if METHODS[state.method].slow else self.bench.entries[state.networks].depths
             jobs += [self._explain(state, depth) for depth in others if depth != state.depth]
             judge = self._judge(state)
             if not isinstance(judge, str):
@@ -202,7 +201,7 @@ class SaliencyExplorer(Explorer):
             return asked
         if job in self._stopped:
             return "stopped"
-        slow = READINGS[state.method].slow or self.bench.kind(state.networks) != "classes"
+        slow = METHODS[state.method].slow or self.bench.kind(state.networks) != "classes"
         return "slow" if slow or not state.block else job
 
     def present(self, state: SaliencyState, found: Mapping[Job, Any]) -> View:

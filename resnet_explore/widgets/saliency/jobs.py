@@ -6,12 +6,11 @@ from functools import cached_property
 from itertools import zip_longest
 from typing import Any
 
-from resnet_explore.analysis.explain.readings import PIXELS as OF_PIXELS, READINGS, Reading, titles
+from resnet_explore.analysis.explain.methods.registry import METHODS, PIXELS as OF_PIXELS, MethodInfo
 from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.core.runner import Job, Task
 from resnet_explore.widgets.saliency.bench import Bench, Opened
 
-TITLES = titles()
 PIXELS = "pixels"  # the one layer of a method that explains by the input
 WHOLE, SKIP, BRANCH = "whole", "skip", "branch"  # positions of "parts"
 AS_TRAINED = ""  # the first position of "weights"
@@ -61,9 +60,9 @@ class Found:
         return self.kept[key]
 
     @property
-    def reading(self) -> Reading:
-        """What the maps' numbers are."""
-        known = READINGS[self.method]
+    def info(self) -> MethodInfo:
+        """What is to be known of the method."""
+        known = METHODS[self.method]
         return known.of_score() if self.opened.kind == "boxes" else known
 
     @cached_property
@@ -101,7 +100,7 @@ class Explain(Job):
 
         task.say("Loading the networks ...")
         opened = self.bench.open(self.networks, self.depth, self.image)
-        task.say(f"{TITLES[self.method]} at work ...")
+        task.say(f"{METHODS[self.method].title} at work ...")
         method = self.method if self.method in opened.methods else opened.methods[0]
         picture = self.bench.images.picture(self.image)
         batch = self.bench.batch(opened.about, self.image)
@@ -166,7 +165,7 @@ class _Work:
             self.task.check()
             last = [new or old for new, old in zip(stages, last, strict=True)]  # one that is done waits
             stage = "+".join(dict.fromkeys(name for name, _ in last))
-            self.task.say(f"{TITLES[self.method]} with random weights down to {stage} ...")
+            self.task.say(f"{METHODS[self.method].title} with random weights down to {stage} ...")
             found[stage] = self._pair([twin for _, twin in last], targets)
         return found
 
@@ -175,9 +174,9 @@ class _Work:
 
     def parts(self) -> dict[str, tuple[Explained, ...]]:
         """Split each map; ExploreError for methods and networks that have no parts."""
-        if READINGS[self.method].by == OF_PIXELS:
+        if METHODS[self.method].by == OF_PIXELS:
             raise ExploreError(
-                f"{TITLES[self.method]} explains by the pixels, where nothing came by a skip: "
+                f"{METHODS[self.method].title} explains by the pixels, where nothing came by a skip: "
                 "choose a method that explains by blocks, such as Grad-CAM."
             )
         self.task.say("Splitting each block's sum ...")
@@ -200,11 +199,11 @@ class _Work:
         from resnet_explore.analysis.explain.maps import class_activation_maps
 
         self.task.check()
-        if READINGS[self.method].by == OF_PIXELS:
+        if METHODS[self.method].by == OF_PIXELS:
             asked, seen = self.asked(network)
             return _explained(network, self._by_pixels(network, target or asked), target or asked, seen)
         asked, answer = self._question(network)
-        title = TITLES[self.method]
+        title = METHODS[self.method].title
         maps = class_activation_maps(
             network,
             self.batch,

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from resnet_explore.analysis.explain.readings import PIXELS as OF_PIXELS, READINGS
+from resnet_explore.analysis.explain.methods.registry import METHODS, PIXELS as OF_PIXELS, methods
 from resnet_explore.widgets.catalog.networks import Networks
 from resnet_explore.widgets.core.heatmap_panel import Heatmap, Heatmaps, SeenBy, Step, palettes, step
 from resnet_explore.widgets.core.view import (
@@ -30,7 +30,6 @@ from resnet_explore.widgets.saliency.jobs import (
     BRANCH,
     PIXELS,
     SKIP,
-    TITLES,
     WHOLE,
     Explained,
     Found,
@@ -114,14 +113,14 @@ def _menus(state: SaliencyState, entries: Mapping[str, Networks], here: Found | 
 
 
 def _methods(state: SaliencyState, here: Found | None) -> tuple[Choice, ...]:
-    can = tuple(READINGS) if here is None else here.opened.methods
+    can = tuple(methods()) if here is None else here.opened.methods
     whole = "explains by the pixels, where nothing came by a skip"
     return tuple(
         Choice(
             name,
-            TITLES[name],
-            group=_GROUPS[READINGS[name].by],
-            missing=whole if state.view == "parts" and READINGS[name].by == OF_PIXELS else "",
+            METHODS[name].title,
+            group=_GROUPS[METHODS[name].by],
+            missing=whole if state.view == "parts" and METHODS[name].by == OF_PIXELS else "",
         )
         for name in can
     )
@@ -283,8 +282,8 @@ def _panel(
         picture_key=state.image,
         steps=steps,
         together=together,
-        unit=found.reading.unit,
-        meaning=found.reading.meaning,
+        unit=found.info.unit,
+        meaning=found.info.meaning,
         columns=columns,
         asks="ask" if found.opened.kind != "classes" else "",
         alt=alt,
@@ -299,7 +298,7 @@ def _steps(found: Found, position: str = "") -> list[Step]:
             _heatmap(found, one, k, block, captions.heading(found, one))
             for k, (one, block) in enumerate(zip(explained, blocks, strict=True))
         ]
-        pixels = found.reading.by == OF_PIXELS
+        pixels = found.info.by == OF_PIXELS
         scale = _strength(found, position, list(enumerate(blocks))) if pixels else None
         steps.append(step(maps, captions.tick(blocks[-1]), scale))
     return steps
@@ -352,7 +351,7 @@ def _strength(found: Found, position: str, blocks: Sequence[tuple[int, str]]) ->
     values = [
         np.abs(found.positions[position][k].maps[block][0].float().numpy()).ravel() for k, block in blocks
     ]
-    share = _PERCENTILE if found.reading.by == OF_PIXELS else 100
+    share = _PERCENTILE if found.info.by == OF_PIXELS else 100
     return float(np.percentile(np.concatenate(values), share))
 
 

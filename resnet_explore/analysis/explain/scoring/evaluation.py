@@ -13,8 +13,7 @@ import torch
 from scipy.special import stdtrit
 from torch import Tensor, nn
 
-from resnet_explore.analysis.explain.methods.formulas import METHODS
-from resnet_explore.analysis.explain.methods.trials import TRIALS
+from resnet_explore.analysis.explain.methods.registry import METHODS, PIXELS
 from resnet_explore.analysis.explain.scoring.sanity import Explainer
 from resnet_explore.analysis.explain.scoring.verdict import (
     METRICS,
@@ -203,7 +202,7 @@ def load_verdicts(where: str | Path = "imagenette") -> Evaluation:
 
 def _ways(methods: Sequence[str], layer: str) -> list[tuple[str, str]]:
     """Return (method, layer), what knows nothing before those that are compared with it."""
-    at = {method: layer if method in METHODS or method in TRIALS else "" for method in methods}
+    at = {method: "" if METHODS[method].by == PIXELS else layer for method in methods}
     ways = []
     for place in dict.fromkeys(at.values()):
         ways += [(blind, place) for blind in (RANDOM, CENTRE)]

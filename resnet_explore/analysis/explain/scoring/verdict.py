@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from resnet_explore.analysis._batch import answer, as_images
 from resnet_explore.analysis._state import measuring
+from resnet_explore.analysis.explain.attribution import attribute
 from resnet_explore.analysis.explain.maps import class_activation_maps, last_with_map
-from resnet_explore.analysis.explain.methods.formulas import METHODS
-from resnet_explore.analysis.explain.methods.trials import TRIALS
+from resnet_explore.analysis.explain.methods.registry import PIXELS, method_info
 from resnet_explore.analysis.explain.scoring.faithfulness import deletion, insertion, road
 from resnet_explore.analysis.explain.scoring.sanity import Explainer, cascade, rank_correlation, stability
 from resnet_explore.analysis.explain.targets import Classes, as_target
@@ -173,7 +173,7 @@ def known_methods(methods: str | Sequence[str]) -> list[str]:
     """Return one or several methods as a list; ExploreError, with the closest names, for an unknown one."""
     known = [methods] if isinstance(methods, str) else list(methods)
     for method in known:
-        explainer(method)
+        method_info(method)
     return known
 
 
@@ -185,7 +185,7 @@ def explainer(method: str, layer: str | None = None, **options: Any) -> Explaine
              global average pooling several methods agree there: compare them one stage earlier
     options  of the method
     """
-    if method in METHODS or method in TRIALS:
+    if method_info(method).by != PIXELS:
         ways: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()  # each network's layer
 
         def explain(model: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
@@ -195,13 +195,7 @@ def explainer(method: str, layer: str | None = None, **options: Any) -> Explaine
             return next(iter(found.values()))
 
         return explain
-    from resnet_explore.analysis.explain import (
-        attribution,
-    )  # brings captum, which class activation maps don't need
-
-    if method not in attribution.METHODS:
-        raise unknown("method", method, [*METHODS, *TRIALS, *attribution.METHODS])
-    return lambda model, x, classes: attribution.attribute(model, x, classes, method, **options).maps
+    return lambda model, x, classes: attribute(model, x, classes, method, **options).maps
 
 
 def random_maps(like: Tensor, seed: int) -> Explainer:

@@ -9,13 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resnet_explore.analysis._batch import answer
+from resnet_explore.analysis.explain.methods.registry import ALONE, MethodInfo
 from resnet_explore.analysis.explain.targets import Target
 from resnet_explore.analysis.topology.laid import MapLayer
 from resnet_explore.errors import CancelledError, ExploreError
 
 Progress = Callable[[int, int], None]
-
-TRIALS = ("score_cam", "ablation_cam")
 
 
 @dataclass(frozen=True)
@@ -31,21 +30,13 @@ class Trying:
 def trial_weights(
     model: nn.Module,
     images: Tensor,
-    method: str,
+    info: MethodInfo,
     layers: Mapping[str, MapLayer],
     targets: Sequence[Target],
     scores: Sequence[Tensor],
     trying: Trying,
 ) -> list[dict[str, Tensor]]:
-    """Return for each target the weights (N, C, 1, 1) by layer.
-
-    score_cam     softmax over the channels of the score of x * minmax(up(A_k)): the image seen through
-                  channel k (Wang et al. 2020, arXiv 1910.01279). The paper subtracts the score of a blank
-                  image, which the softmax cancels; x is standardised, so a mask hides it in the mean colour.
-    ablation_cam  (y - y_k) / |y|, y_k being the score without channel k (Desai & Ramaswamy 2020). The paper
-                  divides by y; for a negative y that would turn what speaks for the target against it. Of
-                  tokens channel k is taken from those that are on the map, not from a class token.
-    """
+    """Return for each target the weights (N, C, 1, 1) by layer, of a method that explains by TRIALS."""
     batch_size = trying.batch_size
     if batch_size < 1:
         raise ExploreError(f"batch_size must be at least 1, not {batch_size!r}.")
@@ -55,7 +46,7 @@ def trial_weights(
     for name, layer in layers.items():
         for i in range(len(images)):
             image, own = images[i : i + 1], [target.of_image(i) for target in targets]
-            if method == "score_cam":
+            if info.trial == ALONE:
                 trials = _seen_through(model, image, layer.map[i], batch_size)
             else:
                 before = [score[i] for score in scores]
@@ -65,9 +56,7 @@ def trial_weights(
                 for out, size in count.through(trials)
             ]
             for k, values in enumerate(torch.cat(answers, 1)):
-                y = scores[k][i]
-                weigh = values.softmax(0) if method == "score_cam" else (y - values) / _nonzero(y.abs())
-                found[k][name].append(weigh)
+                found[k][name].append(info.formula(values, scores[k][i]))
     return [{name: torch.stack(w)[:, :, None, None] for name, w in each.items()} for each in found]
 
 
