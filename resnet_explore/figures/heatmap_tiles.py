@@ -68,5 +68,6 @@ def _color_bar(figure: Any, scale: float, unit: str, meaning: str, palette: str)
     ax.set_yticks([])
     ax.set_xticks([-1, 0, 1], [f"−{scale:.3g}", "0", f"+{scale:.3g}"], fontsize=7.5, color=MUTED)
     plus, minus = SIGNS[palette]
-    words = f"{unit}. {meaning.format(plus=plus.capitalize(), minus=minus)}."
+    said = meaning.format(plus=plus, minus=minus)
+    words = f"{unit}. {said[:1].upper()}{said[1:]}."
     figure.text(0.24, 0.62, words, fontsize=8.5, color=MUTED)
