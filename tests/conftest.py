@@ -17,13 +17,15 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 
 class BrowserTogether(LoadScopeScheduling):
-    """Hands out one test after the other, but those in the browser to one process: they share a JupyterLab.
+    """Hands out one test after the other, but those in the browser together: they share a JupyterLab.
 
-    `--dist loadgroup` is made for this; pytest-xdist 3.8 under pytest 9.2 silently doesn't group (its #1386).
+    Pages without a kernel need none, and go to another process. `--dist loadgroup` is made for this;
+    pytest-xdist 3.8 under pytest 9.2 silently doesn't group (its #1386).
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "browser" if nodeid.startswith("tests/browser/") else nodeid
+        together = ("tests/browser/pages/", "tests/browser/")
+        return next((folder for folder in together if nodeid.startswith(folder)), nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)

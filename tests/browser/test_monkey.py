@@ -9,4 +9,4 @@ from tests.browser.monkey import CELL, play
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_breaks(open_notebook, name):
-    print(play(open_notebook([CELL.format(name=name)]), name, seconds=10, seed=0))
+    print(play(open_notebook([CELL.format(name=name)]), name, seconds=10, seed=0, patience=30))
