@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-_MOST = 20  # names in a sentence
+_MOST_NAMES = 20  # names in a sentence
 _UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
 
 
@@ -49,6 +49,6 @@ def unknown(what: str, name: object, options: Iterable[str], hint: str = "") -> 
     if close:
         offer = "did you mean " + " or ".join(repr(c) for c in close) + "?"
     else:
-        shown = ", ".join(known[:_MOST]) + (", ..." if len(known) > _MOST else "")
+        shown = ", ".join(known[:_MOST_NAMES]) + (", ..." if len(known) > _MOST_NAMES else "")
         offer = f"known: {shown}." if known else "none exist."
     return ExploreError(f"Unknown {what} {name!r}: {offer}" + (f" {hint}" if hint else ""))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-_MOST = 4  # entries of a list that are printed
+_MOST_ENTRIES = 4  # entries of a list that are printed
 
 
 class Brief:
@@ -36,8 +36,8 @@ def counted(count: int, noun: str, more: str = "s") -> str:
 
 
 def _ends(said: list[str]) -> str:
-    return ", ".join(said if len(said) <= _MOST else [*said[: _MOST // 2], "...", said[-1]])
+    return ", ".join(said if len(said) <= _MOST_ENTRIES else [*said[: _MOST_ENTRIES // 2], "...", said[-1]])
 
 
 def _count(values: Any) -> str:
-    return f" [{len(values)}]" if len(values) > _MOST else ""
+    return f" [{len(values)}]" if len(values) > _MOST_ENTRIES else ""

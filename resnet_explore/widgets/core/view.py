@@ -318,7 +318,7 @@ class Code(Part):
 
 
 @dataclass(frozen=True)
-class Progress(Part):
+class ProgressBar(Part):
     """How far something is that goes on beside the page.
 
     share     of it that is done, from 0 to 1; None where there is nothing to be shown

@@ -19,7 +19,7 @@ from resnet_explore.widgets.degradation import captions, own_images
 from resnet_explore.widgets.degradation.jobs import LookAtFolder, ReadLayers, Train, Trained
 from resnet_explore.widgets.degradation.present import LARGEST_SEED, Given, present
 from resnet_explore.widgets.degradation.runs import Runs
-from resnet_explore.widgets.degradation.sources import GIVEN, YOUR_IMAGES, YOURS, Source, sources
+from resnet_explore.widgets.degradation.sources import GIVEN, YOUR_IMAGES, YOURS, RunSource, sources
 from resnet_explore.widgets.degradation.state import DegradationState
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class DegradationExplorer(Explorer):
         **state: Any,
     ) -> None:
         self.sweep, self.out, self._recorded_in = sweep or Sweep(), Path(out), recorded
-        self._sources: dict[str, Source] = {}
+        self._sources: dict[str, RunSource] = {}
         for source in sources(self.sweep.dataset, recorded):
             self._sources.setdefault(source.key, source)
         self._runs: dict[str, Runs] = {}  # by the source's key
@@ -68,7 +68,7 @@ class DegradationExplorer(Explorer):
     # --- the state ------------------------------------------------------------------------------------------
 
     @property
-    def first(self) -> Source:
+    def first(self) -> RunSource:
         """The record that *Train* repeats."""
         return next(iter(self._sources.values()))
 
@@ -217,7 +217,7 @@ class DegradationExplorer(Explorer):
         function that returns what `collect_layers` would. Raises ExploreError if the runs differ in recipe.
         """
         rows: Any = table.to_dict("records")
-        given = Source(GIVEN, source, lambda: rows, layers, data)
+        given = RunSource(GIVEN, source, lambda: rows, layers, data)
         given.runs()
         self._sources[GIVEN] = given
         self.update(data=GIVEN, runs="recorded")

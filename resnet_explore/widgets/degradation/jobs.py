@@ -122,12 +122,12 @@ class Train(Job):
 
     def run(self, task: Task) -> Trained:
         """Return what came of it; a sentence in it where nothing did."""
-        watch: _Watch | None = None
+        watch: _TrainingWatch | None = None
         try:
             sweep, out = self._settled()
             from resnet_explore.training.sweep import run_sweep
 
-            watch = _Watch(self, task, sweep, out)
+            watch = _TrainingWatch(self, task, sweep, out)
             with _taking_over(out, self, watch.is_over):
                 run_sweep(sweep, out, progress=watch.take, stop=watch.is_over, began=watch.begin)
             return watch.ended()
@@ -190,7 +190,7 @@ def _taking_over(out: Path, job: Train, is_over: Callable[[], bool]) -> Iterator
             _CHANGED.notify_all()
 
 
-class _Watch:
+class _TrainingWatch:
     """Collects a running sweep's epochs and shows them from time to time."""
 
     def __init__(self, job: Train, task: Task, sweep: Sweep, out: Path) -> None:

@@ -21,7 +21,7 @@ from resnet_explore.widgets.core.view import (
     Number,
     Over,
     Part,
-    Progress,
+    ProgressBar,
     Prose,
     Slider,
     Table,
@@ -37,7 +37,7 @@ from resnet_explore.widgets.degradation.sources import YOUR_IMAGES, YOURS
 from resnet_explore.widgets.degradation.state import DegradationState
 
 if TYPE_CHECKING:
-    from resnet_explore.widgets.degradation.sources import Source
+    from resnet_explore.widgets.degradation.sources import RunSource
 
 LARGEST_SEED = 2**31 - 1
 
@@ -71,7 +71,7 @@ class Given:
     repeat      the commands that make a record again, with a sentence; () where *Train* does
     """
 
-    sources: Sequence["Source"]
+    sources: Sequence["RunSource"]
     runs: Runs | None = None
     layers: Layers | str | None = None
     ghosts: Runs | None = None
@@ -147,15 +147,15 @@ def _below(state: DegradationState, given: Given) -> Sequence[Sequence[Part]]:
     return (controls,), (Group("again", parts, "How these runs are made again"),)
 
 
-def _progress(given: Given) -> Progress:
+def _progress(given: Given) -> ProgressBar:
     for title, other in given.training.items():
         if other.going:
-            return Progress("progress", other.share or 0.0, f"{title}: {other.sentence}")
+            return ProgressBar("progress", other.share or 0.0, f"{title}: {other.sentence}")
     trained = given.trained
     if trained is None or given.offer:
-        return Progress("progress", None, given.offer, given.bad_offer)
+        return ProgressBar("progress", None, given.offer, given.bad_offer)
     share = trained.share if trained.share is not None else (0.0 if trained.going else None)
-    return Progress("progress", share, trained.sentence, trained.failed)
+    return ProgressBar("progress", share, trained.sentence, trained.failed)
 
 
 def _depth_slider(runs: Runs) -> Slider:

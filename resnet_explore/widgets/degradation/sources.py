@@ -17,7 +17,7 @@ YOUR_IMAGES = "Your folder of images"
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class RunSource:
     """Recorded runs on one set of data.
 
     key          how the state calls it
@@ -42,13 +42,13 @@ class Source:
         return Runs(rows)
 
 
-def recorded_source(record: Record) -> Source:
+def recorded_source(record: Record) -> RunSource:
     """Return a record as a source."""
     data = str(record.about.get("data", ""))
-    return Source(record.name, record.title, record.rows, record.layers, data, record)
+    return RunSource(record.name, record.title, record.rows, record.layers, data, record)
 
 
-def sources(dataset: str, recorded: str | Path | None) -> Iterator[Source]:
+def sources(dataset: str, recorded: str | Path | None) -> Iterator[RunSource]:
     """Yield the records that can be chosen; the first is the one that *Train* repeats.
 
     recorded  a folder of one's own that comes first, None for the record of `dataset`

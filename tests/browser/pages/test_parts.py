@@ -7,7 +7,7 @@ from resnet_explore.widgets.core.view import (
     Column,
     Group,
     Over,
-    Progress,
+    ProgressBar,
     Slider,
     Table,
     Text,
@@ -32,7 +32,7 @@ def view(share=None, sentence="Nothing yet.", failed=False):
         ),
         sliders=(Slider("depth", "Depth", (Choice(8, "8", "the least"), Choice(20, "20"))),),
         below=(
-            (Group("line", (Button("train", "Train"), Progress("progress", share, sentence, failed))),),
+            (Group("line", (Button("train", "Train"), ProgressBar("progress", share, sentence, failed))),),
             (Group("folded", (Code("code", ("first line", "second line")),), "How"),),
         ),
     )
