@@ -41,7 +41,7 @@ def open_offline(context: BrowserContext, widget: anywidget.AnyWidget, width: in
             state=json.dumps(json.dumps(state)),
         )
     )
-    page.wait_for_function("document.querySelector('.rx-canvas').dataset.drawn > 0")
+    page.wait_for_function("document.querySelector('.rx-film-canvas').dataset.drawn > 0")
     return page
 
 

@@ -36,8 +36,8 @@ strip = Filmstrip(
 )
 strip
 """
-STEP, CANVAS, OPACITY = ".rx-step", ".rx-canvas", ".rx-opacity"
-DRAWN = "document.querySelector('.rx-canvas')?.dataset.drawn > 0"
+STEP, CANVAS, OPACITY = ".rx-film-step", ".rx-film-canvas", ".rx-film-opacity"
+DRAWN = "document.querySelector('.rx-film-canvas')?.dataset.drawn > 0"
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_keys_move_the_picture_and_python_hears_of_it(strip):
     assert strip.execute("print(strip.index)") == "1"
     strip.execute("strip.index = 4")
     strip.page.wait_for_function("document.querySelector('.rx-film').dataset.index === '4'")
-    assert strip.locator(".rx-title .rx-now").inner_text() == "Finding 4"
+    assert strip.locator(".rx-film-title .rx-film-now").inner_text() == "Finding 4"
 
 
 def test_everything_has_a_name(strip):
@@ -96,10 +96,10 @@ def test_opacity_changes_pixels_and_asks_nobody(strip):
 
 
 def test_play_runs_to_the_end_and_a_hand_on_the_slider_stops_it(strip):
-    strip.locator(".rx-play").press("Enter")
+    strip.locator(".rx-film-play").press("Enter")
     strip.page.wait_for_function("document.querySelector('.rx-film').dataset.index === '5'")
     strip.page.get_by_role("button", name="Play", exact=True).wait_for()
-    strip.locator(".rx-play").press("Enter")
+    strip.locator(".rx-film-play").press("Enter")
     strip.page.wait_for_function("document.querySelector('.rx-film').dataset.index === '2'")
     strip.press(STEP, "ArrowLeft")
     stopped = index(strip)
@@ -144,7 +144,7 @@ def test_it_fits_narrow_windows_and_dark_themes(open_notebook, theme, width):
 MOVE_WHILE_IT_WAKES = """async () => {
     const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
     const film = document.querySelector('.rx-film');
-    const slider = film.querySelector('.rx-step');
+    const slider = film.querySelector('.rx-film-step');
     const pause = (ms) => new Promise((done) => setTimeout(done, ms));
     const indices = [];
     new MutationObserver(() => indices.push(Number(film.dataset.index)))

@@ -41,36 +41,36 @@ class FilmstripView {
   // ---- the page ------------------------------------------------------------------------------------------
 
   build() {
-    this.title = new Stack("rx-title");
-    this.headings = new Stack("rx-headings");
-    this.caption = new Stack("rx-caption");
-    this.value = new Stack("rx-value");
+    this.title = new Stack("rx-film-title");
+    this.headings = new Stack("rx-film-headings");
+    this.caption = new Stack("rx-film-caption");
+    this.value = new Stack("rx-film-value");
     this.value.node.setAttribute("aria-hidden", "true"); // the slider's aria-valuetext says it
 
-    this.canvas = make("canvas", "rx-canvas");
+    this.canvas = make("canvas", "rx-film-canvas");
     this.canvas.setAttribute("role", "img");
     this.canvas.dataset.drawn = 0;
-    this.message = make("p", "rx-message", { role: "status" });
-    this.stage = make("div", "rx-stage", {}, this.canvas, this.message);
-    this.picture = make("div", "rx-picture", {}, this.headings.node, this.stage);
+    this.message = make("p", "rx-film-message", { role: "status" });
+    this.stage = make("div", "rx-film-stage", {}, this.canvas, this.message);
+    this.picture = make("div", "rx-film-picture", {}, this.headings.node, this.stage);
 
-    this.play = control("button", "rx-play", { type: "button" });
-    this.slider = control("input", "rx-step", { type: "range", min: 0, step: 1 });
-    this.label = make("label", "rx-label", { htmlFor: this.slider.id });
-    this.ticks = make("div", "rx-ticks");
+    this.play = control("button", "rx-film-play", { type: "button" });
+    this.slider = control("input", "rx-film-step", { type: "range", min: 0, step: 1 });
+    this.label = make("label", "rx-film-label", { htmlFor: this.slider.id });
+    this.ticks = make("div", "rx-film-ticks");
     this.ticks.setAttribute("aria-hidden", "true");
-    this.track = make("div", "rx-track", {}, this.slider, this.ticks);
+    this.track = make("div", "rx-film-track", {}, this.slider, this.ticks);
 
-    this.opacity = control("input", "rx-opacity", { type: "range", min: 0, max: 100, step: 5 });
-    this.opacityLabel = make("label", "rx-label rx-opacity-label", { htmlFor: this.opacity.id, textContent: "Opacity" });
-    this.opacityValue = make("span", "rx-value rx-opacity-value");
+    this.opacity = control("input", "rx-film-opacity", { type: "range", min: 0, max: 100, step: 5 });
+    this.opacityLabel = make("label", "rx-film-label rx-film-opacity-label", { htmlFor: this.opacity.id, textContent: "Opacity" });
+    this.opacityValue = make("span", "rx-film-value rx-film-opacity-value");
     this.opacityValue.setAttribute("aria-hidden", "true");
-    this.opacityTrack = make("div", "rx-track rx-opacity-track", {}, this.opacity);
+    this.opacityTrack = make("div", "rx-film-track rx-film-opacity-track", {}, this.opacity);
 
-    this.controls = make("div", "rx-controls", {}, this.play, this.label, this.track, this.value.node);
+    this.controls = make("div", "rx-film-controls", {}, this.play, this.label, this.track, this.value.node);
     this.controls.append(this.opacityLabel, this.opacityTrack, this.opacityValue);
-    this.body = make("div", "rx-body", {}, this.title.node, this.picture, this.caption.node, this.controls);
-    this.root = make("div", "rx-card rx-film", {}, this.body);
+    this.body = make("div", "rx-film-body", {}, this.title.node, this.picture, this.caption.node, this.controls);
+    this.root = make("div", "rx-film", {}, this.body);
   }
 
   listen() {
@@ -207,7 +207,7 @@ class FilmstripView {
     this.root.dataset.index = this.index;
     this.canvas.setAttribute("aria-label", this.alt(this.index));
     for (const stack of [this.title, this.headings, this.caption, this.value]) stack.show(this.index);
-    [...this.ticks.children].forEach((tick, step) => tick.classList.toggle("rx-now", step === this.index));
+    [...this.ticks.children].forEach((tick, step) => tick.classList.toggle("rx-film-now", step === this.index));
   }
 
   setPlaying(playing) {
@@ -221,7 +221,7 @@ class FilmstripView {
     const playing = this.model.get("playing") && this.steps > 1;
     this.play.setAttribute("aria-label", playing ? "Pause" : "Play");
     this.play.title = playing ? "Pause" : "Play";
-    this.play.classList.toggle("rx-playing", playing);
+    this.play.classList.toggle("rx-film-playing", playing);
     if (!playing) return;
     if (this.index === this.steps - 1) this.moveTo(0);
     // Reckoned from the start, so that two views of one model agree on where to be.
@@ -297,8 +297,8 @@ class FilmstripView {
     const said = empty || busy ? text : "";
     this.canvas.hidden = empty;
     if (this.message.textContent !== said) this.message.textContent = said; // a live region: say it once
-    this.stage.classList.toggle("rx-empty", empty);
-    this.root.classList.toggle("rx-busy", busy);
+    this.stage.classList.toggle("rx-film-empty", empty);
+    this.root.classList.toggle("rx-film-busy", busy);
     this.root.setAttribute("aria-busy", String(busy));
   }
 
@@ -307,7 +307,7 @@ class FilmstripView {
     const width = this.body.clientWidth;
     if (!width) return; // not on the page
     const narrow = this.root.parentElement.clientWidth < PAGE_PX;
-    this.root.classList.toggle("rx-slim", narrow);
+    this.root.classList.toggle("rx-film-slim", narrow);
     if (narrow !== this.narrow) { // told once: a view beside it may have more room
       this.narrow = narrow;
       if (narrow !== this.model.get("narrow")) {
@@ -315,13 +315,13 @@ class FilmstripView {
         this.model.save_changes();
       }
     }
-    this.root.classList.toggle("rx-narrow", width < NARROW_PX);
+    this.root.classList.toggle("rx-film-narrow", width < NARROW_PX);
     const ticks = [...this.ticks.children];
     const widest = Math.max(0, ...ticks.map((tick) => tick.offsetWidth));
     const apart = (this.ticks.clientWidth - 16) / Math.max(1, this.steps - 1);
     const every = Math.max(1, Math.ceil((widest + 8) / apart));
     ticks.forEach((tick, step) => {
-      tick.classList.toggle("rx-out", widest > WIDEST_TICK_PX || step % every !== 0);
+      tick.classList.toggle("rx-film-out", widest > WIDEST_TICK_PX || step % every !== 0);
     });
   }
 }

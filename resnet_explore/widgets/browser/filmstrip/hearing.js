@@ -32,7 +32,7 @@ export function gathered(update) {
 /** Texts of all steps in one place, one visible: the tallest and widest sets the size, so nothing jumps. */
 export class Stack {
   constructor(className) {
-    this.node = make("div", `rx-stack ${className}`);
+    this.node = make("div", `rx-film-stack ${className}`);
   }
 
   fill(items) {
@@ -42,6 +42,6 @@ export class Stack {
 
   show(step) {
     const items = [...this.node.children], shown = entry(items, step);
-    for (const item of items) item.classList.toggle("rx-now", item === shown);
+    for (const item of items) item.classList.toggle("rx-film-now", item === shown);
   }
 }
