@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext
+from playwright.sync_api import BrowserContext, Page
 
 from tests.browser.lab import LabServer, NotebookPage, open_browser
 
@@ -45,11 +45,21 @@ def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def spare_pages() -> list[Page]:
+    """Pages that JupyterLab is loaded in, and no notebook is open."""
+    return []
+
+
 @pytest.fixture(scope="module")
 def _notebook_of_this_file(
-    request: pytest.FixtureRequest, browser_context: BrowserContext, lab_server: LabServer
+    request: pytest.FixtureRequest,
+    browser_context: BrowserContext,
+    lab_server: LabServer,
+    spare_pages: list[Page],
 ) -> Iterator[NotebookPage]:
-    notebook = NotebookPage(lab_server, browser_context, lab_server.write_notebook([request.module.CELL]))
+    path = lab_server.write_notebook([request.module.CELL])
+    notebook = NotebookPage(lab_server, browser_context, path, spare=spare_pages)
     yield notebook
     notebook.close()
 
@@ -74,17 +84,20 @@ def rerun(request: pytest.FixtureRequest, _notebook_of_this_file: NotebookPage) 
 
 
 _MARK_OLD = (
-    "document.querySelectorAll('.rx-card, .rx-page').forEach((card) => card.classList.add('test-old'))"
+    "document.querySelectorAll('.rx-film, .rx-page').forEach((card) => card.classList.add('test-old'))"
 )
 _ONLY_NEW = """() => {
-    const cards = [...document.querySelectorAll('.rx-card, .rx-page')];
+    const cards = [...document.querySelectorAll('.rx-film, .rx-page')];
     return cards.length > 0 && !cards.some((card) => card.classList.contains('test-old'));
 }"""
 
 
 @pytest.fixture
 def open_notebook(
-    request: pytest.FixtureRequest, browser_context: BrowserContext, lab_server: LabServer
+    request: pytest.FixtureRequest,
+    browser_context: BrowserContext,
+    lab_server: LabServer,
+    spare_pages: list[Page],
 ) -> Iterator[Callable[..., NotebookPage]]:
     """`open_notebook("notebooks/00_start.ipynb")` or `open_notebook([cell], theme="dark", width=420)`."""
     opened: list[NotebookPage] = []
@@ -93,7 +106,7 @@ def open_notebook(
         what: str | Sequence[str], theme: str = "light", width: int = 1280, height: int = 900
     ) -> NotebookPage:
         path = what if isinstance(what, str) else lab_server.write_notebook(what)
-        opened.append(NotebookPage(lab_server, browser_context, path, theme, width, height))
+        opened.append(NotebookPage(lab_server, browser_context, path, theme, width, height, spare_pages))
         return opened[-1]
 
     yield open_it
@@ -101,4 +114,4 @@ def open_notebook(
     for k, notebook in enumerate(opened):
         if failed:
             notebook.screenshot(f"FAILED-{request.node.name}-{k}")
-        notebook.close()
+        notebook.close(None if failed or notebook.problems else spare_pages)

@@ -23,7 +23,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +197,11 @@ def open_browser() -> Iterator[BrowserContext]:
 
 
 class NotebookPage:
-    """A notebook open in JupyterLab, alone on the page and with a kernel of its own."""
+    """A notebook open in JupyterLab, alone on the page and with a kernel of its own.
+
+    spare  pages whose notebook was closed; one of them is taken if there is any, since to load JupyterLab
+           takes 4 s of a processor
+    """
 
     def __init__(
         self,
@@ -207,18 +211,26 @@ class NotebookPage:
         theme: str = "light",
         width: int = 1280,
         height: int = 900,
+        spare: list[Page] | None = None,
     ) -> None:
         self.server = server
         self.path = path
         self.problems: list[str] = []
         self.sent: list[str | bytes] = []  # what the page has sent to kernels
-        self.page: Page = context.new_page()
+        self.page: Page = spare.pop() if spare else context.new_page()
         self.page.set_viewport_size({"width": width, "height": height})
-        self.page.on("console", self._on_console)
-        self.page.on("pageerror", lambda error: self._note(f"page error: {error.stack or error}"))
-        self.page.on("websocket", self._on_websocket)
-        workspace = f"test-{uuid.uuid4().hex[:8]}"
-        self.page.goto(f"{server.url}/doc/workspaces/{workspace}/tree/{path}?token={server.token}")
+        self._handlers: dict[Any, Callable[[Any], None]] = {
+            "console": self._on_console,
+            "pageerror": lambda error: self._note(f"page error: {error.stack or error}"),
+            "websocket": self._on_websocket,
+        }
+        for event, handler in self._handlers.items():
+            self.page.on(event, handler)
+        if self.page.url == "about:blank":
+            workspace = f"test-{uuid.uuid4().hex[:8]}"
+            self.page.goto(f"{server.url}/doc/workspaces/{workspace}/tree/{path}?token={server.token}")
+        else:
+            self.page.evaluate(_OPEN, path)
         self.page.wait_for_function(_READY, timeout=60_000)
         self.dress(theme)
 
@@ -271,9 +283,15 @@ class NotebookPage:
         problems = self.page.evaluate(_CELL_PROBLEMS) + self.page.evaluate(_PAGE_PROBLEMS) + self.problems
         assert not problems, "\n".join(problems)
 
-    def close(self) -> None:
-        """Close the page and end its kernel."""
-        self.page.close()
+    def close(self, spare: list[Page] | None = None) -> None:
+        """Close the notebook and end its kernel; the page too, unless it shall be kept with the `spare` ones."""
+        if spare is None:
+            self.page.close()
+        else:
+            for event, handler in self._handlers.items():
+                self.page.remove_listener(event, handler)
+            self.page.evaluate(_CLOSE)
+            spare.append(self.page)
         for session in self.server.api("sessions"):
             if session["path"] == self.path:
                 self.server.api(f"sessions/{session['id']}", method="DELETE")
@@ -314,6 +332,17 @@ class NotebookPage:
         target.screenshot(path=path)
         return path
 
+
+_OPEN = """async (path) => {
+    window.testRun = undefined;
+    await window.jupyterapp.commands.execute('docmanager:open', { path, factory: 'Notebook' });
+}"""
+
+_CLOSE = """async () => {
+    const panel = window.jupyterapp.shell.currentWidget;
+    await panel.sessionContext.shutdown();
+    panel.dispose();
+}"""
 
 # Polled, so without `await`: a promise would count as true.
 _READY = """() => {

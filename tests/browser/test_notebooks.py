@@ -19,7 +19,7 @@ def assert_fits_dark_and_narrow(notebook, name):
     notebook.dress("dark")
     notebook.page.set_viewport_size({"width": 620, "height": 900})
     notebook.page.wait_for_function(
-        """() => [...document.querySelectorAll('.rx-card, .rx-page')].every((card) => card.scrollWidth <= card.clientWidth + 1
+        """() => [...document.querySelectorAll('.rx-film, .rx-page')].every((card) => card.scrollWidth <= card.clientWidth + 1
             && card.getBoundingClientRect().right <= innerWidth)"""
     )
     notebook.show_first_code()
