@@ -1,5 +1,6 @@
 """An explorer's page as tests look at it."""
 
+import re
 from typing import Any
 
 from resnet_explore.widgets.core.explorer import Explorer
@@ -12,3 +13,8 @@ def shown(explorer: Explorer, *, seconds: float = 120, **changes: Any) -> View:
         explorer.update(**changes)
     assert explorer.wait(seconds)
     return settled(explorer.page, explorer.state)
+
+
+def numbers(sentence: str) -> list[float]:
+    """Return the numbers of a sentence in their order, whatever words stand around them."""
+    return [float(found.replace(",", "")) for found in re.findall(r"\d[\d,]*(?:\.\d+)?", sentence)]
