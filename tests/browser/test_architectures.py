@@ -3,6 +3,7 @@
 import re
 
 from tests.browser import pictures
+from tests.widgets.pages import numbers
 
 # How many convolutions stand at each height, from the top on, and into which boxes from above lines lead.
 _LANES = """(picture) => {
@@ -31,14 +32,14 @@ def test_boxes_open_and_the_table_sorts(open_notebook):
     card = page.locator(".rx-page").first
     card.locator(".rx-box").first.wait_for(timeout=60_000)
     card.scroll_into_view_if_needed()  # the notebook is longer than the window
-    assert "16 skips set them apart" in card.locator(".rx-headline").inner_text()
+    assert numbers(card.locator(".rx-headline").inner_text())[-1] == 16, "skips"
     lower = card.locator(".rx-blueprint").nth(1)
     assert lower.locator(".rx-arc").count() == 16
     assert card.locator(".rx-blueprint").first.locator(".rx-arc").count() == 0
     read_out, inside = card.locator(".rx-read"), card.locator(".rx-inside")
     box = lower.locator(".rx-box").nth(5)
     box.hover()
-    assert "a projection of the input is added" in read_out.inner_text()
+    assert "projection" in read_out.inner_text()
     box.click()
     assert inside.inner_text().startswith("Inside layer2.0, BasicBlock")
     assert inside.locator(".rx-weighted").count() == 3
@@ -78,7 +79,7 @@ def test_boxes_open_and_the_table_sorts(open_notebook):
     before = card.bounding_box()
     slider = card.locator(".rx-step")
     slider.press("End")
-    assert headline.inner_text().startswith("152 layers: 60.19 M"), "at once, without the kernel"
+    assert numbers(headline.inner_text())[:2] == [152, 60.19], "at once, without the kernel"
     after = card.bounding_box()
     assert (after["width"], after["height"]) == (before["width"], before["height"]), "nothing jumps"
     card.get_by_role("tab", name="The family").click()

@@ -2,6 +2,8 @@
 
 import json
 
+from resnet_explore.widgets.architecture import captions
+
 CELL = """
 import resnet_explore as rx
 explorer = rx.ArchitectureExplorer("cifar_plain8", "cifar_resnet8")
@@ -67,7 +69,7 @@ def test_what_a_person_chooses_reaches_python_and_the_way_back(open_notebook, tm
     card.locator(".rx-problem", has_text="the nearest are 14 and 20").wait_for(timeout=10_000)
     assert card.get_by_label("Above").input_value() == "cifar_plain14", "what can't be shown is taken back"
     card.get_by_text("Conditions").click()
-    assert "read off one pass" in card.locator(".rx-conditions").inner_text()
+    assert captions.DRAWING_CONDITIONS[0] in card.locator(".rx-conditions").inner_text()
     for name, start in (("PNG", b"\x89PNG"), ("CSV", b"# program: resnet_explore")):
         card.get_by_text("Save", exact=True).click()
         with page.expect_download() as download:
@@ -87,7 +89,7 @@ def test_words_explain_themselves_to_pointer_and_keys(open_notebook):
     assert term.evaluate(tip) == "none"
     term.focus()
     assert term.evaluate(tip) == "block"
-    assert "added to its output" in term.get_attribute("aria-label")
+    assert captions.GLOSSARY[term.text_content()] in term.get_attribute("aria-label")
 
 
 def test_a_restarted_kernel_is_said_and_the_cell_brings_it_back(open_notebook):

@@ -5,6 +5,7 @@ import re
 
 from PIL import Image
 
+from resnet_explore.widgets.degradation import captions
 from tests.browser import pictures
 
 DEPTH = ".rx-slider:has(label:text-is('Depth')) input"
@@ -134,7 +135,8 @@ def test_views_and_data_of_degradation(open_notebook, tmp_path):
     notebook.screenshot("01_degradation-gradients")
     card.get_by_role("tab", name="Responses").press("Enter")
     headline(card, "^110 layers, step 175: plain responses span")
-    assert card.locator(STEP).get_attribute("aria-valuetext") == "175, end of epoch 8"
+    last = captions.moment(175, {176: 8})
+    assert card.locator(STEP).get_attribute("aria-valuetext") == f"175, {last}"
     card.get_by_role("tab", name="Beside the paper").press("Enter")
     table = card.locator(".rx-table")
     table.get_by_text("He et al., CIFAR-10 (Table 6)").first.wait_for()

@@ -3,6 +3,7 @@
 import re
 
 from tests.browser import pictures
+from tests.widgets.pages import numbers
 
 PAGE, LINES = ".rx-page", "svg.rx-plot .rx-plot-line"
 
@@ -20,6 +21,12 @@ def test_gradient_switches_change_the_picture_and_say_so(open_notebook):
 
     def says(words, timeout=60_000):
         headline.filter(has_text=re.compile(words)).wait_for(timeout=timeout)
+
+    def looked_at():
+        said = card.locator(".rx-read").inner_text()
+        layer, step, *value = numbers(said)
+        assert value, "and the number there"
+        return said.split(",")[0], layer, step
 
     def line():
         return card.locator(LINES).first.get_attribute("d")
@@ -49,9 +56,9 @@ def test_gradient_switches_change_the_picture_and_say_so(open_notebook):
     sent = len(notebook.sent)
     depth = card.get_by_label("Depth", exact=True)
     depth.press("End")
-    assert headline.inner_text().startswith("Plain gradients explode: the first block's is 5 million×")
+    assert "5 million×" in headline.inner_text()
     depth.press("Home")
-    assert headline.inner_text().startswith("Plain gradients stay level")
+    assert "stay level" in headline.inner_text()
     assert len(notebook.sent) == sent, "the slider moves without the kernel"
     card.locator(".rx-chart").nth(1).locator("svg.rx-plot").click(position={"x": 300, "y": 100})
     page.wait_for_function("(node) => !node.innerText.includes('stay level')", arg=headline.element_handle())
@@ -77,11 +84,10 @@ def test_gradient_switches_change_the_picture_and_say_so(open_notebook):
     choose("Picture", "all steps")
     matrix = card.locator(".rx-matrix").first
     matrix.wait_for(timeout=30_000)
-    read = card.locator(".rx-read")
     matrix.press("ArrowRight")
-    assert re.match(r"Plain, layer 1, step 1: \d", read.inner_text())
+    assert looked_at() == ("Plain", 1, 1)
     matrix.hover(position={"x": 3, "y": 1})
-    assert re.match(r"Plain, layer 110, step 0: \d", read.inner_text())
+    assert looked_at() == ("Plain", 110, 0)
 
     card.get_by_role("tab", name="Layer by layer").focus()
     for _ in range(3):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -12,12 +13,13 @@ from torch import nn
 import resnet_explore as rx
 from resnet_explore.analysis.topology.structure import structure
 from resnet_explore.paths import shipped
-from resnet_explore.widgets.architecture.captions import comparison
+from resnet_explore.widgets.architecture import captions
 from resnet_explore.widgets.architecture.drawing import drawn
 from resnet_explore.widgets.architecture.jobs import ReadNetwork
 from resnet_explore.widgets.architecture.present import present
 from resnet_explore.widgets.architecture.state import ArchitectureState
 from tests.widgets import pages
+from tests.widgets.pages import assert_kept, numbers
 
 FAMILY = {row["model"]: row for row in csv.DictReader(shipped("data", "family.csv").read_text().splitlines())}
 
@@ -71,31 +73,6 @@ def test_what_is_too_long_to_draw_is_counted():
     assert boxes[1]["name"] == "layer1.0 to layer1.99"
 
 
-@pytest.mark.parametrize(
-    ("left", "right", "sentence"),
-    [
-        ("resnet152", "vgg19", "resnet152 is 8× as deep as vgg19, with 42 % of its parameters."),
-        ("resnet34", "resnet50", "resnet50 is 1.5× as deep as resnet34, with 1.2× its parameters."),
-        (
-            "resnet50",
-            "resnetv2_50",
-            "resnet50 has as many layers as resnetv2_50 (50) and as many parameters.",
-        ),
-        ("resnet18", "resnet18", "resnet18, twice."),
-        ("cifar_resnet8", "vgg16", "vgg16 is 2× as deep as cifar_resnet8, with 1,838× its parameters."),
-        (
-            "cifar_plain8",
-            "cifar_resnet8",
-            "cifar_plain8 and cifar_resnet8 have the same 8 layers; 3 skips set them apart.",
-        ),
-    ],
-)
-def test_headlines_say_what_sets_two_networks_apart(left, right, sentence):
-    read = [(name, ReadNetwork(name).run(None)) for name in (left, right)]
-    assert comparison(*read) == sentence
-    assert len(sentence.split()) <= 15
-
-
 def test_networks_of_ones_own_are_drawn_and_a_bad_one_is_a_sentence():
     models = {"dense": lambda: torchvision.models.densenet121(weights=None), "bad": nn.Linear(7, 2)}
     explorer = rx.ArchitectureExplorer("dense", "resnet18", models=models, input_size=(3, 32, 48))
@@ -106,9 +83,11 @@ def test_networks_of_ones_own_are_drawn_and_a_bad_one_is_a_sentence():
         ("bad", "Yours"),
     ]
     assert (before[0].color, before[0].title) == ("residual", "dense")
+    with pytest.raises(rx.ExploreError, match=r"\(3, 32, 48\)") as refused:
+        structure(models["bad"], (3, 32, 48))
     assert networks(explorer, right="bad") == before
-    assert "can't take an input of size (3, 32, 48)" in explorer._problem
-    assert (explorer.right, explorer._problem[-36:]) == ("resnet18", "Still showing what was there before.")
+    assert explorer._problem.startswith(str(refused.value))
+    assert explorer.right == "resnet18"
     shown(explorer, right="resnet34")
     assert explorer._problem == ""
     assert explorer.code == ("rx.ArchitectureExplorer(models=models, input_size=(3, 32, 48), left='dense')")
@@ -151,10 +130,7 @@ def test_depth_moves_along_two_series_in_the_browser(explorer):
     assert [choice.value for choice in slider.choices] == [18, 34, 50, 101, 152]
     count = explorer._view["count"]
     last = shown(explorer, depth=152)
-    assert (
-        last.headline
-        == "152 layers: 60.19 M parameters, 11.51 G multiply-adds, and an output sees 1,451 pixels."
-    )
+    assert numbers(last.headline) == [152, 60.19, 11.51, 1451]
     assert [chart.chosen for chart in last.panels[0][0].charts] == [152] * 3
     assert explorer._view["count"] == count, "nothing new is sent for it"
     parameters, macs, field = last.panels[0][0].charts
@@ -181,10 +157,11 @@ def test_the_page_is_a_function_of_state_and_results():
 
 
 def test_a_network_is_announced_before_it_is_built():
-    assert ReadNetwork("cifar_resnet44").says == (
-        "Building cifar_resnet44 with its 21 blocks and following an image through it ..."
-    )
-    assert ReadNetwork("mine", (3, 4, 4), (nn.Linear(2, 2),)).says.startswith("Building mine and following")
+    said = ReadNetwork("cifar_resnet44").says
+    assert "cifar_resnet44" in said
+    assert numbers(said) == [44, 21], "the blocks are known, too"
+    said = ReadNetwork("mine", (3, 4, 4), (nn.Linear(2, 2),)).says
+    assert ("mine" in said, numbers(said)) == (True, [])
 
 
 def test_the_table_has_every_listed_network(explorer):
@@ -287,3 +264,40 @@ def test_accuracies_are_those_of_torchvisions_metadata(name):
 def test_newer_recipes_are_not_mixed_with_the_first_ones(name):
     assert FAMILY[name]["accuracy"] == ""
     assert float(FAMILY[name]["newer"]) > 80
+
+
+# --- sentences ----------------------------------------------------------------------------------------------
+
+
+def comparisons() -> Iterator[str]:
+    """Yield what sets two networks apart."""
+    for pair in (
+        ("resnet152", "vgg19"),
+        ("resnet34", "resnet50"),
+        ("resnet50", "resnetv2_50"),
+        ("resnet18", "resnet18"),
+        ("cifar_resnet8", "vgg16"),
+        ("cifar_plain8", "cifar_resnet8"),
+    ):
+        yield captions.comparison(*((name, ReadNetwork(name).run(None)) for name in pair))
+
+
+def others(explorer: rx.ArchitectureExplorer) -> Iterator[str]:
+    """Yield what stands on the pages, of networks one by one, and what is told before one is built."""
+    explorer.update(left="cifar_plain20", right="cifar_resnet20", series="imagenet", depth=152)
+    for view in ("networks", "depth", "family"):
+        page = shown(explorer, view=view)
+        yield f"== {view}"
+        yield from filter(None, (page.headline, page.why, *page.conditions))
+    yield "== one network"
+    for name in ("res2net50_26w_4s", "resnet18"):
+        yield captions.facts(name, ReadNetwork(name).run(None))
+    yield ReadNetwork("cifar_resnet44").says
+    yield ReadNetwork("mine", (3, 4, 4), (nn.Linear(2, 2),)).says
+    yield from (f"{word}: {words}" for word, words in captions.GLOSSARY.items())
+
+
+def test_sentences_are_those_that_were_read(explorer):
+    headlines = list(comparisons())
+    assert_kept("architecture", [*headlines, *others(explorer)])
+    assert all(len(headline.split()) <= 15 for headline in headlines)

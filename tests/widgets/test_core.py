@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -28,6 +28,7 @@ from resnet_explore.widgets.core.view import (
     encode,
     settled,
 )
+from tests.widgets.pages import assert_kept
 
 GATES: dict[int, threading.Event] = {}
 
@@ -43,7 +44,7 @@ class Square(Job):
         while not GATES.setdefault(self.number, _open()).wait(0.01):
             task.check()
         if self.number == 13:
-            raise ExploreError("13 brings bad luck.")
+            raise ExploreError("Not 13.")
         if self.number == 14:
             raise ZeroDivisionError("division by zero")
         task.publish(-1)
@@ -85,7 +86,7 @@ class NumberExplorer(Explorer):
         shades = tuple(Choice(shade, str(shade)) for shade in (0.5, 1.0))
         text = Over("shade", {shade.value: f"{square} at {shade.label}" for shade in shades})
         return View(
-            headline=f"{state.number} squared is {square}.",
+            headline=f"{state.number}² = {square}",
             ask=(menu,),
             panels=((Prose("text", (text,)),),),
             sliders=(Slider("shade", "Shade", shades),),
@@ -129,10 +130,10 @@ def test_fields_are_arguments_and_traits(explorer):
     explorer.update(number=5, color="blue")
     assert explorer.wait(10)
     assert seen == [(2, 3), (3, 5)]
-    assert (explorer.state, headline(explorer)) == (NumberState(5, "blue"), "5 squared is 25.")
+    assert (explorer.state, headline(explorer)) == (NumberState(5, "blue"), "5² = 25")
     other = NumberExplorer(number=7, marked=[1, 2])
     assert other.wait(10)
-    assert (other.marked, headline(other)) == ((1, 2), "7 squared is 49.")
+    assert (other.marked, headline(other)) == ((1, 2), "7² = 49")
     assert other.code == "rx.NumberExplorer(number=7, marked=(1, 2))"
 
 
@@ -143,31 +144,39 @@ def test_two_explorers_can_be_linked(explorer):
     other.number = 8
     assert explorer.wait(10)
     assert other.wait(10)
-    assert headline(explorer) == headline(other) == "8 squared is 64."
+    assert headline(explorer) == headline(other) == "8² = 64"
     link.unlink()
 
 
-@pytest.mark.parametrize(
-    ("changes", "sentence"),
-    [
-        ({"number": -1}, "number must be 0 or more, got -1."),
-        ({"number": 1.5}, "number must be a whole number, got 1.5."),
-        ({"number": float("nan")}, "number must be a whole number, got nan."),
-        ({"number": True}, "number must be a whole number, got True."),
-        ({"number": "2"}, "number must be a whole number, got '2'."),
-        ({"color": "bleu"}, "Unknown color 'bleu': did you mean 'blue'?"),
-        ({"colour": "blue"}, "Unknown argument 'colour': did you mean 'color'?"),
-        ({"marked": "12"}, "marked must be a list, got '12'."),
-        ({"marked": [1, "x"]}, "marked must be a whole number, got 'x'."),
-        ({"shade": None}, "shade must be a number, got None."),
-        ({"color": "blue", "number": -1}, "number must be 0 or more, got -1."),
-    ],
+# Changes that can't be shown; the first argument of each is what is wrong with it.
+REFUSED = (
+    {"number": -1},
+    {"number": 1.5},
+    {"number": float("nan")},
+    {"number": True},
+    {"number": "2"},
+    {"color": "bleu"},
+    {"colour": "blue"},
+    {"marked": "12"},
+    {"marked": [1, "x"]},
+    {"shade": None},
+    {"number": -1, "color": "blue"},
 )
-def test_a_change_that_cannot_be_shown_changes_nothing_and_is_said(explorer, changes, sentence):
+
+
+def refusal(**changes: Any) -> str:
+    """Return why an explorer does not begin with these values."""
+    with pytest.raises(ExploreError, match=next(iter(changes))) as problem:
+        NumberExplorer(**changes)
+    return str(problem.value)
+
+
+@pytest.mark.parametrize("changes", REFUSED, ids=str)
+def test_a_change_that_cannot_be_shown_changes_nothing_and_is_said(explorer, changes):
     before = explorer.state, explorer._view
     with pytest.raises(ExploreError) as problem:
         explorer.update(**changes)
-    assert str(problem.value) == explorer._problem == sentence
+    assert str(problem.value) == explorer._problem == refusal(**changes)
     assert (explorer.state, explorer._view) == before
     explorer.number = 3
     assert explorer._problem == ""
@@ -178,7 +187,7 @@ def test_what_the_page_asks_in_vain_is_taken_back_there(explorer, monkeypatch):
     monkeypatch.setattr(explorer, "send_state", lambda key=None: sent.append(key))
     explorer.set_state({"number": -1})
     assert explorer.number == 2
-    assert "number must be 0 or more" in explorer._problem
+    assert explorer._problem == refusal(number=-1)
     assert ["number"] in sent
     explorer.set_state({"number": 4.0, "marked": [3]})
     assert (explorer.number, explorer.marked) == (4, (3,))
@@ -191,7 +200,7 @@ def test_of_choices_that_come_together_those_stay_that_can_be_shown(explorer, mo
     monkeypatch.setattr(explorer, "send_state", lambda key=None: sent.append(key))
     explorer.set_state({"_said": {"color": [4, "blue"], "number": [5, -1]}, "color": "blue", "number": -1})
     assert (explorer.color, explorer.number) == ("blue", 2)
-    assert "number must be 0 or more" in explorer._problem
+    assert explorer._problem == refusal(number=-1)
     assert ["color", "number"] in sent, "and the page hears of all that it has said"
     assert explorer._heard == 5
 
@@ -226,7 +235,7 @@ def test_the_picture_stands_until_there_is_another(explorer):
     assert explorer._busy == "Squaring ..." or _soon(lambda: explorer._busy == "Squaring ...")
     gate.set()
     assert explorer.wait(10)
-    assert (headline(explorer), explorer._busy) == ("9 squared is 81.", "")
+    assert (headline(explorer), explorer._busy) == ("9² = 81", "")
 
 
 def test_a_late_result_is_not_shown_for_another_state(explorer):
@@ -239,10 +248,10 @@ def test_a_late_result_is_not_shown_for_another_state(explorer):
     for gate in gates:
         gate.set()
     assert explorer.wait(10)
-    assert headline(explorer) == "22 squared is 484."
+    assert headline(explorer) == "22² = 484"
     for view in shown:
         if view["tree"]["panels"] is not None:
-            assert view["tree"]["headline"].split()[0] == str(view["made_for"]["number"])
+            assert view["tree"]["headline"].split("²")[0] == str(view["made_for"]["number"])
     assert [view["count"] for view in shown] == sorted({view["count"] for view in shown})
 
 
@@ -261,7 +270,7 @@ def test_every_publication_may_be_late(explorer, monkeypatch):
     explorer.number = 2
     go.set()
     assert explorer.wait(10)
-    assert headline(explorer) == "2 squared is 4."
+    assert headline(explorer) == "2² = 4"
     assert explorer._view["made_for"]["number"] == 2
 
 
@@ -270,26 +279,27 @@ def test_what_was_computed_is_kept(explorer):
     explorer.number = 3
     assert explorer.wait(10)
     explorer.number = 2  # its gate is shut now
-    assert headline(explorer) == "2 squared is 4."
+    assert headline(explorer) == "2² = 4"
 
 
 def test_a_job_that_fails_is_said_and_the_state_goes_back(explorer):
     explorer.number = 13
     assert explorer.wait(10)
-    assert (explorer.number, headline(explorer)) == (2, "2 squared is 4.")
-    assert explorer._problem == "13 brings bad luck. Still showing what was there before."
+    assert (explorer.number, headline(explorer)) == (2, "2² = 4")
+    assert explorer._problem.startswith("Not 13.")
     explorer.number = 14
     assert explorer.wait(10)
-    assert explorer._problem.startswith("This failed: ZeroDivisionError: division by zero")
+    assert explorer.number == 2
+    assert "ZeroDivisionError: division by zero" in explorer._problem
 
 
 def test_an_explorer_may_begin_with_what_fails():
     explorer = NumberExplorer(number=13)
     assert explorer.wait(10)
-    assert (explorer.number, explorer._problem) == (13, "13 brings bad luck.")
+    assert (explorer.number, explorer._problem) == (13, "Not 13.")
     explorer.number = 3
     assert explorer.wait(10)
-    assert (headline(explorer), explorer._problem) == ("3 squared is 9.", "")
+    assert (headline(explorer), explorer._problem) == ("3² = 9", "")
 
 
 def test_waiting_inside_of_an_observer_is_refused(explorer):
@@ -321,11 +331,11 @@ def test_stop_leaves_what_is_there_as_it_is(explorer):
     explorer._runner.ask([Square(2), Square(41)])
     explorer._hear(explorer, {"act": "stop"}, [])
     assert explorer.wait(10)
-    assert (explorer.number, headline(explorer)) == (2, "2 squared is 4.")
+    assert (explorer.number, headline(explorer)) == (2, "2² = 4")
     assert not gate.is_set()
     explorer.number = 3
     assert explorer.wait(10)
-    assert headline(explorer) == "3 squared is 9."
+    assert headline(explorer) == "3² = 9"
 
 
 def test_a_closed_explorer_computes_nothing_more():
@@ -342,7 +352,7 @@ def test_stop_goes_back(explorer):
     explorer.number = 40
     explorer._hear(explorer, {"act": "stop"}, [])
     assert explorer.wait(10)
-    assert (explorer.number, headline(explorer)) == (2, "2 squared is 4.")
+    assert (explorer.number, headline(explorer)) == (2, "2² = 4")
 
 
 def test_what_a_slider_scrubs_is_there_already(explorer):
@@ -539,3 +549,26 @@ def test_a_file_is_of_what_the_page_shows_even_if_it_has_not_said_so_yet():
     ((content, (data,)),) = sent
     assert content == {"file": "reads.npz", "page": None}
     assert data
+
+
+# --- sentences ----------------------------------------------------------------------------------------------
+
+
+def sentences() -> Iterator[str]:
+    """Yield what the core says of what can't be shown, computed or saved."""
+    for changes in REFUSED:
+        yield f"{changes}: {refusal(**changes)}"
+    explorer = NumberExplorer()
+    for number in (13, 14):
+        assert explorer.wait(10)
+        explorer.number = number
+        assert explorer.wait(10)
+        yield explorer._problem
+    for made, name in ((Reads(), "a.png"), (Reads(), "a.csv"), (explorer, "a.npz"), (explorer, "a.gif")):
+        with pytest.raises(ExploreError) as problem:
+            made.save(name)
+        yield str(problem.value)
+
+
+def test_sentences_are_those_that_were_read():
+    assert_kept("core", sentences())

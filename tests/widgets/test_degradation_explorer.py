@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -20,9 +21,10 @@ from PIL import Image
 
 import resnet_explore as rx
 from resnet_explore import paths
-from resnet_explore.inputs.folders import LAYOUT, survey
+from resnet_explore.inputs.folders import LAYOUT, Survey, survey
 from resnet_explore.training.published import CIFAR_TEST_ERROR, IMAGENET_TOP1_ERROR
 from resnet_explore.training.recorded import list_records, open_record
+from resnet_explore.training.sweep import load_sets
 from resnet_explore.widgets.core.view import settled
 from resnet_explore.widgets.degradation import captions, own_images
 from resnet_explore.widgets.degradation.charts import (
@@ -35,9 +37,10 @@ from resnet_explore.widgets.degradation.jobs import ReadLayers, Train, Trained
 from resnet_explore.widgets.degradation.layers import by_depth
 from resnet_explore.widgets.degradation.present import Given, present, stops
 from resnet_explore.widgets.degradation.runs import Runs
+from resnet_explore.widgets.degradation.sources import YOUR_IMAGES
 from resnet_explore.widgets.degradation.state import DegradationState
 from tests.made_up import write_record
-from tests.widgets.pages import shown
+from tests.widgets.pages import numbers, shown
 
 TINY = {"depths": (8, 14), "epochs": 2, "width": 2, "batch_size": 128}
 
@@ -82,7 +85,6 @@ def test_the_first_page_is_the_recorded_runs(tmp_path):
     np.testing.assert_allclose(series(overview)["Plain"].y[3], last["plain"])
     assert (overview.chosen, plain.title, residual.title) == (56, "Plain-56", "Residual-56")
     assert shown(explorer, depth=110).headline.startswith("110 layers")
-    assert "seeds 0, 1, 2, 3 and 4" in " ".join(page.conditions)
     assert (
         explorer.code
         == "rx.DegradationExplorer(out=" + repr(str(explorer.out)) + ", data='digits', depth=110)"
@@ -120,12 +122,12 @@ def test_files_hold_what_is_shown(tmp_path):
     for view in ("errors", "gradients", "responses"):
         shown(explorer, view=view)
         assert explorer.save(tmp_path / f"{view}.png").read_bytes().startswith(b"\x89PNG")
-    shown(explorer, view="errors")
+    page = shown(explorer, view="errors")
     lines = explorer.save(tmp_path / "errors.csv").read_text().splitlines()
     rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
     plain = [row for row in rows if row["series"] == "Plain"]
     assert [row["depth"] for row in plain] == ["8.0", "20.0", "32.0", "56.0", "110.0"]
-    assert any(line.startswith("# conditions: Recorded runs:") for line in lines)
+    assert f"# conditions: {' '.join(page.conditions)}" in lines
     shown(explorer, view="paper")
     lines = explorer.save(tmp_path / "paper.csv").read_text().splitlines()
     rows = csv.DictReader(line for line in lines if not line.startswith("#"))
@@ -158,14 +160,14 @@ def test_every_record_that_ships_is_offered_by_itself(share, tmp_path):
     page = shown(explorer)
     keys = [choice.value for choice in page.ask[0].choices]
     assert keys == ["digits", "another", "cifar10", "imagenette", "your-images"]
-    page = shown(explorer, data="imagenette")
-    assert ticks(page) == ["18"]
-    assert "this compares the twins and not depths" in " ".join(page.conditions)
+    assert ticks(shown(explorer, data="imagenette")) == ["18"]
     page = shown(rx.DegradationExplorer(data="cifar10"))
     assert ticks(page) == ["8", "14", "20", "32", "44", "56"]
     assert page.headline.startswith("56 layers"), "where the twins lie furthest apart"
     assert part(page, "train").missing
-    assert part(page, "repeat").lines == ["resnet-explore sweep cifar10 --depths 20,56"]
+    (recorded,) = json.loads((share / "cifar10" / "about.json").read_text())["commands"]
+    command, folder = recorded.split(" --root ")
+    assert part(page, "repeat").lines == [command], f"without {folder}, which nobody else has"
     assert not part(shown(explorer, data="digits"), "train").missing
     assert len(explorer.table) == 400
 
@@ -178,10 +180,9 @@ def test_runs_that_a_record_lacks_are_told(share, tmp_path):
     assert "not recorded yet" not in " ".join(shown(explorer).conditions)
     for view in ("errors", "gradients", "paper"):
         page = shown(explorer, data="cifar10", view=view)
-        assert page.conditions[-1] == (
-            "12 of 24 runs are not recorded yet: seeds 0, 1, 2 and 3 at 110 layers, seed 3 at 20 and 56 "
-            "layers."
-        )
+        assert "not recorded yet" in page.conditions[-1]
+        runs, without_any, without_one = [12, 24], [0, 1, 2, 3, 110], [3, 20, 56]
+        assert numbers(page.conditions[-1]) == [*runs, *without_any, *without_one], "seeds and their depths"
     assert "--root /home/me" not in " ".join(part(page, "repeat").lines)
 
 
@@ -221,7 +222,7 @@ def test_runs_of_two_recipes_are_not_drawn_as_one(share, tmp_path):
     assert shown(explorer).headline == before.headline
     explorer.show_table(table, "Mine", "ducks")
     assert shown(explorer).conditions[0].startswith("Mine: ducks")
-    assert [choice.label for choice in explorer.page.ask[0].choices][-2:] == ["Mine", "Your folder of images"]
+    assert [choice.label for choice in explorer.page.ask[0].choices][-2:] == ["Mine", YOUR_IMAGES]
     page = shown(explorer, view="responses")
     assert page.waiting == captions.NO_LAYERS
 
@@ -278,9 +279,13 @@ def test_a_change_that_is_refused_leaves_no_trace(share, tmp_path):
 
 @pytest.fixture
 def uneven(tmp_path):
+    return uneven_rows(tmp_path)
+
+
+def uneven_rows(folder):
     """20 and 56 layers with three seeds, the others with one, and no plain network of 56 layers."""
-    write_record(tmp_path / "uneven")
-    rows = open_record(tmp_path / "uneven").rows()
+    write_record(folder / "uneven")
+    rows = open_record(folder / "uneven").rows()
     return [row for row in rows if row["kind"] != "plain" or row["depth"] != 56]
 
 
@@ -309,19 +314,20 @@ def test_errors_that_stand_side_by_side_have_one_scale(uneven):
 
 def test_headlines_compare_twins_where_both_are_there(uneven):
     runs = Runs(uneven)
-    assert (
-        captions.errors(runs, 20) == "20 layers: plain gets 16 % of its training images wrong, residual 14 %."
-    )
-    alone = captions.errors(runs, 56)
-    assert alone == "56 layers: residual gets 12 % wrong; plain isn't trained yet."
+    assert numbers(captions.errors(runs, 20)) == [20, 16, 14]
+    assert numbers(captions.errors(runs, 56)) == [56, 12], "there is no plain one"
 
 
 @pytest.fixture
 def half(tmp_path):
+    return half_rows(tmp_path)
+
+
+def half_rows(folder):
     """Runs of 3 epochs: plain-14 has 1 of them, residual-14 has 2, and so has plain-8 with seed 1."""
-    write_record(tmp_path / "half", seeds={8: (0, 1), 14: (0,), 20: (0,)})
+    write_record(folder / "half", seeds={8: (0, 1), 14: (0,), 20: (0,)})
     ends = {("plain", 14, 0): 1, ("residual", 14, 0): 2, ("plain", 8, 1): 2}
-    rows = open_record(tmp_path / "half").rows()
+    rows = open_record(folder / "half").rows()
     rows = [row | {"train_error": row["depth"] + 100 / row["epoch"] + 5 * row["seed"]} for row in rows]
     return [row for row in rows if row["epoch"] <= ends.get((row["kind"], row["depth"], row["seed"]), 3)]
 
@@ -334,14 +340,9 @@ def test_runs_that_are_not_finished_are_marked_and_not_joined(half):
     marks = found["plain, not finished"]
     assert (list(marks.x), list(marks.y)) == ([8, 14], [8 + 50 + 5, 14 + 100])
     assert (marks.line, marks.look) == ("none", "open")
-    assert captions.so_far(runs) == "after 1 to 2 of 3 epochs"
-    said = captions.errors(runs, 14)
-    assert said == "14 layers after 1 of 3 epochs: plain gets 114 % wrong, residual 114 %.", (
-        "after as many epochs"
-    )
-    assert captions.errors(runs, 8).startswith(f"8 layers: plain gets {8 + 100 / 3:.0f} %"), (
-        "of finished seeds"
-    )
+    assert numbers(captions.so_far(runs)) == [1, 2, 3]
+    assert numbers(captions.errors(runs, 14)) == [14, 1, 3, 114, 114], "both after 1 of 3 epochs"
+    assert numbers(captions.errors(runs, 8))[:2] == [8, round(8 + 100 / 3)], "of finished seeds"
 
 
 def test_recorded_runs_stand_behind_as_ghosts(half, uneven):
@@ -362,24 +363,20 @@ def test_gradients_and_responses_go_from_step_to_step(share, tmp_path):
     page = shown(explorer)
     assert ticks(page, 1) == ["0", "1", "3", "10", "30", "389", "779", "1,169"]
     # 1.2 a layer from the first block to the last, which are 52 layers apart
-    assert (
-        page.headline
-        == "56 layers, step 0. First block's gradient: 13,000× the last block's (residual: 1.0×)."
-    )
-    assert 12_500 < 1.2**52 < 13_500
+    assert page.headline == captions.gradient(56, 0, {"plain": 1.2**52, "residual": 1.0})
     assert [(mark.x, mark.to) for mark in charts(page)[0].marks] == [(1.5, 3.5), (53.5, 55.5)]
     page = shown(explorer, gradient_step=389)
-    assert page.headline.startswith("56 layers, step 389. First block's gradient: 1.0×")
+    assert page.headline == captions.gradient(56, 389, {"plain": 1.0, "residual": 1.0})
     page = shown(explorer, depth=8)
-    assert (explorer.gradient_step, page.headline[:18]) == (389, "8 layers, step 389"), "the step stays"
+    assert (explorer.gradient_step, numbers(page.headline)[:2]) == (389, [8, 389]), "the step stays"
     page = shown(explorer, view="responses")
-    assert (
-        page.headline == "8 layers, step 1,169: plain responses span 2.0 to 2.0, residual ones 0.50 to 0.50."
-    )
+    spread = {"plain": np.full(7, 2.0), "residual": np.full(7, 0.5)}
+    assert page.headline == captions.response(8, 1169, spread)
     assert len(charts(page)[0].series[0].y) == 7, "without the classifier"
-    assert "batch norm starts" in shown(explorer, response_step=0).headline
+    page = shown(explorer, response_step=0)
+    assert page.headline == captions.response(8, 0, dict.fromkeys(spread, np.ones(7)))
     page = shown(explorer, data="digits", response_step=390)
-    assert page.headline.startswith("8 layers, step 175"), "the nearest step that there is"
+    assert numbers(page.headline)[:2] == [8, 175], "the nearest step that there is"
 
 
 def test_a_slider_over_steps_stands_for_the_states_value_at_the_nearest():
@@ -399,20 +396,20 @@ def test_layers_of_uneven_seeds_are_drawn_with_a_kind_missing(share, tmp_path):
         writer(table[(table["kind"] != "plain") | (table["depth"] != 56)], share / "cifar10" / name)
     explorer = digits(tmp_path, data="cifar10", depth=56, view="gradients")
     page = shown(explorer)
-    assert page.headline == "56 layers, step 0. First residual block's gradient: 1.0× the last block's."
+    assert page.headline == captions.gradient(56, 0, {"residual": 1.0})
     assert list(series(charts(page)[0])) == ["Residual"]
-    assert shown(explorer, view="responses").headline.endswith("residual responses span 0.50 to 0.50.")
+    page = shown(explorer, view="responses")
+    assert page.headline == captions.response(56, 1169, {"residual": np.full(55, 0.5)})
 
 
 def test_a_record_without_layers_says_so_and_another_one_shows_them(share, tmp_path):
     (share / "cifar10" / "layers.parquet").unlink()
+    with pytest.raises(rx.ExploreError, match="cifar10") as why:
+        open_record(share / "cifar10").layers()
     explorer = digits(tmp_path, data="cifar10")
     for view in ("gradients", "responses"):
         page = shown(explorer, view=view)
-        assert (page.panels, page.waiting) == (
-            (),
-            "The record 'cifar10' was made without a look at the layers.",
-        )
+        assert (page.panels, page.waiting) == ((), str(why.value))
     assert len(ticks(shown(explorer, data="digits"), 1)) == 13
 
 
@@ -472,10 +469,8 @@ def test_the_papers_numbers_stand_beside_ours_and_are_marked(share, tmp_path):
     assert len(table.marked) == 3, "ours in training and test, and theirs"
     assert (20, "Ours, training", 16.0, 1.0, 14.0, 1.0, "3") in table.rows
     assert (8, "Ours, test", 15.0, None, 16.6, None, "1") in [tuple(_rounded(row)) for row in table.rows]
-    assert (
-        page.headline
-        == "Plain test error rises with depth: ours 19.0→28.0 % (20→56), the paper's 27.9→28.5 % (18→34)."
-    )
+    theirs = [round(IMAGENET_TOP1_ERROR[depth]["plain"], 1) for depth in (18, 34)]
+    assert numbers(page.headline) == [19, 28, 20, 56, *theirs, 18, 34]
     assert "arXiv 1512.03385" in " ".join(page.conditions)
     assert [column.twin for column in table.columns].count("plain") == 1
 
@@ -488,8 +483,10 @@ def test_tables_say_how_many_seeds_are_behind_each_number(uneven, tmp_path):
     explorer = digits(tmp_path)
     explorer.show_table(pd.DataFrame(uneven), "Mine")
     rows = {row[:2]: row[2:] for row in shown(explorer, view="paper").panels[0][0].rows}
-    assert rows[56, "Ours, training"] == (None, None, pytest.approx(12.2), 1.0, "0 plain, 3 residual")
-    assert shown(explorer).headline == "Our errors, and those of the paper.", "one of four is missing"
+    *errors, seeds = rows[56, "Ours, training"]
+    assert errors == [None, None, pytest.approx(12.2), 1.0]
+    assert numbers(seeds) == [0, 3]
+    assert numbers(shown(explorer).headline) == [], "one of four is missing"
 
 
 # --- training -----------------------------------------------------------------------------------------------
@@ -502,6 +499,9 @@ def _until(true, seconds=300):
         time.sleep(0.05)
 
 
+STOPPED = captions.outcome(False, 0, None, False, True, ())
+
+
 @pytest.mark.training
 def test_training_stops_and_goes_on_while_the_page_is_used(tmp_path):
     explorer = digits(tmp_path, sweep=rx.Sweep(**{**TINY, "epochs": 16}))
@@ -510,7 +510,8 @@ def test_training_stops_and_goes_on_while_the_page_is_used(tmp_path):
     explorer._hear(None, {"act": "train"}, [])
     assert (explorer.runs, explorer.training) == ("own", True)
     explorer.update(runs="recorded", depth=110)
-    assert "110 layers: plain gets 89 %" in explorer.page.headline.each[110], "all else can be looked at"
+    recorded = Runs(open_record(paths.shipped("data", "digits")).rows())
+    assert explorer.page.headline.each[110] == captions.errors(recorded, 110), "all else can be looked at"
     assert part(explorer.page, "train").missing == captions.IS_TRAINING
     with pytest.raises(rx.ExploreError, match="stop it first"):
         explorer.start()
@@ -518,10 +519,11 @@ def test_training_stops_and_goes_on_while_the_page_is_used(tmp_path):
     _until(lambda: len(explorer.table) > 0)
     explorer._hear(None, {"act": "stop-training"}, [])
     page = shown(explorer)
-    assert said(page) == "Stopped. Train goes on from the last finished epochs."
+    assert said(page) == STOPPED
     assert 0 < len(explorer.table) < 64
     sentences = [one["sentence"] for one in told]
-    assert any("They train on scikit-learn's handwritten digits: 1,437 training" in s for s in sentences)
+    train, _ = load_sets(explorer.sweep)
+    assert any(train.source in one and len(train) in numbers(one) for one in sentences), "on which data"
     before, told[:] = len(explorer.table), []
     explorer.start()
     assert len(explorer.table) == before, "what is there stays while workers start"
@@ -532,24 +534,21 @@ def test_training_stops_and_goes_on_while_the_page_is_used(tmp_path):
     assert all(form.fullmatch(sentence) for sentence in trained)
     assert len(explorer.table) == 64
     assert part(page, "progress").share == 1
-    assert re.fullmatch(
-        r"All 4 networks were trained here in \d+ s, after an earlier start\. Another seed trains them "
-        r"anew\.",
-        said(page),
-    )
-    assert page.headline.startswith("14 layers: plain gets")
+    seconds = numbers(said(page))[1]
+    assert said(page) == captions.outcome(True, 4, seconds, resumed=True, begun=True, lost=())
     with ThreadPoolExecutor(1) as here:
         at_once = rx.run_sweep(explorer.sweep, tmp_path / "at once", executor=here)
     names = ["train_loss", "train_error", "test_loss", "test_error"]
     pd.testing.assert_frame_equal(explorer.table[names], at_once[names])
-    assert shown(explorer, view="gradients").headline.startswith("14 layers, step 0")
-    assert said(shown(explorer, seed=1)).startswith("Train trains these 4 networks here")
+    assert page.headline == captions.errors(Runs(at_once.to_dict("records")), 14)
+    assert numbers(shown(explorer, view="gradients").headline)[:2] == [14, 0]
+    assert said(shown(explorer, seed=1)) == captions.offer(4, False, math.nan)
     explorer.update(seed=0, runs="recorded")
     assert "Recorded runs" in shown(explorer, view="errors").conditions[0]
     again = digits(tmp_path, sweep=explorer.sweep)
-    assert said(shown(again)) == "Train goes on with your run of this seed, or shows it."
+    assert said(shown(again)) == captions.offer(4, True, math.nan)
     again.start()
-    assert "All 4 networks were trained here earlier" in said(shown(again))
+    assert said(shown(again)) == captions.outcome(True, 4, None, True, True, ())
     assert not [t for t in threading.enumerate() if t.name == "resnet_explore" and t.is_alive()]
 
 
@@ -561,8 +560,9 @@ def test_a_cell_that_is_run_again_takes_over_what_the_first_one_trains(tmp_path)
     first.start()
     _until(lambda: len(first.table) > 0)
     second.start()
-    assert said(shown(second)).startswith("All 2 networks were trained here in")
-    assert said(shown(first)) == "Stopped. Train goes on from the last finished epochs."
+    sentence = said(shown(second))
+    assert sentence == captions.outcome(True, 2, numbers(sentence)[1], resumed=True, begun=True, lost=())
+    assert said(shown(first)) == STOPPED
     assert 0 < len(first.table) < len(second.table) == 32
 
 
@@ -573,9 +573,11 @@ def test_a_folder_that_is_taken_is_said_and_what_was_shown_can_be_seen(tmp_path)
     (taken / "thesis.txt").write_text("mine")
     explorer = digits(tmp_path, sweep=rx.Sweep(**TINY))
     before = shown(explorer).headline
+    with pytest.raises(rx.ExploreError, match=re.escape(str(taken))) as refused:
+        rx.run_sweep(explorer.sweep, taken)
     explorer.start()
     page = shown(explorer)
-    assert "is no folder of runs" in said(page)
+    assert said(page) == str(refused.value)
     assert part(page, "progress").failed
     assert not part(page, "train").missing
     assert shown(explorer, runs="recorded").headline == before
@@ -591,7 +593,7 @@ def test_what_is_trained_is_told_before_there_is_anything_to_draw():
     page = settled(
         present(DegradationState(data="digits", runs="own", depth=110), given), DegradationState(depth=110)
     )
-    assert re.fullmatch(r"110 layers: the first epoch ends in about \d+ s\.", page.headline)
+    assert page.headline == captions.errors(nothing, 110, expected[110], going=True)
     assert {one.look for one in charts(page)[0].series if np.isfinite(one.y).any()} == {"ghost"}
     assert page.conditions == (captions.GHOSTS,)
     page = present(DegradationState(data="digits", runs="own"), replace(given, ghosts=None))
@@ -639,19 +641,19 @@ def test_a_folder_of_images_is_trained_on(small, tmp_path):
         explorer.start()
     images = write_images(tmp_path / "pets")
     page = shown(explorer, folder=f" {images} ")
-    assert said(page).startswith("24 training images of 2 classes (cats, dogs).")
+    assert said(page) == captions.folder(survey(images), own_images.DEPTHS, own_images.epochs_for(24))
     (images / "train" / "cats" / "broken.jpg").write_bytes(b"no image")
     explorer.start()
     page = shown(explorer)
-    assert "1 of 33 images" in said(page)
-    assert 'tick "Leave out broken images"' in said(page)
+    assert numbers(said(page))[:2] == [1, 33]
+    assert captions.LEAVE_OUT in said(page)
     assert part(page, "progress").failed
     explorer.skip_unreadable = True
-    assert said(shown(explorer)).startswith("25 training images"), "looked at anew"
+    assert numbers(said(shown(explorer)))[0] == 25, "looked at anew"
     explorer.start()
     page = shown(explorer)
-    assert said(page).startswith("All 2 networks were trained here")
-    assert "Left out, since they can't be read: train/cats/broken.jpg." in said(page)
+    assert (part(page, "progress").share, numbers(said(page))[0]) == (1, 2), "both are trained"
+    assert "train/cats/broken.jpg" in said(page), "what was left out is told"
     assert set(explorer.table["dataset"]) == {"folder"}
     counts = "24 training and 8 test images (1 unreadable left out)"
     assert f"image folder {images}, {counts}, shifted" in page.conditions[0]
@@ -729,8 +731,19 @@ def sentences(folder):
     yield captions.errors(runs, 110)
     yield captions.gradient(8, 3, {})
     yield captions.gradient(8, 3, {"plain": 0.0, "residual": np.nan})
+    yield captions.gradient(8, 3, {"residual": 1.0})
     yield captions.response(8, 3, {"plain": np.array([np.nan])})
+    yield captions.response(8, 3, {"residual": np.array([0.5, 2.0])})
+    yield captions.response(8, 0, {"plain": np.ones(7), "residual": np.ones(7)})
     yield captions.unreadable("1 of 3 images can't be read (a.png)")
+    yield captions.folder(Survey(1234, ("cats", "dogs"), ""), (8, 20, 56), 4)
+    yield captions.offer(4, True, math.nan)
+    yield captions.offer(4, False, math.nan)
+    yield "== runs that are missing or not finished"
+    yield captions.errors(Runs(uneven_rows(folder)), 56)
+    runs = Runs(half_rows(folder))
+    yield captions.errors(runs, 14)
+    yield from captions.error_conditions(runs, "Mine", "ducks", "1 of 8 runs is not recorded yet", False)
 
 
 def test_sentences_are_those_that_were_read(tmp_path):

@@ -20,15 +20,20 @@ import resnet_explore as rx
 from resnet_explore.analysis.gradients.claims.checks import CLAIMS as CHECKS
 from resnet_explore.analysis.gradients.conditions import Conditions
 from resnet_explore.analysis.gradients.lab import GradientLab
-from resnet_explore.analysis.gradients.slope import slope
+from resnet_explore.analysis.gradients.slope import VANISHES, slope
 from resnet_explore.figures.chart import Axis
+from resnet_explore.inputs.download import FetchError
 from resnet_explore.training.live import LiveTraining
 from resnet_explore.widgets.core.view import settled
+from resnet_explore.widgets.gradient_flow import captions
 from resnet_explore.widgets.gradient_flow.charts import profile_chart, ratio_chart, way_back
 from resnet_explore.widgets.gradient_flow.claims import CLAIMS
+from resnet_explore.widgets.gradient_flow.jobs import said_together
+from resnet_explore.widgets.gradient_flow.layers import profile_of
 from resnet_explore.widgets.gradient_flow.questions import QUESTIONS
 from resnet_explore.widgets.gradient_flow.state import STRENGTHS, GradientFlowState
 from tests.widgets import pages
+from tests.widgets.pages import numbers
 from tests.witnesses import fingerprint
 
 FIRST = GradientFlowState(depth=20, guesses=("",) * len(QUESTIONS))
@@ -75,26 +80,16 @@ def controls(page):
 
 
 @pytest.mark.parametrize(
-    ("changes", "config", "mode", "said"),
+    ("changes", "config", "mode"),
     [
-        ({}, {}, "train", "batch norm in train mode, He initialisation, ReLU"),
-        ({"mode": "eval"}, {}, "eval", "batch norm in eval mode"),
-        ({"norm": "group"}, {"norm": "group"}, "train", "group norm in train mode"),
-        (
-            {"norm": "none", "start": "rezero"},
-            {"norm": "none", "init": "rezero"},
-            "train",
-            "no norm, train mode",
-        ),
-        (
-            {"start": "fixup"},
-            {"norm": "none", "init": "fixup"},
-            "train",
-            "Fixup for the residual network and He",
-        ),
+        ({}, {}, "train"),
+        ({"mode": "eval"}, {}, "eval"),
+        ({"norm": "group"}, {"norm": "group"}, "train"),
+        ({"norm": "none", "start": "rezero"}, {"norm": "none", "init": "rezero"}, "train"),
+        ({"start": "fixup"}, {"norm": "none", "init": "fixup"}, "train"),
     ],
 )
-def test_each_switch_is_what_is_measured_drawn_and_said(explorer, changes, config, mode, said):
+def test_each_switch_is_what_is_measured_drawn_and_said(explorer, changes, config, mode):
     page = shown(explorer, **changes)
     digits = rx.load_dataset("digits")
     images, labels = digits.normalized(slice(64)), digits.labels[:64]
@@ -108,8 +103,10 @@ def test_each_switch_is_what_is_measured_drawn_and_said(explorer, changes, confi
                 drawn = series(charts(page)[0])[kind.capitalize()]
                 np.testing.assert_allclose(drawn, truth.weight_gradient_norms, rtol=1e-3)
     assert list(explorer.flows) == [8, 14, 20]
-    assert said in " ".join(page.conditions)
-    assert "first stage 8 channels wide; seed 0" in page.conditions[0]
+    given = Conditions(mode=mode, norm=config.get("norm", "batch"), start=config.get("init", "he"))
+    said = captions.here_conditions(given, explorer.lab.batch("digits"), 0, "weight_gradient")
+    assert page.conditions[: len(said)] == said
+    assert numbers(page.conditions[0]) == [64, 8, 8, 8, 0], "images, their sides, channels, the seed"
 
 
 def test_every_position_of_the_slider_is_in_the_view(explorer):
@@ -145,7 +142,7 @@ def test_activation_and_what_is_shown(explorer):
     page = shown(explorer, shown="activation")
     flow = explorer.flows[20]["residual"]
     np.testing.assert_array_equal(series(charts(page)[0])["Residual"], flow.activation_norms)
-    assert "its last layer stands for a block" in page.conditions[-1]
+    assert captions.compared(profile_of(flow, "activation"), "activation") in page.conditions[-1]
     assert "level" not in page.headline, "only gradients explode or vanish"
     more = page.ask[-1]
     assert (more.label, [menu.key for menu in more.controls]) == (
@@ -160,7 +157,8 @@ def test_ten_steps_are_taken_and_looked_back_from(explorer):
     explorer.act("take", None, [])
     page = shown(explorer)
     assert (explorer.step, explorer.steps) == (10, 10)
-    assert "step 10 of SGD (rate 0.04, momentum 0.9)" in " ".join(page.conditions)
+    said = next(condition for condition in page.conditions if "SGD" in condition)
+    assert numbers(said) == [10, 0.04, 0.9], "the step, the rate, the momentum"
     after = explorer.flows[20]["plain"].ratio
     assert after < 0.7 * before, "from 5.4 to 2.7"
     count = explorer._view["count"]
@@ -181,20 +179,23 @@ def test_norm_and_start_fit_each_other_and_come_back(explorer):
         words = {c.value: c.label for c in (*norm.choices, *start.choices)}
         return explorer.norm, explorer.start, words["none"], words["he"]
 
+    why_none = {start: captions.norm_words("none", start) for start in ("skipinit", "fixup")}
+    why_he = captions.start_words("he", "fixup")
+    assert len({*why_none.values(), "none", why_he, "He"}) == 5, "the words of a menu give the reason"
     explorer.update(norm="group")
     explorer.update(start="skipinit")
-    assert switched() == ("none", "skipinit", "none, as SkipInit does", "He")
+    assert switched() == ("none", "skipinit", why_none["skipinit"], "He")
     explorer.update(start="fixup")
-    assert switched() == ("none", "fixup", "none, as Fixup does", "He")
+    assert switched() == ("none", "fixup", why_none["fixup"], "He")
     explorer.update(start="rezero")
     assert switched() == ("group", "rezero", "none", "He"), "the norm is what had been chosen"
     explorer.update(start="fixup")
     explorer.update(norm="batch")
-    assert switched() == ("batch", "he", "none", "He (Fixup has no norm)")
+    assert switched() == ("batch", "he", "none", why_he)
     explorer.update(mode="eval")
     assert switched()[:2] == ("batch", "he")
     explorer.update(norm="none")
-    assert switched() == ("none", "fixup", "none, as Fixup does", "He"), "the start is what had been chosen"
+    assert switched() == ("none", "fixup", why_none["fixup"], "He"), "the start is what had been chosen"
     explorer.update(start="he")
     assert switched()[:2] == ("none", "he")
 
@@ -209,7 +210,7 @@ def test_what_cannot_be_measured_goes_back_and_says_so(explorer, monkeypatch):
         broken.setattr(GradientLab, "flow", fails)
         explorer.update(activation="gelu", start="fixup")
         assert explorer.wait(30)
-    assert explorer._problem == "Nothing today. Still showing what was there before."
+    assert explorer._problem.startswith("Nothing today.")
     assert (explorer.norm, explorer.start, explorer.activation) == ("group", "he", "relu")
 
 
@@ -315,7 +316,11 @@ def test_recorded_steps_are_those_of_the_record(explorer):
 
 def test_a_record_is_opened_at_once():
     explorer = rx.GradientFlowExplorer(source="digits", depth=110, step=43)
-    assert shown(explorer).headline.startswith("Step 43: plain gradients vanish")
+    page = shown(explorer)
+    _, over = charts(page)
+    assert slope(series(over)["Plain"][int(over.chosen)]) == VANISHES
+    assert "vanish" in page.headline
+    assert numbers(page.headline)[0] == 43
     assert "lab" not in vars(explorer), "no network is built for it"
 
 
@@ -332,7 +337,7 @@ def test_claims_come_seed_by_seed_and_are_kept(explorer):
     looks = [settled(p, explorer.state).panels[0][0].charts[0].series[0].look for p in pages if p.panels]
     assert looks[0] == "open", "undecided as long as seeds are missing"
     assert measured.look == "full"
-    assert "median of seeds 0 to 4" in " ".join(page.conditions)
+    assert page.conditions == CLAIMS["branch-over-skip"].conditions(truth, 0)
     shown(explorer, claim="modes")
     explorer.update(claim="branch-over-skip")
     assert explorer.page.panels is not None, "there at once"
@@ -343,11 +348,12 @@ def test_a_claim_says_of_each_statement_whether_it_holds():
     truth = rx.check_claims("branch-over-skip").loc["branch-over-skip"]
     [said] = CLAIMS["branch-over-skip"].verdicts(curves)
     assert curves.number("exponent") == pytest.approx(truth.measured)
-    assert said.startswith(
-        "The l-th block adds 1/√l of what its skip carries: holds here (expected −0.5, found"
-    )
+    assert said.startswith(CHECKS["branch-over-skip"].says)
+    assert numbers(said)[-2:] == [0.5, pytest.approx(abs(truth.measured), abs=5e-4)]
     wrong = replace(curves, numbers={"exponent": np.array([truth.high + 0.1])})
-    assert "does not hold here" in next(CLAIMS["branch-over-skip"].verdicts(wrong))
+    [denied] = CLAIMS["branch-over-skip"].verdicts(wrong)
+    assert denied.startswith(CHECKS["branch-over-skip"].says)
+    assert ("holds here" in said, "holds here" in denied) == (True, False)
     assert all(name in CHECKS for claim in CLAIMS.values() for name in claim.tested)
 
 
@@ -384,7 +390,7 @@ def test_a_claim_that_fails_is_said_and_can_be_tried_again(explorer, monkeypatch
         broken.setattr("resnet_explore.analysis.gradients.claims.curves.measure_claim", fails)
         explorer.update(claim="coupled")
         assert explorer.wait(30)
-    assert explorer._problem == "This failed: ValueError: no room Still showing what was there before."
+    assert "ValueError: no room" in explorer._problem
     assert explorer.claim == "branch-over-skip"
     assert "Through batch statistics" in shown(explorer, claim="coupled").headline
 
@@ -399,15 +405,20 @@ def quiz(explorer, monkeypatch):
     return explorer
 
 
-def truth(quiz, k):
+def asked_profile(quiz, k):
     asked = QUESTIONS[k]
-    return quiz.lab.flow(asked.kind, 20, asked.given, asked.strength).ratio
+    return profile_of(quiz.lab.flow(asked.kind, 20, asked.given, asked.strength), "weight_gradient")
+
+
+def truth(quiz, k):
+    return slope(asked_profile(quiz, k).ratio)
 
 
 def test_a_guess_is_checked_against_what_is_measured(quiz):
     page = shown(quiz)
     button = page.panels[1][0]
-    assert (button.key, button.missing) == ("measure", "Tick a guess first")
+    assert button.key == "measure"
+    assert button.missing
     assert page.headline == "Guess, then measure."
     assert page.panels[0][0].label.startswith(f"{QUESTIONS[0].text} (")
     assert [panel.kind for row in page.panels for panel in row] == ["options", "button"], (
@@ -419,20 +430,20 @@ def test_a_guess_is_checked_against_what_is_measured(quiz):
     assert not shown(quiz).panels[1][0].missing
     quiz.act("measure", None, [])
     page = shown(quiz)
-    said = f"it {slope(truth(quiz, 0))}: {truth(quiz, 0):.1f}× at the first block."
-    assert page.headline == f"No, {said} 0 of 1 so far."
+    assert truth(quiz, 0) != VANISHES
+    none_of_one = captions.score_words([False])
+    assert page.headline == captions.verdict(VANISHES, asked_profile(quiz, 0), none_of_one)
     options, answer = page.panels[0]
     assert options.key == "guess"
     assert list(series(answer.charts[0])) == ["Plain"]
-    assert shown(quiz, guess=slope(truth(quiz, 0))).headline == f"Right, {said} 0 of 1 so far.", (
-        "the first counts"
-    )
+    right = captions.verdict(truth(quiz, 0), asked_profile(quiz, 0), none_of_one)
+    assert shown(quiz, guess=truth(quiz, 0)).headline == right, "the first counts"
     page = shown(quiz, question=4)
     assert (quiz.guess, page.panels[1][0].key) == ("", "measure")
-    quiz.update(guess=slope(truth(quiz, 4)))
+    quiz.update(guess=truth(quiz, 4))
     quiz.act("measure", None, [])
-    assert shown(quiz).headline.endswith("1 of 2 so far.")
-    assert quiz.guesses == ("vanishes", "", "", "", slope(truth(quiz, 4)), "")
+    assert shown(quiz).headline.endswith(captions.score_words([True, False]))
+    assert quiz.guesses == ("vanishes", "", "", "", truth(quiz, 4), "")
     shown(quiz, question=0)
     assert quiz.guess == "vanishes", "what was guessed first is ticked"
     quiz.act("next", None, [])
@@ -447,7 +458,7 @@ def test_one_guess_is_right_and_follows_from_the_ratio(quiz, k):
         quiz.act("measure", None, [])
         if shown(quiz).headline.startswith("Right, "):
             right.append(guess)
-    assert right == [slope(truth(quiz, k))]
+    assert right == [truth(quiz, k)]
 
 
 # --- files and code -----------------------------------------------------------------------------------------
@@ -508,17 +519,21 @@ def test_own_networks_and_their_steps():
     np.testing.assert_allclose(series(charts(page)[0])["mine"], measured.weight_gradient_norms, rtol=1e-4)
     assert page.tabs is None
     assert controls(page) == ["mode", "take", "more"]
-    assert page.headline.startswith("First over last weight gradient at step 0: mine ")
-    said = " ".join(page.conditions)
-    assert "mine: initialisation not known, other: built with He initialisation" in said
-    assert "6 images of yours, 8×8" in said
-    assert "mine: Compared: convolutions at layer 2 and layer 3." in said
+    found = {name: profile_of(flow, "weight_gradient") for name, flow in explorer.flows[0].items()}
+    assert page.headline == captions.own_headline(found, {}, "weight_gradient", 0)
+    assert set(captions.known_of(explorer.lab)) <= set(page.conditions)
+    assert numbers(page.conditions[0]) == [6, 8, 8]
+    assert (found["mine"].parts, found["mine"].ends) == ("convolution", ((2,), (3,)))
+    assert all(
+        f"{name}: {captions.compared(each, 'weight_gradient')}" in page.conditions[-1]
+        for name, each in found.items()
+    )
     explorer.act("take", None, [])
     page = shown(explorer)
     assert list(explorer.flows) == [0, 10]
     assert controls(page) == ["mode", "take", "more", "step"]
     assert explorer.flows[10]["mine"].loss < explorer.flows[0]["mine"].loss
-    assert "SGD draws batches of 6 with seed 0" in " ".join(page.conditions)
+    assert numbers(page.conditions[0]) == [6, 8, 8, 6, 0], "SGD draws batches of 6, with seed 0"
     assert fingerprint(mine) == before
 
 
@@ -529,7 +544,9 @@ def test_one_network_needs_no_name_and_may_be_partly_frozen():
     explorer = rx.GradientFlowExplorer(models=model, images=images, labels=labels)
     page = shown(explorer)
     assert list(explorer.flows[0]) == ["model"]
-    assert "model has 1 frozen of 4 layers: 1." in page.conditions[-1]
+    [said] = captions.frozen_words(explorer.flows[0])
+    assert said in page.conditions[-1]
+    assert numbers(said) == [1, 4, 1], "one of four, the first"
 
 
 def test_own_loss_for_own_networks():
@@ -548,7 +565,7 @@ def test_own_images_through_the_twins():
     explorer = rx.GradientFlowExplorer(depths=(8,), images=images, labels=labels.tolist())
     assert explorer.data == "yours"
     page = shown(explorer)
-    assert "6 images of yours, 8×8" in page.conditions[0]
+    assert numbers(page.conditions[0])[:3] == [6, 8, 8]
     assert page.ask[-1].label == "More", "your images are what is shown at first"
     model = rx.build("cifar_plain8", widths=(8, 16, 32), in_channels=3, num_classes=int(labels.max()) + 1)
     measured = rx.gradient_flow(model, images, labels).weight_gradient_norms
@@ -600,18 +617,27 @@ def test_networks_that_can_be_measured_are_shown_without_those_that_cannot():
         "ice": small().requires_grad_(False),
         "half": small().half(),
     }
+    why = {}
+    for name, model in mine.items():
+        with pytest.raises(rx.ExploreError) as refused:
+            rx.gradient_flow(model, images, labels)
+        why[name] = str(refused.value)
     explorer = rx.GradientFlowExplorer(models={**mine, "ok": small()}, images=images, labels=labels)
     said = shown(explorer).conditions[-1]
     assert list(explorer.flows[0]) == ["ok"]
-    assert "Not shown: cold, ice: " in said
-    assert "Not shown: half: The model is in float16" in said
+    together = list(said_together(why))
+    assert len(together) == 2, "two have the same reason"
+    assert all(f"Not shown: {sentence}" in said for sentence in together)
 
 
 def test_images_that_are_not_finite_are_all_that_is_said():
     images, labels = noise()
     images[2, 0, 1] = math.nan
     explorer = rx.GradientFlowExplorer(models={"mine": small()}, images=images, labels=labels)
-    assert shown(explorer).headline.endswith("mine the images hold numbers that are not finite.")
+    page, flow = shown(explorer), explorer.flows[0]["mine"]
+    assert not flow.images_finite
+    assert captions.trouble_words(flow, None) in page.headline
+    assert numbers(page.headline) == [0], "the step, and nothing of the network"
 
 
 def test_a_network_that_blew_up_says_where():
@@ -620,9 +646,12 @@ def test_a_network_that_blew_up_says_where():
     with torch.no_grad():
         broken[3].weight.fill_(math.nan)
     explorer = rx.GradientFlowExplorer(models={"mine": broken}, images=images, labels=labels)
-    page = shown(explorer)
-    assert page.headline == "Weight gradient at step 0: mine blown up."
-    assert "mine: The weight of 3 is not a number" in page.conditions[-1]
+    page, flow = shown(explorer), explorer.flows[0]["mine"]
+    assert flow.images_finite
+    assert captions.trouble_words(flow, None) in page.headline
+    assert numbers(page.headline) == [0], "the step, and no ratio"
+    assert captions.trouble_sentence("mine", flow, None) in page.conditions[-1]
+    assert "of 3 " in flow.trouble, "the layer that was broken"
 
 
 def test_a_training_that_blows_up_says_at_which_step():
@@ -636,7 +665,9 @@ def test_a_training_that_blows_up_says_at_which_step():
     explorer = rx.GradientFlowExplorer(models={"mine": mine}, images=images, labels=labels)
     explorer.act("take", None, [])
     page = shown(explorer)
-    assert page.headline == f"Weight gradient at step 10: mine blown up at step {training.broke_at}."
+    broken = captions.trouble_words(explorer.flows[10]["mine"], training.broke_at)
+    assert f"mine {broken}" in page.headline
+    assert numbers(page.headline) == [10, training.broke_at]
 
 
 # --- data that is not there ---------------------------------------------------------------------------------
@@ -651,9 +682,11 @@ def test_data_that_is_not_there_is_downloaded_and_the_picture_stays(tmp_path, mo
         raise URLError("no network")
 
     monkeypatch.setattr("urllib.request.urlopen", offline)
+    with pytest.raises(FetchError) as refused:
+        rx.load_dataset("cifar10")
     explorer.update(data="cifar10")
     assert explorer.wait(60)
-    assert "CIFAR-10 could not be downloaded to" in explorer._problem
+    assert explorer._problem.startswith(refused.value.reason)
     assert "load_dataset" not in explorer._problem, "no advice for Python"
     assert (explorer.data, settled(explorer.page, explorer.state).headline) == ("digits", before.headline)
     gate = threading.Event()
@@ -677,8 +710,9 @@ def test_data_that_is_not_there_is_downloaded_and_the_picture_stays(tmp_path, mo
     explorer.update(data="digits", mode="eval")  # all else can be used meanwhile
     gate.set()
     page = shown(explorer, data="cifar10", mode="train")
-    assert "32 training images of CIFAR-10, 32×32" in page.conditions[0]
-    assert explorer.lab.batch("cifar10").classes == 4
+    batch = explorer.lab.batch("cifar10")
+    assert captions.batch_words(batch) in page.conditions[0]
+    assert (len(batch.images), batch.classes) == (32, 4)
 
 
 # --- charts -------------------------------------------------------------------------------------------------
@@ -688,7 +722,8 @@ def test_a_profile_has_gaps_where_there_is_no_number_and_says_what_its_marks_mea
     axis = Axis("norm", 0.1, 10, "log")
     chart = profile_chart("", {"plain": np.array([1.0, 0, np.inf, 40, 3])}, axis, [(2, 3), (5,)])
     np.testing.assert_array_equal(series(chart)["Plain"], [1, 0, np.nan, 40, 3])
-    assert chart.note == "Triangles: beyond the axis; crosses: exactly 0."
+    assert "Triangles" in chart.note
+    assert "crosses" in chart.note
     assert [(mark.x, mark.to) for mark in chart.marks] == [(1.5, 3.5), (4.5, 5.5)]
 
 

@@ -3,12 +3,13 @@
 `KEEP_SENTENCES=1 pytest tests/widgets/test_gradient_flow_words.py` writes the file anew.
 """
 
-import os
-from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
+from torch import nn
 
+import resnet_explore as rx
 from resnet_explore.analysis.gradients.claims.curve import Curves
 from resnet_explore.analysis.gradients.claims.curves import (
     BATCHES,
@@ -19,14 +20,19 @@ from resnet_explore.analysis.gradients.claims.curves import (
     YANG,
 )
 from resnet_explore.analysis.gradients.conditions import Conditions
-from resnet_explore.analysis.gradients.lab import Batch
+from resnet_explore.analysis.gradients.lab import Batch, GradientLab
 from resnet_explore.analysis.gradients.profiles import Profile
+from resnet_explore.figures.chart import Axis
 from resnet_explore.widgets.gradient_flow import captions, claims
+from resnet_explore.widgets.gradient_flow.charts import profile_chart
 from resnet_explore.widgets.gradient_flow.claims import CLAIMS
+from resnet_explore.widgets.gradient_flow.jobs import said_together
+from resnet_explore.widgets.gradient_flow.present import guess_page
 from resnet_explore.widgets.gradient_flow.questions import QUESTIONS
 from resnet_explore.widgets.gradient_flow.recording import Recording
+from resnet_explore.widgets.gradient_flow.state import GradientFlowState
+from tests.widgets.pages import assert_kept
 
-KEPT = Path(__file__).parent / "sentences" / "gradient_flow.txt"
 ENDS = ((2, 3), (54, 55))
 MOST_WORDS = 15
 
@@ -111,6 +117,7 @@ def headlines():
         yield f"{question.text}."
     for guess in ("explodes", "vanishes"):
         yield captions.verdict(guess, OTHERS[0], captions.score_words([True, False]))
+    yield guess_page(GradientFlowState(guesses=("",) * len(QUESTIONS)), {}, 0).headline
 
 
 def others():
@@ -122,6 +129,8 @@ def others():
     yield from captions.here_conditions(given, batch("noise", 32, 32), 3)
     yield from (captions.when_words(steps, batch("digits")) for steps in (0, 10))
     yield from captions.own_conditions(given, batch("yours", 1), 0, "weight", ["Networks: no norm."])
+    for given in (Conditions(mode="eval"), Conditions(norm="group"), Conditions(norm="none", start="fixup")):
+        yield captions.network_words(given)
     yield from captions.record_conditions(recording)
     for profile in (OTHERS[0], ratio(2.0, parts="convolution"), ratio(2.0, parts="layer"), OTHERS[-1]):
         yield captions.compared(profile, "weight_gradient")
@@ -141,14 +150,35 @@ def others():
         yield claim.label
         yield claim.why
         yield from claim.conditions(curves(name), 0)
+        yield from claim.verdicts(curves(name))
     yield from (f"{word}: {words}" for word, words in captions.GLOSSARY.items())
 
 
+def parts_of_the_page():
+    """Yield what menus, buttons and charts say, and what is amiss with a person's own networks."""
+    starts = ("fixup", "skipinit")
+    yield from (captions.norm_words("none", start) for start in starts)
+    yield from (captions.start_words("he", asked) for asked in starts)
+    choices, (button,) = guess_page(GradientFlowState(guesses=("",) * len(QUESTIONS)), {}, 0).panels
+    yield choices[0].label
+    yield button.missing
+    for norms in ([1, 0, 3], [40, 2, 0.001], [40, 0, 2]):
+        yield profile_chart("", {"plain": np.array(norms)}, Axis("norm", 0.1, 10, "log")).note
+    images, labels = torch.randn(2, 1, 8, 8), torch.arange(2)
+    own = {"mine": nn.Conv2d(1, 4, 3), "other": rx.build("cifar_resnet8", in_channels=1)}
+    yield from captions.known_of(GradientLab(images, labels, own))
+    frozen = {"frozen": (True, False, True), "names": ("a", "b", "c")}
+    flow = SimpleNamespace(**frozen, images_finite=True, trouble="The loss is infinite.")
+    yield from captions.frozen_words({"mine": flow})
+    yield from (captions.trouble_words(flow, step) for step in (None, 7))
+    yield from (captions.trouble_sentence("mine", flow, step) for step in (None, 7))
+    flow.images_finite = False
+    yield captions.trouble_words(flow, None)
+    yield from said_together({"cold": "It is frozen.", "ice": "It is frozen.", "half": "It is in float16."})
+
+
 def test_sentences_are_those_that_were_read():
-    said = "\n".join([*headlines(), "", *others()]) + "\n"
-    if os.environ.get("KEEP_SENTENCES"):
-        KEPT.write_text(said, encoding="utf-8")
-    assert said == KEPT.read_text(encoding="utf-8")
+    assert_kept("gradient_flow", [*headlines(), "", *others(), "", *parts_of_the_page()])
 
 
 def test_a_headline_has_at_most_fifteen_words():
