@@ -27,7 +27,7 @@ from resnet_explore.training.commands import command_of, fewest, one_after_anoth
 from resnet_explore.training.coverage import in_words
 from resnet_explore.training.measure import LayerProbe, evaluate
 from resnet_explore.training.plan import fast_precision
-from resnet_explore.training.record import Origin, record
+from resnet_explore.training.record import Provenance, record
 from resnet_explore.training.runs import FORMAT, RunFolder, load_tensors, save_tensors
 from resnet_explore.training.schedule import WarmUp, learning_rate
 from resnet_explore.training.summary import summarize, to_markdown
@@ -366,9 +366,9 @@ def test_a_record_is_the_sweep_made_small(tmp_path):
     with ThreadPoolExecutor(1) as pool:
         table = rx.run_sweep(sweep, tmp_path / "runs", executor=pool)
     with pytest.raises(rx.ExploreError, match="has seed 7"):
-        record([Origin(tmp_path / "runs", "make it so")], tmp_path / "rec", seed=7)
+        record([Provenance(tmp_path / "runs", "make it so")], tmp_path / "rec", seed=7)
     assert not (tmp_path / "rec").exists()
-    record([Origin(tmp_path / "runs", "make it so")], tmp_path / "rec")
+    record([Provenance(tmp_path / "runs", "make it so")], tmp_path / "rec")
     again = rx.collect(tmp_path / "rec")
     assert list(again.columns) == list(table.columns)
     assert (again["train_error"] - table["train_error"]).abs().max() < 1e-3
@@ -418,7 +418,7 @@ def test_an_unfinished_sweep_is_not_recorded(tmp_path):
         rx.Sweep(**{**TINY, "epochs": 60}), tmp_path / "s", progress=seen.append, stop=lambda: bool(seen)
     )
     with pytest.raises(rx.ExploreError, match="not finished"):
-        record([Origin(tmp_path / "s", "")], tmp_path / "rec")
+        record([Provenance(tmp_path / "s", "")], tmp_path / "rec")
     assert not (tmp_path / "rec").exists()
 
 
@@ -431,8 +431,8 @@ def test_a_record_grows_with_its_seeds(tmp_path):
         rx.run_sweep(rx.Sweep(**{**TINY, "seeds": (0, 1)}), both, executor=pool)
     unfinished = next(iter(second.glob("plain*"))) / "checkpoint.safetensors"
     hidden = unfinished.rename(tmp_path / "hidden")
-    started = Origin(second, "train seed 1", root="there")
-    table = record([Origin(first, "train seed 0"), started], dest, finished_only=True)
+    started = Provenance(second, "train seed 1", root="there")
+    table = record([Provenance(first, "train seed 0"), started], dest, finished_only=True)
     assert set(zip(table["kind"], table["seed"], strict=True)) == {
         ("plain", 0),
         ("residual", 0),
@@ -442,7 +442,7 @@ def test_a_record_grows_with_its_seeds(tmp_path):
     weights = (dest / "cifar_plain8.safetensors").read_bytes()
     record([started], dest, add=True)
     assert (dest / "cifar_plain8.safetensors").read_bytes() == weights
-    record([Origin(both, "train both")], tmp_path / "whole")
+    record([Provenance(both, "train both")], tmp_path / "whole")
     for read in (rx.collect, rx.collect_layers):
         pd.testing.assert_frame_equal(
             read(dest).drop(columns="seconds", errors="ignore"),
@@ -462,17 +462,17 @@ def test_what_can_not_grow_is_left_alone(tmp_path):
         rx.run_sweep(rx.Sweep(**TINY), tmp_path / "runs", executor=pool)
         rx.run_sweep(rx.Sweep(**{**TINY, "lr": 0.01}), tmp_path / "other", executor=pool)
     with pytest.raises(rx.ExploreError, match=r"no record in .*rec to add to"):
-        record([Origin(tmp_path / "runs", "")], tmp_path / "rec", add=True)
+        record([Provenance(tmp_path / "runs", "")], tmp_path / "rec", add=True)
     assert not (tmp_path / "rec").exists()
-    record([Origin(tmp_path / "runs", "")], tmp_path / "rec")
+    record([Provenance(tmp_path / "runs", "")], tmp_path / "rec")
     before = {path: path.read_bytes() for path in (tmp_path / "rec").iterdir()}
     with pytest.raises(rx.ExploreError, match="these differ in lr"):
-        record([Origin(tmp_path / "other", "")], tmp_path / "rec", add=True)
+        record([Provenance(tmp_path / "other", "")], tmp_path / "rec", add=True)
     assert {path: path.read_bytes() for path in (tmp_path / "rec").iterdir()} == before
     for checkpoint in (tmp_path / "runs").glob("*/checkpoint.safetensors"):
         checkpoint.unlink()
     with pytest.raises(rx.ExploreError, match=r"No run in .*runs is finished yet"):
-        record([Origin(tmp_path / "runs", "")], tmp_path / "new", finished_only=True)
+        record([Provenance(tmp_path / "runs", "")], tmp_path / "new", finished_only=True)
 
 
 def made_up_runs(folder, sweep):
@@ -491,7 +491,7 @@ def made_up_runs(folder, sweep):
         about = {"run": asdict(run), "data": f"{sweep.dataset} as they lie there"}
         header = {key: json.dumps(value) for key, value in about.items()}
         save_tensors(files.checkpoint, {"w": torch.ones(2, 3)}, header)
-    return Origin(folder, command_of(folder), root="a copy")
+    return Provenance(folder, command_of(folder), root="a copy")
 
 
 def test_sweeps_of_other_seeds_and_depths_add_up_to_one_true_page(tmp_path):

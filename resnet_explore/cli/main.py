@@ -206,10 +206,10 @@ def write_table(options: argparse.Namespace) -> None:
 def make_record(options: argparse.Namespace) -> None:
     """Make a small record of finished sweeps: tables, half-precision weights of one seed, their origin."""
     from resnet_explore.training.commands import command_of
-    from resnet_explore.training.record import Origin, record
+    from resnet_explore.training.record import Provenance, record
     from resnet_explore.training.summary import summarize, to_markdown
 
-    sources = [Origin(runs, command_of(runs), options.root) for runs in options.runs]
+    sources = [Provenance(runs, command_of(runs), options.root) for runs in options.runs]
     try:
         table = record(sources, options.dest, options.data, options.seed, options.finished_only, options.add)
     except OSError as error:

@@ -24,7 +24,7 @@ _COLUMNS = ("part", "output", "parameters", "MACs", "layers", "receptive field",
 
 
 @dataclass(frozen=True)
-class Stage:
+class SummaryPart:
     """One stage of a network.
 
     output            shape without the batch; of several outputs the first
@@ -58,7 +58,7 @@ class Summary:
     """
 
     input_size: tuple[int, ...]
-    parts: tuple[Stage, ...]
+    parts: tuple[SummaryPart, ...]
     parameters: int
     macs: int
     depth: int
@@ -177,7 +177,7 @@ def fields_if_known(model: nn.Module, input_size: tuple[int, ...]) -> dict[str, 
         return {}
 
 
-def _parts(model: nn.Module, calls: dict[str, Call]) -> Iterator[Stage]:
+def _parts(model: nn.Module, calls: dict[str, Call]) -> Iterator[SummaryPart]:
     """Yield what ran of the top-level children, or of what they hold if they hold stages.
 
     Each parameter counts where it is met first, so that the parts add up to the whole.
@@ -195,18 +195,18 @@ def _parts(model: nn.Module, calls: dict[str, Call]) -> Iterator[Stage]:
             parts[name] = child
     own = sum(_count(holder, counted, recurse=False) for holder in holders)
     if here.macs or here.kept or own:
-        yield Stage(_FORWARD, (), own, here.macs, 0, activation_bytes=here.kept)
+        yield SummaryPart(_FORWARD, (), own, here.macs, 0, activation_bytes=here.kept)
     for path, module in parts.items():
         if path in calls:
             yield _part(path, module, calls, counted)
     if idle := _count(model, counted):
-        yield Stage(_IDLE, (), idle, 0, 0)
+        yield SummaryPart(_IDLE, (), idle, 0, 0)
 
 
-def _part(path: str, module: nn.Module, calls: dict[str, Call], counted: set[int]) -> Stage:
+def _part(path: str, module: nn.Module, calls: dict[str, Call], counted: set[int]) -> SummaryPart:
     call = calls[path]
     inside = [c for p, c in calls.items() if p == path or p.startswith(path + ".")]
-    return Stage(
+    return SummaryPart(
         name=path,
         output=call.outputs[0] if call.outputs else (),
         parameters=_count(module, counted),

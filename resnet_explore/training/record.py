@@ -30,7 +30,7 @@ from resnet_explore.training.summary import behind_numbers, summarize, to_markdo
 
 
 @dataclass(frozen=True)
-class Origin:
+class Provenance:
     """A folder of runs, the command that makes them, and where their data lay if not downloaded."""
 
     runs: Path
@@ -44,7 +44,7 @@ class Origin:
 
 
 def record(
-    sources: Sequence[Origin],
+    sources: Sequence[Provenance],
     dest: str | Path,
     data: str = "",
     seed: int = 0,
@@ -114,7 +114,7 @@ class _Part:
     data: str = ""
 
 
-def _read(source: Origin, finished_only: bool) -> _Part:
+def _read(source: Provenance, finished_only: bool) -> _Part:
     table, layers = collect(source.runs), collect_layers(source.runs)
     unfinished = [run for run in table["run"].unique() if not RunFolder(source.runs / run).finished]
     if unfinished and not finished_only:

@@ -197,7 +197,7 @@ class Runner:
         except ExploreError as problem:
             self._fail(task.job, str(problem))
         except Exception as problem:  # a thread has nobody else to tell
-            self._fail(task.job, f"This failed: {type(problem).__name__}: {problem}")
+            self._fail(task.job, f"This failed: {type(problem).__name__}: {str(problem).rstrip('.')}.")
 
     def _fail(self, job: Job, sentence: str) -> None:
         with self._changed:

@@ -200,8 +200,8 @@ class _TrainingWatch:
         self.job, self.task, self.sweep, self.out = job, task, sweep, out
         self.rows: list[Row] = []
         self.last: Progress | None = None
-        self.fresh = False  # whether epochs were trained now, not all before
         self.resumed = (out / "sweep.json").is_file()
+        self.fresh = not self.resumed  # whether epochs were trained now, not all before
         self._time_left = TimeLeft(settled(sweep, out).runs())
         self._next = 0.0
         self.live = job.at_first

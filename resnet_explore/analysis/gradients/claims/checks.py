@@ -20,7 +20,7 @@ from resnet_explore.models.presets import build
 
 
 @dataclass(frozen=True)
-class Check:
+class Statement:
     """A sentence that can be measured.
 
     says      the claim, source where it stands, conditions what is measured here
@@ -148,100 +148,100 @@ _PAIRS = "64 noise inputs of 600 numbers, width 600, batch statistics constant, 
 _LINE = "width 200, 256 points in -2..2, lag 5, mean of 5 networks"
 _DEEP = "ResNet-110, width 4, norm='none', 25 steps of SGD on one batch of 16, final loss"
 
-CLAIMS: dict[str, Check] = {
+CLAIMS: dict[str, Statement] = {
     # Ten seeds gave 1.207 to 1.212, 1.011 to 1.019 (finite width adds to the limit) and 0.984 to 1.008.
-    "growth-relu": Check(
+    "growth-relu": Statement(
         "With ReLU and batch norm the gradient grows by √(π/(π−1)) a layer",
         _YANG, _WIDE, "1.211", 1.2, 1.22, _growth("relu"),
     ),
-    "growth-linear": Check(
+    "growth-linear": Statement(
         "Without a nonlinearity it hardly grows: √((B−2)/(B−3)) for batch size B",
         _YANG, _WIDE, "1.002", 0.99, 1.03, _growth("linear"),
     ),
-    "growth-no-norm": Check(
+    "growth-no-norm": Statement(
         "Without batch norm He's weights keep it level",
         "He et al. 2015, arXiv 1502.01852", _WIDE, "1", 0.97, 1.03, _growth("relu", "none"),
     ),
     # These ratios vary with the seed by a factor of up to six; the bounds are wider, and far from each other.
-    "plain-explodes": Check(
+    "plain-explodes": Statement(
         "A plain network with batch norm explodes towards the image at step 0",
         _YANG, f"cifar_plain56, {_CIFAR}, train mode", "far above 1", STEEP, float("inf"),
         _ratio("cifar_plain56"),
     ),
-    "residual-stays": Check(
+    "residual-stays": Statement(
         "Its residual twin does not",
         _YANG, f"cifar_resnet56, {_CIFAR}, train mode", "about level", 1 / LEVEL, LEVEL,
         _ratio("cifar_resnet56"),
     ),
     # Ten seeds gave 0.04 to 0.96: level or shrinking, and no explosion any more.
-    "plain-calms": Check(
+    "plain-calms": Statement(
         "Ten steps of SGD take the explosion away",
         _YANG, f"cifar_plain56, {_CIFAR}, train mode, after ten steps at 0.1", "no longer above 1", 0, LEVEL,
         _ratio("cifar_plain56", steps=10),
     ),
     # Three seeds gave 1e-14 to 1e-19.
-    "plain-reverses": Check(
+    "plain-reverses": Statement(
         "At 110 layers they turn it round: the gradient vanishes",
         _YANG, f"cifar_plain110, {_CIFAR}, train mode, after ten steps at 0.1", "far below 1", 0, 1 / STEEP,
         _ratio("cifar_plain110", steps=10),
     ),
-    "eval-mode": Check(
+    "eval-mode": Statement(
         "In eval mode at step 0, where batch norm does nothing, there is no explosion",
         "this project", f"cifar_plain56, {_CIFAR}, eval mode", "about level", 1 / LEVEL, LEVEL,
         _ratio("cifar_plain56", mode="eval"),
     ),
-    "no-norm": Check(
+    "no-norm": Statement(
         "Nor is there without batch norm",
         "He et al. 2015, arXiv 1502.01852", f"cifar_plain56, norm='none', {_CIFAR}, train mode",
         "about level", 1 / LEVEL, LEVEL, _ratio("cifar_plain56", norm="none"),
     ),
-    "branch-over-skip": Check(
+    "branch-over-skip": Statement(
         "The l-th block adds 1/√l of what its skip carries",
         "De and Smith 2020, arXiv 2002.10444, section 2",
         "54 pre-activation blocks of width 16, 16 images of 8×8 noise, step 0; exponent of l",
         "-0.5", -0.7, -0.45, _skip_exponent,
     ),
-    "shattered-plain-2": Check(
+    "shattered-plain-2": Statement(
         "The gradients of two inputs correlate as 1/2^L in plain networks",
         _BALDUZZI, f"L = 2; {_PAIRS}", "0.25", 0.22, 0.28, _correlation(2),
     ),
-    "shattered-plain-4": Check(
+    "shattered-plain-4": Statement(
         "The gradients of two inputs correlate as 1/2^L in plain networks",
         _BALDUZZI, f"L = 4; {_PAIRS}", "0.0625", 0.04, 0.09, _correlation(4),
     ),
-    "shattered-residual-16": Check(
+    "shattered-residual-16": Statement(
         "With skips they decay slowly",
         _BALDUZZI, f"L = 16, branch scale 0.1; {_PAIRS}", "0.93", 0.9, 0.95, _correlation(16, True, 0.1),
     ),
-    "shattered-coupled": Check(
+    "shattered-coupled": Statement(
         "Back through batch statistics the correlation of a plain network is −1/(B−1), whatever it does",
         "the chain rule", f"L = 16; {_PAIRS.replace('batch statistics constant', 'not constant')}",
         "-0.0159", -0.0165, -0.0145, _correlation(16, detach=False),
     ),
-    "white-noise-plain": Check(
+    "white-noise-plain": Statement(
         "Along a line, the gradient of a deep plain network is white noise",
         f"{_BALDUZZI}, Fig. 1", f"24 layers; {_LINE}", "0", -0.15, 0.15, _autocorrelation(24, False),
     ),
-    "brown-noise-residual": Check(
+    "brown-noise-residual": Statement(
         "That of a residual one stays correlated",
         f"{_BALDUZZI}, Fig. 1", f"50 layers, branch scale 0.1; {_LINE}", "0.5", 0.35, 0.75,
         _autocorrelation(50, True, 0.1),
     ),
     # ln 10 = 2.303 is the loss of a guess.
-    "he-without-norm": Check(
+    "he-without-norm": Statement(
         "With He's weights alone a residual network without normalisation blows up",
         "Zhang et al. 2019, arXiv 1901.09321, section 2", _DEEP, "infinite", 10, float("inf"),
         _loss_without_norm("he"),
     ),
-    "fixup": Check(
+    "fixup": Statement(
         "Fixup trains without normalisation at depth 110",
         "Zhang et al. 2019, arXiv 1901.09321", _DEEP, "below ln 10", 0, 2.2, _loss_without_norm("fixup"),
     ),
-    "skipinit": Check(
+    "skipinit": Statement(
         "So does SkipInit, one scalar that starts at 0 on each branch",
         "De and Smith 2020, arXiv 2002.10444", _DEEP, "below ln 10", 0, 2.2, _loss_without_norm("skipinit"),
     ),
-    "rezero": Check(
+    "rezero": Statement(
         "And ReZero, which without norm is the same network",
         "Bachlechner et al. 2020, arXiv 2003.04887", _DEEP, "below ln 10", 0, 2.2,
         _loss_without_norm("rezero"),
