@@ -8,6 +8,7 @@ stays for as long as the explorer does.
 
 import functools
 import io
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -103,7 +104,9 @@ class Images:
         self.form = self._own.form if self._own is not None else None
         self.classes = self._own.classes if self._own is not None else ()
         self.takes_uploads = self._own is None or self._own.takes_uploads
-        self._uploads: dict[str, Picture] = {}
+        # Photos come in other threads than pages are made in: whoever adds one replaces the whole dict.
+        self._uploads: Mapping[str, Picture] = {}
+        self._adding = threading.Lock()
         self._originals: dict[str, bytes] = {}  # by id, to know a file again
         self._thumbs: dict[str, bytes] = {}
         self._taken = 0
@@ -178,12 +181,13 @@ class Images:
         if not self.takes_uploads:
             raise ExploreError("These networks look at the images that they were given.")
         data = image.tobytes() if original is None else original
-        for key, one in self._uploads.items():
-            if one.about == about and self._originals[key] == data:
-                return key
-        key = f"upload-{len(self._uploads) + 1}"
-        self._originals[key] = data
-        self._uploads[key] = Picture(key, image.convert("RGB"), about)
+        with self._adding:
+            for key, one in self._uploads.items():
+                if one.about == about and self._originals[key] == data:
+                    return key
+            key = f"upload-{len(self._uploads) + 1}"
+            self._originals[key] = data
+            self._uploads = {**self._uploads, key: Picture(key, image.convert("RGB"), about)}
         return key
 
     def receive(self, detail: Mapping[str, Any], buffers: Sequence[Any]) -> str | None:
