@@ -97,7 +97,9 @@ def impatient():
 def test_photos_may_come_while_others_are_listed(impatient):
     images = Images()
     with ThreadPoolExecutor(4) as pool:
-        added = [pool.submit(images.add, Image.new("RGB", (2, 2), (k, 0, 0)), f"photo {k}") for k in range(99)]
+        added = [
+            pool.submit(images.add, Image.new("RGB", (2, 2), (k, 0, 0)), f"photo {k}") for k in range(99)
+        ]
         listed = [pool.submit(images.choices) for _ in range(99)]
         assert len({one.result() for one in added}) == 99
         assert all(one.result() for one in listed)
