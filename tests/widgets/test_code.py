@@ -73,7 +73,7 @@ def test_an_uploaded_photo_is_asked_for_by_its_path(name, tmp_path, monkeypatch)
     assert "upload-" not in explorer.code
     assert "\n# my cat.png: put the path of your photo here.\n" in explorer.code
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(rx.ExploreError, match="There is no file 'my cat.png'"):
+    with pytest.raises(rx.ExploreError, match=r"There is no file 'my cat\.png'"):
         run(explorer.code)
     (tmp_path / "my cat.png").write_bytes(buffer.getvalue())
     again = run(explorer.code)

@@ -57,7 +57,7 @@ WHY = {
     "block's end turns every negative value into zero. Many zeros: each channel waits for its own pattern. "
     "Few: most channels answer nearly everywhere.",
     "parts": "A residual block adds its branch F(x) to its input x. The number compares the L2 norms of the "
-    "two, before any norm or ReLU that follows the sum. Well below 1, the block only corrects what passes by.",
+    "two, before any norm or ReLU that follows. Well below 1, the block only corrects what passes by.",
     "filters": "The first layer sees the image itself, so its weights can be looked at as little pictures. "
     "Most networks learn edges and spots of colour there. Twins begin with the same filters.",
 }
