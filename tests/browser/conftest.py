@@ -102,3 +102,13 @@ def open_notebook(
         if failed:
             notebook.screenshot(f"FAILED-{request.node.name}-{k}")
         notebook.close()
+
+
+@pytest.fixture
+def usual_lab(lab_server: LabServer) -> Iterator[None]:
+    """JupyterLab lays out no cells that are out of sight, unless it is told otherwise; the tests tell it."""
+    told = lab_server.folder / "settings/@jupyterlab/notebook-extension/tracker.jupyterlab-settings"
+    before = told.read_text()
+    told.write_text("{}")
+    yield
+    told.write_text(before)

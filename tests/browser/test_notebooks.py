@@ -33,7 +33,7 @@ def photo():
     return {"name": "launch.jpg", "mimeType": "image/jpeg", "buffer": buffer.getvalue()}
 
 
-def test_an_uploaded_photo_is_explained_at_every_block(open_notebook, photo):
+def test_an_uploaded_photo_is_explained_at_every_block(usual_lab, open_notebook, photo):
     notebook = open_notebook("notebooks/03_saliency.ipynb")
     notebook.run_all()
     notebook.show_first_code()
@@ -41,6 +41,7 @@ def test_an_uploaded_photo_is_explained_at_every_block(open_notebook, photo):
     drawn = "document.querySelector('.rx-heat-grid')?.dataset.drawn > 0"
     page.wait_for_function(drawn, timeout=60_000)
     pictures.assert_up_to_date("saliency", notebook)
+    page.wait_for_timeout(1500)
     explorer = page.locator(f"{FIRST} .rx-page")
     block, headline = explorer.get_by_role("slider", name="Block"), explorer.locator(".rx-headline")
     assert block.get_attribute("aria-valuetext") == "6, layer3.1", (
@@ -52,6 +53,7 @@ def test_an_uploaded_photo_is_explained_at_every_block(open_notebook, photo):
     explorer.locator(".rx-conditions", has_text="your photo launch.jpg").wait_for(state="attached")
     assert re.search(r"Residual-18 says .+ \(", headline.text_content())
     place = headline.bounding_box()
+    assert place["height"] > 15, "what is new is laid out, too"
     seen = set()
     block.press("End")
     for _ in range(8):
