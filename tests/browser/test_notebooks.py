@@ -41,7 +41,6 @@ def test_an_uploaded_photo_is_explained_at_every_block(usual_lab, open_notebook,
     drawn = "document.querySelector('.rx-heat-grid')?.dataset.drawn > 0"
     page.wait_for_function(drawn, timeout=60_000)
     pictures.assert_up_to_date("saliency", notebook)
-    page.wait_for_timeout(1500)
     explorer = page.locator(f"{FIRST} .rx-page")
     block, headline = explorer.get_by_role("slider", name="Block"), explorer.locator(".rx-headline")
     assert block.get_attribute("aria-valuetext") == "6, layer3.1", (
