@@ -215,7 +215,7 @@ class Images:
             image = decode_image(data)
             key = self._keep(image, f"your photo {name}", data, name)
         except ExploreError as problem:
-            sentence = str(problem)
+            sentence = str(problem).replace(f"The data ({len(data):,} bytes)", name)
             self._problems.append(sentence if name in sentence else f"{name}: {sentence}")
             return None
         about = remark(image)
