@@ -32,7 +32,7 @@ WHY = {
     "map is linear in that sum, so it splits into two maps that add up to it exactly. All three share one "
     "scale.",
     "weights": "From the answer down to the image, layer after layer gets random weights, and the same class "
-    "is explained again. A map that stays the same does not show what the network has learnt. The number is "
+    "is explained again. A map that stays the same does not show what the network has learnt. Likeness is "
     "the rank correlation with the trained network's map: 1 is unchanged, 0 nothing left, −1 its opposite.",
 }
 
@@ -90,7 +90,7 @@ def survival(found: Found, stage: str, alike: Sequence[float]) -> str:
     if not stage:
         return "All weights are as trained. Move the slider to make them random."
     left = ", ".join(f"{signed(r)} ({name})" for name, r in zip(found.opened.names, alike, strict=True))
-    return f"Random down to {stage_name(found, stage)}: likeness to the trained map {left}."
+    return f"Random down to {stage_name(found, stage)}: the map's likeness is {left}."
 
 
 # --- what was asked -----------------------------------------------------------------------------------------
