@@ -115,3 +115,17 @@ def open_notebook(
         if failed:
             notebook.screenshot(f"FAILED-{request.node.name}-{k}")
         notebook.close(None if failed or notebook.problems else spare_pages)
+
+
+@pytest.fixture
+def usual_lab(lab_server: LabServer, spare_pages: list[Page]) -> Iterator[None]:
+    """JupyterLab lays out no cells that are out of sight, unless it is told otherwise; the tests tell it."""
+    told = lab_server.folder / "settings/@jupyterlab/notebook-extension/tracker.jupyterlab-settings"
+    before, others = told.read_text(), spare_pages[:]
+    told.write_text("{}")
+    spare_pages.clear()
+    yield
+    told.write_text(before)
+    for page in spare_pages:  # which know what was told here
+        page.close()
+    spare_pages[:] = others

@@ -56,13 +56,13 @@ def test_slide_sort_enlarge_read_and_save(open_notebook):
     notebook = opened(open_notebook)
     pictures.assert_up_to_date("feature_maps", notebook)
     page, card = notebook.page, notebook.locator(CARD)
-    assert headline(notebook).startswith("layer1.0: ")
+    assert headline(notebook).startswith("Block 1 on")
     seen, sent = {notebook.digest(TILES)}, notebook.execute("print(explorer._count)")
     for _ in range(8):
         notebook.press(BLOCK, "ArrowRight")
         seen.add(notebook.digest(TILES))
     assert len(seen) == 9, "a picture for each block"
-    assert headline(notebook).startswith("layer3.2: ")
+    assert headline(notebook).startswith("Block 9 on")
     page.wait_for_timeout(400)
     assert notebook.execute("print(explorer.block, explorer._count)") == f"9 {sent}", "all without the kernel"
     sort = card.get_by_label("Sort", exact=True)
@@ -72,14 +72,14 @@ def test_slide_sort_enlarge_read_and_save(open_notebook):
     notebook.wait_changed(TILES, before, timeout=10)
     assert sort.input_value() == "difference"
     notebook.press(DEPTH, "ArrowRight")
-    assert headline(notebook).startswith("layer3.4: "), "as deep into the deeper network"
+    assert headline(notebook).startswith("Block 15 on"), "as deep into the deeper network"
     assert card.locator(".rx-sheet-heading").all_inner_texts() == ["Plain-32", "Residual-32"]
     notebook.press(DEPTH, "ArrowLeft")
-    assert headline(notebook).startswith("layer3.2: ")
+    assert headline(notebook).startswith("Block 9 on")
     card.locator(".rx-plot").first.scroll_into_view_if_needed()
     plot = card.locator(".rx-plot").first.bounding_box()
     page.mouse.click(plot["x"] + plot["width"] * 0.6, plot["y"] + plot["height"] * 0.5)
-    assert not headline(notebook).startswith("layer3.2: "), "a click on a curve goes to that block"
+    assert not headline(notebook).startswith("Block 9 on"), "a click on a curve goes to that block"
     notebook.press(BLOCK, "End")
 
     notebook.locator(TILES).press("ArrowRight")
@@ -127,7 +127,7 @@ def test_slide_sort_enlarge_read_and_save(open_notebook):
     assert numbers(said, "(?:red|green|blue) ") == pytest.approx(found, rel=0.01, abs=1e-6)
     notebook.locator(TILES).press("Escape")
     card.get_by_role("tab", name="Feature maps").click()
-    card.locator(".rx-headline", has_text="of values are 0").wait_for(timeout=20_000)
+    card.locator(".rx-headline", has_text="on this image").wait_for(timeout=20_000)
 
     buffer = io.BytesIO()
     sample_photos()["rocket"].load().resize((300, 200)).save(buffer, "JPEG")
@@ -190,7 +190,7 @@ def test_new_networks_while_the_page_stays_alive(open_notebook):
     before = card.bounding_box()["height"]
     card.get_by_label("Networks").select_option(label="Digits twins, 8 to 110 layers")
     notebook.press(BLOCK, "ArrowRight")  # what stands there still answers, dimmed
-    assert headline(notebook).startswith("layer1.1: ")
+    assert headline(notebook).startswith("Block 2 on")
     card.get_by_label("Image").wait_for(timeout=30_000)
     settle(notebook)
     assert "8 maps of 8×8" in card.locator(".rx-note").inner_text()
@@ -247,4 +247,4 @@ def test_the_picture_that_is_saved_is_what_the_page_shows_now(open_notebook):
     with notebook.page.expect_download() as download:  # at once: the move is still on its way
         card.get_by_role("button", name="PNG, the picture").click()
     with Image.open(download.value.path()) as picture:
-        assert picture.info["Title"].startswith("layer3.2: ")
+        assert picture.info["Title"].startswith("Block 9 on")

@@ -33,7 +33,7 @@ def photo():
     return {"name": "launch.jpg", "mimeType": "image/jpeg", "buffer": buffer.getvalue()}
 
 
-def test_an_uploaded_photo_is_explained_at_every_block(open_notebook, photo):
+def test_an_uploaded_photo_is_explained_at_every_block(usual_lab, open_notebook, photo):
     notebook = open_notebook("notebooks/03_saliency.ipynb")
     notebook.run_all()
     notebook.show_first_code()
@@ -43,13 +43,16 @@ def test_an_uploaded_photo_is_explained_at_every_block(open_notebook, photo):
     pictures.assert_up_to_date("saliency", notebook)
     explorer = page.locator(f"{FIRST} .rx-page")
     block, headline = explorer.get_by_role("slider", name="Block"), explorer.locator(".rx-headline")
-    assert block.get_attribute("aria-valuetext") == "3.1", "8x8 cells, where the last two blocks have 4x4"
+    assert block.get_attribute("aria-valuetext") == "6, layer3.1", (
+        "8x8 cells, where the last two blocks have 4x4"
+    )
     before = notebook.digest(HEAT)
     explorer.locator(".rx-pick input").set_input_files(photo)
     notebook.wait_changed(HEAT, before, timeout=30)
     explorer.locator(".rx-conditions", has_text="your photo launch.jpg").wait_for(state="attached")
     assert re.search(r"Residual-18 says .+ \(", headline.text_content())
     place = headline.bounding_box()
+    assert place["height"] > 15, "what is new is laid out, too"
     seen = set()
     block.press("End")
     for _ in range(8):
@@ -98,7 +101,7 @@ def test_views_of_saliency_and_what_they_hold(open_notebook):
     notebook.execute("explorer._runner.stop(); explorer.update(); explorer.wait(100)", timeout=120)
     sent = len(notebook.sent)
     depth.press("End")
-    assert block.get_attribute("aria-valuetext") == "3.8", "the last block stays the last one"
+    assert block.get_attribute("aria-valuetext") == "27, layer3.8", "the last block stays the last one"
     assert explorer.locator(".rx-headline").inner_text().startswith("Plain-56 says ")
     assert len(notebook.sent) == sent, "the page moves without asking Python"
     page.wait_for_timeout(600)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from resnet_explore.widgets.browser.bundle import BundleError, bundle
+from resnet_explore.widgets.browser.bundle import STYLE, BundleError, bundle
 
 
 def made(folder, **files):
@@ -61,3 +61,10 @@ def test_modules_come_once_and_before_who_imports_them(tmp_path):
 def test_what_does_not_fit_is_refused(tmp_path, files, sentence):
     with pytest.raises(BundleError, match=sentence):
         made(tmp_path, **files)
+
+
+def test_the_style_holds_no_container_queries():
+    """In Chromium 156 what is new in one has no size in cells that JupyterLab had put away."""
+    style = STYLE.read_text()
+    assert "@container" not in style
+    assert "container-type" not in style

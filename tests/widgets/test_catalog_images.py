@@ -1,6 +1,8 @@
 """Which images a menu offers, and what becomes of uploads."""
 
 import io
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -81,6 +83,27 @@ def test_an_upload_has_an_id_and_the_same_file_the_same_one():
     assert images.fitting("nothing", "digits", "rocket") == "digits/0"
     with pytest.raises(rx.ExploreError, match="did you mean 'upload-"):
         images.picture("upload-9")
+
+
+@pytest.fixture
+def impatient():
+    """Let threads take turns all the time."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_photos_may_come_while_others_are_listed(impatient):
+    images = Images()
+    with ThreadPoolExecutor(4) as pool:
+        added = [
+            pool.submit(images.add, Image.new("RGB", (2, 2), (k, 0, 0)), f"photo {k}") for k in range(99)
+        ]
+        listed = [pool.submit(images.choices) for _ in range(99)]
+        assert len({one.result() for one in added}) == 99
+        assert all(one.result() for one in listed)
+    assert [one.label for one in images.choices() if one.group == "Yours"].count("photo 7") == 1
 
 
 def test_what_is_wrong_with_one_file_is_said_beside_those_that_came_with_it():

@@ -86,6 +86,7 @@ def test_the_first_view_is_a_photo_in_the_eyes_of_trained_twins(explorer):
     assert panel.picture.shape == (32, 32, 3)
     assert [slider.key for slider in page.sliders] == ["block", "depth"]
     assert [choice.value for choice in page.sliders[0].choices] == list(range(1, 10))
+    assert page.sliders[0].choices[4].tip == "layer2.1", "what the block is in the network"
     assert "over 7 images, this one among them" in " ".join(page.conditions)
     assert len(page.headline.split()) <= 15
 
@@ -113,7 +114,7 @@ def test_x_and_what_the_branch_adds_stand_beside_their_sum(explorer):
     assert (skip.channels[SCALE] == 0).sum() == 16, "option A pads half of the channels with zeros"
     output = tiles(explorer, view="maps").sheets[1]
     assert np.array_equal(skip.ranked("activation"), output.ranked("activation")), "a channel keeps its place"
-    assert captions.times(layer.ratio) in page.headline
+    assert page.headline.startswith(f"Residual-20, block 4: the branch adds {captions.times(layer.ratio)} ")
 
 
 def test_exact_values_of_an_enlarged_channel_come_aside(explorer):
@@ -167,8 +168,8 @@ def test_all_depths_are_in_the_view_and_a_block_keeps_its_share_of_the_way(explo
 def test_curves_go_through_all_blocks(explorer):
     charts = {chart.title: chart for chart in shown(explorer, block=4).below[0][0].charts}
     assert [one.name for one in charts["Mean of outputs"].series] == ["Plain-20", "Residual-20"]
-    means = [layers[1].statistics.overall[0] for layers in explorer.scene.steps]
-    assert charts["Mean of outputs"].series[1].y == pytest.approx(means)
+    means = [layers[1].maps.mean() for layers in explorer.scene.steps]
+    assert charts["Mean of outputs"].series[1].y == pytest.approx(means, abs=1e-5)
     assert len(charts["Spread after norms"].series[0].x) == 18, "two norms in each of nine blocks"
     assert {chart.chosen for chart in charts.values()} == {4}
     (ratio,) = shown(explorer, view="parts").below[0][0].charts
@@ -269,12 +270,12 @@ def test_the_first_32_of_a_data_set_count_and_one_further_behind(k, count):
 def test_of_large_images_only_the_one_shown_counts_and_that_is_said():
     net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU())
     photos = [rx.sample_photos()[name].load() for name in ("cat", "coffee")]
-    alone = "counted over this image alone, as it is larger than 64×64."
+    alone = "All numbers are of this image alone, as it is larger than 64×64."
     for images, says in (
         (photos, alone),
         (torch.rand(2, 3, 65, 64), alone),
         (torch.rand(2, 3, 64, 64), "over 2 images, this one among them."),
-        (torch.rand(1, 3, 40, 56), "over this image."),
+        (torch.rand(1, 3, 40, 56), "All numbers are of this image alone."),
     ):
         explorer, _ = own(net, images)
         assert says in " ".join(shown(explorer).conditions)
@@ -292,6 +293,20 @@ def test_each_image_counts_once():
         assert measured.count == 2
         assert measured["1"].statistics.mean == pytest.approx(outputs.mean((0, 2, 3)).numpy(), abs=1e-5)
         assert measured["1"].maps == pytest.approx(outputs[k].numpy(), abs=1e-5), "the one shown is the first"
+
+
+def test_zeros_are_counted_on_the_image_that_is_shown(explorer):
+    said = set()
+    for image in ("cat", "rocket"):
+        page = shown(explorer, image=image, block=4)
+        zeros = [100 * (layer.maps == 0).mean() for layer in explorer.scene.steps[3]]
+        assert page.headline == (
+            f"Block 4 on this image: {zeros[0]:.0f} % zeros in Plain-20, {zeros[1]:.0f} % in Residual-20."
+        )
+        curves = next(chart for chart in page.below[0][0].charts if chart.title == "Zeros in outputs")
+        assert [line.y[3] for line in curves.series] == pytest.approx(zeros, abs=1e-4)
+        said.add(page.headline)
+    assert len(said) == 2
 
 
 def test_images_in_other_forms():
@@ -372,10 +387,7 @@ def test_two_networks_of_ones_own_under_their_names():
     assert all(one.orders == ("activation",) for one in sheets), "nothing to compare"
     assert page.panels[0][0].shown.together == captions.APART
     assert [slider.key for slider in page.sliders] == ["block"]
-    assert (
-        explorer.code
-        == "rx.FeatureMapExplorer(models=models, images=images, networks='own', image='image-0')"
-    )
+    assert explorer.code.endswith("\nrx.FeatureMapExplorer(models=models, images=images)")
 
 
 class Raises(nn.Module):
@@ -453,7 +465,7 @@ def test_a_state_that_there_is_not_is_refused_and_changes_nothing(explorer):
 def test_a_block_beyond_the_last_one_is_the_last_one():
     explorer, _ = own(rx.build("cifar_resnet8"), IMAGES, block=9)
     assert explorer.block == 3
-    assert tiles(explorer).shown.name == "layer3.0"
+    assert tiles(explorer).shown.name == "block 3"
 
 
 def test_without_a_network_connection_it_stays_where_it_was(explorer, monkeypatch):
@@ -492,7 +504,7 @@ def test_a_network_that_gives_no_finite_numbers_is_told_where_it_begins(spoil, w
 def test_wrapped_networks_are_looked_into(wrap):
     explorer, _ = own(wrap(rx.build("cifar_resnet8")), IMAGES)
     panel = tiles(explorer)
-    assert panel.shown.name == "layer1.0"
+    assert panel.shown.name == "block 1"
     assert panel.sheets[0].heading == "ResNet", "the network's name, not the wrapper's"
 
 
@@ -571,7 +583,7 @@ def test_numbers_and_arrays_of_all_blocks_are_saved(explorer, tmp_path):
     row = next(
         r for r in rows if (r["network"], r["block"], r["channel"]) == ("Residual-20", "layer3.1", "7")
     )
-    assert float(row["mean"]) == pytest.approx(layer.statistics.mean[7])
+    assert float(row["mean"]) == pytest.approx(layer.maps[7].mean(), abs=1e-5)
     assert float(row["block_branch_over_skip"]) == pytest.approx(layer.ratio)
     blocks = [r for r in rows if (r["network"], r["block"]) == ("Plain-20", "layer2.1")]
     for order, place in (("activation", "place_by_activation"), ("difference", "place_by_difference")):
@@ -606,7 +618,7 @@ def test_a_saved_picture_is_what_is_shown_and_can_be_cited(explorer, tmp_path):
     assert len({picture.tobytes() for picture, _ in pictures.values()}) == 6
     about = pictures["tiles"][1]
     assert about["Software"] == f"resnet_explore {rx.__version__}"
-    assert about["Title"].startswith("layer1.0: ")
+    assert about["Title"].startswith("Block 1 on this image: ")
     assert "Plain-20: cifar_plain20, weights 'cifar10', trained on" in about["Description"]
 
 

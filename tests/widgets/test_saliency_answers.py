@@ -118,7 +118,7 @@ def test_a_segmentation_is_asked_about_the_pixels_of_a_class_and_about_one():
     expected = rx.class_activation_maps(net, IMAGES[:1], Region(best, (labels_of == best).numpy()))
     np.testing.assert_allclose(maps(explorer)[0], expected["body.2"][0], atol=1e-6)
     name = ["background", "cat", "dog"][best]
-    assert shown(explorer).headline.startswith(f"Segmenter sees {name} in ")
+    assert shown(explorer).headline.startswith(f"Segmenter sees {name} (")
     assert heading(explorer) == f"asked about its {name} pixels"
     answers = {answer.label: answer.bars[0].share for answer in shown(explorer).panels[0][1].answers}
     assert answers[name] == pytest.approx(counts[best] / labels_of.numel())
@@ -155,13 +155,26 @@ def test_a_segmentation_is_judged_by_how_sure_it_is_of_the_pixels(judged):
     target = Region(best, (labels_of == best).numpy())
     expected = rx.judge(net, IMAGES[:1], "grad_cam", target, ["deletion", "insertion"])
     assert is_said(expected["deletion"].value, found.rows[0].cells[0].value)
-    assert "watched is the mean probability of the pixels' class" in found.note
+    assert "judged by the mean probability of the pixels' class" in found.note
     with torch.no_grad():
         inside = net(IMAGES[:1])["out"].softmax(1)[0, best][labels_of == best].mean()
         zero = net(torch.zeros_like(IMAGES[:1]))["out"].softmax(1)[0, best][labels_of == best].mean()
     curve = deletion(net, IMAGES[:1], torch.rand(1, 3, 5), target, steps=2)
     assert curve.probabilities[0, 0] == pytest.approx(float(inside), rel=1e-5)
     assert curve.probabilities[0, -1] == pytest.approx(float(zero), rel=1e-5)
+
+
+@pytest.mark.parametrize("view", ["blocks", "weights"])
+@pytest.mark.parametrize("make", [Segmenter, Detector, small_network], ids=["pixels", "boxes", "classes"])
+def test_a_headline_of_two_networks_has_at_most_fifteen_words(make, view):
+    explorer = opened({"Plain-110": make(), "Residual-110": make()}, IMAGES)
+    if view == "weights" and make is not Detector:  # which finds other boxes then
+        shown(explorer, view=view)
+        shown(explorer, stage=list(explorer.page.sliders[0].choices)[-1].value)
+    headline = shown(explorer).headline
+    assert "Plain-110" in headline
+    assert "Residual-110" in headline
+    assert len(headline.split()) <= 15, headline
 
 
 def test_one_class_of_pixels_is_there_where_its_logit_is_positive():
@@ -180,8 +193,8 @@ def test_a_detector_is_asked_about_its_surest_box_a_class_and_a_place(judged):
     np.testing.assert_allclose(maps(explorer)[0], expected["body.0"][0], atol=1e-7)
     assert np.abs(maps(explorer)[0]).max() > 0
     page = shown(explorer)
-    assert page.headline.startswith("Detector finds class 2 (score ")
-    assert page.headline.endswith(", the surest of 2 detections).")
+    assert page.headline.startswith("Detector finds class 2 (")
+    assert "Detector finds 2 boxes; its surest is named above." in page.conditions
     assert labels(control(page, "target").choices)[1:] == ["class 2", "class 7"]
     assert page.panels[0][0].unit == "score"
     assert [answer.value for answer in page.panels[0][1].answers] == [2, 7]
@@ -251,9 +264,9 @@ class Faint(nn.Module):
 
 def test_a_network_that_is_sure_of_nothing_is_said_to_be_and_names_one_first_choice(judged):
     explorer = opened(Faint(), IMAGES)
-    assert "little to judge where no answer is likelier" in verdict(explorer).note
+    assert "is not judged: no answer is likelier than the others." in verdict(explorer).note
     best = int(Faint()(IMAGES[:1]).argmax())
-    assert shown(explorer).headline == "Faint finds its 700 answers equally likely."
+    assert shown(explorer).headline == "Faint finds all answers equally likely."
     assert heading(explorer) == f"asked about class {best} (0.1 %)"
     assert shown(explorer).panels[0][1].answers[0].value == best
     explorer._hear(explorer, {"act": "judge"}, [])
@@ -280,8 +293,9 @@ def test_a_map_that_is_faint_beside_the_other_is_said_to_be():
         weak[-1].bias.copy_(strong[-1].bias)
     target = int(strong(IMAGES[:1]).argmax())
     explorer = opened({"strong": strong, "weak": weak}, IMAGES, target=target)
-    assert "The scale is shared: weak reaches 3.0 % of full colour." in shown(explorer).conditions
-    assert not any("The scale is shared" in sentence for sentence in shown(opened(weak, IMAGES)).conditions)
+    pale = "weak's map is pale: on the shared scale it reaches 3.0 % of full colour."
+    assert pale in shown(explorer).conditions
+    assert not any("is pale" in sentence for sentence in shown(opened(weak, IMAGES)).conditions)
 
 
 def test_a_network_that_gives_no_finite_numbers_is_told_why():

@@ -116,7 +116,8 @@ def test_every_block_of_every_depth_is_on_the_page_and_the_slider_scrubs_there(e
     slider = next(part for part in explorer.page.sliders if part.key == "depth")
     assert slider.carries == {"block": {8: (1, 2, 3), 14: (1, 2, 3, 4, 5, 6)}}
     page = shown(explorer)
-    assert labels(page.sliders[0].choices) == ["1.0", "1.1", "2.0", "2.1", "3.0", "3.1"]
+    assert labels(page.sliders[0].choices) == ["1", "2", "3", "4", "5", "6"]
+    assert page.sliders[0].choices[3].tip == "layer2.1", "what the block is in the network"
     assert [(one.name, one.color) for one in page.panels[0][0].steps.maps] == [
         ("Plain-14", "plain"),
         ("Residual-14", "residual"),
@@ -136,8 +137,8 @@ def test_it_opens_on_the_last_block_with_more_than_a_few_cells():
 
 def test_the_depth_takes_the_block_along_and_other_photos_leave_it(explorer):
     explorer.block = 2
-    assert shown(explorer, image="coffee").panels[0][0].steps.tick == "1.1"
-    assert shown(explorer, depth=8, block=3).panels[0][0].steps.tick == "3.0"
+    assert shown(explorer, image="coffee").panels[0][0].steps.tick == "layer1.1"
+    assert shown(explorer, depth=8, block=3).panels[0][0].steps.tick == "layer3.0"
     explorer.update(block=60)
     assert explorer.wait(60)
     assert explorer.block == 3
@@ -378,7 +379,7 @@ def test_a_network_of_ones_own_and_its_images():
     with pytest.raises(rx.ExploreError, match="look at the images that they were given"):
         explorer.show_image(Image.new("RGB", (9, 8)))
     assert not any(part.kind == "upload" for part in shown(explorer).ask)
-    assert explorer.code.startswith("rx.SaliencyExplorer(models, images, ")
+    assert "rx.SaliencyExplorer(models=models, images=images, classes=classes, " in explorer.code
 
 
 def test_two_networks_of_ones_own_on_photos():
@@ -464,7 +465,7 @@ def test_what_came_by_skip_and_by_branch_adds_up_on_one_scale(explorer):
     assert np.abs(skip).max() > 0
     assert panel.steps.scale == pytest.approx(max(np.abs(v).max() for v in (both, skip, branch)))
     share = 100 * np.abs(skip).sum() / (np.abs(skip).sum() + np.abs(branch).sum())
-    assert f"{share:.0f} % of block 2.0's map" in shown(explorer).headline
+    assert f"{share:.0f} % of block 2's map" in shown(explorer).headline
     with pytest.raises(rx.ExploreError, match="explains by the pixels, where nothing came by a skip"):
         explorer.method = "saliency"
     missing = {c.value: c.missing for c in control(shown(explorer), "method").choices}
@@ -492,6 +493,10 @@ def test_maps_change_as_weights_are_made_random_from_the_top(explorer):
     stages = [choice.value for choice in page.sliders[0].choices]
     assert stages[:3] == ["", "fc", "layer3.1"]
     assert stages[-1] == "conv1"
+    named = labels(page.sliders[0].choices)
+    assert (*named[:4], named[-1]) == ("none", "fc", "block 6", "block 5", "conv1"), (
+        "as the other slider says"
+    )
     np.testing.assert_array_equal(maps(explorer, stage="")[1], trained[1])
     now = maps(explorer, stage="conv1")
     assert not np.allclose(now[1], trained[1])
@@ -522,7 +527,7 @@ def test_a_verdict_stands_below_the_block_that_is_shown(judged, explorer):
     found = verdict(explorer)
     assert found.of == (14, 6)
     assert [len(row.cells) for row in found.rows] == [2] * 5
-    assert found.note.startswith("Grad-CAM at block 3.1")
+    assert found.note.startswith("Grad-CAM at block 6.")
     target = int(explorer.maps[1].targets[0])
     expected = rx.judge(network(14), cat(), explainer("grad_cam", "layer3.1"), target, ["deletion"])
     assert is_said(expected["deletion"].value, found.rows[0].cells[1].value)
@@ -532,10 +537,20 @@ def test_a_verdict_stands_below_the_block_that_is_shown(judged, explorer):
     assert verdict(explorer).of == (14, 2)
 
 
+def test_a_verdict_that_is_not_complete_counts_nothing(judged, explorer):
+    said = []
+    explorer.observe(lambda _: said.append(explorer.page.aside["verdict"].title), "_aside")
+    explorer.block = 3
+    verdict(explorer)
+    assert {title for title in said if " of " not in title} == {"Better than chance? Measuring ..."}
+    assert said[-1].startswith("Better than chance? Plain-14 in ")
+    assert all(" of 3" in title for title in said if " in " in title)
+
+
 def test_a_difference_is_judged_by_how_likely_the_one_is_of_the_two(judged, explorer):
     shown(explorer, target=5, rather=3)
     found = verdict(explorer)
-    assert "watched is how likely thing 5 is of the two" in found.note
+    assert "judged by how likely thing 5 is of the two" in found.note
     batch, net, curve = cat(), network(14).eval(), []
     cam = class_activation_maps(net, batch, Difference(5, 3))["layer3.1"]
     large = nn.functional.interpolate(cam[:, None], (32, 32), mode="bilinear")[0, 0].flatten()
@@ -571,7 +586,7 @@ def test_what_is_saved_says_what_it_is(explorer, tmp_path):
     assert "asked about thing 4" in (tmp_path / "maps.svg").read_text()
     with np.load(explorer.save(tmp_path / "maps.npz")) as saved:
         about = " ".join(saved["conditions"])
-        assert "Grad-CAM at block layer1.1" in about
+        assert "Grad-CAM at block 2, layer1.1 (" in about
         assert "SaliencyExplorer(models" in about
         assert saved["14/layer1.1/Residual-14"].shape == (32, 32)
         np.testing.assert_allclose(saved["14/layer1.1/Residual-14"], maps(explorer)[1], atol=1e-7)

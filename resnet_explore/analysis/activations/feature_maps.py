@@ -29,6 +29,7 @@ class Layer(Brief):
     shape       (C, h, w) of the layer's output
     maps        float32 (C, h', w'); averaged over patches where the output is larger than was asked for
     statistics  over all places at full size, and all images
+    here        the same over the first image alone
     skip, branch, ratio   what was summed in this block and the branch's L2 norm over the skip's (of the first
                 image, at full size), or None for a block without a sum. A transformer's block adds twice: the
                 skip is what entered it, the branch all that it added
@@ -41,6 +42,7 @@ class Layer(Brief):
     shape: tuple[int, int, int]
     maps: np.ndarray
     statistics: Channels
+    here: Channels
     skip: np.ndarray | None = None
     branch: np.ndarray | None = None
     ratio: float | None = None
@@ -181,6 +183,7 @@ class _Pass:
         with (
             Capture(model, wanted, keep=self._in_turn(self._shrink), **watch) as self.maps,
             Capture(model, wanted, keep=self._in_turn(reduced), **watch) as self._statistics,
+            Capture(model, wanted, keep=self._in_turn(self._of_first), **watch) as self._here,
             Capture(
                 model, wanted, keep=self._in_turn(lambda maps: torch.tensor(maps.shape[1:])), **watch
             ) as self._shapes,
@@ -195,12 +198,14 @@ class _Pass:
         grid = self.grids.get(name)
         # What a block adds is in its first output if it has several; "relu:2" is a call, not a sum.
         stream = None if ":" in name else self._streams.get(name.removesuffix("[0]"))
+        statistics, here = self._statistics.outputs[name], self._here.outputs[name]
         layer = Layer(
             name=name,
             kind=type(self.maps.modules[name]).__name__,
             shape=tuple(self._shapes.outputs[name].tolist()),
             maps=_numbers(self.maps.outputs[name][0]),
-            statistics=as_channels(self._statistics.outputs[name]),
+            statistics=as_channels(statistics),
+            here=as_channels(here if here.numel() else statistics),
             layout=grid.words if isinstance(grid, TokenGrid) else "",
         )
         there = stream is not None and stream.skip.numel() and len(stream.skip[0]) == len(layer.maps)
@@ -224,6 +229,9 @@ class _Pass:
 
     def _shrink(self, maps: Tensor) -> Tensor:
         return _shrunk(maps[:1], self._largest)
+
+    def _of_first(self, maps: Tensor) -> Tensor:
+        return reduced(maps[:1]) if self._count > 1 else maps.new_empty(0)
 
     def _finish(self, name: str, summand: Tensor) -> Tensor:
         """Return of a summand the first image's map, and the L2 norm of it at full size in a row below."""

@@ -19,6 +19,7 @@ const GONE = "Python was restarted, so nothing answers here any more: run this c
 const SILENT = "Python is busy with another cell. This comes as soon as that is done.";
 const UNKNOWN = "This page is older than the package that sends it something: reload the page.";
 const SCHEMA = 1;
+const WIDTHS = [520, 640, 760, 860]; // pixels inside of the page at which the style changes
 
 class Page {
   constructor(model, el) {
@@ -76,6 +77,10 @@ class Page {
     this.stage = stage;
     const head = make("div", "rx-head", {}, headline, why);
     this.root = make("section", "rx-page", {}, make("div", "rx-top", {}, tabs, tools), ask, problem, head, stage, sliders, below, conditions, live);
+    this.resized = new ResizeObserver(([entry]) => {
+      for (const width of WIDTHS) this.root.classList.toggle(`rx-within-${width}`, entry.contentRect.width <= width);
+    });
+    this.resized.observe(this.root);
     this.root.explorer = this; // for the browser's console and for tests
     el.append(this.root);
   }
@@ -354,6 +359,7 @@ class Page {
   leave() {
     for (const [name, handler] of Object.entries(this.handlers)) this.model.off?.(name, handler);
     for (const parts of this.parts.values()) for (const shown of parts.values()) shown.leave?.();
+    this.resized.disconnect();
     for (const timer of [this.rest, this.asking, this.silence]) clearTimeout(timer);
     this.model.save_changes();
   }

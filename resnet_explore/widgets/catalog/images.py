@@ -8,8 +8,10 @@ stays for as long as the explorer does.
 
 import functools
 import io
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,8 +105,11 @@ class Images:
         self.form = self._own.form if self._own is not None else None
         self.classes = self._own.classes if self._own is not None else ()
         self.takes_uploads = self._own is None or self._own.takes_uploads
-        self._uploads: dict[str, Picture] = {}
+        # Photos come in other threads than pages are made in: whoever adds one replaces the whole dict.
+        self._uploads: Mapping[str, Picture] = {}
+        self._adding = threading.Lock()
         self._originals: dict[str, bytes] = {}  # by id, to know a file again
+        self._files: dict[str, str] = {}  # by id, what the file was called
         self._thumbs: dict[str, bytes] = {}
         self._taken = 0
         self._batch: Any = None
@@ -170,20 +175,28 @@ class Images:
 
     # --- what is uploaded ---------------------------------------------------------------------------------
 
-    def add(self, image: Image.Image, about: str, original: bytes | None = None) -> str:
-        """Keep an RGB image and return its id; the one that it has already, if it is there.
+    def add(self, image: Image.Image | str | Path, about: str = "") -> str:
+        """Keep a photo, a PIL image or a file, and return its id: the one that it has, if it is there.
 
-        Raises `ExploreError` where the networks look at what they were given.
+        `about` says in a few words what it is. Raises `ExploreError` where the networks look at what they
+        were given, and for a file that is no image.
         """
+        if isinstance(image, Image.Image):
+            return self._keep(image, about or "an image of yours")
+        name = str(image)
+        return self._keep(decode_image(image), about or f"your photo {Path(name).name}", file=name)
+
+    def _keep(self, image: Image.Image, about: str, original: bytes | None = None, file: str = "") -> str:
         if not self.takes_uploads:
             raise ExploreError("These networks look at the images that they were given.")
         data = image.tobytes() if original is None else original
-        for key, one in self._uploads.items():
-            if one.about == about and self._originals[key] == data:
-                return key
-        key = f"upload-{len(self._uploads) + 1}"
-        self._originals[key] = data
-        self._uploads[key] = Picture(key, image.convert("RGB"), about)
+        with self._adding:
+            for key, one in self._uploads.items():
+                if one.about == about and self._originals[key] == data:
+                    return key
+            key = f"upload-{len(self._uploads) + 1}"
+            self._originals[key], self._files[key] = data, file
+            self._uploads = {**self._uploads, key: Picture(key, image.convert("RGB"), about)}
         return key
 
     def receive(self, detail: Mapping[str, Any], buffers: Sequence[Any]) -> str | None:
@@ -200,9 +213,9 @@ class Images:
         try:
             data = bytes(buffers[0])
             image = decode_image(data)
-            key = self.add(image, f"your photo {name}", data)
+            key = self._keep(image, f"your photo {name}", data, name)
         except ExploreError as problem:
-            sentence = str(problem)
+            sentence = str(problem).replace(f"The data ({len(data):,} bytes)", name)
             self._problems.append(sentence if name in sentence else f"{name}: {sentence}")
             return None
         about = remark(image)
@@ -214,6 +227,23 @@ class Images:
     def forget_words(self) -> None:
         """Say nothing more of the last upload: something else was chosen since."""
         self._problems, self._remarks, self._last, self._batch = [], [], "", None
+
+    # --- code ---------------------------------------------------------------------------------------------
+
+    def usual(self, key: str, default: str, data: str, first: str) -> str:
+        """Return the image that is there without being named: by `fitting`, or because a step shows it."""
+        return key if key in self._uploads else self.fitting(default, data, first)
+
+    def steps_in_code(self, key: str) -> list[str]:
+        """Return the statement that shows a photo which somebody brought; none for what is there anyway."""
+        return [f"explorer.show_image({self._file(key)!r})"] if key in self._uploads else []
+
+    def notes_in_code(self, key: str) -> list[str]:
+        """Return what is to be said of that statement: nobody tells Python where an upload lies."""
+        return [f"{self._file(key)}: put the path of your photo here."] if key in self._uploads else []
+
+    def _file(self, key: str) -> str:
+        return self._files[key] or "photo.jpg"
 
     # --- controls -----------------------------------------------------------------------------------------
 

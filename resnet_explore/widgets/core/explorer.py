@@ -15,6 +15,7 @@ from resnet_explore.widgets.core.files import formats_of, panels_of, save_view, 
 from resnet_explore.widgets.core.runner import Job, Runner
 from resnet_explore.widgets.core.state import changed, traits_of
 from resnet_explore.widgets.core.view import SCHEMA, View, encode, encode_aside, settled
+from resnet_explore.widgets.core.words import listed
 
 # One for all explorers: two that are linked would otherwise wait for each other.
 _STATES = threading.RLock()
@@ -155,14 +156,42 @@ class Explorer(anywidget.AnyWidget):
 
     @property
     def code(self) -> str:
-        """The Python that opens what is shown now."""
-        default, given = self.State(), _values(self._state)
-        said = [f"{name}={value!r}" for name, value in given.items() if value != getattr(default, name)]
-        return f"rx.{type(self).__name__}({', '.join([*self.context_in_code(), *said])})"
+        """The Python that opens what is shown now: a cell that runs as it stands.
+
+        Where it needs something that was given, such as a network or a photo, a comment says what.
+        """
+        steps = self._steps()
+        notes = [f"# {note}" for note in self.notes_in_code()]
+        show = ["explorer"] if len(steps) > 1 else []
+        return "\n".join(["import resnet_explore as rx", "", *notes, *steps, *show])
+
+    def _steps(self) -> list[str]:
+        """Return the statements that open what is shown."""
+        between, context = self.steps_in_code(), self.context_in_code()
+        first = {**_values(self.State()), **self.filled_in()}
+        state = [f"{name}={value!r}" for name, value in _values(self._state).items() if value != first[name]]
+        if not between:
+            return [f"rx.{type(self).__name__}({', '.join([*context, *state])})"]
+        last = [f"explorer.update({', '.join(state)})"] if state else []
+        return [f"explorer = rx.{type(self).__name__}({', '.join(context)})", *between, *last]
 
     def context_in_code(self) -> Sequence[str]:
-        """Return the arguments beside the state, as they stand in `code`."""
+        """Return the arguments beside the state, as they stand in `code`; `x=x` for what can't be written."""
         return ()
+
+    def filled_in(self) -> Mapping[str, Any]:
+        """Return what a new explorer makes of the defaults, so that `code` needs not state it."""
+        return {}
+
+    def steps_in_code(self) -> Sequence[str]:
+        """Return statements on `explorer` that show what no field can say; they come before the state's."""
+        return ()
+
+    def notes_in_code(self) -> Sequence[str]:
+        """Return what is to be said of `code`."""
+        arguments = (argument.partition("=") for argument in self.context_in_code())
+        given = [name for name, _, value in arguments if name == value]
+        return [f"{listed(given)}: what you gave, under the same name."] if given else []
 
     @property
     def page(self) -> View:
@@ -309,7 +338,8 @@ class Explorer(anywidget.AnyWidget):
         self.send({"file": f"{_snake(type(self).__name__)}{suffix}", "page": page}, [self._file(suffix)])
 
     def _file(self, suffix: str) -> bytes:
-        return save_view(settled(self.page, self._state), suffix, self.code, self.numbers, self.arrays)
+        code = "; ".join(self._steps())
+        return save_view(settled(self.page, self._state), suffix, code, self.numbers, self.arrays)
 
     def _stop(self) -> None:
         """Stop what is computed and go back to what was there before, or stay with what is there already."""

@@ -52,6 +52,11 @@ def data_in_brief(name: str) -> str:
     return {"cifar10": "CIFAR-10", "imagenette": "Imagenette", "folder": "your images"}.get(name, name)
 
 
+def listed(names: Sequence[str]) -> str:
+    """Return names as "a", "a and b" or "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
 def first_of(names: Sequence[str], most: int = 5) -> str:
     """Return the first names, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""

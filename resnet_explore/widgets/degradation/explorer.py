@@ -311,6 +311,30 @@ class DegradationExplorer(Explorer):
         sentence = captions.repeated(record.about.get("minutes"), count, record.on_other_data)
         return {"repeat": (sentence, one_after_another(record.commands, record.name))}
 
+    def filled_in(self) -> Mapping[str, Any]:
+        """Return the data that come first, or that a step shows, and the depth that makes the point."""
+        data, recorded = self._state.data, self._state.runs == "recorded"
+        return {
+            "data": GIVEN if data == GIVEN else self.first.key,
+            "depth": self._runs[data].telling_depth() if recorded else 0,
+        }
+
+    def steps_in_code(self) -> Sequence[str]:
+        """Return how a table that was given is shown."""
+        if self._state.data != GIVEN:
+            return []
+        given = self._sources[GIVEN]
+        words = [repr(given.title), *([repr(given.data)] if given.data or given.read_layers else [])]
+        layers = [] if given.read_layers is None else ["layers"]
+        return [f"explorer.show_table({', '.join(['table', *words, *layers])})"]
+
+    def notes_in_code(self) -> Sequence[str]:
+        """Return what has to be there again."""
+        if self._state.data != GIVEN:
+            return super().notes_in_code()
+        given = "table" if self._sources[GIVEN].read_layers is None else "table and layers"
+        return [*super().notes_in_code(), f"{given}: what you gave, under the same name."]
+
     def context_in_code(self) -> Sequence[str]:
         """Return the arguments that were given beside the state."""
         said = []

@@ -35,7 +35,7 @@ STATISTICS = (
 RESPONSES = ("Spread after norms", "standard deviation")
 RATIO = ("Branch ÷ skip", "ratio of L2 norms")
 
-NO_PARTS = "No sum was found in which a skip ends, so there are no summands to show."
+NO_PARTS = "No skip was found here, so there is no sum to take apart."
 NO_FILTERS = "A network here has no 2-D convolution of which the weights can be shown."
 WAITING = "Every channel of a block as a tile: black is 0, orange above, blue below."
 
@@ -53,33 +53,37 @@ GLOSSARY = {
 }
 
 WHY = {
-    "maps": "A channel says at every place of the image how strongly it finds one pattern. The ReLU at a "
-    "block's end makes 0 of all that is negative, so the share of zeros tells how choosy the channels are. "
-    "Many zeros: each waits for its own pattern; few: most answer nearly everywhere.",
-    "parts": "A residual block computes F(x) and adds it to its input x. The number compares the L2 norms of "
-    "the two, before any norm or ReLU behind the sum. Well below 1, the block only corrects what passes by.",
+    "maps": "A channel says at each place of the image how strongly it finds one pattern. The ReLU at a "
+    "block's end turns every negative value into zero. Many zeros: each channel waits for its own pattern. "
+    "Few: most channels answer nearly everywhere.",
+    "parts": "A residual block adds its branch F(x) to its input x. The number compares the L2 norms of the "
+    "two, before any norm or ReLU that follows. Well below 1, the block only corrects what passes by.",
     "filters": "The first layer sees the image itself, so its weights can be looked at as little pictures. "
-    "Edges and spots of colour are what most networks learn there. In twins they began equal.",
+    "Most networks learn edges and spots of colour there. Twins begin with the same filters.",
 }
 
 
 # --- headlines ----------------------------------------------------------------------------------------------
 
 
-def maps_headline(names: Sequence[str], layers: "Sequence[Layer]") -> str:
-    """Return how many of a block's values are 0, in a sentence."""
-    zeros = [percent(100 * layer.statistics.overall[2]) for layer in layers]
-    where = layers[-1].name
+def block_name(block: int) -> str:
+    """Return what a stop of the block slider is called."""
+    return f"block {block}"
+
+
+def maps_headline(block: int, names: Sequence[str], layers: "Sequence[Layer]") -> str:
+    """Return how many of a block's values are 0 on the image that is shown."""
+    zeros = [percent(100 * layer.here.overall[2]) for layer in layers]
     if len(names) == 1:
-        return f"{where}: {zeros[0]} of the values are 0."
-    return f"{where}: {zeros[0]} of values are 0 in {names[0]}, {zeros[1]} in {names[1]}."
+        return f"Block {block} on this image: {zeros[0]} of the values are zero."
+    return f"Block {block} on this image: {zeros[0]} zeros in {names[0]}, {zeros[1]} in {names[1]}."
 
 
-def parts_headline(layer: "Layer") -> str:
+def parts_headline(block: int, name: str, layer: "Layer") -> str:
     """Return how large what the branch adds is."""
     if layer.ratio is None:
-        return no_sum(layer.name)
-    return f"{layer.name}: the branch adds {times(layer.ratio)} what the skip carries."
+        return no_sum(block, name)
+    return f"{name}, block {block}: the branch adds {times(layer.ratio)} what the skip carries."
 
 
 def filters_headline(shapes: Sequence[tuple[int, ...]]) -> str:
@@ -93,9 +97,9 @@ def times(value: float) -> str:
     return f"{factor(value)}×" if math.isfinite(value) else "infinitely many times"
 
 
-def no_sum(name: str) -> str:
+def no_sum(block: int, name: str) -> str:
     """Return that a block adds nothing to its input."""
-    return f"{name} has no sum in which a skip ends."
+    return f"{name}, block {block}: no skip ends here, so there is no sum to take apart."
 
 
 # --- below the tiles ----------------------------------------------------------------------------------------
@@ -106,16 +110,16 @@ def heading(name: str, layer: "Layer", layers: "Sequence[Layer]") -> str:
     return name if len({other.name for other in layers}) == 1 else f"{name}, {layer.name}"
 
 
-def output(layers: "Sequence[Layer]") -> str:
-    """Return what the tiles are outputs of."""
+def output(block: int, layers: "Sequence[Layer]") -> str:
+    """Return which layers a block is, and what it gives."""
 
     def words(layer: "Layer") -> str:
         count, height, width = layer.shape
         shown = layer.maps.shape[1:]
         less = "" if shown == (height, width) else f", shown averaged to {shown[0]}×{shown[1]}"
-        return f"{layer.name} ({layer.kind}, {count} maps of {height}×{width}{less})"
+        return f"{layer.name}, a {layer.kind} that gives {count} maps of {height}×{width}{less}"
 
-    return f"What comes out of {' and '.join(dict.fromkeys(map(words, layers)))}."
+    return f"Block {block} is {', and '.join(dict.fromkeys(map(words, layers)))}."
 
 
 def dead(names: Sequence[str], layers: "Sequence[Layer]") -> str:
@@ -129,20 +133,21 @@ def dead(names: Sequence[str], layers: "Sequence[Layer]") -> str:
 
 def scaled(scale: float, count: int) -> str:
     """Return what the brightest colour stands for."""
-    both = {1: "", 2: ", the same for both"}.get(count, ", the same for all")
-    return f"The brightest colour is ±{scale:.2g}{both}; the largest 0.1 % lie beyond."
+    where = {1: "", 2: " in both networks"}.get(count, " in all three")
+    return f"The brightest colour means ±{scale:.2g}{where}; 0.1 % of the values are larger."
 
 
-def parts_note(name: str) -> str:
+def parts_note(block: int, name: str, layer: "Layer") -> str:
     """Return what the three sheets of a sum are."""
-    return f"{name}, before any norm or ReLU behind the sum."
+    return f"Block {block} of {name} is {layer.name}, seen before any norm or ReLU that follows its sum."
 
 
 def filters_note(inputs: int, rgb: bool) -> str:
     """Return what the tiles of filters are."""
     if rgb:
-        return "Weights over red, green and blue; grey is 0, and one network's filters share a scale."
-    return "Weights." if inputs == 1 else f"Weights, averaged over {inputs} input channels."
+        return "Each tile is one filter: its weights for red, green and blue. Grey is 0."
+    averaged = "" if inputs == 1 else f", averaged over {inputs} input channels"
+    return f"Each tile is the weights of one filter{averaged}."
 
 
 # --- curves -------------------------------------------------------------------------------------------------
@@ -176,9 +181,13 @@ def _over(scene: "Scene", view: str, small: int) -> str:
     if view == "parts":
         return "Tiles and ratios are of this image alone."
     count = scene.measured[0].count
-    alone = "this image" if scene.small else f"this image alone, as it is larger than {small}×{small}"
-    over = alone if count == 1 else f"{count} images, this one among them"
-    return f"Zeros, dead and saturated channels and the curves are counted over {over}."
+    if count == 1:
+        why = "" if scene.small else f", as it is larger than {small}×{small}"
+        return f"All numbers are of this image alone{why}."
+    return (
+        "Zeros, means and spreads of outputs are of this image alone. Dead and saturated channels, and the "
+        f"spread after norms, are counted over {count} images, this one among them."
+    )
 
 
 def signs(names: Sequence[str]) -> list[str]:

@@ -26,7 +26,7 @@ def _statistics(scene: Scene) -> Iterator[tuple[str, str, list[Curve]]]:
     """Yield title, label and a curve for each network: mean, deviation, zeros, responses after norms."""
     x = np.arange(1, len(scene.steps) + 1)
     layers = list(zip(*scene.steps, strict=True))
-    overall = [np.array([layer.statistics.overall for layer in each]) for each in layers]
+    overall = [np.array([layer.here.overall for layer in each]) for each in layers]
     for k, (title, label) in enumerate(captions.STATISTICS):
         yield title, label, [(x, (100 if k == 2 else 1) * values[:, k]) for values in overall]
     yield *captions.RESPONSES, [_responses(maps, len(x)) for maps in scene.measured]

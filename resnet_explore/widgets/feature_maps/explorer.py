@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resnet_explore.errors import ExploreError, unknown
@@ -151,8 +152,12 @@ class FeatureMapExplorer(Explorer):
             self.bench.images.forget_words()
         super().update(**changes)
 
-    def show_image(self, image: "Image.Image", about: str = "an image of yours") -> None:
-        """Show another RGB image; `about` says in a few words what it is."""
+    def show_image(self, image: "Image.Image | str | Path", about: str = "") -> None:
+        """Show another photo, a PIL image or a file; `about` says in a few words what it is.
+
+        Raises `ExploreError` where the networks look at what they were given, and for a file that is no
+        image.
+        """
         self.update(image=self.bench.images.add(image, about))
 
     # --- files ----------------------------------------------------------------------------------------------
@@ -176,7 +181,31 @@ class FeatureMapExplorer(Explorer):
 
     def context_in_code(self) -> Sequence[str]:
         """Return `models`, `images` and `layers` where they were given."""
-        return [f"{name}={name}" for name, value in self._given.items() if value is not None]
+        given = {name: value for name, value in self._given.items() if value is not None}
+        return [f"{name}={_written(name, value)}" for name, value in given.items()]
+
+    def filled_in(self) -> Mapping[str, Any]:
+        """Return networks, depth and image of an explorer that has just been opened."""
+        state, entry, usual = self._state, self.entries[self._state.networks], FeatureMapState()
+        return {
+            "networks": usual.networks if usual.networks in self.entries else next(iter(self.entries)),
+            "depth": entry.start if entry.depths else state.depth,
+            "image": self.bench.images.usual(state.image, usual.image, entry.data, entry.sample),
+        }
+
+    def steps_in_code(self) -> Sequence[str]:
+        """Return how a photo that somebody brought is shown."""
+        return self.bench.images.steps_in_code(self._state.image)
+
+    def notes_in_code(self) -> Sequence[str]:
+        """Return what has to be filled in."""
+        return [*super().notes_in_code(), *self.bench.images.notes_in_code(self._state.image)]
+
+
+def _written(name: str, value: Any) -> str:
+    """Return an argument as code, by its own name where it can't be written."""
+    words = value if isinstance(value, list | tuple) else [value]
+    return repr(value) if all(isinstance(one, str) for one in words) else name
 
 
 def _require(state: FeatureMapState) -> None:

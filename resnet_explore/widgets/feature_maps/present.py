@@ -72,7 +72,8 @@ class _Page:
 
     @property
     def stops(self) -> tuple[Choice, ...]:
-        return tuple(Choice(k, str(k)) for k in range(1, len(self.scene.steps) + 1))
+        layers = (" and ".join(dict.fromkeys(one.name for one in each)) for each in self.scene.steps)
+        return tuple(Choice(k, str(k), name) for k, name in enumerate(layers, 1))
 
     @property
     def shown(self) -> Any:
@@ -91,9 +92,9 @@ class _Page:
         if self.view == "parts" and which is None:
             return captions.NO_PARTS
         said = {
-            k: captions.maps_headline(names, layers)
+            k: captions.maps_headline(k, names, layers)
             if which is None or self.view == "maps"
-            else captions.parts_headline(layers[which])
+            else captions.parts_headline(k, names[which], layers[which])
             for k, layers in enumerate(scene.steps, 1)
         }
         return Over("block", said)

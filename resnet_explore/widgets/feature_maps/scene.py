@@ -61,14 +61,14 @@ class Scene:
     @cached_property
     def maps(self) -> dict[int, Shown]:
         """What comes out of each block, by its number."""
-        return {k: self._maps_of(layers) for k, layers in enumerate(self.steps, 1)}
+        return {k: self._maps_of(k, layers) for k, layers in enumerate(self.steps, 1)}
 
     @cached_property
     def parts(self) -> dict[int, Shown]:
         """What a skip carried, what the branch added, and their sum, by the block's number."""
         if self.streaming is None:
             return {}
-        return {k: self._parts_of(layers, self.streaming) for k, layers in enumerate(self.steps, 1)}
+        return {k: self._parts_of(k, layers, self.streaming) for k, layers in enumerate(self.steps, 1)}
 
     @cached_property
     def first_filters(self) -> Shown | None:
@@ -76,7 +76,7 @@ class Scene:
         found = [named for named in self.filters if named is not None]
         return _filters_shown(self.networks, found) if len(found) == len(self.networks) else None
 
-    def _maps_of(self, layers: "Sequence[Layer]") -> Shown:
+    def _maps_of(self, block: int, layers: "Sequence[Layer]") -> Shown:
         ranks = orders(layers)
         sheets = [
             sheet(
@@ -91,10 +91,10 @@ class Scene:
         ]
         scale = common_scale([layer.maps for layer in layers])
         names = [network.name for network in self.networks]
-        note = " ".join(filter(None, [captions.output(layers), captions.dead(names, layers)]))
+        note = " ".join(filter(None, [captions.output(block, layers), captions.dead(names, layers)]))
         marked = any(layer.statistics.dead.any() or layer.statistics.saturated.any() for layer in layers)
         return Shown(
-            layers[-1].name,
+            captions.block_name(block),
             sheets,
             scale,
             note,
@@ -103,10 +103,10 @@ class Scene:
             marked,
         )
 
-    def _parts_of(self, layers: "Sequence[Layer]", which: int) -> Shown:
+    def _parts_of(self, block: int, layers: "Sequence[Layer]", which: int) -> Shown:
         network, layer = self.networks[which], layers[which]
         if layer.skip is None or layer.branch is None:
-            return Shown(layer.name, (captions.no_sum(layer.name),))
+            return Shown(captions.block_name(block), (captions.no_sum(block, network.name),))
         order = orders(layers)[which]
         if len(layer.skip) != len(layer.maps):  # the block does more after the sum than norm and ReLU
             strength = np.abs(layer.skip).mean((1, 2)) + np.abs(layer.branch).mean((1, 2))
@@ -117,8 +117,8 @@ class Scene:
             sheet(words, network.kind, maps, order, None, (len(maps), *layer.shape[1:]), sign)
             for (sign, words), maps in zip(captions.PARTS, parts, strict=True)
         ]
-        note = captions.parts_note(network.name)
-        return Shown(layer.name, sheets, scale, note, captions.scaled(scale, 3))
+        note = captions.parts_note(block, network.name, layer)
+        return Shown(captions.block_name(block), sheets, scale, note, captions.scaled(scale, 3))
 
 
 def orders(layers: "Sequence[Layer]") -> list[Orders]:
@@ -170,7 +170,7 @@ def rows_of(scene: Scene) -> Iterator[Mapping[str, Any]]:
     for layers in scene.steps:
         apart = difference(*layers) if len(layers) == 2 else None
         for network, layer, order in zip(scene.networks, layers, orders(layers), strict=True):
-            numbers = layer.statistics
+            numbers, over = layer.here, layer.statistics
             places = {name: np.argsort(ranks) + 1 for name, ranks in order.items()}
             for k in range(layer.shape[0]):
                 yield {
@@ -182,8 +182,8 @@ def rows_of(scene: Scene) -> Iterator[Mapping[str, Any]]:
                     "zeros": numbers.zeros[k],
                     "smallest": numbers.low[k],
                     "largest": numbers.high[k],
-                    "dead": bool(numbers.dead[k]),
-                    "saturated": bool(numbers.saturated[k]),
+                    "dead": bool(over.dead[k]),
+                    "saturated": bool(over.saturated[k]),
                     "activation_on_this_image": layer.activation[k],
                     "difference_between_networks": None if apart is None else apart[k],
                     "place_by_activation": places["activation"][k],

@@ -285,6 +285,14 @@ class GradientFlowExplorer(Explorer):
             return {s: {**ends, "skip": flow} for s, flow in skips.items()}
         return {}
 
+    def filled_in(self) -> Mapping[str, Any]:
+        """Return what a new explorer makes of open guesses, and of what it was given."""
+        return {
+            "guesses": ("",) * len(QUESTIONS),
+            "depth": self.depths[len(self.depths) * 3 // 4],
+            **({"data": OWN} if self._given[1] is not None else {}),
+        }
+
     def context_in_code(self) -> Sequence[str]:
         """Return the arguments beside the state that were given."""
         said = [] if self.depths == [8, 20, 32, 56, 110] else [f"depths={tuple(self.depths)}"]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from resnet_explore.analysis.explain.methods.registry import PIXELS as OF_PIXELS
+from resnet_explore.widgets.core.view import Choice
 from resnet_explore.widgets.core.words import first_of, percent, signed
 from resnet_explore.widgets.saliency.jobs import PIXELS, Explained, Found, undecided
 
@@ -24,27 +25,34 @@ GLOSSARY = {
 }
 
 WHY = {
-    "blocks": "The map asks each place of a block's output how much it speaks for the class that is asked "
-    "about. One forward and one backward pass answer that for all blocks at once. Both networks share one "
+    "blocks": "The map shows how much each place of a block's output speaks for the class that is asked "
+    "about. One forward and one backward pass give the maps of all blocks at once. Both networks share one "
     "scale at each block, so a pale map is a weak one.",
     "parts": "A residual block adds two things up: what came by the skip and what its branch made of it. The "
     "map is linear in that sum, so it splits into two maps that add up to it exactly. All three share one "
     "scale.",
     "weights": "From the answer down to the image, layer after layer gets random weights, and the same class "
-    "is explained again. A map that stays the same does not show what the network has learnt. The number is "
+    "is explained again. A map that stays the same does not show what the network has learnt. Likeness is "
     "the rank correlation with the trained network's map: 1 is unchanged, 0 nothing left, −1 its opposite.",
 }
 
 
-def tick(block: str) -> str:
-    """Return what a block is called on a slider: "3.1" for "layer3.1", the end of what is long."""
-    name = block.removeprefix("layer")
-    return name if len(name) <= _LONG else f"…{name[1 - _LONG :]}"
+def stop(blocks: Sequence[str], block: int) -> Choice:
+    """Return a stop of the block slider: its number, with the layers that it stands for."""
+    if blocks[-1] == PIXELS:
+        return Choice(block, PIXELS)
+    return Choice(block, str(block), " and ".join(map(_short, dict.fromkeys(blocks))))
 
 
-def stage_name(stage: str) -> str:
-    """Return what a stage of random weights is called on a slider."""
-    return "+".join(tick(name) for name in stage.split("+")) if stage else "none"
+def stage_name(found: Found, stage: str) -> str:
+    """Return what a stage of random weights is called: by its block's number, where it is one."""
+    numbers = {name: f"block {k}" for k, blocks in enumerate(found.blocks, 1) for name in blocks}
+    names = (numbers.get(name, _short(name)) for name in stage.split("+"))
+    return " + ".join(dict.fromkeys(names)) if stage else "none"
+
+
+def _short(layer: str) -> str:
+    return layer if len(layer) <= _LONG else f"…{layer[1 - _LONG :]}"
 
 
 # --- findings -----------------------------------------------------------------------------------------------
@@ -52,43 +60,37 @@ def stage_name(stage: str) -> str:
 
 def finding(found: Found) -> str:
     """Say what the networks answer."""
-    explained = found.positions[""]
-    return (
-        ", ".join(_says(found, name, one) for name, one in zip(found.opened.names, explained, strict=True))
-        + "."
-    )
+    pairs = zip(found.opened.names, found.positions[""], strict=True)
+    return f"{', '.join(_says(found, name, one, k) for k, (name, one) in enumerate(pairs))}."
 
 
-def _says(found: Found, name: str, one: Explained) -> str:
+def _says(found: Found, name: str, one: Explained, k: int) -> str:
     answer, opened = one.answer, found.opened
     best, share = opened.called(answer.best), percent(100 * float(answer.shares[answer.best]))
     if answer.kind == "pixels":
-        return f"{name} sees {best} in {share} of the pixels"
+        return f"{name} {best} ({share})" if k else f"{name} sees {best} ({share} of pixels)"
     if answer.kind == "boxes":
-        count = len(answer.boxes)
-        more = "" if count == 1 else f", the surest of {count} detections"
-        return f"{name} finds {best} (score {share}{more})"
+        return f"{name} finds {best} ({share})"
     if len(answer.shares) == 1:
         return f"{name} answers {signed(float(one.maps.scores[0]), '.3g')}"
     if undecided(answer):
-        return f"{name} finds its {len(answer.shares):,} answers equally likely"
+        return f"{name} finds all answers equally likely"
     return f"{name} says {best} ({share})"
 
 
-def split_finding(name: str, block: str, skip: float, branch: float) -> str:
+def split_finding(name: str, block: int, skip: float, branch: float) -> str:
     """Say how much of a block's map came by the skip; the two are sums of magnitudes."""
     if not skip + branch:
-        return f"{name}: block {tick(block)}'s map is empty."
-    return f"{name}: {percent(100 * skip / (skip + branch))} of block {tick(block)}'s map came by the skip."
+        return f"{name}: block {block}'s map is empty."
+    return f"{name}: {percent(100 * skip / (skip + branch))} of block {block}'s map came by the skip."
 
 
-def survival(stage: str, names: Sequence[str], block: str, alike: Sequence[float]) -> str:
+def survival(found: Found, stage: str, alike: Sequence[float]) -> str:
     """Say how much of the trained map of a block is left once weights are random."""
     if not stage:
-        return "All weights as trained: move the slider to make them random from the top."
-    whose = "the" if block == PIXELS else f"block {tick(block)}'s"
-    left = ", ".join(f"{signed(r)} ({name})" for name, r in zip(names, alike, strict=True))
-    return f"Random down to {stage_name(stage)}: likeness to {whose} trained map {left}."
+        return "All weights are as trained. Move the slider to make them random."
+    left = ", ".join(f"{signed(r)} ({name})" for name, r in zip(found.opened.names, alike, strict=True))
+    return f"Random down to {stage_name(found, stage)}: the map's likeness is {left}."
 
 
 # --- what was asked -----------------------------------------------------------------------------------------
@@ -113,7 +115,7 @@ def asked_about(found: Found, one: Explained) -> str:
         if isinstance(target.where, tuple):
             return f"{name} at row {target.where[0]}, column {target.where[1]}"
         seen = bool(one.answer.shares[target.index])
-        return f"its {name} pixels" if seen else f"{name}, seen nowhere: over all pixels"
+        return f"its {name} pixels" if seen else f"{name}, which it sees nowhere"
     if isinstance(target, Box):
         x0, y0, x1, y1 = (round(edge) for edge in target.box)
         return f"{opened.called(target.label or 0)} at x {x0} to {x1}, y {y0} to {y1}"
@@ -141,7 +143,9 @@ def answers_title(found: Found) -> str:
 def answers_note(found: Found, stage: str = "") -> str:
     """Return what is to be said of the answers: above all that a network names one of its classes anyway."""
     if stage:
-        return f"With weights random down to {stage_name(stage)}. The maps stay about the class asked before."
+        return (
+            f"Weights are random down to {stage_name(found, stage)}. The maps are still about the same class."
+        )
     count, several = len(found.opened.classes), len(found.opened.networks) > 1
     known = f"know only {count} classes and name" if several else f"knows only {count} classes and names"
     few = f"{'They' if several else 'It'} {known} one of them for every photo. "
@@ -174,10 +178,10 @@ def _what(found: Found, blocks: Sequence[str], position: str) -> Iterator[str]:
     explained = found.positions[position]
     sizes = [tuple(one.maps[block].shape[1:]) for one, block in zip(explained, blocks, strict=True)]
     places = dict.fromkeys(f"{block} ({h}×{w} cells)" for block, (h, w) in zip(blocks, sizes, strict=True))
-    at = "of the" if blocks[-1] == PIXELS else "at block"
+    at = "of the" if blocks[-1] == PIXELS else f"at block {found.blocks.index(tuple(blocks)) + 1},"
     yield f"{found.info.title} {at} {' and '.join(places)}, in {found.info.unit}."
     if found.info.by == OF_PIXELS:
-        yield f"Full colour is the {_PERCENTILE}th percentile: a few pixels exceed all others by far."
+        yield f"Full colour is the {_PERCENTILE}th percentile, as a few pixels are far above all others."
     if not found.info.classes:
         yield f"{found.info.title} knows no class: what is asked about changes nothing."
 
@@ -189,9 +193,8 @@ def _of_networks(found: Found, stage: str) -> Iterator[str]:
     yield f"Eval mode.{trained}{seed}{'.' if trained else ''}"
     if stage:
         yield (
-            f"All weights from the answer down to {stage.replace('+', ' and ')} are random; the class "
-            f"stays the one "
-            "that the trained weights were asked about."
+            f"All weights from the answer down to {stage.replace('+', ' and ')} are random. The maps are "
+            "still about the class that the trained networks were asked about."
         )
     height, width = found.size
     sees = "the middle square as " if found.cropped else ""
@@ -202,6 +205,9 @@ def _of_networks(found: Found, stage: str) -> Iterator[str]:
 
 def _of_maps(found: Found, blocks: Sequence[str], stage: str, position: str) -> Iterator[str]:
     explained, names = found.positions[position], found.opened.names
+    for name, one in zip(names, explained, strict=True):
+        if one.answer.kind == "boxes":
+            yield f"{name} finds {len(one.answer.boxes)} boxes; its surest is named above."
     for name, one, block in zip(names, explained, blocks, strict=True):
         if reason := one.maps.why_empty(block):
             yield f"{name}: {reason[0].lower()}{reason[1:]}"
@@ -218,7 +224,7 @@ def _of_maps(found: Found, blocks: Sequence[str], stage: str, position: str) -> 
 
 def faint(name: str, share: float) -> str:
     """Say that a network's map is too faint to be seen beside the other, as both share one scale."""
-    return f"The scale is shared: {name} reaches {percent(100 * share)} of full colour."
+    return f"{name}'s map is pale: on the shared scale it reaches {percent(100 * share)} of full colour."
 
 
 # --- verdicts -----------------------------------------------------------------------------------------------
@@ -231,7 +237,7 @@ MEASURES = {
     "insertion": ("Insertion: high is good", "They are brought back first: how soon is it sure again?"),
     "road": (
         "ROAD: high is good",
-        "As deletion, with the holes filled in, so that the network does not see them.",
+        "As deletion, but the holes are filled in, so that the network does not see them.",
     ),
     "randomisation": (
         "Likeness after random weights: low is good",
@@ -243,38 +249,34 @@ MEASURES = {
     ),
 }
 VERDICT_NOTE = (
-    "Chance: 19 random maps of the same size, mean ± standard deviation; centre: a blob in the middle. ✓ "
-    "where no "
-    "random map does as well (for the likeness, where it is no larger than theirs). For this photo alone."
+    "Chance is 19 random maps of the same size: mean ± standard deviation. Centre is a blob in the middle. "
+    "✓ means that no random map does as well; for the likeness, that it is no larger than theirs. All this "
+    "is for this photo alone."
 )
 
 
-def judged(found: Found, blocks: Sequence[str]) -> str:
+def judged(found: Found, block: int) -> str:
     """Say which maps a verdict is on, and what is watched where that isn't the probability of a class."""
     from resnet_explore.analysis.explain.targets import Box, Difference, Region
 
-    where = (
-        "of the pixels"
-        if blocks[-1] == PIXELS
-        else f"at block {' and '.join(dict.fromkeys(map(tick, blocks)))}"
-    )
+    where = "of the pixels" if found.blocks[block - 1][-1] == PIXELS else f"at block {block}"
     words, target = f"{found.info.title} {where}", found.positions[""][0].target
     if isinstance(target, Difference):
         this, that = found.opened.called(target.this), found.opened.called(target.that)
-        return f"{words}, {this} rather than {that} (watched is how likely {this} is of the two)"
+        return f"{words}, {this} rather than {that}, judged by how likely {this} is of the two"
     if isinstance(target, Region):
-        return f"{words} (watched is the mean probability of the pixels' class)"
-    return f"{words} (watched is its score)" if isinstance(target, Box) else words
+        return f"{words}, judged by the mean probability of the pixels' class"
+    return f"{words}, judged by the box's score" if isinstance(target, Box) else words
 
 
 def verdict_title(names: Sequence[str], verdicts: Sequence[Mapping[str, Any]], complete: bool) -> str:
     """Say how many measures each network's map has passed."""
-    if not verdicts or not verdicts[0]:
+    if not complete:
         return "Better than chance? Measuring ..."
     places, checks = ([_passed(known, sanity) for known in verdicts] for sanity in (False, True))
     done = ", ".join(f"{name} in {passed}" for name, passed in zip(names, places, strict=True))
     more = f". Sanity checks passed: {' and '.join(checks)}" if all(checks) else ""
-    return f"{'Better than chance?' if complete else 'Still measuring:'} {done}{more}."
+    return f"Better than chance? {done}{more}."
 
 
 def _passed(known: Mapping[str, Any], sanity: bool) -> str:
@@ -295,8 +297,8 @@ def beside_chance(verdict: Any) -> str:
 def offered(why: str, about: str) -> str:
     """Say why nothing was measured yet."""
     reasons = {
-        "undecided": "there is little to judge where no answer is likelier",
-        "slow": "a verdict takes hundreds of passes",
-        "stopped": "it was stopped before all was measured",
+        "undecided": "no answer is likelier than the others",
+        "slow": "that takes hundreds of passes",
+        "stopped": "you stopped it",
     }
-    return f"{about}: {reasons[why]}."
+    return f"{about} is not judged: {reasons[why]}."

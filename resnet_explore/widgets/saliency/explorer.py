@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -61,7 +62,7 @@ class SaliencyExplorer(Explorer):
             raise ExploreError("images and classes go with a network of your own: give it as models.")
         self.images = Images(images)
         self.bench = Bench(entries, self.images, classes)
-        self._own = models is not None
+        self._given = {"models": models, "images": images, "classes": classes}
         self._asked_for: set[Judge] = set()  # verdicts that were asked for
         self._stopped: set[Judge] = set()
         if sample is not None:
@@ -77,10 +78,11 @@ class SaliencyExplorer(Explorer):
         position = self._state.stage if self._state.view == "weights" else next(iter(found.positions))
         return tuple(one.maps for one in found.positions.get(position, ()))
 
-    def show_image(self, image: Image.Image, about: str = "an image of yours") -> None:
-        """Explain another RGB image; `about` says in a few words what it is.
+    def show_image(self, image: Image.Image | str | Path, about: str = "") -> None:
+        """Explain another photo, a PIL image or a file; `about` says in a few words what it is.
 
-        Raises `ExploreError` where the networks look at what they were given.
+        Raises `ExploreError` where the networks look at what they were given, and for a file that is no
+        image.
         """
         self.update(image=self.images.add(image, about))
 
@@ -257,10 +259,27 @@ class SaliencyExplorer(Explorer):
         self.update()
 
     def context_in_code(self) -> Sequence[str]:
-        """Return `models` and what goes with it where they were given."""
-        if not self._own:
-            return []
-        return ["models", "images"] if self.images.own else ["models"]
+        """Return `models`, `images` and `classes` where they were given."""
+        return [f"{name}={name}" for name, value in self._given.items() if value is not None]
+
+    def filled_in(self) -> Mapping[str, Any]:
+        """Return networks, depth, image and block of an explorer that has just been opened."""
+        state, entry = self._state, self.bench.entries[self._state.networks]
+        found = self._runner.found().get(self._explain(state, state.depth))
+        return {
+            "networks": next(iter(self.bench.entries)),
+            "depth": entry.start,
+            "image": self.images.usual(state.image, "", entry.data, entry.sample),
+            "block": 0 if found is None else clear_block(found),
+        }
+
+    def steps_in_code(self) -> Sequence[str]:
+        """Return how a photo that somebody brought is shown."""
+        return self.images.steps_in_code(self._state.image)
+
+    def notes_in_code(self) -> Sequence[str]:
+        """Return what has to be filled in."""
+        return [*super().notes_in_code(), *self.images.notes_in_code(self._state.image)]
 
 
 def _entries(models: Any) -> dict[str, Networks]:

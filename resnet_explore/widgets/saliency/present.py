@@ -186,16 +186,16 @@ def _split(found: Found) -> tuple[list[Step], list[str], list[tuple[str, ...]]]:
     """Return for each block the maps and their two parts, of networks that have skips, and what to say."""
     sides = [k for k, one in enumerate(found.positions[SKIP]) if _any(one)] or [0]
     steps, headlines = [], []
-    for blocks in found.blocks:
+    for k, blocks in enumerate(found.blocks, 1):
         maps = [
-            _heatmap(found, found.positions[part][k], k, blocks[k], words)
-            for k in sides
+            _heatmap(found, found.positions[part][side], side, blocks[side], words)
+            for side in sides
             for part, words in _PARTS.items()
         ]
-        steps.append(step(maps, captions.tick(blocks[-1])))
+        steps.append(step(maps, _name(blocks)))
         last, block = sides[-1], blocks[sides[-1]]
         skip, branch = (_total(found.positions[part][last], block) for part in (SKIP, BRANCH))
-        headlines.append(captions.split_finding(found.opened.names[last], block, skip, branch))
+        headlines.append(captions.split_finding(found.opened.names[last], k, skip, branch))
     return steps, headlines, [captions.conditions(found, blocks, position=WHOLE) for blocks in found.blocks]
 
 
@@ -220,7 +220,7 @@ def _weights(
         Over("stage", {stage: max(one.scale for one in each) for stage, each in steps.items()}),
         headline,
     )
-    stages = tuple(Choice(stage, captions.stage_name(stage)) for stage in here.positions)
+    stages = tuple(Choice(stage, captions.stage_name(here, stage)) for stage in here.positions)
     return {
         "headline": headline,
         "panels": ((panel, Over("stage", {stage: here.once(_answers, stage) for stage in here.positions})),),
@@ -240,7 +240,7 @@ def _survival(found: Found, stage: str) -> list[str]:
     for blocks in found.blocks:
         pairs = zip(found.positions[""], found.positions[stage], blocks, strict=True)
         alike = [likeness(trained.maps, now.maps, block) for trained, now, block in pairs]
-        said.append(captions.survival(stage, found.opened.names, blocks[-1], alike))
+        said.append(captions.survival(found, stage, alike))
     return said
 
 
@@ -250,7 +250,7 @@ def _over_blocks(each: Sequence[Any]) -> Any:
 
 
 def _ticks(found: Found) -> tuple[Choice, ...]:
-    return tuple(Choice(k, captions.tick(blocks[-1])) for k, blocks in enumerate(found.blocks, 1))
+    return tuple(captions.stop(blocks, k) for k, blocks in enumerate(found.blocks, 1))
 
 
 def _conditions(found: Found, stage: str = "") -> list[tuple[str, ...]]:
@@ -300,8 +300,12 @@ def _steps(found: Found, position: str = "") -> list[Step]:
         ]
         pixels = found.info.by == OF_PIXELS
         scale = _strength(found, position, list(enumerate(blocks))) if pixels else None
-        steps.append(step(maps, captions.tick(blocks[-1]), scale))
+        steps.append(step(maps, _name(blocks), scale))
     return steps
+
+
+def _name(blocks: Sequence[str]) -> str:
+    return " and ".join(dict.fromkeys(blocks))
 
 
 def _heatmap(found: Found, one: Explained, side: int, block: str, heading: str) -> Heatmap:
@@ -402,7 +406,7 @@ def _bar(found: Found, side: int, share: float) -> Bar:
 
 def _verdict(found: Found, state: SaliencyState, verdict: Judged | str | None) -> Verdicts:
     of, question = (state.depth, state.block), "Better than chance?"
-    about = captions.judged(found, found.blocks[min(max(state.block, 1), len(found.blocks)) - 1])
+    about = captions.judged(found, min(max(state.block, 1), len(found.blocks)))
     if isinstance(verdict, str) or (verdict is not None and verdict.put_off):
         why = verdict if isinstance(verdict, str) else verdict.put_off
         return Verdicts(of, question, note=captions.offered(why, about), press="Judge", act="judge")

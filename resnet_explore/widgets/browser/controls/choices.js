@@ -2,11 +2,13 @@
 
 import { component } from "../component.js";
 import { control, make, same } from "../dom.js";
+import { edges } from "./edges.js";
 
 /** @type {import("../page.js").Component} */
 export function choices(page, props) {
   const heading = make("p", "rx-subtitle"), keys = make("p", "rx-keys"), list = make("div", "rx-options"), note = make("p", "rx-note");
-  const node = make("div", "rx-choices", {}, heading, keys, list, note);
+  const row = make("div", "rx-options-row", {}, list), node = make("div", "rx-choices", {}, heading, keys, row, note);
+  const ends = edges(row, list, "answers");
   list.setAttribute("role", "group");
   let buttons = [];
 
@@ -30,9 +32,10 @@ export function choices(page, props) {
       return button;
     });
     list.replaceChildren(...buttons);
+    ends.mark();
     if (focused >= 0) buttons[Math.min(focused, buttons.length - 1)]?.focus();
   }
 
   const press = () => buttons.forEach((button, k) => button.setAttribute("aria-pressed", String(same(props.answers[k].value, page.state[props.key]))));
-  return component(node, props, { fill, press });
+  return component(node, props, { fill, press, leave: ends.leave });
 }

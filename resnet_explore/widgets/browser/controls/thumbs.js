@@ -1,6 +1,7 @@
 /* A strip of small pictures of which one is chosen: one row that scrolls, however many there are. */
 
 import { control, make, same, stepped } from "../dom.js";
+import { edges } from "./edges.js";
 
 /** @type {import("../page.js").Component} */
 export function thumbs(page, props) {
@@ -8,6 +9,7 @@ export function thumbs(page, props) {
   const node = make("div", "rx-control rx-thumbs", {}, strip);
   strip.setAttribute("role", "radiogroup");
   const standing = new Map(); // buttons by the value that they choose
+  const ends = edges(node, strip, "photos");
 
   function makeThumb(choice) {
     const url = URL.createObjectURL(new Blob([choice.picture]));
@@ -39,7 +41,17 @@ export function thumbs(page, props) {
     }
   }
 
+  /** Bring the chosen photo into sight, also when the strip has become narrower. */
+  function see(button) {
+    if (!strip.clientWidth) return;
+    strip.scrollLeft = button.offsetLeft - (strip.clientWidth - button.offsetWidth) / 2;
+    ends.mark();
+  }
+
   let shown;
+  const resized = new ResizeObserver(() => { if (shown) see(shown); });
+  resized.observe(strip);
+
   function press() {
     const pressed = props.choices.findIndex((choice) => same(choice.value, page.state[props.key]));
     props.choices.forEach((choice, k) => {
@@ -48,7 +60,7 @@ export function thumbs(page, props) {
       button.tabIndex = k === Math.max(0, pressed) ? 0 : -1;
       if (k === pressed && shown !== button) {
         shown = button;
-        strip.scrollLeft = button.offsetLeft - (strip.clientWidth - button.offsetWidth) / 2;
+        see(button);
       }
     });
   }
@@ -62,8 +74,11 @@ export function thumbs(page, props) {
       props = next;
       if (before !== next) fill();
       press();
+      ends.mark();
     },
     leave() {
+      resized.disconnect();
+      ends.leave();
       for (const { url } of standing.values()) URL.revokeObjectURL(url);
     },
   };

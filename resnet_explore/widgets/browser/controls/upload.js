@@ -12,6 +12,7 @@ const SEND_AS_IS = { bytes: 4 * MB, side: 2048 };
 const SHRUNK = { bytes: 6 * MB, side: 1600, short: 256, long: 16_000 }; // pixels
 const UNREADABLE_MOST = 8 * MB; // bytes of a file that only Python may understand (HEIC, TIFF)
 const HINT = "Drop or paste photos of yours here";
+const PATIENCE_MS = 1000;
 
 const megabytes = (bytes) => `${(bytes / MB).toFixed(1)} MB`;
 
@@ -95,16 +96,19 @@ export function upload(page, props) {
   const hint = make("span", "rx-hint", { textContent: HINT });
   const status = make("span", "rx-status");
   // Focusable by a click, so that Ctrl+V then lands here and not in JupyterLab's command mode.
-  const node = control("div", "rx-control rx-upload", { tabIndex: -1 }, make("div", "rx-drop", {}, hint, status, pick));
+  const forget = control("button", "rx-forget", { type: "button", textContent: "✕", title: "Close this message", ariaLabel: "Close this message" });
+  const node = control("div", "rx-control rx-upload", { tabIndex: -1 }, make("div", "rx-drop", {}, hint, status, forget, pick));
   const serial = freshId();
-  let turn = 0, refused = "", waitingFor = 0;
+  let turn = 0, refused = "", waitingFor = 0, waiting = 0;
   node.setAttribute("role", "group");
   node.setAttribute("aria-label", "Photo upload: drop, paste or choose files");
   status.setAttribute("role", "status");
 
   /** What is said stands in the hint's room, so that nothing below moves. */
   function say(sentence, wrong = false) {
+    clearTimeout(waiting);
     status.classList.toggle("rx-bad", wrong);
+    forget.hidden = !wrong;
     node.classList.toggle("rx-says", Boolean(sentence));
     status.title = sentence;
     if (status.textContent !== sentence) status.textContent = sentence;
@@ -126,6 +130,7 @@ export function upload(page, props) {
         waitingFor = Math.max(waitingFor, props.taken) + 1;
         const count = files.length > 1 ? `${k + 1} of ${files.length} photos arrived.` : "";
         page.act(props.key, { name, note, count, batch: `${serial}-${mine}` }, [buffer]);
+        waiting = setTimeout(() => say(`Waiting for Python, which is still busy. ${name} comes next.`), PATIENCE_MS);
       } catch (problem) {
         if (mine !== turn) return;
         refusals.push(problem instanceof Refusal ? problem.message : `${file.name || "The photo"} could not be read: ${problem}.`);
@@ -135,6 +140,11 @@ export function upload(page, props) {
     if (refused) answer();
   }
 
+  forget.addEventListener("click", () => {
+    refused = "";
+    say("");
+    input.focus();
+  });
   input.addEventListener("change", () => {
     const files = [...input.files];
     input.value = ""; // choosing the same file again is a change again
@@ -174,6 +184,9 @@ export function upload(page, props) {
       if (same(before, next) || next.taken < waitingFor) return;
       answer();
     },
-    leave: () => leaving.abort(),
+    leave() {
+      clearTimeout(waiting);
+      leaving.abort();
+    },
   };
 }

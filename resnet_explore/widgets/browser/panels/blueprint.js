@@ -81,9 +81,10 @@ export function blueprint(page, props) {
     inside.hidden = !box;
     if (!box) return inside.replaceChildren();
     say();
-    const title = `Inside ${box.name}, ${box.kind}${box.count > 1 ? ` (${box.count} alike)` : ""}`;
+    const { title: whose, color } = props.networks[network];
+    const title = `Inside ${box.name} of ${whose}: ${box.kind}${box.count > 1 ? ` (${box.count} alike)` : ""}`;
     inside.setAttribute("aria-label", title);
-    inside.replaceChildren(make("p", "rx-subtitle", { textContent: title }));
+    inside.replaceChildren(make("p", `rx-subtitle rx-ink-${color}`, { textContent: title }));
     if (box.note) inside.append(make("p", "rx-facts", { textContent: box.note }));
     if (box.inside.length) inside.append(drawInside(box));
     return undefined;

@@ -76,7 +76,8 @@ export function heatmaps(page, props) {
     drawn = now;
     while (cells.length < steps.maps.length) cells.push(makeCell());
     while (grid.children.length > steps.maps.length) grid.lastChild.remove();
-    grid.style.setProperty("--columns", String(Math.min(props.columns, steps.maps.length)));
+    node.style.setProperty("--columns", String(Math.min(props.columns, steps.maps.length)));
+    node.style.setProperty("--aspect", String(photo.width / photo.height));
     steps.maps.forEach((map, k) => {
       const cell = cells[k];
       if (grid.children[k] !== cell.node) grid.append(cell.node);

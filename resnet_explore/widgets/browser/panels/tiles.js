@@ -29,8 +29,10 @@ class TilesView {
     this.scaleOf = (sheet, channel) => (this.ownScale ? largestOf(sheet, channel) : this.shown.scale) || 1;
     this.build();
     this.listen();
-    this.resized = new ResizeObserver(() => this.draw());
+    this.redraw = () => this.draw();
+    this.resized = new ResizeObserver(this.redraw);
     this.resized.observe(this.stage);
+    window.addEventListener("resize", this.redraw); // a canvas is as high as the window bears
     this.update(props);
   }
 
@@ -166,6 +168,11 @@ class TilesView {
 
   draw() { for (const view of this.views) view.draw(); }
 
+  leave() {
+    this.resized.disconnect();
+    window.removeEventListener("resize", this.redraw);
+  }
+
   showTools() {
     const { one, props } = this;
     const wanted = props.orders.map((choice) => [choice.value, this.orderWords(choice.value), !this.canSort(choice.value)]);
@@ -199,5 +206,5 @@ class TilesView {
 /** @type {import("../page.js").Component} */
 export function tiles(page, props) {
   const view = new TilesView(page, props);
-  return { node: view.node, update: (next) => view.update(next), leave: () => view.resized.disconnect() };
+  return { node: view.node, update: (next) => view.update(next), leave: () => view.leave() };
 }

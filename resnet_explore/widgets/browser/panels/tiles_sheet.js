@@ -5,7 +5,10 @@ import { LEVELS, MOST, isColored, largestOf, layout, markOf, ranked, sizeOf } fr
 
 const STEPS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
 const COLORS = ["red", "green", "blue"]; // of a filter's weights
-const HIGHEST = 376, LEAST = 180; // CSS pixels of a canvas, so that the sliders below stay in sight
+const LEAST = 180; // CSS pixels of a canvas
+
+/** So high is a canvas at most in this window, so that headline and sliders stay in sight with it. */
+const highest = () => Math.max(240, Math.min(376, window.innerHeight - 460), window.innerHeight - 524);
 
 export const number = (value) => (Number.isFinite(value) ? String(Number(value.toPrecision(3))) : "?").replaceAll("-", "−");
 
@@ -42,7 +45,7 @@ export class SheetView {
   draw() {
     const { canvas, sheet, view } = this, wide = canvas.parentNode.clientWidth;
     if (!wide) return; // not yet on the page, or folded away
-    const high = clamp(Math.round(wide * 1.05), LEAST, HIGHEST), sharp = Math.max(1, window.devicePixelRatio || 1);
+    const high = clamp(Math.round(wide * 1.05), LEAST, highest()), sharp = Math.max(1, window.devicePixelRatio || 1);
     this.room = { wide, high };
     canvas.style.height = `${high}px`;
     if (canvas.width !== Math.round(wide * sharp)) canvas.width = Math.round(wide * sharp);

@@ -1,0 +1,102 @@
+"""The code of an explorer is a cell that runs as it stands and opens what is shown."""
+
+import io
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import resnet_explore as rx
+from resnet_explore.training.recorded import list_records
+
+pytestmark = pytest.mark.usefixtures("unjudged")
+EXPLORERS = ["Architecture", "Degradation", "FeatureMap", "GradientFlow", "Saliency"]
+PLACES = [
+    ("Architecture", {"view": "depth", "series": "cifar", "depth": 20}),
+    ("Architecture", {"left": "resnet18", "opened": (1, 2)}),
+    ("Degradation", {"data": "cifar10", "view": "responses", "depth": 20}),
+    ("Degradation", {"depth": 20, "sort": (1, -1)}),
+    ("FeatureMap", {"networks": "digits", "view": "parts", "depth": 32, "block": 3, "channel": 2}),
+    ("GradientFlow", {"view": "skip", "depth": 8, "norm": "none", "strength": 0.3}),
+    ("GradientFlow", {"view": "guess", "guess": "grows", "guesses": ("grows", "", "")}),
+    ("Saliency", {"networks": "cifar10", "depth": 14, "block": 2, "method": "hirescam", "target": 3}),
+    ("Saliency", {"view": "weights", "stage": "fc", "opacity": 0.5}),
+]
+
+
+def run(code, **given):
+    """Run a cell as a notebook does and return what it would show."""
+    names = dict(given)
+    *lines, last = code.splitlines()
+    exec("\n".join(lines), names)
+    return eval(last, names)
+
+
+def same(one, other):
+    for each in (one, other):
+        assert each.wait(120)
+        assert each._problem == ""
+    assert other.state == one.state
+    assert other.page.headline == one.page.headline
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_a_new_explorer_has_nothing_to_say(name):
+    explorer = getattr(rx, f"{name}Explorer")()
+    assert explorer.wait(120)
+    assert explorer.code == f"import resnet_explore as rx\n\nrx.{name}Explorer()"
+    explorer.close()
+
+
+@pytest.mark.parametrize(("name", "place"), PLACES, ids=[f"{n}-{next(iter(p))}" for n, p in PLACES])
+def test_the_code_of_any_place_opens_it(name, place):
+    explorer = getattr(rx, f"{name}Explorer")()
+    if "guesses" in place:
+        place = {**place, "guesses": place["guesses"] + ("",) * (len(explorer.guesses) - 3)}
+    explorer.update(**place)
+    again = run(explorer.code)
+    same(explorer, again)
+    for each in (explorer, again):
+        each.close()
+
+
+@pytest.mark.parametrize("name", ["FeatureMap", "Saliency"])
+def test_an_uploaded_photo_is_asked_for_by_its_path(name, tmp_path, monkeypatch):
+    buffer = io.BytesIO()
+    Image.effect_noise((60, 40), 50).convert("RGB").save(buffer, "PNG")
+    explorer = getattr(rx, f"{name}Explorer")()
+    detail = {"name": "my cat.png", "batch": 1}
+    explorer._hear(explorer, {"act": "image.upload", "detail": detail}, [buffer.getvalue()])
+    explorer.update(block=2)
+    assert explorer.wait(120)
+    assert "upload-" not in explorer.code
+    assert "\n# my cat.png: put the path of your photo here.\n" in explorer.code
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(rx.ExploreError, match=r"There is no file 'my cat\.png'"):
+        run(explorer.code)
+    (tmp_path / "my cat.png").write_bytes(buffer.getvalue())
+    again = run(explorer.code)
+    same(explorer, again)
+    saved = explorer.save(tmp_path / "rows.csv").read_text()
+    assert "; explorer.show_image('my cat.png'); explorer.update(" in saved.replace("\n", " ")
+
+
+def test_what_was_given_keeps_its_name():
+    torch.manual_seed(0)
+    layers = nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2)
+    given = {"models": nn.Sequential(*layers), "images": torch.rand(2, 3, 24, 40)}
+    classes = ["cat", "dog"]
+    explorer = rx.SaliencyExplorer(**given, classes=classes, image="image-1")
+    again = run(explorer.code, **given, classes=classes)
+    same(explorer, again)
+    assert "# models, images and classes: what you gave, under the same name.\n" in explorer.code
+    maps = rx.FeatureMapExplorer(**given, layers="1")
+    same(maps, run(maps.code, **given))
+    assert "rx.FeatureMapExplorer(models=models, images=images, layers='1')" in maps.code
+    table = next(record for record in list_records() if record.name == "cifar10").table()
+    runs = rx.DegradationExplorer()
+    runs.show_table(table, "Mine", "ducks")
+    runs.update(depth=20)
+    same(runs, run(runs.code, table=table))
+    assert "# table: what you gave, under the same name.\n" in runs.code
