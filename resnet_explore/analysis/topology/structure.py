@@ -21,6 +21,7 @@ from resnet_explore.analysis.capture.layers import CONTAINERS, holders
 from resnet_explore.analysis.topology.blocks import innermost, skip_side, smallest_blocks, stage_of
 from resnet_explore.analysis.topology.sum_calls import SumCalls
 from resnet_explore.models.dry_run import dry_run
+from resnet_explore.models.shortcuts import Add
 from resnet_explore.models.trace import Watch, tensors_in
 
 _FORMS = ("new_zeros", "new_ones", "zeros_like", "ones_like")
@@ -39,6 +40,7 @@ class Operation:
     inputs   indices of the operations that made its inputs; -1 is the network's input
     details  what the module says of itself; parameters and macs (for one image) are numbers
     sum_call the how-manieth of the pass's sums of two tensors, as `SumCalls` counts them, it is; 0 if none
+    summands indices of the operations that made its first and its second summand, if it is such a sum
     """
 
     name: str
@@ -50,6 +52,7 @@ class Operation:
     parameters: int = 0
     macs: int = 0
     sum_call: int = 0
+    summands: tuple[int, ...] = ()
 
     @property
     def bare(self) -> bool:
@@ -87,13 +90,16 @@ class SkipSum:
     operation         its index
     branch, shortcut  names of the operations inside the block on either side of it alone, in order; the
                       shortcut is () where the skip carries the block's input, or the sum before, as it is
-    call              the how-manieth sum of two tensors in a call of the block it is, from 1
+    call              the how-manieth sum of two tensors in a call of the block it is, from 1; 0 where that
+                      can't be told, as in a module that weighs both summands itself
+    skip_first        whether the skip's is the first summand
     """
 
     operation: int
     branch: tuple[str, ...]
     shortcut: tuple[str, ...]
     call: int
+    skip_first: bool
 
 
 @dataclass(frozen=True)
@@ -193,7 +199,8 @@ class _Step:
     shape: tuple[int, ...]
     macs: int
     parameters: int
-    sum_call: int
+    sum_call: int = 0
+    summands: tuple[int, ...] = ()
 
 
 @dataclass
@@ -259,7 +266,10 @@ class _Wiring(Watch):
         sources = tuple(dict.fromkeys(self._made[t] for t in inputs if t in self._made))
         learned = set[int]().union(*(self._learned[t] for t in inputs if t in self._learned))
         if sources and outputs:
-            self._note(operation, sources, outputs[0], self.macs - before, learned)
+            made = self._note(operation, sources, outputs[0], self.macs - before, learned)
+            if self._sums.inside and operation.rstrip("_") in _SUMS:
+                made.sum_call = self._sums.count
+                made.summands = tuple(self._made.get(t, -1) for t in inputs)
             for tensor in outputs:
                 self._made[tensor] = len(self.steps) - 1
         elif learned:
@@ -269,13 +279,12 @@ class _Wiring(Watch):
 
     def _note(
         self, operation: str, sources: tuple[int, ...], output: Tensor, macs: int, learned: set[int]
-    ) -> None:
+    ) -> _Step:
         path = self.running[-1]
         parameters = sum(self._sizes[i] for i in learned - self._counted)
         self._counted |= learned
         shape = tuple(output.shape[1:])
-        summed = self._sums.count if self._sums.inside and operation.rstrip("_") == "add" else 0
-        step = _Step(path, self.calls[path].runs, operation, sources, shape, macs, parameters, summed)
+        step = _Step(path, self.calls[path].runs, operation, sources, shape, macs, parameters)
         last = self.steps[-1] if self.steps else None
         if last and path in self._leaves and (last.path, last.run) == (step.path, step.run):
             # A leaf's further operations belong to the one entry it has.
@@ -283,9 +292,9 @@ class _Wiring(Watch):
             last.inputs = tuple(dict.fromkeys([*last.inputs, *(s for s in sources if s != own)]))
             last.shape, last.macs = shape, last.macs + macs
             last.parameters += parameters
-            last.sum_call = summed or last.sum_call
-        else:
-            self.steps.append(step)
+            return last
+        self.steps.append(step)
+        return step
 
 
 def _is_leaf(module: nn.Module) -> bool:
@@ -308,6 +317,7 @@ def _operations(watch: _Wiring, modules: Mapping[str, nn.Module]) -> Iterator[Op
             parameters=step.parameters,
             macs=step.macs,
             sum_call=step.sum_call,
+            summands=step.summands,
         )
 
 
@@ -411,29 +421,30 @@ def _skip(operations: tuple[Operation, ...], members: list[int]) -> str:
     inside, layers = set(members), _layers_before(operations, members)
     for i in reversed(members):
         operation = operations[i]
-        if not _is_join(operation):
+        if not _is_join(operation) and not _is_sum_of_maps(operations, operation):
             continue
-        side = skip_side([layers.get(source, 0) for source in operation.inputs])
-        if side is None:
+        shortest = _skipped(operation, layers)
+        if shortest is None:
             continue
-        shortest = operation.inputs[side]
         if operation.kind in _CONCATENATIONS:
             if layers.get(shortest, 0) or (
                 shortest in inside and "pool" in operations[shortest].kind.lower()
             ):
                 continue  # branches side by side, as in Inception
             return "concatenation"
-        return _carried(operations, inside, shortest)
+        return _carried(operations, members, i, shortest)
     return ""
 
 
-def _carried(operations: tuple[Operation, ...], inside: Collection[int], end: int) -> str:
-    """Say what a block's skip does to what it carries until the operation where it ends."""
-    if end not in inside:
+def _carried(operations: tuple[Operation, ...], members: list[int], join: int, skip: int) -> str:
+    """Say what a block's skip does to what it carries from where the branch leaves it until a join."""
+    others = (s for s in operations[join].inputs if s != skip)
+    made = set[int]().union(*(_way_to(operations, members, other) for other in others))
+    if skip not in members or skip in made:
         return "identity"
-    if _layers_before(operations, sorted(inside), min)[end]:
+    if _layers_before(operations, members, min)[skip]:
         return "projection"
-    return "gated" if operations[end].kind == "mul" else "padding"
+    return "gated" if operations[skip].kind == "mul" else "padding"
 
 
 # --- blocks and the sums at which their skips end ---------------------------------------------------------
@@ -459,13 +470,14 @@ def _traced_blocks(
     others = {unit.name for unit in units if _is_block(unit, modules)} - around
     names = summing | {name for name in others if summing.isdisjoint(holders(name))}
     for name in sorted(names, key=lambda name: members[name][0]):
-        inside, passing, found = members[name], watch.passings[name], ends[name] if name in summing else []
+        inside, passing = members[name], watch.passings[name]
+        found = ends[name] if name in summing else {}
         yield TracedBlock(
             name=name,
             stage=stage_of(name),
             kind=type(modules[name]).__name__,
-            skip=_carried(operations, set(inside), _skipped(operations, inside, found[0])) if found else "",
-            sums=tuple(_skip_sum(operations, inside, i, passing.before) for i in found),
+            skip=_carried(operations, inside, *next(iter(found.items()))) if found else "",
+            sums=tuple(_skip_sum(operations, inside, i, s, passing.before) for i, s in found.items()),
             sum_calls=passing.after - passing.before,
             takes=passing.takes,
             gives=operations[inside[-1]].shape,
@@ -480,42 +492,53 @@ def _is_block(unit: Unit, modules: Mapping[str, nn.Module]) -> bool:
 
 
 def _is_sum_of_maps(operations: tuple[Operation, ...], operation: Operation) -> bool:
-    if operation.kind not in _SUMS or len(operation.inputs) != 2:
+    # A module that adds is a sum whatever it is called.
+    if not (operation.kind in _SUMS or operation.summands) or len(operation.inputs) != 2:
         return False
     return all(s < 0 or operations[s].shape == operation.shape for s in operation.inputs)
 
 
-def _stream(operations: tuple[Operation, ...], members: list[int], sums: list[int]) -> list[int]:
+def _stream(operations: tuple[Operation, ...], members: list[int], sums: list[int]) -> dict[int, int]:
     """Return those of a block's sums that lie on its skip's way: the last, and each that it comes from.
 
-    Others are inside a branch, as Res2Net's.
+    With what came by the skip to each. Others are inside a branch, as Res2Net's.
     """
     layers = _layers_before(operations, members)
-    uneven = [i for i in sums if skip_side([layers.get(s, 0) for s in operations[i].inputs]) is not None]
-    found = uneven[-1:]
+    skips = {i: skip for i in sums if (skip := _skipped(operations[i], layers)) is not None}
+    found = list(skips)[-1:]
     while found:
-        way = _way_to(operations, members, _skipped(operations, members, found[0]))
-        before = [i for i in uneven if i in way]
+        way = _way_to(operations, members, skips[found[0]])
+        before = [i for i in skips if i in way]
         if not before:
             break
         found.insert(0, before[-1])
-    return found
+    return {i: skips[i] for i in found}
 
 
-def _skipped(operations: tuple[Operation, ...], members: list[int], i: int) -> int:
-    """Return which operation made the summand that came by the skip."""
-    layers, sources = _layers_before(operations, members), operations[i].inputs
-    return sources[skip_side([layers.get(source, 0) for source in sources]) or 0]
+def _skipped(operation: Operation, layers: Mapping[int, int]) -> int | None:
+    """Return which operation made what came by the skip to a join, None where none did.
+
+    layers  how many weighted layers what each operation made has passed
+    """
+    side = skip_side([layers.get(source, 0) for source in operation.inputs])
+    if side is None and operation.kind == Add.__name__:
+        side = len(operation.inputs) - 1  # ours gets the branch, then the skip, which may be as deep
+    return None if side is None else operation.inputs[side]
 
 
-def _skip_sum(operations: tuple[Operation, ...], members: list[int], i: int, calls_before: int) -> SkipSum:
-    skip = _skipped(operations, members, i)
+def _skip_sum(
+    operations: tuple[Operation, ...], members: list[int], i: int, skip: int, calls_before: int
+) -> SkipSum:
     (other,) = (source for source in operations[i].inputs if source != skip)
     carried, made = (_way_to(operations, members, end) for end in (skip, other))
     branch, shortcut = (
         tuple(operations[k].name for k in sorted(side)) for side in (made - carried, carried - made)
     )
-    return SkipSum(i, branch, shortcut, operations[i].sum_call - calls_before)
+    # A module that adds may have made one of them itself, by a factor.
+    first, second = operations[i].summands or (i, i)
+    skip_first = first == skip or second == other
+    call = operations[i].sum_call - calls_before if skip_first or second == skip or first == other else 0
+    return SkipSum(i, branch, shortcut, call, skip_first)
 
 
 def _way_to(operations: tuple[Operation, ...], members: Collection[int], end: int) -> set[int]:
