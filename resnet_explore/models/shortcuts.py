@@ -42,7 +42,7 @@ def scaled(x: Tensor, by: float) -> Tensor:
     """Return `by` times x; for 0 that is 0 everywhere, though infinity times 0 is no number."""
     if by == 1 or not x.numel():
         return x
-    if by:
+    if by or x.is_meta:
         return x * by
     # One zero for all, made of x: its gradient is 0, not missing.
     return x[(0,) * x.ndim].masked_fill(x.new_ones((), dtype=torch.bool), 0).expand_as(x)
