@@ -23,6 +23,7 @@ from .analysis.gradients.shattering import (
     input_gradients as input_gradients,
 )
 from .analysis.gradients.skip_ratios import skip_ratios as skip_ratios
+from .analysis.skips.edited import edited as edited
 from .analysis.topology.structure import structure as structure
 from .errors import ExploreError as ExploreError
 from .inputs.datasets import (

@@ -35,6 +35,7 @@ QUESTIONS = {
     "gradients": {"capture", "topology"},
     "activations": {"capture", "topology"},
     "explain": {"capture", "topology"},
+    "skips": {"capture", "topology"},
 }
 # Inside widgets: the core knows no explorer, and no explorer another.
 COMMON = {"browser": {"browser"}, "core": {"core", "browser"}, "catalog": {"catalog", "core", "browser"}}

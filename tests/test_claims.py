@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import torchvision
 from torch import nn
 from witnesses import fingerprint
 
@@ -97,6 +98,21 @@ def test_skip_ratios_are_those_of_branch_and_shortcut(order):
     assert [model.get_submodule(name) for name in found.names] == model.blocks
     with pytest.raises(rx.ExploreError, match="has no skip connections that can be looked at"):
         rx.skip_ratios(rx.build("cifar_plain8"), torch.randn(2, 3, 8, 8))
+
+
+def test_skip_ratios_of_networks_of_others_and_of_vectors():
+    images = torch.randn(4, 3, 40, 24, generator=torch.Generator().manual_seed(2))
+    ours, theirs = rx.build("resnet18", num_classes=5), torchvision.models.resnet18(num_classes=5)
+    theirs.load_state_dict(ours.state_dict())
+    mine, other = rx.skip_ratios(ours, images), rx.skip_ratios(theirs, images)
+    assert mine.names == other.names
+    np.testing.assert_array_equal(mine.ratios, other.ratios)
+    net = rx.MLP(rx.MLPConfig(depth=3, width=20, inputs=3 * 40 * 24, residual=True, branch_scale=0.5))
+    assert rx.skip_ratios(net, images).names == ("layers.0", "layers.1", "layers.2")
+    vit = torchvision.models.VisionTransformer(8, 4, 2, 2, 16, 32, num_classes=5)
+    assert rx.skip_ratios(vit, images[:, :, :8, :8], "eval").names == tuple(
+        f"encoder.layers.encoder_layer_{k}:{n}" for k in (0, 1) for n in (1, 2)
+    )
 
 
 def test_a_wide_network_is_what_its_config_says():

@@ -89,6 +89,7 @@ def test_elementwise_operations_and_norms(shape, dtype):
         (lambda: F.relu_(x), "relu_"),
         (lambda: x.sigmoid(), "sigmoid"),
         (lambda: x + x, "add"),
+        (lambda: torch.add(x, x, alpha=0.5), "add"),
         (lambda: x * gate, "mul"),
         (lambda: 0.5 * x, "mul"),
         (lambda: x.clone().add_(gate), "add_"),
@@ -143,6 +144,10 @@ import sys, torch, resnet_explore as rx
 plain, residual = rx.twins("cifar_resnet20")
 rx.describe(plain, (3, 32, 40)), rx.structure(rx.build("resnet50"))
 rx.residual_stream(residual, torch.rand(1, 3, 32, 32))
+for scale in (0.0, 0.5):
+    rx.structure(rx.build("cifar_resnet8", skip_scale=scale), (3, 32, 40))
+    with rx.edited(residual, skip={"*": scale}, delete="layer1.0"):
+        rx.structure(residual, (3, 32, 40)), residual(torch.rand(1, 3, 32, 32))
 print([name for name in ("sympy", "torch._dynamo") if name in sys.modules])
 """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

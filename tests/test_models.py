@@ -106,6 +106,25 @@ def test_add_scales_branch_and_skip():
         torch.testing.assert_close(block(x), expected)
 
 
+@pytest.mark.parametrize("cut", ["branch_scale", "skip_scale"])
+def test_what_is_cut_adds_exactly_nothing_and_has_no_gradient(cut):
+    block = rx.build("cifar_resnet8").layer1[0]
+    x, f = (torch.randn(1, 16, 3, 5, generator=torch.Generator().manual_seed(k)) for k in (0, 1))
+    gone, kept = f.requires_grad_(), x.requires_grad_()
+    setattr(block.add, cut, 0.0)
+    other = "skip_scale" if cut == "branch_scale" else "branch_scale"
+    for factor in (1.0, -0.5):
+        setattr(block.add, other, factor)
+        made = block.add(gone, kept) if cut == "branch_scale" else block.add(kept, gone)
+        assert torch.equal(made, factor * kept)
+        zero, through = torch.autograd.grad(made.sum(), (gone, kept))
+        assert not zero.any()
+        assert (through == factor).all()
+    infinite = torch.full_like(f, float("inf"))
+    made = block.add(infinite, kept) if cut == "branch_scale" else block.add(kept, infinite)
+    assert torch.isfinite(made).all()
+
+
 def test_seeds_decide_weights_and_leave_the_global_state_alone():
     before = torch.random.get_rng_state()
     first, again, other = (rx.build("cifar_resnet8", seed=s).fc.weight for s in (1, 1, 2))

@@ -87,6 +87,55 @@ def test_networks_that_put_the_skip_elsewhere():
     assert residual_stream(dense, IMAGES) == {}
 
 
+class Weighed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x):
+        branch = self.conv(x)
+        x = torch.add(x, branch, alpha=0.25)
+        x += branch.tanh()
+        return x
+
+
+def test_the_branch_is_all_that_is_added_and_as_it_is_added():
+    net = nn.Sequential(Weighed())
+    stream = residual_stream(net, IMAGES)["0"]
+    with torch.no_grad():
+        branch = net[0].conv(IMAGES)
+    assert stream.skip.equal(IMAGES)
+    torch.testing.assert_close(stream.branch, 0.25 * branch + branch.tanh())
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_our_sums_say_themselves_which_is_the_branch(dropped):
+    """Also where the projection is as deep as the branch, or the branch is dropped in training."""
+
+    class Single(Block):
+        def __init__(self, config, in_channels, width, stride):
+            super().__init__(config, convolutions=1)
+            self.conv1, self.bn1, self.relu1 = (
+                nn.Conv2d(in_channels, width, 3, stride, 1),
+                nn.BatchNorm2d(width),
+                nn.ReLU(),
+            )
+            self.connect(config, in_channels, width, stride)
+
+    config = rx.ResNetConfig("basic", (1,), (8,), "cifar", shortcut="projection_all")
+    block = Single(config, 8, 8, 1)
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), block)
+    if dropped:
+        block.survival = 0.0
+        found = rx.skip_ratios(net, IMAGES)
+        assert (found.names, found.branch.tolist()) == (("1",), [0.0])
+    else:
+        net.eval()
+        stream = residual_stream(net, IMAGES)["1"]
+        with torch.no_grad():
+            assert stream.branch.equal(block.branch(net[0](IMAGES)))
+
+
 def test_only_the_layers_asked_for():
     assert list(residual_stream(rx.build("cifar_resnet8"), IMAGES, ["layer2.0"])) == ["layer2.0"]
 

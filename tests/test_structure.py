@@ -1,6 +1,7 @@
 """How networks are wired, read off the live module: counts of the papers, skips of every sort."""
 
 import pytest
+import timm
 import torch
 import torch.nn.functional as F
 import torchvision
@@ -220,3 +221,83 @@ def test_values_are_used_where_shapes_are_not_enough_and_loose_arithmetic_is_one
     assert (loose.inputs, up.inputs) == ((0,), (1,))
     assert up.macs == 4 * 5 * 7 * 2 * 2 * 2, "each of the 4 x 5 x 7 inputs meets 2 filters of 2 x 2"
     assert up.shape == (2, 10, 14)
+
+
+# --- blocks ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks", "skips"),
+    [
+        ("resnet50", 16, 16),
+        ("mobilenet_v3_small", 11, 6),
+        ("convnext_tiny", 18, 18),
+        ("vit_b_16", 12, 12),
+        ("swin_t", 12, 12),
+        ("densenet121", 58, 0),
+    ],
+)
+def test_blocks_stand_in_order_and_know_their_skips(name, blocks, skips):
+    found = rx.structure(bare(name)).blocks
+    assert len(found) == blocks
+    assert sum(bool(block.sums) for block in found) == sum(bool(block.skip) for block in found) == skips
+
+
+def test_the_trace_and_our_networks_agree_on_blocks_and_skips():
+    for name in ("cifar_resnet14", "cifar_plain14", "resnetv2_50", "res2net50_26w_4s"):
+        model = rx.build(name)
+        found = rx.structure(model, (3, 32, 48)).blocks
+        assert [model.get_submodule(block.name) for block in found] == model.blocks
+        for block, module in zip(found, model.blocks, strict=True):
+            assert bool(block.sums) == (module.add is not None)
+            assert bool(block.skip in ("padding", "projection")) == (module.downsample is not None)
+
+
+def test_what_stands_on_either_side_of_a_sum():
+    blocks = {block.name: block for block in rx.structure(bare("resnet18"), (3, 64, 96)).blocks}
+    plain, changed = blocks["layer1.0"], blocks["layer2.0"]
+    assert (plain.stage, plain.kind, plain.takes, plain.gives) == (
+        "layer1",
+        "BasicBlock",
+        (64, 16, 24),
+        (64, 16, 24),
+    )
+    (end,) = plain.sums
+    assert end.shortcut == ()
+    assert end.branch == tuple(f"layer1.0.{layer}" for layer in ("conv1", "bn1", "relu:1", "conv2", "bn2"))
+    assert changed.sums[0].shortcut == ("layer2.0.downsample.0", "layer2.0.downsample.1")
+    assert (changed.takes, changed.gives) == ((64, 16, 24), (128, 8, 12))
+
+
+def test_sums_inside_a_branch_end_no_skip_and_are_counted_over():
+    block = rx.structure(rx.build("res2net50_26w_4s"), (3, 64, 64)).blocks[1]
+    assert [(end.call, block.sum_calls) for end in block.sums] == [(3, 3)]
+    (vit,) = rx.structure(torchvision.models.VisionTransformer(8, 4, 1, 2, 16, 32), (3, 8, 8)).blocks
+    assert [end.call for end in vit.sums] == [1, 2]
+
+
+def test_squeeze_and_excitation_belongs_to_the_block_that_it_gates():
+    units = rx.structure(timm.create_model("seresnet18"), (3, 64, 96)).units
+    assert [unit.skip for unit in units if unit.kind == "BasicBlock"].count("identity") == 5
+    assert "SEModule" not in {unit.kind for unit in units}
+    units = rx.structure(bare("mobilenet_v3_small"), (3, 64, 96)).units
+    assert [unit.kind for unit in units].count("InvertedResidual") == 11
+
+
+def test_a_skip_past_a_scaled_branch_counts():
+    assert rx.structure(bare("convnext_tiny")).skips == 18
+
+
+def test_what_lies_between_stages_is_on_the_path():
+    """timm calls it downsample, as torchvision calls a projection."""
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    net = timm.create_model("convnext_atto", num_classes=3, depths=(1, 1, 1, 1), dims=(8, 8, 16, 16))
+    flow = rx.gradient_flow(net, images, [0, 1])
+    assert any("downsample" in name for name in flow.names)
+    assert all(flow.on_path)
+    flow = rx.gradient_flow(rx.build("cifar_resnet8", shortcut="projection"), images, [0, 1])
+    assert [n for n, on in zip(flow.names, flow.on_path, strict=True) if not on] == [
+        "layer2.0.downsample.0",
+        "layer3.0.downsample.0",
+    ]

@@ -9,6 +9,32 @@ from torch import nn
 from resnet_explore.errors import ExploreError
 
 
+class Found:
+    """The training flags and buffers of a model as they are now, to be put back later."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.modules = list(model.modules())  # to walk through a deep network takes long enough to do it once
+        self._training = [(module, module.training) for module in self.modules]
+        # All buffers are copied, not only those of normalisation in train mode: some modules count or cache
+        # in eval mode too, and their version counters don't tell (batch norm writes without moving them).
+        self._buffers = [
+            (module, name, buffer, buffer.clone())
+            for module in self.modules
+            for name, buffer in module._buffers.items()
+            if buffer is not None
+        ]
+
+    def put_back(self) -> None:
+        """Undo what happened to them since."""
+        for module, flag in self._training:
+            if module.training != flag:  # to set an attribute of a module is slow
+                module.training = flag
+        for module, name, buffer, copy in self._buffers:
+            module._buffers[name] = buffer
+            # Through .data, so that a graph the caller still holds doesn't see a modified buffer.
+            buffer.data.copy_(copy)
+
+
 @contextmanager
 def left_as_found(model: nn.Module) -> Iterator[None]:
     """On leaving, also by an exception, undo what the block did to the state of `model`.
@@ -18,36 +44,21 @@ def left_as_found(model: nn.Module) -> Iterator[None]:
     Inside the block .grad starts as None, so a backward pass there can't add to the caller's gradients.
     The values of parameters are not saved: running a model doesn't change them.
     """
-    modules = list(model.modules())  # to walk through a deep network takes long enough to do it once
-    training = [(module, module.training) for module in modules]
-    owned = dict.fromkeys(p for module in modules for p in module._parameters.values() if p is not None)
+    found = Found(model)
+    owned = dict.fromkeys(p for module in found.modules for p in module._parameters.values() if p is not None)
     parameters = [(p, p.requires_grad, p.grad) for p in owned]
-    # All buffers are copied, not only those of normalisation in train mode: some modules count or cache
-    # in eval mode too, and their version counters don't tell (batch norm writes without moving them).
-    buffers = [
-        (module, name, buffer, buffer.clone())
-        for module in modules
-        for name, buffer in module._buffers.items()
-        if buffer is not None
-    ]
     for parameter, _, grad in parameters:
         if grad is not None:
             parameter.grad = None
     try:
         yield
     finally:
-        for module, flag in training:
-            if module.training != flag:  # to set an attribute of a module is slow
-                module.training = flag
+        found.put_back()
         for parameter, requires_grad, grad in parameters:
             if parameter.requires_grad != requires_grad:
                 parameter.requires_grad_(requires_grad)
             if parameter.grad is not grad:
                 parameter.grad = grad
-        for module, name, buffer, copy in buffers:
-            module._buffers[name] = buffer
-            # Through .data, so that a graph the caller still holds doesn't see a modified buffer.
-            buffer.data.copy_(copy)
 
 
 @contextmanager

@@ -41,7 +41,8 @@ class Shapes(OperationMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         rule = _RULES.get(func)
-        if rule is not None and not kwargs and all(_plain(a, func in _IN_ANY_ORDER) for a in args):
+        shaping = {name for name in kwargs or () if name != "alpha"}  # a sum's factor changes no shape
+        if rule is not None and not shaping and all(_plain(a, func in _IN_ANY_ORDER) for a in args):
             result = rule(*args)
             if result is not None:
                 return result

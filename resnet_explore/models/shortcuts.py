@@ -1,5 +1,6 @@
 """The skip: what it carries, what weighs it, and the addition itself."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -11,7 +12,8 @@ class Add(nn.Module):
     """The skip connection: branch_scale * F(x) + skip_scale * shortcut(x) (He et al. 2015, eq. 1 and 2).
 
     Both scales are 1 in a ResNet. They are plain numbers, not parameters, so that the skip of a trained
-    network can be weakened or cut (skip_scale = 0) and put back.
+    network can be weakened or cut (skip_scale = 0) and put back. What is cut adds exactly nothing, also where
+    it is infinite, and its gradient is 0.
     """
 
     def __init__(self, branch_scale: float = 1.0, skip_scale: float = 1.0) -> None:
@@ -20,15 +22,30 @@ class Add(nn.Module):
         self.skip_scale = skip_scale
 
     def forward(self, branch: Tensor, skip: Tensor) -> Tensor:
-        if self.branch_scale != 1.0:
-            branch = branch * self.branch_scale
-        if self.skip_scale != 1.0:
-            skip = skip * self.skip_scale
-        return branch + skip
+        return weighed_sum(branch, skip, self.branch_scale, self.skip_scale)
 
     def extra_repr(self) -> str:
         scaled = (self.branch_scale, self.skip_scale) != (1, 1)
         return f"{self.branch_scale:g} F(x) + {self.skip_scale:g} x" if scaled else ""
+
+
+def weighed_sum(first: Tensor, second: Tensor, a: float, b: float) -> Tensor:
+    """Return a first + b second; a factor costs nothing beside the sum, unless both are at work."""
+    if a not in (0, 1):
+        return torch.add(scaled(second, b), first, alpha=a)
+    if b not in (0, 1):
+        return torch.add(scaled(first, a), second, alpha=b)
+    return scaled(first, a) + scaled(second, b)
+
+
+def scaled(x: Tensor, by: float) -> Tensor:
+    """Return `by` times x; for 0 that is 0 everywhere, though infinity times 0 is no number."""
+    if by == 1 or not x.numel():
+        return x
+    if by or x.is_meta:
+        return x * by
+    # One zero for all, made of x: its gradient is 0, not missing.
+    return x[(0,) * x.ndim].masked_fill(x.new_ones((), dtype=torch.bool), 0).expand_as(x)
 
 
 class Gate(nn.Module):

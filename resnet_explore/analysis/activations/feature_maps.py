@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from resnet_explore.analysis._batch import as_images, run
 from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._state import measuring
-from resnet_explore.analysis.activations.residual_stream import Stream, Sums, sum_grids
 from resnet_explore.analysis.activations.statistics import Channels, as_channels, reduced
 from resnet_explore.analysis.capture.capture import Capture
 from resnet_explore.analysis.capture.layers import Layers
 from resnet_explore.analysis.topology.laid import module_name
 from resnet_explore.analysis.topology.map_layers import convolution_names, map_names, response_names
+from resnet_explore.analysis.topology.sums import Stream, Sums, sum_grids
 from resnet_explore.analysis.topology.tokens import TokenGrid, grids
 from resnet_explore.errors import ExploreError, an
 

@@ -66,23 +66,23 @@ def token_blocks(model: nn.Module) -> list[str]:
     modules = dict(model.named_modules())
     held: Counter[str] = Counter()
     for name, module in modules.items():
-        for holder in _holders(name):
+        for holder in holders(name):
             held[holder] += isinstance(module, nn.Linear)
         if isinstance(module, nn.MultiheadAttention):
             held[name] += 1
     able = [n for n, m in modules.items() if n and held[n] >= 2 and type(m) not in CONTAINERS]
     listed = {n for n in able if isinstance(modules[n.rpartition(".")[0]], CONTAINERS)}
-    stages = {holder for name in listed for holder in _holders(name)}
+    stages = {holder for name in listed for holder in holders(name)}
     able = [name for name in able if name not in stages]
     classes = Counter(type(modules[name]) for name in able)
     several = {name for name in able if classes[type(modules[name])] >= 2}
-    blocks = [name for name in able if name in several and several.isdisjoint(_holders(name))]
+    blocks = [name for name in able if name in several and several.isdisjoint(holders(name))]
     weighted = [name for name, module in modules.items() if isinstance(module, _WEIGHTED)]
-    inside = sum(not set(blocks).isdisjoint(_holders(name)) for name in weighted)
+    inside = sum(not set(blocks).isdisjoint(holders(name)) for name in weighted)
     return blocks if 2 * inside >= len(weighted) else []
 
 
-def _holders(name: str) -> list[str]:
+def holders(name: str) -> list[str]:
     """Return the dotted names of the modules around a module, without the network itself."""
     parts = name.split(".")
     return [".".join(parts[:i]) for i in range(1, len(parts))]

@@ -25,6 +25,7 @@ from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._norms import each_norm, gather, norm
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.capture.capture import Capture
+from resnet_explore.analysis.topology.blocks import in_shortcut
 from resnet_explore.analysis.topology.comparable import Alike, alike, is_spatial
 from resnet_explore.errors import ExploreError, unknown
 
@@ -40,7 +41,7 @@ class GradientFlow(Brief):
     """Frobenius norms at each convolution and linear layer, in the order of execution: float64 (layers,).
 
     names, kinds               "layer1.0.conv1" and "conv 3x3"; kinds are "conv HxW" and "linear"
-    on_path                    False in a projection shortcut, that is a module named downsample or shortcut
+    on_path                    False in a projection shortcut, see `in_shortcut`
     activation_norms           of the layer's output, over the whole batch
     activation_gradient_norms  of the loss's gradient with respect to that output, over the whole batch
     weight_norms               of the layer's weight, without the bias
@@ -249,6 +250,7 @@ def gradient_flow(
                 value.detach(),
             ]
         )
+    path = set(layers_on_path(model).values())
     activation, activation_gradient, weight, weight_gradient = numbers[:-2].reshape(4, -1)
     frozen = tuple(i not in gradients for i in range(len(modules)))
     if any(frozen):
@@ -257,7 +259,7 @@ def gradient_flow(
     return GradientFlow(
         names=tuple(modules),
         kinds=tuple(_kind(module) for module in modules.values()),
-        on_path=tuple(on_path(name) for name in modules),
+        on_path=tuple(module in path for module in modules.values()),
         activation_norms=activation,
         activation_gradient_norms=activation_gradient,
         weight_norms=weight,
@@ -303,9 +305,10 @@ def is_layer(module: nn.Module) -> bool:
     return isinstance(module, (_ConvNd, nn.Linear))
 
 
-def on_path(name: str) -> bool:
-    """Whether a layer of this name lies on the path through the branches, not in a shortcut."""
-    return not {"downsample", "shortcut"} & set(name.split("."))
+def layers_on_path(model: nn.Module) -> dict[str, nn.Module]:
+    """Return the layers that `is_layer` means on the path through the branches, by name, not in shortcuts."""
+    modules = dict(model.named_modules())
+    return {n: m for n, m in modules.items() if is_layer(m) and not in_shortcut(n, modules)}
 
 
 def _is_layer(_name: str, module: nn.Module) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from resnet_explore.analysis._norms import each_norm
 from resnet_explore.analysis.capture.layers import norms_of
-from resnet_explore.analysis.gradients.flow import is_layer, on_path
+from resnet_explore.analysis.gradients.flow import layers_on_path
 from resnet_explore.errors import ExploreError
 
 _MOVE_EVERY = 64  # steps whose numbers wait on the device, so that it never has to wait for the processor
@@ -35,8 +35,8 @@ class Recorder:
         trained = {id(p) for group in getattr(optimizer, "param_groups", ()) for p in group["params"]}
         self._weights: dict[str, Tensor] = {
             name: m.get_parameter("weight")
-            for name, m in model.named_modules()
-            if is_layer(m) and on_path(name) and id(getattr(m, "weight", None)) in trained
+            for name, m in layers_on_path(model).items()
+            if id(getattr(m, "weight", None)) in trained
         }
         if not self._weights:
             raise ExploreError(

@@ -6,7 +6,6 @@ deep residual networks start close to the identity.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,8 +16,11 @@ from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._norms import gather
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.gradients.flow import check_batch
+from resnet_explore.analysis.topology.blocks import innermost
+from resnet_explore.analysis.topology.laid import module_name
+from resnet_explore.analysis.topology.sums import Sums
 from resnet_explore.errors import ExploreError
-from resnet_explore.models.shortcuts import Add
+from resnet_explore.models.dispatch import uncompiled
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,35 +51,27 @@ class SkipRatios(Brief):
 
 
 def skip_ratios(model: nn.Module, images: Tensor, mode: str = "train") -> SkipRatios:
-    """Measure branch and skip at each addition of a residual network of ours, in one forward pass.
+    """Measure branch and skip at each addition of a residual network's blocks, in one forward pass.
+
+    A block that adds twice, as a transformer's, has a row for each: "blocks.0:1" and "blocks.0:2".
 
     Raises ExploreError for images that don't fit, an unknown mode, and a network without such additions.
     """
     batch = check_batch(model, images, mode)
-    additions = {name: m for name, m in model.named_modules() if isinstance(m, Add)}
-    if not additions:
-        raise ExploreError(
-            "The model has no skip connections that can be looked at; those of rx.build(...) with "
-            "residual=True have."
-        )
-    names: list[str] = []
-    seen: list[Tensor] = []
-
-    def watch(name: str, add: Add) -> Any:
-        def look(_module: nn.Module, args: tuple[Tensor, Tensor], _sum: Tensor) -> None:
-            names.append(name.rpartition(".")[0])
-            scaled = zip(args, (add.branch_scale, add.skip_scale), strict=True)
-            seen.extend(x.detach().float().std(correction=0) * abs(scale) for x, scale in scaled)
-
-        return add.register_forward_hook(look)
-
-    handles = [watch(name, add) for name, add in additions.items()]
-    try:
-        with measuring(model), torch.no_grad():
-            model.train(mode == "train")
+    with measuring(model), torch.no_grad(), uncompiled():
+        model.train(mode == "train")
+        with Sums(model, keep=_spread, axes=2).watching(batch) as found:
             answer(model, batch)
-    finally:
-        for handle in handles:
-            handle.remove()
-    branch, skip = gather(seen).reshape(-1, 2).T
-    return SkipRatios(tuple(names), branch, skip, mode)
+    holders = innermost(dict.fromkeys(module_name(name) for name in found))
+    kept = {name: one for name, one in found.items() if module_name(name) in holders}
+    if not kept:
+        raise ExploreError(
+            "The model has no skip connections that can be looked at: no block of it adds what passed it by."
+        )
+    pairs = [(stream.branch, stream.skip) for stream in kept.values()]
+    branch, skip = gather([spread for pair in pairs for spread in pair]).reshape(-1, 2).T
+    return SkipRatios(tuple(kept), branch, skip, mode)
+
+
+def _spread(summand: Tensor) -> Tensor:
+    return summand.float().std(correction=0)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from resnet_explore.analysis.capture.layers import CONTAINERS, token_blocks
+from resnet_explore.analysis.capture.layers import CONTAINERS, holders, token_blocks
+from resnet_explore.analysis.topology.blocks import residual_blocks
 from resnet_explore.errors import ExploreError, an
 
 
@@ -26,6 +27,9 @@ class LayerChoice:
 def choose_layers(model: nn.Module) -> LayerChoice:
     """Return the layers whose maps show how a network's view grows with depth.
 
+    That is another question than which blocks there are (`structure(...).blocks`): a dense block of many
+    layers has one map worth a look, and a network without blocks has maps, too.
+
     The first of these that the network has:
     1. residual blocks and their plain twins (ours, torchvision's, timm's): modules that have both a `conv1`
        and a `downsample`;
@@ -39,7 +43,7 @@ def choose_layers(model: nn.Module) -> LayerChoice:
     """
     modules = dict(model.named_modules())
     kind = type(model).__name__
-    residual = [n for n, m in modules.items() if hasattr(m, "conv1") and hasattr(m, "downsample")]
+    residual = residual_blocks(modules)
     if residual:
         classes = _classes(modules, residual)
         return LayerChoice(tuple(residual), f"{kind}: its {len(residual)} residual blocks ({classes}).")
@@ -83,11 +87,7 @@ def _repeated(modules: dict[str, nn.Module], convolutions: list[str]) -> list[st
 
 def _inside(names: list[str]) -> Counter[str]:
     """Count for each module how many of these it holds."""
-    held: Counter[str] = Counter()
-    for name in names:
-        while name := name.rpartition(".")[0]:
-            held[name] += 1
-    return held
+    return Counter(holder for name in names for holder in holders(name))
 
 
 def _classes(modules: dict[str, nn.Module], names: list[str]) -> str:

@@ -5,7 +5,8 @@ from collections import Counter
 import numpy as np
 from torch import nn
 
-from resnet_explore.analysis.capture.layers import CONTAINERS, token_blocks
+from resnet_explore.analysis.capture.layers import holders, token_blocks
+from resnet_explore.analysis.topology.blocks import in_shortcut, smallest_blocks
 from resnet_explore.errors import ExploreError, an
 
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.InstanceNorm2d)
@@ -37,12 +38,10 @@ def map_names(model: nn.Module) -> list[str]:
         holder
         for name, module in modules.items()
         if isinstance(module, (*_CONVOLUTIONS, nn.Linear))
-        for holder in _holders(name)
+        for holder in holders(name)
     )
-    held = Counter(holder for name in spatial for holder in _holders(name))
-    candidates = {name for name in held if weighted[name] >= 2 and type(modules[name]) not in CONTAINERS}
-    inner = {holder for name in candidates for holder in _holders(name)}
-    blocks = [name for name in modules if name in candidates - inner]
+    held = Counter(holder for name in spatial for holder in holders(name))
+    blocks = smallest_blocks({name: weighted[name] for name in held}, modules)
     if len(blocks) >= 3 and 2 * sum(held[name] for name in blocks) > len(spatial):
         return blocks
     activations = [name for name, module in modules.items() if isinstance(module, _ACTIVATIONS)]
@@ -64,12 +63,7 @@ def first_filters(model: nn.Module) -> tuple[str, np.ndarray] | None:
 
 def response_names(model: nn.Module) -> list[str]:
     """Return the norms that follow the convolutions of the main path, or without norms the convolutions."""
-    named = [(n, m) for n, m in model.named_modules() if "downsample" not in n and "shortcut" not in n]
+    modules = dict(model.named_modules())
+    named = [(name, module) for name, module in modules.items() if not in_shortcut(name, modules)]
     norms = [name for name, module in named if isinstance(module, _NORMS)]
     return norms or [name for name, module in named if isinstance(module, _CONVOLUTIONS)]
-
-
-def _holders(name: str) -> list[str]:
-    """Return the dotted names of the modules around a module, without the network itself."""
-    parts = name.split(".")[:-1]
-    return [".".join(parts[: i + 1]) for i in range(len(parts))]

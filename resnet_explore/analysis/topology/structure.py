@@ -1,11 +1,15 @@
 """How is a network wired? Read off one pass through the live module, also one that we did not write.
 
+This is the one place that says which blocks a pass runs through, in order, which of them have a skip, where
+its sum is and what stands on either side of it: `structure(...).blocks`.
+
 Every tensor operation of the pass is noted with the module it belongs to and the operations that made its
 inputs. So a skip connection is found as what it is, a second way to the same sum, whether it is a module, a
 `+`, or an in-place `+=`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +17,11 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from resnet_explore.analysis.capture.layers import CONTAINERS
+from resnet_explore.analysis.capture.layers import CONTAINERS, holders
+from resnet_explore.analysis.topology.blocks import innermost, skip_side, smallest_blocks, stage_of
+from resnet_explore.analysis.topology.sum_calls import SumCalls
 from resnet_explore.models.dry_run import dry_run
+from resnet_explore.models.shortcuts import Add
 from resnet_explore.models.trace import Watch, tensors_in
 
 _FORMS = ("new_zeros", "new_ones", "zeros_like", "ones_like")
@@ -32,6 +39,8 @@ class Operation:
     shape    of the output without the batch
     inputs   indices of the operations that made its inputs; -1 is the network's input
     details  what the module says of itself; parameters and macs (for one image) are numbers
+    sum_call the how-manieth of the pass's sums of two tensors, as `SumCalls` counts them, it is; 0 if none
+    summands indices of the operations that made its first and its second summand, if it is such a sum
     """
 
     name: str
@@ -42,6 +51,8 @@ class Operation:
     details: str = ""
     parameters: int = 0
     macs: int = 0
+    sum_call: int = 0
+    summands: tuple[int, ...] = ()
 
     @property
     def bare(self) -> bool:
@@ -73,13 +84,57 @@ class Unit:
 
 
 @dataclass(frozen=True)
+class SkipSum:
+    """A sum at which a block's skip ends.
+
+    operation         its index
+    branch, shortcut  names of the operations inside the block on either side of it alone, in order; the
+                      shortcut is () where the skip carries the block's input, or the sum before, as it is
+    call              the how-manieth sum of two tensors in a call of the block it is, from 1; 0 where that
+                      can't be told, as in a module that weighs both summands itself
+    skip_first        whether the skip's is the first summand
+    """
+
+    operation: int
+    branch: tuple[str, ...]
+    shortcut: tuple[str, ...]
+    call: int
+    skip_first: bool
+
+
+@dataclass(frozen=True)
+class TracedBlock:
+    """A block that a pass runs through: a module that sums what its skip carries, or the plain twin of one.
+
+    stage         the module in which it stands with others, such as "layer1"
+    kind          the class of the module
+    skip          as in `Unit`; "" for a plain block
+    sums          where its skip ends, in order: one mostly, two in a transformer's block, none in a plain one
+    sum_calls     how many sums of two tensors a call of it makes, inside its branch, too
+    takes, gives  shapes of what it gets and returns, without the batch
+    runs          how often the pass called it
+    """
+
+    name: str
+    stage: str
+    kind: str
+    skip: str
+    sums: tuple[SkipSum, ...]
+    sum_calls: int
+    takes: tuple[int, ...]
+    gives: tuple[int, ...]
+    runs: int
+
+
+@dataclass(frozen=True)
 class Structure:
-    """A network's operations in the order of execution, and the units that one would draw."""
+    """A network's operations in the order of execution, the units that one would draw, and its blocks."""
 
     input_shape: tuple[int, ...]
     operations: tuple[Operation, ...]
     units: tuple[Unit, ...]
     idle: int = 0
+    blocks: tuple[TracedBlock, ...] = ()
 
     @property
     def parameters(self) -> int:
@@ -98,19 +153,23 @@ class Structure:
 
     @property
     def skips(self) -> int:
-        """How many ways pass something by: a unit's own skip, or what is joined to something made of it.
+        """How many ways pass something by: those of blocks, and what is joined to something made of it.
 
         Joined are feature maps or vectors, by a sum or side by side; arithmetic on boxes does not count.
         """
         unit_of = {i: k for k, unit in enumerate(self.units) for i in unit.operations}
+        ends = {end.operation for block in self.blocks for end in block.sums}
         before: list[set[int]] = []  # for each unit, all that lead to it
         past = 0
         for unit in self.units:
             sources = {s for s in unit.inputs if s >= 0}
             before.append(sources.union(*(before[s] for s in sources)))
-            for join in (self.operations[i] for i in unit.operations if _is_join(self.operations[i])):
-                joined = {unit_of[s] for s in join.inputs if s >= 0} & sources
-                past += sum(any(s in before[other] for other in joined) for s in joined)
+            for i in unit.operations:
+                if i in ends:
+                    past += not unit.skip
+                elif _is_join(self.operations[i]):
+                    joined = {unit_of[s] for s in self.operations[i].inputs if s >= 0} & sources
+                    past += sum(any(s in before[other] for other in joined) for s in joined)
         return past + sum(bool(unit.skip) for unit in self.units)
 
 
@@ -124,7 +183,9 @@ def structure(model: nn.Module, input_size: tuple[int, ...] = (3, 224, 224)) -> 
     modules = dict(model.named_modules())
     operations = tuple(_operations(watch, modules))
     idle = sum(p.numel() for p in model.parameters()) - sum(op.parameters for op in operations)
-    return Structure(tuple(input_size), operations, tuple(_units(operations, modules)), idle)
+    units = tuple(_units(operations, modules))
+    blocks = tuple(_traced_blocks(watch, operations, units, modules))
+    return Structure(tuple(input_size), operations, units, idle, blocks)
 
 
 @dataclass
@@ -138,6 +199,17 @@ class _Step:
     shape: tuple[int, ...]
     macs: int
     parameters: int
+    sum_call: int = 0
+    summands: tuple[int, ...] = ()
+
+
+@dataclass
+class _Passing:
+    """The first call of a module: how many sums came before its begin and its end, and what it got."""
+
+    before: int
+    takes: tuple[int, ...] = ()
+    after: int = 0
 
 
 class _Wiring(Watch):
@@ -154,13 +226,36 @@ class _Wiring(Watch):
         self._sizes = [w.numel() for w in weights]
         self._counted: set[int] = set()
         self._leaves: set[str] = set()
+        self._sums = SumCalls()
+        self.passings: dict[str, _Passing] = {}
 
     @contextmanager
     def watching(self, model: nn.Module) -> Iterator[None]:
         """Watch, as `Watch` does."""
         self._leaves = {path for path, module in model.named_modules() if _is_leaf(module)}
-        with super().watching(model):
+        with super().watching(model), self._sums:
             yield
+
+    def _enter(self, path: str) -> Callable[..., None]:
+        enter = super()._enter(path)
+
+        def hook(module: nn.Module, args: Any, kwargs: Any) -> None:
+            enter(module, args, kwargs)
+            given = next(iter(tensors_in((args, kwargs))), None)
+            shape = () if given is None else tuple(given.shape[1:])
+            self.passings.setdefault(path, _Passing(self._sums.count, shape))
+
+        return hook
+
+    def _leave(self, path: str) -> Callable[..., None]:
+        leave = super()._leave(path)
+
+        def hook(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+            leave(module, args, kwargs, output)
+            if self.calls[path].runs == 1:
+                self.passings[path].after = self._sums.count
+
+        return hook
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         before = self.macs
@@ -171,7 +266,10 @@ class _Wiring(Watch):
         sources = tuple(dict.fromkeys(self._made[t] for t in inputs if t in self._made))
         learned = set[int]().union(*(self._learned[t] for t in inputs if t in self._learned))
         if sources and outputs:
-            self._note(operation, sources, outputs[0], self.macs - before, learned)
+            made = self._note(operation, sources, outputs[0], self.macs - before, learned)
+            if self._sums.inside and operation.rstrip("_") in _SUMS:
+                made.sum_call = self._sums.count
+                made.summands = tuple(self._made.get(t, -1) for t in inputs)
             for tensor in outputs:
                 self._made[tensor] = len(self.steps) - 1
         elif learned:
@@ -181,7 +279,7 @@ class _Wiring(Watch):
 
     def _note(
         self, operation: str, sources: tuple[int, ...], output: Tensor, macs: int, learned: set[int]
-    ) -> None:
+    ) -> _Step:
         path = self.running[-1]
         parameters = sum(self._sizes[i] for i in learned - self._counted)
         self._counted |= learned
@@ -194,8 +292,9 @@ class _Wiring(Watch):
             last.inputs = tuple(dict.fromkeys([*last.inputs, *(s for s in sources if s != own)]))
             last.shape, last.macs = shape, last.macs + macs
             last.parameters += parameters
-        else:
-            self.steps.append(step)
+            return last
+        self.steps.append(step)
+        return step
 
 
 def _is_leaf(module: nn.Module) -> bool:
@@ -217,6 +316,8 @@ def _operations(watch: _Wiring, modules: Mapping[str, nn.Module]) -> Iterator[Op
             details=module.extra_repr() if leaf else "",
             parameters=step.parameters,
             macs=step.macs,
+            sum_call=step.sum_call,
+            summands=step.summands,
         )
 
 
@@ -254,25 +355,36 @@ def _kind(inside: list[Operation]) -> str:
 
 
 def _blocks(operations: tuple[Operation, ...], modules: Mapping[str, nn.Module]) -> set[str]:
-    """Return the names of the smallest modules, no mere containers, that hold two weighted layers."""
-    weighted: dict[str, int] = {}
+    """Return the smallest modules with two weighted layers that are no gate, as squeeze-and-excitation is.
+
+    A class made of a Sequential is none either, as r2plus1d's pair of convolutions in place of one.
+    """
+    weighted: dict[str, list[Operation]] = {}
+    last: dict[str, Operation] = {}
     for operation in operations:
         for holder in _holders(operation):
-            weighted[holder] = weighted.get(holder, 0) + (1 if operation.macs else 0)
-    candidates = {
+            weighted.setdefault(holder, []).extend([operation] * bool(operation.macs))
+            last[holder] = operation
+    able = {n: len(held) for n, held in weighted.items() if not isinstance(modules[n], CONTAINERS)}
+    gates = {
         name
-        for name, module in modules.items()
-        if name and weighted.get(name, 0) >= 2 and not isinstance(module, CONTAINERS)
+        for name in smallest_blocks(able, modules)
+        if last[name].kind == "mul"
+        and all(_places(op) < _places(last[name]) for op in weighted[name])
+        and any(able.get(holder, 0) >= 2 for holder in holders(name))
     }
-    return {name for name in candidates if not any(c.startswith(f"{name}.") for c in candidates)}
+    return set(smallest_blocks({name: n for name, n in able.items() if name not in gates}, modules))
+
+
+def _places(operation: Operation) -> int:
+    return math.prod(operation.shape[1:])
 
 
 def _holders(operation: Operation) -> Iterator[str]:
     """Yield the dotted names of the modules around an operation, from the inside out, without the network."""
-    name = operation.owner
-    while name:
-        yield name
-        name = name.rpartition(".")[0]
+    if operation.owner:
+        yield operation.owner
+        yield from reversed(holders(operation.owner))
 
 
 def _goes_with(operations: tuple[Operation, ...], members: list[int], i: int) -> bool:
@@ -307,13 +419,12 @@ def _is_join(operation: Operation) -> bool:
 def _skip(operations: tuple[Operation, ...], members: list[int]) -> str:
     """Say how a block's input also reaches one of its sums, past its longest way, or ""."""
     inside, layers = set(members), _layers_before(operations, members)
-    fewest = _layers_before(operations, members, min)
     for i in reversed(members):
         operation = operations[i]
-        if not _is_join(operation):
+        if not _is_join(operation) and not _is_sum_of_maps(operations, operation):
             continue
-        shortest = min(operation.inputs, key=lambda s: layers.get(s, 0))
-        if layers.get(shortest, 0) >= max(layers.get(s, 0) for s in operation.inputs):
+        shortest = _skipped(operation, layers)
+        if shortest is None:
             continue
         if operation.kind in _CONCATENATIONS:
             if layers.get(shortest, 0) or (
@@ -321,9 +432,121 @@ def _skip(operations: tuple[Operation, ...], members: list[int]) -> str:
             ):
                 continue  # branches side by side, as in Inception
             return "concatenation"
-        if shortest not in inside:
-            return "identity"
-        if fewest[shortest]:
-            return "projection"
-        return "gated" if operations[shortest].kind == "mul" else "padding"
+        return _carried(operations, members, i, shortest)
     return ""
+
+
+def _carried(operations: tuple[Operation, ...], members: list[int], join: int, skip: int) -> str:
+    """Say what a block's skip does to what it carries from where the branch leaves it until a join."""
+    others = (s for s in operations[join].inputs if s != skip)
+    made = set[int]().union(*(_way_to(operations, members, other) for other in others))
+    if skip not in members or skip in made:
+        return "identity"
+    if _layers_before(operations, members, min)[skip]:
+        return "projection"
+    return "gated" if operations[skip].kind == "mul" else "padding"
+
+
+# --- blocks and the sums at which their skips end ---------------------------------------------------------
+
+
+def _traced_blocks(
+    watch: _Wiring,
+    operations: tuple[Operation, ...],
+    units: tuple[Unit, ...],
+    modules: Mapping[str, nn.Module],
+) -> Iterator[TracedBlock]:
+    """Yield the innermost modules that hold a skip's sum, and blocks that neither hold nor are in such."""
+    members: dict[str, list[int]] = {}
+    holding: dict[str, list[int]] = {}
+    for i, operation in enumerate(operations):
+        for holder in _holders(operation):
+            members.setdefault(holder, []).append(i)
+        if operation.owner and _is_sum_of_maps(operations, operation):
+            holding.setdefault(operation.owner, []).append(i)
+    ends = {name: _stream(operations, members[name], sums) for name, sums in holding.items()}
+    summing = set(innermost(name for name, found in ends.items() if found))
+    around = {holder for name in summing for holder in holders(name)} | summing
+    others = {unit.name for unit in units if _is_block(unit, modules)} - around
+    names = summing | {name for name in others if summing.isdisjoint(holders(name))}
+    for name in sorted(names, key=lambda name: members[name][0]):
+        inside, passing = members[name], watch.passings[name]
+        found = ends[name] if name in summing else {}
+        yield TracedBlock(
+            name=name,
+            stage=stage_of(name),
+            kind=type(modules[name]).__name__,
+            skip=_carried(operations, inside, *next(iter(found.items()))) if found else "",
+            sums=tuple(_skip_sum(operations, inside, i, s, passing.before) for i, s in found.items()),
+            sum_calls=passing.after - passing.before,
+            takes=passing.takes,
+            gives=operations[inside[-1]].shape,
+            runs=watch.calls[name].runs,
+        )
+
+
+def _is_block(unit: Unit, modules: Mapping[str, nn.Module]) -> bool:
+    """Whether a unit is a block: no bare operation, no layer, nothing that only calls its parts in turn."""
+    module = modules.get(unit.name)
+    return module is not None and not isinstance(module, CONTAINERS) and not _is_leaf(module)
+
+
+def _is_sum_of_maps(operations: tuple[Operation, ...], operation: Operation) -> bool:
+    # A module that adds is a sum whatever it is called.
+    if not (operation.kind in _SUMS or operation.summands) or len(operation.inputs) != 2:
+        return False
+    return all(s < 0 or operations[s].shape == operation.shape for s in operation.inputs)
+
+
+def _stream(operations: tuple[Operation, ...], members: list[int], sums: list[int]) -> dict[int, int]:
+    """Return those of a block's sums that lie on its skip's way: the last, and each that it comes from.
+
+    With what came by the skip to each. Others are inside a branch, as Res2Net's.
+    """
+    layers = _layers_before(operations, members)
+    skips = {i: skip for i in sums if (skip := _skipped(operations[i], layers)) is not None}
+    found = list(skips)[-1:]
+    while found:
+        way = _way_to(operations, members, skips[found[0]])
+        before = [i for i in skips if i in way]
+        if not before:
+            break
+        found.insert(0, before[-1])
+    return {i: skips[i] for i in found}
+
+
+def _skipped(operation: Operation, layers: Mapping[int, int]) -> int | None:
+    """Return which operation made what came by the skip to a join, None where none did.
+
+    layers  how many weighted layers what each operation made has passed
+    """
+    side = skip_side([layers.get(source, 0) for source in operation.inputs])
+    if side is None and operation.kind == Add.__name__:
+        side = len(operation.inputs) - 1  # ours gets the branch, then the skip, which may be as deep
+    return None if side is None else operation.inputs[side]
+
+
+def _skip_sum(
+    operations: tuple[Operation, ...], members: list[int], i: int, skip: int, calls_before: int
+) -> SkipSum:
+    (other,) = (source for source in operations[i].inputs if source != skip)
+    carried, made = (_way_to(operations, members, end) for end in (skip, other))
+    branch, shortcut = (
+        tuple(operations[k].name for k in sorted(side)) for side in (made - carried, carried - made)
+    )
+    # A module that adds may have made one of them itself, by a factor.
+    first, second = operations[i].summands or (i, i)
+    skip_first = first == skip or second == other
+    call = operations[i].sum_call - calls_before if skip_first or second == skip or first == other else 0
+    return SkipSum(i, branch, shortcut, call, skip_first)
+
+
+def _way_to(operations: tuple[Operation, ...], members: Collection[int], end: int) -> set[int]:
+    """Return all operations among some that lead to one, with itself."""
+    inside, way, waiting = set(members), set[int](), [end]
+    while waiting:
+        at = waiting.pop()
+        if at in inside and at not in way:
+            way.add(at)
+            waiting.extend(operations[at].inputs)
+    return way

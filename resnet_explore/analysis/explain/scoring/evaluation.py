@@ -24,6 +24,7 @@ from resnet_explore.analysis.explain.scoring.verdict import (
     random_maps,
     settled,
 )
+from resnet_explore.analysis.topology.blocks import stage_of
 from resnet_explore.analysis.topology.cam_layers import choose_layers
 from resnet_explore.errors import ExploreError, an, unknown
 from resnet_explore.inputs.datasets import ImageSet
@@ -180,9 +181,9 @@ def block_before_last_stage(model: nn.Module) -> str:
     """
     choice = choose_layers(model)
     names = choice.names
-    last = names[-1].rpartition(".")[0]
+    last = stage_of(names[-1])
     alone = names[-2] if choice.tokens and len(names) > 1 else names[-1]
-    return next((name for name in reversed(names) if name.rpartition(".")[0] != last), alone)
+    return next((name for name in reversed(names) if stage_of(name) != last), alone)
 
 
 def load_verdicts(where: str | Path = "imagenette") -> Evaluation:

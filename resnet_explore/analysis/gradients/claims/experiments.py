@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnet_explore.analysis.gradients.flow import is_layer, on_path
+from resnet_explore.analysis.gradients.flow import layers_on_path
 from resnet_explore.models.config import ResNetConfig
 from resnet_explore.models.mlp import MLP, MLPLayer
 from resnet_explore.models.shortcuts import Add
@@ -42,8 +42,7 @@ def ratios_while_training(
     model: nn.Module, images: Tensor, labels: Tensor, steps: int, lr: float
 ) -> Iterator[float]:
     """Yield the weight gradient of convolution 2 over that of the last, at step 0, 1, ... `steps` of SGD."""
-    path = [m for name, m in model.named_modules() if is_layer(m) and on_path(name)]
-    weights = [m.weight for m in path if isinstance(m, nn.Conv2d)]
+    weights = [m.weight for m in layers_on_path(model).values() if isinstance(m, nn.Conv2d)]
     for _, _loss in zip(range(steps + 1), training(model, images, labels, lr), strict=False):
         first, last = (weights[k].grad for k in (1, -1))
         yield float(first.norm() / last.norm()) if first is not None and last is not None else math.nan
