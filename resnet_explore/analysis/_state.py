@@ -9,7 +9,7 @@ from torch import nn
 from resnet_explore.errors import ExploreError
 
 
-class Found:
+class ModelState:
     """The training flags and buffers of a model as they are now, to be put back later."""
 
     def __init__(self, model: nn.Module) -> None:
@@ -44,7 +44,7 @@ def left_as_found(model: nn.Module) -> Iterator[None]:
     Inside the block .grad starts as None, so a backward pass there can't add to the caller's gradients.
     The values of parameters are not saved: running a model doesn't change them.
     """
-    found = Found(model)
+    found = ModelState(model)
     owned = dict.fromkeys(p for module in found.modules for p in module._parameters.values() if p is not None)
     parameters = [(p, p.requires_grad, p.grad) for p in owned]
     for parameter, _, grad in parameters:

@@ -84,7 +84,7 @@ class Call:
     runs: int = 0
 
 
-class Watch(OperationMode):
+class Tracer(OperationMode):
     """Notes, while it is active, what every operation does to the origin of its tensors.
 
     calls     for each module's path ("" is the network itself) what it did
@@ -200,7 +200,7 @@ def tensors_in(values: Any) -> list[Tensor]:
 # --- what single operations do: (watch, joined origin of the inputs, arguments, result) -> origin ----------
 
 
-def _convolution(watch: Watch, origin: Origin, args: Any, result: Tensor) -> Origin:
+def _convolution(watch: Tracer, origin: Origin, args: Any, result: Tensor) -> Origin:
     x, weight, _, stride, padding, dilation, transposed, *_ = args
     per_pixel = math.prod(weight.shape[1:])
     kernel, axes = weight.shape[2:], weight.ndim - 2
@@ -218,11 +218,11 @@ def _convolution(watch: Watch, origin: Origin, args: Any, result: Tensor) -> Ori
     return watch.mapped(replace(origin, depth=origin.depth + 1), result)
 
 
-def _addmm(watch: Watch, origin: Origin, args: Any, result: Tensor) -> Origin:
+def _addmm(watch: Tracer, origin: Origin, args: Any, result: Tensor) -> Origin:
     return _matmul(watch, origin, args[1:], result)
 
 
-def _matmul(watch: Watch, origin: Origin, args: Any, result: Tensor) -> Origin:
+def _matmul(watch: Tracer, origin: Origin, args: Any, result: Tensor) -> Origin:
     first, second = args[:2]
     if watch.traced(first) and watch.traced(second):
         return _attention(watch, origin, args, result)
@@ -230,7 +230,7 @@ def _matmul(watch: Watch, origin: Origin, args: Any, result: Tensor) -> Origin:
     return replace(origin, depth=origin.depth + 1)
 
 
-def _pool(watch: Watch, origin: Origin, args: Any, result: Tensor) -> Origin:
+def _pool(watch: Tracer, origin: Origin, args: Any, result: Tensor) -> Origin:
     x, kernel, *rest = args
     axes = x.ndim - 2 if origin.field is None else len(origin.field)
     kernel = _each(kernel, axes)
@@ -239,7 +239,7 @@ def _pool(watch: Watch, origin: Origin, args: Any, result: Tensor) -> Origin:
     return watch.mapped(origin.window(kernel, stride, [1] * axes, padding), result)
 
 
-def _adaptive_pool(watch: Watch, origin: Origin, args: Any, result: Tensor) -> Origin:
+def _adaptive_pool(watch: Tracer, origin: Origin, args: Any, result: Tensor) -> Origin:
     before, after = args[0].shape[2:], result.shape[2:]
     if math.prod(after) == 1 < math.prod(before):
         return _everywhere(watch, origin, args, result)
@@ -248,23 +248,23 @@ def _adaptive_pool(watch: Watch, origin: Origin, args: Any, result: Tensor) -> O
     return watch.mapped(origin.window(kernel, stride, [1] * len(stride)), result)
 
 
-def _mean(watch: Watch, origin: Origin, args: Any, result: Tensor) -> Origin:
+def _mean(watch: Tracer, origin: Origin, args: Any, result: Tensor) -> Origin:
     x, dims = args[0], args[1] if len(args) > 1 and args[1] else list(range(args[0].ndim))
     spatial = [d % x.ndim for d in dims if d % x.ndim >= 2 and x.shape[d] > 1]
     return _everywhere(watch, origin, args, result) if spatial else origin
 
 
-def _upsample(watch: Watch, origin: Origin, args: Any, result: Tensor) -> Origin:
+def _upsample(watch: Tracer, origin: Origin, args: Any, result: Tensor) -> Origin:
     factor = [before / after for before, after in zip(args[0].shape[2:], result.shape[2:], strict=True)]
     return origin.window([1] * len(factor), factor, [1] * len(factor))
 
 
-def _interpolate(watch: Watch, origin: Origin, args: Any, result: Tensor) -> Origin:
+def _interpolate(watch: Tracer, origin: Origin, args: Any, result: Tensor) -> Origin:
     axes = result.ndim - 2
     return _upsample(watch, origin.window([2] * axes, [1] * axes, [1] * axes, [0.5] * axes), args, result)
 
 
-def _view(watch: Watch, origin: Origin, args: Any, result: Tensor) -> Origin:
+def _view(watch: Tracer, origin: Origin, args: Any, result: Tensor) -> Origin:
     """A map laid out as one row of features (VGG's flatten, an image given to an MLP) is no map any more."""
     flat = args[0].ndim >= 4 and result.ndim <= 2 and math.prod(args[0].shape[2:]) > 1
     if flat and not origin.depth:  # no layer has seen a map
@@ -272,13 +272,13 @@ def _view(watch: Watch, origin: Origin, args: Any, result: Tensor) -> Origin:
     return _everywhere(watch, origin, args, result) if flat else origin
 
 
-def _attention(watch: Watch, origin: Origin, args: Any, result: Tensor) -> Origin:
+def _attention(watch: Tracer, origin: Origin, args: Any, result: Tensor) -> Origin:
     """Two traced tensors multiplied: no layer, but every place may see every other."""
     watch.lose_place(origin)
     return _everywhere(watch, origin, args, result)
 
 
-def _everywhere(_watch: Watch, origin: Origin, _args: Any, _result: Tensor) -> Origin:
+def _everywhere(_watch: Tracer, origin: Origin, _args: Any, _result: Tensor) -> Origin:
     return replace(origin, field=None)
 
 
@@ -291,7 +291,7 @@ _ATTENTION = (
     *("attention_math", "flash_attention", "flash_attention_for_cpu", "efficient_attention"),
     *("cudnn_attention", "fused_attention_overrideable"),
 )
-_RULES: dict[str, Callable[[Watch, Origin, Any, Tensor], Origin]] = {
+_RULES: dict[str, Callable[[Tracer, Origin, Any, Tensor], Origin]] = {
     "convolution": _convolution,
     "addmm": _addmm,
     "mm": _matmul,

@@ -28,7 +28,7 @@ def hookable(model: nn.Module, batch: Tensor) -> tuple[nn.Module, set[str]]:
     for module in twin.modules():
         if getattr(module, "inplace", False) is True:
             module.inplace = False  # type: ignore[assignment]
-    listener = _Listener(twin)
+    listener = _CallListener(twin)
     with torch.no_grad(), listener.listening():
         answer(twin, batch[:1].clone())
     spread = {module: _Spread(module, calls) for module, calls in listener.calls.items() if calls > 1}
@@ -58,7 +58,7 @@ class _Spread(nn.Module):
         return self.copies[(self.called - 1) % len(self.copies)](x)
 
 
-class _Listener(TorchFunctionMode):
+class _CallListener(TorchFunctionMode):
     """Counts the calls of activations that are modules, and notes those that are called as functions."""
 
     _FUNCTIONS = frozenset(("relu", "relu_", "leaky_relu", "elu", "clamp_min", "relu6", "threshold"))

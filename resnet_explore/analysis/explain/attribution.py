@@ -20,7 +20,7 @@ from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.capture._hookable import hookable
 from resnet_explore.analysis.explain.maps import why_empty
-from resnet_explore.analysis.explain.methods.pixels import Options
+from resnet_explore.analysis.explain.methods.pixels import PixelOptions
 from resnet_explore.analysis.explain.methods.registry import PIXELS, RELUS, MethodInfo, method_info
 from resnet_explore.analysis.explain.targets import Classes, Scored, Target, as_target
 from resnet_explore.errors import ExploreError, unknown
@@ -68,17 +68,17 @@ def attribute(
     images   float (N, C, H, W), standardised as the model expects; brought to its device and dtype
     targets  as in `class_activation_maps`
     method   one that explains by PIXELS, see `methods/pixels.py`
-    options  fields of `Options`
+    options  fields of `PixelOptions`
 
     The model is left as found, and so are the random states of torch and numpy. Raises ExploreError for
     images, targets or options that don't fit, an unknown method, and a network to which the method can't be
     applied: in one sentence, which says why.
     """
     info = method_info(method, PIXELS)
-    strange = next((name for name in options if name not in Options.__dataclass_fields__), None)
+    strange = next((name for name in options if name not in PixelOptions.__dataclass_fields__), None)
     if strange is not None:
-        raise unknown("option", strange, Options.__dataclass_fields__)
-    batch, chosen = as_images(model, images), Options(**options)
+        raise unknown("option", strange, PixelOptions.__dataclass_fields__)
+    batch, chosen = as_images(model, images), PixelOptions(**options)
     _check(chosen, batch)
     with _ALONE, measuring(model), _numpy_left_alone(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # captum warns that it hooks the (copied) model
@@ -99,7 +99,12 @@ def attribute(
 
 
 def _explain(
-    info: MethodInfo, twin: nn.Module, batch: Tensor, target: Target, classes: Tensor | None, options: Options
+    info: MethodInfo,
+    twin: nn.Module,
+    batch: Tensor,
+    target: Target,
+    classes: Tensor | None,
+    options: PixelOptions,
 ) -> Tensor:
     """Call captum: with its own targets for `classes`, None where the network gives no bare logits for them.
 
@@ -124,7 +129,7 @@ def _explain(
 # --- what can be applied to what -------------------------------------------------------------------------
 
 
-def _check(options: Options, batch: Tensor) -> None:
+def _check(options: PixelOptions, batch: Tensor) -> None:
     for name in ("samples", "steps", "batch_size"):
         if getattr(options, name) < 1:
             raise ExploreError(f"{name} must be at least 1, not {getattr(options, name)!r}.")
@@ -151,7 +156,13 @@ def _reachable(method: str, changes: str, twin: nn.Module, functional: set[str])
 
 
 def _complete(
-    method: str, values: Tensor, twin: nn.Module, batch: Tensor, target: Target, scores: Tensor, o: Options
+    method: str,
+    values: Tensor,
+    twin: nn.Module,
+    batch: Tensor,
+    target: Target,
+    scores: Tensor,
+    o: PixelOptions,
 ) -> None:
     """Raise ExploreError where contributions don't add up, as the method's rules say that they do."""
     with torch.no_grad():

@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary, WeakSet
 import torch
 from torch import Tensor, nn
 
-from resnet_explore.analysis._state import Found
+from resnet_explore.analysis._state import ModelState
 from resnet_explore.analysis.capture.layers import CONTAINERS
 from resnet_explore.analysis.topology.blocks_of import blocks_of
 from resnet_explore.analysis.topology.structure import TracedBlock
@@ -358,7 +358,7 @@ def _refuse_edited(edits: Sequence[_Edit]) -> None:
 class _Stay:
     """Somebody's stay in an edited network, and how it was found."""
 
-    found: Found
+    found: ModelState
 
 
 @contextmanager
@@ -366,7 +366,7 @@ def _staying(net: nn.Module) -> Iterator[None]:
     """On leaving put back training flags and buffers; of several who overlap the last one to leave does."""
     with _LOCK:
         stays = _FOUND.setdefault(net, [])
-        stay = _Stay(Found(net))
+        stay = _Stay(ModelState(net))
         stays.append(stay)
     try:
         yield

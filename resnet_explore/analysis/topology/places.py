@@ -45,7 +45,7 @@ _REDUCTIONS = ("mean", "sum", "amax", "amin", "max", "min", "logsumexp", "linalg
 _PRODUCTS = {"mm": 0, "bmm": 0, "linear": 0, "addmm": 1, "baddbmm": 1}  # by where the first factor stands
 _OVERWRITES = ("copy_", "fill_", "zero_", "index_put_", "scatter_", "index_copy_", "masked_scatter_", "set_")
 _FINE = 1 / 256  # pixels within which two places are one
-_MOST = 2**20  # so many of these are the farthest place that is told apart, 4,096 pixels
+_FARTHEST = 2**20  # so many of these are the farthest place that is told apart, 4,096 pixels
 
 Found = Tensor | None  # the number of each value's place, 0 for nowhere; None where all lie nowhere
 
@@ -202,10 +202,10 @@ class Places(OperationMode):
     def _numbered(self, rows: Tensor) -> Tensor:
         """Return the numbers of places, (..., 3), and enter new ones into the table; 0 for NaN."""
         flat = rows.reshape(-1, 3)
-        grains = (flat / _FINE).round().nan_to_num(nan=-_MOST).long() + _MOST
-        if (grains < 0).any() or (grains >= 2 * _MOST).any():
+        grains = (flat / _FINE).round().nan_to_num(nan=-_FARTHEST).long() + _FARTHEST
+        if (grains < 0).any() or (grains >= 2 * _FARTHEST).any():
             raise _NoRuleError
-        keys = (grains[:, 0] * 2 * _MOST + grains[:, 1]) * 2 * _MOST + grains[:, 2]
+        keys = (grains[:, 0] * 2 * _FARTHEST + grains[:, 1]) * 2 * _FARTHEST + grains[:, 2]
         keys, which = torch.unique(keys, return_inverse=True)
         new = keys[~torch.isin(keys, self._keys)]
         if len(new):

@@ -22,7 +22,7 @@ from resnet_explore.analysis.topology.blocks import innermost, skip_side, smalle
 from resnet_explore.analysis.topology.sum_calls import SumCalls
 from resnet_explore.models.dry_run import dry_run
 from resnet_explore.models.shortcuts import Add
-from resnet_explore.models.trace import Watch, tensors_in
+from resnet_explore.models.trace import Tracer, tensors_in
 
 _FORMS = ("new_zeros", "new_ones", "zeros_like", "ones_like")
 _SUMS, _CONCATENATIONS = ("add", "Add"), ("cat", "stack")
@@ -212,7 +212,7 @@ class _Passing:
     after: int = 0
 
 
-class _Wiring(Watch):
+class _Wiring(Tracer):
     """Notes each operation, which module's forward it runs in, and what made its inputs."""
 
     def __init__(self, image: Tensor, weights: Iterable[Tensor]) -> None:

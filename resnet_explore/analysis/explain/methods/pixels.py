@@ -20,7 +20,7 @@ _SLOPE = "{plus}: a larger value of this pixel would raise the score; {minus}: l
 
 
 @dataclass(frozen=True)
-class Options:
+class PixelOptions:
     """What the methods can be told.
 
     samples     of smoothgrad and gradient_shap
@@ -48,7 +48,7 @@ class Options:
 
 
 @method("Gradient", PIXELS, unit=_PER_INPUT, meaning=_SLOPE)
-def saliency(model: nn.Module, x: Tensor, target: Any, o: Options) -> Tensor:
+def saliency(model: nn.Module, x: Tensor, target: Any, o: PixelOptions) -> Tensor:
     """Return the gradient (Simonyan et al. 2013, arXiv 1312.6034)."""
     from captum.attr import Saliency
 
@@ -56,7 +56,7 @@ def saliency(model: nn.Module, x: Tensor, target: Any, o: Options) -> Tensor:
 
 
 @method("Input × gradient", PIXELS)
-def input_x_gradient(model: nn.Module, x: Tensor, target: Any, o: Options) -> Tensor:
+def input_x_gradient(model: nn.Module, x: Tensor, target: Any, o: PixelOptions) -> Tensor:
     """Input times gradient (Shrikumar et al. 2016, arXiv 1605.01713)."""
     from captum.attr import InputXGradient
 
@@ -64,7 +64,7 @@ def input_x_gradient(model: nn.Module, x: Tensor, target: Any, o: Options) -> Te
 
 
 @method("Integrated gradients", PIXELS)
-def integrated_gradients(model: nn.Module, x: Tensor, target: Any, o: Options) -> Tensor:
+def integrated_gradients(model: nn.Module, x: Tensor, target: Any, o: PixelOptions) -> Tensor:
     """The gradient on the way from the baseline (Sundararajan et al. 2017, arXiv 1703.01365)."""
     from captum.attr import IntegratedGradients
 
@@ -78,7 +78,7 @@ def integrated_gradients(model: nn.Module, x: Tensor, target: Any, o: Options) -
 
 
 @method("SmoothGrad", PIXELS, unit=_PER_INPUT, meaning=_SLOPE, draws=True)
-def smoothgrad(model: nn.Module, x: Tensor, target: Any, o: Options) -> Tensor:
+def smoothgrad(model: nn.Module, x: Tensor, target: Any, o: PixelOptions) -> Tensor:
     """The mean gradient of noisy copies (Smilkov et al. 2017, arXiv 1706.03825)."""
     from captum.attr import NoiseTunnel, Saliency
 
@@ -101,7 +101,7 @@ def smoothgrad(model: nn.Module, x: Tensor, target: Any, o: Options) -> Tensor:
     meaning="{plus}: raises the score on paths that only raise it; {minus}: lowers it there",
     changes=RELUS,
 )
-def guided_backprop(model: nn.Module, x: Tensor, target: Any, o: Options) -> Tensor:
+def guided_backprop(model: nn.Module, x: Tensor, target: Any, o: PixelOptions) -> Tensor:
     """The gradient, cut at each ReLU where it is negative (Springenberg et al. 2014, arXiv 1412.6806)."""
     from captum.attr import GuidedBackprop
 
@@ -115,7 +115,7 @@ def guided_backprop(model: nn.Module, x: Tensor, target: Any, o: Options) -> Ten
     meaning="guided backprop where Grad-CAM is positive: {plus} raises the score, {minus} lowers it",
     changes=RELUS,
 )
-def guided_grad_cam(model: nn.Module, x: Tensor, target: Any, o: Options) -> Tensor:
+def guided_grad_cam(model: nn.Module, x: Tensor, target: Any, o: PixelOptions) -> Tensor:
     """Guided backprop times the enlarged positive Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391)."""
     from captum.attr import GuidedGradCam
 
@@ -124,7 +124,7 @@ def guided_grad_cam(model: nn.Module, x: Tensor, target: Any, o: Options) -> Ten
 
 
 @method("DeepLift", PIXELS, changes=ACTIVATIONS, adds_up=True)
-def deep_lift(model: nn.Module, x: Tensor, target: Any, o: Options) -> Tensor:
+def deep_lift(model: nn.Module, x: Tensor, target: Any, o: PixelOptions) -> Tensor:
     """Differences to a baseline by the rescale rule (Shrikumar et al. 2017, arXiv 1704.02685)."""
     from captum.attr import DeepLift
 
@@ -132,7 +132,7 @@ def deep_lift(model: nn.Module, x: Tensor, target: Any, o: Options) -> Tensor:
 
 
 @method("Occlusion", PIXELS, slow=True)
-def occlusion(model: nn.Module, x: Tensor, target: Any, o: Options) -> Tensor:
+def occlusion(model: nn.Module, x: Tensor, target: Any, o: PixelOptions) -> Tensor:
     """How a score falls under a square of mean colour (Zeiler & Fergus 2013, arXiv 1311.2901)."""
     from captum.attr import Occlusion
 
@@ -153,7 +153,7 @@ def occlusion(model: nn.Module, x: Tensor, target: Any, o: Options) -> Tensor:
 
 
 @method("GradientSHAP", PIXELS, draws=True)
-def gradient_shap(model: nn.Module, x: Tensor, target: Any, o: Options) -> Tensor:
+def gradient_shap(model: nn.Module, x: Tensor, target: Any, o: PixelOptions) -> Tensor:
     """Expected gradients at random points on the ways from baselines (Lundberg & Lee 2017)."""
     import torch
     from captum.attr import GradientShap
@@ -164,7 +164,7 @@ def gradient_shap(model: nn.Module, x: Tensor, target: Any, o: Options) -> Tenso
     )
 
 
-def _baseline(x: Tensor, options: Options) -> Tensor | int:
+def _baseline(x: Tensor, options: PixelOptions) -> Tensor | int:
     if options.baseline is None:
         return 0
     if len(options.baseline) != 1:
@@ -172,7 +172,7 @@ def _baseline(x: Tensor, options: Options) -> Tensor | int:
     return options.baseline.to(x).expand_as(x)
 
 
-def _layer(model: nn.Module, options: Options) -> nn.Module:
+def _layer(model: nn.Module, options: PixelOptions) -> nn.Module:
     from resnet_explore.analysis.explain.targets import Scored
     from resnet_explore.analysis.topology.cam_layers import choose_layers
 

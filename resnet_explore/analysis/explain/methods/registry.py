@@ -30,7 +30,7 @@ class MethodInfo:
                      times activations over the channels
              TRIALS  scores of the trials, (C,), one for each channel, and the score that was to be explained,
                      (); weights for the channels, (C,)
-             PIXELS  a network, images (N, C, H, W), captum's target and `pixels.Options`; contributions
+             PIXELS  a network, images (N, C, H, W), captum's target and `pixels.PixelOptions`; contributions
                      (N, C, H, W)
     unit     of a value
     meaning  of positive and negative values, with the colours as {plus} and {minus}
