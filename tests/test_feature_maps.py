@@ -1,5 +1,7 @@
 """Maps and their statistics against slow re-derivations; which layers are chosen; receptive fields."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -297,3 +299,11 @@ def test_tokens_are_looked_at_as_maps():
     ]
     with pytest.raises(rx.ExploreError, match=r"gave no maps .* nothing tells where on the image"):
         feature_maps(net, images, layers="heads")
+
+
+def test_threads_that_look_at_one_model_see_their_own_passes():
+    model, images = rx.build("cifar_resnet8", seed=0), torch.rand(2, 3, 24, 40)
+    truth = rx.feature_maps(model, images)
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: rx.feature_maps(model, images), range(24)))
+    assert all(list(one) == list(truth) for one in found)

@@ -1,7 +1,9 @@
 """To measure without changing: whatever happens to a model inside, it is left exactly as it was found."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -70,10 +72,21 @@ def _apple_random_state_kept() -> Iterator[None]:
         torch.mps.set_rng_state(state)
 
 
+_ALONE = threading.Lock()
+_MEASURED: "WeakKeyDictionary[nn.Module, threading.RLock]" = WeakKeyDictionary()
+
+
+def _turn_of(model: nn.Module) -> "threading.RLock":
+    with _ALONE:
+        return _MEASURED.setdefault(model, threading.RLock())
+
+
 @contextmanager
 def measuring(model: nn.Module) -> Iterator[None]:
     """What our own forward and backward passes run in: `left_as_found`, with gradients on.
 
+    Threads that measure the same model, as two explorers of it do, take turns: hooks of one would see the
+    passes of the other, and one would put back what the other has changed.
     The random state of the CPU and of the model's other devices is put back too: dropout in a measured
     network draws numbers, and a training run that is looked at must go on as if it had not been.
     """
@@ -81,6 +94,7 @@ def measuring(model: nn.Module) -> Iterator[None]:
     if torch.cuda.is_initialized():
         cuda = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
     with (
+        _turn_of(model),
         torch.random.fork_rng(devices=cuda),
         _apple_random_state_kept() if torch.backends.mps.is_available() else nullcontext(),
         torch.inference_mode(False),

@@ -80,7 +80,7 @@ def attribute(
         raise unknown("option", strange, PixelOptions.__dataclass_fields__)
     batch, chosen = as_images(model, images), PixelOptions(**options)
     _check(chosen, batch)
-    with _ALONE, measuring(model), _numpy_left_alone(), warnings.catch_warnings():
+    with measuring(model), _ALONE, _numpy_left_alone(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # captum warns that it hooks the (copied) model
         twin, functional = hookable(model, batch)
         with torch.no_grad():
