@@ -41,7 +41,7 @@ def test_boxes_open_and_the_table_sorts(open_notebook):
     box.hover()
     assert "projection" in read_out.inner_text()
     box.click()
-    assert inside.inner_text().startswith("Inside layer2.0 of ResNet-34: BasicBlock")
+    assert inside.inner_text().startswith("Inside layer2.0 of resnet34: BasicBlock")
     assert inside.locator(".rx-weighted").count() == 3
     ends, lanes = inside.locator("svg").evaluate(_LANES)
     assert lanes == [1, 2], "the shortcut's convolution stands in a lane of its own, above the other two"
@@ -53,7 +53,7 @@ def test_boxes_open_and_the_table_sorts(open_notebook):
     for key, name in (("ArrowRight", "layer2.1"), ("ArrowRight", "layer2.2"), ("ArrowLeft", "layer2.1")):
         page.keyboard.press(key)
         assert read_out.inner_text().startswith(f"BasicBlock {name}: ")
-        assert inside.inner_text().startswith(f"Inside {name} of ResNet-34: BasicBlock")
+        assert inside.inner_text().startswith(f"Inside {name} of resnet34: BasicBlock")
     lower.locator(".rx-box").nth(9).hover()
     assert read_out.inner_text().startswith("BasicBlock layer3.0: "), "the pointer may look elsewhere"
     card.locator(".rx-headline").hover()
@@ -64,7 +64,7 @@ def test_boxes_open_and_the_table_sorts(open_notebook):
     assert inside.is_hidden(), "what is closed stays closed"
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
-    assert inside.inner_text().startswith("Inside layer2.1 of ResNet-34: BasicBlock")
+    assert inside.inner_text().startswith("Inside layer2.1 of resnet34: BasicBlock")
     notebook.wait_printed("explorer.opened", "(1, 6)")
     tall = "(box) => box.querySelectorAll('rect')[1].getBoundingClientRect().height"
     heights = [lower.locator(".rx-box").nth(k).evaluate(tall) for k in (2, 5, 9)]  # maps of 56, 28 and 14

@@ -97,7 +97,7 @@ def test_slide_sort_enlarge_read_and_save(open_notebook):
     assert "≈" not in said
     # The values of the two networks at the place under the mouse: the upper left corner of the image.
     box = notebook.locator(TILES).bounding_box()
-    left = (box["width"] - box["height"]) / 2
+    left = max(0, box["width"] - box["height"]) / 2
     page.mouse.move(box["x"] + left + 4, box["y"] + 4)
     assert f"Channel {channel}, row 0, column 0" in notebook.locator(READOUT).inner_text()
     notebook.screenshot("05_feature_maps-enlarged")

@@ -114,7 +114,7 @@ def test_what_is_wrong_with_one_file_is_said_beside_those_that_came_with_it():
     assert upload(images, "b.png", png(1), "one", note="b.png was shrunk.") == "upload-2"
     words, wrong = said(images)
     assert wrong
-    assert words.startswith("page.png: ")
+    assert words.startswith("page.png is not an image")
     assert words.endswith("b.png was shrunk.")
     upload(images, "c.png", png(2), "two", count="1 of 2 photos arrived.")
     assert said(images) == ("1 of 2 photos arrived.", False)

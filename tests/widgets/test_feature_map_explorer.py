@@ -210,7 +210,7 @@ def test_another_photo_and_an_upload(explorer):
     assert "Picture: your photo red.png." in conditions
     said = upload(explorer, "page.html", b"<!doctype html><p>hello")
     assert said.wrong
-    assert said.said.startswith("page.html: ")
+    assert said.said.startswith("page.html is not an image")
     assert explorer.image == "upload-1"
     explorer.show_image(rx.sample_photos()["cat"].load(), "a cat")
     assert "Picture: a cat." in shown(explorer).conditions

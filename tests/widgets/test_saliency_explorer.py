@@ -285,7 +285,7 @@ def test_of_several_files_all_are_taken_and_what_is_wrong_with_one_is_said(explo
         said = upload(explorer, name, data, batch="one")
     assert explorer.image == "upload-2"
     assert said.wrong
-    assert said.said.startswith("page.png: ")
+    assert said.said.startswith("page.png is not an image")
     assert said.taken == 3
     said = upload(explorer, "c.png", png(10, (30, 40)))
     assert (said.wrong, said.said) == (False, "c.png arrived.")
