@@ -221,3 +221,12 @@ print(loaded("sklearn", "skimage", "scipy.stats"))
 """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.split("\n") == ["[]", "[]", "[]", ""]
+
+
+def test_no_two_classes_have_one_name():
+    found = {}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(f"{where(path)}:{node.lineno}")
+    assert {name: places for name, places in found.items() if len(places) > 1} == {}

@@ -178,12 +178,12 @@ def test_curves_go_through_all_blocks(explorer):
 
 
 def test_what_is_looked_at_is_computed_first(explorer):
-    bench = explorer.bench
+    lab = explorer.lab
     jobs = explorer.plan(explorer.state)
-    assert jobs[0] == Measure(bench, "cifar10", 20, "cat")
+    assert jobs[0] == Measure(lab, "cifar10", 20, "cat")
     assert {job.depth for job in jobs[1:]} == {8, 14, 32, 44, 56}
     enlarged = explorer.plan(explorer.state.__class__(channel=3, block=2))
-    assert enlarged[1] == ReadChannel(bench, "maps", "cifar10", 20, "cat", 2, 3)
+    assert enlarged[1] == ReadChannel(lab, "maps", "cifar10", 20, "cat", 2, 3)
 
 
 def test_as_long_as_other_depths_are_measured_the_view_has_one(explorer):

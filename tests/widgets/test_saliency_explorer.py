@@ -399,7 +399,7 @@ def test_a_persons_networks_are_only_looked_at(monkeypatch):
     monkeypatch.setattr(jobs, "verdicts", lambda network, *_: used.append(network) or iter(()))
     net = small_network().train()
     explorer = opened(net, torch.rand(1, 3, 24, 40))
-    asked = [one.model for one in explorer.bench.open("own", 0, "image-0").networks]
+    asked = [one.model for one in explorer.lab.open("own", 0, "image-0").networks]
     assert len({id(one) for one in (net, *used, *asked)}) == 3
     assert all(module.training for module in net.modules())
 

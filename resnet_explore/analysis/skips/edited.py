@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary, WeakSet
 import torch
 from torch import Tensor, nn
 
+from resnet_explore.analysis._brief import counted
 from resnet_explore.analysis._state import ModelState
 from resnet_explore.analysis.capture.layers import CONTAINERS
 from resnet_explore.analysis.topology.blocks_of import blocks_of
@@ -268,8 +269,8 @@ class _Summed(_Wrapped):
             made = run(*args, **kwargs)
         if seen.count != self.calls:
             raise ExploreError(
-                f"The block {self.name!r} can't be edited: it adds {seen.count} times now, but "
-                f"{self.calls} times when it was looked at, so its skip can't be told."
+                f"The block {self.name!r} can't be edited: it adds {counted(seen.count, 'time')} now, but "
+                f"{counted(self.calls, 'time')} when it was looked at, so its skip can't be told."
             )
         return made
 

@@ -233,7 +233,7 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Answer:
+class AnswerBars:
     """One answer: a value of the state's field, what it is called, a bar for each network."""
 
     value: Any
@@ -253,7 +253,7 @@ class Choices(Part):
     key: str
     label: str
     names: Sequence[Named]
-    answers: Sequence[Answer]
+    answers: Sequence[AnswerBars]
     note: str = ""
 
     def numbers(self) -> Iterable[Mapping[str, Any]]:

@@ -11,7 +11,7 @@ from resnet_explore.widgets.catalog.networks import Networks, own_networks, usua
 from resnet_explore.widgets.core.explorer import Explorer
 from resnet_explore.widgets.core.runner import Job
 from resnet_explore.widgets.core.view import View
-from resnet_explore.widgets.feature_maps.jobs import Bench, Measure, ReadChannel, whole_maps
+from resnet_explore.widgets.feature_maps.jobs import FeatureMapLab, Measure, ReadChannel, whole_maps
 from resnet_explore.widgets.feature_maps.present import present
 from resnet_explore.widgets.feature_maps.scene import Scene, rows_of
 from resnet_explore.widgets.feature_maps.state import FeatureMapState
@@ -46,7 +46,7 @@ class FeatureMapExplorer(Explorer):
     def __init__(self, models: Any = None, images: Any = None, layers: "Layers" = None, **state: Any) -> None:
         self._given = {"models": models, "images": images, "layers": layers}
         entries = usual_networks() if models is None else {"own": own_networks(models)}
-        self.bench = Bench(entries, Images(images), layers)
+        self.lab = FeatureMapLab(entries, Images(images), layers)
         super().__init__(**state)
 
     # --- what there is --------------------------------------------------------------------------------------
@@ -54,7 +54,7 @@ class FeatureMapExplorer(Explorer):
     @property
     def entries(self) -> Mapping[str, Networks]:
         """The networks that the menu offers, by key."""
-        return self.bench.networks
+        return self.lab.networks
 
     def settle(self, state: FeatureMapState, names: frozenset[str]) -> FeatureMapState:
         """Find networks, depth and image that go together; a block keeps its share of the way."""
@@ -82,7 +82,7 @@ class FeatureMapExplorer(Explorer):
         return replace(state, depth=entry.start)
 
     def _settle_image(self, state: FeatureMapState, names: frozenset[str]) -> FeatureMapState:
-        images, entry = self.bench.images, self.entries[state.networks]
+        images, entry = self.lab.images, self.entries[state.networks]
         if "image" in names:
             images.picture(state.image)  # or an error with the closest names
             return state
@@ -105,7 +105,7 @@ class FeatureMapExplorer(Explorer):
         return replace(state, block=1 + round(share * (blocks - 1)))
 
     def _blocks(self, state: FeatureMapState) -> int | None:
-        return self.bench.blocks(state.networks, self._depth(state), state.image)
+        return self.lab.blocks(state.networks, self._depth(state), state.image)
 
     def _depth(self, state: FeatureMapState) -> int:
         return state.depth if self.entries[state.networks].depths else 0
@@ -120,11 +120,11 @@ class FeatureMapExplorer(Explorer):
         return (self._measuring(state, at), *channel, *(self._measuring(state, depth) for depth in others))
 
     def _measuring(self, state: FeatureMapState, depth: int) -> Measure:
-        return Measure(self.bench, state.networks, depth, state.image)
+        return Measure(self.lab, state.networks, depth, state.image)
 
     def _reading(self, state: FeatureMapState) -> ReadChannel:
         place = state.view, state.networks, self._depth(state), state.image, state.block, state.channel
-        return ReadChannel(self.bench, *place)
+        return ReadChannel(self.lab, *place)
 
     def arrived(self, state: FeatureMapState, found: Mapping[Job, Any]) -> FeatureMapState:
         """Return the state with a block that there is."""
@@ -136,20 +136,20 @@ class FeatureMapExplorer(Explorer):
         depths = self.entries[state.networks].depths or (0,)
         jobs = {depth: self._measuring(state, depth) for depth in depths}
         scenes = {depth: found[job] for depth, job in jobs.items() if job in found}
-        images = self.bench.images.controls("image", self.entries[state.networks].data, state.image)
+        images = self.lab.images.controls("image", self.entries[state.networks].data, state.image)
         return present(state, self.entries, images, scenes, found.get(self._reading(state)))
 
     def act(self, name: str, detail: Any, buffers: Sequence[memoryview]) -> None:
         """Take a photo that was uploaded, and look at it."""
         if name != _UPLOAD:
             return
-        key = self.bench.images.receive(detail, buffers)
+        key = self.lab.images.receive(detail, buffers)
         super().update(**({} if key is None else {"image": key}))
 
     def update(self, **changes: Any) -> None:
         """Change several fields of the state together; see `Explorer.update`."""
         if {"image", "networks"} & set(changes):
-            self.bench.images.forget_words()
+            self.lab.images.forget_words()
         super().update(**changes)
 
     def show_image(self, image: "Image.Image | str | Path", about: str = "") -> None:
@@ -158,7 +158,7 @@ class FeatureMapExplorer(Explorer):
         Raises `ExploreError` where the networks look at what they were given, and for a file that is no
         image.
         """
-        self.update(image=self.bench.images.add(image, about))
+        self.update(image=self.lab.images.add(image, about))
 
     # --- files ----------------------------------------------------------------------------------------------
 
@@ -177,7 +177,7 @@ class FeatureMapExplorer(Explorer):
     def arrays(self, shown: View) -> Mapping[str, Any]:
         """Return all maps of the present depth at full size."""
         state = self._state
-        return whole_maps(self.bench, self.scene, state.networks, self._depth(state), state.image)
+        return whole_maps(self.lab, self.scene, state.networks, self._depth(state), state.image)
 
     def context_in_code(self) -> Sequence[str]:
         """Return `models`, `images` and `layers` where they were given."""
@@ -190,16 +190,16 @@ class FeatureMapExplorer(Explorer):
         return {
             "networks": usual.networks if usual.networks in self.entries else next(iter(self.entries)),
             "depth": entry.start if entry.depths else state.depth,
-            "image": self.bench.images.usual(state.image, usual.image, entry.data, entry.sample),
+            "image": self.lab.images.usual(state.image, usual.image, entry.data, entry.sample),
         }
 
     def steps_in_code(self) -> Sequence[str]:
         """Return how a photo that somebody brought is shown."""
-        return self.bench.images.steps_in_code(self._state.image)
+        return self.lab.images.steps_in_code(self._state.image)
 
     def notes_in_code(self) -> Sequence[str]:
         """Return what has to be filled in."""
-        return [*super().notes_in_code(), *self.bench.images.notes_in_code(self._state.image)]
+        return [*super().notes_in_code(), *self.lab.images.notes_in_code(self._state.image)]
 
 
 def _written(name: str, value: Any) -> str:

@@ -27,7 +27,7 @@ MOST = 16_000_000  # values that one network's tiles may hold; each travels as a
 _FEW = 150_000  # numbers in a batch below which more threads only get into each other's way
 
 
-class Bench:
+class FeatureMapLab:
     """An explorer's networks and images, and what its jobs share: a network runs one pass at a time.
 
     networks  the entries of the menu, by key
@@ -76,7 +76,7 @@ class Bench:
 class Measure(Job):
     """Run the networks of one depth on an image, and keep their maps."""
 
-    bench: Bench = field(compare=False, repr=False)
+    lab: FeatureMapLab = field(compare=False, repr=False)
     networks: str
     depth: int
     image: str
@@ -86,22 +86,22 @@ class Measure(Job):
         """Return the scene of this depth."""
         from resnet_explore.models.threads import one_thread
 
-        bench = self.bench
-        with bench.passing(self.networks, self.depth) as networks:
+        lab = self.lab
+        with lab.passing(self.networks, self.depth) as networks:
             task.check()
-            form = bench.form(networks[-1])
-            picture = bench.images.picture(self.image)
-            batch = bench.images.batch(self.image, form)
-            task.say(_running(networks, batch, bench.layers))
+            form = lab.form(networks[-1])
+            picture = lab.images.picture(self.image)
+            batch = lab.images.batch(self.image, form)
+            task.say(_running(networks, batch, lab.layers))
             averaged: list[str] = []
             with one_thread() if batch.numel() < _FEW else nullcontext():
-                measured = tuple(_maps_of(network, batch, bench.layers, averaged) for network in networks)
+                measured = tuple(_maps_of(network, batch, lab.layers, averaged) for network in networks)
         small = batch[0, 0].numel() <= SMALL**2
         filters = tuple(_filters_of(network) for network in networks)
         scene = Scene(
             networks, measured, filters, picture.colors(form), picture.about, small, tuple(averaged)
         )
-        bench.scenes[self.networks, self.depth, self.image] = scene
+        lab.scenes[self.networks, self.depth, self.image] = scene
         return scene
 
 
@@ -142,7 +142,7 @@ class ReadChannel(Job):
     Runs behind `Measure` of the same depth and image.
     """
 
-    bench: Bench = field(compare=False, repr=False)
+    lab: FeatureMapLab = field(compare=False, repr=False)
     view: str
     networks: str
     depth: int
@@ -153,7 +153,7 @@ class ReadChannel(Job):
 
     def run(self, task: Task) -> dict[str, Any]:
         """Return {"maps": float32 (h, w) or (h, w, 3) or None each, "fields": receptive fields or None}."""
-        scene = self.bench.scenes.get((self.networks, self.depth, self.image))
+        scene = self.lab.scenes.get((self.networks, self.depth, self.image))
         if scene is None:  # it could not be measured, and that is said
             return {"maps": [], "fields": []}
         if self.view == "filters":
@@ -162,9 +162,9 @@ class ReadChannel(Job):
         layers = scene.steps[min(self.block, len(scene.steps)) - 1]
         which = scene.streaming if self.view == "parts" else None
         asked = list(enumerate(layers)) if which is None else [(which, layers[which])]
-        with self.bench.passing(self.networks, self.depth) as networks:
-            batch = self.bench.images.picture(self.image).batch(self.bench.form(networks[-1]))
-            fields = self.bench.fields(self.networks, self.depth, tuple(batch.shape[1:]))
+        with self.lab.passing(self.networks, self.depth) as networks:
+            batch = self.lab.images.picture(self.image).batch(self.lab.form(networks[-1]))
+            fields = self.lab.fields(self.networks, self.depth, tuple(batch.shape[1:]))
             task.check()
             maps = []
             for k, layer in asked:
@@ -196,7 +196,7 @@ def _weights(named: tuple[str, np.ndarray] | None, channel: int) -> np.ndarray |
     return np.asarray(weights.transpose(1, 2, 0) if len(weights) == 3 else weights.mean(0), np.float32)
 
 
-def whole_maps(bench: Bench, scene: Scene, key: str, depth: int, image: str) -> dict[str, np.ndarray]:
+def whole_maps(lab: FeatureMapLab, scene: Scene, key: str, depth: int, image: str) -> dict[str, np.ndarray]:
     """Return all maps at full size by "network/block/output", "/skip" and "/branch", and the input, "image".
 
     Raises `ExploreError` where that takes more memory than is free.
@@ -209,11 +209,11 @@ def whole_maps(bench: Bench, scene: Scene, key: str, depth: int, image: str) -> 
     whole, free = sum(maps.nbytes for maps in scene.measured), free_memory(torch.device("cpu"))
     if whole > free:
         raise ExploreError(captions.too_large(in_words(whole), in_words(free)))
-    with bench.passing(key, depth) as networks:
-        batch = bench.images.picture(image).batch(bench.form(networks[-1]))
+    with lab.passing(key, depth) as networks:
+        batch = lab.images.picture(image).batch(lab.form(networks[-1]))
         arrays: dict[str, np.ndarray] = {"image": batch[0].cpu().numpy()}
         for network in networks:
-            for name, layer in feature_maps(network.model, batch, bench.layers).items():
+            for name, layer in feature_maps(network.model, batch, lab.layers).items():
                 parts = {"output": layer.maps, "skip": layer.skip, "branch": layer.branch}
                 arrays |= {f"{network.name}/{name}/{k}": v for k, v in parts.items() if v is not None}
     return arrays

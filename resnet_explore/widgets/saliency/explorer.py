@@ -15,8 +15,8 @@ from resnet_explore.widgets.core.explorer import Explorer
 from resnet_explore.widgets.core.heatmap_panel import palettes
 from resnet_explore.widgets.core.runner import Job
 from resnet_explore.widgets.core.view import View
-from resnet_explore.widgets.saliency.bench import Bench, own_copies
 from resnet_explore.widgets.saliency.jobs import Explain, Found, Judge, Judged
+from resnet_explore.widgets.saliency.lab import SaliencyLab, own_copies
 from resnet_explore.widgets.saliency.present import clear_block, present
 from resnet_explore.widgets.saliency.state import SaliencyState
 
@@ -61,7 +61,7 @@ class SaliencyExplorer(Explorer):
         if OWN not in entries and (images is not None or classes is not None):
             raise ExploreError("images and classes go with a network of your own: give it as models.")
         self.images = Images(images)
-        self.bench = Bench(entries, self.images, classes)
+        self.lab = SaliencyLab(entries, self.images, classes)
         self._given = {"models": models, "images": images, "classes": classes}
         self._asked_for: set[Judge] = set()  # verdicts that were asked for
         self._stopped: set[Judge] = set()
@@ -96,7 +96,7 @@ class SaliencyExplorer(Explorer):
 
     def settle(self, state: SaliencyState, names: frozenset[str]) -> SaliencyState:
         """Bring image, depth and what is asked into step with the networks."""
-        entries = self.bench.entries
+        entries = self.lab.entries
         if state.networks not in entries:
             raise unknown("networks", state.networks, entries)
         method_info(state.method)  # or an error with the closest names
@@ -107,7 +107,7 @@ class SaliencyExplorer(Explorer):
         return self._with_question(state, names)
 
     def _with_depth(self, state: SaliencyState, names: frozenset[str]) -> SaliencyState:
-        entry = self.bench.entries[state.networks]
+        entry = self.lab.entries[state.networks]
         if state.depth in entry.depths or (not entry.depths and not state.depth):
             return state
         if "depth" in names and entry.depths and state.depth:
@@ -117,12 +117,12 @@ class SaliencyExplorer(Explorer):
         )
 
     def _with_image(self, state: SaliencyState, names: frozenset[str]) -> SaliencyState:
-        data = self.bench.data(state.networks)
+        data = self.lab.data(state.networks)
         if "image" in names and state.image:
             self.images.picture(state.image)  # or an error with the closest ids
             return state
         return replace(
-            state, image=self.images.fitting(state.image, data, self.bench.entries[state.networks].sample)
+            state, image=self.images.fitting(state.image, data, self.lab.entries[state.networks].sample)
         )
 
     def _with_question(self, state: SaliencyState, names: frozenset[str]) -> SaliencyState:
@@ -175,7 +175,7 @@ class SaliencyExplorer(Explorer):
         first = self._explain(state, state.depth)
         jobs: list[Job] = [first]
         if state.view == "blocks":  # of parts, and of weights made random, there is no verdict
-            others = () if METHODS[state.method].slow else self.bench.entries[state.networks].depths
+            others = () if METHODS[state.method].slow else self.lab.entries[state.networks].depths
             jobs += [self._explain(state, depth) for depth in others if depth != state.depth]
             judge = self._judge(state)
             if not isinstance(judge, str):
@@ -192,7 +192,7 @@ class SaliencyExplorer(Explorer):
             target=state.target,
             rather=state.rather,
             place=state.place,
-            bench=self.bench,
+            lab=self.lab,
         )
 
     def _judge(self, state: SaliencyState) -> Judge | str:
@@ -203,18 +203,18 @@ class SaliencyExplorer(Explorer):
             return asked
         if job in self._stopped:
             return "stopped"
-        slow = METHODS[state.method].slow or self.bench.kind(state.networks) != "classes"
+        slow = METHODS[state.method].slow or self.lab.kind(state.networks) != "classes"
         return "slow" if slow or not state.block else job
 
     def present(self, state: SaliencyState, found: Mapping[Job, Any]) -> View:
         """Return the page."""
-        depths = self.bench.entries[state.networks].depths if state.view == "blocks" else ()
+        depths = self.lab.entries[state.networks].depths if state.view == "blocks" else ()
         jobs = {depth: self._explain(state, depth) for depth in (depths or (state.depth,))}
         maps: dict[int, Found] = {depth: found[job] for depth, job in jobs.items() if job in found}
         judge = self._judge(state)
         verdict: Judged | str | None = judge if isinstance(judge, str) else found.get(judge)
-        pictures = self.images.controls("image", self.bench.data(state.networks), state.image)
-        return present(state, self.bench.entries, pictures, maps, verdict)
+        pictures = self.images.controls("image", self.lab.data(state.networks), state.image)
+        return present(state, self.lab.entries, pictures, maps, verdict)
 
     def numbers(self, shown: View) -> Mapping[str, Any]:
         """Return the values of the maps that are shown, the answers, and the verdict."""
@@ -224,7 +224,7 @@ class SaliencyExplorer(Explorer):
     def arrays(self, shown: View) -> Mapping[str, Any]:
         """Return the maps of all blocks and positions of what is shown, by "<position>/<block>/<network>"."""
         found = self._runner.found()
-        depths = self.bench.entries[self._state.networks].depths or (self._state.depth,)
+        depths = self.lab.entries[self._state.networks].depths or (self._state.depth,)
         jobs = {depth: self._explain(self._state, depth) for depth in depths}
         return {
             "/".join(part for part in (str(depth or ""), position, block, name) if part): one.maps[block][
@@ -264,10 +264,10 @@ class SaliencyExplorer(Explorer):
 
     def filled_in(self) -> Mapping[str, Any]:
         """Return networks, depth, image and block of an explorer that has just been opened."""
-        state, entry = self._state, self.bench.entries[self._state.networks]
+        state, entry = self._state, self.lab.entries[self._state.networks]
         found = self._runner.found().get(self._explain(state, state.depth))
         return {
-            "networks": next(iter(self.bench.entries)),
+            "networks": next(iter(self.lab.entries)),
             "depth": entry.start,
             "image": self.images.usual(state.image, "", entry.data, entry.sample),
             "block": 0 if found is None else clear_block(found),

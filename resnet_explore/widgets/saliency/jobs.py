@@ -9,7 +9,7 @@ from typing import Any
 from resnet_explore.analysis.explain.methods.registry import METHODS, PIXELS as OF_PIXELS, MethodInfo
 from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.core.runner import Job, Task
-from resnet_explore.widgets.saliency.bench import Bench, Opened
+from resnet_explore.widgets.saliency.lab import Opened, SaliencyLab
 
 PIXELS = "pixels"  # the one layer of a method that explains by the input
 WHOLE, SKIP, BRANCH = "whole", "skip", "branch"  # positions of "parts"
@@ -90,7 +90,7 @@ class Explain(Job):
     target: int | None = None
     rather: int | None = None
     place: tuple[float, ...] = ()
-    bench: Bench = field(compare=False, repr=False, default=None)  # type: ignore[assignment]
+    lab: SaliencyLab = field(compare=False, repr=False, default=None)  # type: ignore[assignment]
     says: str = field(compare=False, repr=False, default="Explaining ...")
 
     def run(self, task: Task) -> Found:
@@ -99,11 +99,11 @@ class Explain(Job):
         from resnet_explore.models.threads import one_thread
 
         task.say("Loading the networks ...")
-        opened = self.bench.open(self.networks, self.depth, self.image)
+        opened = self.lab.open(self.networks, self.depth, self.image)
         task.say(f"{METHODS[self.method].title} at work ...")
         method = self.method if self.method in opened.methods else opened.methods[0]
-        picture = self.bench.images.picture(self.image)
-        batch = self.bench.batch(opened.about, self.image)
+        picture = self.lab.images.picture(self.image)
+        batch = self.lab.batch(opened.about, self.image)
         work = _Work(opened, batch, method, self._asked(opened), self.place or None, task)
         with opened.lock, one_thread():
             positions = {"blocks": work.blocks, "parts": work.parts, "weights": work.weights}[self.view]()
@@ -327,7 +327,7 @@ class Judge(Job):
             return Judged(put_off="undecided")
         blocks = found.blocks[min(self.block, len(found.blocks)) - 1]
         measures = _OF_BOXES if found.opened.kind == "boxes" else VERDICTS
-        batch = self.explain.bench.batch(found.opened.about, self.explain.image)
+        batch = self.explain.lab.batch(found.opened.about, self.explain.image)
         ways = [
             verdicts(network, batch, one.target, found.method, block, measures, task.is_cancelled)
             for network, one, block in zip(found.opened.copies(), explained, blocks, strict=True)

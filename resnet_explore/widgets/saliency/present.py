@@ -9,7 +9,7 @@ from resnet_explore.analysis.explain.methods.registry import METHODS, PIXELS as 
 from resnet_explore.widgets.catalog.networks import Networks
 from resnet_explore.widgets.core.heatmap_panel import Heatmap, Heatmaps, SeenBy, Step, palettes, step
 from resnet_explore.widgets.core.view import (
-    Answer,
+    AnswerBars,
     Bar,
     Button,
     Check,
@@ -37,7 +37,7 @@ from resnet_explore.widgets.saliency.jobs import (
     likeness,
 )
 from resnet_explore.widgets.saliency.state import SaliencyState
-from resnet_explore.widgets.saliency.verdict_panel import Cell, Row, Verdicts, VerdictTable
+from resnet_explore.widgets.saliency.verdict_panel import Cell, Row, VerdictRows, VerdictTable
 
 _FEW_CELLS = 6  # a side; a map of so few says little about where
 _WEAK = 0.1  # of full colour, and a map is hardly seen
@@ -392,7 +392,9 @@ def _answers(found: Found, stage: str = "") -> Choices | None:
     if found.opened.kind != "classes":
         best = [i for i in best if shares[:, i].any()]
     answers = tuple(
-        Answer(i, found.opened.called(i), tuple(_bar(found, k, float(p)) for k, p in enumerate(shares[:, i])))
+        AnswerBars(
+            i, found.opened.called(i), tuple(_bar(found, k, float(p)) for k, p in enumerate(shares[:, i]))
+        )
         for i in best
     )
     return Choices(
@@ -404,12 +406,12 @@ def _bar(found: Found, side: int, share: float) -> Bar:
     return Bar(share, percent(100 * share), color_of(found, side))
 
 
-def _verdict(found: Found, state: SaliencyState, verdict: Judged | str | None) -> Verdicts:
+def _verdict(found: Found, state: SaliencyState, verdict: Judged | str | None) -> VerdictRows:
     of, question = (state.depth, state.block), "Better than chance?"
     about = captions.judged(found, min(max(state.block, 1), len(found.blocks)))
     if isinstance(verdict, str) or (verdict is not None and verdict.put_off):
         why = verdict if isinstance(verdict, str) else verdict.put_off
-        return Verdicts(of, question, note=captions.offered(why, about), press="Judge", act="judge")
+        return VerdictRows(of, question, note=captions.offered(why, about), press="Judge", act="judge")
     known = verdict.verdicts if verdict is not None else ()
     measures = verdict.measures if verdict is not None else tuple(captions.MEASURES)
     names = _names(found)
@@ -421,7 +423,7 @@ def _verdict(found: Found, state: SaliencyState, verdict: Judged | str | None) -
     complete = verdict is not None and verdict.complete
     title = captions.verdict_title(found.opened.names, known, complete)
     press = {} if complete else {"press": "Stop", "act": "halt"}
-    return Verdicts(of, title, names, rows, f"{about}. {captions.VERDICT_NOTE}", **press)
+    return VerdictRows(of, title, names, rows, f"{about}. {captions.VERDICT_NOTE}", **press)
 
 
 def _cell(verdict: Any) -> Cell | None:

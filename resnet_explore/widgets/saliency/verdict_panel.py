@@ -26,7 +26,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Verdicts:
+class VerdictRows:
     """What is known of one block's maps so far.
 
     of     (depth, block) that it is about: a person may be further on
@@ -52,7 +52,7 @@ class Verdicts:
 
 @dataclass(frozen=True)
 class VerdictTable(Part):
-    """Measures against networks; what it says comes aside, as `Verdicts`: oftener than the maps change."""
+    """Measures against networks; what it says comes aside, as `VerdictRows`: oftener than the maps change."""
 
     kind: ClassVar[str] = "verdict"
     key: str

@@ -12,7 +12,7 @@ from PIL import Image
 from resnet_explore.figures.heatmaps import PALETTES
 from resnet_explore.widgets.core.heatmap_panel import Heatmap, Heatmaps, SeenBy, step
 from resnet_explore.widgets.core.view import (
-    Answer,
+    AnswerBars,
     Bar,
     Check,
     Choice,
@@ -227,7 +227,7 @@ def test_another_photo_and_its_maps_come_together(shown):
 @pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (1280, "dark"), (360, "dark")])
 def test_pictures_get_the_width_and_nothing_sticks_out(shown, width, theme):
     answers = tuple(
-        Answer(k, f"class {k} of a long name", (Bar(0.8, "80 %", "plain"), Bar(0.1, "10 %", "residual")))
+        AnswerBars(k, f"class {k} of a long name", (Bar(0.8, "80 %", "plain"), Bar(0.1, "10 %", "residual")))
         for k in range(5)
     )
     names = Named("Plain-18", "plain"), Named("Residual-18", "residual")

@@ -63,7 +63,7 @@ class Opened:
             return [copy.deepcopy(one.model) for one in self.networks]
 
 
-class Bench:
+class SaliencyLab:
     """The networks of a menu and the images for them, opened when they are asked for.
 
     classes  names of the answers of a person's own networks, None for those that they or an `ImageSet` carry
