@@ -112,6 +112,11 @@ def jacobian(model, x, asked):
     return rx.jacobian_spectra(model, x[:1], block_names(model)[-1:], "eval", top=1, steps=2, probes=1)
 
 
+def edit(model, x, asked):
+    with rx.edited(model, branch={"*": 0.5}, input_size=tuple(x.shape[1:])):
+        return model(x)
+
+
 def evaluate(model, x, asked):
     pixels, labels = (255 * x).byte(), torch.arange(len(x))
     data = rx.ImageSet("noise", "test", pixels, labels, tuple("abcde"), (0.0,) * 3, (1.0,) * 3)
@@ -127,6 +132,7 @@ LOOKS = {
     "attribute deep_lift": lambda model, x, asked: rx.attribute(model, x, asked, "deep_lift"),
     "class_activation_maps": lambda model, x, asked: rx.class_activation_maps(model, x, asked),
     "describe": lambda model, x, asked: rx.describe(model, x.shape[1:]),
+    "edited": edit,
     "evaluate": evaluate,
     "feature_maps": lambda model, x, asked: rx.feature_maps(model, x),
     "footprint": lambda model, x, asked: footprint(model, x),
@@ -150,18 +156,24 @@ REFUSED = {  # with a sentence, and that must hold nothing either
     "classifier": {"gradient_autocorrelation"},
     "detector": {
         *("attribute deep_lift", "evaluate", "footprint", "gradient_autocorrelation", "input_gradients"),
-        *("sample_gradients", "skip_ratios"),
+        "sample_gradients",
     },
-    "segmentation": {
-        *("evaluate", "gradient_autocorrelation", "input_gradients", "sample_gradients", "skip_ratios"),
-    },
+    "segmentation": {"evaluate", "gradient_autocorrelation", "input_gradients", "sample_gradients"},
     "video": {*LOOKS}
     - {
         *("Capture", "Capture.differentiate", "GradientRecorder", "describe", "foretold", "receptive_fields"),
-        "structure",
+        *("edited", "structure"),
     },
     "numbers": {
-        *("class_activation_maps", "evaluate", "feature_maps", "footprint", "jacobian_spectra", "judge"),
+        *(
+            "class_activation_maps",
+            "edited",
+            "evaluate",
+            "feature_maps",
+            "footprint",
+            "jacobian_spectra",
+            "judge",
+        ),
         *("skip_ratios", "split_maps", "whole_map"),
     },
 }
