@@ -156,7 +156,7 @@ REFUSED = {  # with a sentence, and that must hold nothing either
     "classifier": {"gradient_autocorrelation"},
     "detector": {
         *("attribute deep_lift", "evaluate", "footprint", "gradient_autocorrelation", "input_gradients"),
-        "sample_gradients",
+        *("edited", "sample_gradients"),  # heads give several tensors, which can't be scaled as one
     },
     "segmentation": {"evaluate", "gradient_autocorrelation", "input_gradients", "sample_gradients"},
     "video": {*LOOKS}
