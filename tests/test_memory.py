@@ -169,16 +169,8 @@ REFUSED = {  # with a sentence, and that must hold nothing either
         *("edited", "structure"),
     },
     "numbers": {
-        *(
-            "class_activation_maps",
-            "edited",
-            "evaluate",
-            "feature_maps",
-            "footprint",
-            "jacobian_spectra",
-            "judge",
-        ),
-        *("skip_ratios", "split_maps", "whole_map"),
+        *("class_activation_maps", "edited", "evaluate", "feature_maps", "footprint", "jacobian_spectra"),
+        *("judge", "skip_ratios", "split_maps", "whole_map"),
     },
 }
 
