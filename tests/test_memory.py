@@ -170,7 +170,7 @@ REFUSED = {  # with a sentence, and that must hold nothing either
     },
     "numbers": {
         *("class_activation_maps", "edited", "evaluate", "feature_maps", "footprint", "jacobian_spectra"),
-        *("judge", "skip_ratios", "split_maps", "whole_map"),
+        *("judge", "path_lengths", "skip_ratios", "split_maps", "whole_map"),
     },
 }
 
