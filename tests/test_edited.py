@@ -594,7 +594,7 @@ def test_a_block_that_adds_otherwise_than_it_was_seen_to_is_said():
     net = nn.Sequential(nn.Conv2d(3, 6, 3), Moody("swapped")).double().train()
     before = everything(net)
     with (
-        pytest.raises(rx.ExploreError, match="it adds 2 times now, but 1 times when it was looked at"),
+        pytest.raises(rx.ExploreError, match="it adds 2 times now, but 1 time when it was looked at"),
         rx.edited(net, delete="1"),
     ):
         net(IMAGES)

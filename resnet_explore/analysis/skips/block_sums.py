@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from resnet_explore.analysis._brief import counted
 from resnet_explore.analysis.topology.structure import SkipSum, TracedBlock
 from resnet_explore.analysis.topology.sum_calls import SumCalls
 from resnet_explore.errors import ExploreError
@@ -37,8 +38,8 @@ class BlockSums(SumCalls):
         """Raise ExploreError if the block added more or less often than when it was traced."""
         if self.count != self._block.sum_calls:
             raise ExploreError(
-                f"The block {self._block.name!r} can't be edited: it adds {self.count} times now, but "
-                f"{self._block.sum_calls} times when it was looked at, so its skip can't be told."
+                f"The block {self._block.name!r} can't be edited: it adds {counted(self.count, 'time')} now, but "
+                f"{counted(self._block.sum_calls, 'time')} when it was looked at, so its skip can't be told."
             )
 
 
