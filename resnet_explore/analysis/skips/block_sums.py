@@ -37,9 +37,10 @@ class BlockSums(SumCalls):
     def check(self) -> None:
         """Raise ExploreError if the block added more or less often than when it was traced."""
         if self.count != self._block.sum_calls:
+            now, then = (counted(count, "time") for count in (self.count, self._block.sum_calls))
             raise ExploreError(
-                f"The block {self._block.name!r} can't be edited: it adds {counted(self.count, 'time')} now, but "
-                f"{counted(self._block.sum_calls, 'time')} when it was looked at, so its skip can't be told."
+                f"The block {self._block.name!r} can't be edited: it adds {now} now, but {then} when it was "
+                "looked at, so its skip can't be told."
             )
 
 
