@@ -24,6 +24,7 @@ from .analysis.gradients.shattering import (
 )
 from .analysis.gradients.skip_ratios import skip_ratios as skip_ratios
 from .analysis.skips.edited import edited as edited
+from .analysis.skips.paths import path_lengths as path_lengths
 from .analysis.topology.structure import structure as structure
 from .errors import ExploreError as ExploreError
 from .inputs.datasets import (

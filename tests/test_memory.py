@@ -143,6 +143,7 @@ LOOKS = {
     "jacobian_spectra": jacobian,
     "judge": lambda model, x, asked: rx.judge(model, x, "grad_cam", asked, "stability", draws=1),
     "layer_statistics": lambda model, x, asked: rx.layer_statistics(model, x),
+    "path_lengths": lambda model, x, asked: rx.path_lengths(model, x, [0, 1], samples=1),
     "receptive_fields": lambda model, x, asked: receptive_fields(model, x.shape[1:]),
     "residual_stream": lambda model, x, asked: rx.residual_stream(model, x),
     "sample_gradients": lambda model, x, asked: rx.sample_gradients(model, x, [0, 1], "eval"),
@@ -156,9 +157,12 @@ REFUSED = {  # with a sentence, and that must hold nothing either
     "classifier": {"gradient_autocorrelation"},
     "detector": {
         *("attribute deep_lift", "evaluate", "footprint", "gradient_autocorrelation", "input_gradients"),
-        *("edited", "sample_gradients"),  # heads give several tensors, which can't be scaled as one
+        *("path_lengths", "sample_gradients"),
+        "edited",  # heads give several tensors, which can't be scaled as one
     },
-    "segmentation": {"evaluate", "gradient_autocorrelation", "input_gradients", "sample_gradients"},
+    "segmentation": {
+        *("evaluate", "gradient_autocorrelation", "input_gradients", "path_lengths", "sample_gradients"),
+    },
     "video": {*LOOKS}
     - {
         *("Capture", "Capture.differentiate", "GradientRecorder", "describe", "foretold", "receptive_fields"),
@@ -166,7 +170,7 @@ REFUSED = {  # with a sentence, and that must hold nothing either
     },
     "numbers": {
         *("class_activation_maps", "edited", "evaluate", "feature_maps", "footprint", "jacobian_spectra"),
-        *("judge", "skip_ratios", "split_maps", "whole_map"),
+        *("judge", "path_lengths", "skip_ratios", "split_maps", "whole_map"),
     },
 }
 

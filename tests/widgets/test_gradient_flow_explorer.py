@@ -324,8 +324,8 @@ def test_a_record_is_opened_at_once():
     assert "lab" not in vars(explorer), "no network is built for it"
 
 
-def test_claims_come_seed_by_seed_and_are_kept(explorer):
-    pages = []
+def test_claims_come_seed_by_seed_and_are_kept():
+    explorer, pages = rx.GradientFlowExplorer(depths=(8,)), []  # one that nobody has asked before
     explorer.observe(lambda _: pages.append(explorer.page), "_view")
     page = shown(explorer, view="claims", claim="branch-over-skip")
     truth = rx.claim_curves("branch-over-skip", seeds=5)

@@ -12,25 +12,22 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from numbers import Real
-from types import MethodType
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from torch import Tensor, nn
 
-from resnet_explore.analysis._brief import counted
 from resnet_explore.analysis._state import ModelState
 from resnet_explore.analysis.capture.layers import CONTAINERS
+from resnet_explore.analysis.skips.block_sums import IN_PLACE, BlockSums, refuse_out_of_reach, wrapped_forward
 from resnet_explore.analysis.topology.blocks_of import blocks_of
-from resnet_explore.analysis.topology.structure import TracedBlock
-from resnet_explore.analysis.topology.sum_calls import SumCalls
+from resnet_explore.analysis.topology.structure import SkipSum, TracedBlock
 from resnet_explore.analysis.wrapped import unwrapped
 from resnet_explore.errors import ExploreError, an, unknown
 from resnet_explore.models.dispatch import uncompiled
 from resnet_explore.models.shortcuts import Add, scaled, weighed_sum
 
-_IN_PLACE = ("add_", "__iadd__")
 _LOCK = threading.Lock()
 _EDITED: WeakSet[nn.Module] = WeakSet()  # blocks and stages
 _FOUND: WeakKeyDictionary[nn.Module, list["_Stay"]] = WeakKeyDictionary()
@@ -188,11 +185,7 @@ def _edit(module: nn.Module, block: TracedBlock, skip: float, branch: float, del
         return _Weighed(block.name, module, add, skip, branch)
     if not block.sums:
         return _Passed(block.name, module, branch, deleted)
-    if any(end.call < 1 for end in block.sums):
-        raise ExploreError(
-            f"The block {block.name!r} can't be edited: a module of its own weighs skip and branch, so its "
-            "sum is out of reach."
-        )
+    refuse_out_of_reach(block)
     return _Summed(block, module, skip, branch)
 
 
@@ -220,23 +213,9 @@ class _Wrapped(_Edit):
         """Return what the module gives instead of `run(*args, **kwargs)`."""
         raise NotImplementedError
 
-    @contextmanager
-    def changed(self) -> Iterator[None]:
-        own = vars(self.module)
-        before = own.get("forward")
-
-        def forward(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-            return self.forward(before or MethodType(type(module).forward, module), *args, **kwargs)
-
-        # A method of the module, so that a copy of the network that is made inside has its own.
-        own["forward"] = MethodType(forward, self.module)
-        try:
-            yield
-        finally:
-            if before is None:
-                del own["forward"]
-            else:
-                own["forward"] = before
+    def changed(self) -> AbstractContextManager[None]:
+        """Return a context in which the module's forward is ours."""
+        return wrapped_forward(self.module, self.forward)
 
 
 class _Passed(_Wrapped):
@@ -261,32 +240,24 @@ class _Summed(_Wrapped):
 
     def __init__(self, block: TracedBlock, module: nn.Module, skip: float, branch: float) -> None:
         super().__init__(block.name, module)
-        self.calls, self.skip, self.branch = block.sum_calls, skip, branch
-        self.ends = {end.call: end.skip_first for end in block.sums}
+        self.block, self.skip, self.branch = block, skip, branch
 
     def forward(self, run: Any, *args: Any, **kwargs: Any) -> Any:
-        with _ScaledSums(self) as seen:
+        with _ScaledSums(self.block, self.skip, self.branch) as sums:
             made = run(*args, **kwargs)
-        if seen.count != self.calls:
-            raise ExploreError(
-                f"The block {self.name!r} can't be edited: it adds {counted(seen.count, 'time')} now, but "
-                f"{counted(self.calls, 'time')} when it was looked at, so its skip can't be told."
-            )
+        sums.check()
         return made
 
 
-class _ScaledSums(SumCalls):
-    def __init__(self, edit: _Summed) -> None:
-        super().__init__()
-        self._edit = edit
+class _ScaledSums(BlockSums):
+    def __init__(self, block: TracedBlock, skip: float, branch: float) -> None:
+        super().__init__(block)
+        self._skip, self._branch = skip, branch
 
-    def summed(self, add: Any, first: Tensor, second: Tensor, **options: Any) -> Any:
-        skip_first = self._edit.ends.get(self.count)
-        if skip_first is None:
-            return add(first, second, **options)
-        factors = self._edit.skip, self._edit.branch
-        by_first, by_second = factors if skip_first else factors[::-1]
-        if add.__name__ not in _IN_PLACE:
+    def ended(self, add: Any, first: Tensor, second: Tensor, end: SkipSum, options: dict[str, Any]) -> Any:
+        factors = self._skip, self._branch
+        by_first, by_second = factors if end.skip_first else factors[::-1]
+        if add.__name__ not in IN_PLACE:
             if not options:
                 return weighed_sum(first, second, by_first, by_second)
             return add(scaled(first, by_first), scaled(second, by_second), **options)
