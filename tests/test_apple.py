@@ -29,7 +29,7 @@ from resnet_explore.training.trainer import train_run
 from resnet_explore.widgets.catalog.images import Images
 from resnet_explore.widgets.catalog.networks import own_networks
 from resnet_explore.widgets.core.runner import Runner, Task
-from resnet_explore.widgets.saliency.bench import Bench
+from resnet_explore.widgets.saliency.lab import SaliencyLab
 from resnet_explore.widgets.saliency.jobs import Explain
 from tests.apple import MPS, OnMps, apple_chip, from_mps
 
@@ -187,8 +187,8 @@ def test_what_the_saliency_explorer_draws_lies_with_the_processor(network, view,
     """A person's network may lie on the device; the explorer's photos never do."""
 
     def explained(model, _images, _labels):
-        bench = Bench({"own": own_networks(model)}, Images(IMAGES[:1]))
-        job = Explain("own", 0, "image-0", method, view, bench=bench)
+        lab = SaliencyLab({"own": own_networks(model)}, Images(IMAGES[:1]))
+        job = Explain("own", 0, "image-0", method, view, lab=lab)
         found = job.run(Task(job, Runner(print, print, str)))
         return {name: [*one.maps.values(), one.answer.shares] for name, (one,) in found.positions.items()}
 

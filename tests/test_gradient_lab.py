@@ -1,4 +1,4 @@
-"""The bench without a page: what is measured once, steps of SGD, activations, conditions that exclude."""
+"""The lab without a page: what is measured once, steps of SGD, activations, conditions that exclude."""
 
 import numpy as np
 import pytest

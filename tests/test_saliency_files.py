@@ -95,7 +95,7 @@ def test_the_default_is_the_photo_twin_that_the_notebook_begins_with(capsys, tmp
     [written] = tmp_path.glob("h/*.npz")
     about = json.loads(str(read(written)["about"]))
     explorer = SaliencyExplorer()
-    network = explorer.bench.open(explorer.networks, explorer.depth, explorer.image).networks[1].model
+    network = explorer.lab.open(explorer.networks, explorer.depth, explorer.image).networks[1].model
     assert about["network"] == PHOTO_TWINS[1] == "resnet18"
     assert about["weights"] == network.about["provenance"]
     batch = to_batch(rx.decode_image(photos / "cat.jpg"), 128, network.about["mean"], network.about["std"])

@@ -33,8 +33,8 @@ function cellOf({ data, shape: [h, w] }, place) {
 /** What is read out: the place and its values, or how to get there. */
 export function words(props, place) {
   if (!place) {
-    const ask = props.asks ? " Click, or press Enter, to ask about that place." : "";
-    return `Point at a picture, or use the arrow keys on it, to read values.${ask}`;
+    const ask = props.asks ? " Click or Enter asks about that place." : "";
+    return `Point, or use the arrow keys, to read values.${ask}`;
   }
   const { maps } = props.steps, last = maps.at(-1), { row, column } = cellOf(last.values, place), [h, w] = last.values.shape;
   const values = maps.map((map) => `${map.name} ${signed(cellOf(map.values, place).value)}`);
