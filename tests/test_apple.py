@@ -29,8 +29,8 @@ from resnet_explore.training.trainer import train_run
 from resnet_explore.widgets.catalog.images import Images
 from resnet_explore.widgets.catalog.networks import own_networks
 from resnet_explore.widgets.core.runner import Runner, Task
-from resnet_explore.widgets.saliency.lab import SaliencyLab
 from resnet_explore.widgets.saliency.jobs import Explain
+from resnet_explore.widgets.saliency.lab import SaliencyLab
 from tests.apple import MPS, OnMps, apple_chip, from_mps
 
 IMAGES = torch.randn(3, 3, 16, 24, generator=torch.Generator().manual_seed(0))
