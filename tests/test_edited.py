@@ -2,6 +2,8 @@
 
 import copy
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,7 +16,10 @@ from torch import nn
 from witnesses import fingerprint
 
 import resnet_explore as rx
+from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.explain.split import split_maps
+from resnet_explore.analysis.topology.blocks_of import blocks_of
+from resnet_explore.analysis.topology.structure import structure
 
 SHAPE = (2, 3, 32, 48)
 IMAGES = torch.randn(*SHAPE, generator=torch.Generator().manual_seed(0)).double()
@@ -197,6 +202,8 @@ class Foreign(nn.Module):
             return x + self.branch(x)
         if self.way == "add":
             return torch.add(x, self.branch(x), alpha=0.5)
+        if self.way == "other":
+            return x.add(other=self.branch(x))
         if self.way == "in place":
             out = self.branch(x)
             out.add_(x)
@@ -221,10 +228,10 @@ class Foreign(nn.Module):
         if self.way == "loose padding":
             kept = torch.cat([x[:, :3], torch.zeros_like(x[:, :3])], 1)
         total = s * kept + b * self.branch(x)
-        return total if self.way == "swapped" else F.relu(total)
+        return total if self.way in ("swapped", "other") else F.relu(total)
 
 
-WAYS = ("+=", "swapped", "add", "in place", "projection", "sum inside", "twice", "loose padding")
+WAYS = ("+=", "swapped", "add", "other", "in place", "projection", "sum inside", "twice", "loose padding")
 
 
 def foreign(way):
@@ -504,6 +511,56 @@ def test_a_compiled_network_runs_as_edited(nets):
         torch.testing.assert_close(compiled(IMAGES), whole)
 
 
+@pytest.mark.parametrize("way", ["swapped", "+="])
+def test_paths_inside_are_those_of_a_network_that_is_written_so(way):
+    class Halved(Foreign):
+        def forward(self, x):
+            total = 0.5 * x + self.branch(x) if self.way == "swapped" else self.branch(x) + 0.5 * x
+            return total if self.way == "swapped" else F.relu(total)
+
+    net, written = foreign(way), foreign(way)
+    written[1] = nn.Sequential(*(Halved(way) for _ in range(2))).double()
+    written.load_state_dict(net.state_dict())
+    with rx.edited(net, skip={"*": 0.5}):
+        inside = rx.path_lengths(net, IMAGES, [0, 1])
+    np.testing.assert_allclose(inside.gradient, rx.path_lengths(written, IMAGES, [0, 1]).gradient)
+
+
+def test_what_is_traced_inside_is_forgotten():
+    net, other = foreign("swapped"), (3, 20, 28)
+    with rx.edited(net, skip={"*": 0.5}):
+        blocks_of(net, other)
+    assert blocks_of(net, other) == structure(net, other).blocks
+
+
+def test_to_enter_and_leave_waits_for_who_measures(nets):
+    net, measured, go = nets["ours, padding"], threading.Event(), threading.Event()
+    net.train()
+
+    def measure():
+        with measuring(net):
+            net.eval()
+            measured.set()
+            assert go.wait(20)
+
+    with ThreadPoolExecutor(2) as threads:
+        one = threads.submit(measure)
+        assert measured.wait(20)
+
+        def edit():
+            with rx.edited(net, delete="layer1.1"):
+                return net.training
+
+        other = threads.submit(edit)
+        time.sleep(0.2)
+        assert not other.done(), "else it would put back that the network was in eval mode"
+        go.set()
+        one.result(20)
+        assert other.result(20)
+    assert net.training
+    net.eval()
+
+
 # --- what can't be done ------------------------------------------------------------------------------------
 
 
@@ -570,7 +627,11 @@ def test_a_block_is_edited_once_at_a_time(nets):
     ("net", "edits", "sentence"),
     [
         (torchvision.models.vgg11(init_weights=False), {"delete": "*"}, "a VGG, has no blocks"),
-        (nn.Sequential(nn.Conv2d(3, 3, 1), OutOfReach()), {"delete": "1"}, "weighs skip and branch"),
+        (
+            nn.Sequential(nn.Conv2d(3, 3, 1), OutOfReach()),
+            {"delete": "1"},
+            "where it adds skip and branch is not known",
+        ),
         (torchvision.models.googlenet(init_weights=False), {"order": {"": [0]}}, "they stand in no list"),
         (
             nn.Sequential(nn.Flatten(), nn.Bilinear(2, 2, 2)),

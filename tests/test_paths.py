@@ -36,6 +36,21 @@ def theirs():
     return net
 
 
+def twice():
+    """A network that runs one block two times."""
+    block = small().layer1[1]
+
+    class Again(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.block, self.fc = nn.Conv2d(3, 8, 3), block, nn.Linear(8, 5)
+
+        def forward(self, x):
+            return self.fc(self.block(self.block(self.conv(x))).mean((2, 3)))
+
+    return Again()
+
+
 NETS = {
     "padding": lambda: small(shortcut="padding"),
     "projection": lambda: small(shortcut="projection", skip_scale=0.7),
@@ -149,6 +164,7 @@ def test_draws_are_those_of_the_seed():
         (small(), {"labels": [0, 1]}, "labels must be 3 whole numbers"),
         (small(), {"labels": [0, 1, 9]}, r"labels must lie in 0\.\.4"),
         (small(in_channels=1), {}, "can't take"),
+        (twice(), {}, r"The block '.*' runs 2 times in a pass"),
     ],
 )
 def test_what_cannot_be_measured_is_said(net, changes, sentence):

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
+from resnet_explore.analysis.wrapped import unwrapped
 from resnet_explore.errors import ExploreError
 
 
@@ -76,9 +77,10 @@ _ALONE = threading.Lock()
 _MEASURED: "WeakKeyDictionary[nn.Module, threading.RLock]" = WeakKeyDictionary()
 
 
-def _turn_of(model: nn.Module) -> "threading.RLock":
+def turn_of(model: nn.Module) -> "threading.RLock":
+    """Return the lock of whoever measures or edits a model, or what it is wrapped in."""
     with _ALONE:
-        return _MEASURED.setdefault(model, threading.RLock())
+        return _MEASURED.setdefault(unwrapped(model), threading.RLock())
 
 
 @contextmanager
@@ -86,15 +88,17 @@ def measuring(model: nn.Module) -> Iterator[None]:
     """What our own forward and backward passes run in: `left_as_found`, with gradients on.
 
     Threads that measure the same model, as two explorers of it do, take turns: hooks of one would see the
-    passes of the other, and one would put back what the other has changed.
+    passes of the other, and one would put back what the other has changed. A part of a model that is
+    measured by itself has a turn of its own.
     The random state of the CPU and of the model's other devices is put back too: dropout in a measured
-    network draws numbers, and a training run that is looked at must go on as if it had not been.
+    network draws numbers, and a training run that is looked at must go on as if it had not been. It is that
+    of the whole process, so that holds only as long as no other thread draws numbers.
     """
     cuda: list[int] = []
     if torch.cuda.is_initialized():
         cuda = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
     with (
-        _turn_of(model),
+        turn_of(model),
         torch.random.fork_rng(devices=cuda),
         _apple_random_state_kept() if torch.backends.mps.is_available() else nullcontext(),
         torch.inference_mode(False),

@@ -285,16 +285,18 @@ class NotebookPage:
 
     def close(self, spare: list[Page] | None = None) -> None:
         """Close the notebook and end its kernel; the page too, unless it shall be kept with the `spare` ones."""
-        if spare is None:
-            self.page.close()
-        else:
+        if spare is not None:
+            self.page.evaluate(_CLOSE, self.path)
             for event, handler in self._handlers.items():
                 self.page.remove_listener(event, handler)
-            self.page.evaluate(_CLOSE)
+        if spare is None or self.problems:
+            self.page.close()
+        else:
             spare.append(self.page)
         for session in self.server.api("sessions"):
             if session["path"] == self.path:
                 self.server.api(f"sessions/{session['id']}", method="DELETE")
+        assert spare is None or not self.problems, "\n".join(self.problems)
 
     # ---- what is on the page ---------------------------------------------------------------------------
 
@@ -338,8 +340,8 @@ _OPEN = """async (path) => {
     await window.jupyterapp.commands.execute('docmanager:open', { path, factory: 'Notebook' });
 }"""
 
-_CLOSE = """async () => {
-    const panel = window.jupyterapp.shell.currentWidget;
+_CLOSE = """async (path) => {
+    const panel = [...window.jupyterapp.shell.widgets('main')].find((widget) => widget.context?.path === path);
     await panel.sessionContext.shutdown();
     panel.dispose();
 }"""

@@ -1,10 +1,6 @@
 """What the skip carried and what the branch added, at every sum of a network, also one that we did not write.
 
-A sum of two maps of one shape, of which one has passed fewer weighted layers than the other, is where a skip
-ends: the shallower summand is what the skip carried, the deeper one what the branch added. Operations are
-watched below the modules, so `x + F(x)`, `out += identity` and a module that adds are all seen, in one pass.
-
-A block of a transformer adds twice to one stream, what its attention made and what its MLP made of the sum.
+`topology.sums` finds the sums, in one pass.
 """
 
 from collections.abc import Collection

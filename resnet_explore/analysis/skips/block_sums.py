@@ -39,8 +39,8 @@ class BlockSums(SumCalls):
         if self.count != self._block.sum_calls:
             now, then = (counted(count, "time") for count in (self.count, self._block.sum_calls))
             raise ExploreError(
-                f"The block {self._block.name!r} can't be edited: it adds {now} now, but {then} when it was "
-                "looked at, so its skip can't be told."
+                f"The block {self._block.name!r} can't be taken apart: it adds {now} now, but {then} when it "
+                "was looked at, so its skip can't be told."
             )
 
 
@@ -48,8 +48,7 @@ def refuse_out_of_reach(block: TracedBlock) -> None:
     """Raise ExploreError for a block of whose sum one can't tell the summands."""
     if any(end.call < 1 for end in block.sums):
         raise ExploreError(
-            f"The block {block.name!r} can't be edited: a module of its own weighs skip and branch, so its "
-            "sum is out of reach."
+            f"The block {block.name!r} can't be taken apart: where it adds skip and branch is not known."
         )
 
 

@@ -18,15 +18,15 @@ from weakref import WeakKeyDictionary, WeakSet
 import torch
 from torch import Tensor, nn
 
-from resnet_explore.analysis._state import ModelState
+from resnet_explore.analysis._state import ModelState, turn_of
 from resnet_explore.analysis.capture.layers import CONTAINERS
 from resnet_explore.analysis.skips.block_sums import IN_PLACE, BlockSums, refuse_out_of_reach, wrapped_forward
-from resnet_explore.analysis.topology.blocks_of import blocks_of
+from resnet_explore.analysis.topology.blocks_of import blocks_of, traces_kept
 from resnet_explore.analysis.topology.structure import SkipSum, TracedBlock
 from resnet_explore.analysis.wrapped import unwrapped
 from resnet_explore.errors import ExploreError, an, unknown
 from resnet_explore.models.dispatch import uncompiled
-from resnet_explore.models.shortcuts import Add, scaled, weighed_sum
+from resnet_explore.models.shortcuts import Add, scaled
 
 _LOCK = threading.Lock()
 _EDITED: WeakSet[nn.Module] = WeakSet()  # blocks and stages
@@ -80,12 +80,25 @@ def edited(
     orders = {_stage(blocks, name): numbers for name, numbers in (order or {}).items()}
     edits: list[_Edit] = [_edit(net.get_submodule(name), blocks[name], *f) for name, f in factors.items()]
     edits += [_reordering(net, blocks, stage, numbers) for stage, numbers in orders.items()]
-    with _running_as_written(model), _staying(net), ExitStack() as stack:
+    with _running_as_written(model), traces_kept(net):
+        with turn_of(net):  # not while another thread measures, in eval mode perhaps
+            changes = _made(net, edits)
+        try:
+            yield model
+        finally:
+            with turn_of(net):
+                changes.close()
+
+
+def _made(net: nn.Module, edits: Sequence["_Edit"]) -> ExitStack:
+    """Make all edits or, where one is refused, none; they are undone when what is returned is closed."""
+    with ExitStack() as stack:
+        stack.enter_context(_staying(net))
         with _LOCK:
             _refuse_edited(edits)
             for edit in edits:
                 stack.enter_context(edit.made())
-        yield model
+        return stack.pop_all()
 
 
 # --- what is asked -----------------------------------------------------------------------------------------
@@ -257,9 +270,9 @@ class _ScaledSums(BlockSums):
     def ended(self, add: Any, first: Tensor, second: Tensor, end: SkipSum, options: dict[str, Any]) -> Any:
         factors = self._skip, self._branch
         by_first, by_second = factors if end.skip_first else factors[::-1]
-        if add.__name__ not in IN_PLACE:
-            if not options:
-                return weighed_sum(first, second, by_first, by_second)
+        if (
+            add.__name__ not in IN_PLACE
+        ):  # in their order, by which whoever counts sums tells skip from branch
             return add(scaled(first, by_first), scaled(second, by_second), **options)
         if by_first != 1:  # who sums in place looks for the result there
             first.copy_(scaled(first, by_first)) if by_first == 0 else first.mul_(by_first)

@@ -121,12 +121,18 @@ def path_lengths(
 
     A block that adds twice, such as a transformer's, counts as two branches. One forward pass, and for each
     length as many backward passes as samples. The model is left as found. Raises ExploreError for images or
-    labels that don't fit, numbers of samples below 1, and networks without skips.
+    labels that don't fit, numbers of samples below 1, networks without skips, and blocks that run several
+    times in a pass.
     """
     if not isinstance(samples, int) or isinstance(samples, bool) or samples < 1:
         raise ExploreError(f"samples must be a whole number of at least 1, not {samples!r}.")
     net, batch = unwrapped(model), as_images(model, images)
     gates = _Gates([block for block in blocks_of(net, tuple(batch.shape[1:])) if block.sums])
+    for block in gates.blocks:
+        if block.runs > 1:
+            raise ExploreError(
+                f"The block {block.name!r} runs {block.runs} times in a pass, so its paths can't be told."
+            )
     if not gates.count:
         raise ExploreError(f"The model, {an(net)}, has no skips, so all of it is one path.")
     random = np.random.default_rng(seed)
@@ -173,7 +179,7 @@ class _Gates:
     """
 
     def __init__(self, blocks: list[TracedBlock]) -> None:
-        self._blocks = blocks
+        self.blocks = blocks
         self._numbers = {
             (block.name, end.call): number
             for number, (block, end) in enumerate((block, end) for block in blocks for end in block.sums)
@@ -185,7 +191,7 @@ class _Gates:
     def watching(self, net: nn.Module) -> Iterator[None]:
         """Put the gates into what the network computes while inside."""
         with ExitStack() as stack:
-            for block in self._blocks:
+            for block in self.blocks:
                 module = net.get_submodule(block.name)
                 add = getattr(module, "add", None)
                 if isinstance(add, Add):

@@ -67,7 +67,8 @@ def skip_side(depths: Sequence[int]) -> int | None:
 def _holds_blocks(module: nn.Module) -> bool:
     lists = (child for child in module.children() if isinstance(child, CONTAINERS))
     return any(
-        any(part.children()) and not isinstance(part, (*CONTAINERS, *_LAYERS))
+        sum(isinstance(layer, _LAYERS) for layer in part.modules()) >= 2
         for parts in lists
         for part in parts.children()
+        if not isinstance(part, CONTAINERS)
     )

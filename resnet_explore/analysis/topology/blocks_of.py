@@ -1,5 +1,7 @@
 """The blocks of a network whose input nobody gives: the trace of an image of a usual size, made once."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary, ref
 
@@ -37,6 +39,19 @@ def blocks_of(model: nn.Module, input_size: tuple[int, ...] | None = None) -> tu
     if known is None or not known.holds_for(model, size):
         known = _TRACED[model] = _trace(model, _usual(model) if size is None else [size])
     return known.blocks
+
+
+@contextmanager
+def traces_kept(model: nn.Module) -> Iterator[None]:
+    """Forget on leaving what was traced inside: that was another network, as an edited one is."""
+    known = _TRACED.get(model)
+    try:
+        yield
+    finally:
+        if known is None:
+            _TRACED.pop(model, None)
+        else:
+            _TRACED[model] = known
 
 
 def _trace(model: nn.Module, sizes: list[tuple[int, ...]]) -> _Traced:

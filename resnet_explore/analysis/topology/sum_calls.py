@@ -30,7 +30,9 @@ class SumCalls(TorchFunctionMode):
         return add(first, second, **options)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
+        kwargs = dict(kwargs or {})
+        if len(args) == 1 and "other" in kwargs:
+            args = (*args, kwargs.pop("other"))
         is_sum = getattr(func, "__name__", "") in _NAMES and len(args) == 2
         if not is_sum or not all(isinstance(a, Tensor) for a in args):
             return func(*args, **kwargs)

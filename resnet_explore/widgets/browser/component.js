@@ -12,6 +12,7 @@ import { same } from "./dom.js";
  * @returns {import("./page.js").Shown}
  */
 export function component(node, props, { fill = () => {}, press = () => {}, leave }) {
+  // What `same` compares is JSON, so it does for parts whose props hold no buffers.
   let last = null; // a part that depends on nothing comes again as the very same object
   fill();
   press();

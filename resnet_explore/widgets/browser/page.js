@@ -16,7 +16,7 @@ import { picked, unpacked } from "./view.js";
 const ANSWER_MS = 4000;
 const SILENT_MS = 1500;
 const GONE = "Python was restarted, so nothing answers here any more: run this cell again.";
-const SILENT = "Python is busy with another cell. This comes as soon as that is done.";
+const SILENT = "Python is busy. This comes as soon as it is free.";
 const UNKNOWN = "This page is older than the package that sends it something: reload the page.";
 const SCHEMA = 1;
 const WIDTHS = [520, 640, 760, 860]; // pixels inside of the page at which the style changes
@@ -31,6 +31,8 @@ class Page {
     this.parts = new Map(); // what stands on the page, by its place and key
     this.whole = new Map(); // controls as they were last when they lacked nothing
     this.rest = 0;
+    this.showing = false;
+    this.behind = false; // whether what is shown is not the latest
     this.ahead = false; // of the kernel, which has not answered what is chosen
     this.silence = 0;
     this.count = -1;
@@ -179,10 +181,26 @@ class Page {
     }
   }
 
-  /** Bring the page to the present view and state. */
+  /** Bring the page to the present view and state.
+   *
+   * A field that is typed into and taken away says at that moment what was typed: that is shown afterwards.
+   */
   show() {
+    this.behind = true;
+    if (this.showing || !this.view) return;
+    this.showing = true;
+    try {
+      while (this.behind) {
+        this.behind = false;
+        this.draw();
+      }
+    } finally {
+      this.showing = false;
+    }
+  }
+
+  draw() {
     const { view, state, nodes } = this;
-    if (!view) return;
     const at = this.pick(view, state);
     const gloss = view.glossary;
     this.place(nodes.tabs, at.tabs ? [at.tabs] : []);

@@ -219,8 +219,11 @@ class Explorer(anywidget.AnyWidget):
     def _state_value(self, name: str) -> Any:
         return getattr(self._state, name)
 
-    def _take(self, state: Any, jobs: tuple[Job, ...]) -> None:
-        """Make a state that is known to be good the present one, and compute what it needs."""
+    def _take(self, state: Any, jobs: tuple[Job, ...], again: bool = True) -> None:
+        """Make a state that is known to be good the present one, and compute what it needs.
+
+        again  whether what has failed or was stopped is tried once more
+        """
         with self.hold_sync(), self.hold_trait_notifications():
             self._state, self._jobs = state, jobs
             self._setting = threading.get_ident()
@@ -230,7 +233,7 @@ class Explorer(anywidget.AnyWidget):
                     setattr(self, name, value)
             finally:
                 self._setting = 0
-        self._runner.ask(self._jobs)
+        self._runner.ask(self._jobs, again)
 
     def _listen(self) -> None:
         self._heard = max((count for count, _ in self._said.values()), default=0)
@@ -242,7 +245,7 @@ class Explorer(anywidget.AnyWidget):
             state = self.arrived(self._state, found)
             jobs = tuple(self.plan(state))
             if (state, jobs) != (self._state, self._jobs):
-                self._take(state, jobs)
+                self._take(state, jobs, again=False)
                 found = self._runner.found()
             view = self.present(state, found)
             if view.panels is not None:

@@ -127,9 +127,13 @@ class Train(Job):
             sweep, out = self._settled()
             from resnet_explore.training.sweep import run_sweep
 
-            watch = _TrainingWatch(self, task, sweep, out)
-            with _taking_over(out, self, watch.is_over):
-                run_sweep(sweep, out, progress=watch.take, stop=watch.is_over, began=watch.begin)
+            def is_over() -> bool:  # nobody wants it to go on
+                return self.halt.is_set() or task.cancelled
+
+            with _taking_over(out, self, is_over):
+                watch = _TrainingWatch(self, task, sweep, out)
+                if not is_over():
+                    run_sweep(sweep, out, progress=watch.take, stop=is_over, began=watch.begin)
             return watch.ended()
         except UnreadableImagesError as problem:
             sentence = captions.unreadable(problem.found)
@@ -206,10 +210,6 @@ class _TrainingWatch:
         self._next = 0.0
         self.live = job.at_first
         self._show(sentence="Starting the workers ...")
-
-    def is_over(self) -> bool:
-        """Whether nobody wants the training to go on."""
-        return self.job.halt.is_set() or self.task.cancelled
 
     def begin(self, data: str) -> None:
         self._show(sentence=captions.starting(data))

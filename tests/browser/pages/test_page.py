@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from resnet_explore.widgets.core.view import Choice, Menu, Over, Prose, Slider, View
+from resnet_explore.widgets.core.view import Choice, Menu, Over, Prose, Slider, Text, View
 from tests.browser.bare import open_view
 
 SHADES = tuple(Choice(shade, f"{shade} %") for shade in (0, 50, 100))
@@ -99,7 +99,7 @@ def test_a_kernel_that_says_nothing_is_said_to_be_busy(page):
     busy = page.locator(".rx-busy")
     page.get_by_label("Color").select_option("Blue")
     assert busy.is_hidden(), "most answers are there before one could read that they are awaited"
-    expect(busy).to_contain_text("Python is busy with another cell")
+    expect(busy).to_contain_text("Python is busy.")
     assert page.get_by_role("button", name="Stop").is_hidden(), "there is nothing here to be stopped"
     page.evaluate("window.model.set('_busy', 'Measuring ...')")
     expect(busy).to_contain_text("Measuring ...")
@@ -107,3 +107,16 @@ def test_a_kernel_that_says_nothing_is_said_to_be_busy(page):
     page.evaluate("window.model.set('_busy', '')")
     page.get_by_label("Color").select_option("Red")
     expect(busy).to_be_hidden()
+
+
+def test_what_is_typed_into_a_field_that_goes_away_is_not_lost(browser_context):
+    """The browser tells of it in the very moment in which the page takes the field away."""
+    field = Over("shade", {0: Text("folder", "Folder")})
+    view = View(headline="A", ask=(field,), sliders=(Slider("shade", "Shade", SHADES),))
+    page = open_view(browser_context, view, {"shade": 0, "folder": ""})
+    page.get_by_label("Folder").press_sequentially("~/photos")
+    page.evaluate("window.model.set('shade', 50)")
+    expect(page.get_by_label("Folder")).to_have_count(0)
+    assert page.evaluate("window.model.get('folder')") == "~/photos"
+    assert page.locator(".rx-step").input_value() == "1"
+    page.close()
