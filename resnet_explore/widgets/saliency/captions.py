@@ -298,7 +298,7 @@ def offered(why: str, about: str) -> str:
     """Say why nothing was measured yet."""
     reasons = {
         "undecided": "no answer is likelier than the others",
-        "slow": "that takes hundreds of passes",
+        "slow": "it takes hundreds of passes",
         "stopped": "you stopped it",
     }
-    return f"{about} is not judged: {reasons[why]}."
+    return f"Not judged yet, as {reasons[why]}: {about}."
