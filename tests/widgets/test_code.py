@@ -9,6 +9,7 @@ from torch import nn
 
 import resnet_explore as rx
 from resnet_explore.training.recorded import list_records
+from resnet_explore.widgets.core.words import listed
 
 pytestmark = pytest.mark.usefixtures("unjudged")
 EXPLORERS = ["Architecture", "Degradation", "FeatureMap", "GradientFlow", "Saliency"]
@@ -71,7 +72,9 @@ def test_an_uploaded_photo_is_asked_for_by_its_path(name, tmp_path, monkeypatch)
     explorer.update(block=2)
     assert explorer.wait(120)
     assert "upload-" not in explorer.code
-    assert "\n# my cat.png: put the path of your photo here.\n" in explorer.code
+    (note,) = explorer.notes_in_code()
+    assert note.startswith("my cat.png: ")
+    assert f"\n# {note}\n" in explorer.code
     monkeypatch.chdir(tmp_path)
     with pytest.raises(rx.ExploreError, match=r"There is no file 'my cat\.png'"):
         run(explorer.code)
@@ -90,7 +93,7 @@ def test_what_was_given_keeps_its_name():
     explorer = rx.SaliencyExplorer(**given, classes=classes, image="image-1")
     again = run(explorer.code, **given, classes=classes)
     same(explorer, again)
-    assert "# models, images and classes: what you gave, under the same name.\n" in explorer.code
+    assert f"\n# {listed([*given, 'classes'])}: " in explorer.code
     maps = rx.FeatureMapExplorer(**given, layers="1")
     same(maps, run(maps.code, **given))
     assert "rx.FeatureMapExplorer(models=models, images=images, layers='1')" in maps.code
@@ -99,4 +102,4 @@ def test_what_was_given_keeps_its_name():
     runs.show_table(table, "Mine", "ducks")
     runs.update(depth=20)
     same(runs, run(runs.code, table=table))
-    assert "# table: what you gave, under the same name.\n" in runs.code
+    assert "\n# table: " in runs.code

@@ -7,15 +7,19 @@ import torchvision
 from torch import nn
 
 import resnet_explore as rx
+from resnet_explore.analysis._batch import why_not_finite
 from resnet_explore.analysis.explain.answers import read_answer
 from resnet_explore.analysis.explain.attribution import attribute
+from resnet_explore.analysis.explain.methods.registry import METHODS
 from resnet_explore.analysis.explain.scoring.faithfulness import deletion
 from resnet_explore.analysis.explain.split import split_maps
 from resnet_explore.analysis.explain.targets import Box, Region
-from resnet_explore.widgets.saliency.captions import beside_chance
+from resnet_explore.widgets.saliency import captions
+from tests.widgets.pages import numbers
 from tests.widgets.test_saliency_explorer import (
     control,
     drawn,
+    found_by,
     is_said,
     labels,
     maps,
@@ -119,7 +123,8 @@ def test_a_segmentation_is_asked_about_the_pixels_of_a_class_and_about_one():
     np.testing.assert_allclose(maps(explorer)[0], expected["body.2"][0], atol=1e-6)
     name = ["background", "cat", "dog"][best]
     assert shown(explorer).headline.startswith(f"Segmenter sees {name} (")
-    assert heading(explorer) == f"asked about its {name} pixels"
+    assert name in heading(explorer)
+    assert numbers(heading(explorer)) == [], "no place was asked about"
     answers = {answer.label: answer.bars[0].share for answer in shown(explorer).panels[0][1].answers}
     assert answers[name] == pytest.approx(counts[best] / labels_of.numel())
     assert control(shown(explorer), "everywhere").missing
@@ -128,18 +133,17 @@ def test_a_segmentation_is_asked_about_the_pixels_of_a_class_and_about_one():
     there = int(labels_of[5, 30])
     expected = rx.class_activation_maps(net, IMAGES[:1], Region(there, (5, 30)))
     np.testing.assert_allclose(maps(explorer)[0], expected["body.2"][0], atol=1e-6)
-    assert "at row 5, column 30" in heading(explorer)
+    assert numbers(heading(explorer)) == [5, 30]
     mark = page.panels[0][0].steps.maps[0].mark
     assert mark == pytest.approx([30 / 40, 5 / 24, 31 / 40, 6 / 24])
     assert "pixels" in shown(explorer, target=2).headline
-    assert (explorer.place, heading(explorer)) == (
-        (5.5 / 24, 30.5 / 40),
-        "asked about dog at row 5, column 30",
-    )
+    assert explorer.place == (5.5 / 24, 30.5 / 40)
+    assert "dog" in heading(explorer)
+    assert numbers(heading(explorer)) == [5, 30]
     assert not control(shown(explorer), "everywhere").missing
     explorer._hear(explorer, {"act": "everywhere"}, [])
     assert explorer.place == ()
-    assert "row" not in heading(explorer)
+    assert numbers(heading(explorer)) == []
     asked_at(explorer, 0.5, 0.5)
     assert shown(explorer, image="image-1").panels[0][0].steps.maps[0].mark is None, "other things are there"
 
@@ -148,14 +152,14 @@ def test_a_segmentation_is_judged_by_how_sure_it_is_of_the_pixels(judged):
     net = Segmenter()
     labels_of = net(IMAGES[:1])["out"][0].argmax(0)
     explorer = opened(net, IMAGES)
-    best = explorer._runner.found()[explorer._explain(explorer.state, 0)].positions[""][0].target.index
+    best = found_by(explorer).positions[""][0].target.index
     assert verdict(explorer).press == "Judge"
     explorer._hear(explorer, {"act": "judge"}, [])
     found = verdict(explorer)
     target = Region(best, (labels_of == best).numpy())
     expected = rx.judge(net, IMAGES[:1], "grad_cam", target, ["deletion", "insertion"])
     assert is_said(expected["deletion"].value, found.rows[0].cells[0].value)
-    assert "judged by the mean probability of the pixels' class" in found.note
+    assert found.note.startswith(captions.judged(found_by(explorer), explorer.block))
     with torch.no_grad():
         inside = net(IMAGES[:1])["out"].softmax(1)[0, best][labels_of == best].mean()
         zero = net(torch.zeros_like(IMAGES[:1]))["out"].softmax(1)[0, best][labels_of == best].mean()
@@ -192,26 +196,30 @@ def test_a_detector_is_asked_about_its_surest_box_a_class_and_a_place(judged):
     expected = rx.class_activation_maps(net, IMAGES[:1], Box((20, 12, 40, 24), 2))
     np.testing.assert_allclose(maps(explorer)[0], expected["body.0"][0], atol=1e-7)
     assert np.abs(maps(explorer)[0]).max() > 0
-    page = shown(explorer)
-    assert page.headline.startswith("Detector finds class 2 (")
-    assert "Detector finds 2 boxes; its surest is named above." in page.conditions
+    page, answer = shown(explorer), read_answer(net(IMAGES[:1]), IMAGES.shape[2:])
+    sure = {index: pytest.approx(100 * float(answer.shares[index]), abs=0.5) for index in (2, 7)}
+    assert numbers(page.headline) == [2, sure[2]]
+    assert [2] in map(numbers, page.conditions), "how many boxes it finds"
     assert labels(control(page, "target").choices)[1:] == ["class 2", "class 7"]
     assert page.panels[0][0].unit == "score"
     assert [answer.value for answer in page.panels[0][1].answers] == [2, 7]
     assert page.panels[0][0].steps.maps[0].mark == pytest.approx([0.5, 0.5, 1.0, 1.0])
     shown(explorer, target=7)
-    assert heading(explorer).startswith("asked about class 7 at x 2 to 14, y 3 to 9 (score ")
+    assert numbers(heading(explorer)) == [7, 2, 14, 3, 9, sure[7]], "class, x, y and score"
     shown(explorer, target=None)
     asked_at(explorer, 5 / 24, 4 / 40)
     assert "class 7" in heading(explorer)
     before = maps(explorer)[0]
     asked_at(explorer, 0.99, 0.01)
-    assert explorer._problem.startswith("The detector finds nothing around this place. Still showing")
+    with pytest.raises(rx.ExploreError) as nothing:
+        answer.target(None, (0.99, 0.01))
+    assert explorer._problem.startswith(str(nothing.value))
     np.testing.assert_array_equal(maps(explorer)[0], before)
     explorer._hear(explorer, {"act": "everywhere"}, [])
     explorer._hear(explorer, {"act": "judge"}, [])
-    assert len(verdict(explorer).rows) == 3
-    assert verdict(explorer).title.startswith("Better than chance? Detector in ")
+    passed = [row.cells[0].passed for row in verdict(explorer).rows]
+    assert len(passed) == 3
+    assert numbers(verdict(explorer).title) == [sum(passed), 3]
     shown(explorer, view="weights")
     assert "finds other boxes" in explorer._problem
     assert explorer.view == "blocks"
@@ -219,7 +227,9 @@ def test_a_detector_is_asked_about_its_surest_box_a_class_and_a_place(judged):
 
 def test_a_detector_that_finds_nothing_says_so():
     explorer = opened(Nothing(), IMAGES)
-    assert explorer._problem == "The detector finds nothing in this image."
+    with pytest.raises(rx.ExploreError) as nothing:
+        read_answer(Nothing()(IMAGES[:1]), IMAGES.shape[2:]).target()
+    assert explorer._problem == str(nothing.value)
     assert explorer.page.panels is None
 
 
@@ -250,7 +260,8 @@ def test_a_network_without_convolutions_is_explained_by_pixels():
     stages = shown(explorer, view="weights").sliders[0].choices
     assert [choice.value for choice in stages] == ["", "3", "1"]
     shown(explorer, view="parts")
-    assert "explains by the pixels" in explorer._problem
+    assert explorer._problem.startswith(METHODS["saliency"].title), "which has no parts"
+    assert explorer.view == "weights", "back to what is shown"
 
 
 class Faint(nn.Module):
@@ -264,10 +275,13 @@ class Faint(nn.Module):
 
 def test_a_network_that_is_sure_of_nothing_is_said_to_be_and_names_one_first_choice(judged):
     explorer = opened(Faint(), IMAGES)
-    assert "Not judged yet, as no answer is likelier than the others" in verdict(explorer).note
+    found = found_by(explorer)
+    about = captions.judged(found, explorer.block)
+    assert verdict(explorer).note == captions.offered("undecided", about)
     best = int(Faint()(IMAGES[:1]).argmax())
-    assert shown(explorer).headline == "Faint finds all answers equally likely."
-    assert heading(explorer) == f"asked about class {best} (0.1 %)"
+    assert shown(explorer).headline == captions.finding(found)
+    assert numbers(shown(explorer).headline) == [], "it names no answer and no share"
+    assert numbers(heading(explorer)) == [best, 0.1]
     assert shown(explorer).panels[0][1].answers[0].value == best
     explorer._hear(explorer, {"act": "judge"}, [])
     found = verdict(explorer)
@@ -293,9 +307,8 @@ def test_a_map_that_is_faint_beside_the_other_is_said_to_be():
         weak[-1].bias.copy_(strong[-1].bias)
     target = int(strong(IMAGES[:1]).argmax())
     explorer = opened({"strong": strong, "weak": weak}, IMAGES, target=target)
-    pale = "weak's map is pale: on the shared scale it reaches 3.0 % of full colour."
-    assert pale in shown(explorer).conditions
-    assert not any("is pale" in sentence for sentence in shown(opened(weak, IMAGES)).conditions)
+    assert captions.faint("weak", 0.03) in shown(explorer).conditions
+    assert not any("pale" in sentence for sentence in shown(opened(weak, IMAGES)).conditions)
 
 
 def test_a_network_that_gives_no_finite_numbers_is_told_why():
@@ -303,7 +316,8 @@ def test_a_network_that_gives_no_finite_numbers_is_told_why():
     with torch.no_grad():
         net[4].weight[0, 0] = float("nan")
     explorer = opened(net, IMAGES)
-    assert "not finite numbers, though the image is finite: its own 4.weight holds" in explorer._problem
+    assert why_not_finite(net) in explorer._problem
+    assert "4.weight" in explorer._problem, "where it lies"
     assert explorer.page.panels is None
 
 
@@ -312,7 +326,7 @@ def test_a_network_with_one_number_is_asked_about_it_and_judged_by_its_sigmoid()
     explorer = opened(net, IMAGES)
     number = net(IMAGES[:1]).item()
     assert shown(explorer).headline == f"Sequential answers {number:.3g}.".replace("-", "−")
-    assert heading(explorer) == "asked about its only number"
+    assert numbers(heading(explorer)) == [], "there is no class to name, and no share"
     assert shown(explorer).panels[0][1] is None
     curve = deletion(net, IMAGES[:1], torch.rand(1, 3, 5), 0, steps=2)
     assert curve.probabilities[0, 0] == pytest.approx(float(torch.tensor(number).sigmoid()), abs=1e-6)
@@ -356,15 +370,19 @@ def test_maps_without_a_centre_are_compared_with_none():
     found = rx.judge(net, torch.rand(1, 3, 64, 64), "grad_cam", metrics="deletion", draws=2)["deletion"]
     assert np.isnan(found.centre)
     assert found.beats_centre
-    assert "in a map of so few cells there is no centre" in str(found)
-    assert "no centre" in beside_chance(found)
+    for said in (str(found), captions.beside_chance(found)):
+        assert "no centre" in said
+        assert "nan" not in said
 
 
 def test_a_detector_begins_at_a_block_that_leads_to_its_box():
     net = torchvision.models.detection.ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None)
     explorer = opened(net, [rx.sample_photos()["cat"].load()])
     assert shown(explorer).panels[0][0].steps.scale > 0
-    assert "The network gets the middle square" in " ".join(shown(explorer).conditions)
+    found = found_by(explorer)
+    assert found.cropped
+    said = captions.conditions(found, found.blocks[explorer.block - 1])
+    assert shown(explorer).conditions[: len(said)] == said
 
 
 def test_blocks_without_a_skip_are_left_out_of_the_split_unless_asked_for():

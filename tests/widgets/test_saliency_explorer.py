@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +14,18 @@ from PIL import Image
 from torch import nn
 
 import resnet_explore as rx
+from resnet_explore.analysis.explain.answers import read_answer
 from resnet_explore.analysis.explain.maps import class_activation_maps
 from resnet_explore.analysis.explain.scoring.sanity import rank_correlation
-from resnet_explore.analysis.explain.scoring.verdict import explainer
+from resnet_explore.analysis.explain.scoring.verdict import Verdict, explainer
 from resnet_explore.analysis.explain.targets import Difference
 from resnet_explore.inputs.images import to_batch
 from resnet_explore.widgets.catalog.networks import NamedNetwork, Networks
 from resnet_explore.widgets.core.view import Over
-from resnet_explore.widgets.saliency import jobs
+from resnet_explore.widgets.core.words import first_of
+from resnet_explore.widgets.saliency import captions, jobs
 from resnet_explore.widgets.saliency.jobs import in_step
-from tests.widgets.pages import shown
+from tests.widgets.pages import numbers, shown
 
 pytestmark = pytest.mark.usefixtures("unjudged")
 ABOUT = {"classes": [f"thing {k}" for k in range(10)], "mean": (0.5,) * 3, "std": (0.25,) * 3}
@@ -83,6 +86,12 @@ def opened(*arguments, **more):
 def maps(explorer, **changes):
     """Return the values of the maps that are seen."""
     return [one.values for one in shown(explorer, **changes).panels[0][0].steps.maps]
+
+
+def found_by(explorer):
+    """Return what the page's sentences were made of."""
+    assert explorer.wait(120)
+    return explorer._runner.found()[explorer._explain(explorer.state, explorer.depth)]
 
 
 def control(page, key):
@@ -191,7 +200,7 @@ def test_what_is_asked_about_is_a_class_or_one_rather_than_another(explorer):
     difference = maps(explorer, rather=3)
     for both, one, other in zip(difference, five, three, strict=True):
         np.testing.assert_allclose(both, one - other, atol=1e-5)
-    assert "thing 5 rather than thing 3" in shown(explorer).panels[0][0].steps.maps[1].heading
+    assert numbers(shown(explorer).panels[0][0].steps.maps[1].heading) == [5, 3]
     with pytest.raises(rx.ExploreError, match="choose two classes"):
         explorer.update(rather=5)
     assert (explorer.target, explorer.rather) == (5, 3)
@@ -201,7 +210,8 @@ def test_what_is_asked_about_is_a_class_or_one_rather_than_another(explorer):
         explorer.rather = 2
     explorer.target = 12
     assert explorer.wait(60)
-    assert "target must lie in 0..9" in explorer._problem
+    assert explorer._problem.startswith("target ")
+    assert numbers(explorer._problem) == [0, 9, 10, 12], "its bounds, how many classes, what was given"
     assert explorer.target is None, "back to what is shown"
 
 
@@ -285,7 +295,8 @@ def test_of_several_files_all_are_taken_and_what_is_wrong_with_one_is_said(explo
         said = upload(explorer, name, data, batch="one")
     assert explorer.image == "upload-2"
     assert said.wrong
-    assert said.said.startswith("page.png is not an image")
+    assert said.said.startswith("page.png ")
+    assert not any(name in said.said for name in ("a.png", "b.png")), "of what is right nothing is said"
     assert said.taken == 3
     said = upload(explorer, "c.png", png(10, (30, 40)))
     assert (said.wrong, said.said) == (False, "c.png arrived.")
@@ -375,7 +386,8 @@ def test_a_network_of_ones_own_and_its_images():
         assert picture.width / picture.height == pytest.approx(40 / 24, abs=0.01)
     last = class_activation_maps(net, images[2:])[name][0]
     np.testing.assert_allclose(maps(explorer, image="image-2")[0], last, atol=1e-6)
-    assert "24×40 pixels. Picture: image 2 of 3" in " ".join(shown(explorer).conditions)
+    said = map(numbers, shown(explorer).conditions)
+    assert [24, 40, 2, 3] in said, "the network's input, and which image of how many"
     with pytest.raises(rx.ExploreError, match="look at the images that they were given"):
         explorer.show_image(Image.new("RGB", (9, 8)))
     assert not any(part.kind == "upload" for part in shown(explorer).ask)
@@ -387,7 +399,7 @@ def test_two_networks_of_ones_own_on_photos():
     explorer = opened(two, [Image.new("RGB", (50, 40), "red"), Image.new("RGB", (30, 40), "blue")])
     assert [one.name for one in shown(explorer).panels[0][0].steps.maps] == list(two)
     assert control(shown(explorer), "target").choices[1].label == "class 0"
-    assert "224×224 pixels. Picture: image 0 of 2" in " ".join(shown(explorer).conditions)
+    assert [224, 224, 0, 2] in map(numbers, shown(explorer).conditions)
     explorer.show_image(Image.new("RGB", (20, 30)), "an upload")
     assert len(control(shown(explorer), "image").choices) == 3
     assert {key.rpartition("/")[2] for key in explorer.arrays(shown(explorer))} == set(two)
@@ -464,8 +476,9 @@ def test_what_came_by_skip_and_by_branch_adds_up_on_one_scale(explorer):
     np.testing.assert_allclose(skip + branch, both, atol=1e-5)
     assert np.abs(skip).max() > 0
     assert panel.steps.scale == pytest.approx(max(np.abs(v).max() for v in (both, skip, branch)))
-    share = 100 * np.abs(skip).sum() / (np.abs(skip).sum() + np.abs(branch).sum())
-    assert f"{share:.0f} % of block 2's map" in shown(explorer).headline
+    sums = np.abs(skip).sum(), np.abs(branch).sum()
+    assert shown(explorer).headline == captions.split_finding("Residual-8", 2, *sums)
+    assert numbers(shown(explorer).headline)[1:] == [round(100 * sums[0] / sum(sums)), 2]
     with pytest.raises(rx.ExploreError, match="explains by the pixels, where nothing came by a skip"):
         explorer.method = "saliency"
     missing = {c.value: c.missing for c in control(shown(explorer), "method").choices}
@@ -480,11 +493,11 @@ def test_the_blocks_that_cannot_be_split_are_named():
     net = drawn(torchvision.models.mobilenet_v3_small(weights=None, num_classes=10), 0.05)
     explorer = opened(net, torch.rand(1, 3, 64, 64))
     whole = list(explorer.maps[0])
-    conditions = " ".join(shown(explorer, view="parts").conditions)
+    conditions = shown(explorer, view="parts").conditions
     missing = [block for block in whole if block not in explorer.maps[0]]
     assert missing
     assert len(missing) < len(whole)
-    assert f"that can't be split: {', '.join(missing[:5])}" in conditions
+    assert any(said.endswith(f": {first_of(missing)}.") for said in conditions)
 
 
 def test_maps_change_as_weights_are_made_random_from_the_top(explorer):
@@ -506,7 +519,7 @@ def test_maps_change_as_weights_are_made_random_from_the_top(explorer):
         assert expected in shown(explorer).headline
     sure = float(torch.softmax(explorer.maps[0].logits[0], 0)[explorer.maps[0].targets[0]])
     assert shown(explorer).panels[0][1].answers[0].bars[0].share >= sure - 1e-6
-    assert "random down to conv1" in shown(explorer).panels[0][1].note
+    assert shown(explorer).panels[0][1].note == captions.answers_note(found_by(explorer), "conv1")
     assert shown(explorer).below == ()
     assert shown(explorer, view="blocks").sliders[-1].key == "depth"
 
@@ -527,7 +540,8 @@ def test_a_verdict_stands_below_the_block_that_is_shown(judged, explorer):
     found = verdict(explorer)
     assert found.of == (14, 6)
     assert [len(row.cells) for row in found.rows] == [2] * 5
-    assert found.note.startswith("Grad-CAM at block 6.")
+    assert found.note.startswith(jobs.METHODS["grad_cam"].title)
+    assert numbers(found.note)[0] == 6, "the block"
     target = int(explorer.maps[1].targets[0])
     expected = rx.judge(network(14), cat(), explainer("grad_cam", "layer3.1"), target, ["deletion"])
     assert is_said(expected["deletion"].value, found.rows[0].cells[1].value)
@@ -542,15 +556,19 @@ def test_a_verdict_that_is_not_complete_counts_nothing(judged, explorer):
     explorer.observe(lambda _: said.append(explorer.page.aside["verdict"].title), "_aside")
     explorer.block = 3
     verdict(explorer)
-    assert {title for title in said if " of " not in title} == {"Better than chance? Measuring ..."}
-    assert said[-1].startswith("Better than chance? Plain-14 in ")
-    assert all(" of 3" in title for title in said if " in " in title)
+    measuring = captions.verdict_title((), (), complete=False)
+    assert {title for title in said if " of " not in title} == {measuring}
+    assert all(" of 3" in title for title in said if title != measuring)
+    passed = [[row.cells[side].passed for row in verdict(explorer).rows] for side in (0, 1)]
+    (better, sane), (better_residual, sane_residual) = [(sum(one[:3]), sum(one[3:])) for one in passed]
+    counts = [14, better, 3, 14, better_residual, 3, sane, 2, sane_residual, 2]
+    assert numbers(said[-1]) == counts, "three measures and two checks of each network"
 
 
 def test_a_difference_is_judged_by_how_likely_the_one_is_of_the_two(judged, explorer):
     shown(explorer, target=5, rather=3)
     found = verdict(explorer)
-    assert "judged by how likely thing 5 is of the two" in found.note
+    assert numbers(found.note)[:4] == [6, 5, 3, 5], "thing 5, of the two"
     batch, net, curve = cat(), network(14).eval(), []
     cam = class_activation_maps(net, batch, Difference(5, 3))["layer3.1"]
     large = nn.functional.interpolate(cam[:, None], (32, 32), mode="bilinear")[0, 0].flatten()
@@ -583,10 +601,13 @@ def test_what_is_saved_says_what_it_is(explorer, tmp_path):
     shown(explorer, target=4, block=2)
     for suffix in (".png", ".svg", ".pdf"):
         assert explorer.save(tmp_path / f"maps{suffix}").stat().st_size > 10_000
-    assert "asked about thing 4" in (tmp_path / "maps.svg").read_text()
+    asked = shown(explorer).panels[0][0].steps.maps[1].heading
+    assert numbers(asked)[0] == 4
+    assert asked in (tmp_path / "maps.svg").read_text()
     with np.load(explorer.save(tmp_path / "maps.npz")) as saved:
         about = " ".join(saved["conditions"])
-        assert "Grad-CAM at block 2, layer1.1 (" in about
+        assert set(shown(explorer).conditions) <= set(saved["conditions"].tolist())
+        assert "layer1.1" in about
         assert "SaliencyExplorer(models" in about
         assert saved["14/layer1.1/Residual-14"].shape == (32, 32)
         np.testing.assert_allclose(saved["14/layer1.1/Residual-14"], maps(explorer)[1], atol=1e-7)
@@ -603,8 +624,75 @@ def test_what_is_saved_says_what_it_is(explorer, tmp_path):
 SENTENCES = Path(__file__).with_name("saliency_sentences.json")
 
 
+def of_other_answers(found):
+    """Yield what is said of networks that answer otherwise, with the maps of those that are here."""
+    logits = {"sure": torch.tensor([0.0, 3.0]), "unsure": torch.zeros(2), "of one": torch.tensor([-1.5])}
+    answers = {name: read_answer(values[None], (24, 40)) for name, values in logits.items()}
+    pixels = torch.zeros(1, 2, 24, 40)
+    pixels[0, 1, :6] = 1
+    answers["of pixels"] = read_answer(pixels, (24, 40))
+    boxes = torch.tensor([[2.0, 3.0, 14.0, 9.0], [20.0, 12.0, 40.0, 24.0]])
+    detected = {"boxes": boxes, "labels": torch.tensor([1, 0]), "scores": torch.tensor([0.4, 0.8])}
+    answers["of boxes"] = read_answer([detected], (24, 40))
+    usual = captions.conditions(found, found.blocks[5])
+    positions = [
+        replace(one, maps=replace(one.maps, scores=torch.tensor([0.8]))) for one in found.positions[""]
+    ]
+    for name, answer in answers.items():
+        targets = [answer.target()]
+        targets += [Difference(1, 0)] if name == "sure" else []
+        targets += [answer.target(None, (0.2, 0.1))] if answer.kind != "classes" else []
+        for target in targets:
+            asked = [replace(one, answer=answer, target=target) for one in positions]
+            opened = replace(found.opened, kind=answer.kind)
+            other = replace(found, opened=opened, positions={"": tuple(asked)})
+            yield [
+                name,
+                captions.finding(other),
+                captions.heading(other, asked[0]),
+                captions.answers_title(other),
+                captions.judged(other, 6),
+                *(said for said in captions.conditions(other, other.blocks[5]) if said not in usual),
+            ]
+
+
+def of_refusals():
+    """Yield what is said where nothing can be shown or judged."""
+    yield captions.split_finding("Residual-8", 2, 0, 0)
+    yield captions.survival(None, "", ())
+    yield captions.faint("Plain-8", 0.03)
+    yield from (captions.offered(why, "Grad-CAM at block 6") for why in ("undecided", "slow", "stopped"))
+    passed, failed = (
+        Verdict("deletion", value, 0.5, 0.1, 0.4, as_good, 19, 1) for value, as_good in ((0.1, 0), (0.9, 19))
+    )
+    yield captions.verdict_title(
+        ["Plain-8", "Residual-8"], [{"deletion": failed}, {"deletion": passed}], True
+    )
+    nothing = read_answer(
+        [{"boxes": torch.zeros(0, 4), "labels": torch.zeros(0), "scores": torch.zeros(0)}], (24, 40)
+    )
+    for question in ((), (1,), (None, (0.5, 0.5))):
+        yield refusal(nothing.target, *question)
+    network, image = small_network(), torch.rand(1, 3, 24, 40)
+    explorer = rx.SaliencyExplorer(network, image, view="parts")
+    for change in ({"method": "saliency"}, {"rather": 2}, {"target": 2, "rather": 2}):
+        yield refusal(explorer.update, **change)
+    explorer.target = 12
+    assert explorer.wait(60)
+    yield explorer._problem
+    with torch.no_grad():
+        network[0].bias[0] = torch.nan
+    yield opened(network, image)._problem
+
+
+def refusal(do, *arguments, **more):
+    with pytest.raises(rx.ExploreError) as refused:
+        do(*arguments, **more)
+    return str(refused.value)
+
+
 def test_sentences_are_those_of_the_snapshot():
-    """Compare what is said in the three views of the photo twins; delete the file to write it anew."""
+    """Compare what is said of the photo twins and of other answers; delete the file to write it anew."""
     explorer, found = opened(), {}
     for view in ("blocks", "parts", "weights"):
         page = shown(explorer, view=view, stage="fc" if view == "weights" else "")
@@ -619,6 +707,9 @@ def test_sentences_are_those_of_the_snapshot():
             "verdict": [[said.title, said.note] for said in page.aside.values()],
         }
         assert len(page.headline.split()) <= 15
+    shown(explorer, view="blocks")
+    found["other answers"] = list(of_other_answers(found_by(explorer)))
+    found["refusals"] = list(of_refusals())
     if not SENTENCES.is_file():
         SENTENCES.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     assert found == json.loads(SENTENCES.read_text())
