@@ -125,8 +125,15 @@ class Runner:
     def sentence(self) -> str:
         """What is being done for the picture now, "" if nothing is."""
         with self._changed:
-            tasks = (task for task in self._tasks.values() if task is not None and not task.job.aside)
-            return next((task.sentence for task in tasks), "")
+            said = (self._said_by(task) for task in self._tasks.values() if task is not None)
+            return next(filter(None, said), "")
+
+    def _said_by(self, task: Task) -> str:
+        """Return what its lane does for the picture; a task that nobody wants any more only ends."""
+        if not task.cancelled:
+            return "" if task.job.aside else task.sentence
+        following = self._next(task.job.lane)
+        return "" if following is None or following.aside else following.says
 
     def stop(self) -> None:
         """Ask all that runs to stop, and want nothing more."""

@@ -331,7 +331,7 @@ def offer(count: int, begun: bool, cost: float) -> str:
     cost   seconds of one core that one seed took when it was recorded; NaN where that is not known
     """
     if begun:
-        return "Train goes on with your run of this seed, or shows it."
+        return "Train shows your run of this seed, and goes on where it was stopped."
     took = f" This took {cost:.0f} s of one core where it was recorded." if math.isfinite(cost) else ""
     return f"Train trains these {count} networks here, with the seed beside it.{took}"
 
@@ -373,6 +373,7 @@ NO_EPOCH = "Curves are drawn here once the first epoch is finished; shallow netw
 GHOSTS = "Faint lines are the recorded runs of the same recipe, for comparison: means over their seeds."
 NO_FOLDER = "Name a folder of images first."
 NOTHING_TRAINED = "Nothing has been trained on these data here yet."
+LIES_THERE = "A run of this seed lies on this computer: press Train to see it, or to go on with it."
 NOT_HERE = "These runs take long: they are trained in a terminal, by the commands below."
 IS_TRAINING = "A training is going on: stop it first."
 NOT_TRAINING = "Nothing is being trained."

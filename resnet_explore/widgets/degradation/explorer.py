@@ -290,7 +290,8 @@ class DegradationExplorer(Explorer):
         cost = math.nan
         if self._repeats(runs):
             cost = sum(float(row["seconds"]) for row in runs.rows) / len(runs.seeds)
-        return {"offer": captions.offer(len(replace(self.sweep, seeds=(0,)).runs()), self._begun, cost)}
+        offer = captions.offer(len(replace(self.sweep, seeds=(0,)).runs()), self._begun, cost)
+        return {"begun": self._begun, "offer": offer}
 
     def _offer_folder(self, state: DegradationState, found: Mapping[Job, Any]) -> dict[str, Any]:
         if not state.folder.strip():

@@ -65,6 +65,7 @@ class Given:
     whose       "Recorded runs" or "Trained here"
     data        what the networks were trained on, in words
     lacking     which runs of a record are missing, "" for none
+    begun       whether a run that *Train* would go on with lies there
     offer       what *Train* would do, or why it can't do anything
     bad_offer   whether that says what is wrong
     why_not     why nothing can be trained here, "" where it can
@@ -80,6 +81,7 @@ class Given:
     whose: str = ""
     data: str = ""
     lacking: str = ""
+    begun: bool = False
     offer: str = ""
     bad_offer: bool = False
     why_not: str = ""
@@ -95,7 +97,7 @@ def present(state: DegradationState, given: Given) -> View:
         "glossary": captions.GLOSSARY,
     }
     if given.runs is None:
-        nothing = captions.NOTHING_TRAINED
+        nothing = captions.LIES_THERE if given.begun else captions.NOTHING_TRAINED
         if state.data == YOURS and not state.folder.strip():
             nothing = captions.NAME_A_FOLDER
         return View(waiting=nothing, **frame)
@@ -153,7 +155,7 @@ def _progress(given: Given) -> ProgressBar:
             return ProgressBar("progress", other.share or 0.0, f"{title}: {other.sentence}")
     trained = given.trained
     if trained is None or given.offer:
-        return ProgressBar("progress", None, given.offer, given.bad_offer)
+        return ProgressBar("progress", None, given.offer or given.why_not, given.bad_offer)
     share = trained.share if trained.share is not None else (0.0 if trained.going else None)
     return ProgressBar("progress", share, trained.sentence, trained.failed)
 

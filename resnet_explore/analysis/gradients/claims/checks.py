@@ -196,7 +196,7 @@ CLAIMS: dict[str, Statement] = {
         "about level", 1 / LEVEL, LEVEL, _ratio("cifar_plain56", norm="none"),
     ),
     "branch-over-skip": Statement(
-        "The l-th block adds 1/√l of what its skip carries",
+        "The l-th block adds l^p of what its skip carries, with p = −1/2",
         "De and Smith 2020, arXiv 2002.10444, section 2",
         "54 pre-activation blocks of width 16, 16 images of 8×8 noise, step 0; exponent of l",
         "-0.5", -0.7, -0.45, _skip_exponent,

@@ -23,12 +23,17 @@ export function table(page, props) {
   scroll.setAttribute("role", "region");
   const node = make("div", "rx-table", {}, more, scroll);
 
-  /** Says how many columns lie out of sight to the right; its line stays, so that nothing jumps. */
+  const count = (number, what) => `${number} more ${what}${number > 1 ? "s" : ""}`;
+
+  /** Says how much lies out of sight, to the right and below; its line stays, so that nothing jumps. */
   function hint() {
-    const edge = scroll.getBoundingClientRect().right + 1;
-    const hidden = [...body.querySelectorAll("th")].filter((cell) => cell.getBoundingClientRect().right > edge).length;
-    more.hidden = scroll.scrollWidth <= scroll.clientWidth + 1;
-    more.textContent = hidden ? `${hidden} more column${hidden > 1 ? "s" : ""}: scroll →` : "← scroll back";
+    const { right, bottom } = scroll.getBoundingClientRect(), rows = scroll.scrollHeight > scroll.clientHeight + 1;
+    const columns = scroll.scrollWidth > scroll.clientWidth + 1;
+    const beyond = [...body.querySelectorAll("thead th")].filter((cell) => cell.getBoundingClientRect().right > right + 1).length;
+    const below = [...body.querySelectorAll("tbody tr")].filter((row) => row.getBoundingClientRect().bottom > bottom + 1).length;
+    const hidden = [beyond && `${count(beyond, "column")} →`, below && `${count(below, "row")} ↓`].filter(Boolean);
+    more.hidden = !rows && !columns;
+    more.textContent = hidden.length ? `scroll: ${hidden.join(", ")}` : "scroll back";
   }
 
   function head(column, k, by, sign) {

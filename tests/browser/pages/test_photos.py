@@ -5,11 +5,11 @@ import io
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
-from tests.browser.test_heatmaps import GRID, STATE, pair, png
 
 from resnet_explore.widgets.core.heatmap_panel import Heatmaps
 from resnet_explore.widgets.core.view import Choice, Menu, Prose, Slider, Thumb, Thumbs, Upload, View
 from tests.browser.bare import message, open_view
+from tests.browser.pages.test_heatmaps import GRID, STATE, pair, png
 
 IN_SIGHT = """(strip) => {
     const chosen = strip.querySelector('[aria-checked=true]').getBoundingClientRect(), row = strip.getBoundingClientRect();
