@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from resnet_explore.inputs.images import sample_photos
+from resnet_explore.widgets.feature_maps.captions import ORDERS, TOGETHER
 from tests.browser import pictures
 
 CARD = ".rx-page >> nth=0"
@@ -52,6 +53,11 @@ def numbers(text, before):
     return [float(value.replace("−", "-")) for value in found]
 
 
+def place(said):
+    """Return channel, row and column of what is read out, where all networks are read at one."""
+    return [int(number) for number in re.findall(r"\d+", said.partition(" · ")[0])]
+
+
 def test_slide_sort_enlarge_read_and_save(open_notebook):
     notebook = opened(open_notebook)
     pictures.assert_up_to_date("feature_maps", notebook)
@@ -66,7 +72,7 @@ def test_slide_sort_enlarge_read_and_save(open_notebook):
     page.wait_for_timeout(400)
     assert notebook.execute("print(explorer.block, explorer._count)") == f"9 {sent}", "all without the kernel"
     sort = card.get_by_label("Sort", exact=True)
-    assert sort.locator("option").all_inner_texts()[0] == "by activation, both together"
+    assert sort.locator("option").all_inner_texts()[0] == f"{ORDERS[0].label}, {TOGETHER}"
     before = notebook.digest(TILES)
     sort.press("ArrowDown")
     notebook.wait_changed(TILES, before, timeout=10)
@@ -89,17 +95,18 @@ def test_slide_sort_enlarge_read_and_save(open_notebook):
     exact(notebook, channel=channel, block=9, view="maps")
     notebook.locator(TILES).press("ArrowRight")
     said = notebook.locator(READOUT).inner_text()
-    assert said.startswith(f"Channel {channel}, row 4, column 4 · Plain-20: "), said
-    assert "the 81×81 pixels in the green box, as far as the image reaches" in said
+    assert place(said) == [channel, 4, 4], said
+    assert re.search("81×81 .* reaches", said), "its field, which goes beyond the image"
     maps = "explorer.page.aside['tiles']['maps']"
     found = eval(notebook.execute(f"print([float(m[4, 4]) for m in {maps}])"))
+    assert re.findall(r"(\S+): ", said) == ["Plain-20", "Residual-20"]
     assert numbers(said, "20: ") == pytest.approx(found, rel=0.01, abs=1e-6)
     assert "≈" not in said
     # The values of the two networks at the place under the mouse: the upper left corner of the image.
     box = notebook.locator(TILES).bounding_box()
     left = max(0, box["width"] - box["height"]) / 2
     page.mouse.move(box["x"] + left + 4, box["y"] + 4)
-    assert f"Channel {channel}, row 0, column 0" in notebook.locator(READOUT).inner_text()
+    assert place(notebook.locator(READOUT).inner_text()) == [channel, 0, 0]
     notebook.screenshot("05_feature_maps-enlarged")
     notebook.locator(TILES).press("Escape")
     assert "all channels" not in card.locator("button:visible").all_inner_texts()
@@ -116,12 +123,13 @@ def test_slide_sort_enlarge_read_and_save(open_notebook):
     notebook.locator(TILES).press("Escape")
     card.get_by_role("tab", name="First layer").click()
     card.get_by_text("The first layer: 16 filters of 3×3.").wait_for(timeout=20_000)
-    assert "to see it large and read its weights" in notebook.locator(READOUT).inner_text()
+    assert "weights" in notebook.locator(READOUT).inner_text(), "which lie over no image"
     notebook.locator(TILES).press("Enter")
     exact(notebook, view="filters")
     notebook.locator(TILES).press("ArrowRight")
     said = notebook.locator(READOUT).inner_text()
-    channel = int(re.match(r"Channel (\d+), row 1, column 1 · ", said)[1])
+    channel, *at = place(said)
+    assert at == [1, 1]
     weights = f"s.model.conv1.weight[{channel}, :, 1, 1].tolist()"
     found = eval(notebook.execute(f"print(sum(({weights} for s in explorer.scene.networks), []))"))
     assert numbers(said, "(?:red|green|blue) ") == pytest.approx(found, rel=0.01, abs=1e-6)
@@ -137,7 +145,7 @@ def test_slide_sort_enlarge_read_and_save(open_notebook):
     )
     notebook.wait_changed(TILES, before, timeout=20)
     settle(notebook)
-    assert "Picture: your photo launch.jpg." in notebook.execute("print(explorer.page.conditions)")
+    assert "launch.jpg" in notebook.execute("print(explorer.page.conditions)")
     for suffix, words in ((".png", "PNG, the picture"), (".npz", "NPZ, the arrays")):
         card.get_by_text("Save", exact=True).click()
         with page.expect_download() as download:
@@ -193,7 +201,7 @@ def test_new_networks_while_the_page_stays_alive(open_notebook):
     assert headline(notebook).startswith("Block 2 on")
     card.get_by_label("Image").wait_for(timeout=30_000)
     settle(notebook)
-    assert "8 maps of 8×8" in card.locator(".rx-note").inner_text()
+    assert re.search(r"\b8\D+8×8", card.locator(".rx-note").inner_text()), "how many maps of which size"
     assert abs(card.bounding_box()["height"] - before) < 4, "nothing jumps"
     page.set_viewport_size({"width": 460, "height": 1500})
     page.wait_for_timeout(300)
@@ -228,8 +236,9 @@ def test_maps_of_two_sizes_are_read_at_one_place_of_a_wide_image(open_notebook):
     left = (box["width"] - 72 * unit) / 2
     page.mouse.move(box["x"] + left + 61.5 * unit, box["y"] + 13.5 * unit)
     said = notebook.locator(READOUT).inner_text()
-    assert said.startswith("Channel 3 · keeps, row 13, column 61: "), said
-    assert "halves, row 6, column 30: " in said, said
+    assert place(said) == [3], said
+    found = re.findall(r"(\w+), row (\d+), column (\d+): ", said)
+    assert found == [("keeps", "13", "61"), ("halves", "6", "30")], said
     maps = "explorer.page.aside['tiles']['maps']"
     found = f"[float(m[r, c]) for m, r, c in zip({maps}, (13, 6), (61, 30))]"
     values = eval(notebook.execute(f"print({found})"))

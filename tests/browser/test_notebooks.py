@@ -50,7 +50,7 @@ def test_an_uploaded_photo_is_explained_at_every_block(usual_lab, open_notebook,
     explorer.locator(".rx-pick input").set_input_files(photo)
     notebook.wait_changed(HEAT, before, timeout=30)
     explorer.locator(".rx-conditions", has_text="your photo launch.jpg").wait_for(state="attached")
-    assert re.search(r"Residual-18 says .+ \(", headline.text_content())
+    assert re.search(r"Residual-18.+\d\s%", headline.text_content())
     place = headline.bounding_box()
     assert place["height"] > 15, "what is new is laid out, too"
     seen = set()
