@@ -189,6 +189,7 @@ class Page {
     this.behind = true;
     if (this.showing || !this.view) return;
     this.showing = true;
+    const here = this.root.contains(document.activeElement);
     try {
       while (this.behind) {
         this.behind = false;
@@ -197,6 +198,19 @@ class Page {
     } finally {
       this.showing = false;
     }
+    if (here && !this.root.contains(document.activeElement)) this.holdFocus();
+  }
+
+  /** Take the focus of what is gone: JupyterLab would take the next keys for commands. */
+  holdFocus() {
+    const { root } = this;
+    root.tabIndex = -1;
+    root.dataset.lmSuppressShortcuts = "true";
+    root.addEventListener("blur", () => {
+      root.removeAttribute("tabindex"); // so that a click beside all controls is the notebook's
+      delete root.dataset.lmSuppressShortcuts;
+    }, { once: true });
+    root.focus({ preventScroll: true });
   }
 
   draw() {

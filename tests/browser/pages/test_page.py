@@ -118,5 +118,6 @@ def test_what_is_typed_into_a_field_that_goes_away_is_not_lost(browser_context):
     page.evaluate("window.model.set('shade', 50)")
     expect(page.get_by_label("Folder")).to_have_count(0)
     assert page.evaluate("window.model.get('folder')") == "~/photos"
+    assert page.evaluate("document.activeElement.className").startswith("rx-page"), "keys stay here"
     assert page.locator(".rx-step").input_value() == "1"
     page.close()
