@@ -8,7 +8,7 @@ from torch import nn
 
 import resnet_explore as rx
 from resnet_explore.analysis.gradients.conditions import Conditions
-from resnet_explore.analysis.gradients.lab import GradientLab
+from resnet_explore.analysis.gradients.lab import KEEP_MOST, GradientLab
 from resnet_explore.models.activations import with_activation
 from resnet_explore.training.live import LiveTraining
 
@@ -79,3 +79,15 @@ def test_another_activation_takes_every_place():
     assert torch.allclose(linear(3 * x) - linear(0 * x), 3 * (linear(x) - linear(0 * x)), atol=1e-4)
     with pytest.raises(rx.ExploreError, match="did you mean 'relu'"):
         with_activation(model, "rely")
+
+
+def test_the_last_networks_are_kept_and_others_come_to_the_same_weights():
+    lab, first = GradientLab(), Conditions(steps=10)
+    before = lab.network("plain", 8, first)
+    assert lab.network("plain", 8, first) is before
+    weights = {name: value.clone() for name, value in before.state_dict().items()}
+    for k in range(KEEP_MOST):
+        lab.flow("residual", 8, Conditions(), skip=k / 100)
+    again = lab.network("plain", 8, first)
+    assert again is not before
+    assert all(torch.equal(value, weights[name]) for name, value in again.state_dict().items())

@@ -2,8 +2,9 @@
 
 import copy
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -41,8 +42,21 @@ class Batch:
     lr: float
 
 
+KEEP_MOST = 24  # networks with what they were after each ten steps; a network of 110 layers is 7 MB
+
+
+@dataclass(eq=False)
+class _Way:
+    """A network's way through training: what it was after so many steps, and what trains it."""
+
+    kept: dict[int, nn.Module] = field(default_factory=dict)
+    training: LiveTraining | None = None
+
+
 class GradientLab:
     """Builds networks, trains them a few steps, measures them; whatever was measured once is kept.
+
+    Of the networks themselves the last ones are kept; others are built and trained anew, to the same weights.
 
     images, labels  a batch of your own, offered as data "yours"
     models          {name: network} of your own, or one network; their kinds are these names, their depth is 0
@@ -70,8 +84,9 @@ class GradientLab:
             )
         self.models, self.seed, self.loss, self._size = dict(models or {}), seed, loss, batch
         self.batches: dict[str, Batch] = {}
-        self._trained: dict[tuple[Any, ...], dict[int, nn.Module]] = {}
-        self._training: dict[tuple[Any, ...], LiveTraining] = {}
+        self._ways: OrderedDict[tuple[Any, ...], _Way] = OrderedDict()
+        self._broke: dict[tuple[Any, ...], int] = {}
+        self._keeping = threading.Lock()
         self._flows: dict[tuple[Any, ...], GradientFlow] = {}
         self._locks: dict[tuple[Any, ...], threading.Lock] = {}
         for name, model in self.models.items():
@@ -104,10 +119,8 @@ class GradientLab:
 
     def broke_at(self, kind: str, depth: int, given: Conditions, skip: float = 1.0) -> int | None:
         """Return at which step before `given.steps` the loss was first not finite, None if at none."""
-        training = self._training.get(_network(kind, depth, given, skip))
-        if training is None or training.broke_at is None or training.broke_at >= given.steps:
-            return None
-        return training.broke_at
+        step = self._broke.get(_network(kind, depth, given, skip))
+        return step if step is not None and step < given.steps else None
 
     def spectra(self, kind: str, depth: int, given: Conditions) -> JacobianSpectra:
         """Measure the Jacobians of a network's blocks at the batch's first image."""
@@ -124,25 +137,35 @@ class GradientLab:
 
     def _model(self, network: tuple[Any, ...], steps: int, batch: Batch) -> nn.Module:
         """Return the network after so many steps; the way there is taken in strides of STEPS, each kept."""
-        kept = self._trained.setdefault(network, {})
-        if 0 not in kept:
-            kept[0] = self.models[network[0]] if self.models else self._build(network, batch)
-        if steps and network not in self._training:
+        way = self._way(network)
+        if 0 not in way.kept:
+            way.kept[0] = self.models[network[0]] if self.models else self._build(network, batch)
+        if steps and way.training is None:
             try:
-                moving = copy.deepcopy(kept[0])
+                moving = copy.deepcopy(way.kept[0])
             except (RuntimeError, TypeError) as error:
                 raise ExploreError(
                     f"The network can't be copied, so it can't be trained here ({error})."
                 ) from None
-            self._training[network] = LiveTraining(
+            way.training = LiveTraining(
                 moving, batch.pool, batch.pool_labels, batch.lr, len(batch.images), self.seed,
                 self.loss if self.models else None,
             )  # fmt: skip
-        while steps not in kept:
-            training = self._training[network]
-            training.take(STEPS)
-            kept[training.steps] = copy.deepcopy(training.model)
-        return kept[steps]
+        while way.training is not None and steps not in way.kept:
+            way.training.take(STEPS)
+            way.kept[way.training.steps] = copy.deepcopy(way.training.model)
+            if way.training.broke_at is not None:
+                self._broke[network] = way.training.broke_at
+        return way.kept[steps]
+
+    def _way(self, network: tuple[Any, ...]) -> _Way:
+        """Return a network's way, and forget those that were not asked for the longest."""
+        with self._keeping:
+            way = self._ways.setdefault(network, _Way())
+            self._ways.move_to_end(network)
+            while len(self._ways) > KEEP_MOST:
+                self._ways.popitem(last=False)
+            return way
 
     def _build(self, network: tuple[Any, ...], batch: Batch) -> nn.Module:
         kind, depth, _, norm, start, activation, skip = network
