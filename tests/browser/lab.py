@@ -342,8 +342,7 @@ _OPEN = """async (path) => {
 
 _CLOSE = """async (path) => {
     const panel = [...window.jupyterapp.shell.widgets('main')].find((widget) => widget.context?.path === path);
-    await panel.sessionContext.shutdown();
-    panel.dispose();
+    panel.dispose(); // its kernel is ended afterwards: widgets still tell it that they go
 }"""
 
 # Polled, so without `await`: a promise would count as true.

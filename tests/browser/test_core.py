@@ -60,7 +60,7 @@ def test_what_a_person_chooses_reaches_python_and_the_way_back(open_notebook, tm
     headline = card.locator(".rx-headline")
     headline.filter(has_text="cifar_resnet14 is 1.8×").wait_for(timeout=20_000)
     assert notebook.execute("print(explorer.right, explorer.code)") == (
-        "cifar_resnet14 rx.ArchitectureExplorer(left='cifar_plain8', right='cifar_resnet14')"
+        "cifar_resnet14 import resnet_explore as rx\n\nrx.ArchitectureExplorer(left='cifar_plain8', right='cifar_resnet14')"
     )
     notebook.execute("explorer.left = 'cifar_plain14'")
     headline.filter(has_text="the same 14 layers").wait_for(timeout=20_000)

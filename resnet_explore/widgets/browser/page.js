@@ -357,8 +357,13 @@ class Page {
     for (const [field, value] of changed) this.model.set(field, value);
     this.show();
     clearTimeout(this.rest);
-    if (slides) this.rest = setTimeout(() => this.model.save_changes(), REST_MS);
-    else this.model.save_changes();
+    this.rest = slides ? setTimeout(() => this.tellKernel(), REST_MS) : 0;
+    if (!slides) this.tellKernel();
+  }
+
+  tellKernel() {
+    this.rest = 0;
+    this.model.save_changes();
   }
 
   /** Ask the kernel to do something, with what was chosen: changes of the model may arrive only after it. */
@@ -393,7 +398,7 @@ class Page {
     for (const parts of this.parts.values()) for (const shown of parts.values()) shown.leave?.();
     this.resized.disconnect();
     for (const timer of [this.rest, this.asking, this.silence]) clearTimeout(timer);
-    this.model.save_changes();
+    if (this.rest) this.tellKernel(); // else there is nothing to tell, and nobody perhaps to hear it
   }
 }
 
