@@ -285,18 +285,19 @@ class NotebookPage:
 
     def close(self, spare: list[Page] | None = None) -> None:
         """Close the notebook and end its kernel; the page too, unless it shall be kept with the `spare` ones."""
-        if spare is not None:
-            self.page.evaluate(_CLOSE, self.path)
-            for event, handler in self._handlers.items():
-                self.page.remove_listener(event, handler)
-        if spare is None or self.problems:
+        if spare is None:
             self.page.close()
         else:
+            for (
+                event,
+                handler,
+            ) in self._handlers.items():  # JupyterLab lets widgets speak to a kernel that is gone
+                self.page.remove_listener(event, handler)
+            self.page.evaluate(_CLOSE, self.path)
             spare.append(self.page)
         for session in self.server.api("sessions"):
             if session["path"] == self.path:
                 self.server.api(f"sessions/{session['id']}", method="DELETE")
-        assert spare is None or not self.problems, "\n".join(self.problems)
 
     # ---- what is on the page ---------------------------------------------------------------------------
 
@@ -342,7 +343,7 @@ _OPEN = """async (path) => {
 
 _CLOSE = """async (path) => {
     const panel = [...window.jupyterapp.shell.widgets('main')].find((widget) => widget.context?.path === path);
-    panel.dispose(); // its kernel is ended afterwards: widgets still tell it that they go
+    panel.dispose();
 }"""
 
 # Polled, so without `await`: a promise would count as true.
