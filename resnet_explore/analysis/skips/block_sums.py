@@ -34,14 +34,20 @@ class BlockSums(SumCalls):
         end = self._ends.get(self.count)
         return add(first, second, **options) if end is None else self.ended(add, first, second, end, options)
 
-    def check(self) -> None:
-        """Raise ExploreError if the block added more or less often than when it was traced."""
+    def around(self, run: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Return what the block gives, its sums computed by `ended`.
+
+        Raises ExploreError if it added more or less often than when it was traced.
+        """
+        with self:
+            made = run(*args, **kwargs)
         if self.count != self._block.sum_calls:
             now, then = (counted(count, "time") for count in (self.count, self._block.sum_calls))
             raise ExploreError(
                 f"The block {self._block.name!r} can't be taken apart: it adds {now} now, but {then} when it "
                 "was looked at, so its skip can't be told."
             )
+        return made
 
 
 def refuse_out_of_reach(block: TracedBlock) -> None:

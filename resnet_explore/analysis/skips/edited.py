@@ -256,10 +256,7 @@ class _Summed(_Wrapped):
         self.block, self.skip, self.branch = block, skip, branch
 
     def forward(self, run: Any, *args: Any, **kwargs: Any) -> Any:
-        with _ScaledSums(self.block, self.skip, self.branch) as sums:
-            made = run(*args, **kwargs)
-        sums.check()
-        return made
+        return _ScaledSums(self.block, self.skip, self.branch).around(run, *args, **kwargs)
 
 
 class _ScaledSums(BlockSums):
