@@ -144,7 +144,7 @@ _COLUMNS = (
     Column("ImageNet top-1 %", 2, best=-1, tip=_IMAGENET),
     Column("newer recipe %", 2, best=-1, tip=f"{_IMAGENET}; trained longer and otherwise"),
     Column("CIFAR-10 top-1 %", 2, best=-1, tip="The 10,000 test pictures, 10 classes"),
-    Column("Source", tip="torchvision: what its weights say of themselves"),
+    Column("Source", tip="torchvision: what its weights say of themselves; timm: its results-imagenet.csv"),
 )
 
 
@@ -173,4 +173,5 @@ def _cells(row: Row) -> tuple[Any, ...]:
 
 
 def _source(row: Row) -> str | None:
-    return row["source"] and row["source"].removesuffix(", meta of its weights")
+    said = row["source"]
+    return said and said.removesuffix(", meta of its weights").removesuffix(", results-imagenet.csv")
