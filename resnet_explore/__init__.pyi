@@ -71,5 +71,6 @@ from .widgets.filmstrip.verdict_chart import VerdictChart as VerdictChart
 from .widgets.gradient_flow.explorer import GradientFlowExplorer as GradientFlowExplorer
 from .widgets.gradient_flow.recorder import GradientRecorder as GradientRecorder
 from .widgets.saliency.explorer import SaliencyExplorer as SaliencyExplorer
+from .widgets.skips.explorer import SkipExplorer as SkipExplorer
 
 __version__: str

@@ -9,8 +9,10 @@ import { thumbs } from "./controls/thumbs.js";
 import { upload } from "./controls/upload.js";
 import { blueprint } from "./panels/blueprint.js";
 import { charts } from "./panels/chart.js";
+import { cuts } from "./panels/cuts.js";
 import { heatmaps } from "./panels/heatmaps.js";
 import { matrices } from "./panels/matrices.js";
+import { outcome } from "./panels/outcome.js";
 import { progress } from "./panels/progress.js";
 import { code, prose } from "./panels/prose.js";
 import { table } from "./panels/table.js";
@@ -19,6 +21,6 @@ import { verdict } from "./panels/verdict.js";
 
 /** @type {{[kind: string]: import("./page.js").Component}} */
 export const KINDS = {
-  blueprint, button, charts, check, choices, code, group, heatmaps, matrices, menu, more, number, options, progress, prose, slider, table,
-  tabs, text, thumbs, tiles, upload, verdict,
+  blueprint, button, charts, check, choices, code, cuts, group, heatmaps, matrices, menu, more, number, options, outcome, progress, prose, slider,
+  table, tabs, text, thumbs, tiles, upload, verdict,
 };

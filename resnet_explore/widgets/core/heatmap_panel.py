@@ -121,6 +121,7 @@ class Heatmaps(Part):
     columns   how many maps stand side by side where there is room
     asks      the act that a click or Enter at a place calls with (down, across), "" for none
     alt       what is seen, for who can't see it
+    adds      the places of two maps and of their sum, which is read out as such; () for none
     opacity   of the colours over the photo, 0 to 1
     palette   the name of one of `palettes`
     shared    whether all steps share one scale
@@ -137,6 +138,7 @@ class Heatmaps(Part):
     columns: int = 2
     asks: str = ""
     alt: Any = ""
+    adds: Sequence[int] = ()
     opacity: Any = _OPACITY
     palette: Any = _PALETTE
     shared: Any = _SHARED

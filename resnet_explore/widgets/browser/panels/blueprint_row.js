@@ -5,7 +5,7 @@ import { clamp, svg } from "../dom.js";
 const GAP = 3, WIDEST = 54, NARROWEST = 9, STACKED = 42, ARC = 15, LOWEST = 12, PER_OCTAVE = 8, LABELS = 18;
 export const EDGE = 2;
 const ROOMY = 12, BACK_AND_FORTH = 8; // how often maps grow again before a row each is worth it
-const SKIP_WORDS = {
+export const SKIP_WORDS = {
   identity: "the input itself is added",
   projection: "a projection of the input is added",
   padding: "the input, padded with zero channels, is added",

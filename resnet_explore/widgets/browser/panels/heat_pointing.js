@@ -39,7 +39,15 @@ export function words(props, place) {
   const { maps } = props.steps, last = maps.at(-1), { row, column } = cellOf(last.values, place), [h, w] = last.values.shape;
   const values = maps.map((map) => `${map.name} ${signed(cellOf(map.values, place).value)}`);
   const seen = last.seen_by && (last.seen_by.size >= 2 ? "the whole picture" : `${last.seen_by.pixels}×${last.seen_by.pixels} pixels`);
-  return `Row ${row}, column ${column} of ${h}×${w}: ${values.join(", ")} ${props.unit}.${seen ? ` It can depend on ${seen} (dashed).` : ""}`;
+  const unit = props.unit && ` ${props.unit}`;
+  return `Row ${row}, column ${column} of ${h}×${w}: ${values.join(", ")}${unit}.${added(props, place)}${seen ? ` It can depend on ${seen} (dashed).` : ""}`;
+}
+
+/** Two maps and their sum as numbers, where some of the maps are that. */
+function added({ adds, steps: { maps } }, place) {
+  if (!adds.length || maps.length < adds.length) return "";
+  const [a, b, sum] = adds.map((k) => signed(cellOf(maps.at(k).values, place).value));
+  return ` ${a.replace(/^\+/, "")} + ${b.startsWith("−") ? `(${b})` : b.slice(1)} = ${sum.replace(/^\+/, "")}.`;
 }
 
 /** Frame what was asked about, where that is a part of the picture. */

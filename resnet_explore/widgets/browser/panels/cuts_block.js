@@ -1,0 +1,47 @@
+/* One block of an edited network: its box on the way, its skip as an arc, what is taken out or cut. */
+
+import { clamp, svg } from "../dom.js";
+
+const GAP = 8, WIDEST = 104, NARROWEST = 22, LOWEST = 14, PER_OCTAVE = 7, ABOVE = 34, BARE = 8, BELOW = 18, EDGE = 4, RISE = 30;
+
+/** Where everything stands in a row; twins' blocks lie below each other. */
+export function measured(rows, room, row) {
+  const above = row.blocks.some((each) => each.skip) ? ABOVE : BARE;
+  const most = Math.max(...rows.map((row) => row.blocks.length));
+  const width = clamp((room - 2 * EDGE) / most - GAP, NARROWEST, WIDEST);
+  const tallest = Math.max(...rows.flatMap((row) => row.blocks.map(heightOf)));
+  return { width, tallest, gap: GAP, above, below: BELOW, edge: EDGE };
+}
+
+const heightOf = ({ shape }) => LOWEST + PER_OCTAVE * Math.log2((shape.length > 2 ? shape.at(-1) : 1) + 1);
+
+/** `look`: {out: taken out, cut: its skip is, asked: to be taken out, away: it stood elsewhere}. */
+export function block(each, color, place, { width, tallest, above }, look) {
+  const x = EDGE + place * (width + GAP), high = heightOf(each), middle = above + tallest / 2, top = middle - high / 2;
+  const node = svg("g", { class: `rx-cut-block${look.out ? " rx-out" : ""}${look.cut ? " rx-severed" : ""}`, role: "button" });
+  node.dataset.lmSuppressShortcuts = "true";
+  const way = (from, to) => svg("path", { d: `M ${from} ${middle} H ${to}`, class: "rx-cut-way" });
+  node.append(svg("rect", { x, y: above - 6, width, height: tallest + BELOW + 6, fill: "transparent" }));
+  if (!look.out || !each.skip) node.append(way(x - GAP, look.out ? x + width + GAP : x));
+  else node.append(way(x - GAP, x - GAP / 2));
+  node.append(svg("rect", { x, y: top, width, height: high, rx: 3, class: `rx-cut-box rx-${color}` }));
+  if (each.skip) node.append(...skip(each, x, width, top, look.cut));
+  node.append(words(x + width / 2, above + tallest + 13, String(each.number), look.away ? "rx-cut-number rx-away-number" : "rx-cut-number"));
+  if (look.asked && each.stays) node.append(words(x + width / 2, middle + 4, "stays", "rx-cut-stays"));
+  return node;
+}
+
+function skip(each, x, width, top, cut) {
+  const [from, to] = [x - GAP / 2, x + width + GAP / 2], crest = top - RISE;
+  const d = `M ${from} ${top + 6} C ${from} ${crest}, ${to} ${crest}, ${to} ${top + 6}`, middle = (from + to) / 2, y = top - RISE * 0.72;
+  const parts = [svg("path", { d, class: `rx-arc rx-${each.skip} rx-cut-arc` })];
+  if (cut) parts.push(svg("path", { d: `M ${middle - 4} ${y - 4} l 8 8 m 0 -8 l -8 8`, class: "rx-cut-cross" }));
+  parts.push(svg("path", { d, class: "rx-cut-hit" }));
+  return parts;
+}
+
+function words(x, y, text, className) {
+  const node = svg("text", { x, y, class: className });
+  node.textContent = text;
+  return node;
+}

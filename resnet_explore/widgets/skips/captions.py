@@ -1,0 +1,225 @@
+"""What the skip explorer says."""
+
+import math
+from collections.abc import Sequence
+
+from resnet_explore.widgets.core.words import listed, multiple, percent, signed
+from resnet_explore.widgets.skips.edit import Edit
+
+WAITING = "Two trained twins, block by block. They differ by their skips alone."
+UNCHANGED = "Take a block out and watch both networks answer"
+
+GLOSSARY = {
+    "branch": "The layers of a block: F(x). What they give is added to what the skip carries.",
+    "branches": "The layers of the blocks: F(x). What they give is added to what the skips carry.",
+    "skip": "The way past a block's layers, on which its input x is added to their output F(x).",
+    "skips": "The ways past the blocks' layers, on which a block's input x is added to F(x).",
+    "batch norm": "A layer that shifts and scales each channel. When it answers, it uses the mean and spread "
+    "that it saw while it was trained.",
+    "twins": "Two networks with the same layers, trained alike. One has skips, the other has none.",
+    "Grad-CAM": "A heatmap of the places that speak for an answer, found from gradients at the last block.",
+    "Kendall's τ": "How much of an order is left: 1 is the order as it was, 0 is a random one, −1 backwards.",
+}
+
+WHY = {
+    "edit": "A residual block gives x + F(x). Without F the image still comes through as x, and the other "
+    "blocks go on adding to it. A plain block gives only F(x): the blocks behind it get what none of them "
+    "has ever seen.",
+    "inside": "A residual block gives x + F(x), then a ReLU. The skip carries x, the branch computes F(x), "
+    "and the sum is made number by number at each place. The plain twin has no x to add: what its layers "
+    "give is all there is.",
+    "effects": "Both networks get the same images before and after the edit. What the edit does not touch "
+    "stays as it was, so all that differs comes from the edit.",
+    "studies": "With skips, a signal can go through each block or past it, so n blocks make 2ⁿ ways through "
+    "a network (Veit et al. 2016). Taking a block out closes half of them. In a plain network there is one "
+    "way, and it is gone.",
+    "training": "The factor before x is changed while the network learns, for all blocks together. At 0 the "
+    "network is a plain one, with the same layers and the same random start.",
+}
+
+
+def edit_words(edit: Edit) -> str:
+    """Return what was changed, in a few words."""
+    parts = [_numbered("Block", edit.deleted, "out")] if edit.deleted else []
+    parts += [_numbered("skip of block", edit.cut, "cut")] if edit.cut else []
+    parts += ["blocks moved"] if edit.order else []
+    parts += [f"skips × {edit.skip:g}"] if edit.skip != 1 else []
+    parts += [f"branches × {edit.branch:g}"] if edit.branch != 1 else []
+    if len(parts) > 2:
+        return f"{len(parts)} kinds of change"
+    words = listed(parts)
+    return words[:1].upper() + words[1:]
+
+
+def _numbered(what: str, numbers: Sequence[int], done: str) -> str:
+    if len(numbers) > 2:
+        return (
+            f"{len(numbers)} {what.lower().replace('block', 'blocks').replace('skip of', 'skips of')} {done}"
+        )
+    plural = "s" if len(numbers) > 1 else ""
+    return f"{what}{plural} {listed([str(k) for k in numbers])} {done}"
+
+
+def headline(edit: Edit, names: Sequence[str], errors: Sequence[float], firsts: Sequence[str]) -> str:
+    """Return the finding: both errors, or both answers where there are no test images."""
+    if any(math.isnan(error) for error in errors):
+        told = [f"{name} says {first}" for name, first in zip(names, firsts, strict=True)]
+    else:
+        verbs = ["errs on", *["on"] * len(names)]
+        told = [f"{_kind(n)} {v} {percent(e)}" for n, v, e in zip(names, verbs, errors, strict=False)]
+    return f"{'Nothing changed' if edit.nothing else edit_words(edit)}: {', '.join(told)}"
+
+
+def _kind(name: str) -> str:
+    """Return "plain" for "Plain-20"."""
+    return name.partition("-")[0].lower() if name.startswith(("Plain", "Residual")) else name
+
+
+def error_text(wrong: int, of: int, low: float, high: float) -> str:
+    """Return an error with its interval and what it was counted over."""
+    return f"{percent(100 * wrong / of)} ({wrong:,} of {of:,})"
+
+
+def stays_note(stays: Sequence[int]) -> str:
+    """Return that some blocks were left in."""
+    if not stays:
+        return ""
+    blocks = f"Block{'s' if len(stays) > 1 else ''} {listed([str(k) for k in stays])}"
+    return (
+        f"{blocks} can't be taken out here: without a skip, nothing else brings the maps to their new shape."
+    )
+
+
+def edit_conditions(names: Sequence[str], cited: Sequence[str], tests: str, missing: str) -> tuple[str, ...]:
+    """Return on what the answers rest."""
+    return (
+        *(f"{one}." for one in cited),
+        missing
+        or f"Errors are over {tests}, which no network was trained on; large ones are counted over the "
+        "first 100 at once and over the rest behind that. Whiskers are 95 % intervals (Wilson 1927).",
+        "Nothing is trained again. Batch norm keeps the means and spreads of the training, which no longer "
+        "fit behind an edit; the studies show the error when they are taken anew, too.",
+        "A block that is taken out adds nothing, and its skip stays, with the ReLU behind the sum. A plain "
+        "block is passed by, where its input has the shape of its output. A projection counts as a skip.",
+        "Veit et al. 2016 compared a residual network with VGG, which has no batch norm. These twins differ "
+        "by the skips alone.",
+    )
+
+
+def inside_headline(block: int, name: str, ratio: float | None) -> str:
+    """Return how much a block's branch adds, against what its skip carries."""
+    if ratio is None:
+        return f"Block {block} of {name} adds nothing up: it has no skip."
+    if ratio < 1:
+        return f"Block {block}: the branch adds {percent(100 * ratio)} of what the skip carries."
+    return f"Block {block}: the branch adds {ratio:.1f}× what the skip carries."
+
+
+SIGNS = "{plus} is above 0, {minus} below"
+INSIDE_CONDITIONS = (
+    "One image, one channel. All pictures share one colour scale, so colours add up as numbers do.",
+    "The sum is shown as it is made, before the ReLU that sets what is below 0 to 0.",
+    "Of the plain twin what its block gives is shown, after its ReLU. Its channels mean something else than "
+    "those of the other network.",
+    "The headline compares lengths (root of the sum of squares) over all channels.",
+)
+EFFECT_CONDITIONS = {
+    "gradients": (
+        "L2 norm of the gradient of the mean cross-entropy by each layer's weights, over the first 64 "
+        "held-out images, in eval mode: batch norm uses the statistics of the training.",
+    ),
+    "heatmaps": (
+        "Grad-CAM at the last block (Selvaraju et al. 2017), without its last ReLU. Both maps of a network "
+        "are for the class that it named before the edit, on one scale.",
+    ),
+    "maps": (
+        "What comes out of the block that the slider is at, one channel, before and after the edit, on one "
+        "scale.",
+    ),
+}
+HEAT_SIGNS = "{plus} speaks for the answer, {minus} against"
+
+EFFECTS = {"gradients": "Gradients", "heatmaps": "Heatmaps", "maps": "Feature maps"}
+STUDIES = {
+    "each": "Each block alone",
+    "count": "Several blocks out",
+    "order": "Another order",
+    "dial": "Skips and branches turned",
+    "paths": "Ways through the network",
+}
+STUDY_CONDITIONS = {
+    "each": ("Each block is taken out alone, over all held-out images that are shown with the answers.",),
+    "count": (
+        "So many blocks are taken out at random; lines are means and bands reach from the least to the "
+        "largest error over random choices. In the plain network only blocks that keep their shape can go.",
+        "“Norms anew”: behind the first block that is out, batch norm's means and spreads are taken again "
+        "from training images, with the edit in place.",
+        "Veit et al. 2016: of the 54 blocks of a residual network with 110 layers, ten can go before the "
+        "error reaches 20 %, and it rises smoothly. VGG is at chance once one layer is gone.",
+    ),
+    "order": (
+        "Two blocks of a stage whose shapes agree are swapped, again and again. Each point is one order.",
+        "Veit et al. 2016 found a smooth rise of the error with the distance from the usual order, too.",
+    ),
+    "dial": ("Every skip, or every branch, is multiplied by one factor while the weights stay.",),
+    "paths": (
+        "The norm of the loss's gradient that comes back to an image along one path, sampled as in Veit et "
+        "al. 2016, section 5. Gradients of several paths can cancel, so shares are of the sum of norms.",
+        "Veit et al. 2016: of 54 blocks, paths through 5 to 17 carry nearly all of the gradient; that is 0.45 %.",
+    ),
+}
+GUESS = (
+    "Which block of the residual network can it least do without?",
+    "Each block is taken out alone, and the error is measured. Choose a block above, then see all of them.",
+)
+NO_STUDY = "This was not recorded for these networks. rx.lesion_study measures it on your own images."
+NO_PATHS = "Paths were not recorded for these networks. rx.path_lengths measures them on your own images."
+NO_TESTS = "Without labelled test images there is no loss, so there are no gradients to compare."
+
+
+def each_headline(worst: int, error: float, median: float, plain: float) -> str:
+    """Return the block that matters most, and what one block costs usually."""
+    return (
+        f"One block out: residual {percent(median)} (block {worst}: {percent(error)}), plain {percent(plain)}"
+    )
+
+
+def guess_headline(guess: int, worst: int, error: float) -> str:
+    """Return whether a guess was right."""
+    if guess == worst:
+        return f"Right: without block {worst} the residual network errs on {percent(error)}."
+    return f"You guessed block {guess}; it is block {worst}, with an error of {percent(error)}."
+
+
+def count_headline(count: int, plain: float, residual: float) -> str:
+    """Return both errors with several blocks out."""
+    return f"{count} blocks out: plain errs on {percent(plain)}, residual on {percent(residual)}"
+
+
+def order_headline(plain: float, residual: float) -> str:
+    """Return both errors with the order changed a little."""
+    return f"Order changed a little: plain errs on {percent(plain)}, residual on {percent(residual)}"
+
+
+def dial_headline(error: float) -> str:
+    """Return the error with all skips at half."""
+    return f"With all skips at half, the residual network errs on {percent(error)}"
+
+
+def paths_headline(share: float, length: int) -> str:
+    """Return how much of the gradient short paths carry."""
+    return f"Paths through at most {length} blocks carry {percent(100 * share)} of the gradient"
+
+
+def gradient_headline(names: Sequence[str], factors: Sequence[float]) -> str:
+    """Return what became of the gradient that the first layer gets."""
+    said = [multiple(f) if math.isfinite(f) else "?" for f in factors]
+    told = [f"{words} in {_kind(name)}" for words, name in zip(said, names, strict=True)]
+    return f"First layer's gradient after the edit: {', '.join(told)}"
+
+
+def kept_headline(what: str, names: Sequence[str], kept: Sequence[float]) -> str:
+    """Return how alike pictures are before and after: a correlation."""
+    said = [signed(r) if math.isfinite(r) else "?" for r in kept]
+    told = [f"{words} in {_kind(name)}" for words, name in zip(said, names, strict=True)]
+    return f"{what} before and after: correlation {', '.join(told)}"

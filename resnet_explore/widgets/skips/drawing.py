@@ -1,0 +1,172 @@
+"""Panels of the skip explorer: two rows of blocks that can be edited, and what both networks answer."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from resnet_explore.widgets.core.view import Part
+from resnet_explore.widgets.skips.edit import can_go
+from resnet_explore.widgets.skips.lab import OpenTwins
+
+
+@dataclass(frozen=True)
+class DrawnBlock:
+    """One block.
+
+    number    counted from 1, the same in both twins
+    shape     of what it gives, (C, h, w)
+    skip      which kind it has, as in `structure(model).blocks`; "" for none
+    stays     why it can't be taken out, "" where it can
+    partners  the numbers of the blocks that could stand in its place
+    """
+
+    number: int
+    name: str
+    shape: Sequence[int]
+    skip: str
+    stays: str
+    partners: Sequence[int]
+
+
+@dataclass(frozen=True)
+class DrawnRow:
+    """One network's blocks, in the order in which it was trained."""
+
+    title: str
+    color: str
+    blocks: Sequence[DrawnBlock]
+
+
+@dataclass(frozen=True)
+class Cuts(Part):
+    """Networks as rows of blocks with their skips as arcs: a click takes a block out or cuts a skip, a drag
+    moves a block. The state's fields of the same names hold what was done.
+
+    deleted, cut, order  what was done when the view was made, for files; the page looks into its state
+    """
+
+    kind: ClassVar[str] = "cuts"
+    key: str
+    rows: Sequence[DrawnRow]
+    deleted: Sequence[int] = ()
+    cut: Sequence[int] = ()
+    order: Sequence[int] = ()
+
+    @property
+    def height(self) -> float:  # type: ignore[override]
+        """CSS pixels that all rows take in a saved picture."""
+        return 110.0 * len(self.rows)
+
+    def draw(self, figure: Any) -> None:
+        """Draw all rows as they are edited."""
+        from resnet_explore.figures.cuts import draw_cuts
+
+        rows = [(row.title, row.color, row.blocks) for row in self.rows]
+        draw_cuts(figure, rows, self.deleted, self.cut, self.order)
+
+    def numbers(self) -> Iterable[Mapping[str, Any]]:
+        """Yield a row for each block of each network."""
+        for row in self.rows:
+            order = tuple(self.order) or tuple(block.number for block in row.blocks)
+            for block in row.blocks:
+                yield {
+                    "network": row.title,
+                    "block": block.number,
+                    "name": block.name,
+                    "runs as number": order.index(block.number) + 1,
+                    "taken out": block.number in self.deleted and not block.stays,
+                    "skip cut": block.number in self.cut and bool(block.skip),
+                }
+
+
+def drawn(twins: OpenTwins) -> tuple[DrawnRow, ...]:
+    """Return both networks as they are drawn."""
+    return tuple(
+        DrawnRow(
+            network.name,
+            network.kind,
+            tuple(
+                DrawnBlock(
+                    k,
+                    block.name,
+                    block.gives,
+                    block.skip,
+                    "" if can_go(block) else _stays(block.takes, block.gives),
+                    twins.partners(k),
+                )
+                for k, block in enumerate(blocks, 1)
+            ),
+        )
+        for network, blocks in zip(twins.networks, twins.blocks, strict=True)
+    )
+
+
+def _stays(takes: Sequence[int], gives: Sequence[int]) -> str:
+    into, out = ("×".join(map(str, shape)) for shape in (takes, gives))
+    return f"it stays: without a skip nothing else turns {into} into {out}"
+
+
+@dataclass(frozen=True)
+class OutcomeBar:
+    """One bar.
+
+    share      its length, 0 to 1
+    text       its number in words
+    low, high  the ends of its whisker, None for none
+    before     where it was without the edit, None where that is not known
+    strong     whether it is the right answer
+    """
+
+    label: str
+    share: float
+    text: str
+    low: float | None = None
+    high: float | None = None
+    before: float | None = None
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one network does: its error, and its answers to one image."""
+
+    name: str
+    color: str
+    error: OutcomeBar | None
+    answers: Sequence[OutcomeBar]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class OutcomeBars(Part):
+    """Both networks' errors and answers, side by side.
+
+    asked    what the answers are to, in words
+    picture  the image that is looked at, bytes of a PNG; `picture_key` says which it is, "" for none
+    """
+
+    kind: ClassVar[str] = "outcome"
+    key: str
+    sides: Any
+    asked: str = ""
+    picture: bytes = b""
+    picture_key: str = ""
+
+    height: ClassVar[float] = 170.0
+
+    def draw(self, figure: Any) -> None:
+        """Draw the bars."""
+        from resnet_explore.figures.cuts import draw_bars
+
+        draw_bars(figure, [(s.name, s.color, [*filter(None, [s.error]), *s.answers]) for s in self.sides])
+
+    def numbers(self) -> Iterable[Mapping[str, Any]]:
+        """Yield a row for each bar."""
+        for side in self.sides:
+            for bar in [*filter(None, [side.error]), *side.answers]:
+                row = {"network": side.name, "what": bar.label, "percent": 100 * bar.share}
+                for name in ("low", "high", "before"):
+                    value = getattr(bar, name)
+                    row[name] = math.nan if value is None else 100 * value
+                yield row

@@ -1,0 +1,322 @@
+"""The skip explorer: take blocks out of trained twins, turn their skips down, and watch the answer."""
+
+import io
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.widgets.catalog.images import Images
+from resnet_explore.widgets.catalog.networks import Networks, own_networks, usual_networks
+from resnet_explore.widgets.core.explorer import Explorer
+from resnet_explore.widgets.core.runner import Job
+from resnet_explore.widgets.core.view import View
+from resnet_explore.widgets.skips.edit import Edit, is_order
+from resnet_explore.widgets.skips.jobs import (
+    DIAL,
+    Answers,
+    Gradients,
+    Heat,
+    LookInside,
+    Open,
+    ReadStudies,
+    Singles,
+    Turn,
+)
+from resnet_explore.widgets.skips.lab import OpenTwins, SkipLab
+from resnet_explore.widgets.skips.present import Findings, present
+from resnet_explore.widgets.skips.state import SkipState
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_EDITS = ("deleted", "cut", "order", "skip", "branch")
+_UPLOAD = "image.upload"
+_MOST_UNDONE = 100
+_SIDE = 128  # pixels of the image as it is shown
+
+
+class SkipExplorer(Explorer):
+    """Edit two trained networks that differ by their skips alone, and watch both answer.
+
+    models  a network of your own, two of them to be put side by side, or {name: network}; None for a menu of
+            twins that ship
+    images  labelled images (an `ImageSet`) on which your own networks are tested
+    state   `SkipState`: view, networks, depth, image, deleted, cut, order, skip, branch, block, channel,
+            effect, study, guess, each a trait
+
+    Networks are edited while they are measured only, and are left as they were found. Raises `ExploreError`
+    for a block, an order or a factor that there is not.
+    """
+
+    State = SkipState
+    keep_most = 200
+
+    def __init__(self, models: Any = None, images: Any = None, **state: Any) -> None:
+        self._given = {"models": models, "images": images}
+        entries = _trained(usual_networks()) if models is None else {"own": own_networks(models)}
+        self.lab = SkipLab(entries, Images(images), images)
+        self._undone: list[dict[str, Any]] = []
+        self._random = random.Random()
+        super().__init__(**state)
+
+    @property
+    def entries(self) -> Mapping[str, Networks]:
+        """The networks that the menu offers, by key."""
+        return self.lab.entries
+
+    # --- what there is --------------------------------------------------------------------------------------
+
+    def settle(self, state: SkipState, names: frozenset[str]) -> SkipState:
+        """Find networks, depth and image that go together; another depth keeps the edit."""
+        before: SkipState | None = getattr(self, "_state", None)
+        if state.networks not in self.entries:
+            if "networks" in names:
+                raise unknown("networks", state.networks, self.entries)
+            state = replace(state, networks=next(iter(self.entries)))
+        moved = before is None or before.networks != state.networks
+        state = self._settle_image(self._settle_depth(state, names, moved), names)
+        state = self._settle_edit(state, names, before)
+        for name in ("skip", "branch"):
+            value = getattr(state, name)
+            if not (math.isfinite(value) and 0 <= value <= DIAL[-1]):
+                raise ExploreError(f"{name} must be a number from 0 to {DIAL[-1]}, got {value!r}.")
+        return state
+
+    def _settle_depth(self, state: SkipState, names: frozenset[str], moved: bool) -> SkipState:
+        entry = self.entries[state.networks]
+        if not entry.depths or (state.depth in entry.depths and ("depth" in names or not moved)):
+            return state
+        if "depth" in names:
+            raise unknown("depth", state.depth, map(str, entry.depths))
+        return replace(state, depth=entry.start)
+
+    def _settle_image(self, state: SkipState, names: frozenset[str]) -> SkipState:
+        images, entry = self.lab.images, self.entries[state.networks]
+        if "image" in names:
+            images.picture(state.image)  # or an error with the closest names
+            return state
+        return replace(state, image=images.fitting(state.image, entry.data, entry.sample))
+
+    def _settle_edit(self, state: SkipState, names: frozenset[str], before: SkipState | None) -> SkipState:
+        """Check what blocks are named, and carry them over to networks of another depth."""
+        there = self._twins(state)
+        was = None if before is None else self._twins(before)
+        other = before is not None and (before.networks, before.depth) != (state.networks, state.depth)
+        if other and "order" not in names:
+            state = replace(state, order=())
+        if other and was is not None and there is not None:
+            state = _carried(state, names, was.count, there.count)
+        state = replace(state, deleted=tuple(sorted(set(state.deleted))), cut=tuple(sorted(set(state.cut))))
+        if there is None:
+            return state
+        if sorted(state.order) == list(state.order):
+            state = replace(state, order=())
+        for name in ("deleted", "cut"):
+            wrong = [k for k in getattr(state, name) if not 1 <= k <= there.count]
+            if wrong and name in names:
+                raise ExploreError(f"{name} must hold numbers of blocks, 1 to {there.count}, got {wrong[0]}.")
+            kept: Any = {name: tuple(k for k in getattr(state, name) if k not in wrong)}
+            state = replace(state, **kept)
+        if "cut" in names and any(not there.last[k - 1].skip for k in state.cut):
+            raise ExploreError("cut must hold blocks that have a skip.")
+        if state.order and not all(is_order(state.order, blocks) for blocks in there.blocks):
+            raise ExploreError(
+                f"order must hold each block from 1 to {there.count} once, each in its own stage and where a "
+                f"block of its shapes stood, got {list(state.order)!r:.60}."
+            )
+        return replace(state, block=min(max(1, state.block), there.count))
+
+    def _depth(self, state: SkipState) -> int:
+        return state.depth if self.entries[state.networks].depths else 0
+
+    def _twins(self, state: SkipState) -> OpenTwins | None:
+        return self.lab.known(state.networks, self._depth(state))
+
+    def arrived(self, state: SkipState, found: Mapping[Job, Any]) -> SkipState:
+        """Return the state with blocks that there are, once that is known."""
+        return state if self._twins(state) is None else self._fitting(state)
+
+    def _fitting(self, state: SkipState) -> SkipState:
+        try:
+            return self._settle_edit(state, frozenset(), state)
+        except ExploreError:  # an order that was asked for before the blocks were known
+            return replace(state, order=())
+
+    # --- what is computed and shown -------------------------------------------------------------------------
+
+    def plan(self, state: SkipState) -> Sequence[Job]:
+        """Return what the open view needs, the answer to the present edit first."""
+        where = self._where(state)
+        needed = self._needed(state)
+        jobs = [Open(*where), *needed.values()]
+        if state.view == "edit":
+            jobs += [self._turn(state, dial) for dial in ("skip", "branch")]
+        return tuple(dict.fromkeys(jobs))
+
+    def _where(self, state: SkipState) -> tuple[SkipLab, str, int]:
+        return self.lab, state.networks, self._depth(state)
+
+    def _needed(self, state: SkipState) -> dict[str, Job]:
+        """Return what the open view shows, by name."""
+        where, edit = self._where(state), Edit.of(state)
+        now, before = (Answers(*where, state.image, one) for one in (edit, Edit()))
+        if state.view == "edit":
+            return {"now": now, "unedited": before}
+        if state.view == "inside":
+            return {"sums": LookInside(*where, state.image, edit)}
+        if state.view == "effects":
+            return {"after": self._effect(state, edit), "before": self._effect(state, Edit())}
+        if state.view == "studies":
+            each = {"singles": Singles(*where)} if state.study == "each" and state.guess else {}
+            return {"studies": ReadStudies(*where), "now": now, "unedited": before, **each}
+        return {}
+
+    def _effect(self, state: SkipState, edit: Edit) -> Job:
+        where = self._where(state)
+        if state.effect == "gradients":
+            return Gradients(*where, edit)
+        return (Heat if state.effect == "heatmaps" else LookInside)(*where, state.image, edit)
+
+    def _turn(self, state: SkipState, dial: str) -> Turn:
+        rest = Edit.of(state).at(dial, 1.0)  # the same wherever this dial stands
+        return Turn(self.lab, state.networks, self._depth(state), state.image, rest, dial)
+
+    def present(self, state: SkipState, found: Mapping[Job, Any]) -> View:
+        """Return the page of the view that is open."""
+        jobs = {dial: self._turn(state, dial) for dial in ("skip", "branch")}
+        shown = {name: found.get(job) for name, job in self._needed(state).items()}
+        picture = self.lab.images.picture(state.image)
+        scene = Findings(
+            found.get(Open(*self._where(state))),
+            shown.get("now"),
+            shown.get("unedited"),
+            {dial: found[job] for dial, job in jobs.items() if job in found},
+            picture.about,
+            _png(picture.seen(_SIDE)),
+            bool(self._undone),
+            shown,
+        )
+        images = self.lab.images.controls("image", self.entries[state.networks].data, state.image)
+        return present(state, self.entries, images, scene)
+
+    def update(self, **changes: Any) -> None:
+        """Change several fields of the state together, which can be undone; see `Explorer.update`."""
+        if {"image", "networks"} & set(changes):
+            self.lab.images.forget_words()
+        kept, state = self._undone, self._state
+        asked = {name: tuple(v) if isinstance(v, list) else v for name, v in changes.items()}
+        if any(asked[name] != getattr(state, name) for name in _EDITS if name in asked):
+            self._undone = [*kept, self._edit()][-_MOST_UNDONE:]
+        try:
+            super().update(**changes)
+        except ExploreError:
+            self._undone = kept
+            raise
+        if (state.networks, state.depth) != (self._state.networks, self._state.depth):
+            self._undone = []  # the numbers were those of other blocks
+
+    def _edit(self) -> dict[str, Any]:
+        return {name: getattr(self._state, name) for name in _EDITS}
+
+    def act(self, name: str, detail: Any, buffers: Sequence[memoryview]) -> None:
+        """Undo, reset, surprise, or take a photo that was uploaded."""
+        if name == _UPLOAD:
+            key = self.lab.images.receive(detail, buffers)
+            self.update(**({} if key is None else {"image": key}))
+        elif name == "undo":
+            self.undo()
+        elif name == "reset":
+            self.reset()
+        elif name == "surprise":
+            self.surprise()
+
+    def undo(self) -> None:
+        """Take the last change of the networks back."""
+        if self._undone:
+            before, self._undone = self._undone[-1], self._undone[:-1]
+            super().update(**before)
+
+    def reset(self) -> None:
+        """Bring both networks back to how they were trained."""
+        self.update(deleted=(), cut=(), order=(), skip=1.0, branch=1.0)
+
+    def surprise(self) -> None:
+        """Change something at random: a few blocks out, skips cut, or two blocks swapped."""
+        twins = self._twins(self._state)
+        if twins is None:
+            return
+        pick = self._random
+        numbers = range(1, twins.count + 1)
+        kind = pick.choice(["deleted", "cut", "order"])
+        pairs = [(a, b) for a in numbers for b in twins.partners(a) if a < b]
+        if kind == "order" and pairs:
+            a, b = pick.choice(pairs)
+            swap = {a: b, b: a}
+            self.update(deleted=(), cut=(), order=tuple(swap.get(k, k) for k in numbers))
+            return
+        skipping = [k for k in numbers if k <= len(twins.last) and twins.last[k - 1].skip]
+        among = skipping if kind == "cut" and skipping else list(numbers)
+        some = tuple(sorted(pick.sample(among, min(len(among), pick.choice([1, 2, 3])))))
+        asked = "cut" if kind == "cut" and skipping else "deleted"
+        self.update(**{"deleted": (), "cut": (), "order": (), asked: some})
+
+    def show_image(self, image: "Image.Image | str | Path", about: str = "") -> None:
+        """Show another photo, a PIL image or a file; `about` says in a few words what it is.
+
+        Raises `ExploreError` for a file that is no image.
+        """
+        self.update(image=self.lab.images.add(image, about))
+
+    # --- code -----------------------------------------------------------------------------------------------
+
+    def context_in_code(self) -> Sequence[str]:
+        """Return `models` and `images` where they were given."""
+        return [f"{name}={name}" for name, value in self._given.items() if value is not None]
+
+    def filled_in(self) -> Mapping[str, Any]:
+        """Return networks, depth and image of an explorer that has just been opened."""
+        state, entry, usual = self._state, self.entries[self._state.networks], SkipState()
+        return {
+            "networks": usual.networks if usual.networks in self.entries else next(iter(self.entries)),
+            "depth": entry.start if entry.depths else state.depth,
+            "image": self.lab.images.usual(state.image, usual.image, entry.data, entry.sample),
+        }
+
+    def steps_in_code(self) -> Sequence[str]:
+        """Return how a photo that somebody brought is shown."""
+        return self.lab.images.steps_in_code(self._state.image)
+
+    def notes_in_code(self) -> Sequence[str]:
+        """Return what has to be filled in."""
+        return [*super().notes_in_code(), *self.lab.images.notes_in_code(self._state.image)]
+
+
+def _png(picture: "Image.Image") -> bytes:
+    """Return a picture as a PNG."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _trained(entries: Mapping[str, Networks]) -> dict[str, Networks]:
+    """Return those whose answers mean something, the digits first: their test images are always there."""
+    order = sorted(entries.values(), key=lambda entry: entry.key != "digits")
+    return {entry.key: entry for entry in order if entry.trained}
+
+
+def _carried(state: SkipState, names: frozenset[str], was: int, there: int) -> SkipState:
+    """Return blocks of a network with `was` blocks as those at the same share of the way through `there`."""
+
+    def at(number: int) -> int:
+        return 1 + round((number - 1) / max(1, was - 1) * (there - 1))
+
+    changes: dict[str, Any] = {
+        name: tuple(map(at, getattr(state, name))) for name in ("deleted", "cut") if name not in names
+    }
+    if "block" not in names:
+        changes["block"] = at(state.block)
+    return replace(state, **changes)

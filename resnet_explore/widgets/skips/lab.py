@@ -1,0 +1,138 @@
+"""What the skip explorer edits: networks that are loaded, their blocks, and images to test them on."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from resnet_explore.errors import ExploreError
+from resnet_explore.widgets.catalog.images import Images, InputForm, form_of
+from resnet_explore.widgets.catalog.networks import Loaded, NamedNetwork, Networks
+from resnet_explore.widgets.skips.edit import partners
+
+if TYPE_CHECKING:  # torch is loaded by what computes, behind the first page
+    from torch import Tensor
+
+    from resnet_explore.analysis.topology.structure import TracedBlock
+
+_MOST_HELD_OUT = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Test images with the right answers.
+
+    batch   float (N, C, H, W), standardised
+    labels  (N,)
+    about   what they are, in words
+    """
+
+    batch: "Tensor"
+    labels: "Tensor"
+    about: str
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+
+@dataclass(frozen=True, eq=False)
+class OpenTwins:
+    """The networks of one depth, plain first.
+
+    blocks    of each network, in the order of execution
+    classes   what the answers are called, () where that is not known
+    held_out  images to measure the error on; None where there are none
+    missing   why there are none, in one sentence
+    """
+
+    networks: tuple[NamedNetwork, ...]
+    blocks: "tuple[tuple[TracedBlock, ...], ...]"
+    classes: tuple[str, ...]
+    held_out: HeldOut | None
+    missing: str = ""
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    @property
+    def count(self) -> int:
+        """How many blocks there are to be chosen from."""
+        return max(map(len, self.blocks))
+
+    @property
+    def last(self) -> "tuple[TracedBlock, ...]":
+        """The blocks of the last network, which has the skips."""
+        return self.blocks[-1]
+
+    def partners(self, number: int) -> tuple[int, ...]:
+        """Return the blocks that could stand in a block's place in all networks."""
+        found = [set(partners(blocks, number)) for blocks in self.blocks if number <= len(blocks)]
+        return tuple(sorted(set.intersection(*found)))
+
+    def called(self, index: int) -> str:
+        """Return what an answer is called."""
+        return self.classes[index] if index < len(self.classes) else f"class {index}"
+
+
+class SkipLab:
+    """The networks of a menu and the images for them, opened when they are asked for.
+
+    tests  labelled images (an `ImageSet`) on which a person's own networks are tested, or None
+    """
+
+    def __init__(self, entries: Mapping[str, Networks], images: Images, tests: Any = None) -> None:
+        self.entries, self.images = entries, images
+        self._tests = tests
+        self._load = Loaded()
+        self._lock = threading.RLock()
+        self._opened: dict[tuple[str, int], OpenTwins] = {}
+
+    def known(self, key: str, depth: int) -> OpenTwins | None:
+        """Return the networks of a depth if they have been opened."""
+        return self._opened.get((key, depth))
+
+    def open(self, key: str, depth: int) -> OpenTwins:
+        """Return the networks of a depth. Raises `ExploreError` where they have no blocks."""
+        with self._lock:
+            if (key, depth) not in self._opened:
+                self._opened[key, depth] = self._open(key, depth)
+            return self._opened[key, depth]
+
+    def form(self, network: NamedNetwork) -> InputForm:
+        """Return how a photo becomes an input of a network."""
+        return self.images.form or form_of(getattr(network.model, "about", None) or {})
+
+    def _open(self, key: str, depth: int) -> OpenTwins:
+        from resnet_explore.analysis.topology.blocks_of import blocks_of
+
+        entry = self.entries[key]
+        networks = self._load(entry, depth)
+        size = self._input_size(networks, entry)
+        blocks = tuple(blocks_of(network.model, size) for network in networks)
+        for network, own in zip(networks, blocks, strict=True):
+            if not own:
+                raise ExploreError(f"{network.name} has no blocks, so there is nothing to take out.")
+        held_out, missing = self._held_out(entry.data)
+        about = getattr(networks[-1].model, "about", None) or {}
+        classes = tuple(about.get("classes", ())) or tuple(getattr(self._tests, "classes", ()))
+        return OpenTwins(networks, blocks, classes, held_out, missing)
+
+    def _input_size(self, networks: Sequence[NamedNetwork], entry: Networks) -> tuple[int, ...] | None:
+        if self._tests is not None:
+            return tuple(self._tests.images.shape[1:])
+        about: Mapping[str, Any] = getattr(networks[-1].model, "about", None) or entry.about or {}
+        return tuple(about["input_size"]) if "input_size" in about else None
+
+    def _held_out(self, data: str) -> tuple[HeldOut | None, str]:
+        from resnet_explore.inputs.datasets import is_here, load_dataset
+
+        if self._tests is None:
+            if not data:
+                return None, "No labelled test images come with these networks, so there is no error to tell."
+            if data not in ("digits", "cifar10") or not is_here(data):
+                return None, (
+                    f"The test images of {data} are not on this computer, so there is no error to tell, only "
+                    f"answers. rx.load_dataset({data!r}) fetches them once."
+                )
+        tests = load_dataset(data, split="test", download=False) if self._tests is None else self._tests
+        some = slice(0, _MOST_HELD_OUT)
+        batch, labels = tests.normalized(some), tests.labels[some]
+        return HeldOut(batch, labels, f"{len(batch):,} {tests.split} images of {tests.name}"), ""

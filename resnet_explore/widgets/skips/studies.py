@@ -1,0 +1,154 @@
+"""Errors after many edits: each block alone, several at once, another order, dials; and paths by length."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from resnet_explore.figures.chart import Axis, Chart, Line, Mark, Scale, Series, spread
+from resnet_explore.widgets.core.chart_panel import Charts
+from resnet_explore.widgets.skips import captions
+from resnet_explore.widgets.skips.edit import Edit
+from resnet_explore.widgets.skips.jobs import Outcomes
+from resnet_explore.widgets.skips.lab import OpenTwins
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_LOOKS = {"plain": "Plain", "residual": "Residual"}
+_ERROR = Axis("error", 0, 100, unit="%")
+_WHAT = {"count": "delete", "order": "shuffle"}
+_X = {
+    "count": ("blocks taken out at random", "count"),
+    "order": ("Kendall's τ of the order", "tau"),
+}
+
+
+def each_chart(
+    twins: OpenTwins, errors: Sequence[np.ndarray], before: Sequence[float], chosen: int
+) -> Charts:
+    """Return the error with each block alone taken out, and without any."""
+    count = twins.count
+    x = Axis("block that is taken out", 0.4, count + 0.6, name="block", whole=True)
+    series = tuple(
+        Series(network.name, np.arange(1, len(own) + 1), own, network.kind, line="none")
+        for network, own in zip(twins.networks, errors, strict=True)
+    )
+    marks = tuple(
+        Mark(f"{network.name}, nothing out", y=was, kind=network.kind)
+        for network, was in zip(twins.networks, before, strict=True)
+    )
+    note = "Gaps: blocks that a plain network can't do without, as they change the maps' shape."
+    return Charts(
+        "each", (Chart("Each block taken out alone", x, _ERROR, series, marks, chosen, note=note),), "block"
+    )
+
+
+def worst(errors: np.ndarray) -> int:
+    """Return the number of the block without which the error is largest."""
+    return int(np.nanargmax(errors)) + 1
+
+
+def singles(table: "pd.DataFrame", twins: OpenTwins) -> list[np.ndarray]:
+    """Return recorded errors with each block taken out, (blocks,) for each network."""
+    alone = table[(table["what"] == "delete") & (table["count"] == 1)]
+    found = []
+    for network, blocks in zip(twins.networks, twins.blocks, strict=True):
+        own = alone[alone["kind"] == network.kind].drop_duplicates("blocks").set_index("blocks")["error"]
+        found.append(np.array([own.get(block.name, np.nan) for block in blocks], float))
+    return found
+
+
+def swept(table: "pd.DataFrame", study: str, now: Outcomes | None, edit: Edit) -> Charts:
+    """Return errors against how many blocks are out, or how far the order is from the usual one."""
+    label, column = _X[study]
+    rows = table[(table["what"] == _WHAT[study])]
+    order = study == "order"
+    low, high = (min(0.0, float(rows[column].min())), 1.02) if order else (0, float(rows[column].max()) + 1)
+    axis = Axis(label, low, high, name="τ" if order else "blocks", whole=not order)
+    series = []
+    for kind, own in rows.groupby("kind"):
+        whole = float(table[(table["what"] == "whole") & (table["kind"] == kind)]["error"].iloc[0])
+        for error, words, look in (("error", "", "full"), ("error_recalibrated", ", norms anew", "open")):
+            if order:
+                series.append(_cloud(own, error, f"{_LOOKS[str(kind)]}{words}", str(kind), look))
+            else:
+                series.append(_band(own, error, f"{_LOOKS[str(kind)]}{words}", str(kind), look, whole))
+    marks: tuple[Mark, ...] = ()
+    if study == "count" and now is not None and set(edit.deleted) and edit == Edit(deleted=edit.deleted):
+        kinds = sorted(_LOOKS)
+        marks = tuple(
+            Mark(f"yours, {kind}", float(len(edit.deleted)), outcome.error, kind=kind)
+            for kind, outcome in zip(kinds, now, strict=False)
+        )
+    return Charts(study, (Chart(captions.STUDIES[study], axis, _ERROR, tuple(series), marks),))
+
+
+def _band(rows: "pd.DataFrame", error: str, name: str, kind: str, look: Any, whole: float) -> Series:
+    by_count = {int(n): rows[rows["count"] == n][error].to_numpy(float) for n in sorted(set(rows["count"]))}
+    most = max(map(len, by_count.values()))
+    values = np.full((len(by_count), most), np.nan)
+    for k, own in enumerate(by_count.values()):
+        values[k, : len(own)] = own
+    start = whole if error == "error" else np.nan
+    x = np.array([0, *by_count], float)
+    values = np.vstack([np.full((1, most), start), values])
+    line: Line = "solid" if look == "full" else "dashed"
+    return Series(name, x, kind=kind, look=look, line=line, **spread(values))
+
+
+def _cloud(rows: "pd.DataFrame", error: str, name: str, kind: str, look: Any) -> Series:
+    rows = rows.sort_values("tau")
+    return Series(
+        name, rows["tau"].to_numpy(float), rows[error].to_numpy(float), kind, line="none", look=look
+    )
+
+
+def dials(table: "pd.DataFrame") -> Charts:
+    """Return errors against the factor on all skips, and on all branches."""
+    charts = []
+    for what, title in (("skip", "All skips × a factor"), ("branch", "All branches × a factor")):
+        series = []
+        for kind, rows in table[table["what"] == what].groupby("kind"):
+            rows = rows.drop_duplicates("factor").sort_values("factor")
+            x, y = (rows[name].to_numpy(float) for name in ("factor", "error"))
+            series.append(Series(_LOOKS[str(kind)], x, y, str(kind)))
+        charts.append(Chart(title, Axis("factor", -0.02, 1.52), _ERROR, tuple(series)))
+    return Charts("dials", tuple(charts))
+
+
+def paths(table: "pd.DataFrame") -> Charts:
+    """Return how many paths have each length, how large a gradient is along one, and the product."""
+    length = table["length"].to_numpy(float)
+    x = Axis("length: blocks that a path goes through", -0.5, length.max() + 0.5, name="length", whole=True)
+    count = table["paths"].to_numpy(float)
+    columns: tuple[tuple[str, str, np.ndarray, Scale, str], ...] = (
+        ("Paths of this length", "share of all paths", 100 * count / count.sum(), "linear", "%"),
+        ("Gradient along one", "gradient norm", table["gradient"].to_numpy(float), "log", ""),
+        ("Both together", "share of the gradient", 100 * table["share"].to_numpy(float), "linear", "%"),
+    )
+    charts = []
+    for title, label, values, scale, unit in columns:
+        known = values[np.isfinite(values) & (values > 0)]
+        y = Axis.around(label, known, scale=scale, unit=unit)
+        charts.append(Chart(title, x, y, (Series(title, length, values, "residual"),)))
+    return Charts("paths", tuple(charts))
+
+
+def study_headline(study: str, table: "pd.DataFrame") -> str:
+    """Return the finding of a study."""
+    if study == "dial":
+        half = table[(table["what"] == "skip") & (table["factor"] == 0.5) & (table["kind"] == "residual")]
+        return captions.dial_headline(float(half["error"].iloc[0]))
+    rows = table[table["what"] == _WHAT[study]]
+    if study == "count":
+        several = rows[rows["count"] == _near(rows["count"], 3)]
+        errors = several.groupby("kind")["error"].mean()
+        return captions.count_headline(int(several["count"].iloc[0]), errors["plain"], errors["residual"])
+    fair = rows[(rows["tau"] < 1) & (rows["tau"] > 0.8)]
+    errors = fair.groupby("kind")["error"].median()
+    return captions.order_headline(errors.get("plain", np.nan), errors.get("residual", np.nan))
+
+
+def _near(values: Any, wanted: int) -> int:
+    return int(min(set(values), key=lambda value: abs(value - wanted)))
