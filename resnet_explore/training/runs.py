@@ -301,7 +301,7 @@ def collect(out: str | Path) -> "pd.DataFrame":
     if (out / "history.csv").is_file():
         table = pd.read_csv(out / "history.csv", dtype={"skip_scale": str})
         if "skip_scale" not in table and {"kind", "epoch"} <= set(table):
-            table.insert(table.columns.get_loc("epoch"), "skip_scale", table["kind"].map(usual_skip_scale))
+            table.insert(list(table).index("epoch"), "skip_scale", table["kind"].map(usual_skip_scale))
         return table
     return pd.DataFrame(history(out))
 

@@ -44,6 +44,18 @@ class SkipScale:
         """Whether it is the same in all epochs."""
         return self.start == self.end
 
+    @property
+    def words(self) -> str:
+        """What is done to the skips, in words: "skips removed after epoch 4"."""
+        start, end = _short(self.start), _short(self.end)
+        if self.constant:
+            return f"skips × {start}"
+        if self.gradual:
+            return f"skips slowly from {start} to {end} by epoch {self.epoch}"
+        if 0 in (self.start, self.end) and 1 in (self.start, self.end):
+            return f"skips {'given' if self.end else 'removed'} after epoch {self.epoch}"
+        return f"skips × {start}, then × {end} after epoch {self.epoch}"
+
     def __str__(self) -> str:
         if self.constant:
             return _short(self.start)
