@@ -61,6 +61,7 @@ from .training.runs import (
     collect as collect,
     collect_layers as collect_layers,
 )
+from .training.skip_training import load_skip_training as load_skip_training
 from .training.summary import summarize as summarize
 from .training.sweep import run_sweep as run_sweep
 from .widgets.architecture.explorer import ArchitectureExplorer as ArchitectureExplorer

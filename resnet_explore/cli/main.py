@@ -19,8 +19,8 @@ from resnet_explore.errors import ExploreError
 PROG = "resnet-explore"
 _SWEEP_FIELDS = (
     *("dataset", "root", "family", "depths", "kinds", "seeds", "epochs", "width", "batch_size", "schedule"),
-    *("lr", "momentum", "weight_decay", "label_smoothing", "augment", "precision", "size", "eval_images"),
-    *("keep_steps", "accelerator", "skip_unreadable"),
+    *("lr", "momentum", "weight_decay", "label_smoothing", "augment", "precision", "skip_scale"),
+    *("size", "eval_images", "keep_steps", "accelerator", "skip_unreadable"),
 )
 _THEIRS = f"`{PROG} info` also takes torchvision's other networks by name, such as vgg19."
 # Exit statuses: some files were left out; argparse's own for a mistake; the shell's for Ctrl-C.
@@ -311,6 +311,13 @@ def _parser() -> argparse.ArgumentParser:
     recipe.add_argument("--augment", type=words, help="none, crop or zoom; both also mirror (default: none)")
     recipe.add_argument(
         "--precision", type=words, help="fp32, bf16, or auto: bf16 where it is fast (default: auto)"
+    )
+    recipe.add_argument(
+        "--skip-scale",
+        type=words,
+        metavar="A,B,...",
+        help="factor on every skip in training, such as 0.5, 1-then-0-after-4 (epochs), or 1-to-0-by-8, "
+        "slowly (default: 1)",
     )
     sub.add_argument("--out", type=Path, help="folder of the runs (default: runs/DATASET)")
     where = sub.add_mutually_exclusive_group()

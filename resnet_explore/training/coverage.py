@@ -7,6 +7,7 @@ from typing import Any
 from resnet_explore.errors import ExploreError
 from resnet_explore.training.commands import runs_of
 from resnet_explore.training.plan import KINDS, RECIPE
+from resnet_explore.training.skip_scale import NONE
 
 Place = tuple[str, int, int]
 """A run's kind, depth and seed."""
@@ -61,7 +62,7 @@ def places_of(rows: Iterable[Mapping[str, Any]]) -> list[Place]:
 def require_one_recipe(rows: Sequence[Mapping[str, Any]]) -> None:
     """Raise ExploreError if runs differ in more than kind, depth and seed; rows as `history` returns them."""
     given = [name for name in ("dataset", "family", "size", *RECIPE) if rows and name in rows[0]]
-    differ = [name for name in given if len({_as_recorded(row[name]) for row in rows}) > 1]
+    differ = [name for name in given if not _agree(name, [row[name] for row in rows])]
     if differ:
         raise ExploreError(
             f"Runs shown together must share one recipe, and these differ in {', '.join(differ)}: "
@@ -72,7 +73,13 @@ def require_one_recipe(rows: Sequence[Mapping[str, Any]]) -> None:
 def same_recipe(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two rows are of runs that differ in kind, depth and seed at most."""
     names = ("dataset", "family", "size", *RECIPE)
-    return all(_as_recorded(one.get(name)) == _as_recorded(other.get(name)) for name in names)
+    return all(_agree(name, [one.get(name), other.get(name)]) for name in names)
+
+
+def _agree(name: str, values: Iterable[Any]) -> bool:
+    found = {_as_recorded(value) for value in values}
+    # A plain network has no skips, so it goes with any factor on those of its twin.
+    return len(found - {NONE} if name == "skip_scale" else found) <= 1
 
 
 def _as_recorded(value: Any) -> Any:

@@ -11,6 +11,7 @@ from resnet_explore.models.accelerators import ACCELERATORS
 from resnet_explore.models.presets import config_of
 from resnet_explore.training.runs import Run, model_name
 from resnet_explore.training.schedule import SCHEDULES
+from resnet_explore.training.skip_scale import ALL, NONE, require_epochs, skip_scale
 
 KINDS = ("plain", "residual")
 AUGMENTATIONS = ("none", "crop", "zoom")
@@ -37,9 +38,10 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 RECIPE = (
     *("epochs", "width", "batch_size", "schedule", "lr", "momentum"),
-    *("weight_decay", "label_smoothing", "augment", "precision"),
+    *("weight_decay", "label_smoothing", "augment", "precision", "skip_scale"),
 )
 _LISTS = ("depths", "kinds", "seeds")
+_OWN = {"plain": {"skip_scale": NONE}}  # whatever the recipe says
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,16 @@ class Sweep:
     augment          "none"; "crop": shifted by up to an eighth; "zoom": a part enlarged; both also mirrored
     precision        "fp32", "bf16" (autocast), or "auto": bf16 where the machine that begins the sweep
                      computes in it; fp32 elsewhere, and for the digits, which are too small to gain
+    skip_scale       factor on every skip while a residual network trains: a number, "1-then-0-after-4" (1 in
+                     4 epochs, then 0: skips removed) or "1-to-0-by-8" (a little less in each epoch, 0 from
+                     epoch 8 on); plain networks, which have no skips, are trained once beside them
     eval_images      of each set, for the errors of every epoch but the last, which takes all images
     keep_steps       steps before which the weights are kept, beside those at the end
     root, skip_unreadable, accelerator   where the data lie, whether broken images are left out, and "cpu",
                      "cuda", "mps" (an Apple chip's GPU) or "auto", the first of cuda, mps and cpu that there
                      is (but for the digits not mps): no part of what the sweep is
 
-    A field of the recipe (epochs to precision) may also be a tuple: then every value is tried.
+    A field of the recipe (epochs to skip_scale) may also be a tuple: then every value is tried.
 
     The defaults are for the 8x8 digits and take seconds; with lr=0.05 some seeds of residual-110 fail too.
     Raises ExploreError, naming the field, for values that describe no experiment.
@@ -83,6 +88,7 @@ class Sweep:
     label_smoothing: float | tuple[float, ...] = 0.0
     augment: str | tuple[str, ...] = "none"
     precision: str | tuple[str, ...] = "auto"
+    skip_scale: float | str | tuple[float | str, ...] = ALL
     size: int | None = None
     eval_images: int = 2000
     keep_steps: tuple[int, ...] = ()
@@ -103,6 +109,7 @@ class Sweep:
                 object.__setattr__(self, name, tuple(dict.fromkeys(getattr(self, name))))
             if getattr(self, name) == ():
                 raise ExploreError(f"Sweep needs at least one value of {name}.")
+        self._settle_skip_scale()
         for name, choices in {**_CHOICES, "kinds": KINDS}.items():
             for value in _tuple(getattr(self, name)):
                 if value not in choices:
@@ -114,18 +121,27 @@ class Sweep:
                     raise ExploreError(f"Sweep needs {name} as {rule}, not {value!r}.")
         for kind, depth in itertools.product(self.kinds, self.depths):
             config_of(model_name(self.family, kind, depth))
+        for scale, epochs in itertools.product(_tuple(self.skip_scale), _tuple(self.epochs)):
+            require_epochs(skip_scale(scale), epochs)
+
+    def _settle_skip_scale(self) -> None:
+        """Write each factor in one way, so that 1, 1.0 and "1" are the same sweep."""
+        given = self.skip_scale
+        scales = tuple(dict.fromkeys(str(skip_scale(value)) for value in _tuple(given)))
+        object.__setattr__(self, "skip_scale", scales if isinstance(given, tuple) else scales[0])
 
     def runs(self) -> list[Run]:
         """Return the runs, seed by seed and shallow ones first, so that a picture is there soon."""
         shared = {f.name: getattr(self, f.name) for f in fields(Run) if hasattr(self, f.name)}
         recipes = [dict(zip(RECIPE, v, strict=True)) for v in itertools.product(*map(self._values, RECIPE))]
-        return [
-            Run(kind=kind, depth=depth, seed=seed, **{**shared, **recipe})
+        runs = (
+            Run(kind=kind, depth=depth, seed=seed, **{**shared, **recipe, **_OWN.get(kind, {})})
             for seed in self.seeds
             for depth in sorted(self.depths)
             for recipe in recipes
             for kind in self.kinds
-        ]
+        )
+        return list(dict.fromkeys(runs))
 
     def _values(self, name: str) -> tuple[Any, ...]:
         values = _tuple(getattr(self, name))

@@ -30,6 +30,7 @@ from safetensors import SafetensorError, safe_open
 from resnet_explore.errors import ExploreError
 from resnet_explore.models.config import ResNetConfig
 from resnet_explore.models.presets import config_of
+from resnet_explore.training.skip_scale import ALL, NONE, skip_scale
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +62,7 @@ class Run:
     size: int | None
     eval_images: int
     keep_steps: tuple[int, ...]
+    skip_scale: str = ALL
 
     @property
     def model(self) -> str:
@@ -70,20 +72,40 @@ class Run:
     @property
     def id(self) -> str:
         """A folder name: what a person looks for, then a hash of everything that decides the result."""
-        text = json.dumps([FORMAT, asdict(self)], sort_keys=True)
+        text = json.dumps([FORMAT, self.noted()], sort_keys=True)
         return f"{self.kind}{self.depth}-seed{self.seed}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
+    def noted(self) -> dict[str, Any]:
+        """Return the fields as files hold them, without what came later than the first and is as usual."""
+        fields = asdict(self)
+        if self.skip_scale == usual_skip_scale(self.kind):
+            del fields["skip_scale"]
+        return fields
+
+    def skip_scale_in(self, epoch: int) -> float:
+        """Return the factor on all skips in an epoch, 1 for the first; 1 also where there are none."""
+        return 1.0 if self.skip_scale == NONE else skip_scale(self.skip_scale).at(epoch)
+
     def config(self, in_channels: int, num_classes: int) -> ResNetConfig:
-        """Return the network's config for images of so many channels and classes."""
+        """Return the trained network's config for images of so many channels and classes."""
         config = cast(ResNetConfig, config_of(self.model))
-        widths = tuple(self.width * 2**stage for stage in range(len(config.widths)))
-        return config.replace(widths=widths, in_channels=in_channels, num_classes=num_classes)
+        return config.replace(
+            widths=tuple(self.width * 2**stage for stage in range(len(config.widths))),
+            in_channels=in_channels,
+            num_classes=num_classes,
+            skip_scale=self.skip_scale_in(self.epochs),
+        )
 
 
 def model_name(family: str, kind: str, depth: int) -> str:
     """Return "cifar_plain56", "resnet18" and so on; the name need not exist."""
     prefix = "cifar_" if family == "cifar" else ""
     return f"{prefix}{'resnet' if kind == 'residual' else 'plain'}{depth}"
+
+
+def usual_skip_scale(kind: str) -> str:
+    """Return the factor on the skips of a run that says nothing of it, as those before there was one."""
+    return NONE if kind == "plain" else ALL
 
 
 class RunFolder:
@@ -177,7 +199,7 @@ class RunFolder:
 
 
 def _as_json(run: Run) -> dict[str, Any]:
-    return json.loads(json.dumps({**asdict(run), "format": FORMAT}))
+    return json.loads(json.dumps({**run.noted(), "format": FORMAT}))
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
@@ -238,10 +260,10 @@ def history(out: str | Path) -> list[dict[str, Any]]:
     out = Path(out)
     if (out / "history.csv").is_file():
         with (out / "history.csv").open(encoding="utf-8", newline="") as file:
-            rows = [{name: _value(text) for name, text in row.items()} for row in csv.DictReader(file)]
+            rows = [{name: _value(name, text) for name, text in row.items()} for row in csv.DictReader(file)]
         if not rows or not {"kind", "depth", "seed", "epoch", "epochs"} <= set(rows[0]):
             raise ExploreError(f"{out / 'history.csv'} holds no epochs of runs.")
-        return rows
+        return [{"skip_scale": usual_skip_scale(row["kind"]), **row} for row in rows]
     by_epoch = {
         (config["run"], row["epoch"]): {**config, **row}
         for config, folder in _folders(out)
@@ -253,10 +275,12 @@ def history(out: str | Path) -> list[dict[str, Any]]:
     return sorted(by_epoch.values(), key=lambda row: tuple(row[name] for name in order))
 
 
-def _value(text: str | None) -> Any:
+def _value(name: str, text: str | None) -> Any:
     """Return what a cell of history.csv holds."""
     if not text:
         return None
+    if name == "skip_scale":  # a text in all rows, and "0.5" is one of them
+        return text
     for number in (int, float):
         with contextlib.suppress(ValueError):
             return number(text)
@@ -275,7 +299,10 @@ def collect(out: str | Path) -> "pd.DataFrame":
 
     out = Path(out)
     if (out / "history.csv").is_file():
-        return pd.read_csv(out / "history.csv")
+        table = pd.read_csv(out / "history.csv", dtype={"skip_scale": str})
+        if "skip_scale" not in table and {"kind", "epoch"} <= set(table):
+            table.insert(list(table).index("epoch"), "skip_scale", table["kind"].map(usual_skip_scale))
+        return table
     return pd.DataFrame(history(out))
 
 
@@ -319,6 +346,7 @@ def _folders(out: Path) -> Iterator[tuple[dict[str, Any], RunFolder]]:
     for path in sorted(out.glob("*/config.json")):
         config = json.loads(path.read_text())
         if config.pop("format", 1) == FORMAT:
+            config.setdefault("skip_scale", usual_skip_scale(config["kind"]))
             yield {"run": path.parent.name, **config}, RunFolder(path.parent)
 
 

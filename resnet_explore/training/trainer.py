@@ -90,6 +90,7 @@ class _Training:
         self.fabric.barrier()  # the others read what the first has tidied
         for epoch in range(self._restore(), self.run.epochs):
             self.warm_up.start_epoch()
+            self._scale_skips(self.run.skip_scale_in(epoch + 1))
             began = time.perf_counter()
             if not self._epoch(epoch, stop):
                 return False
@@ -98,6 +99,13 @@ class _Training:
             self._finish()
         self.fabric.barrier()
         return True
+
+    def _scale_skips(self, factor: float) -> None:
+        """Set the factor on all skips, in the config too, which weights are saved with."""
+        for block in self.network.blocks:
+            if block.add is not None:
+                block.add.skip_scale = factor
+        self.network.config = self.network.config.replace(skip_scale=factor)
 
     def _epoch(self, epoch: int, stop: Callable[[], bool]) -> bool:
         """Take an epoch's steps; return False, at once, if `stop` says so."""
@@ -170,7 +178,7 @@ class _Training:
 
     def _save(self, path: Path, more: dict[str, Any]) -> None:
         config = asdict(self.network.config)
-        about = {"config": config, **self.about, "run": asdict(self.run), **more}
+        about = {"config": config, **self.about, "run": self.run.noted(), **more}
         save_tensors(path, self.network.state_dict(), {k: json.dumps(v) for k, v in about.items()})
 
     def what_would_fit(self) -> str:
