@@ -62,6 +62,7 @@ class Networks:
     data     the data set whose test images `Images` offers beside them, "" for none
     trained  whether their answers mean anything
     tip      more about it, shown on hover
+    residual the name of the residual network, with {} for its depth; "" for a person's own
     """
 
     key: str
@@ -73,6 +74,7 @@ class Networks:
     about: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
     trained: bool = True
     tip: str = ""
+    residual: str = ""
 
     @property
     def start(self) -> int:
@@ -180,9 +182,10 @@ def _shipped_twins() -> Iterator[Networks]:
             span = f"{both[0]} layers" if len(both) == 1 else f"{both[0]} to {both[-1]} layers"
             label = _LABELS.get(data, f"{data} twins, {{}}").format(span)
             sample = "temple" if data == "imagenette" else "cat"  # Imagenette has churches, but no cat
-            yield Networks(
-                data, label, _loader(data, family, both), both if len(both) > 1 else (), sample, data
-            )
+            several = both if len(both) > 1 else ()
+            name = f"{family}resnet{{}}" if several else f"{family}resnet{both[0]}"
+            load = _loader(data, family, both)
+            yield Networks(data, label, load, several, sample, data, residual=name)
 
 
 def _loader(data: str, family: str, depths: Sequence[int]) -> "Callable[[int], tuple[NamedNetwork, ...]]":

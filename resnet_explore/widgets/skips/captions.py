@@ -165,7 +165,7 @@ STUDY_CONDITIONS = {
     "paths": (
         "The norm of the loss's gradient that comes back to an image along one path, sampled as in Veit et "
         "al. 2016, section 5. Gradients of several paths can cancel, so shares are of the sum of norms.",
-        "Veit et al. 2016: of 54 blocks, paths through 5 to 17 carry nearly all of the gradient; that is 0.45 %.",
+        "Veit et al. 2016: of 54 blocks, paths through 5 to 17 carry nearly all of the gradient: 0.45 %.",
     ),
 }
 GUESS = (
@@ -223,3 +223,33 @@ def kept_headline(what: str, names: Sequence[str], kept: Sequence[float]) -> str
     said = [signed(r) if math.isfinite(r) else "?" for r in kept]
     told = [f"{words} in {_kind(name)}" for words, name in zip(said, names, strict=True)]
     return f"{what} before and after: correlation {', '.join(told)}"
+
+
+TRAINED = {
+    "none": "plain twin",
+    "0.25": "x × 0.25",
+    "0.5": "x × 0.5",
+    "0.75": "x × 0.75",
+    "1": "residual (x × 1)",
+    "1-then-0-after-4": "removed after epoch 4",
+    "0-then-1-after-4": "given after epoch 4",
+    "1-to-0-by-4": "removed slowly, by epoch 4",
+    "1-to-0-by-8": "removed slowly, by epoch 8",
+}
+
+
+def training_headline(slowly: float, never: float) -> str:
+    """Return what became of skips that went slowly."""
+    return f"Skips removed slowly: {percent(slowly)} error at the end. Never had any: {percent(never)}"
+
+
+def training_conditions(depth: int, seeds: int, ends: Sequence[str]) -> tuple[str, ...]:
+    """Return on what the curves rest."""
+    return (
+        f"Networks of {depth} layers on the digits, {seeds} seeds; lines are means, bands go from the best "
+        "to the worst seed. Recorded; data/digits/skips says how to make it again.",
+        "Every skip is multiplied by the factor, in training and in testing. “Slowly” is a little less with "
+        "every epoch, down to 0.",
+        f"Test error after the last epoch, mean ± standard deviation: {', '.join(ends)}.",
+        "With a factor of 0 the network is its plain twin, number for number.",
+    )

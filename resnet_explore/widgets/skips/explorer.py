@@ -23,6 +23,7 @@ from resnet_explore.widgets.skips.jobs import (
     LookInside,
     Open,
     ReadStudies,
+    ReadTraining,
     Singles,
     Turn,
 )
@@ -44,7 +45,8 @@ class SkipExplorer(Explorer):
 
     models  a network of your own, two of them to be put side by side, or {name: network}; None for a menu of
             twins that ship
-    images  labelled images (an `ImageSet`) on which your own networks are tested
+    images  for your own networks, in the forms that other explorers take; an `ImageSet`, which has labels,
+            gives the error, too
     state   `SkipState`: view, networks, depth, image, deleted, cut, order, skip, branch, block, channel,
             effect, study, guess, each a trait
 
@@ -104,12 +106,14 @@ class SkipExplorer(Explorer):
     def _settle_edit(self, state: SkipState, names: frozenset[str], before: SkipState | None) -> SkipState:
         """Check what blocks are named, and carry them over to networks of another depth."""
         there = self._twins(state)
-        was = None if before is None else self._twins(before)
+        was, count = (
+            None if s is None else self.lab.count(s.networks, self._depth(s)) for s in (before, state)
+        )
         other = before is not None and (before.networks, before.depth) != (state.networks, state.depth)
         if other and "order" not in names:
             state = replace(state, order=())
-        if other and was is not None and there is not None:
-            state = _carried(state, names, was.count, there.count)
+        if other and was is not None and count is not None:
+            state = _carried(state, names, was, count)
         state = replace(state, deleted=tuple(sorted(set(state.deleted))), cut=tuple(sorted(set(state.cut))))
         if there is None:
             return state
@@ -152,7 +156,7 @@ class SkipExplorer(Explorer):
         """Return what the open view needs, the answer to the present edit first."""
         where = self._where(state)
         needed = self._needed(state)
-        jobs = [Open(*where), *needed.values()]
+        jobs = [*needed.values()] if state.view == "training" else [Open(*where), *needed.values()]
         if state.view == "edit":
             jobs += [self._turn(state, dial) for dial in ("skip", "branch")]
         return tuple(dict.fromkeys(jobs))
@@ -173,7 +177,7 @@ class SkipExplorer(Explorer):
         if state.view == "studies":
             each = {"singles": Singles(*where)} if state.study == "each" and state.guess else {}
             return {"studies": ReadStudies(*where), "now": now, "unedited": before, **each}
-        return {}
+        return {"training": ReadTraining()}
 
     def _effect(self, state: SkipState, edit: Edit) -> Job:
         where = self._where(state)

@@ -34,7 +34,7 @@ class Outcome:
 
     wrong: int
     of: int
-    shares: np.ndarray | None = field(compare=False)
+    shares: np.ndarray | None = field(default=None, compare=False)
     stays: tuple[int, ...] = ()
 
     @property
@@ -145,14 +145,15 @@ def asked(lab: SkipLab, twins: OpenTwins, edit: Edit, image: str, tests: HeldOut
         batches = [] if tests is None else [tests.batch]
         if image:
             batches.append(lab.images.picture(image).batch(lab.form(network)))
+        if len({batch.shape[1:] for batch in batches}) == 1:
+            batches = [torch.cat(batches)]  # one pass costs less than two
         small = all(batch[0, 0].numel() <= _SMALL for batch in batches)
         with changed(twins, k, edit), torch.inference_mode(), one_thread() if small else nullcontext():
-            outputs = [logits_of(network.model, batch) for batch in batches]
-        wrong = 0 if tests is None else int((outputs[0].argmax(1).cpu() != tests.labels).sum())
-        shares = outputs[-1][0].softmax(0).double().cpu().numpy() if image else None
-        found.append(
-            Outcome(wrong, 0 if tests is None else len(tests), shares, staying(edit, twins.blocks[k]))
-        )
+            logits = torch.cat([logits_of(network.model, batch) for batch in batches]).cpu()
+        of = 0 if tests is None else len(tests)
+        wrong = 0 if tests is None else int((logits[:of].argmax(1) != tests.labels).sum())
+        shares = logits[-1].softmax(0).double().numpy() if image else None
+        found.append(Outcome(wrong, of, shares, staying(edit, twins.blocks[k])))
     return tuple(found)
 
 
@@ -339,3 +340,16 @@ class ReadStudies(Job):
             if len(table):
                 found[name] = table
         return found
+
+
+@dataclass(frozen=True)
+class ReadTraining(Job):
+    """Read the recorded trainings in which skips changed."""
+
+    says = "Reading recorded trainings ..."
+
+    def run(self, task: Task) -> "pd.DataFrame":
+        """Return a row for each epoch."""
+        from resnet_explore.training.skip_training import load_skip_training
+
+        return load_skip_training()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from resnet_explore.errors import ExploreError
+from resnet_explore.models.presets import config_of
 from resnet_explore.widgets.catalog.images import Images, InputForm, form_of
 from resnet_explore.widgets.catalog.networks import Loaded, NamedNetwork, Networks
 from resnet_explore.widgets.skips.edit import partners
@@ -75,12 +76,12 @@ class OpenTwins:
 class SkipLab:
     """The networks of a menu and the images for them, opened when they are asked for.
 
-    tests  labelled images (an `ImageSet`) on which a person's own networks are tested, or None
+    tests  a person's own images; where they are labelled (an `ImageSet`) the error is measured on them
     """
 
     def __init__(self, entries: Mapping[str, Networks], images: Images, tests: Any = None) -> None:
         self.entries, self.images = entries, images
-        self._tests = tests
+        self._tests = tests if hasattr(tests, "labels") else None
         self._load = Loaded()
         self._lock = threading.RLock()
         self._opened: dict[tuple[str, int], OpenTwins] = {}
@@ -88,6 +89,14 @@ class SkipLab:
     def known(self, key: str, depth: int) -> OpenTwins | None:
         """Return the networks of a depth if they have been opened."""
         return self._opened.get((key, depth))
+
+    def count(self, key: str, depth: int) -> int | None:
+        """Return how many blocks the networks of a depth have, None as long as that is not known."""
+        opened, name = self.known(key, depth), self.entries[key].residual
+        if opened is not None:
+            return opened.count
+        config = config_of(name.format(depth)) if name else None
+        return sum(config.depths) if config is not None else None
 
     def open(self, key: str, depth: int) -> OpenTwins:
         """Return the networks of a depth. Raises `ExploreError` where they have no blocks."""
@@ -116,8 +125,9 @@ class SkipLab:
         return OpenTwins(networks, blocks, classes, held_out, missing)
 
     def _input_size(self, networks: Sequence[NamedNetwork], entry: Networks) -> tuple[int, ...] | None:
-        if self._tests is not None:
-            return tuple(self._tests.images.shape[1:])
+        given = self.images.picture(self.images.choices()[0].value).tensor if self.images.own else None
+        if given is not None:
+            return tuple(given.shape[1:])
         about: Mapping[str, Any] = getattr(networks[-1].model, "about", None) or entry.about or {}
         return tuple(about["input_size"]) if "input_size" in about else None
 
@@ -125,8 +135,8 @@ class SkipLab:
         from resnet_explore.inputs.datasets import is_here, load_dataset
 
         if self._tests is None:
-            if not data:
-                return None, "No labelled test images come with these networks, so there is no error to tell."
+            if not data or self.images.own:
+                return None, "Without labelled test images there is no error to tell, only answers."
             if data not in ("digits", "cifar10") or not is_here(data):
                 return None, (
                     f"The test images of {data} are not on this computer, so there is no error to tell, only "

@@ -19,7 +19,7 @@ from resnet_explore.widgets.core.view import (
     Tabs,
     View,
 )
-from resnet_explore.widgets.skips import captions, effects, inside, studies
+from resnet_explore.widgets.skips import captions, effects, inside, studies, training
 from resnet_explore.widgets.skips.drawing import Cuts, OutcomeBar, OutcomeBars, Side, drawn
 from resnet_explore.widgets.skips.edit import Edit
 from resnet_explore.widgets.skips.jobs import DIAL, Outcome, Outcomes
@@ -70,6 +70,8 @@ def present(
     """Return the page of the view that is open."""
     menu = Menu("networks", "Networks", tuple(Choice(e.key, e.label, e.tip) for e in entries.values()))
     ask = ([menu] if len(entries) > 1 else []) + (list(images) if state.view in _LOOKING else [])
+    if state.view == "training":  # recorded of one depth of the digits, whatever is looked at elsewhere
+        return replace(training_view(scene), tabs=_TABS, glossary=captions.GLOSSARY)
     depths = depth_slider(entries[state.networks].depths)
     twins = scene.twins
     if twins is None:
@@ -317,9 +319,17 @@ def _study(state: SkipState, scene: Findings) -> View | None:
     return View(headline=studies.study_headline(state.study, table), panels=((chart,),))
 
 
-def training_view(state: SkipState, scene: Findings, twins: OpenTwins) -> View:
+def training_view(scene: Findings) -> View:
     """Return the page of skips that change while a network learns."""
-    return View(headline="", panels=((Prose("nothing", ("...",)),),))
+    table = scene.found.get("training")
+    if table is None:
+        return View(panels=None, waiting=captions.WAITING)
+    return View(
+        headline=training.headline(table),
+        why=captions.WHY["training"],
+        panels=((training.curves(table),),),
+        conditions=training.conditions(table),
+    )
 
 
 _VIEWS: Mapping[str, Callable[[SkipState, Findings, OpenTwins], View]] = {
@@ -327,5 +337,4 @@ _VIEWS: Mapping[str, Callable[[SkipState, Findings, OpenTwins], View]] = {
     "inside": inside_view,
     "effects": effects_view,
     "studies": studies_view,
-    "training": training_view,
 }
