@@ -29,6 +29,7 @@ _USUAL: Mapping[str, Any] = {
     "seeds": 5,
     "path_images": 64,
 }
+_ORDER = ("whole", "delete", "shuffle", "skip", "branch")  # of the rows
 _WRITTEN_EVERY = 5.0  # seconds
 
 
@@ -59,7 +60,8 @@ def study_lesions(options: argparse.Namespace) -> None:
     """Measure what is not measured yet, and say a line for each network and kind of lesion.
 
     OUT/lesions.csv, paths.csv and about.json are written every few seconds and when it stops; README.md in
-    the end. Raises ExploreError, and leaves OUT alone, where it holds a study of something else.
+    the end. What OUT holds grows with further depths and seeds. Raises ExploreError, and leaves OUT alone,
+    where it holds a study of other images.
     """
     from resnet_explore.cli.terminal import StatusLine
 
@@ -84,7 +86,7 @@ def _study(options: argparse.Namespace, say: Callable[[str], None], hint: Callab
     asked = {"weights": options.weights, **{name: getattr(options, name) for name in _USUAL}}
     asked["depths"] = depths
     out = _out(options)
-    _refuse_another(out, asked)
+    asked = _grown(out, asked)
     # In this layout convolutions take less time.
     nets = {name: build(name, weights=options.weights) for depth in depths for name in twins[depth]}
     data = _Data(next(iter(nets.values())).about, options)
@@ -210,7 +212,7 @@ class _Keeper:
         return pd.DataFrame(rows) if rows else None
 
     def add(self, network: str, row: Mapping[str, Any]) -> None:
-        """Keep a trial, instead of what was known of it."""
+        """Keep a trial."""
         self._rows.append({"network": network, **row})
         self._changed = True
         if time.monotonic() - self._written > _WRITTEN_EVERY:
@@ -248,7 +250,7 @@ class _Keeper:
             "asked": self.asked,
         }
         self.out.mkdir(parents=True, exist_ok=True)
-        for name, rows in (("lesions.csv", self._rows), ("paths.csv", self._paths)):
+        for name, rows in (("lesions.csv", sorted(self._rows, key=_place)), ("paths.csv", self._paths)):
             if rows:
                 write_text(self.out / name, pd.DataFrame(rows).to_csv(index=False, float_format="%.5g"))
         write_json(self.out / "about.json", about)
@@ -257,6 +259,17 @@ class _Keeper:
 
 def _records(table: "pd.DataFrame") -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def _place(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return by what rows are sorted, however often the command was stopped."""
+    name, factor = row["network"], row["factor"]
+    by = (*_depth_and_kind(name), _ORDER.index(row["what"]), row["count"], row["seed"])
+    return (*by, -1.0 if factor is None or factor != factor else factor)
+
+
+def _depth_and_kind(name: str) -> tuple[int, bool]:
+    return int(re.findall(r"\d+", name)[-1]), "plain" not in name
 
 
 def _twins(weights: str) -> dict[int, list[str]]:
@@ -268,16 +281,21 @@ def _twins(weights: str) -> dict[int, list[str]]:
     if not names:
         raise unknown("weights:", weights, sorted({r.weights for r in shipped if "@" not in r.weights}))
     found: dict[int, list[str]] = {}
-    for name in sorted(names, key=lambda name: "plain" not in name):
-        found.setdefault(int(re.findall(r"\d+", name)[-1]), []).append(name)
-    return dict(sorted(found.items()))
+    for name in sorted(names, key=_depth_and_kind):
+        found.setdefault(_depth_and_kind(name)[0], []).append(name)
+    return found
 
 
-def _refuse_another(out: Path, asked: Mapping[str, Any]) -> None:
-    if (out / "about.json").is_file():
-        before = json.loads((out / "about.json").read_text()).get("asked", {})
-        if other := " and ".join(name for name in asked if before.get(name) != asked[name]):
-            raise ExploreError(f"{out} holds a study with other {other}: choose another folder with --out.")
+def _grown(out: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a folder holds once it holds also what is asked; it must be of the same images."""
+    if not (out / "about.json").is_file():
+        return dict(asked)
+    before = json.loads((out / "about.json").read_text())["asked"]
+    same = [name for name in asked if name not in ("depths", "seeds")]
+    if other := " and ".join(name for name in same if before.get(name) != asked[name]):
+        raise ExploreError(f"{out} holds a study with other {other}: choose another folder with --out.")
+    depths = sorted({*before["depths"], *asked["depths"]})
+    return {**asked, "depths": depths, "seeds": max(before["seeds"], asked["seeds"])}
 
 
 def _out(options: argparse.Namespace) -> Path:
