@@ -24,7 +24,12 @@ from .analysis.gradients.shattering import (
 )
 from .analysis.gradients.skip_ratios import skip_ratios as skip_ratios
 from .analysis.skips.edited import edited as edited
+from .analysis.skips.lesions import lesion_study as lesion_study
 from .analysis.skips.paths import path_lengths as path_lengths
+from .analysis.skips.recorded import (
+    load_lesions as load_lesions,
+    load_paths as load_paths,
+)
 from .analysis.topology.structure import structure as structure
 from .errors import ExploreError as ExploreError
 from .inputs.datasets import (

@@ -143,6 +143,7 @@ LOOKS = {
     "jacobian_spectra": jacobian,
     "judge": lambda model, x, asked: rx.judge(model, x, "grad_cam", asked, "stability", draws=1),
     "layer_statistics": lambda model, x, asked: rx.layer_statistics(model, x),
+    "lesion_study": lambda model, x, asked: rx.lesion_study(model, x, [0, 1], counts=(1, 2), seeds=(0,)),
     "path_lengths": lambda model, x, asked: rx.path_lengths(model, x, [0, 1], samples=1),
     "receptive_fields": lambda model, x, asked: receptive_fields(model, x.shape[1:]),
     "residual_stream": lambda model, x, asked: rx.residual_stream(model, x),
@@ -157,11 +158,12 @@ REFUSED = {  # with a sentence, and that must hold nothing either
     "classifier": {"gradient_autocorrelation"},
     "detector": {
         *("attribute deep_lift", "evaluate", "footprint", "gradient_autocorrelation", "input_gradients"),
-        *("path_lengths", "sample_gradients"),
+        *("lesion_study", "path_lengths", "sample_gradients"),
         "edited",  # heads give several tensors, which can't be scaled as one
     },
     "segmentation": {
-        *("evaluate", "gradient_autocorrelation", "input_gradients", "path_lengths", "sample_gradients"),
+        *("evaluate", "gradient_autocorrelation", "input_gradients", "lesion_study", "path_lengths"),
+        "sample_gradients",
     },
     "video": {*LOOKS}
     - {
@@ -170,7 +172,7 @@ REFUSED = {  # with a sentence, and that must hold nothing either
     },
     "numbers": {
         *("class_activation_maps", "edited", "evaluate", "feature_maps", "footprint", "jacobian_spectra"),
-        *("judge", "path_lengths", "skip_ratios", "split_maps", "whole_map"),
+        *("judge", "lesion_study", "path_lengths", "skip_ratios", "split_maps", "whole_map"),
     },
 }
 

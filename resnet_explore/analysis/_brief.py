@@ -27,6 +27,8 @@ def brief(value: Any) -> str:
         return "{" + _ends([f"{key!r}: {brief(held)}" for key, held in value.items()]) + "}" + _count(value)
     if isinstance(value, (tuple, list)):
         return "(" + _ends([brief(held) for held in value]) + ")" + _count(value)
+    if type(value).__name__ == "DataFrame":  # without loading pandas
+        return f"DataFrame {value.shape}"
     return repr(value)
 
 

@@ -7,12 +7,12 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resnet_explore.analysis.explain.methods.registry import methods
 from resnet_explore.cli.arguments import count, positive, several, words
+from resnet_explore.cli.as_trained import as_trained
 from resnet_explore.errors import ExploreError, unknown
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _judge(options: argparse.Namespace, say: Callable[[str], None], hint: Callab
         for name in asked["models"]
     }
     say(f"Reading {options.dataset} ...")
-    data = _as_trained(next(iter(networks.values())).about, options)
+    data = as_trained(next(iter(networks.values())).about, options.dataset, root=options.root)
     few = f" (none can pass with fewer than {FEWEST})" if asked["images"] < FEWEST else ""
     methods, images = len(asked["methods"]), min(asked["images"], len(data))
     say(
@@ -183,14 +183,6 @@ class _Keeper:
         write_json(self.out / "about.json", about)
         last = values.iloc[-1]
         self.say(f"{done:>3}/{total}  {last['network']:<15} {last['method']:<21} {minutes:6.1f} core-minutes")
-
-
-def _as_trained(about: Mapping[str, Any], options: argparse.Namespace) -> Any:
-    """Return the test images, standardised as the networks were trained."""
-    from resnet_explore.inputs.datasets import load_dataset
-
-    data = load_dataset(options.dataset, "test", root=options.root, size=about["input_size"][1])
-    return replace(data, mean=tuple(about["mean"]), std=tuple(about["std"]))
 
 
 def _differing(before: Mapping[str, Any], asked: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_explore import __version__
-from resnet_explore.cli import judge, lab, saliency
+from resnet_explore.cli import judge, lab, lesions, saliency
 from resnet_explore.cli.arguments import count, counts, numbers, port, positive, words
 from resnet_explore.errors import ExploreError
 
@@ -336,6 +336,14 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("judge", judge.judge_data, "Judge on a data set which heatmaps are better than chance.")
     sub.set_defaults(when_interrupted=judge.interrupted)
     judge.add_arguments(sub)
+
+    sub = command(
+        "lesions",
+        lesions.study_lesions,
+        "Delete, reorder and scale blocks of trained twins, and count errors.",
+    )
+    sub.set_defaults(when_interrupted=lesions.interrupted)
+    lesions.add_arguments(sub)
 
     sub = command("status", show_status, "Print how far each run of a sweep is, also while it goes on.")
     sub.add_argument("runs", type=Path, metavar="RUNS", help="the sweep's folder")
