@@ -19,7 +19,8 @@ def draw_cuts(
 ) -> None:
     """Draw networks below each other on a matplotlib (sub)figure.
 
-    rows     (title, "plain" or "residual", blocks); a block has number, skip and stays ("" if it can go)
+    rows     (title, "plain" or "residual", blocks); a block has number, skip, stays ("" if it can go) and
+             error (percent without it, drawn as a bar below; None for no bar)
     deleted  the numbers of blocks that are taken out, which are drawn as outlines
     cut      those of blocks whose skip is cut, whose arc is drawn dotted
     order    the numbers in the order in which the blocks run, () for the usual one
@@ -27,7 +28,8 @@ def draw_cuts(
     most = max(len(blocks) for *_, blocks in rows)
     axes = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
     for ax, (title, color, blocks) in zip(axes, rows, strict=True):
-        ax.set(xlim=(-0.2, most + 0.2), ylim=(-0.45, 1.25))
+        told = any(block.error is not None for block in blocks)
+        ax.set(xlim=(-0.2, most + 0.2), ylim=(-1.5 if told else -0.45, 1.25))
         ax.axis("off")
         ax.set_title(title, loc="left", color=COLORS[color], fontsize=11, weight="bold")
         by_number = {block.number: block for block in blocks}
@@ -54,6 +56,11 @@ def _draw_block(ax: Any, left: float, block: Any, color: str, deleted: bool, cut
         arc = Arc((left + 0.5, 0.68), 1, 0.9, theta1=0, theta2=180, linewidth=1.3, linestyle=line, color=ink)
         ax.add_patch(arc)
     ax.text(left + 0.5, -0.12, str(block.number), ha="center", va="top", fontsize=8, color=MUTED)
+    if block.error is not None:
+        high = 0.9 * block.error / 100
+        ax.add_patch(Rectangle((left + 0.3, -1.45), 0.4, high, color=color))
+        words = f"{block.error:.0f} %"
+        ax.text(left + 0.5, -1.43 + high, words, ha="center", va="bottom", fontsize=7, color=MUTED)
 
 
 def draw_bars(figure: Any, sides: Sequence[tuple[str, str, Sequence[Any]]]) -> None:

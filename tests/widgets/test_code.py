@@ -12,7 +12,7 @@ from resnet_explore.training.recorded import list_records
 from resnet_explore.widgets.core.words import listed
 
 pytestmark = pytest.mark.usefixtures("unjudged")
-EXPLORERS = ["Architecture", "Degradation", "FeatureMap", "GradientFlow", "Saliency"]
+EXPLORERS = ["Architecture", "Degradation", "FeatureMap", "GradientFlow", "Saliency", "Skip"]
 PLACES = [
     ("Architecture", {"view": "depth", "series": "cifar", "depth": 20}),
     ("Architecture", {"left": "resnet18", "opened": (1, 2)}),
@@ -23,6 +23,8 @@ PLACES = [
     ("GradientFlow", {"view": "guess", "guess": "grows", "guesses": ("grows", "", "")}),
     ("Saliency", {"networks": "cifar10", "depth": 14, "block": 2, "method": "hirescam", "target": 3}),
     ("Saliency", {"view": "weights", "stage": "fc", "opacity": 0.5}),
+    ("Skip", {"depth": 8, "deleted": (), "cut": (2,), "skip": 0.5}),
+    ("Skip", {"networks": "imagenette", "view": "inside", "block": 2, "deleted": (3,)}),
 ]
 
 

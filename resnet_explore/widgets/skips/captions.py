@@ -110,6 +110,8 @@ def inside_headline(block: int, name: str, ratio: float | None) -> str:
     """Return how much a block's branch adds, against what its skip carries."""
     if ratio is None:
         return f"Block {block} of {name} adds nothing up: it has no skip."
+    if ratio == 0:
+        return f"Block {block} is out: its branch adds nothing to what the skip carries."
     if ratio < 1:
         return f"Block {block}: the branch adds {percent(100 * ratio)} of what the skip carries."
     return f"Block {block}: the branch adds {ratio:.1f}× what the skip carries."
@@ -130,7 +132,8 @@ EFFECT_CONDITIONS = {
     ),
     "heatmaps": (
         "Grad-CAM at the last block (Selvaraju et al. 2017), without its last ReLU. Both maps of a network "
-        "are for the class that it named before the edit, on one scale.",
+        "are for the class that it named before the edit; all are on one scale. The score is that class's "
+        "logit: the network's answer before it is made into probabilities.",
     ),
     "maps": (
         "What comes out of the block that the slider is at, one channel, before and after the edit, on one "
@@ -165,7 +168,8 @@ STUDY_CONDITIONS = {
     "paths": (
         "The norm of the loss's gradient that comes back to an image along one path, sampled as in Veit et "
         "al. 2016, section 5. Gradients of several paths can cancel, so shares are of the sum of norms.",
-        "Veit et al. 2016: of 54 blocks, paths through 5 to 17 carry nearly all of the gradient: 0.45 %.",
+        "Veit et al. 2016: of 54 blocks, paths through 5 to 17 carry nearly all of the gradient, 0.45 % of "
+        "all paths.",
     ),
 }
 GUESS = (
@@ -179,9 +183,8 @@ NO_TESTS = "Without labelled test images there is no loss, so there are no gradi
 
 def each_headline(worst: int, error: float, median: float, plain: float) -> str:
     """Return the block that matters most, and what one block costs usually."""
-    return (
-        f"One block out: residual {percent(median)} (block {worst}: {percent(error)}), plain {percent(plain)}"
-    )
+    residual = f"residual {percent(median)} (block {worst}: {percent(error)})"
+    return f"One block out, median error: plain {percent(plain)}, {residual}"
 
 
 def guess_headline(guess: int, worst: int, error: float) -> str:
@@ -216,6 +219,15 @@ def gradient_headline(names: Sequence[str], factors: Sequence[float]) -> str:
     said = [multiple(f) if math.isfinite(f) else "?" for f in factors]
     told = [f"{words} in {_kind(name)}" for words, name in zip(said, names, strict=True)]
     return f"First layer's gradient after the edit: {', '.join(told)}"
+
+
+def score_headline(names: Sequence[str], scores: Sequence[tuple[str, float, float]]) -> str:
+    """Return what became of each network's score for the class that it named before."""
+    told = [
+        f"{_kind(name)} {signed(was, '.1f')} → {signed(now, '.1f')}"
+        for name, (_, was, now) in zip(names, scores, strict=True)
+    ]
+    return f"Score for {listed(list(dict.fromkeys(each[0] for each in scores)))}: {', '.join(told)}"
 
 
 def kept_headline(what: str, names: Sequence[str], kept: Sequence[float]) -> str:

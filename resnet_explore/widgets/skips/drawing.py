@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from resnet_explore.widgets.core.view import Part
 from resnet_explore.widgets.skips.edit import can_go
 from resnet_explore.widgets.skips.lab import OpenTwins
@@ -19,6 +21,7 @@ class DrawnBlock:
     skip      which kind it has, as in `structure(model).blocks`; "" for none
     stays     why it can't be taken out, "" where it can
     partners  the numbers of the blocks that could stand in its place
+    error     in percent, with this block alone taken out; None where that is not known or can't be
     """
 
     number: int
@@ -27,6 +30,7 @@ class DrawnBlock:
     skip: str
     stays: str
     partners: Sequence[int]
+    error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,12 @@ class Cuts(Part):
     @property
     def height(self) -> float:  # type: ignore[override]
         """CSS pixels that all rows take in a saved picture."""
-        return 110.0 * len(self.rows)
+        return (110.0 + 60.0 * self._told) * len(self.rows)
+
+    @property
+    def _told(self) -> bool:
+        """Whether it is known what the networks do without some block."""
+        return any(block.error is not None for row in self.rows for block in row.blocks)
 
     def draw(self, figure: Any) -> None:
         """Draw all rows as they are edited."""
@@ -77,11 +86,13 @@ class Cuts(Part):
                     "runs as number": order.index(block.number) + 1,
                     "taken out": block.number in self.deleted and not block.stays,
                     "skip cut": block.number in self.cut and bool(block.skip),
+                    "error without it": math.nan if block.error is None else block.error,
                 }
 
 
-def drawn(twins: OpenTwins) -> tuple[DrawnRow, ...]:
-    """Return both networks as they are drawn."""
+def drawn(twins: OpenTwins, errors: Sequence[np.ndarray] = ()) -> tuple[DrawnRow, ...]:
+    """Return both networks as they are drawn; `errors` are those without each block, of each network."""
+    known = errors or [np.full(len(blocks), np.nan) for blocks in twins.blocks]
     return tuple(
         DrawnRow(
             network.name,
@@ -94,11 +105,12 @@ def drawn(twins: OpenTwins) -> tuple[DrawnRow, ...]:
                     block.skip,
                     "" if can_go(block) else _stays(block.takes, block.gives),
                     twins.partners(k),
+                    None if math.isnan(own[k - 1]) else float(own[k - 1]),
                 )
                 for k, block in enumerate(blocks, 1)
             ),
         )
-        for network, blocks in zip(twins.networks, twins.blocks, strict=True)
+        for network, blocks, own in zip(twins.networks, twins.blocks, known, strict=True)
     )
 
 

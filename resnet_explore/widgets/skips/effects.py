@@ -1,13 +1,14 @@
 """What an edit does to gradients, heatmaps and feature maps: before beside after, plain above residual."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from resnet_explore.figures.chart import Axis, Chart, Series
 from resnet_explore.widgets.core.chart_panel import Charts
 from resnet_explore.widgets.core.heatmap_panel import Heatmaps, Step, step
+from resnet_explore.widgets.core.view import Over
 from resnet_explore.widgets.skips import captions
 from resnet_explore.widgets.skips.inside import heatmap, over_blocks, panel
 from resnet_explore.widgets.skips.jobs import BlockSum
@@ -40,30 +41,23 @@ def gradient_headline(twins: OpenTwins, before: Sequence[np.ndarray], after: Seq
     return captions.gradient_headline([n.name for n in twins.networks], factors)
 
 
-def heat(
-    twins: OpenTwins,
-    before: Sequence[tuple[str, np.ndarray]],
-    after: Sequence[tuple[str, np.ndarray]],
-    picture: bytes,
-    picture_key: str,
-) -> Heatmaps:
-    """Return heatmaps over the photo, each network's before beside its after on one scale."""
-    from dataclasses import replace
+Heats = Sequence[tuple[str, np.ndarray, float]]
 
+
+def heat(twins: OpenTwins, before: Heats, after: Heats, picture: bytes, picture_key: str) -> Heatmaps:
+    """Return heatmaps over the photo, each network's before beside its after."""
     maps = []
-    for network, (name, was), (_, now) in zip(twins.networks, before, after, strict=True):
+    for network, (name, was, _), (_, now, _) in zip(twins.networks, before, after, strict=True):
         for when, values in ((_BEFORE, was), (_AFTER, now)):
             maps.append(heatmap(values[None], 0, network.name, f"{when}, for {name}", network.kind))
-    shown = panel("heat", step(maps, "last block"), captions.HEAT_SIGNS)
+    shown = panel("heat", step(maps, "last block"), captions.HEAT_SIGNS, columns=4)
     return replace(shown, picture=picture, picture_key=picture_key, opacity=0.7, unit="logit")
 
 
-def heat_headline(
-    twins: OpenTwins, before: Sequence[tuple[str, np.ndarray]], after: Sequence[tuple[str, np.ndarray]]
-) -> str:
-    """Return how much each network's map has kept: the correlation of before and after."""
-    kept = [_correlation(was, now) for (_, was), (_, now) in zip(before, after, strict=True)]
-    return captions.kept_headline("Heatmaps", [n.name for n in twins.networks], kept)
+def heat_headline(twins: OpenTwins, before: Heats, after: Heats) -> str:
+    """Return what became of each network's score for the class that it named before."""
+    scores = [(name, was, now) for (name, _, was), (_, _, now) in zip(before, after, strict=True)]
+    return captions.score_headline([network.name for network in twins.networks], scores)
 
 
 def map_pictures(
@@ -83,10 +77,8 @@ def map_pictures(
     return panel("maps", over_blocks(state, after, make), captions.SIGNS, columns=4)
 
 
-def map_headlines(twins: OpenTwins, before: Mapping[int, BlockSum], after: Mapping[int, BlockSum]) -> Any:
+def map_headlines(twins: OpenTwins, before: Mapping[int, BlockSum], after: Mapping[int, BlockSum]) -> Over:
     """Return for each block how much of its output each network has kept."""
-    from resnet_explore.widgets.core.view import Over
-
     names = [network.name for network in twins.networks]
     said = {}
     for number in after:

@@ -277,8 +277,8 @@ class Heat(Job):
     edit: Edit
     says = "Computing heatmaps ..."
 
-    def run(self, task: Task) -> "tuple[tuple[str, np.ndarray], ...]":
-        """Return the class and the map, float32 (h, w), of each network; the class is the unedited one's."""
+    def run(self, task: Task) -> "tuple[tuple[str, np.ndarray, float], ...]":
+        """Return the class that each network named unedited, its map, float32 (h, w), and its logit."""
         from resnet_explore.analysis.explain.maps import class_activation_maps
 
         twins = self.lab.open(self.networks, self.depth)
@@ -290,7 +290,7 @@ class Heat(Job):
             name = twins.blocks[k][-1].name
             with changed(twins, k, self.edit):
                 maps = class_activation_maps(network.model, batch, first, name)
-            found.append((twins.called(first), maps[name][0].float().cpu().numpy()))
+            found.append((twins.called(first), maps[name][0].float().cpu().numpy(), float(maps.scores[0])))
         return tuple(found)
 
 

@@ -96,7 +96,7 @@ class SkipLab:
         if opened is not None:
             return opened.count
         config = config_of(name.format(depth)) if name else None
-        return sum(config.depths) if config is not None else None
+        return sum(getattr(config, "depths", ())) or None
 
     def open(self, key: str, depth: int) -> OpenTwins:
         """Return the networks of a depth. Raises `ExploreError` where they have no blocks."""

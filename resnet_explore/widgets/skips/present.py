@@ -120,9 +120,9 @@ def edit_view(state: SkipState, scene: Findings, twins: OpenTwins) -> View:
     )
 
 
-def cuts_of(state: SkipState, twins: OpenTwins) -> Cuts:
-    """Return both networks' blocks, to be edited."""
-    return Cuts("cuts", drawn(twins), state.deleted, state.cut, state.order)
+def cuts_of(state: SkipState, twins: OpenTwins, errors: Sequence[np.ndarray] = ()) -> Cuts:
+    """Return both networks' blocks, to be edited; `errors` are those without each block."""
+    return Cuts("cuts", drawn(twins, errors), state.deleted, state.cut, state.order)
 
 
 def over_dials(
@@ -249,8 +249,8 @@ def _effect(state: SkipState, scene: Findings, twins: OpenTwins) -> tuple[Any, P
     if state.effect == "gradients":
         if not before:
             return captions.NO_TESTS, Prose("nothing", (captions.NO_TESTS,)), ()
-        said = effects.gradient_headline(twins, before, after)
-        return said, effects.gradient_charts(twins, before, after), ()
+        told = effects.gradient_headline(twins, before, after)
+        return told, effects.gradient_charts(twins, before, after), ()
     if state.effect == "heatmaps":
         shown = effects.heat(twins, before, after, scene.picture, state.image)
         return effects.heat_headline(twins, before, after), shown, ()
@@ -274,16 +274,16 @@ def _each(state: SkipState, scene: Findings, twins: OpenTwins) -> View | None:
     numbers = tuple(Choice(k, f"block {k}") for k in range(1, twins.count + 1))
     asked = (Choice(0, "choose a block"), *numbers, Choice(-1, "just show me"))
     guess = Menu("guess", "Your guess", asked)
-    drawing = (cuts_of(state, twins),)
     if state.guess == 0:
-        return View(
-            ask=(guess,), headline=captions.GUESS[0], panels=((Prose("guess", captions.GUESS[1:]),), drawing)
-        )
+        question = Prose("guess", captions.GUESS[1:])
+        return View(ask=(guess,), headline=captions.GUESS[0], panels=((cuts_of(state, twins),), (question,)))
     table = scene.found.get("studies")
     errors = scene.found.get("singles")
-    if table is None or (errors is None and "lesions" not in table) or scene.before is None:
+    if table is None or errors is None:
         return None
-    told = list(errors) if errors is not None else studies.singles(table["lesions"], twins)
+    told = list(errors)
+    if np.isnan(told[-1]).all() and "lesions" in table:  # without test images what was recorded is shown
+        told = studies.singles(table["lesions"], twins)
     if np.isnan(told[-1]).all():
         return View(headline=captions.NO_STUDY, panels=((Prose("nothing", (twins.missing,)),),))
     worst = studies.worst(told[-1])
@@ -293,8 +293,7 @@ def _each(state: SkipState, scene: Findings, twins: OpenTwins) -> View | None:
         if state.guess < 0
         else captions.guess_headline(state.guess, worst, error)
     )
-    chart = studies.each_chart(twins, told, [outcome.error for outcome in scene.before], state.block)
-    return View(ask=(guess,), headline=headline, panels=((chart,), drawing))
+    return View(ask=(guess,), headline=headline, panels=((cuts_of(state, twins, told),),))
 
 
 def _study(state: SkipState, scene: Findings) -> View | None:

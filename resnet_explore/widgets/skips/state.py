@@ -35,7 +35,7 @@ class SkipState:
     order: tuple[int, ...] = ()
     skip: float = 1.0
     branch: float = 1.0
-    block: int = 2
+    block: int = 6
     channel: int = 0
     effect: Literal["gradients", "heatmaps", "maps"] = "gradients"
     study: Literal["each", "count", "order", "dial", "paths"] = "each"

@@ -1,6 +1,6 @@
 """Errors after many edits: each block alone, several at once, another order, dials; and paths by length."""
 
-from collections.abc import Sequence
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,26 +24,6 @@ _X = {
 }
 
 
-def each_chart(
-    twins: OpenTwins, errors: Sequence[np.ndarray], before: Sequence[float], chosen: int
-) -> Charts:
-    """Return the error with each block alone taken out, and without any."""
-    count = twins.count
-    x = Axis("block that is taken out", 0.4, count + 0.6, name="block", whole=True)
-    series = tuple(
-        Series(network.name, np.arange(1, len(own) + 1), own, network.kind, line="none")
-        for network, own in zip(twins.networks, errors, strict=True)
-    )
-    marks = tuple(
-        Mark(f"{network.name}, nothing out", y=was, kind=network.kind)
-        for network, was in zip(twins.networks, before, strict=True)
-    )
-    note = "Gaps: blocks that a plain network can't do without, as they change the maps' shape."
-    return Charts(
-        "each", (Chart("Each block taken out alone", x, _ERROR, series, marks, chosen, note=note),), "block"
-    )
-
-
 def worst(errors: np.ndarray) -> int:
     """Return the number of the block without which the error is largest."""
     return int(np.nanargmax(errors)) + 1
@@ -64,7 +44,11 @@ def swept(table: "pd.DataFrame", study: str, now: Outcomes | None, edit: Edit) -
     label, column = _X[study]
     rows = table[(table["what"] == _WHAT[study])]
     order = study == "order"
-    low, high = (min(0.0, float(rows[column].min())), 1.02) if order else (0, float(rows[column].max()) + 1)
+    low, high = (
+        (math.floor(20 * float(rows[column].min())) / 20 - 0.02, 1.02)
+        if order
+        else (0, float(rows[column].max()) + 1)
+    )
     axis = Axis(label, low, high, name="τ" if order else "blocks", whole=not order)
     series = []
     for kind, own in rows.groupby("kind"):

@@ -25,7 +25,7 @@ export function moved(order, from, to, partners) {
   return next;
 }
 
-/** `props`: {rows: [{title, color, blocks: [{number, name, shape, skip, stays, partners}]}]}.
+/** `props`: {rows: [{title, color, blocks: [{number, name, shape, skip, stays, partners, error}]}]}.
  *
  * @type {import("../page.js").Component}
  */
@@ -108,7 +108,8 @@ export function cuts(page, props) {
     const { deleted, cut } = page.state, out = deleted.includes(each.number);
     const done = [out && !each.stays ? "taken out" : "", cut.includes(each.number) && each.skip ? "skip cut" : ""].filter(Boolean).join(", ");
     const more = [each.stays, SKIP_WORDS[each.skip] ?? ""].filter(Boolean).map((words) => `; ${words}`).join("");
-    return `Block ${each.number} (${each.name})${done ? `: ${done}` : ""}; gives ${each.shape.join("×")}${more}.`;
+    const without = each.error === null ? "" : ` Without it alone, the error is ${each.error.toFixed(1)} %.`;
+    return `Block ${each.number} (${each.name})${done ? `: ${done}` : ""}; gives ${each.shape.join("×")}${more}.${without}`;
   }
 
   function drawRow(row) {

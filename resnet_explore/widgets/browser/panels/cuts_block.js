@@ -2,7 +2,7 @@
 
 import { clamp, svg } from "../dom.js";
 
-const GAP = 8, WIDEST = 104, NARROWEST = 22, LOWEST = 14, PER_OCTAVE = 7, ABOVE = 34, BARE = 8, BELOW = 18, EDGE = 4, RISE = 30;
+const GAP = 8, WIDEST = 104, NARROWEST = 22, LOWEST = 14, PER_OCTAVE = 7, ABOVE = 34, BARE = 8, BELOW = 18, EDGE = 4, RISE = 30, BAR = 56, BAR_WIDE = 40;
 
 /** Where everything stands in a row; twins' blocks lie below each other. */
 export function measured(rows, room, row) {
@@ -10,7 +10,8 @@ export function measured(rows, room, row) {
   const most = Math.max(...rows.map((row) => row.blocks.length));
   const width = clamp((room - 2 * EDGE) / most - GAP, NARROWEST, WIDEST);
   const tallest = Math.max(...rows.flatMap((row) => row.blocks.map(heightOf)));
-  return { width, tallest, gap: GAP, above, below: BELOW, edge: EDGE };
+  const below = row.blocks.some((each) => each.error !== null) ? BELOW + BAR + 22 : BELOW;
+  return { width, tallest, gap: GAP, above, below, edge: EDGE };
 }
 
 const heightOf = ({ shape }) => LOWEST + PER_OCTAVE * Math.log2((shape.length > 2 ? shape.at(-1) : 1) + 1);
@@ -27,8 +28,19 @@ export function block(each, color, place, { width, tallest, above }, look) {
   node.append(svg("rect", { x, y: top, width, height: high, rx: 3, class: `rx-cut-box rx-${color}` }));
   if (each.skip) node.append(...skip(each, x, width, top, look.cut));
   node.append(words(x + width / 2, above + tallest + 13, String(each.number), look.away ? "rx-cut-number rx-away-number" : "rx-cut-number"));
+  if (each.error !== null) node.append(...bar(each.error, color, x, width, above + tallest + BELOW + BAR + 16));
   if (look.asked && each.stays) node.append(words(x + width / 2, middle + 4, "stays", "rx-cut-stays"));
   return node;
+}
+
+/** The error without this block as a bar that stands on `foot`. */
+function bar(error, color, x, width, foot) {
+  const wide = Math.min(BAR_WIDE, width - 4), high = (BAR * error) / 100, left = x + (width - wide) / 2;
+  const text = error < 9.95 && width > NARROWEST + 8 ? error.toFixed(1) : error.toFixed(0);
+  return [
+    svg("rect", { x: left, y: foot - high, width: wide, height: high, class: `rx-${color}` }),
+    words(x + width / 2, foot - high - 4, width > 44 ? `${text} %` : text, "rx-cut-error"),
+  ];
 }
 
 function skip(each, x, width, top, cut) {

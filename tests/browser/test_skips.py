@@ -1,0 +1,141 @@
+"""Notebook 06 in a real JupyterLab: blocks are cut, moved and turned down, by mouse and by keys."""
+
+import re
+
+from tests.browser import pictures
+
+CARD = ".rx-page >> nth=0"
+HEADLINE = f"{CARD} >> .rx-headline"
+ROW = f"{CARD} >> .rx-cut-row >> nth=1"  # the residual network's
+CUTTING = "import resnet_explore as rx\nexplorer = rx.SkipExplorer(deleted=())\nexplorer"
+SKIPS = f"{CARD} >> .rx-step >> nth=0"
+
+
+def opened(open_notebook, what="notebooks/06_skips.ipynb", **how):
+    found = open_notebook(what, **{"height": 1200, **how})
+    found.run_all()
+    found.show_first_code()
+    found.locator(f"{CARD} >> .rx-outcome-bar").first.wait_for(timeout=60_000)
+    settle(found)
+    return found
+
+
+def settle(notebook):
+    """Wait until the kernel has computed all that is wanted, and the page has it."""
+    assert notebook.execute("print(explorer.wait(60))", timeout=90) == "True"
+    notebook.page.wait_for_timeout(300)
+
+
+def state(notebook, field):
+    return notebook.execute(f"print(explorer.{field})")
+
+
+def block(notebook, number, row=ROW):
+    """Return the box of a block, wherever it stands."""
+    return notebook.locator(f"{row} >> [aria-label^='Block {number} '] >> .rx-cut-box")
+
+
+def click(notebook, target, **how):
+    box = target.bounding_box()
+    notebook.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    if how.get("shift"):
+        notebook.page.keyboard.down("Shift")
+    notebook.page.mouse.down()
+    notebook.page.mouse.up()
+    notebook.page.keyboard.up("Shift")
+    settle(notebook)
+
+
+def errors(notebook):
+    """Return both networks' errors as the bars say them."""
+    said = notebook.locator(f"{CARD} >> .rx-outcome-text").all_inner_texts()
+    return [float(text.partition(" %")[0]) for text in said if " of " in text]
+
+
+def test_cut_move_turn_and_undo(open_notebook):
+    notebook = opened(open_notebook)
+    pictures.assert_up_to_date("skips", notebook)
+    plain, residual = errors(notebook)
+    assert plain > 80 > 20 > residual
+
+    click(notebook, block(notebook, 5))  # back in
+    assert state(notebook, "deleted") == "()"
+    assert max(errors(notebook)) < 10
+    click(notebook, block(notebook, 2))
+    click(notebook, block(notebook, 4), shift=True)
+    assert state(notebook, "deleted") == "(2, 3, 4)"
+    notebook.page.get_by_role("button", name="Reset").first.click()
+    settle(notebook)
+    assert state(notebook, "deleted") == "()"
+
+    arc = notebook.locator(f"{ROW} >> .rx-cut-hit >> nth=1")
+    place = block(notebook, 2).bounding_box()
+    assert arc.count() == 1
+    notebook.page.mouse.click(place["x"] + place["width"] / 2, place["y"] - 16)
+    settle(notebook)
+    assert state(notebook, "cut") == "(2,)"
+    assert errors(notebook)[1] > 30
+    notebook.screenshot("06_skips-cut")
+    notebook.page.get_by_role("button", name="Undo").first.click()
+    settle(notebook)
+    assert state(notebook, "cut") == "()"
+
+    start, end = block(notebook, 8).bounding_box(), block(notebook, 9).bounding_box()
+    notebook.page.mouse.move(start["x"] + 20, start["y"] + 8)
+    notebook.page.mouse.down()
+    notebook.page.mouse.move(end["x"] + 20, end["y"] + 8, steps=5)
+    notebook.page.mouse.up()
+    settle(notebook)
+    assert state(notebook, "order") == "(1, 2, 3, 4, 5, 6, 7, 9, 8)"
+    assert block(notebook, 9).bounding_box()["x"] < block(notebook, 8).bounding_box()["x"]
+    notebook.page.get_by_role("button", name="Reset").first.click()
+    settle(notebook)
+
+    slider = notebook.locator(SKIPS)
+    slider.focus()
+    before = notebook.locator(HEADLINE).inner_text()
+    slider.press("ArrowLeft")
+    slider.press("ArrowLeft")
+    said = notebook.locator(HEADLINE).inner_text()  # at once: the page has every stop already
+    assert said != before
+    assert "0.75" in said
+    settle(notebook)
+    assert notebook.locator(HEADLINE).inner_text() == said
+    assert not notebook.problems
+
+
+def test_keys_do_all_that_a_mouse_does(open_notebook):
+    notebook = opened(open_notebook, [CUTTING])
+    first = notebook.locator(f"{ROW} >> .rx-cut-block >> nth=0")
+    keys = notebook.page.keyboard
+    first.focus()
+    keys.press("ArrowRight")
+    keys.press("Enter")
+    keys.press("x")
+    settle(notebook)
+    assert (state(notebook, "deleted"), state(notebook, "cut")) == ("(2,)", "(2,)")
+    keys.press("Shift+ArrowRight")
+    settle(notebook)
+    assert state(notebook, "order") == "(1, 3, 2, 4, 5, 6, 7, 8, 9)"
+    focused = notebook.page.evaluate("document.activeElement.getAttribute('aria-label')")
+    assert focused.startswith("Block 2 ")
+    keys.press("Delete")
+    settle(notebook)
+    assert state(notebook, "deleted") == "()"
+    assert not notebook.problems
+
+
+def test_the_sum_is_read_number_by_number(open_notebook):
+    code = "import resnet_explore as rx\nexplorer = rx.SkipExplorer(view='inside', deleted=(), block=2)\nexplorer"
+    notebook = open_notebook([code], height=1200)
+    notebook.run_all()
+    notebook.locator(f"{CARD} >> .rx-heat").first.wait_for(timeout=60_000)
+    settle(notebook)
+    notebook.locator(f"{CARD} >> .rx-heat-grid").focus()
+    notebook.page.keyboard.press("ArrowRight")
+    said = notebook.locator(f"{CARD} >> .rx-heat-readout").inner_text()
+    a, b, total = re.search(r"([−\d.]+) \+ \(?([−\d.]+?)\)? = ([−\d.]+)\.( |$)", said).groups()[:3]
+    numbers = [float(text.replace("−", "-")) for text in (a, b, total)]
+    assert abs(numbers[0] + numbers[1] - numbers[2]) < 0.02
+    notebook.screenshot("06_skips-inside")
+    assert not notebook.problems
