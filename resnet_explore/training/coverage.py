@@ -59,6 +59,11 @@ def places_of(rows: Iterable[Mapping[str, Any]]) -> list[Place]:
     return list(dict.fromkeys((str(row["kind"]), int(row["depth"]), int(row["seed"])) for row in rows))
 
 
+def recipe_of(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return a row that says how runs of one recipe were trained: a plain one does not know of skips."""
+    return next((row for row in rows if row["kind"] == "residual"), rows[0])
+
+
 def require_one_recipe(rows: Sequence[Mapping[str, Any]]) -> None:
     """Raise ExploreError if runs differ in more than kind, depth and seed; rows as `history` returns them."""
     given = [name for name in ("dataset", "family", "size", *RECIPE) if rows and name in rows[0]]
