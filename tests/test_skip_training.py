@@ -27,6 +27,8 @@ from resnet_explore.training.skip_scale import SkipScale, skip_scale
 from resnet_explore.training.skip_training import SKIP_TRAINING
 from resnet_explore.training.summary import to_markdown
 from resnet_explore.training.trainer import train_run
+from resnet_explore.widgets.degradation.captions import recipe
+from resnet_explore.widgets.degradation.runs import Runs
 
 TINY = {"depths": (8,), "epochs": 3, "width": 2, "batch_size": 128}
 STEPS = 11  # of an epoch
@@ -135,6 +137,16 @@ def test_a_plain_twin_goes_with_any_factor():
         require_one_recipe(rows + usual)
 
 
+def test_the_degradation_explorer_says_which_skips_were_trained():
+    def said(scale):
+        at = {"epoch": 3, "step": 3 * STEPS}
+        rows = [{**asdict(run), **at} for run in rx.Sweep(**TINY, skip_scale=scale).runs()]
+        return recipe(Runs(rows), "Yours", "digits")
+
+    assert said("1-then-0-after-2")[-1] == "The residual twin trained with skips removed after epoch 2."
+    assert said("1-then-0-after-2")[:-1] == said(1)
+
+
 @pytest.mark.training
 def test_a_sweep_begun_before_there_were_factors_goes_on(tmp_path):
     sweep, out = rx.Sweep(**TINY), tmp_path / "s"
@@ -151,7 +163,9 @@ def test_tables_have_the_factor_as_text(tmp_path):
     with ThreadPoolExecutor(1) as pool:
         table = rx.run_sweep(rx.Sweep(**TINY, skip_scale=(0, 0.5)), tmp_path / "s", executor=pool)
     assert set(table["skip_scale"]) == {"none", "0", "0.5"}
+    assert rx.summarize(table).index.names == ["kind", "depth", "skip_scale"]
     assert "| residual | 8 | 0.5 | 1 |" in to_markdown(rx.summarize(table))
+    assert rx.summarize(table[table["skip_scale"] != "0"]).index.names == ["kind", "depth"]
     only = table[table["skip_scale"] == "0.5"]
     only.to_csv(tmp_path / "history.csv", index=False)
     assert rx.collect(tmp_path)["skip_scale"].tolist() == ["0.5"] * 3
