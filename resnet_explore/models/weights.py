@@ -118,11 +118,10 @@ def load_weights(network: nn.Module, path: str | Path) -> Fit:
     """Copy what fits from a .safetensors or .pth file into any network, and report what does not.
 
     Prefixes that wrappers put in front of names (`module.`, `_orig_mod.`) don't matter, and neither does a
-    dict around the state_dict. What the file has no fitting value for stays as it is. The
-    network stays what it is, too: where a file of ours was trained as another one, such as with other factors
-    on its skips, the report says so, and `build(name, weights=path)` builds that one. A .pth is opened with
-    weights_only: one that would run code is refused. Raises ExploreError if nothing fits or the file can't
-    be read.
+    dict around the state_dict. What the file has no fitting value for stays as it is, and so does what the
+    network computes: where a file of ours comes from another one, such as with other factors on its skips,
+    the report says so, and `build(name, weights=path)` builds that one. A .pth is opened with weights_only:
+    one that would run code is refused. Raises ExploreError if nothing fits or the file can't be read.
     """
     return _from_file(Path(path)).load_into(network, partly=True)
 
