@@ -57,6 +57,11 @@ PHOTO_RECIPE := imagenette --family imagenet --depths 18 --epochs 20 --width 32 
 experiments: $(READY)  ## run all recorded experiments again (hours) and record them in data/
 	$(SWEEP) digits --seeds 0,1,2,3,4 --out runs/digits-seeds
 	$(RECORD) runs/digits-seeds data/digits
+	$(SWEEP) digits --depths 56 --seeds 0,1,2,3,4 --skip-scale 0,0.25,0.5,0.75,1,1-then-0-after-4,0-then-1-after-4,1-to-0-by-8,1-to-0-by-4 --out runs/digits-skips
+	$(BIN)/resnet-explore collect runs/digits-skips data/digits/skips/history.csv
+	$(BIN)/resnet-explore collect --layers runs/digits-skips data/digits/skips/layers.parquet
+	$(SWEEP) digits --depths 56 --seeds 0,1,2 --epochs 16 --skip-scale 1,1-then-0-after-8,0-then-1-after-8,1-to-0-by-16,1-then-0-after-4 --out runs/digits-skips-16
+	$(BIN)/resnet-explore collect runs/digits-skips-16 data/digits/skips/16-epochs/history.csv
 	$(SWEEP) $(CIFAR_RECIPE) --depths 20,56 --seeds 0,1,2 --keep-steps 0,10 --out runs/cifar10-seeds
 	$(SWEEP) $(CIFAR_RECIPE) --depths 8,14,32,44 --out runs/cifar10-depths
 	$(RECORD) runs/cifar10-seeds runs/cifar10-depths data/cifar10 $(if $(CIFAR10),--root $(CIFAR10))

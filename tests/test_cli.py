@@ -264,6 +264,7 @@ def test_the_command_read_from_a_folder_makes_the_same_sweep(monkeypatch, tmp_pa
     other = {"family": "imagenet", "depths": (34, 18), "kinds": ("plain",), "seeds": (3, 1), "epochs": 2}
     other |= {"width": (4, 8), "batch_size": 7, "lr": (1e-5, 1.0), "momentum": 0.5, "weight_decay": 5e-4}
     other |= {"schedule": "steps", "label_smoothing": 0.1, "augment": ("crop", "zoom"), "size": 48}
+    other |= {"skip_scale": ("0", "0.5", "1-then-0-after-1", "1-to-0-by-2")}
     sweep = rx.Sweep("folder", **other, eval_images=9, keep_steps=(0, 10), precision="bf16")
     (tmp_path / "sweep.json").write_text(json.dumps(asdict(sweep)))
     made = []

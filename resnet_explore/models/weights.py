@@ -39,6 +39,7 @@ class Fit:
     missing      names of the network for which there was none
     unexpected   names that the network doesn't have
     reshaped     names of both, but of different shapes
+    trained_as   where the network that was trained differs: "skip_scale=0.0, here 1.0"
     """
 
     source: str
@@ -46,6 +47,7 @@ class Fit:
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
     reshaped: tuple[str, ...]
+    trained_as: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -64,6 +66,7 @@ class Fit:
         ]
         for name in ("missing", "unexpected", "reshaped"):
             lines += [f"{name}: {key}" for key in getattr(self, name)]
+        lines += [f"trained as a network with {difference}" for difference in self.trained_as]
         return "\n".join(lines)
 
 
@@ -92,6 +95,7 @@ class Weights:
             missing=tuple(k for k in own if k not in state),
             unexpected=tuple(k for k in state if k not in own),
             reshaped=tuple(k for k in state if k in own and k not in fitting),
+            trained_as=_differences(self.config, getattr(network, "config", None)),
         )
         if partly and set(fitting) <= set(counters):
             raise ExploreError(f"None of the weights in {self.source} fit this network.")
@@ -103,13 +107,21 @@ class Weights:
         return fit
 
 
+def _differences(theirs: Any, ours: Any) -> tuple[str, ...]:
+    if theirs is None or type(theirs) is not type(ours):
+        return ()
+    values = [(f.name, getattr(theirs, f.name), getattr(ours, f.name)) for f in fields(theirs)]
+    return tuple(f"{name}={one!r}, here {other!r}" for name, one, other in values if one != other)
+
+
 def load_weights(network: nn.Module, path: str | Path) -> Fit:
     """Copy what fits from a .safetensors or .pth file into any network, and report what does not.
 
     Prefixes that wrappers put in front of names (`module.`, `_orig_mod.`) don't matter, and neither does a
-    dict around the state_dict. What the file has no fitting value for stays as it is. A .pth is opened with
-    weights_only: one that would run code is refused. Raises ExploreError if nothing fits or the file can't
-    be read.
+    dict around the state_dict. What the file has no fitting value for stays as it is, and so does what the
+    network computes: where a file of ours comes from another one, such as with other factors on its skips,
+    the report says so, and `build(name, weights=path)` builds that one. A .pth is opened with weights_only:
+    one that would run code is refused. Raises ExploreError if nothing fits or the file can't be read.
     """
     return _from_file(Path(path)).load_into(network, partly=True)
 

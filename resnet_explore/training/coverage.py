@@ -59,10 +59,15 @@ def places_of(rows: Iterable[Mapping[str, Any]]) -> list[Place]:
     return list(dict.fromkeys((str(row["kind"]), int(row["depth"]), int(row["seed"])) for row in rows))
 
 
+def recipe_of(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return a row that says how runs of one recipe were trained: a plain one does not know of skips."""
+    return next((row for row in rows if row["kind"] == "residual"), rows[0])
+
+
 def require_one_recipe(rows: Sequence[Mapping[str, Any]]) -> None:
     """Raise ExploreError if runs differ in more than kind, depth and seed; rows as `history` returns them."""
     given = [name for name in ("dataset", "family", "size", *RECIPE) if rows and name in rows[0]]
-    differ = [name for name in given if not _agree(name, [row[name] for row in rows])]
+    differ = [name for name in given if not agree(name, [row[name] for row in rows])]
     if differ:
         raise ExploreError(
             f"Runs shown together must share one recipe, and these differ in {', '.join(differ)}: "
@@ -73,10 +78,11 @@ def require_one_recipe(rows: Sequence[Mapping[str, Any]]) -> None:
 def same_recipe(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two rows are of runs that differ in kind, depth and seed at most."""
     names = ("dataset", "family", "size", *RECIPE)
-    return all(_agree(name, [one.get(name), other.get(name)]) for name in names)
+    return all(agree(name, [one.get(name), other.get(name)]) for name in names)
 
 
-def _agree(name: str, values: Iterable[Any]) -> bool:
+def agree(name: str, values: Iterable[Any]) -> bool:
+    """Whether a field of the recipe has one value in several runs."""
     found = {_as_recorded(value) for value in values}
     # A plain network has no skips, so it goes with any factor on those of its twin.
     return len(found - {NONE} if name == "skip_scale" else found) <= 1

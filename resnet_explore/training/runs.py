@@ -6,7 +6,7 @@
     <sweep>/<run id>/layers.jsonl             one line per step in which the layers were looked at
     <sweep>/<run id>/step-10.safetensors      the weights before step 10, where they were asked for
     <sweep>/<run id>/resume.safetensors       weights and momentum after the last epoch; gone when finished
-    <sweep>/<run id>/checkpoint.safetensors   the final weights, with the config in their header
+    <sweep>/<run id>/checkpoint.safetensors   the final weights, with the network's config in their header
 
 Whole files are written under a temporary name and renamed, so that a reader, or a run continued after a
 crash, never sees half of one.

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from resnet_explore.training.coverage import agree
 from resnet_explore.training.plan import RECIPE
 
 
@@ -14,7 +15,7 @@ def summarize(table: pd.DataFrame) -> pd.DataFrame:
     epoch. Deviations are of the sample (n - 1), nan for a single seed. Unfinished runs are left out.
     """
     last = table[table["epoch"] == table["epochs"]]
-    more = [name for name in RECIPE if name in last and last[name].nunique() > 1]
+    more = [name for name in RECIPE if name in last and not agree(name, last[name].dropna())]
     groups = last.groupby(["kind", "depth", *more], observed=True)
     columns: dict[str, pd.Series] = {"seeds": groups["seed"].nunique()}
     for name in ("train_error", "test_error"):

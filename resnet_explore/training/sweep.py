@@ -26,6 +26,7 @@ from resnet_explore.training.executors import InStep, ctrl_c_held_back, still_wa
 from resnet_explore.training.place import place_in_words, placed
 from resnet_explore.training.plan import Sweep
 from resnet_explore.training.runs import FORMAT, Run, RunFolder, collect, write_json
+from resnet_explore.training.skip_scale import ALL
 from resnet_explore.training.trainer import distributed, train_run
 
 _STOP = "STOP"
@@ -139,6 +140,8 @@ def settled(sweep: Sweep, out: Path) -> Sweep:
 def _identity(sweep: Sweep) -> dict[str, Any]:
     """Return what sweep.json holds; where the data lie, and on what it runs, is no part of it."""
     made = {f.name: getattr(sweep, f.name) for f in fields(sweep) if f.compare}
+    if sweep.skip_scale == ALL:  # as in folders from before there were others
+        del made["skip_scale"]
     return json.loads(json.dumps({**made, "format": FORMAT}))
 
 

@@ -10,6 +10,7 @@ from resnet_explore.inputs.folders import LAYOUT
 from resnet_explore.training.coverage import among, in_words
 from resnet_explore.training.plan import KINDS
 from resnet_explore.training.published import IMAGENET_TOP1_ERROR, PAPER
+from resnet_explore.training.skip_scale import ALL, NONE, skip_scale
 from resnet_explore.widgets.core.words import factor, first_of, multiple, percent
 
 if TYPE_CHECKING:
@@ -137,11 +138,14 @@ def recipe(runs: "Runs", whose: str, data: str) -> list[str]:
     """Return whose runs these are, on what data, and how they were trained."""
     run = runs.recipe
     precision = ", bf16" if run.get("precision") == "bf16" else ""
+    scale = run.get("skip_scale", NONE)
+    skips = [] if scale in (ALL, NONE) else [f"The residual twin trained with {skip_scale(scale).words}."]
     rate = "one-cycle to" if run.get("schedule", "one-cycle") == "one-cycle" else "in steps from"
     return [
         f"{whose}: {data}{_AUGMENTED.get(str(run['augment']), '')}; {in_words(runs.places, elsewhere=True)}.",
         f"Both twins: {run['epochs']} epochs of SGD, batch {run['batch_size']}, learning rate {rate} "
         f"{run['lr']:g}{precision}; the first stage is {run['width']} channels wide.",
+        *skips,
     ]
 
 

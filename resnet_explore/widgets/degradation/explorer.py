@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.training.commands import one_after_another
-from resnet_explore.training.coverage import same_recipe
+from resnet_explore.training.coverage import recipe_of, same_recipe
 from resnet_explore.training.plan import Sweep
 from resnet_explore.widgets.core.explorer import Explorer
 from resnet_explore.widgets.core.runner import Job
@@ -266,7 +266,7 @@ class DegradationExplorer(Explorer):
 
     def _repeats(self, recorded: Runs) -> bool:
         """Whether *Train* trains by the recipe of recorded runs."""
-        return same_recipe(recorded.recipe, asdict(self.sweep.runs()[0]))
+        return same_recipe(recorded.recipe, recipe_of([asdict(run) for run in self.sweep.runs()]))
 
     def _title(self, key: str) -> str:
         return YOUR_IMAGES if key == YOURS else self._sources[key].title

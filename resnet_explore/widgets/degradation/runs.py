@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from resnet_explore.training.coverage import Place, places_of
+from resnet_explore.training.coverage import Place, places_of, recipe_of
 from resnet_explore.training.plan import KINDS
 
 Row = Mapping[str, Any]
@@ -43,7 +43,7 @@ class Runs:
     @property
     def recipe(self) -> Row:
         """Some row: what runs share is the same in all."""
-        return self.rows[0]
+        return recipe_of(self.rows)
 
     def seeds_of(self, kind: str, depth: int) -> list[int]:
         """Return the seeds of a network's runs, rising."""
