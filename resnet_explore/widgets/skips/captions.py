@@ -85,9 +85,7 @@ def stays_note(stays: Sequence[int]) -> str:
     if not stays:
         return ""
     blocks = f"Block{'s' if len(stays) > 1 else ''} {listed([str(k) for k in stays])}"
-    return (
-        f"{blocks} can't be taken out here: without a skip, nothing else brings the maps to their new shape."
-    )
+    return f"{blocks} stay{'' if len(stays) > 1 else 's'}: nothing else brings the maps to their new shape."
 
 
 def edit_conditions(names: Sequence[str], cited: Sequence[str], tests: str, missing: str) -> tuple[str, ...]:
