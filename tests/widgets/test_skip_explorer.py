@@ -277,7 +277,7 @@ def test_each_block_and_each_channel_is_there_already(explorer):
     assert isinstance(steps.each[2], Over)
     assert list(steps.each[2].each) == list(range(8))
     for change in ({"block": 8}, {"channel": 5}):
-        ready = settled(steps, explorer.state.__class__(**{**START, "channel": 3, **change}))
+        ready = settled(steps, explorer.state.__class__(**{**START, "block": 2, "channel": 3, **change}))
         again = settled(
             shown(explorer, **{"view": "inside", "deleted": (), "block": 2, "channel": 3, **change}),
             explorer.state,
