@@ -104,6 +104,11 @@ def edit_conditions(names: Sequence[str], cited: Sequence[str], tests: str, miss
     )
 
 
+def scaled(what: str, factor: float) -> str:
+    """Return "x", or "0.5 · x" for what is scaled."""
+    return what if factor == 1 else f"{factor:g} · {what}"
+
+
 def inside_headline(block: int, name: str, ratio: float | None) -> str:
     """Return how much a block's branch adds, against what its skip carries."""
     if ratio is None:

@@ -9,6 +9,7 @@ import numpy as np
 from resnet_explore.widgets.core.heatmap_panel import Heatmap, Heatmaps, Step, step
 from resnet_explore.widgets.core.view import Choice, Over, Slider
 from resnet_explore.widgets.skips import captions
+from resnet_explore.widgets.skips.edit import Edit
 from resnet_explore.widgets.skips.jobs import BlockSum
 from resnet_explore.widgets.skips.lab import OpenTwins
 from resnet_explore.widgets.skips.state import SkipState
@@ -18,7 +19,7 @@ _MOST = 3_000_000  # values that travel to the page at once
 
 def pictures(state: SkipState, twins: OpenTwins, sums: Mapping[int, BlockSum]) -> Heatmaps:
     """Return the summands of the block and the channel that the sliders are at, and all that they reach."""
-    maps = functools.partial(_step, twins, sums)
+    maps = functools.partial(_step, Edit.of(state), twins, sums)
     return panel("inside", over_blocks(state, sums, maps), captions.SIGNS, columns=4, adds=(-3, -2, -1))
 
 
@@ -83,26 +84,23 @@ def headlines(twins: OpenTwins, sums: Mapping[int, BlockSum]) -> Over:
     return Over("block", {k: captions.inside_headline(k, name, one.ratio) for k, one in sums.items()})
 
 
-def _step(twins: OpenTwins, sums: Mapping[int, BlockSum], number: int, channel: int) -> Step:
+def _step(edit: Edit, twins: OpenTwins, sums: Mapping[int, BlockSum], number: int, channel: int) -> Step:
     one, residual = sums[number], twins.networks[-1]
     found = []
     if len(twins.networks) > 1 and one.outputs[0] is not None:
         found.append(heatmap(one.outputs[0], channel, twins.networks[0].name, "F(x), all there is", "plain"))
     if one.skip is not None and one.branch is not None:
-        skip, branch = _same(one.skip, one.branch)
+        x = captions.scaled("x", 0.0 if number in edit.cut else edit.skip)
+        branch = captions.scaled("F(x)", 0.0 if number in edit.deleted else edit.branch)
         for name, heading, maps in (
-            ("x", "the skip", skip),
-            ("F(x)", "the branch", branch),
-            ("x + F(x)", "the sum", skip + branch),
+            (x, "the skip", one.skip),
+            (branch, "the branch", one.branch),
+            (f"{x} + {branch}", "the sum", one.skip + one.branch),
         ):
             found.append(heatmap(maps, channel, name, f"{heading}, {residual.name}", residual.kind))
     elif one.outputs[-1] is not None and len(found) < len(twins.networks):
         found.append(heatmap(one.outputs[-1], channel, residual.name, "F(x), all there is", residual.kind))
     return step(found, f"block {number} channel {channel}")
-
-
-def _same(skip: np.ndarray, branch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return np.broadcast_arrays(skip, branch)  # type: ignore[return-value]
 
 
 def heatmap(maps: np.ndarray, channel: int, name: str, heading: str, color: str) -> Heatmap:

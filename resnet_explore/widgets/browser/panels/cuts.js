@@ -57,6 +57,7 @@ export function cuts(page, props) {
     const now = order(row), from = now.indexOf(number), { partners } = row.blocks.find((each) => each.number === number);
     const next = moved(now, from, clamp(to, 0, now.length - 1), partners);
     if (!same(next, now)) page.set({ order: same(next, usual(row)) ? [] : next });
+    else if (partners.length < 2) say(`Block ${number} can't move: no other block of its stage takes and gives the same shapes.`);
   }
 
   function cutSkip(each) {
@@ -76,8 +77,8 @@ export function cuts(page, props) {
     element.addEventListener("pointermove", (event) => {
       if (start === null) return;
       const by = event.clientX - start;
-      dragging ||= Math.abs(by) > DRAG && each.partners.length > 1;
-      if (dragging) element.setAttribute("transform", `translate(${by} 0)`);
+      dragging ||= Math.abs(by) > DRAG;
+      if (dragging && each.partners.length > 1) element.setAttribute("transform", `translate(${by} 0)`);
     });
     element.addEventListener("pointercancel", () => { start = null; element.removeAttribute("transform"); });
     element.addEventListener("pointerup", (event) => {

@@ -19,7 +19,7 @@ const heightOf = ({ shape }) => LOWEST + PER_OCTAVE * Math.log2((shape.length > 
 /** `look`: {out: taken out, cut: its skip is, asked: to be taken out, away: it stood elsewhere}. */
 export function block(each, color, place, { width, tallest, above }, look) {
   const x = EDGE + place * (width + GAP), high = heightOf(each), middle = above + tallest / 2, top = middle - high / 2;
-  const node = svg("g", { class: `rx-cut-block${look.out ? " rx-out" : ""}${look.cut ? " rx-severed" : ""}`, role: "button" });
+  const node = svg("g", { class: `rx-cut-block${look.out ? " rx-out" : ""}${look.cut ? " rx-severed" : ""}${each.stays ? " rx-stays" : ""}`, role: "button" });
   node.dataset.lmSuppressShortcuts = "true";
   const way = (from, to) => svg("path", { d: `M ${from} ${middle} H ${to}`, class: "rx-cut-way" });
   node.append(svg("rect", { x, y: above - 6, width, height: tallest + BELOW + 6, fill: "transparent" }));
