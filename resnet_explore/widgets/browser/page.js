@@ -3,7 +3,7 @@
  * It needs only model.get / set / on / off / save_changes / send, so it also runs in a page without a kernel.
  */
 
-import { REST_MS, arrange, control, copied, download, freshId, make, same, whole } from "./dom.js";
+import { REST_MS, arrange, control, copied, download, freshId, make, same, whole, write } from "./dom.js";
 import { glossed } from "./glossary.js";
 import { KINDS } from "./parts.js";
 import { picked, unpacked } from "./view.js";
@@ -221,7 +221,7 @@ class Page {
     this.place(nodes.sliders, at.sliders);
     this.rows(nodes.panels, at.panels ?? []);
     this.rows(nodes.below, at.below);
-    nodes.waiting.textContent = at.panels?.length ? "" : view.waiting;
+    write(nodes.waiting, at.panels?.length ? "" : view.waiting);
     glossed(nodes.headline, whole(at.headline ?? ""), gloss);
     glossed(this.whyText, at.why ?? "", gloss);
     nodes.why.hidden = !at.why;
