@@ -73,8 +73,8 @@ class Monkey:
             self.did.append(act.__name__)
             self.did[-1] = f"{act.__name__} {act()}"
             self.count += 1
-            if not self.page.evaluate(_INTACT):
-                self.notebook.problems.append("a key has reached the notebook: its cells are others")
+            if wrong := self.page.evaluate(_ASTRAY):
+                self.notebook.problems.append(f"a key has reached the notebook: {wrong}")
 
     def _target(self, selector: str) -> dict[str, Any] | None:
         """Bring something that matches into sight: its kind is chosen first, so that forty boxes count once.
@@ -175,8 +175,8 @@ def play(notebook: NotebookPage, name: str, seconds: float, seed: int, patience:
     """
     notebook.run_all()
     notebook.page.locator(".rx-page").wait_for(timeout=60_000)
-    # "Click to add a cell": a click that the page has moved away from would count as a key that got through.
-    notebook.page.add_style_tag(content=".jp-Notebook-footer { display: none; }")
+    # A click that the page has moved away from would otherwise open a dialog, and count as a key that got through.
+    notebook.page.add_style_tag(content="body { pointer-events: none; } .rx-page { pointer-events: auto; }")
     monkey = Monkey(notebook, seed)
     wrong: list[str] = []
     try:
@@ -321,9 +321,11 @@ _CHOOSE = """(share) => {
     return option?.textContent ?? 'nothing';
 }"""
 
-_INTACT = """() => {
-    const { content } = window.jupyterapp.shell.currentWidget;
-    return content.widgets.length === 1 && content.activeCell.model.type === 'code' && document.querySelector('.rx-page') !== null;
+_ASTRAY = """() => {
+    const { content } = window.jupyterapp.shell.currentWidget, dialog = document.querySelector('.jp-Dialog');
+    if (dialog) return `it asks ${dialog.textContent}`;
+    const same = content.widgets.length === 1 && content.activeCell.model.type === 'code' && document.querySelector('.rx-page') !== null;
+    return same ? '' : 'its cells are others';
 }"""
 
 

@@ -21,6 +21,9 @@ export function make(tag, className = "", properties = {}, ...children) {
   return node;
 }
 
+/** Put a text into a node, unless it stands there: the browser lays out anew whatever is written. */
+export const write = (node, text) => { if (node.textContent !== text) node.textContent = text; };
+
 let made = 0;
 
 /** An id that nothing else on the page has; a notebook may show the same explorer twice. */

@@ -3,7 +3,7 @@
  * It needs only model.get / set / on / off / save_changes / send, so it also runs in a page without a kernel.
  */
 
-import { REST_MS, arrange, control, copied, download, freshId, make, same, whole } from "./dom.js";
+import { REST_MS, arrange, control, copied, download, freshId, make, same, whole, write } from "./dom.js";
 import { glossed } from "./glossary.js";
 import { KINDS } from "./parts.js";
 import { picked, unpacked } from "./view.js";
@@ -26,7 +26,6 @@ class Page {
     this.model = model;
     this.id = freshId();
     this.state = {};
-    this.chosen = {}; // what the person has set, as long as the kernel has not set it otherwise
     this.aside = {}; // of a panel what comes in a message of its own, by its key
     this.parts = new Map(); // what stands on the page, by its place and key
     this.whole = new Map(); // controls as they were last when they lacked nothing
@@ -167,12 +166,11 @@ class Page {
       this.state[field] = this.model.get(field);
       const handler = () => {
         const told = this.model.get(field), [count, chosen] = this.model.get("_said")?.[field] ?? [0, told];
-        if (count > (this.model.get("_heard") ?? 0) && !same(told, chosen)) {
+        if (count > this.heard() && !same(told, chosen)) {
           this.model.set(field, chosen); // the kernel said so before it heard of this choice
           return;
         }
         if (same(this.state[field], told)) return;
-        delete this.chosen[field];
         this.state[field] = told;
         this.show();
       };
@@ -223,7 +221,7 @@ class Page {
     this.place(nodes.sliders, at.sliders);
     this.rows(nodes.panels, at.panels ?? []);
     this.rows(nodes.below, at.below);
-    nodes.waiting.textContent = at.panels?.length ? "" : view.waiting;
+    write(nodes.waiting, at.panels?.length ? "" : view.waiting);
     glossed(nodes.headline, whole(at.headline ?? ""), gloss);
     glossed(this.whyText, at.why ?? "", gloss);
     nodes.why.hidden = !at.why;
@@ -348,9 +346,9 @@ class Page {
   set(fields, slides = false) {
     const changed = Object.entries(fields).filter(([field, value]) => !same(this.state[field], value));
     if (!changed.length) return;
-    const said = { ...this.model.get("_said") }, count = 1 + Math.max(0, ...Object.values(said).map(([before]) => before));
+    const said = { ...this.model.get("_said") }, count = 1 + Math.max(this.heard(), ...Object.values(said).map(([before]) => before));
     for (const [field, value] of changed) {
-      this.state[field] = this.chosen[field] = value; // all, before the model's events come
+      this.state[field] = value; // all, before the model's events come
       said[field] = [count, value];
     }
     this.model.set("_said", said);
@@ -366,9 +364,15 @@ class Page {
     this.model.save_changes();
   }
 
-  /** Ask the kernel to do something, with what was chosen: changes of the model may arrive only after it. */
+  /** Up to which count the kernel has answered what is chosen. */
+  heard() {
+    return this.model.get("_heard") ?? 0;
+  }
+
+  /** Ask the kernel to do something, with what it has not answered: changes of the model may arrive only after it. */
   act(name, detail = null, buffers = []) {
-    this.model.send({ act: name, detail, chosen: this.chosen, page: this.id }, undefined, buffers);
+    const said = Object.fromEntries(Object.entries(this.model.get("_said") ?? {}).filter(([, [count]]) => count > this.heard()));
+    this.model.send({ act: name, detail, said, page: this.id }, undefined, buffers);
   }
 
   /** Say something to who can't see it. */

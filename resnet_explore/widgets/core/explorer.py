@@ -1,5 +1,6 @@
 """An explorer: a state, jobs that compute what it needs, and a function from state to view."""
 
+import json
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
@@ -236,7 +237,7 @@ class Explorer(anywidget.AnyWidget):
         self._runner.ask(self._jobs, again)
 
     def _listen(self) -> None:
-        self._heard = max((count for count, _ in self._said.values()), default=0)
+        self._heard = max([self._heard, *(count for count, _ in self._said.values())])
 
     def _publish(self) -> None:
         """Show the present state with all that has been computed of it: nothing stale can come through."""
@@ -288,13 +289,26 @@ class Explorer(anywidget.AnyWidget):
 
         Choices that were made while the kernel was busy come together: those that go without the others stay.
         """
-        changes = {name: sync_data[name] for name in sync_data if name in _names(self.State)}
-        others = {name: value for name, value in sync_data.items() if name not in changes}
+        given = {name: sync_data[name] for name in sync_data if name in _names(self.State)}
+        others = {name: value for name, value in sync_data.items() if name not in given}
         with _STATES:
+            said, known = others.get("_said", {}), self._said
+            if said:
+                others["_said"] = _latest(known, said)
             if others:
                 super().set_state(others)
+            changes = {
+                name: value
+                for name, value in given.items()
+                if not _is_late(value, said.get(name), known.get(name))
+            }
             if changes:
                 self._take_over(changes)
+            self._listen()
+            # What is here as before is no change here, but it is one on the page, which has set it otherwise.
+            other = [name for name, value in given.items() if not _alike(value, self._state_value(name))]
+            if other:
+                self.send_state(other)
 
     def _take_over(self, changes: dict[str, Any]) -> None:
         refused = None
@@ -309,8 +323,6 @@ class Explorer(anywidget.AnyWidget):
                         refused = str(problem)
         if refused is not None:
             self._problem = refused
-            self._listen()
-            self.send_state(list(changes))
 
     def _hear(self, _widget: Any, content: Any, buffers: Sequence[memoryview]) -> None:
         name, detail = content.get("act"), content.get("detail")
@@ -320,7 +332,7 @@ class Explorer(anywidget.AnyWidget):
             elif name == "stop":
                 self._stop()
             else:
-                self._catch_up(content.get("chosen") or {})
+                self._catch_up(content.get("said") or {})
                 with _STATES:
                     self._problem = ""
                 if name == "save":
@@ -331,10 +343,13 @@ class Explorer(anywidget.AnyWidget):
             with _STATES:
                 self._problem = str(problem)
 
-    def _catch_up(self, chosen: Mapping[str, Any]) -> None:
-        """Take over what the person has chosen: the page's changes may still be on their way."""
-        behind = {name: value for name, value in chosen.items() if value != _values(self._state).get(name)}
-        self.set_state(behind)
+    def _catch_up(self, said: Mapping[str, Any]) -> None:
+        """Take over what the person has chosen and the page has had no answer to.
+
+        The page's changes may still be on their way; what has come already may have been set otherwise since.
+        """
+        if said:
+            self.set_state({"_said": said, **{name: value for name, (_, value) in said.items()}})
 
     def _send_file(self, suffix: str, page: Any) -> None:
         """Send a file to the page that asked for it; a notebook may show an explorer twice."""
@@ -360,6 +375,25 @@ def _names(state: type) -> tuple[str, ...]:
 
 def _values(state: Any) -> dict[str, Any]:
     return {name: getattr(state, name) for name in _names(type(state))}
+
+
+def _latest(*choices: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of each field what was chosen last, {field: [count, value]}."""
+    latest: dict[str, Any] = {}
+    for name, entry in (item for each in choices for item in each.items()):
+        if name not in latest or entry[0] > latest[name][0]:
+            latest[name] = entry
+    return latest
+
+
+def _is_late(value: Any, said: Any, known: Any) -> bool:
+    """Whether a choice is known already, from a button that was pressed after it and came before it."""
+    return bool(said and known) and said[0] <= known[0] and value == said[1]
+
+
+def _alike(value: Any, here: Any) -> bool:
+    """Whether a value of the state is what the page has said, which knows lists only."""
+    return json.dumps(value) == json.dumps(here)
 
 
 def _snake(name: str) -> str:

@@ -55,6 +55,14 @@ def test_the_kernel_may_set_what_the_person_has_not_touched(page):
     assert page.evaluate("window.model.get('_said')") == {"color": [1, "blue"]}
 
 
+def test_what_is_asked_for_says_which_choices_have_no_answer(page):
+    page.get_by_label("Color").select_option("Blue")  # count 1
+    page.evaluate("window.model.set('_heard', 7)")  # another window is further on
+    page.locator(".rx-step").press("End")  # later than all of these
+    page.evaluate("document.querySelector('.rx-page').explorer.act('go')")
+    assert page.evaluate("window.asked.at(-1).said") == {"shade": [8, 100]}
+
+
 def test_two_views_of_one_explorer_follow_each_other(page):
     """A notebook may show an explorer twice: what is chosen in one is no answer of the kernel in the other."""
     page.evaluate(

@@ -1,7 +1,7 @@
 /* Tabs, menus, sliders, checks, numbers, texts and buttons: each shows a field of the state and sets it. */
 
 import { component } from "../component.js";
-import { clamp, control, make, same, stepped } from "../dom.js";
+import { clamp, control, make, same, stepped, write } from "../dom.js";
 
 /** @typedef {import("../page.js").Component} Component */
 
@@ -84,7 +84,7 @@ export function slider(page, props) {
   const value = make("output", "rx-value", { ariaHidden: "true" }); // aria-valuetext says it
   const play = control("button", "rx-play", { type: "button" });
   const node = make("div", "rx-control rx-slider", {}, play, label, make("div", "rx-track", {}, input, ticks), value);
-  let timer = 0;
+  let timer = 0, room = 0; // the width that labels below the track have
 
   const index = () => Math.max(0, props.choices.findIndex((choice) => same(choice.value, page.state[props.key])));
 
@@ -148,7 +148,7 @@ export function slider(page, props) {
   /** Print every other label, or every third, where all of them would run into each other. */
   function thin() {
     const longest = Math.max(...props.choices.map((choice) => choice.label.length));
-    const most = clamp(Math.floor(ticks.clientWidth / (longest * LETTER_PX + 12)), 2, 13), every = Math.ceil(props.choices.length / most);
+    const most = clamp(Math.floor(room / (longest * LETTER_PX + 12)), 2, 13), every = Math.ceil(props.choices.length / most);
     [...ticks.children].forEach((tick, k) => tick.classList.toggle("rx-out", k % every !== 0));
   }
 
@@ -156,11 +156,14 @@ export function slider(page, props) {
     const k = index(), said = spoken(props.choices[k]);
     input.value = String(k);
     input.setAttribute("aria-valuetext", said);
-    value.textContent = said;
+    write(value, said);
     [...ticks.children].forEach((tick, at) => tick.classList.toggle("rx-now", at === k));
   }
 
-  const resized = new ResizeObserver(thin);
+  const resized = new ResizeObserver(() => {
+    room = ticks.clientWidth; // asked for now that all is laid out
+    thin();
+  });
   resized.observe(ticks);
   const leave = () => {
     resized.disconnect();
@@ -179,9 +182,9 @@ export function check(page, props) {
     label.textContent = props.label;
     node.title = props.missing || props.tip;
     input.disabled = Boolean(props.missing);
-    input.checked = page.state[props.key];
   };
-  return component(node, props, { press: fill });
+  const press = () => { input.checked = page.state[props.key]; };
+  return component(node, props, { fill, press });
 }
 
 /** @type {Component} */
@@ -192,16 +195,18 @@ export function number(page, props) {
   input.addEventListener("change", () => {
     const value = input.valueAsNumber;
     if (Number.isFinite(value)) page.choose(props.key, clamp(value, props.low, props.high));
-    fill(); // what was typed may not be allowed
+    press(); // what was typed may not be allowed
   });
   input.addEventListener("keydown", (event) => event.stopPropagation());
   const fill = () => {
     label.textContent = props.label;
     input.title = props.tip;
     Object.assign(input, { min: props.low, max: props.high, step: props.step });
+  };
+  const press = () => {
     if (document.activeElement !== input || input.valueAsNumber !== page.state[props.key]) input.value = page.state[props.key];
   };
-  return component(node, props, { press: fill });
+  return component(node, props, { fill, press });
 }
 
 /** @type {Component} */
@@ -216,10 +221,12 @@ export function text(page, props) {
     label.textContent = props.label;
     input.placeholder = props.hint;
     input.title = props.tip;
+  };
+  const press = () => {
     if (shown !== page.state[props.key]) input.value = page.state[props.key]; // what is being typed stays
     shown = page.state[props.key];
   };
-  return component(node, props, { press: fill });
+  return component(node, props, { fill, press });
 }
 
 /** @type {Component} */
@@ -233,5 +240,5 @@ export function button(page, props) {
     node.title = props.missing || props.tip;
     node.setAttribute("aria-disabled", String(Boolean(props.missing))); // it keeps its focus, and says why
   };
-  return component(node, props, { press: fill });
+  return component(node, props, { fill });
 }

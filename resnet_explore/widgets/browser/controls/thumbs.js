@@ -72,9 +72,11 @@ export function thumbs(page, props) {
     update(next) {
       const before = props;
       props = next;
-      if (before !== next) fill();
+      if (before !== next) {
+        fill();
+        ends.mark();
+      }
       press();
-      ends.mark();
     },
     leave() {
       resized.disconnect();

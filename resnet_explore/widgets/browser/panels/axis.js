@@ -14,6 +14,15 @@ const RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 const round = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 3 });
 const long = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 4 });
 const full = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+const short = new Intl.NumberFormat("en-US", { maximumFractionDigits: 3 });
+
+const fixed = new Map(); // formats with so many decimals, each of which takes long to make
+
+/** @param {number} digits */
+function decimalsOf(digits) {
+  if (!fixed.has(digits)) fixed.set(digits, new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+  return fixed.get(digits);
+}
 
 const minus = (text) => text.replace("-", "−");
 
@@ -76,8 +85,7 @@ function linear(low, high, count, whole) {
   const largest = Math.max(Math.abs(low), Math.abs(high));
   if (largest >= 1e15 || step < 1e-4) return values.map((value) => ({ value, label: numeral(Number(value.toPrecision(6))) }));
   const [size, letter] = UNITS.find(([least]) => largest >= least) ?? [1, ""];
-  const digits = Math.max(0, -Math.floor(Math.log10(step / size) + 1e-9));
-  const decimals = new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const decimals = decimalsOf(Math.max(0, -Math.floor(Math.log10(step / size) + 1e-9)));
   return values.map((value) => ({ value, label: value === 0 ? "0" : minus(decimals.format(value / size)) + letter }));
 }
 
@@ -85,11 +93,11 @@ function linear(low, high, count, whole) {
 function powers(low, high, count) {
   const first = Math.ceil(Math.log10(low) - 1e-9), last = Math.floor(Math.log10(high) + 1e-9);
   const every = Math.max(1, Math.ceil((last - first) / Math.max(1, count)));
-  const short = first >= -3 && last <= 4;
+  const inFull = first >= -3 && last <= 4;
   const ticks = [];
   for (let k = first; k <= last; k += every) {
     const value = 10 ** k;
-    ticks.push({ value, label: short ? value.toLocaleString("en-US", { maximumFractionDigits: 3 }) : power(k) });
+    ticks.push({ value, label: inFull ? short.format(value) : power(k) });
   }
   return ticks;
 }

@@ -4,8 +4,11 @@ import { clamp } from "../dom.js";
 
 export const SIDE = 256; // maps are coloured at this resolution and drawn larger
 
+const known = new Map(); // by their count of cells
+
 /** Positions and weights of bilinear enlargement from `count` cells to SIDE pixels along one axis. */
 function interpolation(count) {
+  if (known.has(count)) return known.get(count);
   const low = new Int32Array(SIDE), high = new Int32Array(SIDE), share = new Float32Array(SIDE);
   for (let i = 0; i < SIDE; i++) {
     const at = clamp(((i + 0.5) * count) / SIDE - 0.5, 0, count - 1);
@@ -13,7 +16,8 @@ function interpolation(count) {
     high[i] = Math.min(low[i] + 1, count - 1);
     share[i] = at - low[i];
   }
-  return { low, high, share };
+  known.set(count, { low, high, share });
+  return known.get(count);
 }
 
 /** Write a map's colours, SIDE x SIDE, into `pixels` (RGBA).
@@ -25,16 +29,15 @@ export function color(pixels, { data, shape: [h, w] }, scale, table) {
   const x = interpolation(w), y = interpolation(h);
   const out = new Uint32Array(pixels.buffer), colors = new Uint32Array(table.buffer, table.byteOffset, 256);
   const factor = scale > 0 ? 127.5 / scale : 0;
+  const line = new Float64Array(w); // of the map at the height of a row of pixels
   let at = 0;
   for (let i = 0; i < SIDE; i++) {
     const top = y.low[i] * w, bottom = y.high[i] * w, down = y.share[i];
+    for (let k = 0; k < w; k++) line[k] = (data[top + k] + (data[bottom + k] - data[top + k]) * down) * factor + 127.5;
     for (let j = 0; j < SIDE; j++) {
-      const left = x.low[j], right = x.high[j], across = x.share[j];
-      const above = data[top + left] + (data[top + right] - data[top + left]) * across;
-      const below = data[bottom + left] + (data[bottom + right] - data[bottom + left]) * across;
-      const value = (above + (below - above) * down) * factor + 127.5;
+      const left = line[x.low[j]], value = left + (line[x.high[j]] - left) * x.share[j];
       // 127 is bare: what is no number has no colour.
-      out[at++] = colors[value > 255 ? 255 : value >= 0 ? Math.round(value) : value < 0 ? 0 : 127];
+      out[at++] = colors[value > 255 ? 255 : value >= 0 ? (value + 0.5) | 0 : value < 0 ? 0 : 127];
     }
   }
 }

@@ -1,6 +1,6 @@
 /* Signed maps over one photo, side by side: opacity, colours, scale and the value under the pointer need no kernel. */
 
-import { control, make } from "../dom.js";
+import { control, make, write } from "../dom.js";
 import { SIDE, color, greyOf, signed } from "./heat_colors.js";
 import { drawCell, drawMark, movedBy, placeOf, words } from "./heat_pointing.js";
 
@@ -81,18 +81,18 @@ export function heatmaps(page, props) {
     steps.maps.forEach((map, k) => {
       const cell = cells[k];
       if (grid.children[k] !== cell.node) grid.append(cell.node);
-      write(cell, map);
+      head(cell, map);
       paint(cell.canvas, map, { opacity, scale, table: palette.colors.data });
     });
     writeLegend(scale, palette);
-    readout.textContent = words(props, place);
+    write(readout, words(props, place));
     grid.dataset.drawn = ++count;
   }
 
-  function write({ name, heading }, map) {
-    name.textContent = map.name;
+  function head({ name, heading }, map) {
+    write(name, map.name);
     name.className = `rx-heat-name${map.color ? ` rx-ink-${map.color}` : ""}`;
-    heading.textContent = map.heading;
+    write(heading, map.heading);
     heading.title = map.heading;
   }
 
@@ -115,10 +115,10 @@ export function heatmaps(page, props) {
     bar.getContext("2d").putImageData(image, 0, 0);
     const ends = props.steps.beyond ? ["≤ ", "≥ "] : ["", ""], some = scale > 0;
     bar.hidden = !some;
-    low.textContent = some ? ends[0] + signed(-scale) : "";
-    high.textContent = some ? `${ends[1]}${signed(scale)} ${props.unit}` : "";
+    write(low, some ? ends[0] + signed(-scale) : "");
+    write(high, some ? `${ends[1]}${signed(scale)} ${props.unit}` : "");
     const said = props.meaning.replace("{plus}", palette.plus).replace("{minus}", palette.minus);
-    meaning.textContent = some ? said && `${said[0].toUpperCase()}${said.slice(1)}.` : "There is nothing to colour; the conditions say why.";
+    write(meaning, some ? said && `${said[0].toUpperCase()}${said.slice(1)}.` : "There is nothing to colour; the conditions say why.");
   }
 
   function show() {

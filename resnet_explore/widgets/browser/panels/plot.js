@@ -1,14 +1,12 @@
 /* One chart: its words, its picture, and the ways to read it and to choose in it. */
 
-import { control, make, svg } from "../dom.js";
+import { control, make, svg, write } from "../dom.js";
 import { labelOf } from "./axis.js";
 import { nearest, sentence, stopsOf, tipText } from "./chart_reading.js";
 import { Glide } from "./glide.js";
 import { Frame, axisLabel } from "./plot_frame.js";
 import { Legend } from "./plot_legend.js";
 import { SeriesLayer } from "./plot_series.js";
-
-const write = (node, text) => { if (node.textContent !== text) node.textContent = text; };
 
 /** What a row of charts does for each of them.
  *

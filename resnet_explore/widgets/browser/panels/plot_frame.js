@@ -1,6 +1,6 @@
 /* The frame of a chart: axes with their numbers, grid lines, and the marks to compare with. */
 
-import { freshId, svg } from "../dom.js";
+import { freshId, svg, write } from "../dom.js";
 import { fitting, scaleOf, ticksOf, widthOf } from "./axis.js";
 import { colourClass } from "./plot_series.js";
 
@@ -11,7 +11,7 @@ function texts(group, labels) {
   while (group.childNodes.length < labels.length) group.append(svg("text"));
   [...group.childNodes].forEach((node, k) => {
     const label = labels[k];
-    node.textContent = label?.text ?? "";
+    write(node, label?.text ?? "");
     if (label) for (const [name, value] of Object.entries(label.at)) node.setAttribute(name, String(value));
   });
 }
@@ -73,7 +73,7 @@ export class Frame {
       const near = Math.abs(Number(label.getAttribute("x")) - middle) < half + widthOf(label.textContent) / 2 + 3;
       label.setAttribute("visibility", seen && near ? "hidden" : "visible");
     }
-    this.badgeText.textContent = seen ? text : "";
+    write(this.badgeText, seen ? text : "");
     this.badge.setAttribute("width", String(2 * half));
     if (!seen) return;
     setAll(this.badge, { x: middle - half, y: this.bottom + 3.5 });

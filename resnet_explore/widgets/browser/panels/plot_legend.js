@@ -1,6 +1,6 @@
 /* The names of a chart's series, which are also its read-out: each value has its place and its room beside its name. */
 
-import { make, svg } from "../dom.js";
+import { make, svg, write } from "../dom.js";
 import { valueText, widest } from "./chart_reading.js";
 import { looksOf } from "./plot_series.js";
 import { marksPath } from "./shapes.js";
@@ -20,18 +20,24 @@ function sample({ shape, name }, { line, low, y }) {
 export class Legend {
   constructor() {
     this.node = make("ul", "rx-plot-legend", { ariaHidden: "true" });
-    this.key = "";
+    this.names = this.key = "";
+    this.texts = []; // the names, and beside each its value
     this.values = [];
   }
 
   /** Take the series of a chart. The room for a value grows and never shrinks while they have the same names. */
   take(series) {
-    const looks = looksOf(series), key = JSON.stringify(series.map((curve, i) => [curve.name, looks[i], Boolean(curve.low), curve.y.data.every(Number.isNaN)]));
+    const looks = looksOf(series), key = JSON.stringify(series.map((curve, i) => [looks[i], Boolean(curve.low), curve.y.data.every(Number.isNaN)]));
     if (key !== this.key) {
       this.key = key;
+      this.texts = series.map(() => make("span"));
       this.values = series.map(() => make("span", "rx-plot-value"));
-      this.node.replaceChildren(...series.map((curve, i) => make("li", "", {}, sample(looks[i], curve), make("span", "", { textContent: curve.name }), this.values[i])));
+      this.node.replaceChildren(...series.map((curve, i) => make("li", "", {}, sample(looks[i], curve), this.texts[i], this.values[i])));
     }
+    const names = JSON.stringify(series.map(({ name }) => name));
+    if (names !== this.names) for (const { dataset } of this.values) delete dataset.widest;
+    this.names = names;
+    series.forEach(({ name }, i) => write(this.texts[i], name));
     series.forEach((curve, i) => {
       const { dataset } = this.values[i], text = widest(curve);
       if (text.length > (dataset.widest?.length ?? 0)) dataset.widest = text;

@@ -28,16 +28,24 @@ export class SeriesLayer {
     this.dots = svg("g");
     this.node = svg("g", {}, this.bands, this.lines, this.dots);
     this.parts = [];
-    this.key = "";
+    this.names = this.key = "";
   }
 
-  /** Take the series of a chart; elements stay where names and looks do. @returns {boolean} whether they stayed */
+  /** Take the series of a chart. @returns {boolean} whether they have the names and looks of those before */
   take(series) {
     this.series = series;
     this.looks = looksOf(series);
-    const key = JSON.stringify(series.map((curve, i) => [curve.name, this.looks[i]]));
-    if (key === this.key) return true;
+    const names = JSON.stringify(series.map(({ name }) => name)), key = JSON.stringify(this.looks);
+    const alike = names === this.names && key === this.key;
+    this.names = names;
+    if (key !== this.key) this.make();
     this.key = key;
+    return alike;
+  }
+
+  /** Make the elements of the series, which stay for as long as looks do. */
+  make() {
+    const { series } = this;
     this.parts = this.looks.map(({ name }) => ({
       band: svg("path", { class: `rx-plot-band ${name}` }),
       line: svg("path", { class: `rx-plot-line ${name}` }),
@@ -52,7 +60,6 @@ export class SeriesLayer {
     this.bands.replaceChildren(...ghostsFirst.map((part) => part.band));
     this.lines.replaceChildren(...ghostsFirst.map((part) => part.line));
     this.dots.replaceChildren(...ghostsFirst.flatMap(({ dots, beyond, zeros, chosen, read }) => [dots, beyond, zeros, chosen, read]));
-    return false;
   }
 
   /** Where the series belong, in pixels: x, y, low and high of each, one after the other. */

@@ -4,7 +4,7 @@
  * values are those of the tile, to within half a percent of its largest.
  */
 
-import { clamp, control, make, same } from "../dom.js";
+import { clamp, control, make, same, write } from "../dom.js";
 import { MOST, Painter, isColored, largestOf, photograph, sizeOf } from "./tiles_paint.js";
 import { SheetView, number } from "./tiles_sheet.js";
 import { howTo, placeWords, tileWords } from "./tiles_words.js";
@@ -30,8 +30,6 @@ class TilesView {
     this.build();
     this.listen();
     this.redraw = () => this.draw();
-    this.resized = new ResizeObserver(this.redraw);
-    this.resized.observe(this.stage);
     window.addEventListener("resize", this.redraw); // a canvas is as high as the window bears
     this.update(props);
   }
@@ -128,10 +126,10 @@ class TilesView {
 
   read(channel) {
     if (channel === undefined) this.say();
-    else this.readout.textContent = tileWords(this, channel);
+    else write(this.readout, tileWords(this, channel));
   }
 
-  say() { this.readout.textContent = !this.sheets.length ? "" : this.one ? placeWords(this) : howTo(this); }
+  say() { write(this.readout, !this.sheets.length ? "" : this.one ? placeWords(this) : howTo(this)); }
 
   // --- showing --------------------------------------------------------------------------------------------
 
@@ -145,14 +143,14 @@ class TilesView {
     }
     const { sheets } = this.shown;
     while (this.views.length < sheets.length) this.views.push(new SheetView(this));
-    this.views.length = sheets.length;
+    for (const view of this.views.splice(sheets.length)) view.leave();
     this.stage.style.setProperty("--sheets", String(sheets.length));
     if (this.stage.childNodes.length !== sheets.length) this.stage.replaceChildren(...this.views.map((view) => view.node));
     this.views.forEach((view, k) => { view.sheet = typeof sheets[k] === "string" ? null : sheets[k]; });
     this.views.forEach((view, k) => view.show(sheets[k]));
     this.showTools();
     this.showKey();
-    this.note.textContent = [this.shown.note, this.ownScale ? "Each tile is on its own scale: the brightest colour is its largest magnitude." : this.shown.scaled].filter(Boolean).join(" ");
+    write(this.note, [this.shown.note, this.ownScale ? "Each tile is on its own scale: the brightest colour is its largest magnitude." : this.shown.scaled].filter(Boolean).join(" "));
     this.say();
     this.node.dataset.exact = this.one && this.aside ? JSON.stringify(this.aside.of) : "";
   }
@@ -169,7 +167,7 @@ class TilesView {
   draw() { for (const view of this.views) view.draw(); }
 
   leave() {
-    this.resized.disconnect();
+    for (const view of this.views) view.leave();
     window.removeEventListener("resize", this.redraw);
   }
 
@@ -188,15 +186,15 @@ class TilesView {
     this.back.hidden = !one;
     this.seeing.hidden = !one || !this.photo;
     this.opacity.value = String(Math.round(props.opacity * 100));
-    this.where.textContent = `${this.page * MOST + 1}–${Math.min(this.most, (this.page + 1) * MOST)} of ${this.most}`;
+    write(this.where, `${this.page * MOST + 1}–${Math.min(this.most, (this.page + 1) * MOST)} of ${this.most}`);
     this.earlier.disabled = this.page === 0;
     this.later.disabled = this.page === this.lastPage;
   }
 
   showKey() {
     const [low, high] = this.ownScale ? ["−its largest", "+its largest"] : [number(-this.shown.scale), number(this.shown.scale)];
-    this.ends[0].textContent = low;
-    this.ends[1].textContent = high;
+    write(this.ends[0], low);
+    write(this.ends[1], high);
     this.bar.setAttribute("aria-label", `Colours from ${low} (blue) over 0 (black) to ${high} (yellow)`);
     this.scale.classList.toggle("rx-away", this.colored || !this.sheets.length);
     this.signs.classList.toggle("rx-away", !this.shown.marked);

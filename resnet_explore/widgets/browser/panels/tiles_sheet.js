@@ -1,6 +1,6 @@
 /* Tiles: one sheet on its canvas, all tiles or one of them over the picture, and what is pointed at. */
 
-import { clamp, control, make } from "../dom.js";
+import { clamp, control, make, write } from "../dom.js";
 import { LEVELS, MOST, isColored, largestOf, layout, markOf, ranked, sizeOf } from "./tiles_paint.js";
 
 const STEPS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
@@ -21,7 +21,15 @@ export class SheetView {
     this.canvas.setAttribute("role", "application"); // screen readers keep the arrow keys of an image to themselves
     this.canvas.setAttribute("aria-roledescription", "feature maps");
     this.empty = make("p", "rx-sheet-empty");
-    this.node = make("div", "rx-sheet-box", {}, this.heading, make("div", "rx-sheet-stage", {}, this.canvas, this.empty));
+    const stage = make("div", "rx-sheet-stage", {}, this.canvas, this.empty);
+    this.node = make("div", "rx-sheet-box", {}, this.heading, stage);
+    this.wide = 0; // of the stage; to ask for it while a slider moves would have all laid out anew
+    this.resized = new ResizeObserver(() => {
+      if (stage.clientWidth === this.wide) return;
+      this.wide = stage.clientWidth;
+      this.draw();
+    });
+    this.resized.observe(stage);
     this.canvas.addEventListener("pointermove", (event) => this.look(event));
     this.canvas.addEventListener("pointerdown", (event) => this.look(event));
     this.canvas.addEventListener("pointerleave", () => view.point(null));
@@ -36,14 +44,16 @@ export class SheetView {
   show(sheet) {
     this.sheet = typeof sheet === "string" ? null : sheet;
     const gone = this.sheet && this.view.one && this.view.channel >= sizeOf(this.sheet).count;
-    this.heading.textContent = this.sheet ? `${sheet.sign} ${sheet.heading}`.trim() : "";
+    write(this.heading, this.sheet ? `${sheet.sign} ${sheet.heading}`.trim() : "");
     this.heading.className = `rx-sheet-heading ${this.sheet?.kind ? `rx-ink-${sheet.kind}` : ""}`;
-    this.empty.textContent = gone ? `There is no channel ${this.view.channel} here, only ${sizeOf(sheet).count}.` : this.sheet ? "" : sheet;
+    write(this.empty, gone ? `There is no channel ${this.view.channel} here, only ${sizeOf(sheet).count}.` : this.sheet ? "" : sheet);
     this.draw();
   }
 
+  leave() { this.resized.disconnect(); }
+
   draw() {
-    const { canvas, sheet, view } = this, wide = canvas.parentNode.clientWidth;
+    const { canvas, sheet, view, wide } = this;
     if (!wide) return; // not yet on the page, or folded away
     const high = clamp(Math.round(wide * 1.05), LEAST, highest()), sharp = Math.max(1, window.devicePixelRatio || 1);
     this.room = { wide, high };
