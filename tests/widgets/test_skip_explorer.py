@@ -13,7 +13,7 @@ from witnesses import fingerprint
 import resnet_explore as rx
 from resnet_explore.analysis.topology.blocks_of import blocks_of
 from resnet_explore.widgets.core.view import Over, settled
-from resnet_explore.widgets.skips.edit import Edit, arguments, can_go, is_order, partners
+from resnet_explore.widgets.skips.edit import Edit, arguments, is_order, partners
 from resnet_explore.widgets.skips.jobs import DIAL, Outcome, asked
 from tests.widgets.pages import assert_kept, shown
 
@@ -180,7 +180,7 @@ def test_an_edit_reaches_the_blocks_that_can_bear_it(deleted, cut, first):
         blocks = blocks_of(BUILT[name], (1, 8, 8))
         asked = arguments(Edit(tuple(deleted), tuple(cut), order), blocks)
         names = [block.name for block in blocks]
-        assert {names.index(n) + 1 for n in asked["delete"]} == {k for k in deleted if can_go(blocks[k - 1])}
+        assert {names.index(n) + 1 for n in asked["delete"]} == {k for k in deleted if blocks[k - 1].can_go}
         assert {names.index(n) + 1 for n in asked["skip"]} == (cut if "resnet" in name else set())
         assert asked["order"] == ({} if list(first) == sorted(first) else {"layer1": list(first)})
         assert is_order(order, blocks)
@@ -219,6 +219,16 @@ def test_undo_ends_where_other_networks_begin(explorer):
     explorer.undo()
     assert explorer.deleted == kept
     assert explorer.depth == 32
+
+
+def test_nothing_is_left_to_undo_on_a_page_of_other_networks(explorer):
+    shown(explorer, deleted=(2,))
+    shown(explorer, depth=8)
+    shown(explorer, depth=20)
+    shown(explorer, deleted=(3,))
+    shown(explorer, depth=8)  # all of it is known, so the page is made at once
+    undo = shown(explorer).panels[1][0].parts[0]
+    assert undo.missing
 
 
 def test_a_refused_change_leaves_nothing_to_undo(explorer):
@@ -339,11 +349,25 @@ def test_a_guess_comes_before_the_answer(explorer):
 
 @pytest.mark.parametrize("study", ["count", "order", "dial", "paths"])
 def test_recorded_studies_are_shown_for_each_depth(explorer, study):
-    for depth in (20, 56):
+    for depth in (8, 20, 32, 56, 110):
         view = shown(explorer, view="studies", study=study, depth=depth)
-        charts = view.panels[0][0].charts
-        kinds = {series.kind for chart in charts for series in chart.series}
+        assert explorer._problem == ""
+        [panel] = view.panels[0]
+        if (study, depth) == ("order", 8):  # where each stage has one block
+            assert panel.kind == "prose"
+            continue
+        kinds = {series.kind for chart in panel.charts for series in chart.series}
         assert kinds == ({"residual"} if study == "paths" else {"plain", "residual"})
+
+
+def test_an_edit_of_ones_own_stands_among_the_recorded_ones(explorer):
+    [chart] = shown(explorer, view="studies", study="count", deleted=(2, 4)).panels[0][0].charts
+    live = errors(explorer, view="edit")
+    # Block 4 of the plain twin stays, so it has lost one block and not two.
+    assert [(mark.x, mark.y) for mark in chart.marks] == [
+        (1, pytest.approx(live[0])),
+        (2, pytest.approx(live[1])),
+    ]
 
 
 def test_dials_of_the_record_agree_with_the_live_answer(explorer):
@@ -405,6 +429,19 @@ def test_without_labelled_images_answers_are_told_and_no_error():
     assert side.error is None
     assert len(side.answers) == 3
     assert shown(explorer, view="effects").panels[0][0].kind == "prose"
+    assert shown(explorer, view="studies", guess=2).panels[0][0].kind == "prose"
+    assert explorer._problem == ""
+    explorer.close()
+
+
+def test_twins_of_other_block_counts_keep_their_order(digits):
+    twins = {"short": rx.build("cifar_plain8", weights="digits"), "long": BUILT["cifar_resnet20"]}
+    explorer = rx.SkipExplorer(twins, digits, deleted=(2, 9))
+    short, long = shown(explorer).panels[0][0].rows
+    assert [len(short.blocks), len(long.blocks)] == [3, 9]
+    assert {len(block.partners) for row in (short, long) for block in row.blocks} == {1}
+    for _ in range(8):
+        explorer.surprise()
     explorer.close()
 
 
@@ -443,6 +480,20 @@ def test_what_there_is_not_is_refused_and_nothing_changes(explorer, changes, nam
     with pytest.raises(rx.ExploreError, match=named):
         explorer.update(**changes)
     assert explorer.state == before
+
+
+@pytest.mark.parametrize(
+    "state", [{"deleted": (99,)}, {"cut": (50,)}, {"order": (2, 1)}, {"depth": 8, "deleted": (5,)}]
+)
+def test_blocks_that_there_are_not_are_refused_before_networks_are_loaded(state):
+    with pytest.raises(rx.ExploreError):
+        rx.SkipExplorer(**state)
+
+
+def test_the_first_edit_is_carried_to_the_depth_that_one_opens():
+    explorer = rx.SkipExplorer(depth=8)
+    assert explorer.deleted == (2,)
+    explorer.close()
 
 
 def test_files_hold_what_is_shown(explorer, tmp_path):

@@ -151,7 +151,7 @@ def _with_skip(net: nn.Module, pattern: str, fitting: list[TracedBlock]) -> list
 
 
 def _refuse_to_delete(block: TracedBlock) -> None:
-    if not block.sums and block.takes != block.gives:
+    if not block.can_go:
         raise ExploreError(
             f"The block {block.name!r} can't be deleted: it has no skip, and what passes it by has the wrong "
             f"shape, {block.takes} where {block.gives} is needed."

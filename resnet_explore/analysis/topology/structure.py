@@ -125,6 +125,11 @@ class TracedBlock:
     gives: tuple[int, ...]
     runs: int
 
+    @property
+    def can_go(self) -> bool:
+        """Whether a network can do without it: it has a skip, or hands on what has the shape that it gets."""
+        return bool(self.sums) or self.takes == self.gives
+
 
 @dataclass(frozen=True)
 class Structure:

@@ -7,7 +7,6 @@ from resnet_explore.widgets.core.words import listed, multiple, percent, signed
 from resnet_explore.widgets.skips.edit import Edit
 
 WAITING = "Two trained twins, block by block. They differ by their skips alone."
-UNCHANGED = "Take a block out and watch both networks answer"
 
 GLOSSARY = {
     "branch": "The layers of a block: F(x). What they give is added to what the skip carries.",
@@ -60,14 +59,29 @@ def _numbered(what: str, numbers: Sequence[int], done: str) -> str:
     return f"{what}{plural} {listed([str(k) for k in numbers])} {done}"
 
 
-def headline(edit: Edit, names: Sequence[str], errors: Sequence[float], firsts: Sequence[str]) -> str:
-    """Return the finding: both errors, or both answers where there are no test images."""
+def headline(
+    edit: Edit, names: Sequence[str], errors: Sequence[float], firsts: Sequence[str], stays: Sequence[int]
+) -> str:
+    """Return the finding: both errors, or both answers where there are no test images.
+
+    stays  how many of the blocks that should be out each network keeps
+    """
+    whose = [f"{_kind(name)}{_kept(count, edit)}" for name, count in zip(names, stays, strict=True)]
     if any(math.isnan(error) for error in errors):
         told = [f"{name} says {first}" for name, first in zip(names, firsts, strict=True)]
     else:
         verbs = ["errs on", *["on"] * len(names)]
-        told = [f"{_kind(n)} {v} {percent(e)}" for n, v, e in zip(names, verbs, errors, strict=False)]
+        told = [f"{n} {v} {percent(e)}" for n, v, e in zip(whose, verbs, errors, strict=False)]
     return f"{'Nothing changed' if edit.nothing else edit_words(edit)}: {', '.join(told)}"
+
+
+def _kept(count: int, edit: Edit) -> str:
+    """Return that a network keeps blocks that should be out."""
+    if not count:
+        return ""
+    if count < len(edit.deleted):
+        return f" (keeps {count})"
+    return " (keeps it)" if count == 1 else " (keeps them)"
 
 
 def _kind(name: str) -> str:
@@ -75,9 +89,15 @@ def _kind(name: str) -> str:
     return name.partition("-")[0].lower() if name.startswith(("Plain", "Residual")) else name
 
 
-def error_text(wrong: int, of: int, low: float, high: float) -> str:
-    """Return an error with its interval and what it was counted over."""
+def error_text(wrong: int, of: int) -> str:
+    """Return an error and what it was counted over."""
     return f"{percent(100 * wrong / of)} ({wrong:,} of {of:,})"
+
+
+def stays(takes: Sequence[int], gives: Sequence[int]) -> str:
+    """Return why a block can't be taken out."""
+    into, out = ("×".join(map(str, shape)) for shape in (takes, gives))
+    return f"it stays: without a skip nothing else turns {into} into {out}"
 
 
 def stays_note(stays: Sequence[int]) -> str:
@@ -96,7 +116,7 @@ def edit_conditions(names: Sequence[str], cited: Sequence[str], tests: str, miss
         or f"Errors are over {tests}, which no network was trained on; large ones are counted over the "
         "first 100 at once and over the rest behind that. Whiskers are 95 % intervals (Wilson 1927).",
         "Nothing is trained again. Batch norm keeps the means and spreads of the training, which no longer "
-        "fit behind an edit; the studies show the error when they are taken anew, too.",
+        "fit behind an edit; under “Many edits” some errors are shown with numbers taken anew, too.",
         "A block that is taken out adds nothing, and its skip stays, with the ReLU behind the sum. A plain "
         "block is passed by, where its input has the shape of its output. A projection counts as a skip.",
         "Veit et al. 2016 compared a residual network with VGG, which has no batch norm. These twins differ "
@@ -109,12 +129,14 @@ def scaled(what: str, factor: float) -> str:
     return what if factor == 1 else f"{factor:g} · {what}"
 
 
-def inside_headline(block: int, name: str, ratio: float | None) -> str:
-    """Return how much a block's branch adds, against what its skip carries."""
+def inside_headline(edit: Edit, block: int, name: str, ratio: float | None) -> str:
+    """Return how much a block's branch adds, against what its skip carries (the ratio of their lengths)."""
     if ratio is None:
         return f"Block {block} of {name} adds nothing up: it has no skip."
-    if ratio == 0:
+    if block in edit.deleted:
         return f"Block {block} is out: its branch adds nothing to what the skip carries."
+    if block in edit.cut or not edit.skip:
+        return f"Block {block}'s skip carries nothing: what the branch gives is all there is."
     if ratio < 1:
         return f"Block {block}: the branch adds {percent(100 * ratio)} of what the skip carries."
     return f"Block {block}: the branch adds {ratio:.1f}× what the skip carries."
@@ -167,7 +189,11 @@ STUDY_CONDITIONS = {
         "Two blocks of a stage whose shapes agree are swapped, again and again. Each point is one order.",
         "Veit et al. 2016 found a smooth rise of the error with the distance from the usual order, too.",
     ),
-    "dial": ("Every skip, or every branch, is multiplied by one factor while the weights stay.",),
+    "dial": (
+        "Every skip, or every branch, is multiplied by one factor while the weights stay.",
+        "“Norms anew”: batch norm's means and spreads are taken again from training images with the factor "
+        "in place. Where that helps much, most of the damage was old numbers in batch norm.",
+    ),
     "paths": (
         "The norm of the loss's gradient that comes back to an image along one path, sampled as in Veit et "
         "al. 2016, section 5. Gradients of several paths can cancel, so shares are of the sum of norms.",
@@ -176,45 +202,53 @@ STUDY_CONDITIONS = {
     ),
 }
 GUESS = (
-    "Which block of the residual network can it least do without?",
-    "Each block is taken out alone, and the error is measured. Choose a block above, then see all of them.",
+    "Each block is taken out alone, and the error is measured. Choose a block above, then see all of them."
 )
 NO_STUDY = "This was not recorded for these networks. rx.lesion_study measures it on your own images."
 NO_PATHS = "Paths were not recorded for these networks. rx.path_lengths measures them on your own images."
 NO_TESTS = "Without labelled test images there is no loss, so there are no gradients to compare."
 
 
-def each_headline(worst: int, error: float, median: float, plain: float) -> str:
-    """Return the block that matters most, and what one block costs usually."""
-    residual = f"residual {percent(median)} (block {worst}: {percent(error)})"
-    return f"One block out, median error: plain {percent(plain)}, {residual}"
+def guess_question(name: str) -> str:
+    """Return what is to be guessed."""
+    return f"Which block can {name} least do without?"
+
+
+def each_headline(names: Sequence[str], medians: Sequence[float], worst: int, error: float) -> str:
+    """Return what one block costs usually, and which matters most to the last network."""
+    told = [f"{_kind(name)} {percent(median)}" for name, median in zip(names, medians, strict=True)]
+    return f"One block out, median error: {', '.join(told)} (block {worst}: {percent(error)})"
 
 
 def guess_headline(guess: int, worst: int, error: float) -> str:
     """Return whether a guess was right."""
     if guess == worst:
-        return f"Right: without block {worst} the residual network errs on {percent(error)}."
+        return f"Right: without block {worst} the error is {percent(error)}."
     return f"You guessed block {guess}; it is block {worst}, with an error of {percent(error)}."
 
 
 def count_headline(count: int, plain: float, residual: float) -> str:
-    """Return both errors with several blocks out."""
-    return f"{count} blocks out: plain errs on {percent(plain)}, residual on {percent(residual)}"
+    """Return both mean errors with so many blocks out."""
+    blocks = f"{count} block{'' if count == 1 else 's'}"
+    return f"{blocks} out: plain errs on {percent(plain)}, residual on {percent(residual)}"
 
 
 def order_headline(plain: float, residual: float) -> str:
-    """Return both errors with the order changed a little."""
-    return f"Order changed a little: plain errs on {percent(plain)}, residual on {percent(residual)}"
+    """Return both median errors of orders that are not far from the usual one."""
+    return f"τ above 0.8, median error: plain {percent(plain)}, residual {percent(residual)}"
 
 
-def dial_headline(error: float) -> str:
+def dial_headline(raw: float, anew: float) -> str:
     """Return the error with all skips at half."""
-    return f"With all skips at half, the residual network errs on {percent(error)}"
+    return f"All skips at half: residual errs on {percent(raw)}; with norms taken anew, {percent(anew)}"
 
 
-def paths_headline(share: float, length: int) -> str:
-    """Return how much of the gradient short paths carry."""
-    return f"Paths through at most {length} blocks carry {percent(100 * share)} of the gradient"
+def paths_headline(length: int, of_paths: float, share: float) -> str:
+    """Return how much of the gradient short paths carry, and how many they are."""
+    blocks = f"{length} block{'' if length == 1 else 's'}"
+    return (
+        f"Paths through at most {blocks}, {percent(of_paths)} of all, carry {percent(share)} of the gradient"
+    )
 
 
 def gradient_headline(names: Sequence[str], factors: Sequence[float]) -> str:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from resnet_explore.widgets.core.view import Part
-from resnet_explore.widgets.skips.edit import can_go
+from resnet_explore.widgets.skips import captions
 from resnet_explore.widgets.skips.lab import OpenTwins
 
 
@@ -103,7 +103,7 @@ def drawn(twins: OpenTwins, errors: Sequence[np.ndarray] = ()) -> tuple[DrawnRow
                     block.name,
                     block.gives,
                     block.skip,
-                    "" if can_go(block) else _stays(block.takes, block.gives),
+                    "" if block.can_go else captions.stays(block.takes, block.gives),
                     twins.partners(k),
                     None if math.isnan(own[k - 1]) else float(own[k - 1]),
                 )
@@ -114,11 +114,6 @@ def drawn(twins: OpenTwins, errors: Sequence[np.ndarray] = ()) -> tuple[DrawnRow
     )
 
 
-def _stays(takes: Sequence[int], gives: Sequence[int]) -> str:
-    into, out = ("×".join(map(str, shape)) for shape in (takes, gives))
-    return f"it stays: without a skip nothing else turns {into} into {out}"
-
-
 @dataclass(frozen=True)
 class OutcomeBar:
     """One bar.
@@ -127,7 +122,6 @@ class OutcomeBar:
     text       its number in words
     low, high  the ends of its whisker, None for none
     before     where it was without the edit, None where that is not known
-    strong     whether it is the right answer
     """
 
     label: str
@@ -136,7 +130,6 @@ class OutcomeBar:
     low: float | None = None
     high: float | None = None
     before: float | None = None
-    strong: bool = False
 
 
 @dataclass(frozen=True)

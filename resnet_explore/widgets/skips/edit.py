@@ -39,7 +39,7 @@ def arguments(edit: Edit, blocks: "Sequence[TracedBlock]") -> dict[str, Any]:
     places = dict(enumerate(blocks, 1))
     skip = {b.name: 0.0 if k in edit.cut else edit.skip for k, b in places.items() if b.sums}
     return {
-        "delete": [places[k].name for k in edit.deleted if k in places and can_go(places[k])],
+        "delete": [places[k].name for k in edit.deleted if k in places and places[k].can_go],
         "order": _orders(edit.order, blocks),
         "skip": {name: factor for name, factor in skip.items() if factor != 1},
         "branch": {b.name: edit.branch for b in blocks} if edit.branch != 1 else {},
@@ -48,12 +48,7 @@ def arguments(edit: Edit, blocks: "Sequence[TracedBlock]") -> dict[str, Any]:
 
 def staying(edit: Edit, blocks: "Sequence[TracedBlock]") -> tuple[int, ...]:
     """Return the blocks that should be taken out and can't be."""
-    return tuple(k for k in edit.deleted if k <= len(blocks) and not can_go(blocks[k - 1]))
-
-
-def can_go(block: "TracedBlock") -> bool:
-    """Whether a network can do without a block: it has a skip, or hands on what has the same shape."""
-    return bool(block.sums) or block.takes == block.gives
+    return tuple(k for k in edit.deleted if k <= len(blocks) and not blocks[k - 1].can_go)
 
 
 def partners(blocks: "Sequence[TracedBlock]", number: int) -> tuple[int, ...]:

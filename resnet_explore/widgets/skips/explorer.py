@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _EDITS = ("deleted", "cut", "order", "skip", "branch")
 _UPLOAD = "image.upload"
+_USUAL = 9  # blocks of the networks that the first edit is meant for
 _MOST_UNDONE = 100
 _SIDE = 128  # pixels of the image as it is shown
 
@@ -55,7 +56,7 @@ class SkipExplorer(Explorer):
     """
 
     State = SkipState
-    keep_most = 200
+    keep_most = 24  # the maps of 56 layers take 4 MB
 
     def __init__(self, models: Any = None, images: Any = None, **state: Any) -> None:
         self._given = {"models": models, "images": images}
@@ -105,34 +106,30 @@ class SkipExplorer(Explorer):
 
     def _settle_edit(self, state: SkipState, names: frozenset[str], before: SkipState | None) -> SkipState:
         """Check what blocks are named, and carry them over to networks of another depth."""
-        there = self._twins(state)
-        was, count = (
-            None if s is None else self.lab.count(s.networks, self._depth(s)) for s in (before, state)
-        )
-        other = before is not None and (before.networks, before.depth) != (state.networks, state.depth)
+        there, count = self._twins(state), self.lab.count(state.networks, self._depth(state))
+        was = _USUAL if before is None else self.lab.count(before.networks, self._depth(before))
+        other = before is None or (before.networks, before.depth) != (state.networks, state.depth)
         if other and "order" not in names:
             state = replace(state, order=())
         if other and was is not None and count is not None:
             state = _carried(state, names, was, count)
         state = replace(state, deleted=tuple(sorted(set(state.deleted))), cut=tuple(sorted(set(state.cut))))
-        if there is None:
+        if count is None:
             return state
-        if sorted(state.order) == list(state.order):
-            state = replace(state, order=())
         for name in ("deleted", "cut"):
-            wrong = [k for k in getattr(state, name) if not 1 <= k <= there.count]
+            wrong = [k for k in getattr(state, name) if not 1 <= k <= count]
             if wrong and name in names:
-                raise ExploreError(f"{name} must hold numbers of blocks, 1 to {there.count}, got {wrong[0]}.")
+                raise ExploreError(f"{name} must hold numbers of blocks, 1 to {count}, got {wrong[0]}.")
             kept: Any = {name: tuple(k for k in getattr(state, name) if k not in wrong)}
             state = replace(state, **kept)
-        if "cut" in names and any(not there.last[k - 1].skip for k in state.cut):
-            raise ExploreError("cut must hold blocks that have a skip.")
-        if state.order and not all(is_order(state.order, blocks) for blocks in there.blocks):
+        if state.order and sorted(state.order) != list(range(1, count + 1)):
             raise ExploreError(
-                f"order must hold each block from 1 to {there.count} once, each in its own stage and where a "
-                f"block of its shapes stood, got {list(state.order)!r:.60}."
+                f"order must hold each block from 1 to {count} once, got {list(state.order)!r:.60}."
             )
-        return replace(state, block=min(max(1, state.block), there.count))
+        if sorted(state.order) == list(state.order):
+            state = replace(state, order=())
+        state = replace(state, block=min(max(1, state.block), count))
+        return state if there is None else _possible(state, names, there)
 
     def _depth(self, state: SkipState) -> int:
         return state.depth if self.entries[state.networks].depths else 0
@@ -215,13 +212,16 @@ class SkipExplorer(Explorer):
         asked = {name: tuple(v) if isinstance(v, list) else v for name, v in changes.items()}
         if any(asked[name] != getattr(state, name) for name in _EDITS if name in asked):
             self._undone = [*kept, self._edit()][-_MOST_UNDONE:]
+        if any(
+            asked.get(name, now) != now
+            for name, now in (("networks", state.networks), ("depth", state.depth))
+        ):
+            self._undone = []  # the numbers are those of other blocks
         try:
             super().update(**changes)
         except ExploreError:
             self._undone = kept
             raise
-        if (state.networks, state.depth) != (self._state.networks, self._state.depth):
-            self._undone = []  # the numbers were those of other blocks
 
     def _edit(self) -> dict[str, Any]:
         return {name: getattr(self._state, name) for name in _EDITS}
@@ -241,7 +241,8 @@ class SkipExplorer(Explorer):
     def undo(self) -> None:
         """Take the last change of the networks back."""
         if self._undone:
-            before, self._undone = self._undone[-1], self._undone[:-1]
+            before = self._undone[-1]
+            self._undone = self._undone[:-1]  # before the page is made, which says whether there is more
             super().update(**before)
 
     def reset(self) -> None:
@@ -310,6 +311,19 @@ def _trained(entries: Mapping[str, Networks]) -> dict[str, Networks]:
     """Return those whose answers mean something, the digits first: their test images are always there."""
     order = sorted(entries.values(), key=lambda entry: entry.key != "digits")
     return {entry.key: entry for entry in order if entry.trained}
+
+
+def _possible(state: SkipState, names: frozenset[str], there: OpenTwins) -> SkipState:
+    """Return the state with skips that there are. Raises `ExploreError` for what these networks can't do."""
+    lacking = [k for k in state.cut if k > len(there.last) or not there.last[k - 1].skip]
+    if lacking and "cut" in names:
+        raise ExploreError(f"cut must hold blocks that have a skip; block {lacking[0]} has none.")
+    if state.order and not all(is_order(state.order, blocks) for blocks in there.blocks):
+        raise ExploreError(
+            "order must leave each block in its own stage and where a block of its shapes stood, got "
+            f"{list(state.order)!r:.60}."
+        )
+    return replace(state, cut=tuple(k for k in state.cut if k not in lacking))
 
 
 def _carried(state: SkipState, names: frozenset[str], was: int, there: int) -> SkipState:

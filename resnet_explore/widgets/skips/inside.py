@@ -78,10 +78,10 @@ def sliders(state: SkipState, sums: Mapping[int, BlockSum]) -> tuple[Slider, ...
     )
 
 
-def headlines(twins: OpenTwins, sums: Mapping[int, BlockSum]) -> Over:
+def headlines(edit: Edit, twins: OpenTwins, sums: Mapping[int, BlockSum]) -> Over:
     """Return for each block how much its branch adds."""
     name = twins.networks[-1].name
-    return Over("block", {k: captions.inside_headline(k, name, one.ratio) for k, one in sums.items()})
+    return Over("block", {k: captions.inside_headline(edit, k, name, one.ratio) for k, one in sums.items()})
 
 
 def _step(edit: Edit, twins: OpenTwins, sums: Mapping[int, BlockSum], number: int, channel: int) -> Step:

@@ -287,7 +287,8 @@ class Heat(Job):
             batch = self.lab.images.picture(self.image).batch(self.lab.form(network))
             with changed(twins, k, Edit()):
                 first = int(logits_of(network.model, batch)[0].argmax())
-            name = twins.blocks[k][-1].name
+            order = self.edit.order or range(1, len(twins.blocks[k]) + 1)
+            name = twins.blocks[k][order[-1] - 1].name  # of the block that runs last
             with changed(twins, k, self.edit):
                 maps = class_activation_maps(network.model, batch, first, name)
             found.append((twins.called(first), maps[name][0].float().cpu().numpy(), float(maps.scores[0])))
@@ -308,6 +309,8 @@ class Singles(Job):
         twins = self.lab.open(self.networks, self.depth)
         tests = _first(twins.held_out)
         found = [np.full(len(own), np.nan) for own in twins.blocks]
+        if tests is None:
+            return tuple(found)
         for number in range(1, twins.count + 1):
             task.check()
             for k, outcome in enumerate(asked(self.lab, twins, Edit(deleted=(number,)), "", tests)):

@@ -64,9 +64,20 @@ class OpenTwins:
         return self.blocks[-1]
 
     def partners(self, number: int) -> tuple[int, ...]:
-        """Return the blocks that could stand in a block's place in all networks."""
-        found = [set(partners(blocks, number)) for blocks in self.blocks if number <= len(blocks)]
-        return tuple(sorted(set.intersection(*found)))
+        """Return the blocks that could stand in a block's place in all networks, itself included."""
+        if any(len(blocks) != self.count for blocks in self.blocks) or not self._listed(number):
+            return (number,)
+        return tuple(sorted(set.intersection(*(set(partners(blocks, number)) for blocks in self.blocks))))
+
+    def _listed(self, number: int) -> bool:
+        """Whether a block stands in a list of its network, so that its order can be another."""
+        from resnet_explore.analysis.capture.layers import CONTAINERS
+
+        pairs = zip(self.networks, self.blocks, strict=True)
+        return all(
+            isinstance(network.model.get_submodule(blocks[number - 1].stage), CONTAINERS)
+            for network, blocks in pairs
+        )
 
     def called(self, index: int) -> str:
         """Return what an answer is called."""
@@ -84,7 +95,8 @@ class SkipLab:
         self._tests = tests if hasattr(tests, "labels") else None
         self._load = Loaded()
         self._lock = threading.RLock()
-        self._opened: dict[tuple[str, int], OpenTwins] = {}
+        self._opened: dict[tuple[str, int], OpenTwins] = {}  # of one entry: replaced, never changed
+        self._tested: dict[str, tuple[HeldOut | None, str]] = {}  # of one data set
 
     def known(self, key: str, depth: int) -> OpenTwins | None:
         """Return the networks of a depth if they have been opened."""
@@ -102,7 +114,8 @@ class SkipLab:
         """Return the networks of a depth. Raises `ExploreError` where they have no blocks."""
         with self._lock:
             if (key, depth) not in self._opened:
-                self._opened[key, depth] = self._open(key, depth)
+                others = {place: twins for place, twins in self._opened.items() if place[0] == key}
+                self._opened = {**others, (key, depth): self._open(key, depth)}
             return self._opened[key, depth]
 
     def form(self, network: NamedNetwork) -> InputForm:
@@ -119,7 +132,9 @@ class SkipLab:
         for network, own in zip(networks, blocks, strict=True):
             if not own:
                 raise ExploreError(f"{network.name} has no blocks, so there is nothing to take out.")
-        held_out, missing = self._held_out(entry.data)
+        if entry.data not in self._tested:
+            self._tested = {entry.data: self._held_out(entry.data)}
+        held_out, missing = self._tested[entry.data]
         about = getattr(networks[-1].model, "about", None) or {}
         classes = tuple(about.get("classes", ())) or tuple(getattr(self._tests, "classes", ()))
         return OpenTwins(networks, blocks, classes, held_out, missing)

@@ -104,7 +104,9 @@ def edit_view(state: SkipState, scene: Findings, twins: OpenTwins) -> View:
     def told(value: tuple[float, float], outcomes: Outcomes) -> tuple[Any, Any]:
         changed = edit.at("skip", value[0]).at("branch", value[1])
         firsts = [twins.called(int(o.shares.argmax())) if o.shares is not None else "?" for o in outcomes]
-        words = captions.headline(changed, names, [o.error for o in outcomes], firsts)
+        words = captions.headline(
+            changed, names, [o.error for o in outcomes], firsts, [len(o.stays) for o in outcomes]
+        )
         return words, sides(twins, outcomes, scene.before)
 
     def over(which: int) -> Any:
@@ -176,7 +178,7 @@ def _side(twins: OpenTwins, name: str, color: str, now: Outcome, before: Outcome
         error = OutcomeBar(
             "Error",
             now.error / 100,
-            captions.error_text(now.wrong, now.of, low, high),
+            captions.error_text(now.wrong, now.of),
             low / 100,
             high / 100,
             before.error / 100 if before is not None and before.of else None,
@@ -211,7 +213,7 @@ def inside_view(state: SkipState, scene: Findings, twins: OpenTwins) -> View:
     if sums is None:
         return View(panels=None, waiting=captions.WAITING)
     return View(
-        headline=inside.headlines(twins, sums),
+        headline=inside.headlines(Edit.of(state), twins, sums),
         why=captions.WHY["inside"],
         panels=((inside.pictures(state, twins, sums),),),
         sliders=(*inside.sliders(state, sums), dial("skip", "All skips ×", state.skip)),
@@ -275,8 +277,12 @@ def _each(state: SkipState, scene: Findings, twins: OpenTwins) -> View | None:
     asked = (Choice(0, "choose a block"), *numbers, Choice(-1, "just show me"))
     guess = Menu("guess", "Your guess", asked)
     if state.guess == 0:
-        question = Prose("guess", captions.GUESS[1:])
-        return View(ask=(guess,), headline=captions.GUESS[0], panels=((cuts_of(state, twins),), (question,)))
+        question = captions.guess_question(twins.networks[-1].name)
+        return View(
+            ask=(guess,),
+            headline=question,
+            panels=((cuts_of(state, twins),), (Prose("guess", (captions.GUESS,)),)),
+        )
     table = scene.found.get("studies")
     errors = scene.found.get("singles")
     if table is None or errors is None:
@@ -287,12 +293,12 @@ def _each(state: SkipState, scene: Findings, twins: OpenTwins) -> View | None:
     if np.isnan(told[-1]).all():
         return View(headline=captions.NO_STUDY, panels=((Prose("nothing", (twins.missing,)),),))
     worst = studies.worst(told[-1])
-    error, median = float(told[-1][worst - 1]), float(np.nanmedian(told[-1]))
-    headline = (
-        captions.each_headline(worst, error, median, float(np.nanmedian(told[0])))
-        if state.guess < 0
-        else captions.guess_headline(state.guess, worst, error)
-    )
+    error = float(told[-1][worst - 1])
+    if state.guess > 0:
+        headline = captions.guess_headline(state.guess, worst, error)
+    else:
+        medians = [float(np.nanmedian(own)) for own in told]
+        headline = captions.each_headline([n.name for n in twins.networks], medians, worst, error)
     return View(ask=(guess,), headline=headline, panels=((cuts_of(state, twins, told),),))
 
 
@@ -304,12 +310,10 @@ def _study(state: SkipState, scene: Findings) -> View | None:
         if "paths" not in tables:
             return View(headline=captions.NO_PATHS, panels=((Prose("nothing", (captions.NO_PATHS,)),),))
         table = tables["paths"]
-        middle = len(table) // 2
-        share = float(table[table["length"] < middle]["share"].sum())
-        return View(headline=captions.paths_headline(share, middle - 1), panels=((studies.paths(table),),))
-    if "lesions" not in tables:
+        return View(headline=studies.paths_headline(table), panels=((studies.paths(table),),))
+    table = tables.get("lesions")
+    if table is None or (state.study in ("count", "order") and studies.rows_of(table, state.study).empty):
         return View(headline=captions.NO_STUDY, panels=((Prose("nothing", (captions.NO_STUDY,)),),))
-    table = tables["lesions"]
     chart = (
         studies.dials(table)
         if state.study == "dial"

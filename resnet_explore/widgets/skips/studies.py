@@ -1,11 +1,11 @@
 """Errors after many edits: each block alone, several at once, another order, dials; and paths by length."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from resnet_explore.figures.chart import Axis, Chart, Line, Mark, Scale, Series, spread
+from resnet_explore.figures.chart import Axis, Chart, Line, Look, Mark, Scale, Series, spread
 from resnet_explore.widgets.core.chart_panel import Charts
 from resnet_explore.widgets.skips import captions
 from resnet_explore.widgets.skips.edit import Edit
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 _LOOKS = {"plain": "Plain", "residual": "Residual"}
 _ERROR = Axis("error", 0, 100, unit="%")
+_WAYS: tuple[tuple[str, str, Look, Line], ...] = (
+    ("error", "", "full", "solid"),
+    ("error_recalibrated", ", norms anew", "open", "dashed"),
+)
 _WHAT = {"count": "delete", "order": "shuffle"}
 _X = {
     "count": ("blocks taken out at random", "count"),
@@ -42,33 +46,41 @@ def singles(table: "pd.DataFrame", twins: OpenTwins) -> list[np.ndarray]:
 def swept(table: "pd.DataFrame", study: str, now: Outcomes | None, edit: Edit) -> Charts:
     """Return errors against how many blocks are out, or how far the order is from the usual one."""
     label, column = _X[study]
-    rows = table[(table["what"] == _WHAT[study])]
+    rows = rows_of(table, study)
     order = study == "order"
     low, high = (
         (math.floor(20 * float(rows[column].min())) / 20 - 0.02, 1.02)
         if order
-        else (0, float(rows[column].max()) + 1)
+        else (0, float(rows[column].max()) + 0.6)
     )
     axis = Axis(label, low, high, name="τ" if order else "blocks", whole=not order)
     series = []
     for kind, own in rows.groupby("kind"):
         whole = float(table[(table["what"] == "whole") & (table["kind"] == kind)]["error"].iloc[0])
-        for error, words, look in (("error", "", "full"), ("error_recalibrated", ", norms anew", "open")):
+        for error, words, look, line in _WAYS:
             if order:
                 series.append(_cloud(own, error, f"{_LOOKS[str(kind)]}{words}", str(kind), look))
             else:
-                series.append(_band(own, error, f"{_LOOKS[str(kind)]}{words}", str(kind), look, whole))
-    marks: tuple[Mark, ...] = ()
-    if study == "count" and now is not None and set(edit.deleted) and edit == Edit(deleted=edit.deleted):
-        kinds = sorted(_LOOKS)
-        marks = tuple(
-            Mark(f"yours, {kind}", float(len(edit.deleted)), outcome.error, kind=kind)
-            for kind, outcome in zip(kinds, now, strict=False)
-        )
+                series.append(_band(own, error, f"{_LOOKS[str(kind)]}{words}", str(kind), look, line, whole))
+    marks = _yours(edit, now or ()) if study == "count" else ()
     return Charts(study, (Chart(captions.STUDIES[study], axis, _ERROR, tuple(series), marks),))
 
 
-def _band(rows: "pd.DataFrame", error: str, name: str, kind: str, look: Any, whole: float) -> Series:
+def _yours(edit: Edit, now: Outcomes) -> tuple[Mark, ...]:
+    """Return where the present edit stands, if blocks are out and nothing else is changed."""
+    if edit != Edit(deleted=edit.deleted):
+        return ()
+    out = [len(edit.deleted) - len(outcome.stays) for outcome in now]
+    return tuple(
+        Mark(f"yours, {kind}", float(count), outcome.error, kind=kind)
+        for kind, count, outcome in zip(("plain", "residual"), out, now, strict=False)
+        if count
+    )
+
+
+def _band(
+    rows: "pd.DataFrame", error: str, name: str, kind: str, look: Look, line: Line, whole: float
+) -> Series:
     by_count = {int(n): rows[rows["count"] == n][error].to_numpy(float) for n in sorted(set(rows["count"]))}
     most = max(map(len, by_count.values()))
     values = np.full((len(by_count), most), np.nan)
@@ -77,11 +89,10 @@ def _band(rows: "pd.DataFrame", error: str, name: str, kind: str, look: Any, who
     start = whole if error == "error" else np.nan
     x = np.array([0, *by_count], float)
     values = np.vstack([np.full((1, most), start), values])
-    line: Line = "solid" if look == "full" else "dashed"
     return Series(name, x, kind=kind, look=look, line=line, **spread(values))
 
 
-def _cloud(rows: "pd.DataFrame", error: str, name: str, kind: str, look: Any) -> Series:
+def _cloud(rows: "pd.DataFrame", error: str, name: str, kind: str, look: Look) -> Series:
     rows = rows.sort_values("tau")
     return Series(
         name, rows["tau"].to_numpy(float), rows[error].to_numpy(float), kind, line="none", look=look
@@ -95,8 +106,10 @@ def dials(table: "pd.DataFrame") -> Charts:
         series = []
         for kind, rows in table[table["what"] == what].groupby("kind"):
             rows = rows.drop_duplicates("factor").sort_values("factor")
-            x, y = (rows[name].to_numpy(float) for name in ("factor", "error"))
-            series.append(Series(_LOOKS[str(kind)], x, y, str(kind)))
+            x = rows["factor"].to_numpy(float)
+            for error, words, look, line in _WAYS:
+                y = rows[error].to_numpy(float)
+                series.append(Series(f"{_LOOKS[str(kind)]}{words}", x, y, str(kind), look=look, line=line))
         charts.append(Chart(title, Axis("factor", -0.02, 1.52), _ERROR, tuple(series)))
     return Charts("dials", tuple(charts))
 
@@ -123,16 +136,25 @@ def study_headline(study: str, table: "pd.DataFrame") -> str:
     """Return the finding of a study."""
     if study == "dial":
         half = table[(table["what"] == "skip") & (table["factor"] == 0.5) & (table["kind"] == "residual")]
-        return captions.dial_headline(float(half["error"].iloc[0]))
-    rows = table[table["what"] == _WHAT[study]]
+        return captions.dial_headline(*(float(half[error].iloc[0]) for error, *_ in _WAYS))
+    rows = rows_of(table, study)
     if study == "count":
-        several = rows[rows["count"] == _near(rows["count"], 3)]
-        errors = several.groupby("kind")["error"].mean()
-        return captions.count_headline(int(several["count"].iloc[0]), errors["plain"], errors["residual"])
-    fair = rows[(rows["tau"] < 1) & (rows["tau"] > 0.8)]
-    errors = fair.groupby("kind")["error"].median()
-    return captions.order_headline(errors.get("plain", np.nan), errors.get("residual", np.nan))
+        shared = set.intersection(*(set(own["count"]) for _, own in rows.groupby("kind")))
+        count = min(shared, key=lambda k: abs(k - 3))
+        errors = rows[rows["count"] == count].groupby("kind")["error"].mean()
+        return captions.count_headline(int(count), errors["plain"], errors["residual"])
+    near = rows[(rows["tau"] < 1) & (rows["tau"] > 0.8)].groupby("kind")["error"].median()
+    return captions.order_headline(near.get("plain", np.nan), near.get("residual", np.nan))
 
 
-def _near(values: Any, wanted: int) -> int:
-    return int(min(set(values), key=lambda value: abs(value - wanted)))
+def rows_of(table: "pd.DataFrame", study: str) -> "pd.DataFrame":
+    """Return the trials of a study that could be made."""
+    return table[(table["what"] == _WHAT[study]) & table["error"].notna()]
+
+
+def paths_headline(table: "pd.DataFrame") -> str:
+    """Return how much of the gradient the shorter half of the paths carries."""
+    length = (len(table) - 1) // 2
+    short = table["length"] <= length
+    of_paths = 100 * table[short]["paths"].sum() / table["paths"].sum()
+    return captions.paths_headline(length, float(of_paths), float(100 * table[short]["share"].sum()))

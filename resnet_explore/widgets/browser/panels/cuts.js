@@ -32,23 +32,31 @@ export function moved(order, from, to, partners) {
 export function cuts(page, props) {
   const rows = make("div", "rx-cuts-rows"), read = make("p", "rx-read"), keys = make("p", "rx-facts", { textContent: KEYS });
   const node = make("div", "rx-cuts", {}, rows, read, keys);
-  read.setAttribute("aria-live", "polite");
   let drawn = [], room = 0, last = 0, shown = [];
 
   const usual = (row) => row.blocks.map((block) => block.number);
   const order = (row) => {
-    const asked = page.state.order.length ? page.state.order : usual(props.rows.at(-1));
-    return asked.filter((number) => usual(row).includes(number));
+    const own = usual(row), asked = page.state.order;
+    return asked.length === own.length ? asked : own;
   };
   const say = (text) => { read.textContent = text ?? HINT; };
 
+  /** Change the networks, and say what became of the block; who can't see it hears it. */
+  function change(fields, number) {
+    page.set(fields);
+    const each = props.rows.at(-1).blocks.find((one) => one.number === number);
+    if (!each) return;
+    say(sentence(each));
+    page.say(read.textContent);
+  }
+
   function takeOut(number, several) {
     const { deleted } = page.state;
-    if (!several || !last || last === number) page.set({ deleted: toggled(deleted, number) });
+    if (!several || !last || last === number) change({ deleted: toggled(deleted, number) }, number);
     else {
       const [low, high] = [Math.min(last, number), Math.max(last, number)];
       const between = Array.from({ length: high - low + 1 }, (_, k) => low + k);
-      page.set({ deleted: [...new Set([...deleted, ...between])].sort((a, b) => a - b) });
+      change({ deleted: [...new Set([...deleted, ...between])].sort((a, b) => a - b) }, number);
     }
     last = number;
   }
@@ -56,12 +64,12 @@ export function cuts(page, props) {
   function move(row, number, to) {
     const now = order(row), from = now.indexOf(number), { partners } = row.blocks.find((each) => each.number === number);
     const next = moved(now, from, clamp(to, 0, now.length - 1), partners);
-    if (!same(next, now)) page.set({ order: same(next, usual(row)) ? [] : next });
+    if (!same(next, now)) change({ order: same(next, usual(row)) ? [] : next }, number);
     else if (partners.length < 2) say(`Block ${number} can't move: no other block of its stage takes and gives the same shapes.`);
   }
 
   function cutSkip(each) {
-    if (each.skip) page.set({ cut: toggled(page.state.cut, each.number) });
+    if (each.skip) change({ cut: toggled(page.state.cut, each.number) }, each.number);
     else say(`Block ${each.number} has no skip.`);
   }
 
@@ -91,6 +99,9 @@ export function cuts(page, props) {
     });
     element.querySelector(".rx-cut-hit")?.addEventListener("click", () => cutSkip(each));
     for (const name of ["pointerenter", "focus"]) element.addEventListener(name, () => say(sentence(each)));
+    element.addEventListener("focus", () => { // the way back to the row by Tab leads to where one was
+      for (const other of nodes.values()) other.setAttribute("tabindex", other === element ? "0" : "-1");
+    });
     element.addEventListener("pointerleave", () => say());
     element.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1, Home: -nodes.size, End: nodes.size }[event.key], now = order(row);
@@ -101,7 +112,6 @@ export function cuts(page, props) {
       else return;
       event.preventDefault();
       event.stopPropagation();
-      say(sentence(each));
     });
   }
 
@@ -127,6 +137,7 @@ export function cuts(page, props) {
       nodes.set(number, element);
     });
     for (const [number, element] of nodes) listen(element, row, row.blocks.find((one) => one.number === number), at, nodes);
+    picture.style.touchAction = extent > (room || extent) ? "pan-x pan-y" : "pan-y"; // a row that is too long is scrolled
     picture.append(...nodes.values());
     return { nodes, parts: [make("p", `rx-subtitle rx-ink-${row.color}`, { textContent: row.title }), make("div", "rx-across", {}, picture)] };
   }

@@ -4,10 +4,20 @@ import { make, same } from "../dom.js";
 
 const of = (share) => `${100 * share}%`;
 
+const percent = (share) => `${(100 * share).toFixed(1)} %`;
+
+/** All that a bar shows. */
+function sentence({ label, share, low, high, before }) {
+  const ends = low === null ? "" : `, 95 % interval ${percent(low)} to ${percent(high)}`;
+  return `${label}: ${percent(share)}${ends}${before === null ? "" : `; before ${percent(before)}`}`;
+}
+
 function bar(color) {
   const fill = make("span", `rx-fill rx-fill-${color}`), whisker = make("span", "rx-whisker"), before = make("span", "rx-before");
   const label = make("span", "rx-outcome-label"), text = make("span", "rx-outcome-text");
-  const node = make("div", "rx-outcome-bar", {}, label, make("span", "rx-outcome-groove", {}, fill, whisker, before), text);
+  const groove = make("span", "rx-outcome-groove", {}, fill, whisker, before);
+  const node = make("div", "rx-outcome-bar", {}, label, groove, text);
+  groove.setAttribute("role", "img");
   return {
     node,
     tell(props) {
@@ -18,7 +28,8 @@ function bar(color) {
       if (props.low !== null) Object.assign(whisker.style, { left: of(props.low), width: of(props.high - props.low) });
       before.hidden = props.before === null;
       if (props.before !== null) before.style.left = of(props.before);
-      node.title = props.before === null ? "" : `${props.label} before: ${(100 * props.before).toFixed(1)} %`;
+      node.title = sentence(props);
+      groove.setAttribute("aria-label", node.title);
     },
   };
 }
