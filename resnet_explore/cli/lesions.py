@@ -230,7 +230,7 @@ class _Keeper:
 
     def add_paths(self, network: str, table: "pd.DataFrame") -> None:
         """Keep a network's path lengths."""
-        self._paths += _records(table.assign(network=network))
+        self._paths += [{"network": network, **row} for row in _records(table)]
         self._write()
 
     def _write(self) -> None:
