@@ -180,11 +180,11 @@ class _Keeper:
 
         self.out, self.asked, self.data, self.of = out, asked, data, of
         known = out / "about.json"
-        self._before = json.loads(known.read_text())["minutes"] if known.is_file() else 0.0
+        before = json.loads(known.read_text()) if known.is_file() else {"minutes": 0.0, "asked": asked}
+        self._before, self._changed = before["minutes"], before["asked"] != asked
         self._commit, self._started, self._written = commit(), time.process_time(), time.monotonic()
         self._rows: list[dict[str, Any]] = self._read(pd, "lesions.csv", {"blocks": str})
         self._paths: list[dict[str, Any]] = self._read(pd, "paths.csv", {"paths": str})
-        self._changed = False
 
     def _read(self, pd: Any, name: str, kinds: Mapping[str, Any]) -> list[dict[str, Any]]:
         path = self.out / name
