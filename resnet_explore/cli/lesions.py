@@ -90,7 +90,7 @@ def _study(options: argparse.Namespace, say: Callable[[str], None], hint: Callab
     # In this layout convolutions take less time.
     nets = {name: build(name, weights=options.weights) for depth in depths for name in twins[depth]}
     data = _Data(next(iter(nets.values())).about, options)
-    keep = _Keeper(out, asked, options.data or data.source, data.of)
+    keep = _TrialKeeper(out, asked, options.data or data.source, data.of)
     say(f"Cutting {len(nets)} networks, on {len(data.labels)} of {data.of:,} test images; kept in {out}.")
     with keep, one_thread():
         for name, net in nets.items():
@@ -118,7 +118,7 @@ def _lesions(
     what: str,
     data: "_Data",
     seeds: int,
-    keep: "_Keeper",
+    keep: "_TrialKeeper",
     hint: Callable[[str], None],
 ) -> None:
     from resnet_explore.analysis.skips.lesions import lesion_study
@@ -170,7 +170,7 @@ class _Data:
         self.fresh = train.normalized(chosen)
 
 
-class _Keeper:
+class _TrialKeeper:
     """Writes what is measured so far every few seconds, and when it is left."""
 
     def __init__(self, out: Path, asked: Mapping[str, Any], data: str, of: int) -> None:

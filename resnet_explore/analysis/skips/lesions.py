@@ -373,16 +373,15 @@ class _Bench:
 
     def __post_init__(self) -> None:
         one = self.images[:1]
-        as_logits(answer(self.net, one.clone()), 1)
+        logits = as_logits(answer(self.net, one.clone()), 1)
+        self.labels = as_classes("labels", self.labels, logits.expand(len(self.images), -1))
         chain = is_chain(self.net, self.blocks, one)
         self._test = Passes(self.net, self.blocks, _batches(self.images, self.blocks), chain)
         if self.fresh is not None:
             self._norms = Norms(self.net, self.blocks, one)
             self._training = Passes(self.net, self.blocks, _batches(self.fresh, self.blocks), chain)
         self._test.go_to(0)
-        logits = self._logits()
-        self.labels = as_classes("labels", self.labels, logits)
-        self.unedited = self._scored(logits)
+        self.unedited = self._scored(self._logits())
 
     def measured(self, trial: _Trial) -> dict[str, float]:
         """Return the error and loss of one trial."""
