@@ -180,8 +180,8 @@ class _TrialKeeper:
 
         self.out, self.asked, self.data, self.of = out, asked, data, of
         known = out / "about.json"
-        before = json.loads(known.read_text()) if known.is_file() else {"minutes": 0.0, "asked": asked}
-        self._before, self._changed = before["minutes"], before["asked"] != asked
+        before: dict[str, Any] = json.loads(known.read_text()) if known.is_file() else {"asked": asked}
+        self._before, self._changed = before.get("minutes", 0.0), before["asked"] != asked
         self._commit, self._started, self._written = commit(), time.process_time(), time.monotonic()
         self._rows: list[dict[str, Any]] = self._read(pd, "lesions.csv", {"blocks": str})
         self._paths: list[dict[str, Any]] = self._read(pd, "paths.csv", {"paths": str})
