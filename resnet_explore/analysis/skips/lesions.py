@@ -108,8 +108,8 @@ def lesion_study(
     recalibrate  training images, (M, C, H, W) with M at least 2: gives the error also after the running
                  statistics of all batch norms behind the first edited block were taken anew from them with
                  the edit in place, as means over their batches. Those before it are not stale, and stay
-    known        an earlier `table`, or a DataFrame of rows that `progress` got of a study that was broken off:
-                 trials that are not done again. They must be of the same network and images
+    known        an earlier `table`, or a DataFrame of the rows that `progress` got: trials that are not done
+                 again. They must be of the same network and images
     progress     called with (trials done, in all, the row) after each. To raise in it ends the study
 
     What comes before the first edited block is computed once, if the blocks form a chain: of n deletions one
