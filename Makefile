@@ -69,6 +69,9 @@ experiments: $(READY)  ## run all recorded experiments again (hours) and record 
 	$(RECORD) runs/imagenette data/imagenette $(if $(IMAGENETTE),--root $(IMAGENETTE))
 	$(BIN)/resnet-explore judge imagenette --images 100 $(if $(IMAGENETTE),--root $(IMAGENETTE))
 	mkdir -p data/imagenette/verdicts && cp runs/judged-imagenette/* data/imagenette/verdicts/
+	$(BIN)/resnet-explore lesions digits --out data/skips/digits
+	$(BIN)/resnet-explore lesions cifar10 --depths 20,56 --seeds 3 --recalibrate 256 --out data/skips/cifar10 \
+		$(if $(CIFAR10),--root $(CIFAR10))
 
 clean:          ## remove the environment and the tools' caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

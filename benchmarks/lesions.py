@@ -2,12 +2,13 @@
 
 Compared are `lesion_study`, which computes once what comes before a deleted block, and the same network
 edited and run whole for each. They take turns, so that a busy moment of the machine hits both, and medians
-are printed.
+of processor time are printed.
 
     python -m benchmarks.lesions [--rounds 5] [--images 128] [--threads 1]
 """
 
 import argparse
+import time
 
 import torch
 
@@ -37,6 +38,7 @@ def main() -> None:
     medians = compare(
         {"lesion_study": lambda: rx.lesion_study(model, images, labels, counts=(1,)), "run whole": whole},
         options.rounds,
+        time.process_time,
     )
     ratio = medians["lesion_study"] / medians["run whole"]
     print(f"cifar_resnet56, {len(blocks)} deletions, {options.images} images, {options.rounds} rounds")

@@ -43,10 +43,11 @@ def test_the_record_holds_what_a_study_finds(whole):
     assert ("cifar_plain20", "skip") not in counted
     assert counted["cifar_resnet20", "skip"] == counted["cifar_plain20", "branch"] == 13
 
-    net, digits = rx.build("cifar_resnet20", weights="digits"), rx.load_dataset("digits")
+    net, digits = rx.build("cifar_resnet20", weights="digits"), rx.load_dataset("digits", "test")
+    fresh, _ = drawn(rx.load_dataset("digits", "train"), 8)
     rows = table[(table["network"] == "cifar_resnet20") & (table["what"] == "branch")]
     study = rx.lesion_study(
-        net, *drawn(digits, 20), "branch", factors=rows["factor"].tolist(), recalibrate=drawn(train(), 8)[0]
+        net, *drawn(digits, 20), "branch", factors=rows["factor"].tolist(), recalibrate=fresh
     )
     for name in ("error", "error_recalibrated", "loss"):
         np.testing.assert_allclose(rows[name], study.table[name], rtol=1e-3)
@@ -62,10 +63,6 @@ def drawn(data, count):
     return data.normalized(chosen), data.labels[chosen]
 
 
-def train():
-    return rx.load_dataset("digits", "train")
-
-
 def test_paths_are_those_of_residual_networks(whole):
     table = rx.load_paths(whole)
     assert list(table["network"].unique()) == ["cifar_resnet8", "cifar_resnet20"]
@@ -73,7 +70,7 @@ def test_paths_are_those_of_residual_networks(whole):
     assert rows["length"].tolist() == list(range(10))
     assert rows["paths"].tolist() == [1, 9, 36, 84, 126, 126, 84, 36, 9, 1]
     found = rx.path_lengths(
-        rx.build("cifar_resnet20", weights="digits"), *drawn(rx.load_dataset("digits"), 2)
+        rx.build("cifar_resnet20", weights="digits"), *drawn(rx.load_dataset("digits", "test"), 2)
     )
     np.testing.assert_allclose(rows["share"], found.share, rtol=1e-3)
 

@@ -172,3 +172,17 @@ def test_what_cannot_be_measured_is_said(net, changes, sentence):
     with pytest.raises(rx.ExploreError, match=sentence):
         rx.path_lengths(net, IMAGES.float(), **{"labels": LABELS, **changes})
     assert fingerprint(net) == before
+
+
+def test_long_paths_bring_back_little_but_not_nothing():
+    """In single precision the squares of 1e-25 are 0."""
+    net = lived_in(small()).float()
+    with torch.no_grad():
+        net.fc.weight.mul_(1e-25)
+        net.fc.bias.zero_()
+    found = rx.path_lengths(net, IMAGES.float(), LABELS)
+    with torch.no_grad():
+        net.fc.weight.mul_(1e5)
+    more = rx.path_lengths(net, IMAGES.float(), LABELS)
+    np.testing.assert_allclose(more.gradient, 1e5 * found.gradient, rtol=1e-4)
+    assert (found.gradient > 0).all()

@@ -90,7 +90,7 @@ def _study(options: argparse.Namespace, say: Callable[[str], None], hint: Callab
     # In this layout convolutions take less time.
     nets = {name: build(name, weights=options.weights) for depth in depths for name in twins[depth]}
     data = _Data(next(iter(nets.values())).about, options)
-    keep = _Keeper(out, asked, options.data or data.source, data.of)
+    keep = _TrialKeeper(out, asked, options.data or data.source, data.of)
     say(f"Cutting {len(nets)} networks, on {len(data.labels)} of {data.of:,} test images; kept in {out}.")
     with keep, one_thread():
         for name, net in nets.items():
@@ -118,7 +118,7 @@ def _lesions(
     what: str,
     data: "_Data",
     seeds: int,
-    keep: "_Keeper",
+    keep: "_TrialKeeper",
     hint: Callable[[str], None],
 ) -> None:
     from resnet_explore.analysis.skips.lesions import lesion_study
@@ -170,7 +170,7 @@ class _Data:
         self.fresh = train.normalized(chosen)
 
 
-class _Keeper:
+class _TrialKeeper:
     """Writes what is measured so far every few seconds, and when it is left."""
 
     def __init__(self, out: Path, asked: Mapping[str, Any], data: str, of: int) -> None:
@@ -180,11 +180,11 @@ class _Keeper:
 
         self.out, self.asked, self.data, self.of = out, asked, data, of
         known = out / "about.json"
-        self._before = json.loads(known.read_text())["minutes"] if known.is_file() else 0.0
+        before: dict[str, Any] = json.loads(known.read_text()) if known.is_file() else {"asked": asked}
+        self._before, self._changed = before.get("minutes", 0.0), before["asked"] != asked
         self._commit, self._started, self._written = commit(), time.process_time(), time.monotonic()
         self._rows: list[dict[str, Any]] = self._read(pd, "lesions.csv", {"blocks": str})
         self._paths: list[dict[str, Any]] = self._read(pd, "paths.csv", {"paths": str})
-        self._changed = False
 
     def _read(self, pd: Any, name: str, kinds: Mapping[str, Any]) -> list[dict[str, Any]]:
         path = self.out / name
@@ -230,7 +230,7 @@ class _Keeper:
 
     def add_paths(self, network: str, table: "pd.DataFrame") -> None:
         """Keep a network's path lengths."""
-        self._paths += _records(table.assign(network=network))
+        self._paths += [{"network": network, **row} for row in _records(table)]
         self._write()
 
     def _write(self) -> None:

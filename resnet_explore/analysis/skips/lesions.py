@@ -108,7 +108,7 @@ def lesion_study(
     recalibrate  training images, (M, C, H, W) with M at least 2: gives the error also after the running
                  statistics of all batch norms behind the first edited block were taken anew from them with
                  the edit in place, as means over their batches. Those before it are not stale, and stay
-    known        `table` of a study that was broken off, or rows that `progress` got: trials that are not done
+    known        an earlier `table`, or a DataFrame of the rows that `progress` got: trials that are not done
                  again. They must be of the same network and images
     progress     called with (trials done, in all, the row) after each. To raise in it ends the study
 
@@ -267,7 +267,7 @@ def _trials(
 def _deletions(
     blocks: Sequence[TracedBlock], counts: Sequence[int], seeds: Sequence[int]
 ) -> Iterator[_Trial]:
-    able = [i for i, block in enumerate(blocks) if block.sums or block.takes == block.gives]
+    able = [i for i, block in enumerate(blocks) if block.can_go]
     for count in counts:
         if count == 1:
             for i, block in enumerate(blocks):
@@ -373,16 +373,15 @@ class _Bench:
 
     def __post_init__(self) -> None:
         one = self.images[:1]
-        as_logits(answer(self.net, one.clone()), 1)
+        logits = as_logits(answer(self.net, one.clone()), 1)
+        self.labels = as_classes("labels", self.labels, logits.expand(len(self.images), -1))
         chain = is_chain(self.net, self.blocks, one)
         self._test = Passes(self.net, self.blocks, _batches(self.images, self.blocks), chain)
         if self.fresh is not None:
             self._norms = Norms(self.net, self.blocks, one)
             self._training = Passes(self.net, self.blocks, _batches(self.fresh, self.blocks), chain)
         self._test.go_to(0)
-        logits = self._logits()
-        self.labels = as_classes("labels", self.labels, logits)
-        self.unedited = self._scored(logits)
+        self.unedited = self._scored(self._logits())
 
     def measured(self, trial: _Trial) -> dict[str, float]:
         """Return the error and loss of one trial."""

@@ -150,7 +150,8 @@ def path_lengths(
             for through in _chosen(gates.count, length, len(batch), samples, random):
                 gates.through = torch.as_tensor(through, dtype=batch.dtype, device=batch.device)
                 (gradient,) = torch.autograd.grad(loss, batch, retain_graph=True)
-                found.append(gradient.flatten(1).norm(dim=1).double().cpu().numpy())
+                # Of paths through many branches so little comes back that its square would be 0.
+                found.append(gradient.flatten(1).cpu().double().norm(dim=1).numpy())
             norms.append(np.stack(found))
     return PathLengths(
         paths=tuple(math.comb(gates.count, length) for length in range(gates.count + 1)),
