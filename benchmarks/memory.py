@@ -33,6 +33,7 @@ FIRST_VIEWS = {
     "03_saliency": "rx.SaliencyExplorer().wait()",
     "04_architectures": "rx.ArchitectureExplorer()",
     "05_feature_maps": "rx.FeatureMapExplorer().wait()",
+    "06_skips": "rx.SkipExplorer().wait()",
 }
 _SAY = "\nprint('MEASURED', *measured(), flush=True)"
 MB = 1e6

@@ -212,6 +212,7 @@ def loaded(*names):
     return [name for name in names if name in sys.modules]
 rx.GradientFlowExplorer(depths=[8, 14]).wait()
 rx.FeatureMapExplorer().wait()
+rx.SkipExplorer().wait()
 rx.SaliencyExplorer(method="score_cam", networks="cifar10", depth=8).wait()
 rx.judge(rx.build("cifar_resnet8"), torch.rand(1, 3, 16, 24), "grad_cam")  # as its verdict does
 print(loaded("pandas", "pyarrow"))
