@@ -98,7 +98,7 @@ def test_cut_move_turn_and_undo(open_notebook):
     slider.press("ArrowLeft")
     said = notebook.locator(HEADLINE).inner_text()  # at once: the page has every stop already
     assert said != before
-    assert "0.75" in said
+    assert "0.9" in said
     settle(notebook)
     assert notebook.locator(HEADLINE).inner_text() == said
     assert not notebook.problems

@@ -121,6 +121,7 @@ class Heatmaps(Part):
     columns   how many maps stand side by side where there is room
     asks      the act that a click or Enter at a place calls with (down, across), "" for none
     alt       what is seen, for who can't see it
+    crisp     whether each value is a square, so that it can be pointed at; else colours blend
     adds      the places of two maps and of their sum, which is read out as such; () for none
     opacity   of the colours over the photo, 0 to 1
     palette   the name of one of `palettes`
@@ -139,6 +140,7 @@ class Heatmaps(Part):
     asks: str = ""
     alt: Any = ""
     adds: Sequence[int] = ()
+    crisp: bool = False
     opacity: Any = _OPACITY
     palette: Any = _PALETTE
     shared: Any = _SHARED

@@ -17,37 +17,64 @@ GLOSSARY = {
     "that it saw while it was trained.",
     "twins": "Two networks with the same layers, trained alike. One has skips, the other has none.",
     "Grad-CAM": "A heatmap of the places that speak for an answer, found from gradients at the last block.",
+    "τ": "Kendall's τ, how much of an order is left: 1 is the order as it was, 0 a random one.",
     "Kendall's τ": "How much of an order is left: 1 is the order as it was, 0 is a random one, −1 backwards.",
 }
 
 WHY = {
-    "edit": "A residual block gives x + F(x). Without F the image still comes through as x, and the other "
+    "deleted": "A residual block gives x + F(x). Without F the image still comes through as x, and the other "
     "blocks go on adding to it. A plain block gives only F(x): the blocks behind it get what none of them "
     "has ever seen.",
+    "cut": "The layers behind a block were trained on x + F(x). With less of x, what they get is another "
+    "sum, and all that earlier blocks have found comes through weaker or not at all. A plain network has no "
+    "x to lose.",
+    "order": "Each residual block adds something to x, and most add little. So a block that runs earlier or "
+    "later gets nearly the x that it was trained on. In a plain network each block was trained on what the "
+    "one before it gives, and gets something else now.",
+    "branch": "Each block adds more or less than it was trained to. In a residual network x still comes "
+    "through as it is. In a plain network all that is handed on is scaled, block after block.",
     "inside": "A residual block gives x + F(x), then a ReLU. The skip carries x, the branch computes F(x), "
     "and the sum is made number by number at each place. The plain twin has no x to add: what its layers "
     "give is all there is.",
     "effects": "Both networks get the same images before and after the edit. What the edit does not touch "
     "stays as it was, so all that differs comes from the edit.",
-    "studies": "With skips, a signal can go through each block or past it, so n blocks make 2ⁿ ways through "
+    "studies": "With skips, a signal can go through each block or past it, so n blocks make 2ⁿ paths through "
     "a network (Veit et al. 2016). Taking a block out closes half of them. In a plain network there is one "
-    "way, and it is gone.",
+    "path, and it is gone.",
     "training": "The factor before x is changed while the network learns, for all blocks together. At 0 the "
     "network is a plain one, with the same layers and the same random start.",
 }
 
 
+def why(edit: Edit) -> str:
+    """Return how the numbers come about, for what was changed first of all."""
+    if edit.deleted or edit.nothing:
+        return WHY["deleted"]
+    if edit.cut or edit.skip != 1:
+        return WHY["cut"]
+    return WHY["order"] if edit.order else WHY["branch"]
+
+
 def edit_words(edit: Edit) -> str:
     """Return what was changed, in a few words."""
     parts = [_numbered("Block", edit.deleted, "out")] if edit.deleted else []
-    parts += [_numbered("skip of block", edit.cut, "cut")] if edit.cut else []
-    parts += ["blocks moved"] if edit.order else []
+    parts += (
+        [_numbered("skip of block" if len(edit.cut) < 2 else "skips of block", edit.cut, "cut")]
+        if edit.cut
+        else []
+    )
+    parts += [_moved(edit.order)] if edit.order else []
     parts += [f"skips × {edit.skip:g}"] if edit.skip != 1 else []
     parts += [f"branches × {edit.branch:g}"] if edit.branch != 1 else []
     if len(parts) > 2:
         return f"{len(parts)} kinds of change"
     words = listed(parts)
     return words[:1].upper() + words[1:]
+
+
+def _moved(order: Sequence[int]) -> str:
+    away = [k for place, k in enumerate(order, 1) if k != place]
+    return f"blocks {min(away)} and {max(away)} swapped" if len(away) == 2 else f"{len(away)} blocks moved"
 
 
 def _numbered(what: str, numbers: Sequence[int], done: str) -> str:
@@ -60,19 +87,34 @@ def _numbered(what: str, numbers: Sequence[int], done: str) -> str:
 
 
 def headline(
-    edit: Edit, names: Sequence[str], errors: Sequence[float], firsts: Sequence[str], stays: Sequence[int]
+    edit: Edit,
+    names: Sequence[str],
+    errors: Sequence[float],
+    firsts: Sequence[str],
+    stays: Sequence[int],
+    skips: Sequence[bool],
 ) -> str:
     """Return the finding: both errors, or both answers where there are no test images.
 
     stays  how many of the blocks that should be out each network keeps
+    skips  whether each network has skips
     """
-    whose = [f"{_kind(name)}{_kept(count, edit)}" for name, count in zip(names, stays, strict=True)]
+    whose = [
+        f"{_kind(name)}{_kept(count, edit) or _spared(has, edit)}"
+        for name, count, has in zip(names, stays, skips, strict=True)
+    ]
     if any(math.isnan(error) for error in errors):
         told = [f"{name} says {first}" for name, first in zip(names, firsts, strict=True)]
     else:
         verbs = ["errs on", *["on"] * len(names)]
         told = [f"{n} {v} {percent(e)}" for n, v, e in zip(whose, verbs, errors, strict=False)]
     return f"{'Nothing changed' if edit.nothing else edit_words(edit)}: {', '.join(told)}"
+
+
+def _spared(has_skips: bool, edit: Edit) -> str:
+    """Return that a network has no skips, where nothing but skips is changed."""
+    only_skips = edit == Edit(cut=edit.cut, skip=edit.skip) and not edit.nothing
+    return " (has none)" if only_skips and not has_skips else ""
 
 
 def _kept(count: int, edit: Edit) -> str:
@@ -173,7 +215,7 @@ STUDIES = {
     "count": "Several blocks out",
     "order": "Another order",
     "dial": "Skips and branches turned",
-    "paths": "Ways through the network",
+    "paths": "Paths through the network",
 }
 STUDY_CONDITIONS = {
     "each": ("Each block is taken out alone, over all held-out images that are shown with the answers.",),

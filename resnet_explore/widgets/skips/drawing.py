@@ -47,6 +47,7 @@ class Cuts(Part):
     """Networks as rows of blocks with their skips as arcs: a click takes a block out or cuts a skip, a drag
     moves a block. The state's fields of the same names hold what was done.
 
+    looked               the state's field of the block that is looked into, "" for none
     deleted, cut, order  what was done when the view was made, for files; the page looks into its state
     """
 
@@ -56,6 +57,11 @@ class Cuts(Part):
     deleted: Sequence[int] = ()
     cut: Sequence[int] = ()
     order: Sequence[int] = ()
+    looked: str = ""
+
+    def follows(self) -> tuple[str, ...]:
+        """Return the field of the block that is marked."""
+        return (self.looked,) if self.looked else ()
 
     @property
     def height(self) -> float:  # type: ignore[override]

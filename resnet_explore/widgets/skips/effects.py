@@ -30,7 +30,8 @@ def gradient_charts(twins: OpenTwins, before: Sequence[np.ndarray], after: Seque
             Series(_BEFORE, layers, was, network.kind, look="ghost"),
             Series(_AFTER, layers, now, network.kind),
         )
-        note = "Crosses are exact zeros: the loss does not depend on these layers any more."
+        gone = (now == 0).any()
+        note = "Crosses are exact zeros: the loss does not depend on these layers any more." if gone else ""
         charts.append(Chart(network.name, x, axis, lines, kind=network.kind, note=note))
     return Charts("gradients", tuple(charts))
 
@@ -51,7 +52,7 @@ def heat(twins: OpenTwins, before: Heats, after: Heats, picture: bytes, picture_
         for when, values in ((_BEFORE, was), (_AFTER, now)):
             maps.append(heatmap(values[None], 0, network.name, f"{when}, for {name}", network.kind))
     shown = panel("heat", step(maps, "last block"), captions.HEAT_SIGNS, columns=4)
-    return replace(shown, picture=picture, picture_key=picture_key, opacity=0.7, unit="logit")
+    return replace(shown, picture=picture, picture_key=picture_key, opacity=0.7, unit="logit", crisp=False)
 
 
 def heat_headline(twins: OpenTwins, before: Heats, after: Heats) -> str:

@@ -113,6 +113,8 @@ class SkipExplorer(Explorer):
             state = replace(state, order=())
         if other and was is not None and count is not None:
             state = _carried(state, names, was, count)
+        if other and before is not None and "guess" not in names:
+            state = replace(state, guess=min(state.guess, 0))
         state = replace(state, deleted=tuple(sorted(set(state.deleted))), cut=tuple(sorted(set(state.cut))))
         if count is None:
             return state

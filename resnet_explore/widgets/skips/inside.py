@@ -39,6 +39,7 @@ def panel(key: str, steps: Any, meaning: str, columns: int = 2, adds: Sequence[i
         palette="red and blue",
         shared=False,
         adds=adds,
+        crisp=True,
     )
 
 
@@ -88,7 +89,9 @@ def _step(edit: Edit, twins: OpenTwins, sums: Mapping[int, BlockSum], number: in
     one, residual = sums[number], twins.networks[-1]
     found = []
     if len(twins.networks) > 1 and one.outputs[0] is not None:
-        found.append(heatmap(one.outputs[0], channel, twins.networks[0].name, "F(x), all there is", "plain"))
+        gone = number in edit.deleted and twins.blocks[0][number - 1].can_go
+        heading = "taken out: its input goes by" if gone else "F(x), all there is"
+        found.append(heatmap(one.outputs[0], channel, twins.networks[0].name, heading, "plain"))
     if one.skip is not None and one.branch is not None:
         x = captions.scaled("x", 0.0 if number in edit.cut else edit.skip)
         branch = captions.scaled("F(x)", 0.0 if number in edit.deleted else edit.branch)

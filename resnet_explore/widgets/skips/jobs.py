@@ -16,7 +16,27 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor, nn
 
-DIAL = tuple(k / 8 for k in range(13))  # where the dials stop: 0 to 1.5
+# Where the dials stop; finer about 1, where most is lost.
+DIAL = (
+    0.0,
+    0.125,
+    0.25,
+    0.375,
+    0.5,
+    0.625,
+    0.7,
+    0.75,
+    0.8,
+    0.85,
+    0.9,
+    0.95,
+    1.0,
+    1.05,
+    1.1,
+    1.25,
+    1.375,
+    1.5,
+)
 _FIRST = 100  # images that are asked about in one go
 _SMALL = 16 * 16  # pixels of images of which all are asked about at once
 _LARGEST_MAP = 64  # pixels a side of a block's maps; larger ones are averaged

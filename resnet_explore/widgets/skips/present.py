@@ -101,11 +101,13 @@ def edit_view(state: SkipState, scene: Findings, twins: OpenTwins) -> View:
     if scene.now is None:
         return View(panels=None, sliders=sliders, waiting=captions.WAITING)
 
+    skips = [any(block.skip for block in blocks) for blocks in twins.blocks]
+
     def told(value: tuple[float, float], outcomes: Outcomes) -> tuple[Any, Any]:
         changed = edit.at("skip", value[0]).at("branch", value[1])
         firsts = [twins.called(int(o.shares.argmax())) if o.shares is not None else "?" for o in outcomes]
         words = captions.headline(
-            changed, names, [o.error for o in outcomes], firsts, [len(o.stays) for o in outcomes]
+            changed, names, [o.error for o in outcomes], firsts, [len(o.stays) for o in outcomes], skips
         )
         return words, sides(twins, outcomes, scene.before)
 
@@ -115,7 +117,7 @@ def edit_view(state: SkipState, scene: Findings, twins: OpenTwins) -> View:
     bars = OutcomeBars("outcome", over(1), f"Answers to {scene.image}", scene.picture, state.image)
     return View(
         headline=over(0),
-        why=captions.WHY["edit"],
+        why=captions.why(edit),
         panels=((cuts_of(state, twins),), (tools(state, scene.undo),), (bars,)),
         sliders=sliders,
         conditions=captions.edit_conditions(names, cited, tests, twins.missing),
@@ -183,7 +185,8 @@ def _side(twins: OpenTwins, name: str, color: str, now: Outcome, before: Outcome
             high / 100,
             before.error / 100 if before is not None and before.of else None,
         )
-    return Side(name, color, error, tuple(_answers(twins, now, before)), captions.stays_note(now.stays))
+    note = captions.stays_note(now.stays) or twins.missing
+    return Side(name, color, error, tuple(_answers(twins, now, before)), note)
 
 
 def _answers(twins: OpenTwins, now: Outcome, before: Outcome | None) -> list[OutcomeBar]:
@@ -217,7 +220,7 @@ def inside_view(state: SkipState, scene: Findings, twins: OpenTwins) -> View:
         why=captions.WHY["inside"],
         panels=((inside.pictures(state, twins, sums),),),
         sliders=(*inside.sliders(state, sums), dial("skip", "All skips ×", state.skip)),
-        below=((cuts_of(state, twins),), (tools(state, scene.undo),)),
+        below=((replace(cuts_of(state, twins), looked="block"),), (tools(state, scene.undo),)),
         conditions=captions.INSIDE_CONDITIONS,
     )
 

@@ -24,7 +24,7 @@ _WAYS: tuple[tuple[str, str, Look, Line], ...] = (
 _WHAT = {"count": "delete", "order": "shuffle"}
 _X = {
     "count": ("blocks taken out at random", "count"),
-    "order": ("Kendall's τ of the order", "tau"),
+    "order": ("Kendall's τ (1 is the usual order)", "tau"),
 }
 
 
@@ -49,7 +49,7 @@ def swept(table: "pd.DataFrame", study: str, now: Outcomes | None, edit: Edit) -
     rows = rows_of(table, study)
     order = study == "order"
     low, high = (
-        (math.floor(20 * float(rows[column].min())) / 20 - 0.02, 1.02)
+        (math.floor(20 * float(rows[column].min())) / 20 - 0.01, 1.01)
         if order
         else (0, float(rows[column].max()) + 0.6)
     )

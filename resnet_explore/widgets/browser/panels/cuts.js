@@ -5,8 +5,10 @@ import { SKIP_WORDS } from "./blueprint_row.js";
 import { block as drawBlock, measured } from "./cuts_block.js";
 
 const DRAG = 6; // pixels from where a press is a drag
-const HINT = "Click a block to take it out, an arc to cut that skip. Drag a block to move it within its stage. Shift-click takes out several.";
-const KEYS = "Keys: arrows walk, Enter takes out, X cuts the skip, Shift and an arrow move.";
+const HINT = "Click a block to take it out, again to put it back; an arc to cut that skip. Drag a block to swap it with one of its size.";
+const KEYS = "Shift-click takes out all blocks in between. Keys: arrows walk, Enter takes out, X cuts the skip, Shift and an arrow move.";
+const PALE = "Pale blocks change the size of the maps and can't go without a skip.";
+const LINES = { padding: "Dash-dotted arcs carry a smaller x, with empty channels added.", projection: "Dashed arcs carry a projection of x." };
 
 /** A list with a number in it, or out of it if it was there. @param {number[]} list @param {number} number */
 export const toggled = (list, number) => (list.includes(number) ? list.filter((k) => k !== number) : [...list, number].sort((a, b) => a - b));
@@ -30,7 +32,7 @@ export function moved(order, from, to, partners) {
  * @type {import("../page.js").Component}
  */
 export function cuts(page, props) {
-  const rows = make("div", "rx-cuts-rows"), read = make("p", "rx-read"), keys = make("p", "rx-facts", { textContent: KEYS });
+  const rows = make("div", "rx-cuts-rows"), read = make("p", "rx-read"), keys = make("p", "rx-facts");
   const node = make("div", "rx-cuts", {}, rows, read, keys);
   let drawn = [], room = 0, last = 0, shown = [];
 
@@ -88,6 +90,7 @@ export function cuts(page, props) {
       dragging ||= Math.abs(by) > DRAG;
       if (dragging && each.partners.length > 1) element.setAttribute("transform", `translate(${by} 0)`);
     });
+    element.addEventListener("mousedown", (event) => { if (event.shiftKey) event.preventDefault(); }); // else it selects text
     element.addEventListener("pointercancel", () => { start = null; element.removeAttribute("transform"); });
     element.addEventListener("pointerup", (event) => {
       if (start === null) return;
@@ -118,9 +121,10 @@ export function cuts(page, props) {
   function sentence(each) {
     const { deleted, cut } = page.state, out = deleted.includes(each.number);
     const done = [out && !each.stays ? "taken out" : "", cut.includes(each.number) && each.skip ? "skip cut" : ""].filter(Boolean).join(", ");
-    const more = [each.stays, SKIP_WORDS[each.skip] ?? ""].filter(Boolean).map((words) => `; ${words}`).join("");
+    const carries = cut.includes(each.number) ? "" : SKIP_WORDS[each.skip] ?? "";
+    const more = [each.stays, carries].filter(Boolean).map((words) => `; ${words}`).join("");
     const without = each.error === null ? "" : ` Without it alone, the error is ${each.error.toFixed(1)} %.`;
-    return `Block ${each.number} (${each.name})${done ? `: ${done}` : ""}; gives ${each.shape.join("×")}${more}.${without}`;
+    return `Block ${each.number} (${each.name})${done ? `: ${done}` : ""}; gives ${each.shape.join("×")}${each.shape.length === 3 ? " (channels × height × width)" : ""}${more}.${without}`;
   }
 
   function drawRow(row) {
@@ -129,7 +133,7 @@ export function cuts(page, props) {
     const picture = svg("svg", { width: extent, height: high, viewBox: `0 0 ${extent} ${high}`, class: "rx-cut-row", role: "group", "aria-label": row.title });
     now.forEach((number, place) => {
       const each = row.blocks.find((one) => one.number === number);
-      const look = { out: deleted.includes(number) && !each.stays, cut: cut.includes(number), asked: deleted.includes(number), away: number !== place + 1 };
+      const look = { out: deleted.includes(number) && !each.stays, cut: cut.includes(number), asked: deleted.includes(number), away: number !== place + 1, looked: props.looked && number === page.state[props.looked] };
       const element = drawBlock(each, row.color, place, at, look);
       element.setAttribute("aria-label", sentence(each));
       element.setAttribute("aria-pressed", String(look.asked));
@@ -143,7 +147,8 @@ export function cuts(page, props) {
   }
 
   function draw() {
-    const { deleted, cut, order: asked } = page.state, now = [props.rows, deleted, cut, asked, room];
+    const { deleted, cut, order: asked } = page.state, looked = props.looked ? page.state[props.looked] : 0;
+    const now = [props.rows, deleted, cut, asked, room, looked];
     if (same(now, shown)) return;
     shown = now;
     const focused = drawn.map(({ nodes }) => [...nodes].find(([, element]) => element === document.activeElement)?.[0]);
@@ -152,6 +157,8 @@ export function cuts(page, props) {
     rows.replaceChildren(...drawn.flatMap(({ parts }) => parts));
     [...rows.querySelectorAll(".rx-across")].forEach((each, k) => { each.scrollLeft = scrolled[k] ?? 0; });
     focused.forEach((number, k) => { if (number !== undefined) drawn[k]?.nodes.get(number)?.focus(); });
+    const blocks = props.rows.flatMap((row) => row.blocks), lines = Object.keys(LINES).filter((kind) => blocks.some((each) => each.skip === kind));
+    keys.textContent = [KEYS, ...(blocks.some((each) => each.stays) ? [PALE] : []), ...lines.map((kind) => LINES[kind])].join(" ");
     if (focused.every((number) => number === undefined)) say();
   }
 

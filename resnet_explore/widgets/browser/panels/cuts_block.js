@@ -16,10 +16,10 @@ export function measured(rows, room, row) {
 
 const heightOf = ({ shape }) => LOWEST + PER_OCTAVE * Math.log2((shape.length > 2 ? shape.at(-1) : 1) + 1);
 
-/** `look`: {out: taken out, cut: its skip is, asked: to be taken out, away: it stood elsewhere}. */
+/** `look`: {out: taken out, cut: its skip is, asked: to be taken out, away: it stood elsewhere, looked: it is looked into}. */
 export function block(each, color, place, { width, tallest, above }, look) {
   const x = EDGE + place * (width + GAP), high = heightOf(each), middle = above + tallest / 2, top = middle - high / 2;
-  const node = svg("g", { class: `rx-cut-block${look.out ? " rx-out" : ""}${look.cut ? " rx-severed" : ""}${each.stays ? " rx-stays" : ""}`, role: "button" });
+  const node = svg("g", { class: `rx-cut-block${look.out ? " rx-out" : ""}${look.cut ? " rx-severed" : ""}${each.stays ? " rx-stays" : ""}${look.looked ? " rx-looked" : ""}`, role: "button" });
   node.dataset.lmSuppressShortcuts = "true";
   const way = (from, to) => svg("path", { d: `M ${from} ${middle} H ${to}`, class: "rx-cut-way" });
   node.append(svg("rect", { x, y: above - 6, width, height: tallest + BELOW + 6, fill: "transparent" }));

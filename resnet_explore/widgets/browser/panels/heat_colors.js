@@ -6,27 +6,29 @@ export const SIDE = 256; // maps are coloured at this resolution and drawn large
 
 const known = new Map(); // by their count of cells
 
-/** Positions and weights of bilinear enlargement from `count` cells to SIDE pixels along one axis. */
-function interpolation(count) {
-  if (known.has(count)) return known.get(count);
+/** Positions and weights of bilinear enlargement from `count` cells to SIDE pixels along one axis; or each cell as it is. */
+function interpolation(count, crisp) {
+  const name = crisp ? -count : count;
+  if (known.has(name)) return known.get(name);
   const low = new Int32Array(SIDE), high = new Int32Array(SIDE), share = new Float32Array(SIDE);
   for (let i = 0; i < SIDE; i++) {
-    const at = clamp(((i + 0.5) * count) / SIDE - 0.5, 0, count - 1);
+    const at = crisp ? Math.floor(((i + 0.5) * count) / SIDE) : clamp(((i + 0.5) * count) / SIDE - 0.5, 0, count - 1);
     low[i] = Math.floor(at);
     high[i] = Math.min(low[i] + 1, count - 1);
     share[i] = at - low[i];
   }
-  known.set(count, { low, high, share });
-  return known.get(count);
+  known.set(name, { low, high, share });
+  return known.get(name);
 }
 
 /** Write a map's colours, SIDE x SIDE, into `pixels` (RGBA).
  *
  * @param {Uint8ClampedArray} pixels @param {{data: Float32Array, shape: number[]}} values
  * @param {number} scale the magnitude of full colour @param {Uint8Array} table 256 colours for -scale to scale
+ * @param {boolean} crisp whether each value is a square
  */
-export function color(pixels, { data, shape: [h, w] }, scale, table) {
-  const x = interpolation(w), y = interpolation(h);
+export function color(pixels, { data, shape: [h, w] }, scale, table, crisp = false) {
+  const x = interpolation(w, crisp), y = interpolation(h, crisp);
   const out = new Uint32Array(pixels.buffer), colors = new Uint32Array(table.buffer, table.byteOffset, 256);
   const factor = scale > 0 ? 127.5 / scale : 0;
   const line = new Float64Array(w); // of the map at the height of a row of pixels

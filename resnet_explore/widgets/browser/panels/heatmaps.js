@@ -100,7 +100,7 @@ export function heatmaps(page, props) {
     if (canvas.width !== photo.width || canvas.height !== photo.height) Object.assign(canvas, { width: photo.width, height: photo.height });
     const context = canvas.getContext("2d");
     context.drawImage(opacity > 0 ? grey : photo, 0, 0);
-    color(pixels.data, map.values, scale, table);
+    color(pixels.data, map.values, scale, table, props.crisp);
     layer.getContext("2d").putImageData(pixels, 0, 0);
     context.globalAlpha = opacity;
     context.drawImage(layer, 0, 0, photo.width, photo.height);

@@ -39,7 +39,7 @@ function bar(color) {
  * @type {import("../page.js").Component}
  */
 export function outcome(page, props) {
-  const key = make("p", "rx-facts", {}, make("span", "rx-before-sample", { ariaHidden: "true" }), "where it was before the change");
+  const key = make("p", "rx-facts", {}, make("span", "rx-before-sample", { ariaHidden: "true" }), "where it was before the change; the thin line across is a 95 % interval");
   const grid = make("div", "rx-outcome"), node = make("div", "", {}, grid, key);
   let columns = [], shown = null, source = "";
 
