@@ -133,6 +133,11 @@ class Turn(Job):
     aside = True
     says = "Trying every stop of the dial ..."
 
+    @property
+    def lane(self) -> str:  # type: ignore[override]
+        """One for each dial: to move one begins the other's series anew, which must not hold up its own."""
+        return self.dial
+
     def run(self, task: Task) -> dict[float, Outcomes]:
         """Return the outcomes by the dial's value; of large images, those of the first hundred."""
         twins = self.lab.open(self.networks, self.depth)
