@@ -7,9 +7,9 @@ const GAP = 8, WIDEST = 104, NARROWEST = 22, LOWEST = 14, PER_OCTAVE = 7, ABOVE 
 /** Where everything stands in a row; twins' blocks lie below each other. */
 export function measured(rows, room, row) {
   const above = row.blocks.some((each) => each.skip) ? ABOVE : BARE;
-  const most = Math.max(...rows.map((row) => row.blocks.length));
+  const most = Math.max(...rows.map((each) => each.blocks.length));
   const width = clamp((room - 2 * EDGE) / most - GAP, NARROWEST, WIDEST);
-  const tallest = Math.max(...rows.flatMap((row) => row.blocks.map(heightOf)));
+  const tallest = Math.max(...rows.flatMap((each) => each.blocks.map(heightOf)));
   const below = row.blocks.some((each) => each.error !== null) ? BELOW + BAR + 22 : BELOW;
   return { width, tallest, gap: GAP, above, below, edge: EDGE };
 }

@@ -60,8 +60,8 @@ export function outcome(page, props) {
     };
     return {
       node: make("section", "", {}, heading, bars, note, asked, make("div", "rx-outcome-answers", {}, image, answers)),
-      tell(next, question, source) {
-        if (image.src !== source) image.src = source;
+      tell(next, question) {
+        if (source && image.src !== source) image.src = source;
         image.hidden = !source;
         heading.textContent = next.name;
         note.textContent = next.note;
@@ -79,8 +79,8 @@ export function outcome(page, props) {
       grid.replaceChildren(...columns.map((each) => each.node));
     }
     if (props.picture_key !== shown?.picture_key) address();
-    props.sides.forEach((side, k) => columns[k].tell(side, props.asked, source));
-    key.hidden = props.sides.every((side) => (side.error ?? side.answers[0])?.before == null);
+    props.sides.forEach((side, k) => columns[k].tell(side, props.asked));
+    key.hidden = props.sides.every((side) => (side.error ?? side.answers[0])?? { before: null }).before === null);
     shown = props;
   }
 
