@@ -80,7 +80,7 @@ export function outcome(page, props) {
     }
     if (props.picture_key !== shown?.picture_key) address();
     props.sides.forEach((side, k) => columns[k].tell(side, props.asked));
-    key.hidden = props.sides.every((side) => (side.error ?? side.answers[0])?? { before: null }).before === null);
+    key.hidden = props.sides.every((side) => (side.error ?? side.answers[0] ?? { before: null }).before === null);
     shown = props;
   }
 
