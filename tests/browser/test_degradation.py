@@ -61,7 +61,7 @@ def test_start_shows_the_finding_after_one_run(open_notebook):
     card.scroll_into_view_if_needed()
     notebook.screenshot("00_start")
     links = notebook.page.locator(".jp-MarkdownOutput a[href*='.ipynb']").all_inner_texts()
-    assert [link[:2] for link in links] == ["01", "02", "03", "04", "05"]
+    assert [link[:2] for link in links] == ["01", "02", "03", "04", "05", "06"]
     notebook.assert_clean()
 
 
