@@ -32,8 +32,12 @@ def run(code, **given):
     """Run a cell as a notebook does and return what it would show."""
     names = dict(given)
     *lines, last = code.splitlines()
-    exec("\n".join(lines), names)
-    return eval(last, names)
+    try:
+        exec("\n".join(lines), names)
+        return eval(last, names)
+    except rx.ExploreError:
+        names["explorer"].close()  # which would go on computing
+        raise
 
 
 def same(one, other):
@@ -85,6 +89,8 @@ def test_an_uploaded_photo_is_asked_for_by_its_path(name, tmp_path, monkeypatch)
     same(explorer, again)
     saved = explorer.save(tmp_path / "rows.csv").read_text()
     assert "; explorer.show_image('my cat.png'); explorer.update(" in saved.replace("\n", " ")
+    for each in (explorer, again):
+        each.close()
 
 
 def test_what_was_given_keeps_its_name():
