@@ -186,7 +186,7 @@ class SkipExplorer(Explorer):
 
     def _turn(self, state: SkipState, dial: str) -> Turn:
         rest = Edit.of(state).at(dial, 1.0)  # the same wherever this dial stands
-        return Turn(self.lab, state.networks, self._depth(state), state.image, rest, dial)
+        return Turn(*self._where(state), state.image, rest, dial)
 
     def present(self, state: SkipState, found: Mapping[Job, Any]) -> View:
         """Return the page of the view that is open."""

@@ -357,14 +357,13 @@ class ReadStudies(Job):
         """Return the tables of these networks: "lesions" and "paths", those that there are."""
         from resnet_explore.analysis.skips.recorded import load_lesions, load_paths
 
-        depth = self.depth or 18
         found = {}
         for name, load in (("lesions", load_lesions), ("paths", load_paths)):
             try:
                 table = load(self.networks)
             except ExploreError:
                 continue
-            table = table[table["depth"] == depth]
+            table = table[table["depth"] == self.depth]
             if len(table):
                 found[name] = table
         return found

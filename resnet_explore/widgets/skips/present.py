@@ -103,20 +103,17 @@ def edit_view(state: SkipState, scene: Findings, twins: OpenTwins) -> View:
 
     skips = [any(block.skip for block in blocks) for blocks in twins.blocks]
 
-    def told(value: tuple[float, float], outcomes: Outcomes) -> tuple[Any, Any]:
+    def headline(value: tuple[float, float], outcomes: Outcomes) -> str:
         changed = edit.at("skip", value[0]).at("branch", value[1])
         firsts = [twins.called(int(o.shares.argmax())) if o.shares is not None else "?" for o in outcomes]
-        words = captions.headline(
+        return captions.headline(
             changed, names, [o.error for o in outcomes], firsts, [len(o.stays) for o in outcomes], skips
         )
-        return words, sides(twins, outcomes, scene.before)
 
-    def over(which: int) -> Any:
-        return over_dials(state, scene, lambda value, outcomes: told(value, outcomes)[which])
-
-    bars = OutcomeBars("outcome", over(1), f"Answers to {scene.image}", scene.picture, state.image)
+    both = over_dials(state, scene, lambda _, outcomes: sides(twins, outcomes, scene.before))
+    bars = OutcomeBars("outcome", both, f"Answers to {scene.image}", scene.picture, state.image)
     return View(
-        headline=over(0),
+        headline=over_dials(state, scene, headline),
         why=captions.why(edit),
         panels=((cuts_of(state, twins),), (tools(state, scene.undo),), (bars,)),
         sliders=sliders,
