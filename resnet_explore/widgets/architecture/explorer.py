@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from resnet_explore.errors import unknown
 from resnet_explore.models.peers import open_network
@@ -24,6 +24,10 @@ PEERS = (
 )
 
 
+# Networks whose pairs a page without Python holds.
+_BAKED = ("plain18", "resnet18", "plain34", "resnet34", "resnet50", "resnet101", "vgg19")
+
+
 class ArchitectureExplorer(Explorer):
     """Three views of the family: two networks block by block, what grows with depth, and a table of all.
 
@@ -37,6 +41,7 @@ class ArchitectureExplorer(Explorer):
     """
 
     State = ArchitectureState
+    bakes: ClassVar = {"view": None, "series": None, "depth": None, "left": _BAKED, "right": _BAKED}
 
     def __init__(
         self,

@@ -82,6 +82,8 @@ class Page {
       for (const width of WIDTHS) this.root.classList.toggle(`rx-within-${width}`, entry.contentRect.width <= width);
     });
     this.resized.observe(this.root);
+    this.hidden = make("style", "", { textContent: `.rx-still[data-of="${this.model.get("_name")}"] { display: none; }` });
+    document.head.append(this.hidden); // the picture that stands here as long as no page does
     this.root.explorer = this; // for the browser's console and for tests
     el.append(this.root);
   }
@@ -105,15 +107,19 @@ class Page {
     });
     save.addEventListener("focusout", (event) => { if (!save.contains(event.relatedTarget)) save.open = false; });
     this.save = save;
-    const copy = control("button", "rx-button", { type: "button", textContent: "Copy code", title: "The Python that opens what you see" });
+    tools.append(save, this.copier("Copy code", "The Python that opens what you see", () => this.model.get("_code")));
+  }
+
+  /** A button that puts a text where it can be pasted from. @param {string} label @param {string} title @param {() => string} text */
+  copier(label, title, text) {
+    const copy = control("button", "rx-button", { type: "button", textContent: label, title });
     copy.addEventListener("click", async () => {
-      const code = this.model.get("_code");
-      const done = await copied(code);
-      this.say(done ? "Copied." : code);
+      const now = text(), done = await copied(now);
+      this.say(done ? "Copied." : now);
       copy.textContent = done ? "Copied" : "Not allowed here";
-      setTimeout(() => { copy.textContent = "Copy code"; }, 1500);
+      setTimeout(() => { copy.textContent = label; }, 1500);
     });
-    tools.append(save, copy);
+    return copy;
   }
 
   fillFormats(formats) {
@@ -401,6 +407,7 @@ class Page {
     for (const [name, handler] of Object.entries(this.handlers)) this.model.off?.(name, handler);
     for (const parts of this.parts.values()) for (const shown of parts.values()) shown.leave?.();
     this.resized.disconnect();
+    this.hidden.remove();
     for (const timer of [this.rest, this.asking, this.silence]) clearTimeout(timer);
     if (this.rest) this.tellKernel(); // else there is nothing to tell, and nobody perhaps to hear it
   }

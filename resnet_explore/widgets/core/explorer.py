@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,9 +12,11 @@ import traitlets as t
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.browser.bundle import STYLE, bundle
+from resnet_explore.widgets.core.baked import LIMIT_MB, baked_page
 from resnet_explore.widgets.core.files import formats_of, panels_of, save_view, written
 from resnet_explore.widgets.core.runner import Job, Runner
 from resnet_explore.widgets.core.state import changed, traits_of
+from resnet_explore.widgets.core.still import show_with_still
 from resnet_explore.widgets.core.view import SCHEMA, View, encode, encode_aside, settled
 from resnet_explore.widgets.core.words import listed
 
@@ -35,6 +37,9 @@ class Explorer(anywidget.AnyWidget):
     """
 
     State: ClassVar[type]
+    bakes: ClassVar[
+        Mapping[str, Sequence[Any] | None]
+    ] = {}  # {field: values that `to_html` bakes, None for all}
     keep_most: ClassVar[int] = 32  # so many results are kept that the present state does not need
 
     _esm = bundle()
@@ -51,6 +56,7 @@ class Explorer(anywidget.AnyWidget):
     _heard = t.Int(0).tag(sync=True)
     # The page sets it once: so messages get a thread of their own and don't wait for the cell to end.
     _opened = t.Int(0).tag(sync=True)
+    _name = t.Unicode("").tag(sync=True)  # by which the page knows the still picture beside it
 
     def __init_subclass__(cls, **more: Any) -> None:
         if "State" in cls.__dict__:
@@ -76,6 +82,7 @@ class Explorer(anywidget.AnyWidget):
         self._setting = 0
         self.on_msg(self._hear)
         with _STATES:
+            self._name = self.model_id or ""
             self._runner.ask(self._jobs)
             self._publish()
 
@@ -205,7 +212,44 @@ class Explorer(anywidget.AnyWidget):
 
         The ending says how: .png, .svg or .pdf for the picture, .csv for its numbers, .npz for its arrays.
         """
-        return written(Path(path), self._file(Path(path).suffix))
+        return written(Path(path), self.file(Path(path).suffix))
+
+    def to_html(
+        self,
+        path: str | Path,
+        *,
+        limit_mb: float = LIMIT_MB,
+        say: Callable[[str], Any] = print,
+        **fixed: Any,
+    ) -> Path:
+        """Write a page that shows the explorer without Python and network, and return where it lies.
+
+        Sliders, tabs, pointer, keys and saving work as here. Menus work as far as their answers are baked
+        into the page; the rest is greyed.
+
+        Parameters
+        ----------
+        path : where the page is written, such as "page.html"
+        limit_mb : megabytes that it may have
+        say : is told how large it is, before it is written
+        **fixed : fields of the state: a value that holds all over the page, or a list of all values that are
+            baked, as in `method=["grad_cam", "layercam"]`, of which the first is shown at first
+
+        Raises
+        ------
+        ExploreError
+            For a field or value that there is not, for a page above the limit, and for a file that can't be
+            written.
+        """
+        page, views = baked_page(self, fixed)
+        size = len(page.encode()) / 1e6
+        if size > limit_mb:
+            raise ExploreError(
+                f"The page would have {size:.1f} MB in {views} views, more than limit_mb={limit_mb:g}: "
+                "fix a field or list fewer of its values, or allow more."
+            )
+        say(f"{path}: {size:.1f} MB, {views} view{'s' * (views != 1)}")
+        return written(Path(path), page.encode())
 
     def numbers(self, shown: View) -> Mapping[str, Iterable[Mapping[str, Any]]]:
         """Return the tables that a .csv holds of what is shown: rows by the panels' keys."""
@@ -214,6 +258,26 @@ class Explorer(anywidget.AnyWidget):
     def arrays(self, shown: View) -> Mapping[str, Any]:
         """Return the arrays that a .npz holds of what is shown, by name."""
         return {name: array for panel in panels_of(shown) for name, array in panel.arrays().items()}
+
+    def unused(self, state: Any) -> Collection[str]:
+        """Return fields that the view of a state does not depend on, such as what another tab is about."""
+        return ()
+
+    def worth_baking(self, state: Any) -> bool:
+        """Whether a page without Python holds the view of a state that `bakes` allows."""
+        return True
+
+    def settled_from(self, before: Any, changes: Mapping[str, Any]) -> Any:
+        """Return the state that changes would lead to from another state than the present one."""
+        with _STATES:
+            present, self._state = self._state, before  # which `settle` may look at
+            try:
+                return self.settle(changed(before, changes), frozenset(changes))
+            finally:
+                self._state = present
+
+    def _ipython_display_(self) -> None:
+        show_with_still(self)
 
     # --- how it goes ----------------------------------------------------------------------------------------
 
@@ -353,9 +417,10 @@ class Explorer(anywidget.AnyWidget):
 
     def _send_file(self, suffix: str, page: Any) -> None:
         """Send a file to the page that asked for it; a notebook may show an explorer twice."""
-        self.send({"file": f"{_snake(type(self).__name__)}{suffix}", "page": page}, [self._file(suffix)])
+        self.send({"file": f"{_snake(type(self).__name__)}{suffix}", "page": page}, [self.file(suffix)])
 
-    def _file(self, suffix: str) -> bytes:
+    def file(self, suffix: str) -> bytes:
+        """Return what `save` writes, for an ending such as ".png"."""
         code = "; ".join(self._steps())
         return save_view(settled(self.page, self._state), suffix, code, self.numbers, self.arrays)
 

@@ -55,22 +55,22 @@ def _rows_of(shown: View) -> list[list[Part]]:
 
 def formats_of(view: View) -> list[str]:
     """Return the endings that a view, settled or not, can be written with."""
-    kinds = set(_kinds([view.panels, view.below]))
+    kinds = set(kinds_of([view.panels, view.below]))
     can = {name: any(getattr(kind, name) is not getattr(Part, name) for kind in kinds) for name in _NEEDS}
     needs = {".csv": "numbers", ".npz": "arrays"}
     return [suffix for suffix in FORMATS if can[needs.get(suffix, "draw")]]
 
 
-def _kinds(value: Any) -> Iterator[type[Part]]:
+def kinds_of(value: Any) -> Iterator[type[Part]]:
     """Yield the classes of all panels, in whatever rows and `Over`s they stand."""
     if isinstance(value, Part):
         yield type(value)
     elif isinstance(value, Over):
         for entry in value.each.values():
-            yield from _kinds(entry)
+            yield from kinds_of(entry)
     elif isinstance(value, list | tuple):
         for entry in value:
-            yield from _kinds(entry)
+            yield from kinds_of(entry)
 
 
 def written(path: Path, data: bytes) -> Path:

@@ -48,6 +48,13 @@ class Part:
         """Return the fields of the state that the page follows by itself, beside those of an `Over`."""
         return ()
 
+    def sets(self) -> Iterable[tuple[str, Any]]:
+        """Return what a person can set with it, (field, value), as far as that can be listed.
+
+        Asked of a part that is settled at a state, and has no `Over` any more.
+        """
+        return ()
+
     def draw(self, figure: Any) -> None:
         """Draw a panel on a matplotlib (sub)figure."""
         raise NotImplementedError
@@ -91,6 +98,10 @@ class Tabs(Part):
     choices: Sequence[Choice]
     label: str = "View"
 
+    def sets(self) -> Iterable[tuple[str, Any]]:
+        """Yield each entry that can be chosen."""
+        return ((self.key, choice.value) for choice in self.choices if not choice.missing)
+
 
 @dataclass(frozen=True)
 class Menu(Part):
@@ -101,6 +112,10 @@ class Menu(Part):
     label: str
     choices: Sequence[Choice]
     tip: str = ""
+
+    def sets(self) -> Iterable[tuple[str, Any]]:
+        """Yield each entry that can be chosen."""
+        return ((self.key, choice.value) for choice in self.choices if not choice.missing)
 
 
 @dataclass(frozen=True)
@@ -122,6 +137,10 @@ class Slider(Part):
     tip: str = ""
     carries: Mapping[str, Mapping[Any, Sequence[Any]]] = field(default_factory=dict)
 
+    def sets(self) -> Iterable[tuple[str, Any]]:
+        """Yield each stop."""
+        return ((self.key, choice.value) for choice in self.choices or ())
+
 
 @dataclass(frozen=True)
 class Check(Part):
@@ -133,10 +152,17 @@ class Check(Part):
     tip: str = ""
     missing: str = ""
 
+    def sets(self) -> Iterable[tuple[str, Any]]:
+        """Yield yes and no, if it can be changed."""
+        return () if self.missing else ((self.key, False), (self.key, True))
+
 
 @dataclass(frozen=True)
 class Number(Part):
-    """A number that is typed or stepped. `key` is the state's field; low, high and step bound it."""
+    """A number that is typed or stepped. `key` is the state's field; low, high and step bound it.
+
+    missing  why it can't be changed now, "" where it can
+    """
 
     kind: ClassVar[str] = "number"
     key: str
@@ -145,13 +171,15 @@ class Number(Part):
     high: float
     step: float = 1
     tip: str = ""
+    missing: str = ""
 
 
 @dataclass(frozen=True)
 class Text(Part):
     """A line of text; it counts once Enter is pressed or it is left. `key` is the state's field.
 
-    hint  what stands there greyed as long as nothing is typed
+    hint     what stands there greyed as long as nothing is typed
+    missing  why it can't be changed now, "" where it can
     """
 
     kind: ClassVar[str] = "text"
@@ -159,6 +187,7 @@ class Text(Part):
     label: str
     hint: str = ""
     tip: str = ""
+    missing: str = ""
 
 
 @dataclass(frozen=True)
@@ -192,6 +221,10 @@ class Thumbs(Part):
     key: str
     label: str
     choices: Sequence[Thumb]
+
+    def sets(self) -> Iterable[tuple[str, Any]]:
+        """Yield each picture."""
+        return ((self.key, choice.value) for choice in self.choices)
 
 
 @dataclass(frozen=True)
@@ -256,6 +289,10 @@ class Choices(Part):
     answers: Sequence[AnswerBars]
     note: str = ""
 
+    def sets(self) -> Iterable[tuple[str, Any]]:
+        """Yield each answer."""
+        return ((self.key, answer.value) for answer in self.answers)
+
     def numbers(self) -> Iterable[Mapping[str, Any]]:
         """Yield a row for each answer."""
         for answer in self.answers:
@@ -271,6 +308,10 @@ class Options(Part):
     key: str
     label: str
     choices: Sequence[Choice]
+
+    def sets(self) -> Iterable[tuple[str, Any]]:
+        """Yield each entry that can be chosen."""
+        return ((self.key, choice.value) for choice in self.choices if not choice.missing)
 
 
 @dataclass(frozen=True)
@@ -392,7 +433,7 @@ class View:
                 picture that stands there, dimmed, with its headline and sliders
     sliders     directly under the picture
     below       rows of panels and controls under the sliders: what belongs to the picture and is not the
-    picture
+                picture
     conditions  sentences folded below all that
     waiting     what stands in the picture's place as long as there is none
     glossary    {word: explanation} for words of this page that not everybody knows

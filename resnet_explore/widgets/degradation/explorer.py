@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.training.commands import one_after_another
@@ -44,6 +44,7 @@ class DegradationExplorer(Explorer):
     """
 
     State = DegradationState
+    bakes: ClassVar = {"view": None, "data": None, "gradient_step": None, "response_step": None}
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.widgets.catalog.images import Images
@@ -41,6 +41,7 @@ class FeatureMapExplorer(Explorer):
     """
 
     State = FeatureMapState
+    bakes: ClassVar = {"view": None}  # the maps of one image take 3 MB
     keep_most = 6  # a scene of ResNet-50 takes 100 MB
 
     def __init__(self, models: Any = None, images: Any = None, layers: "Layers" = None, **state: Any) -> None:

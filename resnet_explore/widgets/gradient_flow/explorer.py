@@ -1,9 +1,9 @@
 """The gradient explorer: what really happens to gradients, every condition a switch."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from resnet_explore.analysis.gradients.conditions import OWN, STEPS, Conditions
 from resnet_explore.errors import ExploreError, unknown
@@ -57,6 +57,12 @@ class GradientFlowExplorer(Explorer):
     """
 
     State = GradientFlowState
+    bakes: ClassVar = {
+        "view": ("layers", "skip", "jacobians", "claims"),
+        "mode": None,
+        "norm": ("batch", "none"),
+        "claim": None,
+    }
 
     def __init__(
         self,
@@ -99,6 +105,10 @@ class GradientFlowExplorer(Explorer):
         return Facts(self.depths, self.records, self._own, own_images, self.seed, known)
 
     # --- the state ----------------------------------------------------------------------------------------
+
+    def unused(self, state: GradientFlowState) -> Collection[str]:
+        """Return which claim is looked at, where none is; a claim has conditions of its own."""
+        return {f.name for f in fields(state)} - {"view", "claim"} if state.view == "claims" else {"claim"}
 
     def settle(self, state: GradientFlowState, names: frozenset[str]) -> GradientFlowState:
         """Make norm and start fit each other, and depth and step what there is."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from PIL import Image
 
@@ -47,6 +47,11 @@ class SaliencyExplorer(Explorer):
     """
 
     State = SaliencyState
+    bakes: ClassVar = {
+        "view": None,
+        "image": ("temple", "cat", "rocket"),
+        "method": ("grad_cam", "hirescam", "layercam"),
+    }
 
     def __init__(
         self,

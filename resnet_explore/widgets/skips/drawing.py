@@ -59,6 +59,12 @@ class Cuts(Part):
     order: Sequence[int] = ()
     looked: str = ""
 
+    def sets(self) -> Iterable[tuple[str, Any]]:
+        """Yield what a click on each block leads to; skips and orders are left to the notebook."""
+        for block in self.rows[-1].blocks if self.rows else ():
+            if not block.stays:
+                yield "deleted", tuple(sorted(set(self.deleted) ^ {block.number}))
+
     def follows(self) -> tuple[str, ...]:
         """Return the field of the block that is marked."""
         return (self.looked,) if self.looked else ()

@@ -3,10 +3,11 @@
 import io
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.widgets.catalog.images import Images
@@ -41,6 +42,10 @@ _MOST_UNDONE = 100
 _SIDE = 128  # pixels of the image as it is shown
 
 
+# What a page without Python holds: up to two blocks out of twins of 20 layers.
+_BAKED = tuple(out for count in range(3) for out in combinations(range(1, _USUAL + 1), count))
+
+
 class SkipExplorer(Explorer):
     """Edit two trained networks that differ by their skips alone, and watch both answer.
 
@@ -56,7 +61,19 @@ class SkipExplorer(Explorer):
     """
 
     State = SkipState
+    bakes: ClassVar = {"view": None, "deleted": _BAKED, "effect": None, "study": None, "guess": None}
     keep_most = 24  # the maps of 56 layers take 4 MB
+
+    def unused(self, state: SkipState) -> Collection[str]:
+        """Return what only other tabs are about."""
+        others = {"effects": {"effect"}, "studies": {"study", "guess"}}
+        edit = {*_EDITS, "networks", "depth", "image"} if state.view == "training" else set()
+        return edit.union(*(fields for view, fields in others.items() if view != state.view))
+
+    def worth_baking(self, state: SkipState) -> bool:
+        """Several blocks are out only where they are taken out, and guesses are made before."""
+        out = len(state.deleted)
+        return out <= (2 if state.view == "edit" else 1) and (state.guess == 0 or not out)
 
     def __init__(self, models: Any = None, images: Any = None, **state: Any) -> None:
         self._given = {"models": models, "images": images}

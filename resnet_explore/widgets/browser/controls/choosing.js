@@ -10,6 +10,8 @@ export function tabs(page, props) {
   const node = make("div", "rx-tabs");
   let buttons = [];
 
+  const open = (k) => { if (!props.choices[k].missing) page.choose(props.key, props.choices[k].value); };
+
   function press() {
     buttons.forEach((tab, k) => {
       const chosen = same(props.choices[k].value, page.state[props.key]);
@@ -21,14 +23,15 @@ export function tabs(page, props) {
   function fill() {
     node.setAttribute("aria-label", props.label);
     buttons = props.choices.map((choice, k) => {
-      const tab = control("button", "", { type: "button", textContent: choice.label, title: choice.tip });
+      const tab = control("button", "", { type: "button", textContent: choice.label, title: choice.missing || choice.tip });
       tab.setAttribute("role", "tab");
-      tab.addEventListener("click", () => page.choose(props.key, choice.value));
+      tab.setAttribute("aria-disabled", String(Boolean(choice.missing))); // it can have the focus, and says why
+      tab.addEventListener("click", () => open(k));
       tab.addEventListener("keydown", (event) => {
         const next = stepped(event, k, buttons.length);
         if (next === undefined) return;
         buttons[next].focus();
-        page.choose(props.key, props.choices[next].value);
+        open(next);
       });
       return tab;
     });
@@ -200,8 +203,7 @@ export function number(page, props) {
   input.addEventListener("keydown", (event) => event.stopPropagation());
   const fill = () => {
     label.textContent = props.label;
-    input.title = props.tip;
-    Object.assign(input, { min: props.low, max: props.high, step: props.step });
+    Object.assign(input, { min: props.low, max: props.high, step: props.step, title: props.missing || props.tip, disabled: Boolean(props.missing) });
   };
   const press = () => {
     if (document.activeElement !== input || input.valueAsNumber !== page.state[props.key]) input.value = page.state[props.key];
@@ -219,8 +221,7 @@ export function text(page, props) {
   let shown;
   const fill = () => {
     label.textContent = props.label;
-    input.placeholder = props.hint;
-    input.title = props.tip;
+    Object.assign(input, { placeholder: props.hint, title: props.missing || props.tip, disabled: Boolean(props.missing) });
   };
   const press = () => {
     if (shown !== page.state[props.key]) input.value = page.state[props.key]; // what is being typed stays

@@ -1,0 +1,62 @@
+"""A still picture beside an explorer's live page, for whoever opens the notebook without a kernel.
+
+A notebook that was saved and reopened, nbviewer and an HTML export have no kernel, so the live page stays
+away. The cell has two outputs: a picture, and the page, which hides the picture as long as it stands.
+"""
+
+import base64
+import html
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from resnet_explore.errors import ExploreError
+from resnet_explore.widgets.core.runner import THREADS
+from resnet_explore.widgets.core.view import settled
+
+if TYPE_CHECKING:
+    from resnet_explore.widgets.core.explorer import Explorer
+
+_NOBODY_WATCHES = 60.0  # seconds that a picture may take where no server has opened the notebook
+# What JupyterLab writes in the page's place where there is no kernel.
+_NO_ERROR = (
+    "<style>.jp-OutputArea:has(.rx-still) .jupyter-widgets:not(:has(.rx-page)) { display: none; }</style>"
+)
+_HINT = "A picture of the explorer. Run this cell to move its sliders."
+
+
+def show_with_still(explorer: "Explorer") -> None:
+    """Show an explorer as the output of a cell: a picture for later, once it is drawn, and the page."""
+    from IPython.display import display
+
+    handle = display({"text/html": "<span></span>", "text/plain": ""}, raw=True, display_id=True)
+    live = explorer._repr_mimebundle_()
+    data, about = live if isinstance(live, tuple) else (live or {}, {})
+    # Words would stand in the place of the page where there is no kernel.
+    display({**data, "text/plain": ""}, metadata=about, raw=True)
+    if handle is None:  # no IPython
+        return
+    drawing = threading.Thread(target=_draw, args=(explorer, handle), name=THREADS)
+    drawing.start()
+    if "JPY_SESSION_NAME" not in os.environ:  # nbconvert, say, which ends the kernel after the last cell
+        drawing.join(_NOBODY_WATCHES)
+
+
+def _draw(explorer: "Explorer", handle: Any) -> None:
+    """Put the picture into the first output once all is computed."""
+    while not explorer.wait(1.0):
+        if not threading.main_thread().is_alive():
+            return
+    handle.update({"text/html": _picture(explorer), "text/plain": ""}, raw=True)
+
+
+def _picture(explorer: "Explorer") -> str:
+    """Return HTML with what is shown now, its headline in words too."""
+    headline = html.escape(str(settled(explorer.page, explorer.state).headline))
+    try:
+        data = base64.b64encode(explorer.file(".png")).decode()
+        shown = f'<img src="data:image/png;base64,{data}" alt="{headline}" style="width: 100%">'
+    except ExploreError:  # a view of words has none
+        shown = f"<p><b>{headline}</b></p>"
+    style = f'class="rx-still" data-of="{explorer.model_id}" style="max-width: 1120px"'
+    return f"{_NO_ERROR}<div {style}>{shown}<p>{_HINT}</p></div>"

@@ -1,0 +1,147 @@
+"""Pages that need no Python: what is computed beforehand, what is greyed, and what is refused."""
+
+import base64
+import gzip
+import json
+import re
+
+import pytest
+
+import resnet_explore as rx
+from resnet_explore.errors import ExploreError
+from resnet_explore.widgets.core.baked import scenes, without_python
+from resnet_explore.widgets.core.view import Choice, Group, Menu, Over, Slider, View
+from tests.widgets.made_up import PowerExplorer
+
+_PACKED = re.compile(r'baked\.open\([^)]*\), "([^"]+)"')
+
+
+@pytest.fixture
+def explorer():
+    explorer = PowerExplorer()
+    assert explorer.wait(20)
+    yield explorer
+    explorer.close()
+
+
+def table(path):
+    """What a page has packed, as its script reads it."""
+    packed = gzip.decompress(base64.b64decode(_PACKED.search(path.read_text())[1]))
+    length = int.from_bytes(packed[:4], "little")
+    return json.loads(packed[4 : 4 + length])
+
+
+def whole(tree, shared):
+    if isinstance(tree, list):
+        return [whole(entry, shared) for entry in tree]
+    if not isinstance(tree, dict):
+        return tree
+    if "$shared" in tree:
+        return whole(shared[tree["$shared"]], shared)
+    return {name: whole(entry, shared) for name, entry in tree.items()}
+
+
+def test_all_that_can_be_come_to_is_there_once(explorer):
+    found = scenes(explorer, explorer.state, explorer.bakes)
+    places = {(s.state.view, s.state.base, s.made_for.get("power")) for s in found}
+    curves = {("curve", base, None) for base in (2, 3, 7)}  # the slider moves there by itself
+    words = {("words", base, 2) for base in (2, 3, 7)}  # power isn't varied
+    assert places == curves | words
+    assert len(found) == len(places)
+
+
+def test_a_slider_that_asks_the_kernel_is_baked_where_it_is_varied(explorer):
+    found = scenes(explorer, explorer.state, {"view": None, "power": (1, 2)})
+    assert {s.made_for["power"] for s in found if s.state.view == "words"} == {1, 2}
+
+
+def test_what_fails_is_left_out_and_its_entry_says_where_it_works(explorer, tmp_path):
+    first = table(explorer.to_html(tmp_path / "page.html"))
+    view = whole(first["scenes"][0]["tree"], first["shared"])
+    menu = next(part for part in view["ask"] if part["kind"] == "menu")
+    assert {choice["value"]: bool(choice["missing"]) for choice in menu["choices"]} == {
+        2: False, 3: False, 5: True, 7: False,
+    }  # fmt: skip
+    assert "in the notebook" in menu["choices"][2]["missing"]
+
+
+def test_a_first_view_that_fails_is_refused(explorer):
+    with pytest.raises(ExploreError, match="Not 5"):
+        scenes(explorer, explorer.settled_from(explorer.state, {"base": 5}), {})
+
+
+def test_the_explorer_stays_as_it_was(explorer, tmp_path):
+    before = explorer.state, explorer.page.headline
+    explorer.to_html(tmp_path / "page.html", view="words", base=[7, 3])
+    assert (explorer.state, explorer.page.headline) == before
+
+
+def test_values_can_be_fixed_and_listed(explorer, tmp_path):
+    page = table(explorer.to_html(tmp_path / "page.html", view="words", base=[7, 3]))
+    states = [scene["state"] for scene in page["scenes"]]
+    assert [(s["view"], s["base"]) for s in states] == [("words", 7), ("words", 3)]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"base": 4}, {"base": [2, "two"]}, {"view": ["curve", "sound"]}, {"bse": 2}], ids=str
+)
+def test_what_there_is_not_is_refused_and_nothing_written(explorer, tmp_path, wrong):
+    with pytest.raises(ExploreError):
+        explorer.to_html(tmp_path / "page.html", **wrong)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_the_size_is_said_and_a_limit_kept(explorer, tmp_path, capsys):
+    with pytest.raises(ExploreError, match=r"limit_mb=0\.01"):
+        explorer.to_html(tmp_path / "page.html", limit_mb=0.01)
+    assert not [*tmp_path.iterdir()]
+    page = explorer.to_html(tmp_path / "page.html")
+    assert f"{page.stat().st_size / 1e6:.1f} MB, 6 views" in capsys.readouterr().out
+
+
+def test_a_folder_that_is_a_file_is_said(explorer, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ExploreError, match="can't be written"):
+        explorer.to_html(tmp_path / "file" / "page.html")
+
+
+def test_nothing_comes_from_elsewhere(explorer, tmp_path):
+    page = explorer.to_html(tmp_path / "page.html").read_text()
+    assert not re.findall(r"(?:src|href)=|@import|url\((?!#|\$)|fetch\(|https?://(?!www\.w3\.org/)", page)
+
+
+def test_controls_keep_what_works_and_grey_the_rest(explorer):
+    [first, *_] = scenes(explorer, explorer.state, {"base": (2, 3)})
+    view = without_python(first.view, first.can)
+    menu, more, go = view.ask  # no upload any more
+    assert [bool(choice.missing) for choice in menu.choices] == [False, False, True, True]
+    assert all(control.missing for control in (*more.controls, go))
+    assert [bool(choice.missing) for choice in view.tabs.choices] == [False, True]
+    stops = [choice.value for choice in view.sliders[0].choices]
+    assert stops == [1, 2, 3], "the page moves it by itself"
+
+
+def test_controls_in_groups_and_behind_a_slider_are_found():
+    menu = Menu("color", "Color", (Choice("red", "Red"), Choice("blue", "Blue")))
+    view = View(
+        below=((Group("group", (menu,)), None),),
+        sliders=(Over("color", {"red": Slider("shade", "Shade", (Choice(1, "1"), Choice(2, "2")))}),),
+    )
+    shown = without_python(view, lambda name, value: value in ("red", 2))
+    assert [bool(choice.missing) for choice in shown.below[0][0].parts[0].choices] == [False, True]
+    assert [choice.value for choice in shown.sliders[0].each["red"].choices] == [2]
+
+
+def test_what_views_share_is_packed_once(explorer, tmp_path):
+    page = explorer.to_html(tmp_path / "page.html")
+    text = json.dumps(table(page))
+    assert text.count("<exact>") == 1, "three views have this condition"
+
+
+def test_degradation_fits_a_megabyte(tmp_path, capsys):
+    explorer = rx.DegradationExplorer()
+    page = explorer.to_html(tmp_path / "page.html", limit_mb=1)
+    seen = [scene["state"] for scene in table(page)["scenes"]]
+    assert {state["view"] for state in seen} == {"errors", "gradients", "responses", "paper"}
+    assert {"digits", "cifar10"} <= {state["data"] for state in seen}
+    explorer.close()
