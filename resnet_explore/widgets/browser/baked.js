@@ -3,6 +3,7 @@
 import { make, same } from "./dom.js";
 import { render } from "./page.js";
 import { saved } from "./picture.js";
+import { python } from "./python.js";
 import { picked } from "./view.js";
 
 const OLD = "This browser is too old for this page: it needs one of 2023 or later.";
@@ -10,7 +11,7 @@ const BROKEN = "This page is not whole: part of its data is missing. Get the fil
 const NOT_HERE = "That works in the notebook: this page has no Python behind it.";
 
 /**
- * @typedef {{state: any, made_for: any, formats: string[], tree: any, aside: any}} Scene
+ * @typedef {{state: any, made_for: any, call: string, formats: string[], tree: any, aside: any}} Scene
  * @typedef {{schema: number, fields: string[], code: any, scenes: Scene[], buffers: DataView[]}} Table
  */
 
@@ -78,13 +79,6 @@ function value(text) {
   } catch {
     return text;
   }
-}
-
-/** A value as Python writes it. */
-function python(each) {
-  if (Array.isArray(each)) return `(${each.map(python).join(", ")}${each.length === 1 ? "," : ""})`;
-  if (typeof each === "string") return `'${each.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
-  return { true: "True", false: "False", null: "None" }[String(each)] ?? String(each);
 }
 
 /** What a page needs of a model, over a table. */
@@ -160,6 +154,7 @@ class Baked {
   take(scene) {
     this.scene = scene;
     const { schema, fields, buffers } = this.table;
+    this.set("_call", scene.call);
     this.set("_aside", { tree: scene.aside, buffers });
     this.set("_view", { count: ++this.count, schema, fields, made_for: scene.made_for, formats: scene.formats, tree: scene.tree, buffers });
   }

@@ -4,6 +4,7 @@
  */
 
 import { REST_MS, arrange, control, copied, download, freshId, make, same, whole, write } from "./dom.js";
+import { filled } from "./python.js";
 import { glossed } from "./glossary.js";
 import { KINDS } from "./parts.js";
 import { picked, unpacked } from "./view.js";
@@ -41,6 +42,7 @@ class Page {
       "change:_aside": () => this.lay(),
       "change:_busy": () => this.tell(),
       "change:_problem": () => this.tell(),
+      "change:_call": () => this.tell(),
       "msg:custom": (content, buffers) => this.hear(content, buffers),
       comm_live_update: () => this.ask(),
     };
@@ -107,7 +109,8 @@ class Page {
     });
     save.addEventListener("focusout", (event) => { if (!save.contains(event.relatedTarget)) save.open = false; });
     this.save = save;
-    tools.append(save, this.copier("Copy code", "The Python that opens what you see", () => this.model.get("_code")));
+    this.call = this.copier("Copy call", "The Python behind these numbers, without an explorer", () => filled(this.model.get("_call"), this.state));
+    tools.append(save, this.copier("Copy code", "The Python that opens what you see", () => this.model.get("_code")), this.call);
   }
 
   /** A button that puts a text where it can be pasted from. @param {string} label @param {string} title @param {() => string} text */
@@ -318,6 +321,7 @@ class Page {
   }
 
   tell() {
+    this.call.hidden = !this.model.get("_call");
     this.nodes.problem.textContent = this.model.get("_problem");
     this.tellBusy();
     this.answered();

@@ -57,12 +57,14 @@ Can = Callable[[str, Any], bool]
 class BakedView:
     """One view of a baked page: the state that it was computed for, and where one can go from it.
 
+    call      the Python behind it, "" where there is none
     made_for  the fields that have to be so for this view; the page follows the others by itself
     moves     what can be set here and is baked, {(field, value as JSON)}
     """
 
     state: Any
     view: View
+    call: str
     made_for: Mapping[str, Any]
     moves: set[tuple[str, str]] = field(default_factory=set)
 
@@ -96,7 +98,8 @@ class _Bakery:
             if arrived == state and tuple(explorer.plan(state)) == jobs:
                 view = explorer.present(state, found)
                 free = {*encode(view).local, *explorer.unused(state)}
-                return BakedView(state, view, {n: v for n, v in _values(state).items() if n not in free})
+                made_for = {n: v for n, v in _values(state).items() if n not in free}
+                return BakedView(state, view, explorer.call_of(state), made_for)
             state = arrived
 
 
@@ -285,6 +288,7 @@ def _scene(scene: BakedView, pool: "_Pool") -> dict[str, Any]:
     return {
         "state": _values(scene.state),
         "made_for": scene.made_for,
+        "call": scene.call,
         "formats": _formats(view),
         "tree": pool.add(encode(view)),
         "aside": pool.add(encode_aside(view)),

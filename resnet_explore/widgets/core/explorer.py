@@ -1,6 +1,7 @@
 """An explorer: a state, jobs that compute what it needs, and a function from state to view."""
 
 import json
+import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
@@ -48,6 +49,7 @@ class Explorer(anywidget.AnyWidget):
     _view: Any = t.Dict().tag(sync=True)
     _aside: Any = t.Dict().tag(sync=True)
     _code = t.Unicode("").tag(sync=True)
+    _call = t.Unicode("").tag(sync=True)  # with {depth} in the place of the depth, which a slider moves
     _busy = t.Unicode("").tag(sync=True)
     _problem = t.Unicode("").tag(sync=True)
     # The page counts what a person chooses, {field: [count, value]}, and hears up to which count that was
@@ -202,6 +204,27 @@ class Explorer(anywidget.AnyWidget):
         return [f"{listed(given)}: what you gave, under the same name."] if given else []
 
     @property
+    def call(self) -> str:
+        """The Python behind the numbers that are shown, without any explorer; "" where there is none.
+
+        A cell that runs as it stands.
+        """
+        values = _values(self._state)
+        return re.sub(r"\{(\w+)\}", lambda found: repr(values[found[1]]), self.call_of(self._state))
+
+    def call_of(self, state: Any) -> str:
+        """Return `call` for any state, with {depth} in the place of the depth, which a slider moves."""
+        lines = self.call_in_code(state)
+        return "\n".join(["import resnet_explore as rx", *lines]) if lines else ""
+
+    def call_in_code(self, state: Any) -> Sequence[str]:
+        """Return the statements behind what a state shows, below an import; the last is an expression.
+
+        `{depth}` stands for the field of that name, as Python writes it, where it differs with a slider.
+        """
+        return ()
+
+    @property
     def page(self) -> View:
         """What is on the page now."""
         with _STATES:
@@ -315,7 +338,7 @@ class Explorer(anywidget.AnyWidget):
             view = self.present(state, found)
             if view.panels is not None:
                 self._last = state
-            self._code = self.code
+            self._code, self._call = self.code, self.call_of(state)
             encoded = encode(view)
             values = _values(state)
             sent = {

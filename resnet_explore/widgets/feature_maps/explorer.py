@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.widgets.catalog.code import inputs_in_code
 from resnet_explore.widgets.catalog.images import Images
 from resnet_explore.widgets.catalog.networks import Networks, own_networks, usual_networks
 from resnet_explore.widgets.core.explorer import Explorer
@@ -179,6 +180,15 @@ class FeatureMapExplorer(Explorer):
         """Return all maps of the present depth at full size."""
         state = self._state
         return whole_maps(self.lab, self.scene, state.networks, self._depth(state), state.image)
+
+    def call_in_code(self, state: FeatureMapState) -> Sequence[str]:
+        """Return what measures both networks' maps, or what their skips carry, on an image that ships."""
+        inputs = inputs_in_code(self.entries[state.networks], state.image)
+        if not inputs or state.view == "filters":
+            return ()
+        name = "residual_stream(residual, image)" if state.view == "parts" else "feature_maps(model, image)"
+        several = "" if state.view == "parts" else " for model in (plain, residual)"
+        return [*inputs, f"[rx.{name}{several}]" if several else f"rx.{name}"]
 
     def context_in_code(self) -> Sequence[str]:
         """Return `models`, `images` and `layers` where they were given."""

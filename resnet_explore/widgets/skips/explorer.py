@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.widgets.catalog.code import inputs_in_code
 from resnet_explore.widgets.catalog.images import Images
 from resnet_explore.widgets.catalog.networks import Networks, own_networks, usual_networks
 from resnet_explore.widgets.core.explorer import Explorer
 from resnet_explore.widgets.core.runner import Job
 from resnet_explore.widgets.core.view import View
-from resnet_explore.widgets.skips.edit import Edit, is_order
+from resnet_explore.widgets.skips.edit import Edit, editing_in_code, is_order
 from resnet_explore.widgets.skips.jobs import (
     DIAL,
     Answers,
@@ -296,6 +297,13 @@ class SkipExplorer(Explorer):
         self.update(image=self.lab.images.add(image, about))
 
     # --- code -----------------------------------------------------------------------------------------------
+
+    def call_in_code(self, state: SkipState) -> Sequence[str]:
+        """Return what edits both networks and asks them, of the view that cuts."""
+        there, inputs = self._twins(state), inputs_in_code(self.entries[state.networks], state.image)
+        if state.view != "edit" or there is None or not inputs:
+            return ()
+        return [*inputs, *editing_in_code(Edit.of(state), there.blocks)]
 
     def context_in_code(self) -> Sequence[str]:
         """Return `models` and `images` where they were given."""
