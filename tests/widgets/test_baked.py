@@ -10,7 +10,7 @@ import pytest
 import resnet_explore as rx
 from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.core.baked import scenes, without_python
-from resnet_explore.widgets.core.view import Choice, Group, Menu, Over, Slider, View
+from resnet_explore.widgets.core.view import Choice, Group, Menu, Over, Slider, View, encode
 from tests.widgets.made_up import PowerExplorer
 
 _PACKED = re.compile(r'baked\.open\([^)]*\), "([^"]+)"')
@@ -145,3 +145,44 @@ def test_degradation_fits_a_megabyte(tmp_path, capsys):
     assert {state["view"] for state in seen} == {"errors", "gradients", "responses", "paper"}
     assert {"digits", "cifar10"} <= {state["data"] for state in seen}
     explorer.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "others"),
+    [
+        ("Skip", {"view": "edit", "depth": 8, "deleted": (1,)}, {"effect": "maps", "study": "count"}),
+        ("Skip", {"view": "effects", "depth": 8, "deleted": (1,)}, {"study": "paths", "guess": 2}),
+        ("Skip", {"view": "studies", "depth": 8, "deleted": ()}, {"effect": "heatmaps"}),
+        (
+            "Skip",
+            {"view": "training", "depth": 8, "deleted": (1,)},
+            {"deleted": (2, 3), "cut": (1,), "skip": 0.5, "branch": 0.5, "image": "digits/3", "depth": 20},
+        ),
+        ("GradientFlow", {"view": "layers", "depth": 8}, {"claim": "shattered-line"}),
+        (
+            "GradientFlow",
+            {"view": "claims"},
+            {"mode": "eval", "norm": "none", "depth": 8, "source": "digits"},
+        ),
+    ],
+    ids=lambda value: value.get("view", "") if isinstance(value, dict) else value,
+)
+def test_a_view_does_not_depend_on_what_it_says_it_does_not_use(name, place, others):
+    explorer = getattr(rx, f"{name}Explorer")(**place)
+    for field, other in others.items():
+        assert explorer.wait(120)
+        assert field in explorer.unused(explorer.state)
+        before = encode(explorer.page)
+        explorer.update(**{field: other})
+        assert explorer.wait(120)
+        now = encode(explorer.page)
+        assert now.buffers == before.buffers
+        assert without_buttons(now.tree) == without_buttons(before.tree), field
+    explorer.close()
+
+
+def without_buttons(tree):
+    """A view's tree without its buttons: that a change can be undone is no part of a page without Python."""
+    if isinstance(tree, dict):
+        return {k: without_buttons(v) for k, v in tree.items()} if tree.get("kind") != "button" else {}
+    return [without_buttons(entry) for entry in tree] if isinstance(tree, list) else tree

@@ -126,9 +126,7 @@ def test_the_call_behind_heatmaps_gives_those_maps(called):
 
 
 def test_the_call_behind_pixels_and_comparisons_runs(called):
-    explorer, found = called(
-        "Saliency", networks="cifar10", depth=8, image="cat", method="saliency", target=3
-    )
+    _, found = called("Saliency", networks="cifar10", depth=8, image="cat", method="saliency", target=3)
     assert found[0].maps.shape[-2:] == (32, 32)
     place = {"networks": "cifar10", "depth": 8, "image": "cat", "target": 3, "rather": 5}
     assert "Difference(3, 5)" in called("Saliency", **place)[0].call

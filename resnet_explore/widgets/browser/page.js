@@ -16,6 +16,7 @@ import { picked, unpacked } from "./view.js";
 
 const ANSWER_MS = 4000;
 const SILENT_MS = 1500;
+const SAVED_MS = 6000;
 const GONE = "Python was restarted, so nothing answers here any more: run this cell again.";
 const SILENT = "Python is busy. This comes as soon as it is free.";
 const UNKNOWN = "This page is older than the package that sends it something: reload the page.";
@@ -109,8 +110,10 @@ class Page {
     });
     save.addEventListener("focusout", (event) => { if (!save.contains(event.relatedTarget)) save.open = false; });
     this.save = save;
+    this.savedText = make("p", "rx-saved");
+    this.savedText.setAttribute("role", "status");
     this.call = this.copier("Copy call", "The Python behind these numbers, without an explorer", () => filled(this.model.get("_call"), this.state));
-    tools.append(save, this.copier("Copy code", "The Python that opens what you see", () => this.model.get("_code")), this.call);
+    tools.append(save, this.copier("Copy code", "The Python that opens what you see", () => this.model.get("_code")), this.call, this.savedText);
   }
 
   /** A button that puts a text where it can be pasted from. @param {string} label @param {string} title @param {() => string} text */
@@ -392,7 +395,15 @@ class Page {
 
   hear(content, buffers) {
     this.answered();
-    if (content.file && content.page === this.id) download(content.file, buffers[0]);
+    if (content.file && content.page === this.id) this.offer(content.file, buffers[0]);
+  }
+
+  /** Give the person a file, and say where it is. @param {string} name @param {BlobPart} data */
+  offer(name, data) {
+    download(name, data);
+    this.savedText.textContent = `${name} is in your browser's downloads.`;
+    clearTimeout(this.told);
+    this.told = setTimeout(() => { this.savedText.textContent = ""; }, SAVED_MS);
   }
 
   /** After the connection has changed: is anybody there? */
@@ -412,7 +423,7 @@ class Page {
     for (const parts of this.parts.values()) for (const shown of parts.values()) shown.leave?.();
     this.resized.disconnect();
     this.hidden.remove();
-    for (const timer of [this.rest, this.asking, this.silence]) clearTimeout(timer);
+    for (const timer of [this.rest, this.asking, this.silence, this.told]) clearTimeout(timer);
     if (this.rest) this.tellKernel(); // else there is nothing to tell, and nobody perhaps to hear it
   }
 }

@@ -149,6 +149,17 @@ class Explorer(anywidget.AnyWidget):
             self._take(state, jobs)
             self._publish()
 
+    def attempt(self, **changes: Any) -> bool:
+        """Change several fields together if that can be shown; False, and nothing said, where it can't."""
+        with _STATES:
+            before = self._problem
+            try:
+                self.update(**changes)
+            except ExploreError:
+                self._problem = before
+                return False
+            return True
+
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until all that the state needs is computed and shown; False if that takes longer.
 
