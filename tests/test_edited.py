@@ -593,6 +593,7 @@ REFUSED = [
     ("ours, padding", {"order": {"layer1": [0, 1]}}, "must hold each number from 0 to 2 once"),
     ("ours, padding", {"order": {"layer2": [1, 0]}}, "can't put 'layer2.1' in the place of 'layer2.0'"),
     ("ours, padding", {"order": {"layer7": [0]}}, "Unknown stage 'layer7'"),
+    ("ours, padding", {"order": [2, 0, 1]}, "order must be a dict from stages to numbers of their blocks"),
     ("plain", {"delete": ["layer1.0", "layer2.0"]}, "'layer2.0' can't be deleted: it has no skip"),
     ("plain", {"skip": {"*": 0.5}}, "has a skip, so there is none to scale"),
     ("plain", {"skip": {"layer1.0": 0.5}}, "The block 'layer1.0' has no skip"),
