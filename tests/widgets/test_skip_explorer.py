@@ -2,6 +2,8 @@
 
 import csv
 import re
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -229,6 +231,30 @@ def test_nothing_is_left_to_undo_on_a_page_of_other_networks(explorer):
     shown(explorer, depth=8)  # all of it is known, so the page is made at once
     undo = shown(explorer).panels[1][0].parts[0]
     assert undo.missing
+
+
+def test_changes_in_two_threads_at_once_can_both_be_undone():
+    inside = threading.Event()
+
+    class Slow(rx.SkipExplorer):
+        def settle(self, state, names):
+            if state.deleted == (2,) and not inside.is_set():
+                inside.set()
+                time.sleep(0.2)  # in which the other asks for its change
+            return super().settle(state, names)
+
+    explorer = Slow(deleted=())
+    first = threading.Thread(target=explorer.update, kwargs={"deleted": (2,)})
+    first.start()
+    assert inside.wait(10)
+    explorer.update(skip=0.5)
+    first.join(10)
+    found = []
+    for _ in range(2):
+        explorer.undo()
+        found.append((explorer.deleted, explorer.skip))
+    explorer.close()
+    assert found == [((2,), 1.0), ((), 1.0)]
 
 
 def test_a_refused_change_leaves_nothing_to_undo(explorer):
@@ -470,6 +496,8 @@ def test_a_network_without_blocks_is_refused_in_a_sentence():
         ({"skip": 2.0}, "skip"),
         ({"branch": -0.5}, "branch"),
         ({"branch": "half"}, "branch"),
+        ({"guess": 10}, "guess"),
+        ({"guess": -2}, "guess"),
         ({"depth": 21}, "depth"),
         ({"networks": "digit"}, "networks"),
         ({"image": "dog"}, "image"),

@@ -130,7 +130,9 @@ class SkipExplorer(Explorer):
             )
         if sorted(state.order) == list(state.order):
             state = replace(state, order=())
-        state = replace(state, block=min(max(1, state.block), count))
+        if "guess" in names and not -1 <= state.guess <= count:
+            raise ExploreError(f"guess must be a block from 1 to {count}, 0 or -1, got {state.guess}.")
+        state = replace(state, block=min(max(1, state.block), count), channel=max(0, state.channel))
         return state if there is None else _possible(state, names, there)
 
     def _depth(self, state: SkipState) -> int:
@@ -210,23 +212,25 @@ class SkipExplorer(Explorer):
         """Change several fields of the state together, which can be undone; see `Explorer.update`."""
         if {"image", "networks"} & set(changes):
             self.lab.images.forget_words()
-        kept, state = self._undone, self._state
-        asked = {name: tuple(v) if isinstance(v, list) else v for name, v in changes.items()}
-        if any(asked[name] != getattr(state, name) for name in _EDITS if name in asked):
-            self._undone = [*kept, self._edit()][-_MOST_UNDONE:]
-        if any(
-            asked.get(name, now) != now
-            for name, now in (("networks", state.networks), ("depth", state.depth))
-        ):
-            self._undone = []  # the numbers are those of other blocks
-        try:
-            super().update(**changes)
-        except ExploreError:
-            self._undone = kept
-            raise
+        with self.held():  # each message comes in a thread of its own
+            kept = self._undone
+            self._undone = self._undone_after(changes)
+            try:
+                super().update(**changes)
+            except ExploreError:
+                self._undone = kept
+                raise
 
-    def _edit(self) -> dict[str, Any]:
-        return {name: getattr(self._state, name) for name in _EDITS}
+    def _undone_after(self, changes: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return what can be undone once these changes are made."""
+        before = {name: getattr(self._state, name) for name in (*_EDITS, "networks", "depth")}
+        asked = {name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
+        new = {name for name in before if asked.get(name, before[name]) != before[name]}
+        if new & {"networks", "depth"}:
+            return []  # the numbers are those of other blocks
+        if not new:
+            return self._undone
+        return [*self._undone, {name: before[name] for name in _EDITS}][-_MOST_UNDONE:]
 
     def act(self, name: str, detail: Any, buffers: Sequence[memoryview]) -> None:
         """Undo, reset, surprise, or take a photo that was uploaded."""
@@ -242,10 +246,11 @@ class SkipExplorer(Explorer):
 
     def undo(self) -> None:
         """Take the last change of the networks back."""
-        if self._undone:
-            before = self._undone[-1]
-            self._undone = self._undone[:-1]  # before the page is made, which says whether there is more
-            super().update(**before)
+        with self.held():
+            if self._undone:
+                before = self._undone[-1]
+                self._undone = self._undone[:-1]  # before the page is made, which says whether there is more
+                super().update(**before)
 
     def reset(self) -> None:
         """Bring both networks back to how they were trained."""
