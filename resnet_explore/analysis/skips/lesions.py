@@ -115,8 +115,9 @@ def lesion_study(
 
     What comes before the first edited block is computed once, if the blocks form a chain: of n deletions one
     by one that is half of the work. The model is left as found, also by exceptions. Raises ExploreError for
-    images or labels that don't fit, an unknown `what`, counts below 1 or all beyond what can be deleted, seeds
-    below 0, factors that are no finite numbers, and a network without blocks, without skips to scale, or without blocks to swap.
+    images or labels that don't fit, an unknown `what`, counts below 1 or all beyond what can be deleted,
+    seeds below 0, factors that are no finite numbers, and a network without blocks, without skips to scale,
+    or without blocks to swap.
 
     Source: Veit, Wilber and Belongie 2016, Residual networks behave like ensembles of relatively shallow
     networks, arXiv 1605.06431, sections 4.1 (one block), 4.2 (several) and 4.3 (reordered; Kendall's tau).
