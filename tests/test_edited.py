@@ -581,6 +581,14 @@ class OutOfReach(nn.Module):
         return self.mixed(x, self.layers(x))
 
 
+def test_a_network_is_edited_in_inference_mode_too():
+    net, image = rx.build("cifar_resnet8", seed=0).eval(), torch.randn(1, 3, 32, 32)
+    with torch.inference_mode(), rx.edited(net, branch={"*": 0.5}):  # blocks are looked for here
+        found = net(image)
+    with rx.edited(net, branch={"*": 0.5}):
+        torch.testing.assert_close(net(image), found)
+
+
 REFUSED = [
     ("ours, padding", {"delete": "layer1.7"}, r"Unknown block 'layer1.7': did you mean 'layer1.\d'"),
     ("ours, padding", {"delete": ["layer9.*"]}, r"Unknown block 'layer9.\*'"),
