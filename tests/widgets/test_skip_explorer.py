@@ -1,6 +1,7 @@
 """The skip explorer without a browser: what it changes, measures and shows, of our twins and others."""
 
 import csv
+import dataclasses
 import re
 import threading
 import time
@@ -322,9 +323,10 @@ def test_each_block_and_each_channel_is_there_already(explorer):
             np.testing.assert_array_equal(one.values, other.values)
 
 
-def test_gradients_before_and_after_are_those_of_gradient_flow(explorer, digits):
+def test_gradients_before_and_after_are_those_of_gradient_flow(explorer):
     charts = shown(explorer, view="effects", effect="gradients", deleted=(2,)).panels[0][0].charts
-    some = digits.normalized(slice(0, 64)), digits.labels[:64]
+    tests = explorer.lab.open("digits", 20).held_out
+    some = tests.batch[:64], tests.labels[:64]
     for chart, name in zip(charts, ("cifar_plain20", "cifar_resnet20"), strict=True):
         model = rx.build(name, weights="digits")
         before = rx.gradient_flow(model, *some, mode="eval").weight_gradient_norms
@@ -446,6 +448,40 @@ def test_a_network_of_ones_own_with_test_images_of_ones_own(digits):
         assert shown(explorer, view=view).headline
         assert explorer._problem == ""
     explorer.close()
+
+
+def test_images_that_lie_class_by_class_are_drawn(digits):
+    order = digits.labels.argsort()
+    tests = dataclasses.replace(digits, images=digits.images[order], labels=digits.labels[order])
+    explorer = rx.SkipExplorer(BUILT["cifar_resnet20"], tests)
+    assert explorer.wait(60)
+    held_out = explorer.lab.open("own", 0).held_out
+    assert len(set(held_out.labels[:100].tolist())) == 10
+    right = BUILT["cifar_resnet20"].eval()(held_out.batch).argmax(1) == held_out.labels
+    assert right.double().mean() > 0.9
+    explorer.close()
+
+
+def test_one_network_under_two_names_is_edited_once_at_a_time(digits):
+    model = BUILT["cifar_resnet20"]
+    explorer = rx.SkipExplorer({"one": model, "other": model}, digits, deleted=(2,))
+    one, other = sides(explorer)
+    assert one.error == other.error
+    assert explorer._problem == ""
+    explorer.close()
+
+
+def test_stops_of_a_dial_wait_for_the_answer_to_an_edit(explorer):
+    lab, done = explorer.lab, threading.Event()
+
+    def try_out():
+        lab.after_first()
+        done.set()
+
+    with lab.first():
+        threading.Thread(target=try_out).start()
+        assert not done.wait(0.05)
+    assert done.wait(10)
 
 
 def test_without_labelled_images_answers_are_told_and_no_error():

@@ -110,7 +110,7 @@ def drawn(twins: OpenTwins, errors: Sequence[np.ndarray] = ()) -> tuple[DrawnRow
                     block.gives,
                     block.skip,
                     "" if block.can_go else captions.stays(block.takes, block.gives),
-                    twins.partners(k),
+                    twins.partners[k - 1],
                     None if math.isnan(own[k - 1]) else float(own[k - 1]),
                 )
                 for k, block in enumerate(blocks, 1)

@@ -1,6 +1,6 @@
 """The skip explorer: take blocks out of trained twins, turn their skips down, and watch the answer."""
 
-import io
+import functools
 import math
 import random
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from resnet_explore.errors import ExploreError, unknown
-from resnet_explore.widgets.catalog.images import Images
+from resnet_explore.widgets.catalog.images import Images, Picture
 from resnet_explore.widgets.catalog.networks import Networks, own_networks, usual_networks
 from resnet_explore.widgets.core.explorer import Explorer
 from resnet_explore.widgets.core.runner import Job
@@ -201,7 +203,7 @@ class SkipExplorer(Explorer):
             shown.get("unedited"),
             {dial: found[job] for dial, job in jobs.items() if job in found},
             picture.about,
-            _png(picture.seen(_SIDE)),
+            _shown(picture),
             bool(self._undone),
             shown,
         )
@@ -264,7 +266,7 @@ class SkipExplorer(Explorer):
         pick = self._random
         numbers = range(1, twins.count + 1)
         kind = pick.choice(["deleted", "cut", "order"])
-        pairs = [(a, b) for a in numbers for b in twins.partners(a) if a < b]
+        pairs = [(a, b) for a in numbers for b in twins.partners[a - 1] if a < b]
         if kind == "order" and pairs:
             a, b = pick.choice(pairs)
             swap = {a: b, b: a}
@@ -307,11 +309,12 @@ class SkipExplorer(Explorer):
         return [*super().notes_in_code(), *self.lab.images.notes_in_code(self._state.image)]
 
 
-def _png(picture: "Image.Image") -> bytes:
-    """Return a picture as a PNG."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()
+@functools.lru_cache(8)  # a page is made several times of one image
+def _shown(picture: Picture) -> bytes:
+    """Return an image as it is shown, as a PNG."""
+    from resnet_explore.figures.heatmaps import png
+
+    return png(np.asarray(picture.seen(_SIDE)))
 
 
 def _trained(entries: Mapping[str, Networks]) -> dict[str, Networks]:

@@ -1,14 +1,16 @@
 """What is computed for an edit: errors and answers, the inside of blocks, gradients, maps."""
 
+import functools
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from resnet_explore.errors import ExploreError
-from resnet_explore.widgets.core.runner import Job, Task
+from resnet_explore.widgets.core.runner import THREADS, Job, Task
 from resnet_explore.widgets.skips.edit import Edit, arguments, staying
 from resnet_explore.widgets.skips.lab import HeldOut, OpenTwins, SkipLab
 
@@ -103,21 +105,22 @@ class Answers(Job):
 
     def run(self, task: Task) -> Outcomes:
         """Return an outcome for each network: of the first images at once, of all behind that."""
-        twins = self.lab.open(self.networks, self.depth)
-        tests = twins.held_out
-        first = _first(tests)
-        seen = asked(self.lab, twins, self.edit, self.image, first)
-        if tests is None or first is None:
+        with self.lab.first():
+            twins = self.lab.open(self.networks, self.depth)
+            tests = twins.held_out
+            first = _first(tests)
+            seen = asked(self.lab, twins, self.edit, self.image, first)
+            if tests is None or first is None:
+                return seen
+            for begin in range(len(first), len(tests), _FIRST):
+                task.publish(seen)
+                task.check()
+                more = asked(self.lab, twins, self.edit, "", _some(tests, slice(begin, begin + _FIRST)))
+                seen = tuple(
+                    Outcome(a.wrong + b.wrong, a.of + b.of, a.shares, a.stays)
+                    for a, b in zip(seen, more, strict=True)
+                )
             return seen
-        for begin in range(len(first), len(tests), _FIRST):
-            task.publish(seen)
-            task.check()
-            more = asked(self.lab, twins, self.edit, "", _some(tests, slice(begin, begin + _FIRST)))
-            seen = tuple(
-                Outcome(a.wrong + b.wrong, a.of + b.of, a.shares, a.stays)
-                for a, b in zip(seen, more, strict=True)
-            )
-        return seen
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,7 @@ class Turn(Job):
         twins = self.lab.open(self.networks, self.depth)
         tests, found = _first(twins.held_out), {}
         for value in DIAL:
+            self.lab.after_first()
             task.check()
             found[value] = asked(self.lab, twins, self.edit.at(self.dial, value), self.image, tests)
         return found
@@ -161,25 +165,37 @@ def _some(tests: HeldOut, which: slice) -> HeldOut:
 
 def asked(lab: SkipLab, twins: OpenTwins, edit: Edit, image: str, tests: HeldOut | None) -> Outcomes:
     """Return what each network makes of an edit; `image` is "" where no answer is wanted."""
+    ask, which = functools.partial(_outcome, lab, twins, edit, image, tests), range(len(twins.networks))
+    if not twins.apart:
+        return tuple(map(ask, which))
+    with ThreadPoolExecutor(len(which), THREADS) as threads:
+        return tuple(threads.map(ask, which))
+
+
+def _outcome(
+    lab: SkipLab, twins: OpenTwins, edit: Edit, image: str, tests: HeldOut | None, k: int
+) -> Outcome:
     import torch
 
-    from resnet_explore.models.threads import one_thread
+    from resnet_explore.models.resnet import ResNet
+    from resnet_explore.models.threads import at_most, usual_threads
 
-    found = []
-    for k, network in enumerate(twins.networks):
-        batches = [] if tests is None else [tests.batch]
-        if image:
-            batches.append(lab.images.picture(image).batch(lab.form(network)))
-        if len({batch.shape[1:] for batch in batches}) == 1:
-            batches = [torch.cat(batches)]  # one pass costs less than two
-        small = all(batch[0, 0].numel() <= _SMALL for batch in batches)
-        with changed(twins, k, edit), torch.inference_mode(), one_thread() if small else nullcontext():
-            logits = torch.cat([logits_of(network.model, batch) for batch in batches]).cpu()
-        of = 0 if tests is None else len(tests)
-        wrong = 0 if tests is None else int((logits[:of].argmax(1) != tests.labels).sum())
-        shares = logits[-1].softmax(0).double().numpy() if image else None
-        found.append(Outcome(wrong, of, shares, staying(edit, twins.blocks[k])))
-    return tuple(found)
+    model = twins.networks[k].model
+    batches = [] if tests is None else [tests.batch]
+    if image:
+        batches.append(lab.images.picture(image).batch(lab.form(twins.networks[k])))
+    if len({batch.shape[1:] for batch in batches}) == 1:
+        batches = [torch.cat(batches)]  # one pass costs less than two
+    if isinstance(model, ResNet):  # in this layout convolutions take less time; others may not bear it
+        batches = [batch.to(memory_format=torch.channels_last) for batch in batches]
+    small = all(batch[0, 0].numel() <= _SMALL for batch in batches)
+    threads = 1 if small else max(1, usual_threads() // len(twins.networks))
+    with changed(twins, k, edit), torch.inference_mode(), at_most(threads):
+        logits = torch.cat([logits_of(model, batch) for batch in batches]).cpu()
+    of = 0 if tests is None else len(tests)
+    wrong = 0 if tests is None else int((logits[:of].argmax(1) != tests.labels).sum())
+    shares = logits[-1].softmax(0).double().numpy() if image else None
+    return Outcome(wrong, of, shares, staying(edit, twins.blocks[k]))
 
 
 @contextmanager
@@ -190,7 +206,7 @@ def changed(twins: OpenTwins, k: int, edit: Edit) -> Iterator[None]:
 
     model = twins.networks[k].model
     asked_for = arguments(edit, twins.blocks[k])
-    with twins.lock, measuring(model):
+    with measuring(model):
         model.eval()
         if any(asked_for.values()):
             with edited(model, **asked_for):
