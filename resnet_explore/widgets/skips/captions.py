@@ -207,7 +207,16 @@ EFFECT_CONDITIONS = {
         "scale.",
     ),
 }
-HEAT_SIGNS = "{plus} speaks for the answer, {minus} against"
+_COARSE = 4  # places a side, of which each is a part of the image that one can name
+
+
+def heat_signs(rows: int, columns: int) -> str:
+    """Return what a heatmap's colours mean, and how fine it is where it has few places."""
+    signs = "{plus} speaks for the answer, {minus} against"
+    if max(rows, columns) > _COARSE:
+        return signs
+    return f"{signs}. The last block sees {rows}×{columns} places, so a colour spreads over dark corners, too"
+
 
 EFFECTS = {"gradients": "Gradients", "heatmaps": "Heatmaps", "maps": "Feature maps"}
 STUDIES = {
