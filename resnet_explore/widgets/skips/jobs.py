@@ -79,34 +79,48 @@ Outcomes = tuple[Outcome, ...]
 
 
 @dataclass(frozen=True)
-class Open(Job):
-    """Load the networks of a depth."""
+class _OfTwins(Job):
+    """What is computed of the networks of a depth."""
 
     lab: SkipLab = field(compare=False, repr=False)
     networks: str
     depth: int
-    says = "Loading the networks ..."
 
-    def run(self, task: Task) -> OpenTwins:
-        """Return the twins."""
+    @property
+    def twins(self) -> OpenTwins:
+        """The networks, loaded if they are not."""
         return self.lab.open(self.networks, self.depth)
 
 
 @dataclass(frozen=True)
-class Answers(Job):
-    """Ask both networks, with one edit, for their error and for their answers to one image."""
+class _OfImage(_OfTwins):
+    """What is computed of edited networks that look at an image."""
 
-    lab: SkipLab = field(compare=False, repr=False)
-    networks: str
-    depth: int
     image: str
     edit: Edit
+
+
+@dataclass(frozen=True)
+class Open(_OfTwins):
+    """Load the networks of a depth."""
+
+    says = "Loading the networks ..."
+
+    def run(self, task: Task) -> OpenTwins:
+        """Return the twins."""
+        return self.twins
+
+
+@dataclass(frozen=True)
+class Answers(_OfImage):
+    """Ask both networks, with one edit, for their error and for their answers to one image."""
+
     says = "Asking both networks ..."
 
     def run(self, task: Task) -> Outcomes:
         """Return an outcome for each network: of the first images at once, of all behind that."""
         with self.lab.first():
-            twins = self.lab.open(self.networks, self.depth)
+            twins = self.twins
             tests = twins.held_out
             first = _first(tests)
             seen = asked(self.lab, twins, self.edit, self.image, first)
@@ -124,14 +138,9 @@ class Answers(Job):
 
 
 @dataclass(frozen=True)
-class Turn(Job):
+class Turn(_OfImage):
     """Ask both networks at each stop of a dial, "skip" or "branch", with the rest of the edit as it is."""
 
-    lab: SkipLab = field(compare=False, repr=False)
-    networks: str
-    depth: int
-    image: str
-    edit: Edit
     dial: str
     aside = True
     says = "Trying every stop of the dial ..."
@@ -143,7 +152,7 @@ class Turn(Job):
 
     def run(self, task: Task) -> dict[float, Outcomes]:
         """Return the outcomes by the dial's value; of large images, those of the first hundred."""
-        twins = self.lab.open(self.networks, self.depth)
+        twins = self.twins
         tests, found = _first(twins.held_out), {}
         for value in DIAL:
             self.lab.after_first()
@@ -244,19 +253,14 @@ class BlockSum:
 
 
 @dataclass(frozen=True)
-class LookInside(Job):
+class LookInside(_OfImage):
     """Run one image through both networks, edited or not, and keep what each block gives and adds."""
 
-    lab: SkipLab = field(compare=False, repr=False)
-    networks: str
-    depth: int
-    image: str
-    edit: Edit
     says = "Looking inside the blocks ..."
 
     def run(self, task: Task) -> dict[int, BlockSum]:
         """Return the sums by the blocks' numbers."""
-        twins = self.lab.open(self.networks, self.depth)
+        twins = self.twins
         found = [self._maps(twins, k) for k in range(len(twins.networks))]
         last = found[-1]
         return {
@@ -282,12 +286,9 @@ def _get(maps: Mapping[int, Any], number: int, part: str) -> Any:
 
 
 @dataclass(frozen=True)
-class Gradients(Job):
+class Gradients(_OfTwins):
     """Measure both networks' gradients, edited or not, in one pass over held-out images."""
 
-    lab: SkipLab = field(compare=False, repr=False)
-    networks: str
-    depth: int
     edit: Edit
     says = "Measuring gradients ..."
 
@@ -295,7 +296,7 @@ class Gradients(Job):
         """Return for each network the L2 norm of the loss's gradient by each layer's weights, (layers,)."""
         from resnet_explore.analysis.gradients.flow import gradient_flow
 
-        twins = self.lab.open(self.networks, self.depth)
+        twins = self.twins
         if twins.held_out is None:
             return ()
         tests = _some(twins.held_out, slice(0, _GRADIENT_IMAGES))
@@ -308,21 +309,16 @@ class Gradients(Job):
 
 
 @dataclass(frozen=True)
-class Heat(Job):
+class Heat(_OfImage):
     """Find where both networks, edited or not, look for one class of an image (Grad-CAM, last block)."""
 
-    lab: SkipLab = field(compare=False, repr=False)
-    networks: str
-    depth: int
-    image: str
-    edit: Edit
     says = "Computing heatmaps ..."
 
     def run(self, task: Task) -> "tuple[tuple[str, np.ndarray, float], ...]":
         """Return the class that each network named unedited, its map, float32 (h, w), and its logit."""
         from resnet_explore.analysis.explain.maps import class_activation_maps
 
-        twins = self.lab.open(self.networks, self.depth)
+        twins = self.twins
         found = []
         for k, network in enumerate(twins.networks):
             batch = self.lab.images.picture(self.image).batch(self.lab.form(network))
@@ -337,17 +333,14 @@ class Heat(Job):
 
 
 @dataclass(frozen=True)
-class Singles(Job):
+class Singles(_OfTwins):
     """Take each block out alone, and count both networks' errors."""
 
-    lab: SkipLab = field(compare=False, repr=False)
-    networks: str
-    depth: int
     says = "Taking out one block after the other ..."
 
     def run(self, task: Task) -> "tuple[np.ndarray, ...]":
         """Return the errors in percent, (blocks,) for each network, NaN where a block stays."""
-        twins = self.lab.open(self.networks, self.depth)
+        twins = self.twins
         tests = _first(twins.held_out)
         found = [np.full(len(own), np.nan) for own in twins.blocks]
         if tests is None:
@@ -361,12 +354,9 @@ class Singles(Job):
 
 
 @dataclass(frozen=True)
-class ReadStudies(Job):
+class ReadStudies(_OfTwins):
     """Read what was recorded of networks that ship."""
 
-    lab: SkipLab = field(compare=False, repr=False)
-    networks: str
-    depth: int
     says = "Reading recorded studies ..."
 
     def run(self, task: Task) -> "dict[str, pd.DataFrame]":
