@@ -5,15 +5,14 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.catalog.images import Images, Picture
+from resnet_explore.widgets.catalog.looking import LookingExplorer
 from resnet_explore.widgets.catalog.networks import Networks, own_networks, usual_networks
-from resnet_explore.widgets.core.explorer import Explorer
 from resnet_explore.widgets.core.runner import Job
 from resnet_explore.widgets.core.view import View
 from resnet_explore.widgets.skips.edit import Edit, is_order
@@ -33,17 +32,13 @@ from resnet_explore.widgets.skips.lab import OpenTwins, SkipLab
 from resnet_explore.widgets.skips.present import Findings, present
 from resnet_explore.widgets.skips.state import SkipState
 
-if TYPE_CHECKING:
-    from PIL import Image
-
 _EDITS = ("deleted", "cut", "order", "skip", "branch")
-_UPLOAD = "image.upload"
 _USUAL = 9  # blocks of the networks that the first edit is meant for
 _MOST_UNDONE = 100
 _SIDE = 128  # pixels of the image as it is shown
 
 
-class SkipExplorer(Explorer):
+class SkipExplorer(LookingExplorer):
     """Edit two trained networks that differ by their skips alone, and watch both answer.
 
     models  a network of your own, two of them to be put side by side, or {name: network}; None for a menu of
@@ -61,50 +56,22 @@ class SkipExplorer(Explorer):
     keep_most = 24  # the maps of 56 layers take 4 MB
 
     def __init__(self, models: Any = None, images: Any = None, **state: Any) -> None:
-        self._given = {"models": models, "images": images}
         entries = _trained(usual_networks()) if models is None else {"own": own_networks(models)}
         self.lab = SkipLab(entries, Images(images), images)
         self._undone: list[dict[str, Any]] = []
         self._random = random.Random()
-        super().__init__(**state)
-
-    @property
-    def entries(self) -> Mapping[str, Networks]:
-        """The networks that the menu offers, by key."""
-        return self.lab.entries
+        super().__init__(entries, self.lab.images, {"models": models, "images": images}, **state)
 
     # --- what there is --------------------------------------------------------------------------------------
 
     def settle(self, state: SkipState, names: frozenset[str]) -> SkipState:
         """Find networks, depth and image that go together; another depth keeps the edit."""
-        before: SkipState | None = getattr(self, "_state", None)
-        if state.networks not in self.entries:
-            if "networks" in names:
-                raise unknown("networks", state.networks, self.entries)
-            state = replace(state, networks=next(iter(self.entries)))
-        moved = before is None or before.networks != state.networks
-        state = self._settle_image(self._settle_depth(state, names, moved), names)
-        state = self._settle_edit(state, names, before)
+        state = self._settle_edit(super().settle(state, names), names, self._before)
         for name in ("skip", "branch"):
             value = getattr(state, name)
             if not (math.isfinite(value) and 0 <= value <= DIAL[-1]):
                 raise ExploreError(f"{name} must be a number from 0 to {DIAL[-1]}, got {value!r}.")
         return state
-
-    def _settle_depth(self, state: SkipState, names: frozenset[str], moved: bool) -> SkipState:
-        entry = self.entries[state.networks]
-        if not entry.depths or (state.depth in entry.depths and ("depth" in names or not moved)):
-            return state
-        if "depth" in names:
-            raise unknown("depth", state.depth, map(str, entry.depths))
-        return replace(state, depth=entry.start)
-
-    def _settle_image(self, state: SkipState, names: frozenset[str]) -> SkipState:
-        images, entry = self.lab.images, self.entries[state.networks]
-        if "image" in names:
-            images.picture(state.image)  # or an error with the closest names
-            return state
-        return replace(state, image=images.fitting(state.image, entry.data, entry.sample))
 
     def _settle_edit(self, state: SkipState, names: frozenset[str], before: SkipState | None) -> SkipState:
         """Check what blocks are named, and carry them over to networks of another depth."""
@@ -136,9 +103,6 @@ class SkipExplorer(Explorer):
             raise ExploreError(f"guess must be a block from 1 to {count}, 0 or -1, got {state.guess}.")
         state = replace(state, block=min(max(1, state.block), count), channel=max(0, state.channel))
         return state if there is None else _possible(state, names, there)
-
-    def _depth(self, state: SkipState) -> int:
-        return state.depth if self.entries[state.networks].depths else 0
 
     def _twins(self, state: SkipState) -> OpenTwins | None:
         return self.lab.known(state.networks, self._depth(state))
@@ -196,7 +160,7 @@ class SkipExplorer(Explorer):
         """Return the page of the view that is open."""
         jobs = {dial: self._turn(state, dial) for dial in ("skip", "branch")}
         shown = {name: found.get(job) for name, job in self._needed(state).items()}
-        picture = self.lab.images.picture(state.image)
+        picture = self.images.picture(state.image)
         scene = Findings(
             found.get(Open(*self._where(state))),
             shown.get("now"),
@@ -207,13 +171,11 @@ class SkipExplorer(Explorer):
             bool(self._undone),
             shown,
         )
-        images = self.lab.images.controls("image", self.entries[state.networks].data, state.image)
+        images = self.images.controls("image", self.entries[state.networks].data, state.image)
         return present(state, self.entries, images, scene)
 
     def update(self, **changes: Any) -> None:
         """Change several fields of the state together, which can be undone; see `Explorer.update`."""
-        if {"image", "networks"} & set(changes):
-            self.lab.images.forget_words()
         with self.held():  # each message comes in a thread of its own
             kept = self._undone
             self._undone = self._undone_after(changes)
@@ -236,15 +198,11 @@ class SkipExplorer(Explorer):
 
     def act(self, name: str, detail: Any, buffers: Sequence[memoryview]) -> None:
         """Undo, reset, surprise, or take a photo that was uploaded."""
-        if name == _UPLOAD:
-            key = self.lab.images.receive(detail, buffers)
-            self.update(**({} if key is None else {"image": key}))
-        elif name == "undo":
-            self.undo()
-        elif name == "reset":
-            self.reset()
-        elif name == "surprise":
-            self.surprise()
+        acts = {"undo": self.undo, "reset": self.reset, "surprise": self.surprise}
+        if name in acts:
+            acts[name]()
+        else:
+            super().act(name, detail, buffers)
 
     def undo(self) -> None:
         """Take the last change of the networks back."""
@@ -277,36 +235,6 @@ class SkipExplorer(Explorer):
         some = tuple(sorted(pick.sample(among, min(len(among), pick.choice([1, 2, 3])))))
         asked = "cut" if kind == "cut" and skipping else "deleted"
         self.update(**{"deleted": (), "cut": (), "order": (), asked: some})
-
-    def show_image(self, image: "Image.Image | str | Path", about: str = "") -> None:
-        """Show another photo, a PIL image or a file; `about` says in a few words what it is.
-
-        Raises `ExploreError` for a file that is no image.
-        """
-        self.update(image=self.lab.images.add(image, about))
-
-    # --- code -----------------------------------------------------------------------------------------------
-
-    def context_in_code(self) -> Sequence[str]:
-        """Return `models` and `images` where they were given."""
-        return [f"{name}={name}" for name, value in self._given.items() if value is not None]
-
-    def filled_in(self) -> Mapping[str, Any]:
-        """Return networks, depth and image of an explorer that has just been opened."""
-        state, entry, usual = self._state, self.entries[self._state.networks], SkipState()
-        return {
-            "networks": usual.networks if usual.networks in self.entries else next(iter(self.entries)),
-            "depth": entry.start if entry.depths else state.depth,
-            "image": self.lab.images.usual(state.image, usual.image, entry.data, entry.sample),
-        }
-
-    def steps_in_code(self) -> Sequence[str]:
-        """Return how a photo that somebody brought is shown."""
-        return self.lab.images.steps_in_code(self._state.image)
-
-    def notes_in_code(self) -> Sequence[str]:
-        """Return what has to be filled in."""
-        return [*super().notes_in_code(), *self.lab.images.notes_in_code(self._state.image)]
 
 
 @functools.lru_cache(8)  # a page is made several times of one image
