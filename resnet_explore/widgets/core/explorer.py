@@ -4,6 +4,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar
@@ -132,6 +133,10 @@ class Explorer(anywidget.AnyWidget):
     def state(self) -> Any:
         """The whole state, a frozen dataclass."""
         return self._state
+
+    def held(self) -> AbstractContextManager[object]:
+        """Return a lock: while a thread has it, no other changes the state."""
+        return _STATES
 
     def update(self, **changes: Any) -> None:
         """Change several fields of the state together.

@@ -17,6 +17,7 @@ class DrawnBlock:
     """One block.
 
     number    counted from 1, the same in both twins
+    stage     the list of blocks in which it stands, "layer1"
     shape     of what it gives, (C, h, w)
     skip      which kind it has, as in `structure(model).blocks`; "" for none
     stays     why it can't be taken out, "" where it can
@@ -26,6 +27,7 @@ class DrawnBlock:
 
     number: int
     name: str
+    stage: str
     shape: Sequence[int]
     skip: str
     stays: str
@@ -113,10 +115,11 @@ def drawn(twins: OpenTwins, errors: Sequence[np.ndarray] = ()) -> tuple[DrawnRow
                 DrawnBlock(
                     k,
                     block.name,
+                    block.stage,
                     block.gives,
                     block.skip,
                     "" if block.can_go else captions.stays(block.takes, block.gives),
-                    twins.partners(k),
+                    twins.partners[k - 1],
                     None if math.isnan(own[k - 1]) else float(own[k - 1]),
                 )
                 for k, block in enumerate(blocks, 1)
@@ -160,6 +163,7 @@ class OutcomeBars(Part):
     """Both networks' errors and answers, side by side.
 
     asked    what the answers are to, in words
+    missing  why there are no errors, in words; "" where there are
     picture  the image that is looked at, bytes of a PNG; `picture_key` says which it is, "" for none
     """
 
@@ -169,6 +173,7 @@ class OutcomeBars(Part):
     asked: str = ""
     picture: bytes = b""
     picture_key: str = ""
+    missing: str = ""
 
     height: ClassVar[float] = 170.0
 
