@@ -8,13 +8,17 @@ const KINDS = {
 /** Bytes on a buffer of their own: numbers in it have to lie at multiples of their size. */
 const owned = (view) => (view instanceof ArrayBuffer ? view : view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
 
+const isArray = (tree) => ArrayBuffer.isView(tree.data) || tree instanceof ArrayBuffer;
+
 /** A view's tree with every array in its place, as {data, shape}, or as an ArrayBuffer where it is mere bytes.
+ *
+ * Arrays that are there already, as in a view that was made in the browser, stay.
  *
  * @param {any} tree @param {DataView[]} buffers
  */
 export function unpacked(tree, buffers) {
   if (Array.isArray(tree)) return tree.map((entry) => unpacked(entry, buffers));
-  if (tree === null || typeof tree !== "object") return tree;
+  if (tree === null || typeof tree !== "object" || isArray(tree)) return tree;
   if (tree.$array !== undefined) {
     const bytes = owned(buffers[tree.$array]);
     if (tree.dtype === "bytes") return bytes;
@@ -27,8 +31,6 @@ export function unpacked(tree, buffers) {
   }
   return Object.fromEntries(Object.entries(tree).map(([name, entry]) => [name, unpacked(entry, buffers)]));
 }
-
-const isArray = (tree) => ArrayBuffer.isView(tree.data) || tree instanceof ArrayBuffer;
 
 /** What is shown at a state. What depends on nothing is the very same object as before.
  *
