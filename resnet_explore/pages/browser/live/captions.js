@@ -2,6 +2,7 @@
 
 export const WAITING = "Two trained twins, block by block. They differ by their skips alone.";
 export const PRIVATE = "Your photo never leaves this page.";
+export const DRAW = "Draw here, or choose a digit above.";
 export const STROKES = "Draw with finger, mouse or pen. By keys: arrows move the pen, Space puts it down and lifts it.";
 export const NO_PHOTO = "is no photo that this browser can read: please choose a JPEG, PNG or WebP.";
 
@@ -40,24 +41,25 @@ const percent = (share) => (share > 0.995 && share < 0.9995 ? `${(100 * share).t
 /** The finding, in at most 15 words.
  *
  * @param {Edit} edit
- * @param {{color: string, first: string, share: number, was: string, keeps: number}[]} answers plain, then residual
+ * @param {{color: string, first: string, share: number, was: string, kept: number[]}[]} answers plain, then residual
  * @param {string} truth what it is, where that is known
  */
 export function headline(edit, answers, truth) {
   const [plain, residual] = answers;
-  if (untouched(edit)) {
-    if (plain.first === residual.first) return `Both say ${plain.first}: plain with ${percent(plain.share)}, residual with ${percent(residual.share)}.`;
-    return `${truth ? `A ${truth}: plain` : "Plain"} says ${plain.first} (${percent(plain.share)}), residual says ${residual.first} (${percent(residual.share)}).`;
+  if (!untouched(edit)) {
+    const told = answers.map(({ color, first, was, kept }, k) => `${color}${spared(edit, color, kept)} ${first === was ? "still" : "now"}${k ? "" : " says"} ${first}`);
+    return `${editWords(edit)}: ${told.join(", ")}.`;
   }
-  const only = edit.deleted.length === 0;
-  const told = answers.map((answer, k) => {
-    const still = answer.first === answer.was, own = answer.color === "plain" && only ? " has none, " : answer.keeps ? ` (keeps ${answer.keeps})` : "";
-    return `${answer.color}${own}${own.endsWith(", ") ? "" : " "}${still ? "still" : "now"}${k && own !== " has none, " && sameVerb(answers) ? "" : " says"} ${answer.first}`;
-  });
-  return `${editWords(edit)}: ${told.join(", ")}.`;
+  if (plain.first === residual.first) return `Both say ${plain.first}: plain with ${percent(plain.share)}, residual with ${percent(residual.share)}.`;
+  return `${truth ? `A ${truth}: plain` : "Plain"} says ${plain.first} (${percent(plain.share)}), residual says ${residual.first} (${percent(residual.share)}).`;
 }
 
-const sameVerb = (answers) => answers.length === 2;
+/** Why a network is as it was though something was changed. */
+function spared({ deleted }, color, kept) {
+  if (color === "plain" && !deleted.length) return " (has none)";
+  if (!kept.length) return "";
+  return kept.length < deleted.length ? ` (keeps ${kept.length})` : kept.length === 1 ? " (keeps it)" : " (keeps them)";
+}
 
 export const WHY = {
   none: "The networks have the same layers and were trained alike. Where they are deep, the plain one is hard to train: its error stays high on the very images that it was trained on. What each says of this image is one example of that.",

@@ -48,7 +48,7 @@ export class Inputs {
     const rgba = context.getImageData(0, 0, wide, high).data, rgb = new Uint8Array(wide * high * 3);
     for (let k = 0; k < wide * high; k++) rgb.set(rgba.subarray(4 * k, 4 * k + 3), 3 * k);
     const input = {
-      key: one.value, about: label[0].toLowerCase() + label.slice(1), truth: is === undefined ? "" : form.classes[is], pixels, strokes,
+      key: one.value, about: kind === "digits" ? label[0].toLowerCase() + label.slice(1) : `“${label}”`, truth: is === undefined ? "" : form.classes[is], pixels, strokes,
       values: standardised(pixels, form), png: await png(pixels, MAP_SIDE), enlarged: { data: rgb, shape: [high, wide, 3] },
     };
     this.ready.set(one.value, input);

@@ -9,7 +9,7 @@ import { Network, Trouble } from "./networks.js";
 import { present } from "./present.js";
 
 const SCHEMA = 1, LATE_MS = 400, MOST_KEPT = 24;
-const FIRST = { kind: "digits", depth: 56, input: "digit-3", deleted: [], cut: [], skip: 1, block: 1 };
+const FIRST = { kind: "digits", depth: 56, input: "digit-7", deleted: [], cut: [], skip: 1, block: 1 };
 const LOOKS = { order: "mean", tile_page: 0, own_scale: true, channel: -1, opacity: 0.6 }; // of the tiles, which follow them alone
 const ASKED = Object.keys(FIRST);
 
@@ -47,6 +47,7 @@ export class Kernel {
   send({ act, detail }) {
     if (act === "drew") this.draw(detail);
     if (act === "photos") this.take(detail);
+    if (act === "reset") this.put({ deleted: [], cut: [], skip: 1 });
   }
 
   put(fields) { for (const [name, value] of Object.entries(fields)) this.set(name, value); }
@@ -66,7 +67,7 @@ export class Kernel {
     return Math.max(1, Math.round((this.values.block / counts[0]) * counts[1]));
   }
 
-  draw(strokes) { this.put({ input: strokes.length ? this.inputs.draw(strokes) : this.facts.kinds.digits.samples[3].value }); }
+  draw(strokes) { this.put({ input: strokes.length ? this.inputs.draw(strokes) : this.facts.kinds.digits.samples[7].value }); }
 
   /** Take files; the last that is a photo is shown. @param {File[]} files */
   async take(files) {

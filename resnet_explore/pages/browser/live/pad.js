@@ -1,7 +1,7 @@
 /* Where a digit is drawn, and beside it what the networks see of it. */
 
 import { clamp, control, make, write } from "../../../widgets/browser/dom.js";
-import { STROKES } from "./captions.js";
+import { DRAW, STROKES } from "./captions.js";
 import { painted } from "./pixels.js";
 
 const SIDE = 200, PEN = 15, STEP = 0.05; // pixels, and the share of the side that an arrow key moves the pen
@@ -12,9 +12,9 @@ const SIDE = 200, PEN = 15, STEP = 0.05; // pixels, and the share of the side th
  */
 export function pad(page, props) {
   const canvas = control("canvas", "rx-pad-canvas", { width: SIDE * 2, height: SIDE * 2, tabIndex: 0, title: STROKES });
-  const clear = control("button", "", { type: "button", textContent: "Clear" }), hint = make("span", "rx-facts");
+  const clear = control("button", "", { type: "button", textContent: "Clear" }), hint = make("span", "rx-facts", { textContent: DRAW });
   const seen = make("canvas", "rx-seen", { width: 96, height: 96 }), words = make("span", "rx-facts");
-  const node = make("div", "rx-given", {}, canvas, make("div", "rx-given-side", {}, seen, words, clear));
+  const node = make("div", "rx-given", {}, canvas, make("div", "rx-given-side", {}, hint, seen, words, clear));
   canvas.setAttribute("role", "application");
   canvas.setAttribute("aria-roledescription", "drawing pad");
   canvas.setAttribute("aria-label", `Draw a digit. ${STROKES}`);
@@ -109,8 +109,8 @@ export function pad(page, props) {
     context.drawImage(painted(pixels), 0, 0, seen.width, seen.height);
     seen.setAttribute("aria-label", `What the networks see of ${about}: ${wide}×${high} pixels`);
     write(words, `What the networks see: ${wide}×${high} pixels`);
-    write(hint, "");
-    clear.hidden = !lines;
+    hint.hidden = Boolean(lines);
+    for (const each of [seen, words, clear]) each.hidden = !lines;
   }
 
   show();

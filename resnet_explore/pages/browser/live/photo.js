@@ -1,7 +1,6 @@
 /* Where a photo is chosen, and what the networks see of it. Photos dropped or pasted anywhere come here, too. */
 
 import { control, make, write } from "../../../widgets/browser/dom.js";
-import { PRIVATE } from "./captions.js";
 import { painted } from "./pixels.js";
 
 /** `props`: {input, said, wrong}.
@@ -12,7 +11,7 @@ export function photo(page, props) {
   const seen = make("canvas", "rx-photo-canvas", { width: 400, height: 400 }), words = make("span", "rx-facts");
   const input = control("input", "", { type: "file", accept: "image/*", multiple: true });
   const pick = make("label", "rx-pick", { htmlFor: input.id }, "Choose a photo", input);
-  const hint = make("span", "rx-facts", { textContent: `or drop or paste one anywhere. ${PRIVATE}` }), said = make("span", "rx-photo-said");
+  const hint = make("span", "rx-facts", { textContent: "or drop or paste one anywhere" }), said = make("span", "rx-photo-said");
   const node = make("div", "rx-given", {}, seen, make("div", "rx-given-side", {}, words, pick, hint, said));
   seen.setAttribute("role", "img");
   said.setAttribute("role", "status");

@@ -1,6 +1,6 @@
 /* From the state and what both networks gave to the page: a view as Python's explorers make them. */
 
-import { GLOSSARY, HEAT_SIGNS, PRIVATE, WAITING, conditions, headline, stays, staysNote, untouched, why } from "./captions.js";
+import { GLOSSARY, HEAT_SIGNS, WAITING, conditions, headline, stays, staysNote, untouched, why } from "./captions.js";
 import { activationMap, largest, ranked, sheet, softmax } from "./numbers.js";
 
 /**
@@ -9,7 +9,7 @@ import { activationMap, largest, ranked, sheet, softmax } from "./numbers.js";
  * @typedef {{input: Input, now: Given[], before: Given[], said: string, wrong: boolean, uploads: any[]}} Found
  */
 
-const ANSWERS = 3, DIAL = Array.from({ length: 31 }, (_, k) => Math.round(5 * k) / 100);
+const ANSWERS = 5, DIAL = Array.from({ length: 31 }, (_, k) => Math.round(5 * k) / 100);
 
 const TABS = { kind: "tabs", key: "kind", label: "What is shown", choices: [
   { value: "digits", label: "Digits", tip: "Draw one, or choose one that no network was trained on", missing: "", group: "" },
@@ -32,9 +32,10 @@ export function present(state, facts, found) {
     ...(form.depths.length > 1 ? [slider("depth", "Layers", form.depths.map((depth) => choice(depth)))] : []),
   ];
   const samples = { kind: "thumbs", key: "input", label: "Images", choices: [...form.samples, ...found.uploads].map(({ value, label, picture }) => ({ value, label, picture })) };
-  const given = { kind: state.kind === "digits" ? "pad" : "photo", key: "given", input: found.input, said: found.said, wrong: found.wrong, note: PRIVATE };
+  const reset = { kind: "button", key: "reset", label: "Reset", tip: "Both networks as they were trained", missing: untouched(state) ? "nothing is changed" : "" };
+  const given = { kind: state.kind === "digits" ? "pad" : "photo", key: "given", input: found.input, said: found.said, wrong: found.wrong };
   const page = {
-    tabs: TABS, ask: [samples], headline: "", why: "", sliders, below: [], conditions: [], waiting: "", glossary: GLOSSARY,
+    tabs: TABS, ask: [samples, reset], headline: "", why: "", sliders, below: [], conditions: [], waiting: "", glossary: GLOSSARY,
     panels: [[given], [cutsOf(twins)]],
   };
   if (!found.now) return { ...page, headline: WAITING };
@@ -54,7 +55,7 @@ function answerOf(state, twin, form, given, before) {
   const shares = softmax(given.logits), were = softmax(before.logits), order = ranked(shares);
   const kept = state.deleted.filter((number) => !twin.blocks[number - 1].goes);
   return {
-    color: twin.color, name: twin.name, kept, keeps: kept.length, class: order[0], first: form.classes[order[0]], share: shares[order[0]], was: form.classes[ranked(were)[0]],
+    color: twin.color, name: twin.name, kept, class: order[0], first: form.classes[order[0]], share: shares[order[0]], was: form.classes[ranked(were)[0]],
     bars: order.slice(0, ANSWERS).map((k) => ({
       label: form.classes[k], share: shares[k], text: `${Math.round(100 * shares[k])} %`, low: null, high: null, before: untouched(state) ? null : were[k],
     })),
