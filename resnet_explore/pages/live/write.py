@@ -43,11 +43,12 @@ def write_live(folder: Path, runtime: Path) -> None:
     for name in FILES:
         shutil.copyfile(runtime / name, folder / "runtime" / name)
     twins = {f"{data}-{depth}": _twins(folder, data, depth) for data in DEPTHS for depth in DEPTHS[data]}
+    weight = sum((runtime / name).stat().st_size for name in FILES)
     page = (HERE / "page.html").read_text(encoding="utf-8")
     script = bundle(ENTRY, PACKAGE).replace("export default", "const live =") + "live.start();\n"
     parts = {
         "style": STYLE.read_text(encoding="utf-8") + (HERE / "live.css").read_text(encoding="utf-8"),
-        "facts": json.dumps(_facts(twins), ensure_ascii=False).replace("</", "<\\/"),
+        "facts": json.dumps(_facts(twins, weight), ensure_ascii=False).replace("</", "<\\/"),
         "script": script,
     }
     for name, text in parts.items():
@@ -86,7 +87,7 @@ def _written(folder: Path, kind: str, data: str, depth: int) -> Mapping[str, Any
     }
 
 
-def _facts(twins: Mapping[str, Any]) -> Mapping[str, Any]:
+def _facts(twins: Mapping[str, Any], runtime_bytes: int) -> Mapping[str, Any]:
     """Return all that the page knows before a network is there."""
     kinds = {data: _form(data, depths) for data, depths in DEPTHS.items()}
     kinds["digits"]["samples"], kinds["cifar10"]["samples"] = _digits(), _photos(kinds["cifar10"]["side"])
@@ -96,6 +97,7 @@ def _facts(twins: Mapping[str, Any]) -> Mapping[str, Any]:
     return {
         "version": __version__,
         "runtime": f"onnxruntime-web {VERSION}",
+        "runtime_bytes": runtime_bytes,
         "kinds": kinds,
         "twins": twins,
         "palettes": colors,

@@ -96,5 +96,5 @@ export function conditions(twins, facts, kind, side) {
   ];
 }
 
-export const loading = (bytes) => `Loading two networks and what runs them, about ${(bytes / 1e6 + 4).toFixed(0)} MB …`;
+export const loading = (bytes) => `Loading two networks${bytes > 1e7 ? " and what runs them" : ""}, ${(bytes / 1e6).toFixed(bytes > 1e7 ? 0 : 1)} MB …`;
 export const RUNNING = "The networks are at work …";

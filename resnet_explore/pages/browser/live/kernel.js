@@ -3,7 +3,7 @@
  * It is what anywidget calls a model. The newest state is answered; what was asked meanwhile is not.
  */
 
-import { loading, NO_PHOTO, RUNNING } from "./captions.js";
+import { loading, NO_PHOTO, RUNNING, WAITING } from "./captions.js";
 import { Inputs } from "./inputs.js";
 import { Network, Trouble } from "./networks.js";
 import { present } from "./present.js";
@@ -19,12 +19,11 @@ export class Kernel {
     this.values = { ...FIRST, ...LOOKS, _view: null, _aside: {}, _busy: "", _problem: "", _code: "", _said: {}, _heard: 0, _opened: 0 };
     this.handlers = {};
     this.count = 0;
-    this.asked = this.answering = false;
+    this.asked = this.answering = this.loaded = false;
     this.inputs = new Inputs(facts);
     this.networks = Object.fromEntries(Object.entries(facts.twins).map(([name, twins]) => [name, twins.map((about) => new Network(about, facts.kinds[name.split("-")[0]]))]));
     this.given = new Map(); // what networks gave, by network, input and edit
-    this.said = "";
-    this.wrong = false;
+    this.refused = ""; // what is to be said of files that were none, until something else is chosen
   }
 
   // --- the model that the page sees -------------------------------------------------------------------------
@@ -38,9 +37,13 @@ export class Kernel {
     if (this.values[name] === value) return;
     const before = this.values[name];
     this.values[name] = value;
+    if (name === "_said") this.values._heard = Math.max(...Object.values(value).map(([count]) => count)); // at once, unlike Python
     if (name === "kind") this.turn();
     if (name === "depth") this.put({ deleted: [], cut: [], block: this.carried(before, value) });
-    if (ASKED.includes(name)) this.ask();
+    if (ASKED.includes(name)) {
+      this.refused = "";
+      this.ask();
+    }
     for (const handler of this.handlers[`change:${name}`] ?? []) handler();
   }
 
@@ -57,7 +60,6 @@ export class Kernel {
   /** Other networks: with their own images, and nothing changed. */
   turn() {
     const { depths, samples } = this.facts.kinds[this.values.kind];
-    this.said = "";
     this.put({ depth: depths.at(-1), input: this.inputs.last(this.values.kind) ?? samples[0].value, deleted: [], cut: [], skip: 1, block: 1, channel: -1 });
   }
 
@@ -81,10 +83,11 @@ export class Kernel {
         refused.push(`${name} ${NO_PHOTO}`);
       }
     }
-    if (taken) this.put({ kind: "cifar10" });
-    this.said = refused.join(" ");
-    this.wrong = refused.length > 0;
-    if (taken) this.put({ input: taken });
+    if (taken) {
+      this.put({ kind: "cifar10" });
+      this.put({ input: taken });
+    }
+    this.refused = refused.join(" ");
     this.ask();
   }
 
@@ -110,16 +113,18 @@ export class Kernel {
       const input = await this.inputs.find(state.input);
       const pair = this.networks[`${state.kind}-${state.depth}`];
       if (!pair.every((network) => network.there)) {
-        this.set("_busy", loading(pair.reduce((sum, { about }) => sum + about.bytes, 0)));
-        if (!this.count || this.values._view.made_for.kind !== state.kind) this.show(state, { input, now: null, before: null });
+        const sentence = loading(pair.reduce((sum, { about }) => sum + about.bytes, this.loaded ? 0 : this.facts.runtime_bytes));
+        this.set("_busy", sentence);
+        if (this.values._view?.made_for.kind !== state.kind) this.show(state, { input, now: null, before: null, waiting: sentence });
       }
       const none = { deleted: [], cut: [], skip: 1 };
       const before = await this.run(pair, input, none), now = await this.run(pair, input, state);
       this.show(state, { input, now, before });
-      this.set("_problem", "");
+      this.loaded = true; // the runtime, and these
+      this.set("_problem", this.refused);
     } catch (problem) {
       this.set("_problem", problem instanceof Trouble ? problem.message : `Something went wrong here (${problem.message}).`);
-      this.show(state, { input: await this.inputs.find(state.input), now: null, before: null });
+      this.show(state, { input: await this.inputs.find(state.input), now: null, before: null, waiting: WAITING });
     } finally {
       clearTimeout(late);
       this.set("_busy", "");
@@ -143,7 +148,7 @@ export class Kernel {
   }
 
   show(state, found) {
-    const tree = present(state, this.facts, { said: this.said, wrong: this.wrong, uploads: this.inputs.uploads(state.kind), ...found });
+    const tree = present(state, this.facts, { uploads: this.inputs.uploads(state.kind), ...found });
     this.count += 1;
     this.set("_view", { count: this.count, schema: SCHEMA, fields: [...ASKED, ...Object.keys(LOOKS)], made_for: state, formats: [], tree, buffers: [] });
   }

@@ -4,6 +4,7 @@
 export class Trouble extends Error {}
 
 const DISK = "Opened from a disk, a page may load no networks: run “python -m http.server” in its folder and open http://localhost:8000.";
+const NOT_STARTED = "The runtime did not start: WebAssembly is blocked here, or a file of runtime/ is missing. Reload the page to try again.";
 const NO_WASM = "This browser runs no WebAssembly, which the networks need: allow it, or try another browser.";
 
 /** The runtime is a file of its own, so it comes by `import()`: all else on this page is in one script. */
@@ -59,7 +60,7 @@ export class Network {
       this.there = true;
       return { ort, session };
     } catch (problem) {
-      if (/wasm|webassembly/i.test(String(problem)) && !/protobuf|model/i.test(String(problem))) throw new Trouble(NO_WASM);
+      if (/backend|wasm/i.test(String(problem))) throw new Trouble(NOT_STARTED);
       throw new Trouble(`A network can't be read: ${this.about.file} is damaged. Change something to try again.`);
     }
   }

@@ -3,7 +3,7 @@
 import { control, make, write } from "../../../widgets/browser/dom.js";
 import { painted } from "./pixels.js";
 
-/** `props`: {input, said, wrong}.
+/** `props`: {input}.
  *
  * @type {import("../../../widgets/browser/page.js").Component}
  */
@@ -11,10 +11,9 @@ export function photo(page, props) {
   const seen = make("canvas", "rx-photo-canvas", { width: 400, height: 400 }), words = make("span", "rx-facts");
   const input = control("input", "", { type: "file", accept: "image/*", multiple: true });
   const pick = make("label", "rx-pick", { htmlFor: input.id }, "Choose a photo", input);
-  const hint = make("span", "rx-facts", { textContent: "or drop or paste one anywhere" }), said = make("span", "rx-photo-said");
-  const node = make("div", "rx-given", {}, seen, make("div", "rx-given-side", {}, words, pick, hint, said));
+  const hint = make("span", "rx-facts", { textContent: "or drop or paste one anywhere" });
+  const node = make("div", "rx-given", {}, seen, make("div", "rx-given-side", {}, words, pick, hint));
   seen.setAttribute("role", "img");
-  said.setAttribute("role", "status");
   input.addEventListener("change", () => {
     const files = [...input.files];
     input.value = ""; // choosing the same file again is a change again
@@ -27,8 +26,6 @@ export function photo(page, props) {
     context.drawImage(painted(pixels), 0, 0, seen.width, seen.height);
     seen.setAttribute("aria-label", `What the networks see of ${about}: ${wide}×${high} pixels`);
     write(words, `What the networks see: ${wide}×${high} pixels`);
-    write(said, props.said);
-    said.classList.toggle("rx-failed", props.wrong);
   }
 
   show();
@@ -37,7 +34,7 @@ export function photo(page, props) {
     update(next) {
       const before = props;
       props = next;
-      if (before.input !== next.input || before.said !== next.said) show();
+      if (before.input !== next.input) show();
     },
   };
 }

@@ -1,12 +1,12 @@
 /* From the state and what both networks gave to the page: a view as Python's explorers make them. */
 
-import { GLOSSARY, HEAT_SIGNS, WAITING, conditions, headline, stays, staysNote, untouched, why } from "./captions.js";
+import { GLOSSARY, HEAT_SIGNS, conditions, headline, stays, staysNote, untouched, why } from "./captions.js";
 import { activationMap, largest, ranked, sheet, softmax } from "./numbers.js";
 
 /**
  * @typedef {{logits: Float32Array, blocks: import("./numbers.js").Values[]}} Given what one network gave
  * @typedef {{key: string, about: string, truth: string, pixels: import("./pixels.js").Pixels, png: ArrayBuffer, strokes: number[][][] | null}} Input
- * @typedef {{input: Input, now: Given[], before: Given[], said: string, wrong: boolean, uploads: any[]}} Found
+ * @typedef {{input: Input, now: Given[], before: Given[], waiting: string, uploads: any[]}} Found
  */
 
 const ANSWERS = 5, DIAL = Array.from({ length: 31 }, (_, k) => Math.round(5 * k) / 100);
@@ -33,12 +33,12 @@ export function present(state, facts, found) {
   ];
   const samples = { kind: "thumbs", key: "input", label: "Images", choices: [...form.samples, ...found.uploads].map(({ value, label, picture }) => ({ value, label, picture })) };
   const reset = { kind: "button", key: "reset", label: "Reset", tip: "Both networks as they were trained", missing: untouched(state) ? "nothing is changed" : "" };
-  const given = { kind: state.kind === "digits" ? "pad" : "photo", key: "given", input: found.input, said: found.said, wrong: found.wrong };
+  const given = { kind: state.kind === "digits" ? "pad" : "photo", key: "given", input: found.input };
   const page = {
     tabs: TABS, ask: [samples, reset], headline: "", why: "", sliders, below: [], conditions: [], waiting: "", glossary: GLOSSARY,
     panels: [[given], [cutsOf(twins)]],
   };
-  if (!found.now) return { ...page, headline: WAITING };
+  if (!found.now) return { ...page, headline: found.waiting };
   const answers = twins.map((twin, k) => answerOf(state, twin, form, found.now[k], found.before[k]));
   return {
     ...page,
