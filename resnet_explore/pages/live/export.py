@@ -18,8 +18,14 @@ from resnet_explore.models.resnet import ResNet
 from resnet_explore.models.shortcuts import PaddingShortcut
 
 _OPSET, _IR = 17, 8
-# All that `forward` of the networks' parts depends on; anything else in one of them would be left out in silence.
-_PLAIN_FORWARD = {"gate": "none", "order": "post", "stochastic_depth": 0.0, "branch_scale": 1.0, "skip_scale": 1.0}
+# What else `forward` of a network's parts can do would be left out in silence.
+_PLAIN_FORWARD = {
+    "gate": "none",
+    "order": "post",
+    "stochastic_depth": 0.0,
+    "branch_scale": 1.0,
+    "skip_scale": 1.0,
+}
 
 
 def to_onnx(network: ResNet) -> onnx.ModelProto:
@@ -28,8 +34,8 @@ def to_onnx(network: ResNet) -> onnx.ModelProto:
     Inputs: `image`, float32 (N, C, H, W), standardised as the network takes it; `skip` and `branch`, float32
     (blocks,). Outputs: `logits`, (N, classes), and `block1`, `block2`, ..., what each block gives.
 
-    A residual block gives act(branch F(x) + skip shortcut(x)), as in `edited`: 1 and 1 is the network itself,
-    branch 0 deletes. A plain block gives branch F(x) + skip x, where F is all of it, where it keeps the shape,
+    A residual block gives act(branch F(x) + skip shortcut(x)), as in `edited`: 1 and 1 is the network,
+    branch 0 deletes. A plain block gives branch F(x) + skip x, F being all of it, where it keeps the shape,
     and else branch F(x): 1 and 0 is the network itself, 0 and 1 passes it by.
 
     Weights that are exactly so in half precision are stored so. Raises ExploreError for a network with parts
@@ -85,7 +91,7 @@ class _Graph:
         return name
 
     def weight(self, tensor: Tensor) -> str:
-        """Store values in half precision where that changes none of them; the runtime casts once, on loading."""
+        """Store values in half precision where that changes none; the runtime casts them once, on loading."""
         values = tensor.detach().cpu().numpy().astype(np.float32)
         with np.errstate(over="ignore"):
             half = values.astype(np.float16)
@@ -125,19 +131,23 @@ class _Graph:
         return write(self, layer, x, output)
 
     def model(self, channels: int, classes: int, widths: list[int]) -> onnx.ModelProto:
-        blocks = [len(widths)]
-        inputs = [("image", ["N", channels, "H", "W"]), ("skip", blocks), ("branch", blocks)]
-        outputs = [("logits", ["N", classes])]
-        outputs += [(f"block{k}", ["N", width, f"H{k}", f"W{k}"]) for k, width in enumerate(widths, 1)]
-        sides = [
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in side]
-            for side in (inputs, outputs)
-        ]
-        graph = helper.make_graph(self.nodes, "twin", *sides, initializer=self.weights)
+        inputs = [_values(name, [len(widths)]) for name in ("skip", "branch")]
+        outputs = [_values(f"block{k}", ["N", width, f"H{k}", f"W{k}"]) for k, width in enumerate(widths, 1)]
+        graph = helper.make_graph(
+            self.nodes,
+            "twin",
+            [_values("image", ["N", channels, "H", "W"]), *inputs],
+            [_values("logits", ["N", classes]), *outputs],
+            initializer=self.weights,
+        )
         opsets = [helper.make_opsetid("", _OPSET)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR, producer_name="resnet_explore")
         onnx.checker.check_model(model, full_check=True)
         return model
+
+
+def _values(name: str, shape: list[Any]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 
 def _conv(graph: _Graph, layer: nn.Conv2d, x: str, output: str) -> str:
@@ -152,21 +162,24 @@ def _batch_norm(graph: _Graph, layer: nn.BatchNorm2d, x: str, output: str) -> st
     """Write it as it is: the runtime folds it into the convolution, and its numbers stay half as long."""
     parts = (layer.weight, layer.bias, layer.running_mean, layer.running_var)
     return graph.node(
-        "BatchNormalization", [x, *(graph.weight(part) for part in parts if part is not None)], output, epsilon=layer.eps
+        "BatchNormalization",
+        [x, *(graph.weight(part) for part in parts if part is not None)],
+        output,
+        epsilon=layer.eps,
     )
 
 
 def _padding(graph: _Graph, layer: PaddingShortcut, x: str, output: str) -> str:
     strides = [layer.stride] * 2
     small = graph.node("AveragePool", [x], kernel_shape=[1, 1], strides=strides) if layer.stride > 1 else x
-    return graph.node("Pad", [small, graph.constant(np.array([0, layer.front, 0, 0, 0, layer.back, 0, 0]))], output)
+    return graph.node(
+        "Pad", [small, graph.constant(np.array([0, layer.front, 0, 0, 0, layer.back, 0, 0]))], output
+    )
 
 
 def _max_pool(graph: _Graph, layer: nn.MaxPool2d, x: str, output: str) -> str:
     side, stride, pad = layer.kernel_size, layer.stride, layer.padding
-    return graph.node(
-        "MaxPool", [x], output, kernel_shape=[side] * 2, strides=[stride] * 2, pads=[pad] * 4
-    )
+    return graph.node("MaxPool", [x], output, kernel_shape=[side] * 2, strides=[stride] * 2, pads=[pad] * 4)
 
 
 _LAYERS: dict[type[nn.Module], Callable[..., str]] = {

@@ -13,7 +13,7 @@ from resnet_explore.errors import ExploreError, why_not_downloaded
 
 VERSION = "1.30.0"
 FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
-"""What a page loads: the API, what starts the WebAssembly, and that itself (14 MB, which most hosts compress to 4)."""
+"""What a page loads: the API, what starts the WebAssembly, and that itself (14 MB; 4 where a host compresses)."""
 
 _URL = f"https://registry.npmjs.org/onnxruntime-web/-/onnxruntime-web-{VERSION}.tgz"
 # As the registry states it ("dist.integrity"); npm would check the same.
@@ -22,9 +22,9 @@ _PATIENCE_S = 30
 
 
 def runtime_folder() -> Path:
-    """Return where the runtime is kept: in $RESNET_EXPLORE_DATA or ~/.cache/resnet_explore, beside data sets."""
+    """Return where the runtime is kept, beside data sets: $RESNET_EXPLORE_DATA or ~/.cache/resnet_explore."""
     home = os.environ.get("RESNET_EXPLORE_DATA") or Path.home() / ".cache" / "resnet_explore"
-    return Path(home, f"onnxruntime-web-{VERSION}")
+    return Path(home).expanduser() / f"onnxruntime-web-{VERSION}"
 
 
 def fetch_runtime(folder: Path | None = None) -> Path:
@@ -42,13 +42,15 @@ def fetch_runtime(folder: Path | None = None) -> Path:
             archive = answer.read()
     except (OSError, HTTPException) as error:
         reason = why_not_downloaded(error)
-        raise ExploreError(f"onnxruntime-web {VERSION} could not be downloaded to {folder} ({reason}).") from None
+        raise ExploreError(
+            f"onnxruntime-web {VERSION} could not be downloaded to {folder} ({reason})."
+        ) from None
     unpack(archive, folder)
     return folder
 
 
 def unpack(archive: bytes, folder: Path) -> None:
-    """Keep `FILES` of an archive, each whole or not at all; raise ExploreError for an archive that is another one."""
+    """Keep `FILES` of an archive, each whole or not at all; raise ExploreError if it is another archive."""
     found = base64.b64encode(hashlib.sha512(archive).digest()).decode()
     if found != _SHA512:
         raise ExploreError(f"What came as onnxruntime-web {VERSION} is another file: its SHA-512 is {found}.")

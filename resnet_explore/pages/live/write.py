@@ -1,4 +1,4 @@
-"""Write the page: one HTML file with script, style and facts inside, beside it the networks and the runtime."""
+"""Write the page: one HTML file with script, style and facts inside, beside it networks and runtime."""
 
 import base64
 import json
@@ -11,12 +11,12 @@ import numpy as np
 
 from resnet_explore import __version__
 from resnet_explore.analysis.topology.blocks_of import blocks_of
+from resnet_explore.errors import ExploreError
 from resnet_explore.figures.mosaic import LOOKUP
 from resnet_explore.inputs.datasets import load_dataset
 from resnet_explore.inputs.images import sample_photos, square_crop
 from resnet_explore.models.presets import build
 from resnet_explore.models.resnet import ResNet
-from resnet_explore.pages.live.export import to_onnx
 from resnet_explore.pages.live.runtime import FILES, VERSION
 from resnet_explore.paths import PACKAGE
 from resnet_explore.widgets.browser.bundle import STYLE, bundle
@@ -25,7 +25,7 @@ from resnet_explore.widgets.core.heatmap_panel import palettes
 HERE = Path(__file__).parent
 ENTRY = "pages/browser/live/live.js"
 DEPTHS = {"digits": (20, 56), "cifar10": (20,)}
-"""Which twins run on the page, by what they were trained on. Those of Imagenette would be 11 MB, too much to wait for."""
+"""Which twins run on the page, by data. Those of Imagenette would be 11 MB, too much to wait for."""
 
 _FREE = ("CC0", "public domain")  # photos that may be shown without more ado
 _KINDS = {"plain": "Plain", "resnet": "Residual"}
@@ -36,7 +36,7 @@ def write_live(folder: Path, runtime: Path) -> None:
 
     runtime  the folder with onnxruntime-web, as `fetch_runtime` returns it
 
-    Raises ExploreError where trained weights are missing.
+    Raises ExploreError without the extra `site` and where trained weights are missing.
     """
     for name in ("networks", "runtime"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -65,13 +65,20 @@ def _written(folder: Path, kind: str, data: str, depth: int) -> Mapping[str, Any
     network = build(f"cifar_{kind}{depth}", weights=data).eval()
     if not isinstance(network, ResNet):
         raise TypeError(f"cifar_{kind}{depth} is no ResNet.")
-    content = to_onnx(network).SerializeToString()
+    content = _exported(network)
     file = f"networks/{data}-{kind}{depth}.onnx"
     (folder / file).write_bytes(content)
     about = network.about
     blocks = [
-        {"number": k, "name": b.name, "takes": b.takes, "shape": b.gives, "skip": b.skip if b.sums else "", "goes": b.can_go}
-        for k, b in enumerate(blocks_of(network), 1)
+        {
+            "number": k,
+            "name": block.name,
+            "takes": block.takes,
+            "shape": block.gives,
+            "skip": block.skip if block.sums else "",
+            "goes": block.can_go,
+        }
+        for k, block in enumerate(blocks_of(network), 1)
     ]
     return {
         "name": f"{_KINDS[kind]}-{depth}",
@@ -85,6 +92,16 @@ def _written(folder: Path, kind: str, data: str, depth: int) -> Mapping[str, Any
         "data": about["data"],
         "provenance": about["provenance"],
     }
+
+
+def _exported(network: ResNet) -> bytes:
+    try:
+        from resnet_explore.pages.live.export import to_onnx
+    except ModuleNotFoundError as missing:
+        raise ExploreError(
+            f"The live page needs {missing.name}, which `pip install 'resnet-explore[site]'` brings."
+        ) from None
+    return to_onnx(network).SerializeToString()
 
 
 def _facts(twins: Mapping[str, Any], runtime_bytes: int) -> Mapping[str, Any]:
@@ -133,7 +150,7 @@ def _digits() -> list[Mapping[str, Any]]:
 
 def _photos(side: int) -> list[Mapping[str, Any]]:
     """Return sample photos as the networks see them: (h, w, 3), in base64."""
-    found = []
+    found: list[Mapping[str, Any]] = []
     for photo in sample_photos().values():
         if photo.credit.endswith(_FREE):
             seen = np.asarray(square_crop(photo.load(), side))

@@ -98,7 +98,7 @@ export class Kernel {
     this.asked = true;
     if (this.answering) return;
     this.answering = true;
-    await null; // until all that is set together is
+    await Promise.resolve(); // until all that is set together is
     while (this.asked) {
       this.asked = false;
       await this.answer();
