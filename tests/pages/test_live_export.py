@@ -132,7 +132,7 @@ def test_the_folder_holds_all_that_the_page_asks_for(folder):
             assert np.shape(twin["weight"]) == (10, twin["blocks"][-1]["shape"][0])
     assert [sample["is"] for sample in facts["kinds"]["digits"]["samples"]] == list(range(10))
     assert all(s["credit"].endswith(("CC0", "public domain")) for s in facts["kinds"]["cifar10"]["samples"])
-    assert sorted(path.name for path in (folder / "runtime").iterdir()) == sorted(runtime.FILES)
+    assert sorted(path.name for path in (folder / "runtime").iterdir()) == sorted(runtime.FILES.values())
 
 
 def test_an_archive_that_is_another_one_is_refused_and_nothing_of_it_kept(tmp_path, monkeypatch):

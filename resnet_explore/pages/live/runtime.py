@@ -12,8 +12,13 @@ from urllib.request import urlopen
 from resnet_explore.errors import ExploreError, why_not_downloaded
 
 VERSION = "1.30.0"
-FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
-"""What a page loads: the API, what starts the WebAssembly, and that itself (14 MB; 4 where a host compresses)."""
+FILES = {
+    "ort.wasm.min.mjs": "ort.js",
+    "ort-wasm-simd-threaded.mjs": "ort-wasm.js",
+    "ort-wasm-simd-threaded.wasm": "ort-wasm.wasm",
+}
+"""What a page loads, by the package's names: the API, what starts the WebAssembly, and that itself (14 MB; 4
+where a host compresses). Pages call them otherwise, as many hosts do not know what a .mjs is."""
 
 _URL = f"https://registry.npmjs.org/onnxruntime-web/-/onnxruntime-web-{VERSION}.tgz"
 # As the registry states it ("dist.integrity"); npm would check the same.

@@ -40,8 +40,8 @@ def write_live(folder: Path, runtime: Path) -> None:
     """
     for name in ("networks", "runtime"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    for name in FILES:
-        shutil.copyfile(runtime / name, folder / "runtime" / name)
+    for name, here in FILES.items():
+        shutil.copyfile(runtime / name, folder / "runtime" / here)
     twins = {f"{data}-{depth}": _twins(folder, data, depth) for data in DEPTHS for depth in DEPTHS[data]}
     weight = sum((runtime / name).stat().st_size for name in FILES)
     page = (HERE / "page.html").read_text(encoding="utf-8")

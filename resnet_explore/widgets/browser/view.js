@@ -8,17 +8,16 @@ const KINDS = {
 /** Bytes on a buffer of their own: numbers in it have to lie at multiples of their size. */
 const owned = (view) => (view instanceof ArrayBuffer ? view : view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
 
-const isArray = (tree) => ArrayBuffer.isView(tree.data) || tree instanceof ArrayBuffer;
-
 /** A view's tree with every array in its place, as {data, shape}, or as an ArrayBuffer where it is mere bytes.
  *
- * Arrays that are there already, as in a view that was made in the browser, stay.
+ * Without buffers, as where a view was made in the browser, all is in its place already.
  *
  * @param {any} tree @param {DataView[]} buffers
  */
 export function unpacked(tree, buffers) {
+  if (!buffers.length) return tree;
   if (Array.isArray(tree)) return tree.map((entry) => unpacked(entry, buffers));
-  if (tree === null || typeof tree !== "object" || isArray(tree)) return tree;
+  if (tree === null || typeof tree !== "object") return tree;
   if (tree.$array !== undefined) {
     const bytes = owned(buffers[tree.$array]);
     if (tree.dtype === "bytes") return bytes;
@@ -31,6 +30,8 @@ export function unpacked(tree, buffers) {
   }
   return Object.fromEntries(Object.entries(tree).map(([name, entry]) => [name, unpacked(entry, buffers)]));
 }
+
+const isArray = (tree) => ArrayBuffer.isView(tree.data) || tree instanceof ArrayBuffer;
 
 /** What is shown at a state. What depends on nothing is the very same object as before.
  *

@@ -13,12 +13,13 @@ async function load() {
   if (typeof WebAssembly !== "object") throw new Trouble(NO_WASM);
   let ort;
   try {
-    ort = await import(new URL("runtime/ort.wasm.min.mjs", document.baseURI).href);
+    ort = await import(new URL("runtime/ort.js", document.baseURI).href);
   } catch {
-    throw new Trouble("The runtime is missing: runtime/ort.wasm.min.mjs can't be loaded. Change something to try again.");
+    throw new Trouble("The runtime is missing: runtime/ort.js can't be loaded. Change something to try again.");
   }
   ort.env.wasm.numThreads = 1; // more would ask every host for headers of its own
-  ort.env.wasm.wasmPaths = new URL("runtime/", document.baseURI).href;
+  const [mjs, wasm] = ["runtime/ort-wasm.js", "runtime/ort-wasm.wasm"].map((file) => new URL(file, document.baseURI).href);
+  ort.env.wasm.wasmPaths = { mjs, wasm };
   ort.env.logLevel = "error";
   return ort;
 }
