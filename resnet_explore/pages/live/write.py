@@ -78,7 +78,7 @@ def _written(folder: Path, kind: str, data: str, depth: int) -> Mapping[str, Any
             "skip": block.skip if block.sums else "",
             "goes": block.can_go,
         }
-        for k, block in enumerate(blocks_of(network), 1)
+        for k, block in enumerate(blocks_of(network, tuple(about["input_size"])), 1)
     ]
     return {
         "name": f"{_KINDS[kind]}-{depth}",

@@ -18,8 +18,11 @@ from resnet_explore.analysis.topology.blocks_of import blocks_of
 from resnet_explore.errors import ExploreError
 from resnet_explore.inputs.images import sample_photos, square_crop, standardise
 from resnet_explore.pages.live.runtime import fetch_runtime
-from resnet_explore.pages.live.write import write_live
+from resnet_explore.pages.live.write import ENTRY, write_live
+from resnet_explore.paths import PACKAGE
+from resnet_explore.widgets.browser.bundle import bundle
 from tests.browser.pages.test_accessibility import _FIND
+from tests.widgets.pages import assert_kept
 
 THREE = [
     [(0.33, 0.2), (0.45, 0.14), (0.6, 0.2), (0.64, 0.33), (0.55, 0.44), (0.44, 0.48)],
@@ -88,14 +91,16 @@ def shared(context, address):
     page.on("pageerror", lambda error: pytest.fail(str(error)))
     page.goto(address)
     page.locator(".rx-outcome").wait_for(timeout=60_000)
+    page.first = answer(page)
     return page
 
 
 @pytest.fixture
 def page(shared):
-    """The page as it begins: 56 layers, a held-out 7, nothing changed."""
+    """The page with 56 layers, a held-out 7, nothing changed."""
     shared.get_by_role("tab", name="Photos").click()
     shared.get_by_role("tab", name="Digits").click()
+    shared.get_by_role("slider", name="Layers").press("End")
     shared.get_by_role("radio", name="A held-out 7").click()
     assert answer(shared)["edit"] == [[], [], 1]
     return shared
@@ -155,6 +160,8 @@ def png(image):
 
 
 def test_the_first_view_makes_its_point_and_nothing_is_asked_of_others(page, context, address):
+    assert page.first["headline"] == "Block 5 deleted: plain now says 8, residual still 7."
+    agrees(page.first, "digits", 20, blocks=[5])
     found = answer(page)
     assert found["headline"].replace("\u00a0", " ") == "A 7: plain says 1 (47 %), residual says 7 (100 %)."
     agrees(found, "digits", 56)
@@ -201,7 +208,7 @@ def test_dial_cuts_and_deleted_blocks_are_live_and_torchs(page):
         dial.press("ArrowLeft")
     found = answer(page)
     assert found["edit"] == [[4, 5], [7], 0.8]
-    assert found["headline"].startswith("3 kinds of change: plain (keeps 1) ")
+    assert found["headline"].startswith("4 changes: plain (keeps 1) ")
     agrees(found, "digits", 20, blocks=[4, 5], skip={0: 0.8, 7: 0.0})
     page.get_by_role("button", name="Reset").click()
     found = answer(page)
@@ -260,6 +267,7 @@ def test_what_is_transparent_is_white_and_what_is_no_photo_is_said(page):
     page.locator(".rx-problem", has_text="notes.txt is no photo").wait_for()
     assert answer(page)["pixels"] == found["pixels"], "the rest stays"
     page.get_by_role("radio", name="A cup of espresso").click()
+    answer(page)
     assert "espresso" in page.locator(".rx-outcome").inner_text()
     assert page.locator(".rx-problem").inner_text() == ""
 
@@ -278,10 +286,10 @@ def test_axe_finds_nothing(page, theme, tab):
 
 def test_a_phone_is_wide_enough(page):
     page.set_viewport_size({"width": 360, "height": 740})
-    assert answer(page)["headline"]
-    wide = page.evaluate("document.documentElement.scrollWidth")
-    page.set_viewport_size({"width": 1280, "height": 1000})
-    assert wide <= 360
+    try:
+        page.wait_for_function("document.documentElement.scrollWidth <= 360", timeout=5_000)
+    finally:
+        page.set_viewport_size({"width": 1280, "height": 1000})
 
 
 # --- what can be missing --------------------------------------------------------------------------------------
@@ -289,13 +297,14 @@ def test_a_phone_is_wide_enough(page):
 
 def test_a_network_that_is_missing_is_said_and_fetched_once_it_is_there(context, address):
     page = context.new_page()
-    page.route("**/digits-plain56.onnx", lambda route: route.fulfill(status=404))
+    page.route("**/digits-plain20.onnx", lambda route: route.fulfill(status=404))
     page.goto(address)
-    page.locator(".rx-problem", has_text="digits-plain56.onnx can't be loaded (404)").wait_for()
+    page.locator(".rx-problem", has_text="digits-plain20.onnx can't be loaded (404)").wait_for()
     assert page.locator(".rx-pad-canvas").is_visible()
-    page.unroute("**/digits-plain56.onnx")
+    page.unroute("**/digits-plain20.onnx")
     page.get_by_role("radio", name="A held-out 3").click()
-    page.locator(".rx-headline", has_text="residual says 3").wait_for()
+    page.locator(".rx-headline", has_text="residual still 3").wait_for()
+    answer(page)
     assert page.locator(".rx-problem").inner_text() == ""
     page.close()
 
@@ -326,6 +335,51 @@ def test_what_keeps_the_networks_from_running_is_said_and_the_rest_works(context
     draw(page, THREE)
     page.get_by_role("button", name="Clear").wait_for()
     page.close()
+
+
+# --- sentences ------------------------------------------------------------------------------------------------
+
+
+def test_sentences_are_those_that_were_read(context, folder):
+    """Every kind of headline, and what stands behind it."""
+    page = context.new_page()
+    modules, _, _ = bundle(ENTRY, PACKAGE).rpartition("export default")
+    page.evaluate("(script) => { window.modules = new Function(script)(); }", f"{modules}return modules;")
+    said = page.evaluate(
+        """([edits, name]) => {
+            const captions = modules[name], said = [];
+            const plain = { color: "plain", first: "8", share: 0.47, was: "7", kept: [] };
+            const residual = { color: "residual", first: "7", share: 0.998, was: "7", kept: [] };
+            for (const edit of edits) {
+                said.push(captions.headline(edit, [{ ...plain, kept: edit.kept ?? [] }, residual], ""));
+                said.push(captions.headline(edit, [{ ...plain, first: "7", kept: edit.kept ?? [] }, residual], ""));
+            }
+            said.push(captions.headline(edits[0], [plain, residual], "7"));
+            said.push(...Object.values(captions.WHY), ...Object.values(captions.GLOSSARY));
+            said.push(captions.staysNote([4]), captions.staysNote([4, 7]), captions.stays([8, 8, 8], [16, 4, 4]));
+            said.push(captions.loading(16e6), captions.loading(3e5), captions.RUNNING, captions.WAITING);
+            return said.concat(captions.DRAW, captions.STROKES, `README.md ${captions.NO_PHOTO}`);
+        }""",
+        [EDITS, "pages/browser/live/captions.js"],
+    )
+    page.close()
+    assert all(len(line.replace("\u00a0", " ").split()) <= 15 for line in said[: 2 * len(EDITS) + 1])
+    assert_kept("live", said)
+
+
+EDITS = [
+    {"deleted": [], "cut": [], "skip": 1},
+    {"deleted": [5], "cut": [], "skip": 1},
+    {"deleted": [4], "cut": [], "skip": 1, "kept": [4]},
+    {"deleted": [4, 5], "cut": [], "skip": 1, "kept": [4]},
+    {"deleted": [4, 7], "cut": [], "skip": 1, "kept": [4, 7]},
+    {"deleted": [2, 5, 6], "cut": [], "skip": 1},
+    {"deleted": [], "cut": [3], "skip": 1},
+    {"deleted": [], "cut": [3, 4], "skip": 0.5},
+    {"deleted": [], "cut": [], "skip": 0.5},
+    {"deleted": [5], "cut": [], "skip": 0.5},
+    {"deleted": [5], "cut": [3], "skip": 0.5},
+]
 
 
 def test_opened_from_a_disk_it_says_how_it_runs(context, folder):

@@ -18,6 +18,8 @@ export const GLOSSARY = {
 /** @param {Edit} edit */
 export const untouched = ({ deleted, cut, skip }) => !deleted.length && !cut.length && skip === 1;
 
+const MOST_WORDS = 7; // of what was changed, so that a headline has at most 15
+
 const listed = (numbers) => (numbers.length < 2 ? String(numbers[0]) : `${numbers.slice(0, -1).join(", ")} and ${numbers.at(-1)}`);
 
 function numbered(what, numbers, done) {
@@ -32,7 +34,8 @@ export function editWords({ deleted, cut, skip }) {
     ...(cut.length ? [numbered("skip", cut, "cut")] : []),
     ...(skip === 1 ? [] : [`skips × ${skip}`]),
   ];
-  const words = parts.length > 2 ? `${parts.length} kinds of change` : parts.map((part, k) => (k ? part[0].toLowerCase() + part.slice(1) : part)).join(", ");
+  const words = parts.map((part, k) => (k ? part[0].toLowerCase() + part.slice(1) : part)).join(", ");
+  if (words.split(" ").length > MOST_WORDS) return `${deleted.length + cut.length + Number(skip !== 1)} changes`;
   return words[0].toUpperCase() + words.slice(1);
 }
 
@@ -47,6 +50,7 @@ const percent = (share) => (share > 0.995 && share < 0.9995 ? `${(100 * share).t
 export function headline(edit, answers, truth) {
   const [plain, residual] = answers;
   if (!untouched(edit)) {
+    if (answers.every(({ first, was, color, kept }) => first === was && first === plain.first && !spared(edit, color, kept))) return `${editWords(edit)}: both still say ${plain.first}.`;
     const told = answers.map(({ color, first, was, kept }, k) => `${color}${spared(edit, color, kept)} ${first === was ? "still" : "now"}${k ? "" : " says"} ${first}`);
     return `${editWords(edit)}: ${told.join(", ")}.`;
   }

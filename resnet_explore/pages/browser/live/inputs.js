@@ -32,9 +32,6 @@ export class Inputs {
 
   uploads(kind) { return kind === "cifar10" ? this.photos : []; }
 
-  /** What was last given of a kind, if anything was. */
-  last(kind) { return kind === "cifar10" ? this.photos[0]?.value : this.drawn?.value; }
-
   /** The input as networks and panels take it. */
   async find(value) {
     if (this.ready.has(value)) return this.ready.get(value);

@@ -9,7 +9,8 @@ import { Network, Trouble } from "./networks.js";
 import { present } from "./present.js";
 
 const SCHEMA = 1, LATE_MS = 400, MOST_KEPT = 24;
-const FIRST = { kind: "digits", depth: 56, input: "digit-7", deleted: [], cut: [], skip: 1, block: 1 };
+// What is seen first makes the point: without one block the plain network errs.
+const FIRST = { kind: "digits", depth: 20, input: "digit-7", deleted: [5], cut: [], skip: 1, block: 5 };
 const LOOKS = { order: "mean", tile_page: 0, own_scale: true, channel: -1, opacity: 0.6 }; // of the tiles, which follow them alone
 const ASKED = Object.keys(FIRST);
 
@@ -21,6 +22,7 @@ export class Kernel {
     this.count = 0;
     this.asked = this.answering = this.loaded = false;
     this.inputs = new Inputs(facts);
+    this.last = { [FIRST.kind]: FIRST.input }; // what was last looked at of each kind
     this.networks = Object.fromEntries(Object.entries(facts.twins).map(([name, twins]) => [name, twins.map((about) => new Network(about, facts.kinds[name.split("-")[0]]))]));
     this.given = new Map(); // what networks gave, by network, input and edit
     this.refused = ""; // what is to be said of files that were none, until something else is chosen
@@ -38,6 +40,7 @@ export class Kernel {
     const before = this.values[name];
     this.values[name] = value;
     if (name === "_said") this.values._heard = Math.max(...Object.values(value).map(([count]) => count)); // at once, unlike Python
+    if (name === "input") this.last[this.values.kind] = value;
     if (name === "kind") this.turn();
     if (name === "depth") this.put({ deleted: [], cut: [], block: this.carried(before, value) });
     if (ASKED.includes(name)) {
@@ -60,7 +63,7 @@ export class Kernel {
   /** Other networks: with their own images, and nothing changed. */
   turn() {
     const { depths, samples } = this.facts.kinds[this.values.kind];
-    this.put({ depth: depths.at(-1), input: this.inputs.last(this.values.kind) ?? samples[0].value, deleted: [], cut: [], skip: 1, block: 1, channel: -1 });
+    this.put({ depth: depths[0], input: this.last[this.values.kind] ?? samples[0].value, deleted: [], cut: [], skip: 1, block: 1, channel: -1 });
   }
 
   /** The block at the same share of the way. */
