@@ -4,17 +4,17 @@ import { make, same, svg } from "../dom.js";
 import { block as drawBlock, measured, stages } from "./cuts_block.js";
 import { edits, orderOf } from "./cuts_edits.js";
 import { keys, pointing } from "./cuts_hand.js";
-import { HINT, POINT, legend, sentence } from "./cuts_words.js";
+import { POINT, hint, legend, sentence } from "./cuts_words.js";
 
 const USUAL_ROOM = 908; // pixels, before it is known how wide the page is
 
-/** `props`: {rows: [{title, color, blocks: [{number, name, stage, shape, skip, stays, partners, error}]}], looked}.
+/** `props`: {rows: [{title, color, blocks: [{number, name, stage, shape, skip, stays, partners, error}]}], looked, still: whether no block can be moved}.
  *
  * @type {import("../page.js").Component}
  */
 export function cuts(page, props) {
   const rows = make("div", "rx-cuts-rows"), read = make("p", "rx-read"), more = make("p", "rx-facts");
-  const node = make("div", "rx-cuts", {}, make("p", "rx-cuts-hint", { textContent: HINT }), rows, read, more);
+  const node = make("div", "rx-cuts", {}, make("p", "rx-cuts-hint", { textContent: hint(props.still) }), rows, read, more);
   let drawn = [], room = 0, shown = [];
 
   const say = (text = POINT) => { read.textContent = text; };
@@ -27,10 +27,11 @@ export function cuts(page, props) {
     page.say(read.textContent);
   }
 
-  const acts = edits(page, tell, say);
+  const acts = edits(page, tell, say), order = () => (props.still ? [] : page.state.order);
+  if (props.still) delete acts.move;
 
   function drawRow(row) {
-    const { deleted, cut, order } = page.state, at = measured(props.rows, room || USUAL_ROOM, row), now = orderOf(row, order);
+    const { deleted, cut } = page.state, at = measured(props.rows, room || USUAL_ROOM, row), now = orderOf(row, order());
     const high = at.above + at.tallest + at.below, extent = at.edge * 2 + now.length * at.pitch, nodes = new Map();
     const picture = svg("svg", { width: extent, height: high, viewBox: `0 0 ${extent} ${high}`, class: "rx-cut-row", role: "group", "aria-label": row.title });
     now.forEach((number, place) => {
@@ -50,7 +51,7 @@ export function cuts(page, props) {
   }
 
   function draw() {
-    const { deleted, cut, order } = page.state, now = [props.rows, deleted, cut, order, room];
+    const { deleted, cut } = page.state, now = [props.rows, deleted, cut, order(), room];
     if (!now.every((value, k) => same(value, shown[k]))) drawAnew();
     shown = now;
     mark(props.looked ? page.state[props.looked] : 0);
@@ -63,7 +64,7 @@ export function cuts(page, props) {
     rows.replaceChildren(...drawn.flatMap(({ parts }) => parts));
     [...rows.querySelectorAll(".rx-across")].forEach((each, k) => { each.scrollLeft = scrolled[k] ?? 0; });
     focused.forEach((number, k) => { if (number !== undefined) drawn[k]?.nodes.get(number)?.focus(); });
-    more.textContent = legend(props.rows.flatMap((row) => row.blocks));
+    more.textContent = legend(props.rows.flatMap((row) => row.blocks), props.still);
     if (focused.every((number) => number === undefined)) say();
   }
 

@@ -4,7 +4,7 @@ import { clamp } from "../dom.js";
 
 const DRAG = 6; // pixels from where a press is a drag
 
-/** Take a block out where it is pressed, and move it where it is dragged. `pitch` is from one block to the next, in pixels. */
+/** Take a block out where it is pressed, and move it where it is dragged, if there is a `move`. `pitch` is from one block to the next, in pixels. */
 export function pointing(element, row, block, pitch, { takeOut, move, cutSkip }) {
   let start = null, dragging = false;
 
@@ -22,7 +22,7 @@ export function pointing(element, row, block, pitch, { takeOut, move, cutSkip })
     if (start === null) return;
     const by = event.clientX - start;
     dragging ||= Math.abs(by) > DRAG;
-    if (dragging && block.partners.length > 1) element.setAttribute("transform", `translate(${by} 0)`);
+    if (dragging && move && block.partners.length > 1) element.setAttribute("transform", `translate(${by} 0)`);
   });
   element.addEventListener("mousedown", (event) => { if (event.shiftKey) event.preventDefault(); }); // else it selects text
   element.addEventListener("pointercancel", end);
@@ -30,7 +30,7 @@ export function pointing(element, row, block, pitch, { takeOut, move, cutSkip })
     if (start === null) return;
     const by = event.clientX - start;
     end();
-    if (dragging) move(row, block, Math.round(by / pitch));
+    if (dragging && move) move(row, block, Math.round(by / pitch));
     else takeOut(block.number, event.shiftKey);
   });
   element.querySelector(".rx-cut-hit")?.addEventListener("click", () => cutSkip(block));
@@ -43,7 +43,7 @@ export function keys(element, row, block, nodes, { takeOut, move, cutSkip }) {
   });
   element.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1, Home: -nodes.size, End: nodes.size }[event.key], standing = [...nodes.values()];
-    if (step && event.shiftKey) move(row, block, step);
+    if (step && event.shiftKey) move?.(row, block, step);
     else if (step) standing[clamp(standing.indexOf(element) + step, 0, standing.length - 1)].focus();
     else if (["Enter", " ", "Delete", "Backspace"].includes(event.key)) takeOut(block.number, event.shiftKey);
     else if (event.key.toLowerCase() === "x") cutSkip(block);
