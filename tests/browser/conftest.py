@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Error, Page
 
 from tests.browser.lab import LabServer, NotebookPage, open_browser
 
@@ -37,6 +37,35 @@ def browser_context() -> Iterator[BrowserContext]:
     except LookupError as missing:
         required = os.environ.get("CI", "") not in ("", "0", "false")
         (pytest.fail if required else pytest.skip)(str(missing))
+
+
+@pytest.fixture(scope="session")
+def _spare_bare_pages() -> list[Page]:
+    return []
+
+
+@pytest.fixture
+def bare_page(browser_context: BrowserContext, _spare_bare_pages: list[Page]) -> Iterator[Callable[[], Page]]:
+    """`bare_page()` is an empty page, whose errors fail the test; to start one anew takes 0.4 s of a processor."""
+    opened: list[Page] = []
+    errors: list[str] = []
+
+    def note(error: Error) -> None:
+        errors.append(str(error))
+
+    def open_it() -> Page:
+        opened.append(_spare_bare_pages.pop() if _spare_bare_pages else browser_context.new_page())
+        opened[-1].on("pageerror", note)
+        return opened[-1]
+
+    yield open_it
+    for page in opened:
+        page.remove_listener("pageerror", note)
+        page.emulate_media(reduced_motion="null")
+        page.mouse.move(0, 0)
+        page.goto("about:blank")
+        _spare_bare_pages.append(page)
+    assert not errors, "\n".join(errors)
 
 
 @pytest.fixture(scope="session")

@@ -194,16 +194,8 @@ def test_a_sentence_stands_where_no_picture_is(strip):
 
 
 @pytest.fixture
-def offline_page(browser_context):
-    pages = []
-
-    def opened(**values):
-        pages.append(open_offline(browser_context, Filmstrip(**values)))
-        return pages[-1]
-
-    yield opened
-    for page in pages:
-        page.close()
+def offline_page(bare_page):
+    return lambda **values: open_offline(bare_page(), Filmstrip(**values))
 
 
 def pixels(page):
