@@ -5,7 +5,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 
 import resnet_explore as rx
 from tests.browser.bare import dress, open_view
-from tests.browser.explorers import NAMES, views
+from tests.browser.explorers import NAMES, QUICK, views
 
 # All rules, experimental ones too; of the dark page, which differs by its colours, those about colours. Only text at 7:1 is not asked for: 4.5:1 is (WCAG 2.2 AA). Rules for whole
 # pages don't apply to a part of one; they are JupyterLab's to meet. What is folded is read too.
@@ -27,7 +27,7 @@ _FIND = """async (theme) => {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_axe_finds_nothing(bare_page, name):
-    explorer, page, found = getattr(rx, name)(), bare_page(), []
+    explorer, page, found = getattr(rx, name)(**QUICK.get(name, {})), bare_page(), []
     try:
         for title, view, state in views(explorer):
             page.goto("about:blank")
