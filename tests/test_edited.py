@@ -13,6 +13,7 @@ import torch.nn.functional as F
 import torchvision
 from hypothesis import given, settings, strategies as st
 from torch import nn
+from torchvision.models.resnet import Bottleneck, ResNet
 from witnesses import fingerprint
 
 import resnet_explore as rx
@@ -54,7 +55,7 @@ NETS = {
     "plain bottleneck": lambda: small(residual=False, block="bottleneck"),
     "plain pre-activation": lambda: small(residual=False, order="pre"),
     "torchvision resnet18": lambda: torchvision.models.resnet18(num_classes=5),
-    "torchvision resnet50": lambda: torchvision.models.resnet50(num_classes=5),
+    "torchvision bottleneck": lambda: ResNet(Bottleneck, [2, 2, 2, 2], num_classes=5),
 }
 
 
