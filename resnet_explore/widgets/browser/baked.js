@@ -6,7 +6,7 @@ import { saved } from "./picture.js";
 import { python } from "./python.js";
 import { picked } from "./view.js";
 
-const OLD = "This browser is too old for this page: it needs one of 2023 or later.";
+const OLD = "This browser is too old for this page: it needs one of June 2024 or later.";
 const BROKEN = "This page is not whole: part of its data is missing. Get the file once more.";
 const NOT_HERE = "That works in the notebook: this page has no Python behind it.";
 
