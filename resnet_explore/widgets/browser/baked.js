@@ -27,7 +27,7 @@ export async function open(el, text) {
   const model = new Baked(table);
   render({ model, el });
   model.page = el.querySelector(".rx-page").explorer;
-  model.page.nodes.tools.append(model.page.copier("Copy link", "An address that opens what you see", () => location.href));
+  model.page.tools.offerCopy("Link", "leads to what you see", () => location.href);
   model.follow();
   return undefined;
 }

@@ -3,10 +3,10 @@
  * It needs only model.get / set / on / off / save_changes / send, so it also runs in a page without a kernel.
  */
 
-import { REST_MS, arrange, control, copied, download, freshId, make, same, whole, write } from "./dom.js";
-import { filled } from "./python.js";
+import { REST_MS, arrange, control, freshId, make, same, summary, whole, write } from "./dom.js";
 import { glossed } from "./glossary.js";
 import { KINDS } from "./parts.js";
+import { Tools } from "./tools.js";
 import { picked, unpacked } from "./view.js";
 
 /**
@@ -16,7 +16,6 @@ import { picked, unpacked } from "./view.js";
 
 const ANSWER_MS = 4000;
 const SILENT_MS = 1500;
-const SAVED_MS = 6000;
 const GONE = "Python was restarted, so nothing answers here any more: run this cell again.";
 const SILENT = "Python is busy. This comes as soon as it is free.";
 const UNKNOWN = "This page is older than the package that sends it something: reload the page.";
@@ -60,11 +59,12 @@ class Page {
   build(el) {
     const box = (name, tag = "div") => make(tag, `rx-${name}`);
     this.nodes = {
-      tabs: box("top-tabs"), tools: box("tools"), ask: box("ask"), headline: box("headline", "h3"), why: box("why", "details"),
+      tabs: box("top-tabs"), ask: box("ask"), headline: box("headline", "h3"), why: box("why", "details"),
       problem: box("problem", "p"), panels: box("panels"), busy: box("busy", "p"),
       sliders: box("sliders"), below: box("below"), conditions: box("conditions", "details"), live: box("live", "p"), waiting: box("waiting", "p"),
     };
-    const { tabs, tools, ask, headline, why, problem, panels, busy, sliders, below, conditions, live, waiting } = this.nodes;
+    const { tabs, ask, headline, why, problem, panels, busy, sliders, below, conditions, live, waiting } = this.nodes;
+    this.tools = new Tools(this);
     problem.setAttribute("role", "alert");
     this.busyText = make("span");
     this.stop = control("button", "rx-stop", { type: "button", textContent: "Stop" });
@@ -73,14 +73,13 @@ class Page {
     this.busyText.setAttribute("role", "status");
     live.setAttribute("aria-live", "polite");
     this.whyText = make("p");
-    why.append(this.summary("Why?"), this.whyText);
+    why.append(summary("Why?"), this.whyText);
     this.conditionsText = make("div");
-    conditions.append(this.summary("Conditions"), this.conditionsText);
-    this.buildTools(tools);
+    conditions.append(summary("Conditions"), this.conditionsText);
     const stage = make("div", "rx-stage", { id: freshId() }, busy, waiting, panels);
     this.stage = stage;
     const head = make("div", "rx-head", {}, headline, why);
-    this.root = make("section", "rx-page", {}, make("div", "rx-top", {}, tabs, tools), ask, problem, head, stage, sliders, below, conditions, live);
+    this.root = make("section", "rx-page", {}, make("div", "rx-top", {}, tabs, this.tools.node), ask, problem, head, stage, sliders, below, conditions, live);
     this.resized = new ResizeObserver(([entry]) => {
       for (const width of WIDTHS) this.root.classList.toggle(`rx-within-${width}`, entry.contentRect.width <= width);
     });
@@ -89,57 +88,6 @@ class Page {
     document.head.append(this.hidden); // the picture that stands here as long as no page does
     this.root.explorer = this; // for the browser's console and for tests
     el.append(this.root);
-  }
-
-  summary(text) {
-    const node = make("summary", "", { textContent: text });
-    node.dataset.lmSuppressShortcuts = "true";
-    node.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") event.stopPropagation(); });
-    return node;
-  }
-
-  /** Saving and the code stand in the same corner of every explorer. */
-  buildTools(tools) {
-    this.formats = make("div", "rx-formats");
-    const save = make("details", "rx-save", {}, this.summary("Save"), this.formats);
-    save.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || !save.open) return;
-      event.stopPropagation();
-      save.open = false;
-      save.querySelector("summary").focus();
-    });
-    save.addEventListener("focusout", (event) => { if (!save.contains(event.relatedTarget)) save.open = false; });
-    this.save = save;
-    this.savedText = make("p", "rx-saved");
-    this.savedText.setAttribute("role", "status");
-    this.call = this.copier("Copy call", "The Python behind these numbers, without an explorer", () => filled(this.model.get("_call"), this.state));
-    tools.append(save, this.copier("Copy code", "The Python that opens what you see", () => this.model.get("_code")), this.call, this.savedText);
-  }
-
-  /** A button that puts a text where it can be pasted from. @param {string} label @param {string} title @param {() => string} text */
-  copier(label, title, text) {
-    const copy = control("button", "rx-button", { type: "button", textContent: label, title });
-    copy.addEventListener("click", async () => {
-      const now = text(), done = await copied(now);
-      this.say(done ? "Copied." : now);
-      copy.textContent = done ? "Copied" : "Not allowed here";
-      setTimeout(() => { copy.textContent = label; }, 1500);
-    });
-    return copy;
-  }
-
-  fillFormats(formats) {
-    if (same(formats, this.shownFormats)) return;
-    this.shownFormats = formats;
-    const words = { ".png": "PNG, the picture", ".svg": "SVG, the picture", ".pdf": "PDF, the picture", ".csv": "CSV, its numbers", ".npz": "NPZ, the arrays" };
-    this.formats.replaceChildren(...formats.map((format) => {
-      const button = control("button", "", { type: "button", textContent: words[format] ?? format });
-      button.addEventListener("click", () => {
-        this.save.open = false;
-        this.act("save", format);
-      });
-      return button;
-    }));
   }
 
   // --- a view comes --------------------------------------------------------------------------------------
@@ -160,7 +108,7 @@ class Page {
     this.kept = message.tree.panels === null;
     if (!this.kept) this.root.dataset.view = String(message.count); // for those who wait for a new picture
     this.view = tree;
-    if (!this.kept || !this.shownFormats) this.fillFormats(message.formats);
+    if (!this.kept || !this.tools.shown) this.tools.fill(message.formats);
     this.show();
   }
 
@@ -324,7 +272,7 @@ class Page {
   }
 
   tell() {
-    this.call.hidden = !this.model.get("_call");
+    this.tools.call.hidden = !this.model.get("_call");
     this.nodes.problem.textContent = this.model.get("_problem");
     this.tellBusy();
     this.answered();
@@ -395,15 +343,7 @@ class Page {
 
   hear(content, buffers) {
     this.answered();
-    if (content.file && content.page === this.id) this.offer(content.file, buffers[0]);
-  }
-
-  /** Give the person a file, and say where it is. @param {string} name @param {BlobPart} data */
-  offer(name, data) {
-    download(name, data);
-    this.savedText.textContent = `${name} is in your browser's downloads.`;
-    clearTimeout(this.told);
-    this.told = setTimeout(() => { this.savedText.textContent = ""; }, SAVED_MS);
+    if (content.file && content.page === this.id) this.tools.offer(content.file, buffers[0]);
   }
 
   /** After the connection has changed: is anybody there? */
@@ -423,7 +363,8 @@ class Page {
     for (const parts of this.parts.values()) for (const shown of parts.values()) shown.leave?.();
     this.resized.disconnect();
     this.hidden.remove();
-    for (const timer of [this.rest, this.asking, this.silence, this.told]) clearTimeout(timer);
+    this.tools.leave();
+    for (const timer of [this.rest, this.asking, this.silence]) clearTimeout(timer);
     if (this.rest) this.tellKernel(); // else there is nothing to tell, and nobody perhaps to hear it
   }
 }

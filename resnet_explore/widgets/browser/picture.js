@@ -16,9 +16,9 @@ const LOOKS = [
 export async function saved(page, format, name, code) {
   const file = name.replace(/(?<!^)[A-Z]/g, "_$&").toLowerCase() + format;
   const made = code.split("\n").slice(2).join("; "), about = [...page.content.conditions ?? [], `Made with ${made}`];
-  if (format === ".csv") return page.offer(file, numbers(page.content, made));
+  if (format === ".csv") return page.tools.offer(file, numbers(page.content, made));
   const drawing = picture(page, about), text = new XMLSerializer().serializeToString(drawing);
-  return page.offer(file, format === ".svg" ? text : await pixels(text, drawing.width.baseVal.value, drawing.height.baseVal.value));
+  return page.tools.offer(file, format === ".svg" ? text : await pixels(text, drawing.width.baseVal.value, drawing.height.baseVal.value));
 }
 
 // --- the picture ------------------------------------------------------------------------------------------
