@@ -44,7 +44,7 @@ def run(code, **given):
 def same(one, other):
     for each in (one, other):
         assert each.wait(120)
-        assert each._problem == ""
+        assert each.problem == ""
     assert other.state == one.state
     assert other.page.headline == one.page.headline
 

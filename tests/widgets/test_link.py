@@ -43,23 +43,38 @@ def test_what_the_other_does_not_have_it_leaves_as_it_is(pair):
     assert (gradients.depth, maps.depth) == (56, 56)
     maps.depth = 44  # is not measured there
     assert gradients.depth == 56
-    assert gradients._problem == ""
+    assert gradients.problem == ""
     gradients.depth = 8
     assert maps.depth == 8
     gradients.close()
 
 
-def test_a_photo_that_was_brought_to_one_is_there_in_the_other(pair):
+def test_a_photo_that_was_brought_to_one_is_there_in_the_other(pair, tmp_path):
     maps, skips = pair
     rx.link(maps, skips)
     noise = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
-    skips.show_image(
-        Image.effect_noise((30, 30), 50).convert("RGB"), "another"
-    )  # upload-1 is not always the same
-    maps.show_image(Image.fromarray(noise), "noise")
-    ours, theirs = (each.lab.images.picture(each.image) for each in (maps, skips))
+    Image.fromarray(noise).save(tmp_path / "noise.jpg")
+    skips.show_image(Image.effect_noise((30, 30), 50).convert("RGB"), "another")
+    maps.show_image(tmp_path / "noise.jpg")
+    ours, theirs = (each.images.picture(each.image) for each in (maps, skips))
     assert np.array_equal(np.asarray(ours.image), np.asarray(theirs.image))
-    assert theirs.about == "noise"
+    assert theirs.about == ours.about
+    before = maps.image, maps.code
+    skips.depth = 8
+    assert maps.depth == 8
+    maps.depth = 20
+    assert (maps.image, maps.code) == before, "it did not come back as another photo"
+
+
+def test_a_follower_says_nothing_of_what_it_can_not_show(pair):
+    maps, _ = pair
+    gradients = rx.GradientFlowExplorer(depths=(8, 56))
+    rx.link(gradients, maps)
+    said = []
+    gradients.observe(lambda change: said.append(change.new), "_problem")
+    maps.depth = 44
+    assert said == []
+    gradients.close()
 
 
 def test_three_go_together_until_they_are_parted(pair):

@@ -379,7 +379,7 @@ def test_a_guess_comes_before_the_answer(explorer):
 def test_recorded_studies_are_shown_for_each_depth(explorer, study):
     for depth in (8, 20, 32, 56, 110):
         view = shown(explorer, view="studies", study=study, depth=depth)
-        assert explorer._problem == ""
+        assert explorer.problem == ""
         [panel] = view.panels[0]
         if (study, depth) == ("order", 8):  # where each stage has one block
             assert panel.kind == "prose"
@@ -446,7 +446,7 @@ def test_a_network_of_ones_own_with_test_images_of_ones_own(digits):
     assert side.error.share == pytest.approx(wrong.item())
     for view in ("inside", "effects", "studies", "training"):
         assert shown(explorer, view=view).headline
-        assert explorer._problem == ""
+        assert explorer.problem == ""
     explorer.close()
 
 
@@ -467,7 +467,7 @@ def test_one_network_under_two_names_is_edited_once_at_a_time(digits):
     explorer = rx.SkipExplorer({"one": model, "other": model}, digits, deleted=(2,))
     one, other = sides(explorer)
     assert one.error == other.error
-    assert explorer._problem == ""
+    assert explorer.problem == ""
     explorer.close()
 
 
@@ -492,7 +492,7 @@ def test_without_labelled_images_answers_are_told_and_no_error():
     assert len(side.answers) == 3
     assert shown(explorer, view="effects").panels[0][0].kind == "prose"
     assert shown(explorer, view="studies", guess=2).panels[0][0].kind == "prose"
-    assert explorer._problem == ""
+    assert explorer.problem == ""
     explorer.close()
 
 
@@ -512,7 +512,7 @@ def test_a_network_without_blocks_is_refused_in_a_sentence():
         nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(240, 3)), torch.randn(2, 1, 8, 12)
     )
     assert explorer.wait(60)
-    assert "no blocks" in explorer._problem
+    assert "no blocks" in explorer.problem
     explorer.close()
 
 

@@ -179,7 +179,10 @@ def _finite(values: Any) -> tuple[float, ...]:
 
 
 def _listed(name: str, values: Any, allowed: str, fits: Callable[[Any], bool]) -> list[Any]:
-    listed = list(values) if isinstance(values, Iterable) and not isinstance(values, str) else []
+    try:
+        listed = [] if isinstance(values, str) else list(values)
+    except TypeError:  # a number, also one of NumPy's
+        listed = []
     if not listed or not all(map(fits, listed)):
         one = "the single " if fits(values) else ""
         raise ExploreError(f"{name} must be {allowed}, not {one}{values!r:.60}.")

@@ -6,34 +6,29 @@ import { saved } from "./picture.js";
 import { python } from "./python.js";
 import { picked } from "./view.js";
 
-const OLD = "This browser is too old for this page: it needs one of June 2024 or later.";
-const BROKEN = "This page is not whole: part of its data is missing. Get the file once more.";
+const BROKEN = "This file is damaged: part of its data is missing. Download it again.";
 const NOT_HERE = "That works in the notebook: this page has no Python behind it.";
 
 /**
- * @typedef {{state: any, made_for: any, call: string, formats: string[], tree: any, aside: any}} Scene
+ * @typedef {{state: any, made_for: any, unused: string[], call: string, formats: string[], tree: any, aside: any}} Scene
  * @typedef {{schema: number, fields: string[], code: any, scenes: Scene[], buffers: DataView[]}} Table
  */
 
 /** Show a page out of what Python has packed: base64 of a gzip of a JSON and its buffers. @param {HTMLElement} el @param {string} text */
 export async function open(el, text) {
-  if (typeof DecompressionStream === "undefined") return refuse(el, OLD);
+  if (typeof DecompressionStream === "undefined") return; // which the page has said already
   let table;
   try {
     table = await read(text);
   } catch {
-    return refuse(el, BROKEN);
+    el.append(make("p", "", { textContent: BROKEN, role: "alert" }));
+    return;
   }
   const model = new Baked(table);
   render({ model, el });
   model.page = el.querySelector(".rx-page").explorer;
   model.page.tools.offerCopy("Link", "leads to what you see", () => location.href);
   model.follow();
-  return undefined;
-}
-
-function refuse(el, sentence) {
-  el.append(make("p", "", { textContent: sentence, role: "alert" }));
 }
 
 /** @param {string} text @returns {Promise<Table>} */
@@ -57,6 +52,8 @@ async function read(text) {
 
 /** The view for a state: of those that have what was just asked, the one that differs least. undefined where there is none.
  *
+ * One that doesn't depend on what was asked would answer anything, so it has to fit in all else.
+ *
  * @param {Scene[]} scenes @param {any} state @param {string[]} asked fields that were just set
  */
 export function nearest(scenes, state, asked) {
@@ -64,6 +61,7 @@ export function nearest(scenes, state, asked) {
   for (const scene of scenes) {
     const other = Object.keys(scene.made_for).filter((name) => !same(scene.made_for[name], state[name]));
     if (other.some((name) => asked.includes(name))) continue;
+    if (other.length && scene.unused.some((name) => asked.includes(name))) continue;
     if (other.length < least) [best, least] = [scene, other.length];
   }
   return best;
@@ -140,6 +138,7 @@ class Baked {
 
   /** What the page follows by itself has to be there; else it is as it was when the view was made. */
   fitting(scene, state) {
+    for (const name of scene.unused) if (!this.exists(name, state[name])) state[name] = scene.state[name];
     const content = [scene.tree.panels, scene.tree.headline, scene.tree.sliders];
     for (let again = 0; again < 4; again++) {
       const lacking = new Set();
@@ -148,6 +147,11 @@ class Baked {
       for (const name of lacking) state[name] = scene.state[name];
     }
     return state;
+  }
+
+  /** Whether some view is of this value of a field: an address may hold anything. */
+  exists(field, asked) {
+    return this.table.scenes.some(({ state }) => same(state[field], asked));
   }
 
   /** Put a view where the page finds it. @param {Scene} scene */
@@ -160,12 +164,12 @@ class Baked {
   }
 
   code() {
-    const { name, given, between, first } = this.table.code;
+    const { name, given, between, notes, first } = this.table.code;
     const own = Object.entries(this.state).filter(([each, now]) => !same(now, first[each])).map(([each, now]) => `${each}=${python(now)}`);
     const lines = between.length
       ? [`explorer = rx.${name}(${given.join(", ")})`, ...between, ...(own.length ? [`explorer.update(${own.join(", ")})`] : []), "explorer"]
       : [`rx.${name}(${[...given, ...own].join(", ")})`];
-    return `import resnet_explore as rx\n\n${lines.join("\n")}`;
+    return ["import resnet_explore as rx", "", ...notes.map((note) => `# ${note}`), ...lines].join("\n");
   }
 
   /** What differs from how the page opens, so that a link leads to what is seen. */

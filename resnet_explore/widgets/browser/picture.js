@@ -14,7 +14,7 @@ const LOOKS = [
  * @param {any} page @param {string} format ".svg", ".png" or ".csv" @param {string} name @param {string} code the Python that opens this
  */
 export async function saved(page, format, name, code) {
-  const file = name.replace(/(?<!^)[A-Z]/g, "_$&").toLowerCase() + format;
+  const file = name.replace(/\B[A-Z]/g, "_$&").toLowerCase() + format;
   const made = code.split("\n").slice(2).join("; "), about = [...page.content.conditions ?? [], `Made with ${made}`];
   if (format === ".csv") return page.tools.offer(file, numbers(page.content, made));
   const drawing = picture(page, about), text = new XMLSerializer().serializeToString(drawing);

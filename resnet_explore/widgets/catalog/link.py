@@ -48,8 +48,8 @@ def link(*explorers: Explorer) -> Link:
     The first one leads: the others go where it is at once. What another one can't show, such as a depth that
     its networks don't have, it leaves as it is. Photos that were brought to one are there in all.
 
-    Returns what `unlink()` parts them with. Raises `ExploreError` for fewer than two explorers, for what is
-    none, and where two have none of these fields in common.
+    Returns a `Link`, whose `unlink()` separates them. Raises `ExploreError` for fewer than two explorers, for
+    what is none, and where two have none of these fields in common.
     """
     if len(explorers) < 2:
         raise ExploreError(f"link takes two explorers or more, got {len(explorers)}.")
@@ -71,7 +71,7 @@ def bring(leader: Explorer, follower: Explorer) -> None:
     wanted = {name: _carried(name, leader, follower) for name in _common(leader, follower)}
     changes = {name: value for name, value in wanted.items() if value != getattr(follower.state, name)}
     # Together first, since a depth may exist with the new networks only; else those that go by themselves.
-    if not follower.attempt(**changes):
+    if changes and not follower.attempt(**changes):
         for name, value in changes.items():
             follower.attempt(**{name: value})
 
@@ -83,8 +83,7 @@ def _carried(name: str, leader: Explorer, follower: Explorer) -> Any:
     if name != "image" or ours is None or theirs is None or not str(value).startswith("upload-"):
         return value
     try:
-        photo = ours.picture(value)
-        return theirs.add(photo.image, photo.about)
+        return theirs.take_over(ours, value)
     except ExploreError:
         return getattr(follower.state, name)
 

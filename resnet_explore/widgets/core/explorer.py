@@ -75,6 +75,7 @@ class Explorer(anywidget.AnyWidget):
     def __init__(self, **arguments: Any) -> None:
         self._runner = Runner(self._publish, self._failed, self._tell, self.keep_most)
         self._count = 0
+        self._quiet = False  # whether a refusal is not said on the page
         self._sent: dict[str, Any] = {}
         self._last: Any = None  # the last state whose picture was there
         self._setting = threading.get_ident()  # of the thread that may set traits without asking, 0 for none
@@ -132,7 +133,8 @@ class Explorer(anywidget.AnyWidget):
     @property
     def state(self) -> Any:
         """The whole state, a frozen dataclass."""
-        return self._state
+        with _STATES:
+            return self._state
 
     def held(self) -> AbstractContextManager[object]:
         """Return a lock: while a thread has it, no other changes the state."""
@@ -148,7 +150,8 @@ class Explorer(anywidget.AnyWidget):
                 state = self.settle(changed(self._state, changes), frozenset(changes))
                 jobs = tuple(self.plan(state))
             except ExploreError as problem:
-                self._problem = str(problem)
+                if not self._quiet:
+                    self._problem = str(problem)
                 raise
             self._problem = ""
             self._take(state, jobs)
@@ -157,12 +160,13 @@ class Explorer(anywidget.AnyWidget):
     def attempt(self, **changes: Any) -> bool:
         """Change several fields together if that can be shown; False, and nothing said, where it can't."""
         with _STATES:
-            before = self._problem
+            self._quiet = True
             try:
                 self.update(**changes)
             except ExploreError:
-                self._problem = before
                 return False
+            finally:
+                self._quiet = False
             return True
 
     def wait(self, seconds: float | None = None) -> bool:
@@ -246,6 +250,16 @@ class Explorer(anywidget.AnyWidget):
         with _STATES:
             return self.present(self._state, self._runner.found())
 
+    def settled_page(self) -> View:
+        """Return what is on the page now, at the place where its sliders stand."""
+        with _STATES:
+            return settled(self.page, self._state)
+
+    @property
+    def problem(self) -> str:
+        """What the page says could not be done, "" if nothing."""
+        return str(self._problem)
+
     def save(self, path: str | Path) -> Path:
         """Write what is shown, with its headline and conditions, and return where it lies.
 
@@ -263,16 +277,18 @@ class Explorer(anywidget.AnyWidget):
     ) -> Path:
         """Write a page that shows the explorer without Python and network, and return where it lies.
 
-        Sliders, tabs, pointer, keys and saving work as here. Menus work as far as their answers are baked
-        into the page; the rest is greyed.
+        Sliders, tabs, pointer and keys work as here, and saving of PNG, SVG, and a CSV of charts and tables.
+        Menus work as far as their answers are baked into the page; the rest is greyed.
 
         Parameters
         ----------
         path : where the page is written, such as "page.html"
         limit_mb : megabytes that it may have
         say : is told how large it is, before it is written
-        **fixed : fields of the state: a value that holds all over the page, or a list of all values that are
-            baked, as in `method=["grad_cam", "layercam"]`, of which the first is shown at first
+        **fixed : fields of the state: a value, which a menu on the page can't change but a slider that needs
+            no Python still can; or a list of all values that are baked, as in
+            `method=["grad_cam", "layercam"]`, of which the first is shown at first. A value that is a list
+            itself, such as the blocks that are out, stands in one: `deleted=[(), (5,)]`
 
         Raises
         ------
@@ -461,7 +477,7 @@ class Explorer(anywidget.AnyWidget):
     def file(self, suffix: str) -> bytes:
         """Return what `save` writes, for an ending such as ".png"."""
         code = "; ".join(self._steps())
-        return save_view(settled(self.page, self._state), suffix, code, self.numbers, self.arrays)
+        return save_view(self.settled_page(), suffix, code, self.numbers, self.arrays)
 
     def _stop(self) -> None:
         """Stop what is computed and go back to what was there before, or stay with what is there already."""

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from resnet_explore.widgets.core.view import Part
+from resnet_explore.widgets.core.view import Can, Part
 from resnet_explore.widgets.skips import captions
 from resnet_explore.widgets.skips.lab import OpenTwins
 
@@ -50,6 +50,7 @@ class Cuts(Part):
     moves a block. The state's fields of the same names hold what was done.
 
     looked               the state's field of the block that is looked into, "" for none
+    still                whether no block can be moved
     deleted, cut, order  what was done when the view was made, for files; the page looks into its state
     """
 
@@ -60,12 +61,19 @@ class Cuts(Part):
     cut: Sequence[int] = ()
     order: Sequence[int] = ()
     looked: str = ""
+    still: bool = False
 
     def sets(self) -> Iterable[tuple[str, Any]]:
-        """Yield what a click on each block leads to; skips and orders are left to the notebook."""
+        """Yield what a click on each block and on each arc leads to; orders can't be listed."""
         for block in self.rows[-1].blocks if self.rows else ():
             if not block.stays:
                 yield "deleted", tuple(sorted(set(self.deleted) ^ {block.number}))
+            if block.skip:
+                yield "cut", tuple(sorted(set(self.cut) ^ {block.number}))
+
+    def offline(self, can: Can) -> "Cuts":
+        """Let no block be moved: there are too many orders to know them all beforehand."""
+        return replace(self, still=True)
 
     def follows(self) -> tuple[str, ...]:
         """Return the field of the block that is marked."""

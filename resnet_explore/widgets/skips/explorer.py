@@ -40,7 +40,7 @@ _MOST_UNDONE = 100
 _SIDE = 128  # pixels of the image as it is shown
 
 
-# What a page without Python holds: up to two blocks out of twins of 20 layers.
+# What a page without Python holds: up to two blocks out, or skips cut, of twins of 20 layers.
 _BAKED = tuple(out for count in range(3) for out in combinations(range(1, _USUAL + 1), count))
 
 
@@ -59,7 +59,14 @@ class SkipExplorer(LookingExplorer):
     """
 
     State = SkipState
-    bakes: ClassVar = {"view": None, "deleted": _BAKED, "effect": None, "study": None, "guess": None}
+    bakes: ClassVar = {
+        "view": None,
+        "deleted": _BAKED,
+        "cut": _BAKED,
+        "effect": None,
+        "study": None,
+        "guess": None,
+    }
     keep_most = 24  # the maps of 56 layers take 4 MB
 
     def unused(self, state: SkipState) -> Collection[str]:
@@ -69,9 +76,11 @@ class SkipExplorer(LookingExplorer):
         return edit.union(*(fields for view, fields in others.items() if view != state.view))
 
     def worth_baking(self, state: SkipState) -> bool:
-        """Several blocks are out only where they are taken out, and guesses are made before."""
-        out = len(state.deleted)
-        return out <= (2 if state.view == "edit" else 1) and (state.guess == 0 or not out)
+        """Two edits are only where they are made, in other tabs one block is out; guesses are made before."""
+        out, cut = len(state.deleted), len(state.cut)
+        if state.view == "edit":
+            return out + cut <= 2
+        return out <= 1 and not cut and (state.guess == 0 or not out)
 
     def __init__(self, models: Any = None, images: Any = None, **state: Any) -> None:
         entries = _trained(usual_networks()) if models is None else {"own": own_networks(models)}

@@ -34,7 +34,8 @@ def power():
 def test_a_page_that_is_made_out_of_view_is_laid_out_once_it_is_seen(bare_page, power, place):
     page = bare_page()
     page.set_content(
-        f"<!doctype html><style>{STYLE.read_text()}</style><main></main><script>{BYTES}let state = {{}};{STAND_IN}"
+        f"<!doctype html><style>{STYLE.read_text()}</style><main></main>"
+        f"<script type='module'>{BYTES}let state = {{}};{STAND_IN}"
         "window.take = (values, text) => { const view = JSON.parse(text);"
         "state = { ...values, _view: { ...view, buffers: view.buffers.map(bytes) }, _aside: {} }; };</script>"
     )
