@@ -108,10 +108,11 @@ def page(browser_context):
     page = browser_context.new_page()
     page.set_viewport_size({"width": 1280, "height": 1000})
     problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("pageerror", lambda error: problems.append(error.stack or str(error)))
     yield page
     page.close()
-    assert problems == []
+    # Notebook 7.6 throws one of its own as it opens, whatever is in the notebook.
+    assert [problem for problem in problems if "/static/notebook/notebook_core" not in problem] == []
 
 
 def test_notebook_7(lab_server, page):
