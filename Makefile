@@ -27,7 +27,7 @@ lint: $(TESTED) ## check style and types only
 	@$(BIN)/python -m ruff check --quiet .
 	@$(BIN)/python -m ruff format --check --quiet .
 	@$(BIN)/python -m mypy
-	@$(BIN)/oxlint --quiet resnet_explore/widgets/browser
+	@$(BIN)/oxlint --quiet resnet_explore/widgets/browser resnet_explore/pages/browser
 
 browser: $(TESTED)  ## make sure that there is a Chromium for the browser tests
 	@$(BIN)/python tests/install_browser.py

@@ -25,7 +25,8 @@ PLACES = {
     "analysis": (2, 1, "what we measure"),
     "figures": (2, 0, "numbers to pictures"),
     "widgets": (3, 1, "explorers"),
-    "cli": (3, 0, "the command"),
+    "pages": (4, 1, "without Python"),
+    "cli": (4, 0, "the command"),
 }
 
 
@@ -44,9 +45,9 @@ def edges() -> Counter[tuple[str, str]]:
 
 def draw() -> Figure:
     """Return the picture."""
-    figure = Figure(figsize=(9, 3.4))
+    figure = Figure(figsize=(11, 3.4))
     ax = figure.add_axes((0, 0, 1, 1))
-    ax.set(xlim=(-0.5, 3.6), ylim=(-0.55, 1.55))
+    ax.set(xlim=(-0.5, 4.5), ylim=(-0.55, 1.55))
     ax.axis("off")
     for (room, other), count in sorted(edges().items()):
         (x, y, _), (a, b, _) = PLACES[room], PLACES[other]

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 import resnet_explore as rx
+from resnet_explore.pages.live.write import ENTRY
 from resnet_explore.widgets.browser.bundle import HERE, bundle
 from tests.slow import listed
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "resnet_explore"
+PAGES = PACKAGE / "pages" / "browser"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
@@ -26,7 +28,8 @@ ROOMS = {
     "analysis": {"models", "inputs", "training"},
     "figures": set(),
     "widgets": {"models", "inputs", "training", "analysis", "figures"},
-    "cli": {"models", "inputs", "training", "analysis", "figures"},
+    "pages": {"models", "inputs", "training", "analysis", "figures", "widgets"},
+    "cli": {"models", "inputs", "training", "analysis", "figures", "pages"},
 }
 # Inside analysis a folder is a question; what stands beside the folders serves all of them.
 QUESTIONS = {
@@ -50,6 +53,7 @@ HOMES = {
     "skimage": ("inputs/", "analysis/explain/scoring/sanity.py"),
     "sklearn": ("inputs/",),
     "matplotlib": ("figures/",),
+    "onnx": ("pages/live/export.py",),
 }
 NOT_IN_FIGURES = {"torch", "torchvision", "ipywidgets"}
 
@@ -138,10 +142,16 @@ def test_the_pages_are_made_of_all_modules():
     assert {name for name in modules if f'modules["{name}"] = ' in scripts} == modules
 
 
+def test_the_static_pages_are_made_of_all_of_their_modules():
+    script = bundle(ENTRY, PACKAGE)
+    modules = {where(path) for path in PAGES.rglob("*.js")}
+    assert {name for name in modules if f'modules["{name}"] = ' in script} == modules
+
+
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.js")), ids=where)
 def test_scripts_are_documented_and_at_home(path):
     assert path.read_text().startswith("/* "), "every script says what it is for"
-    assert HERE in path.parents
+    assert HERE in path.parents or PAGES in path.parents
 
 
 @pytest.mark.parametrize("path", MODULES, ids=where)

@@ -10,9 +10,12 @@ const owned = (view) => (view instanceof ArrayBuffer ? view : view.buffer.slice(
 
 /** A view's tree with every array in its place, as {data, shape}, or as an ArrayBuffer where it is mere bytes.
  *
+ * Without buffers, as where a view was made in the browser, all is in its place already.
+ *
  * @param {any} tree @param {DataView[]} buffers
  */
 export function unpacked(tree, buffers) {
+  if (!buffers.length) return tree;
   if (Array.isArray(tree)) return tree.map((entry) => unpacked(entry, buffers));
   if (tree === null || typeof tree !== "object") return tree;
   if (tree.$array !== undefined) {

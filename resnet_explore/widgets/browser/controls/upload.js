@@ -6,6 +6,7 @@
  */
 
 import { control, freshId, make, same } from "../dom.js";
+import { receives } from "./files.js";
 
 const MB = 1e6;
 const SEND_AS_IS = { bytes: 4 * MB, side: 2048 };
@@ -75,20 +76,6 @@ async function shrink(bitmap, type) {
   return { blob, width, height };
 }
 
-const EDITORS = `textarea, select, [contenteditable]:not([contenteditable=false]),
-  input:not([type=range], [type=file], [type=button], [type=checkbox], [type=radio])`;
-
-/** Is the person typing into something that wants the pasted thing itself? */
-const isEditor = (node) => node instanceof Element && node.closest(EDITORS) !== null;
-
-function isVisible(node) {
-  const box = node.getBoundingClientRect();
-  const onScreen = box.bottom > 0 && box.right > 0 && box.top < innerHeight && box.left < innerWidth;
-  return onScreen && box.width > 0 && box.height > 0;
-}
-
-const hasFiles = (transfer) => [...(transfer?.types ?? [])].includes("Files");
-
 /** @type {import("../page.js").Component} */
 export function upload(page, props) {
   const input = control("input", "", { type: "file", accept: "image/*", multiple: true });
@@ -150,29 +137,7 @@ export function upload(page, props) {
     input.value = ""; // choosing the same file again is a change again
     take(files);
   });
-  node.addEventListener("dragover", (event) => {
-    if (!hasFiles(event.dataTransfer)) return;
-    event.preventDefault();
-    event.stopPropagation();
-    event.dataTransfer.dropEffect = "copy";
-    node.classList.add("rx-over");
-  });
-  node.addEventListener("dragleave", (event) => { if (!node.contains(event.relatedTarget)) node.classList.remove("rx-over"); });
-  node.addEventListener("drop", (event) => {
-    node.classList.remove("rx-over");
-    if (!hasFiles(event.dataTransfer)) return;
-    event.preventDefault();
-    event.stopPropagation();
-    take([...event.dataTransfer.files]);
-  });
-  const leaving = new AbortController();
-  document.addEventListener("paste", (event) => {
-    if (event.defaultPrevented || !hasFiles(event.clipboardData)) return;
-    const here = node.contains(event.target) || node.matches(":hover");
-    if (!here && (isEditor(event.target) || !isVisible(node))) return;
-    event.preventDefault();
-    take([...event.clipboardData.files]);
-  }, { signal: leaving.signal });
+  const leave = receives(node, take);
 
   answer();
   return {
@@ -186,7 +151,7 @@ export function upload(page, props) {
     },
     leave() {
       clearTimeout(waiting);
-      leaving.abort();
+      leave();
     },
   };
 }

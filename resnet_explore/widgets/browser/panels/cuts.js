@@ -5,8 +5,8 @@ import { SKIP_WORDS } from "./blueprint_row.js";
 import { block as drawBlock, measured } from "./cuts_block.js";
 
 const DRAG = 6; // pixels from where a press is a drag
-const HINT = "Click a block to take it out, again to put it back; an arc to cut that skip. Drag a block to swap it with one of its size.";
-const KEYS = "Shift-click takes out all blocks in between. Keys: arrows walk, Enter takes out, X cuts the skip, Shift and an arrow move.";
+const HINT = "Click a block to take it out, again to put it back; an arc to cut that skip.", DRAGGED = " Drag a block to swap it with one of its size.";
+const KEYS = "Shift-click takes out all blocks in between. Keys: arrows walk, Enter takes out, X cuts the skip", MOVED = ", Shift and an arrow move";
 const PALE = "Pale blocks change the size of the maps and can't go without a skip.";
 const LINES = { padding: "Dash-dotted arcs carry a smaller x, with empty channels added.", projection: "Dashed arcs carry a projection of x." };
 
@@ -27,7 +27,7 @@ export function moved(order, from, to, partners) {
   return next;
 }
 
-/** `props`: {rows: [{title, color, blocks: [{number, name, shape, skip, stays, partners, error}]}]}.
+/** `props`: {rows: [{title, color, blocks: [{number, name, shape, skip, stays, partners, error}]}], still: whether no block can be moved}.
  *
  * @type {import("../page.js").Component}
  */
@@ -38,10 +38,10 @@ export function cuts(page, props) {
 
   const usual = (row) => row.blocks.map((block) => block.number);
   const order = (row) => {
-    const own = usual(row), asked = page.state.order;
+    const own = usual(row), asked = props.still ? own : page.state.order;
     return asked.length === own.length ? asked : own;
   };
-  const say = (text) => { read.textContent = text ?? HINT; };
+  const say = (text) => { read.textContent = text ?? HINT + (props.still ? "" : DRAGGED); };
 
   /** Change the networks, and say what became of the block; who can't see it hears it. */
   function change(fields, number) {
@@ -64,6 +64,7 @@ export function cuts(page, props) {
   }
 
   function move(row, number, to) {
+    if (props.still) return;
     const now = order(row), from = now.indexOf(number), { partners } = row.blocks.find((each) => each.number === number);
     const next = moved(now, from, clamp(to, 0, now.length - 1), partners);
     if (!same(next, now)) change({ order: same(next, usual(row)) ? [] : next }, number);
@@ -88,7 +89,7 @@ export function cuts(page, props) {
       if (start === null) return;
       const by = event.clientX - start;
       dragging ||= Math.abs(by) > DRAG;
-      if (dragging && each.partners.length > 1) element.setAttribute("transform", `translate(${by} 0)`);
+      if (dragging && each.partners.length > 1 && !props.still) element.setAttribute("transform", `translate(${by} 0)`);
     });
     element.addEventListener("mousedown", (event) => { if (event.shiftKey) event.preventDefault(); }); // else it selects text
     element.addEventListener("pointercancel", () => { start = null; element.removeAttribute("transform"); });
@@ -97,7 +98,7 @@ export function cuts(page, props) {
       const by = event.clientX - start;
       start = null;
       element.removeAttribute("transform");
-      if (dragging) move(row, each.number, order(row).indexOf(each.number) + Math.round(by / (width + at.gap)));
+      if (dragging && !props.still) move(row, each.number, order(row).indexOf(each.number) + Math.round(by / (width + at.gap)));
       else takeOut(each.number, event.shiftKey);
     });
     element.querySelector(".rx-cut-hit")?.addEventListener("click", () => cutSkip(each));
@@ -158,7 +159,7 @@ export function cuts(page, props) {
     [...rows.querySelectorAll(".rx-across")].forEach((each, k) => { each.scrollLeft = scrolled[k] ?? 0; });
     focused.forEach((number, k) => { if (number !== undefined) drawn[k]?.nodes.get(number)?.focus(); });
     const blocks = props.rows.flatMap((row) => row.blocks), lines = Object.keys(LINES).filter((kind) => blocks.some((each) => each.skip === kind));
-    keys.textContent = [KEYS, ...(blocks.some((each) => each.stays) ? [PALE] : []), ...lines.map((kind) => LINES[kind])].join(" ");
+    keys.textContent = [`${KEYS}${props.still ? "" : MOVED}.`, ...(blocks.some((each) => each.stays) ? [PALE] : []), ...lines.map((kind) => LINES[kind])].join(" ");
     if (focused.every((number) => number === undefined)) say();
   }
 

@@ -39,7 +39,8 @@ function bar(color) {
  * @type {import("../page.js").Component}
  */
 export function outcome(page, props) {
-  const key = make("p", "rx-facts", {}, make("span", "rx-before-sample", { ariaHidden: "true" }), "where it was before the change; the thin line across is a 95 % interval");
+  const interval = make("span", "", { textContent: "; the thin line across is a 95 % interval" });
+  const key = make("p", "rx-facts", {}, make("span", "rx-before-sample", { ariaHidden: "true" }), "where it was before the change", interval);
   const grid = make("div", "rx-outcome"), node = make("div", "", {}, grid, key);
   let columns = [], shown = null, source = "";
 
@@ -81,6 +82,7 @@ export function outcome(page, props) {
     if (props.picture_key !== shown?.picture_key) address();
     props.sides.forEach((side, k) => columns[k].tell(side, props.asked));
     key.hidden = props.sides.every((side) => (side.error ?? side.answers[0] ?? { before: null }).before === null);
+    interval.hidden = props.sides.every((side) => !side.error);
     shown = props;
   }
 
