@@ -28,7 +28,14 @@ export async function open(el, text) {
   model.page = el.querySelector(".rx-page").explorer;
   model.page.nodes.tools.append(model.page.copier("Copy link", "An address that opens what you see", () => location.href));
   model.follow();
+  const root = document.documentElement;
+  new ResizeObserver(() => tellAround({ height: root.getBoundingClientRect().height })).observe(root);
   return undefined;
+}
+
+/** Tell the page around this one, if there is one, how high this is and what it shows. @param {{height?: number, address?: string}} said */
+function tellAround(said) {
+  if (window.parent !== window) window.parent.postMessage({ explorer: said }, "*"); // it may be anybody's
 }
 
 function refuse(el, sentence) {
@@ -180,6 +187,7 @@ class Baked {
 
   tellAddress() {
     const hash = this.address();
+    tellAround({ address: hash });
     try {
       history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
     } catch {
@@ -196,7 +204,10 @@ class Baked {
       if (known.length < Object.keys(asked).length) this.set("_problem", refusal);
     };
     if (location.hash.length > 1) arrive();
-    else this.values._code = this.code();
+    else {
+      this.values._code = this.code();
+      tellAround({ address: "" });
+    }
     window.addEventListener("hashchange", arrive);
   }
 }
