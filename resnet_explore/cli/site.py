@@ -1,0 +1,30 @@
+"""`resnet-explore site`: everything as a static site, for any web host."""
+
+import argparse
+import functools
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("dir", type=Path, metavar="DIR", help="folder to write; a site that is there is replaced")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="build only these explorers (minutes for all), such as degradation; the pages of the others say so",
+    )
+
+
+def interrupted(options: argparse.Namespace) -> str:
+    """Return what to say after Ctrl-C."""
+    return f"Stopped. Nothing was written to {options.dir}."
+
+
+def write_site(options: argparse.Namespace) -> None:
+    """Build the site, a line for each page."""
+    from resnet_explore.pages.site.build import build_site
+
+    build_site(options.dir, options.only, functools.partial(print, flush=True))
+    print(f"The site is in {options.dir}; `python -m http.server -d {options.dir}` serves it here.")
