@@ -7,13 +7,15 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
-    parser.add_argument("dir", type=Path, metavar="DIR", help="folder to write; a site that is there is replaced")
+    parser.add_argument(
+        "dir", type=Path, metavar="DIR", help="folder to write, or a site to replace"
+    )
     parser.add_argument(
         "--only",
         nargs="+",
         default=[],
         metavar="NAME",
-        help="build only these explorers (minutes for all), such as degradation; the pages of the others say so",
+        help="build only these explorers, such as degradation; the pages of the others say so",
     )
 
 

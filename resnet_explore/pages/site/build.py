@@ -1,6 +1,5 @@
-"""Build the site: pages, explorers that were computed beforehand, and the live page where its runtime is there."""
+"""Build the site: pages, baked explorers, and the live page where its runtime can be had."""
 
-import json
 import os
 import re
 import shutil
@@ -205,7 +204,7 @@ class _Site:
         note = (
             '<p class="note">The pictures on this page move by themselves, without Python. What is grey in '
             f'them, training, and images of your own need <a href="notebooks/{story.file}" download>the '
-            'notebook</a>.</p>\n'
+            "notebook</a>.</p>\n"
         )
         body = "".join([head, contents(text), note, rest, *parts[1:], self.onward(number)])
         return Page(text.path, story.title, summary(_first_words(story)), body)
@@ -219,7 +218,9 @@ class _Site:
         if part.kind == "VerdictChart":
             chart = rx.VerdictChart()
             self.plain(f"explorers/{part.name}.png", chart.frames[0])
-            return picture_html(f"explorers/{part.name}.png", chart.alts[0], chart.titles[0], chart.captions[0])
+            return picture_html(
+                f"explorers/{part.name}.png", chart.alts[0], chart.titles[0], chart.captions[0]
+            )
         if part.name not in said:
             return in_the_notebook(part, story)
         return explorer_html(part, story, said[part.name])
@@ -243,7 +244,9 @@ class _Site:
         finally:
             explorer.close()
         self.slim("explorers/front.html")
-        curves = explorer_html(Shown("front", "DegradationExplorer", {}), story, alt, page="front", under=False)
+        curves = explorer_html(
+            Shown("front", "DegradationExplorer", {}), story, alt, page="front", under=False
+        )
         body = (HERE / "front.html").read_text(encoding="utf-8")
         parts = {
             "block": (HERE / "block.svg").read_text(encoding="utf-8"),
@@ -254,8 +257,8 @@ class _Site:
         for name, html in parts.items():
             body = body.replace(f"<!--{name}-->", html)
         about = (
-            "Plain and residual networks side by side: move through depths, cut skips, and see what becomes of "
-            "them. Runs in the browser."
+            "Plain and residual networks side by side: move through depths, cut skips, and see what becomes "
+            "of them. Runs in the browser."
         )
         return Page("index.html", NAME, about, body)
 
@@ -276,8 +279,9 @@ class _Site:
         html = ""
         if live:
             html += (
-                '<li class="first"><a href="live/index.html">What will they say to yours?</a><p>Draw a digit or drop '
-                "a photo: both networks answer in your browser. Take blocks out and watch.</p></li>\n"
+                '<li class="first"><a href="live/index.html">What will they say to yours?</a>'
+                "<p>Draw a digit or drop a photo: both networks answer in your browser. Take blocks out and "
+                "watch.</p></li>\n"
             )
         for file, question, answer in questions(shipped("notebooks", "00_start.ipynb")):
             there = self.pages[f"notebooks/{file}"]
@@ -307,7 +311,8 @@ class _Site:
         text = self.text("README.md", "docs/guide.html")
         html = text.html(_sections((CHECKOUT / "README.md").read_text(encoding="utf-8"), _GUIDE))
         links = "".join(
-            f'<li><a href="{page.path.removeprefix("docs/")}">{escape(page.title)}</a></li>' for page in others
+            f'<li><a href="{page.path.removeprefix("docs/")}">{escape(page.title)}</a></li>'
+            for page in others
         )
         body = f"<h1>Guide</h1>\n{contents(text)}<ul>{links}</ul>\n{html}"
         self.page(Page("docs/guide.html", "Guide", "How to use resnet_explore in your own code.", body))

@@ -19,7 +19,7 @@ def docstring_html(text: str, link: Link) -> str:
     parts = _SECTION.split(text)
     html = _paragraphs(parts[0], link)
     for title, body in zip(parts[1::2], parts[2::2], strict=True):
-        html += f"<h4>{escape(title)}</h4>\n" + _numpy(title, body.strip("\n"), link)
+        html += f'<p class="title">{escape(title)}</p>\n' + _numpy(title, body.strip("\n"), link)
     return html
 
 

@@ -71,8 +71,10 @@ def _under(shown: Shown, address: str, title: str) -> str:
         "Python": f"import resnet_explore as rx\n\n{shown.line}",
     }
     rows = "".join(
-        f'<dt>{escape(name)} <button type="button" hidden aria-label="Copy: {escape(name)}">Copy</button></dt>'
-        f'<dd><pre><code data-lines="{escape(text)}">{escape(text.replace("ADDRESS", address))}</code></pre></dd>\n'
+        f'<dt>{escape(name)} '
+        f'<button type="button" hidden aria-label="Copy: {escape(name)}">Copy</button></dt>'
+        f'<dd><pre><code data-lines="{escape(text)}">{escape(text.replace("ADDRESS", address))}</code></pre>'
+        "</dd>\n"
         for name, text in lines.items()
     )
     return (

@@ -87,14 +87,15 @@ def missing_page() -> str:
 <title>No such page · {NAME}</title>
 <link rel="icon" href="data:,">
 <style>
-:root {{ color-scheme: light dark; }}
+:root {{ color-scheme: light dark; background: light-dark(#fff, #15171b); }}
 body {{ max-width: 70ch; margin: 15vh auto 0; padding: 0 16px; font: 17px/1.6 system-ui, sans-serif; }}
 </style>
 </head>
 <body>
 <main>
 <h1>There is no page here.</h1>
-<p>Perhaps it was renamed. Try <a href="./">the pages of this folder</a>, or <a href="../">of the one above</a>.</p>
+<p>Perhaps it was renamed. Try <a href="./">the pages of this folder</a>, or
+<a href="../">of the one above</a>.</p>
 </main>
 </body>
 </html>

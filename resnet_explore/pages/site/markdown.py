@@ -35,27 +35,26 @@ class Text:
                 "The site needs mistune, which `pip install 'resnet-explore[site]'` brings."
             ) from None
 
-        text = self
+        page = self
 
         class Renderer(mistune.HTMLRenderer):
-            def heading(self, words: str, level: int, **_: Any) -> str:
-                anchor = text.anchor(level, words)
-                return f'<h{level} id="{anchor}">{words}</h{level}>\n'
+            def heading(self, text: str, level: int, **attrs: Any) -> str:
+                return f'<h{level} id="{page.anchor(level, text)}">{text}</h{level}>\n'
 
-            def link(self, words: str, url: str, title: str | None = None) -> str:
-                there = text.resolved(url)
-                return words if there is None else f'<a href="{escape(there)}">{words}</a>'
+            def link(self, text: str, url: str, title: str | None = None) -> str:
+                there = page.resolved(url)
+                return text if there is None else f'<a href="{escape(there)}">{text}</a>'
 
-            def image(self, words: str, url: str, title: str | None = None) -> str:
-                there = text.resolved(url)
-                return "" if there is None else f'<img src="{escape(there)}" alt="{words}" loading="lazy">'
+            def image(self, text: str, url: str, title: str | None = None) -> str:
+                there = page.resolved(url)
+                return "" if there is None else f'<img src="{escape(there)}" alt="{text}" loading="lazy">'
 
             def block_code(self, code: str, info: str | None = None) -> str:
                 return code_html(code)
 
-        return str(mistune.create_markdown(renderer=Renderer(), plugins=["table"])(markdown)).replace(
-            "<table>", '<div class="wide" tabindex="0" role="group" aria-label="A table"><table>'
-        ).replace("</table>", "</table></div>")
+        html = str(mistune.create_markdown(renderer=Renderer(), plugins=["table"])(markdown))
+        around = '<div class="wide" tabindex="0" role="group" aria-label="A table">'
+        return html.replace("<table>", f"{around}<table>").replace("</table>", "</table></div>")
 
     def anchor(self, level: int, words: str) -> str:
         """Note a heading and return its anchor, which no other has on this page."""

@@ -11,6 +11,7 @@ import resnet_explore as rx
 from resnet_explore.pages.site.docstrings import docstring_html, inline
 from resnet_explore.widgets.core.explorer import Explorer
 
+_PUBLIC: frozenset[str] = frozenset(vars(rx)["__all__"])
 # What each room offers, in the order in which one meets them.
 _ROOMS = {
     "widgets": "Explorers",
@@ -27,7 +28,7 @@ _WIDE = 88  # characters of a signature on one line
 def public() -> dict[str, list[str]]:
     """Return the public names by heading."""
     found: dict[str, list[str]] = {title: [] for title in _ROOMS.values()}
-    for name in sorted(rx.__all__, key=str.casefold):
+    for name in sorted(_PUBLIC, key=str.casefold):
         room = getattr(rx, name).__module__.split(".")[1]
         found[_ROOMS[room]].append(name)
     return found
@@ -51,7 +52,7 @@ def reference_html() -> str:
 
 def _link(text: str) -> str | None:
     name = text.removeprefix("rx.").partition("(")[0].partition(".")[0]
-    return f"#{name}" if name in rx.__all__ else None
+    return f"#{name}" if name in _PUBLIC else None
 
 
 def _named(name: str) -> str:
@@ -92,7 +93,7 @@ def _annotation(back: Any) -> str:
 
 def _readable(text: str) -> str:
     """Return a parameter without the modules that its types are from, and without addresses in memory."""
-    text = re.sub(r"<function .*?>", "...", text)
+    text = re.sub(r"<function .*? at 0x[0-9a-f]+>", "...", text)
     text = re.sub(r"<built-in function (\w+)>", r"\1", text)
     text = re.sub(r"\b(?:[a-z_]\w*\.)+(?=[A-Za-z_])", "", text)
     return re.sub(r"(?<=[:>] )'([^']*)'", r"\1", text)
@@ -130,7 +131,7 @@ def _result(function: Any) -> str:
         return ""
     if not inspect.isclass(back) or not back.__module__.startswith("resnet_explore"):
         return ""
-    if back.__name__ in rx.__all__:
+    if back.__name__ in _PUBLIC:
         return ""
     text = inspect.getdoc(back) or ""
     members = "".join(_member(back, member) for member in _members(back))
@@ -143,7 +144,9 @@ def _result(function: Any) -> str:
 def _explorers() -> str:
     """Say what all explorers have in common."""
     said = (
-        "Each explorer is one widget. What can be chosen in it is an attribute, which can be set and observed: "
-        "`explorer.depth = 56`. All of them have these:"
+        "Each explorer is one widget. What can be chosen in it is an attribute, which can be set and "
+        "observed: `explorer.depth = 56`. All of them have these:"
     )
-    return f"<p>{inline(said, _link)}</p>\n" + "".join(_member(Explorer, (name, vars(Explorer)[name])) for name in _OF_ALL)
+    return f"<p>{inline(said, _link)}</p>\n" + "".join(
+        _member(Explorer, (name, vars(Explorer)[name])) for name in _OF_ALL
+    )

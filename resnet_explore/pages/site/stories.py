@@ -50,9 +50,7 @@ class Shown:
     @property
     def address(self) -> str:
         """Where the explorer's own page shows this: "view=inside&deleted=[]"."""
-        return urlencode(
-            {k: v if isinstance(v, str) else json.dumps(v) for k, v in self.arguments.items()}
-        )
+        return urlencode({k: v if isinstance(v, str) else json.dumps(v) for k, v in self.arguments.items()})
 
     @property
     def line(self) -> str:
@@ -125,7 +123,7 @@ def made_by(source: str) -> tuple[str, Mapping[str, Any]] | None:
     if not isinstance(call, ast.Call) or call.args:
         return None
     kind = ast.unparse(call.func).removeprefix("rx.")
-    if not (kind.endswith("Explorer") or kind == "VerdictChart") or kind not in rx.__all__:
+    if not (kind.endswith("Explorer") or kind == "VerdictChart") or not hasattr(rx, kind):
         return None
     try:
         return kind, {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
