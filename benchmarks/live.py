@@ -26,7 +26,8 @@ TIME = """async (move) => {
     const page = document.querySelector('.rx-page').explorer;
     while (page.model.answering) await new Promise((done) => setTimeout(done, 5));
     page.model.given.clear();
-    await page.model.run(page.model.networks[`${page.state.kind}-${page.state.depth}`], await page.model.inputs.find(page.state.input), { deleted: [], cut: [], skip: 1 });
+    const { kind, depth, input } = page.state, found = await page.model.inputs.find(input);
+    await page.model.run(page.model.networks[`${kind}-${depth}`], found, { deleted: [], cut: [], skip: 1 });
     await new Promise((done) => setTimeout(done, 50));
     const start = performance.now(), count = page.count;
     if (move === 'dial') {
@@ -34,7 +35,13 @@ TIME = """async (move) => {
         dial.value = String((Number(dial.value) + 7) % 31);
         dial.dispatchEvent(new Event('input'));
     } else page.set({ deleted: page.state.deleted.length ? [] : [5] });
-    while (page.count === count) await new Promise((done) => { const { port1, port2 } = new MessageChannel(); port1.onmessage = done; port2.postMessage(0); });
+    const { port1, port2 } = new MessageChannel(); // a timer would wait 4 ms
+    while (page.count === count) {
+        await new Promise((done) => {
+            port1.onmessage = done;
+            port2.postMessage(0);
+        });
+    }
     await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
     return performance.now() - start;
 }"""

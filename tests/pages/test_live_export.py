@@ -17,7 +17,9 @@ from resnet_explore.pages.live import runtime
 from resnet_explore.pages.live.export import keeps_shape, to_onnx
 from resnet_explore.pages.live.write import DEPTHS, write_live
 
-NETWORKS = [(f"cifar_{kind}{d}", data) for data in DEPTHS for d in DEPTHS[data] for kind in ("plain", "resnet")]
+NETWORKS = [
+    (f"cifar_{kind}{d}", data) for data in DEPTHS for d in DEPTHS[data] for kind in ("plain", "resnet")
+]
 OTHERS = [("plain18", "imagenette"), ("resnet18", "imagenette")]  # with projections and a pool
 
 
@@ -108,7 +110,7 @@ def test_what_would_be_left_out_in_silence_is_refused():
         to_onnx(network)
 
 
-# --- the folder -----------------------------------------------------------------------------------------------
+# --- the folder ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +130,8 @@ def test_the_folder_holds_all_that_the_page_asks_for(folder):
         assert [twin["color"] for twin in twins] == ["plain", "residual"]
         for twin in twins:
             assert (folder / twin["file"]).stat().st_size == twin["bytes"] < 600_000
-            assert twin["provenance"] and 0 < twin["test_error"] < 100
+            assert twin["provenance"]
+            assert 0 < twin["test_error"] < 100
             assert np.shape(twin["weight"]) == (10, twin["blocks"][-1]["shape"][0])
     assert [sample["is"] for sample in facts["kinds"]["digits"]["samples"]] == list(range(10))
     assert all(s["credit"].endswith(("CC0", "public domain")) for s in facts["kinds"]["cifar10"]["samples"])

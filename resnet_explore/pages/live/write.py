@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from resnet_explore import __version__
 from resnet_explore.analysis.topology.blocks_of import blocks_of
@@ -86,12 +87,16 @@ def _written(folder: Path, kind: str, data: str, depth: int) -> Mapping[str, Any
         "file": file,
         "bytes": len(content),
         "blocks": blocks,
-        "weight": [[float(w) for w in row] for row in network.fc.weight.detach()],
-        "bias": [float(b) for b in network.fc.bias.detach()],
+        "weight": [_numbers(row) for row in network.fc.weight],
         "test_error": about["test_error"],
         "data": about["data"],
         "provenance": about["provenance"],
     }
+
+
+def _numbers(values: Tensor) -> list[float]:
+    """Return float32 for JSON, as short as they are known again by."""
+    return [float(f"{value:.9g}") for value in values.tolist()]
 
 
 def _exported(network: ResNet) -> bytes:

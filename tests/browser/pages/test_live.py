@@ -3,6 +3,7 @@
 import base64
 import io
 import os
+import re
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +13,7 @@ import pytest
 import torch
 from axe_playwright_python.base import AXE_SCRIPT
 from PIL import Image
+from playwright.sync_api import expect
 
 import resnet_explore as rx
 from resnet_explore.analysis.topology.blocks_of import blocks_of
@@ -287,7 +289,8 @@ def test_axe_finds_nothing(page, theme, tab):
 def test_a_phone_is_wide_enough(page):
     page.set_viewport_size({"width": 360, "height": 740})
     try:
-        page.wait_for_function("document.documentElement.scrollWidth <= 360", timeout=5_000)
+        expect(page.locator(".rx-page")).to_have_class(re.compile("rx-within-520"))
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
     finally:
         page.set_viewport_size({"width": 1280, "height": 1000})
 

@@ -55,7 +55,7 @@ export function headline(edit, answers, truth) {
     return `${editWords(edit)}: ${told.join(", ")}.`;
   }
   if (plain.first === residual.first) return `Both say ${plain.first}: plain with ${percent(plain.share)}, residual with ${percent(residual.share)}.`;
-  return `${truth ? `A ${truth}: plain` : "Plain"} says ${plain.first} (${percent(plain.share)}), residual says ${residual.first} (${percent(residual.share)}).`;
+  return `${truth ? `${truth === "8" ? "An" : "A"} ${truth}: plain` : "Plain"} says ${plain.first} (${percent(plain.share)}), residual says ${residual.first} (${percent(residual.share)}).`;
 }
 
 /** Why a network is as it was though something was changed. */

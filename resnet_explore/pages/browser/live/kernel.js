@@ -117,6 +117,7 @@ export class Kernel {
       const pair = this.networks[`${state.kind}-${state.depth}`];
       if (!pair.every((network) => network.there)) {
         const sentence = loading(pair.reduce((sum, { about }) => sum + about.bytes, this.loaded ? 0 : this.facts.runtime_bytes));
+        clearTimeout(late);
         this.set("_busy", sentence);
         if (this.values._view?.made_for.kind !== state.kind) this.show(state, { input, now: null, before: null, waiting: sentence });
       }
@@ -134,13 +135,14 @@ export class Kernel {
     }
   }
 
-  /** What both networks give; what they gave lately is kept. */
+  /** What both networks give. */
   async run(pair, input, edit) {
     const found = [];
     for (const network of pair) found.push(await this.runOne(network, input, edit));
     return found;
   }
 
+  /** What one network gives, or gave lately: a dial on the skips leaves the plain one as it was. */
   async runOne(network, input, edit) {
     const { skip, branch } = network.factors(edit), name = [network.about.file, input.key, skip, branch].join(" ");
     const given = this.given.get(name) ?? (await network.run(input.values, edit));

@@ -26,6 +26,6 @@ export async function start() {
   await Promise.all(samples.map(async (sample) => { sample.picture = await png(sample.pixels, THUMB); }));
   const kernel = new Kernel(facts);
   render({ model: kernel, el: document.getElementById("live") });
-  receives(document.body, (files) => kernel.take(files));
+  receives(document.documentElement, (files) => kernel.take(files));
   kernel.ask();
 }
