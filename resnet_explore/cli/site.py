@@ -1,15 +1,13 @@
 """`resnet-explore site`: everything as a static site, for any web host."""
 
 import argparse
-import functools
+import sys
 from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
-    parser.add_argument(
-        "dir", type=Path, metavar="DIR", help="folder to write, or a site to replace"
-    )
+    parser.add_argument("dir", type=Path, metavar="DIR", help="folder to write, or a site to replace")
     parser.add_argument(
         "--only",
         nargs="+",
@@ -25,8 +23,10 @@ def interrupted(options: argparse.Namespace) -> str:
 
 
 def write_site(options: argparse.Namespace) -> None:
-    """Build the site, a line for each page."""
+    """Build the site, a line for each page; in a terminal another one says what is being computed."""
+    from resnet_explore.cli.terminal import StatusLine
     from resnet_explore.pages.site.build import build_site
 
-    build_site(options.dir, options.only, functools.partial(print, flush=True))
-    print(f"The site is in {options.dir}; `python -m http.server -d {options.dir}` serves it here.")
+    with StatusLine(sys.stdout) as line:
+        build_site(options.dir, options.only, line.say, line.hint)
+        line.say(f"The site is in {options.dir}; `python -m http.server -d {options.dir}` serves it here.")

@@ -14,12 +14,12 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.pages.site import build as build_module
 from resnet_explore.pages.site.build import MARK, build_site
 from resnet_explore.pages.site.docstrings import docstring_html
-from resnet_explore.pages.site.markdown import Text
+from resnet_explore.pages.site.markdown import MarkdownPage
 from resnet_explore.pages.site.reference import signature
 from resnet_explore.pages.site.stories import (
-    Code,
-    Shown,
-    Words,
+    StoryCode,
+    StoryText,
+    StoryWidget,
     made_by,
     questions,
     stories,
@@ -152,10 +152,10 @@ def test_stories_are_told_whole(site):
     for story in stories(ROOT / "notebooks"):
         page = found[f"{story.name}.html"]
         for part in story.parts:
-            if isinstance(part, Words):
+            if isinstance(part, StoryText):
                 lines = [line for line in part.markdown.split("\n") if line.strip()]
                 assert [line for line in lines if in_words(line) not in page.text] == []
-            elif isinstance(part, Code):
+            elif isinstance(part, StoryCode):
                 assert squeezed(part.source) in page.text
             else:
                 assert part.name in page.ids or (site / f"explorers/{part.name}.png").is_file()
@@ -166,6 +166,7 @@ def test_nobody_is_told_to_run_a_cell(site):
         text = (site / f"{story.name}.html").read_text(encoding="utf-8")
         assert not re.search("run the cell[^s]|missing\\?|▶|next notebook", text, re.IGNORECASE)
     assert without_notebook("Run the cell. Then drop in a photo.") == "Drop in a photo."
+    assert without_notebook("Run the cell. Then drop in a photo of your own, and move") == "Move"
 
 
 def test_all_explorers_of_the_notebooks_are_found():
@@ -190,7 +191,7 @@ def test_only_cells_that_make_nothing_else_become_explorers():
     ):
         assert made_by(source) is None
     assert (
-        Shown("skips", "SkipExplorer", {"view": "inside", "deleted": ()}).address
+        StoryWidget("skips", "SkipExplorer", {"view": "inside", "deleted": ()}).address
         == "view=inside&deleted=%5B%5D"
     )
 
@@ -290,16 +291,16 @@ def test_an_unknown_explorer_gets_one_sentence(tmp_path, capsys):
 
 def test_links_between_files_become_links_between_pages():
     known = {"notebooks/02_gradient_flow.ipynb": "gradient-flow.html", "docs/rooms.svg": "docs/rooms.svg"}
-    text = Text("notebooks/01_degradation.ipynb", "degradation.html", known)
+    text = MarkdownPage("notebooks/01_degradation.ipynb", "degradation.html", known)
     assert '<a href="gradient-flow.html#a">' in text.html("[next](02_gradient_flow.ipynb#a)")
     assert text.html("[code](../resnet_explore/paths.py)").strip() == "<p>code</p>"
-    deep = Text("docs/a.md", "docs/a.html", known)
+    deep = MarkdownPage("docs/a.md", "docs/a.html", known)
     assert '<a href="../gradient-flow.html">' in deep.html("[x](../notebooks/02_gradient_flow.ipynb)")
     assert '<img src="../docs/rooms.svg" alt="Rooms &lt;1&gt;"' in deep.html("![Rooms <1>](rooms.svg)")
 
 
 def test_text_is_escaped():
-    text = Text("docs/a.md", "docs/a.html", {})
+    text = MarkdownPage("docs/a.md", "docs/a.html", {})
     html = text.html('# a <b> & "c"\n\n<script>alert(1)</script> `<i>`\n\n[x](javascript:alert(1))')
     assert "<script" not in html
     assert "<b>" not in html
@@ -309,14 +310,14 @@ def test_text_is_escaped():
 
 
 def test_equal_headings_get_anchors_of_their_own():
-    text = Text("docs/a.md", "docs/a.html", {})
+    text = MarkdownPage("docs/a.md", "docs/a.html", {})
     html = text.html("## The `end` & more\n\n## The end & more\n")
     assert re.findall('id="([^"]*)"', html) == ["the-end-more", "the-end-more-2"]
 
 
 def test_both_kinds_of_docstrings_are_read():
     ours = docstring_html(
-        "Say.\n\nimages  float (N,)\n        more\nmode    one\n\nRaises `ExploreError`. See arXiv 1512.03385.",
+        "Say.\n\nimages  float (N,)\n        more\nmode    one\n\nRaises `ExploreError`: arXiv 1512.03385.",
         lambda name: f"#{name}",
     )
     assert "<dt><code>images</code></dt><dd>float (N,) more</dd>" in ours

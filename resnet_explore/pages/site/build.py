@@ -14,9 +14,9 @@ from resnet_explore.pages.live.runtime import fetch_runtime
 from resnet_explore.pages.live.write import write_live
 from resnet_explore.pages.site.embedded import explorer_html, in_the_notebook, picture_html
 from resnet_explore.pages.site.layout import HERE, NAME, Entry, Page, missing_page, page_html, style, summary
-from resnet_explore.pages.site.markdown import Text, code_html, contents
+from resnet_explore.pages.site.markdown import MarkdownPage, code_html, contents
 from resnet_explore.pages.site.reference import public, reference_html
-from resnet_explore.pages.site.stories import Code, Shown, Story, Words, questions, stories
+from resnet_explore.pages.site.stories import Story, StoryCode, StoryText, StoryWidget, questions, stories
 from resnet_explore.paths import CHECKOUT, PACKAGE, shipped
 from resnet_explore.widgets.browser.bundle import bundle
 from resnet_explore.widgets.core.explorer import Explorer
@@ -37,11 +37,14 @@ def explorer_names() -> list[str]:
     return [story.name for story in stories(shipped("notebooks"))]
 
 
-def build_site(folder: Path, only: Sequence[str] = (), say: Say = print) -> None:
+def build_site(
+    folder: Path, only: Sequence[str] = (), say: Say = print, hint: Say = lambda line: None
+) -> None:
     """Write the site into a folder, all of it or nothing.
 
     only  names of explorers; the pages of the others then say that theirs is left out
     say   is told a line for each page as it is written
+    hint  is told what takes minutes before it begins
 
     Raises ExploreError for names that there are not, a folder that holds something else, and one that can't
     be written.
@@ -55,7 +58,7 @@ def build_site(folder: Path, only: Sequence[str] = (), say: Say = print) -> None
     draft = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         draft.mkdir(parents=True)
-        _Site(draft, only, say).write()
+        _Site(draft, only, say, hint).write()
         _put_in_place(draft, folder)
     except OSError as error:
         raise ExploreError(f"The site can't be written to {folder} ({error.strerror or error}).") from None
@@ -81,8 +84,8 @@ def _put_in_place(draft: Path, folder: Path) -> None:
 class _Site:
     """A site as it is written into a folder, which is empty."""
 
-    def __init__(self, folder: Path, only: Sequence[str], say: Say) -> None:
-        self.folder, self.say = folder, say
+    def __init__(self, folder: Path, only: Sequence[str], say: Say, hint: Say) -> None:
+        self.folder, self.say, self.hint = folder, say, hint
         self.stories = stories(shipped("notebooks"))
         self.only = set(only or [story.name for story in self.stories])
         self.docs = sorted((CHECKOUT / "docs").glob("*.md")) if CHECKOUT else []
@@ -157,6 +160,7 @@ class _Site:
         """Write an explorer as a page of its own, with a way to its story where nothing is around it."""
         file = self.folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
+        self.hint(f"Computing all views of {path}")
         explorer.to_html(file, say=lambda line: self.say(line.replace(str(file), path)), **fixed)
         about = escape(summary(_first_words(story)))
         html = file.read_text(encoding="utf-8")
@@ -201,19 +205,31 @@ class _Site:
         said, text = self.explorers(story), self.text(f"notebooks/{story.file}", f"{story.name}.html")
         parts = [self.part(part, story, text, said) for part in story.parts]
         head, rest = _after_title(parts[0])
-        note = (
-            '<p class="note">The pictures on this page move by themselves, without Python. What is grey in '
-            f'them, training, and images of your own need <a href="notebooks/{story.file}" download>the '
-            "notebook</a>.</p>\n"
-        )
+        note = self.note(story)
         body = "".join([head, contents(text), note, rest, *parts[1:], self.onward(number)])
         return Page(text.path, story.title, summary(_first_words(story)), body)
 
-    def part(self, part: Words | Code | Shown, story: Story, text: Text, said: dict[str, str]) -> str:
+    def note(self, story: Story) -> str:
+        """Say what works here, and where the rest does."""
+        live = Entry("live/index.html", "Live") in self.entries
+        yours = ' Photos of your own work on <a href="live/index.html">the live page</a>.' if live else ""
+        return (
+            '<p class="note">The pictures on this page move by themselves, without Python. What is grey in '
+            f'them, training, and networks of your own need <a href="notebooks/{story.file}" download>the '
+            f"notebook</a>.{yours}</p>\n"
+        )
+
+    def part(
+        self,
+        part: StoryText | StoryCode | StoryWidget,
+        story: Story,
+        text: MarkdownPage,
+        said: dict[str, str],
+    ) -> str:
         """Return what stands in a story for a cell of its notebook."""
-        if isinstance(part, Words):
+        if isinstance(part, StoryText):
             return text.html(part.markdown)
-        if isinstance(part, Code):
+        if isinstance(part, StoryCode):
             return code_html(part.source)
         if part.kind == "VerdictChart":
             chart = rx.VerdictChart()
@@ -245,7 +261,7 @@ class _Site:
             explorer.close()
         self.slim("explorers/front.html")
         curves = explorer_html(
-            Shown("front", "DegradationExplorer", {}), story, alt, page="front", under=False
+            StoryWidget("front", "DegradationExplorer", {}), story, alt, page="front", under=False
         )
         body = (HERE / "front.html").read_text(encoding="utf-8")
         parts = {
@@ -303,10 +319,9 @@ class _Site:
 
     def guide(self) -> None:
         """Write the pages of docs/, and what of the README is a guide."""
-        if not self.docs:
+        if CHECKOUT is None:
             self.say("Left out: the guide, which lies in the source tree and not in an installed package.")
             return
-        assert CHECKOUT is not None
         others = [self.doc(path) for path in self.docs]
         text = self.text("README.md", "docs/guide.html")
         html = text.html(_sections((CHECKOUT / "README.md").read_text(encoding="utf-8"), _GUIDE))
@@ -332,9 +347,9 @@ class _Site:
         up = '<p><a href="guide.html">Guide</a></p>\n'
         return Page(text.path, title.lstrip("# "), about, up + head + contents(text) + rest)
 
-    def text(self, source: str, path: str) -> Text:
+    def text(self, source: str, path: str) -> MarkdownPage:
         """Return what turns Markdown of a file into HTML of a page."""
-        return Text(source, path, self.pages)
+        return MarkdownPage(source, path, self.pages)
 
 
 def _about_reference() -> str:
@@ -348,7 +363,7 @@ def _after_title(html: str) -> tuple[str, str]:
 
 def _first_words(story: Story) -> str:
     """Return the first paragraph of a story, without Markdown."""
-    first = next(part.markdown for part in story.parts if isinstance(part, Words))
+    first = next(part.markdown for part in story.parts if isinstance(part, StoryText))
     return _plain(first.split("\n\n")[1])
 
 

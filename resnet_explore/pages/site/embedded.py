@@ -2,12 +2,12 @@
 
 from html import escape
 
-from resnet_explore.pages.site.stories import Shown, Story
+from resnet_explore.pages.site.stories import Story, StoryWidget
 
 _HEIGHT = 760  # pixels, where nothing tells the page around how high an explorer is
 
 
-def explorer_html(shown: Shown, story: Story, headline: str, page: str = "", under: bool = True) -> str:
+def explorer_html(shown: StoryWidget, story: Story, headline: str, page: str = "", under: bool = True) -> str:
     """Return an explorer in a page at the site's root.
 
     headline  says in words what its picture shows; "" where there is no picture
@@ -31,7 +31,7 @@ def explorer_html(shown: Shown, story: Story, headline: str, page: str = "", und
     )
 
 
-def in_the_notebook(shown: Shown, story: Story) -> str:
+def in_the_notebook(shown: StoryWidget, story: Story) -> str:
     """Say in an explorer's place that it is left out here."""
     return (
         f'<div class="explorer" id="{shown.name}"><p class="note missing">This explorer is not part of this '
@@ -48,7 +48,7 @@ def picture_html(file: str, alt: str, headline: str, caption: str) -> str:
     )
 
 
-def _without_script(shown: Shown, headline: str) -> str:
+def _without_script(shown: StoryWidget, headline: str) -> str:
     if not headline:
         return ""
     return (
@@ -57,7 +57,7 @@ def _without_script(shown: Shown, headline: str) -> str:
     )
 
 
-def _under(shown: Shown, address: str, title: str) -> str:
+def _under(shown: StoryWidget, address: str, title: str) -> str:
     """Return the links below an explorer: its own page, and lines to embed it."""
     frame = (
         f'<iframe src="ADDRESS" title="{title}" width="100%" height="{_HEIGHT}" loading="lazy" '
@@ -71,7 +71,7 @@ def _under(shown: Shown, address: str, title: str) -> str:
         "Python": f"import resnet_explore as rx\n\n{shown.line}",
     }
     rows = "".join(
-        f'<dt>{escape(name)} '
+        f"<dt>{escape(name)} "
         f'<button type="button" hidden aria-label="Copy: {escape(name)}">Copy</button></dt>'
         f'<dd><pre><code data-lines="{escape(text)}">{escape(text.replace("ADDRESS", address))}</code></pre>'
         "</dd>\n"

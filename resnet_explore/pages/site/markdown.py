@@ -12,7 +12,7 @@ from resnet_explore.pages.site.layout import to_root
 
 
 @dataclass
-class Text:
+class MarkdownPage:
     """What a page is made of in Markdown.
 
     source    the file that it stands in, such as "notebooks/01_degradation.ipynb": its links start there
@@ -79,7 +79,7 @@ def code_html(code: str) -> str:
     return f'<pre tabindex="0" role="group" aria-label="Code"><code>{escape(code.rstrip())}</code></pre>\n'
 
 
-def contents(text: Text) -> str:
+def contents(text: MarkdownPage) -> str:
     """Return links to the second-level headings of a page, "" where there are fewer than three."""
     found = [(anchor, words) for level, anchor, words in text.headings if level == 2]
     if len(found) < 3:

@@ -15,27 +15,29 @@ import resnet_explore as rx
 _ONLY_THERE: Sequence[tuple[str, str | Callable[[re.Match[str]], str]]] = (
     (r"\*Opened this notebook again and the picture is missing\?[^\n]*\*\n*", ""),
     (r"Run the cell(?:\.|, then) (?:Then )?(\w)", lambda found: found[1].upper()),
+    (r"\b[Dd]rop in a photo of your own,? and (\w)", lambda found: found[1].upper()),
+    (r"train the twins yourself, ", ""),
     (r"Before you run the cell", "Before you look"),
     (r"([Tt])he next notebook", r"\1he next page"),
 )
 
 
 @dataclass(frozen=True)
-class Words:
+class StoryText:
     """Text of a story, in Markdown."""
 
     markdown: str
 
 
 @dataclass(frozen=True)
-class Code:
+class StoryCode:
     """Code of a story."""
 
     source: str
 
 
 @dataclass(frozen=True)
-class Shown:
+class StoryWidget:
     """An explorer, or another widget, in a story.
 
     name       its anchor, which no other has in the story: "skips", "skips-studies"
@@ -68,18 +70,20 @@ class Story:
 
     name: str
     file: str
-    parts: Sequence[Words | Code | Shown]
+    parts: Sequence[StoryText | StoryCode | StoryWidget]
 
     @property
     def title(self) -> str:
         """The first heading, without Markdown."""
-        first = next(part.markdown for part in self.parts if isinstance(part, Words))
+        first = next(part.markdown for part in self.parts if isinstance(part, StoryText))
         return first.partition("\n")[0].lstrip("# ")
 
     @property
-    def explorers(self) -> list[Shown]:
+    def explorers(self) -> list[StoryWidget]:
         """The explorers of the story; all are of one class."""
-        return [part for part in self.parts if isinstance(part, Shown) and part.kind.endswith("Explorer")]
+        return [
+            part for part in self.parts if isinstance(part, StoryWidget) and part.kind.endswith("Explorer")
+        ]
 
 
 def stories(folder: Path) -> list[Story]:
@@ -90,23 +94,23 @@ def stories(folder: Path) -> list[Story]:
 def story(path: Path) -> Story:
     """Read a notebook as a story."""
     name = path.stem.partition("_")[2].replace("_", "-")
-    parts: list[Words | Code | Shown] = []
+    parts: list[StoryText | StoryCode | StoryWidget] = []
     taken: set[str] = set()
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
-            parts.append(Words(without_notebook(source)))
+            parts.append(StoryText(without_notebook(source)))
             continue
         made = made_by(source)
         if made is None:
-            parts.append(Code(source))
+            parts.append(StoryCode(source))
             continue
         kind, arguments = made
         own = name if kind.endswith("Explorer") else f"{name}-{kind.lower()}"
         if own in taken:
             own = f"{own}-{arguments.get('view', len(taken) + 1)}"
         taken.add(own)
-        parts.append(Shown(own, kind, arguments))
+        parts.append(StoryWidget(own, kind, arguments))
     return Story(name, path.name, parts)
 
 
@@ -143,5 +147,6 @@ def questions(start: Path) -> list[tuple[str, str, str]]:
     text = "\n".join(
         "".join(cell["source"]) for cell in json.loads(start.read_text(encoding="utf-8"))["cells"]
     )
+    text = without_notebook(text)
     row = r"^\| \[[^\]]+\]\(([\w.]+\.ipynb)\) \| (.+?) \| (.+?) \|$"
     return [(file, question, answer) for file, question, answer in re.findall(row, text, re.MULTILINE)]

@@ -24,10 +24,10 @@ export async function open(el, text) {
     return refuse(el, BROKEN);
   }
   const model = new Baked(table);
+  model.follow(); // so that what the address asks for is what is drawn first
   render({ model, el });
   model.page = el.querySelector(".rx-page").explorer;
   model.page.nodes.tools.append(model.page.copier("Copy link", "An address that opens what you see", () => location.href));
-  model.follow();
   const root = document.documentElement;
   new ResizeObserver(() => tellAround({ height: root.getBoundingClientRect().height })).observe(root);
   return undefined;

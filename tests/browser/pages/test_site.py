@@ -12,7 +12,7 @@ from resnet_explore.pages.site import build as build_module
 from resnet_explore.pages.site.build import build_site
 from resnet_explore.pages.site.embedded import explorer_html
 from resnet_explore.pages.site.layout import Page, page_html
-from resnet_explore.pages.site.stories import Shown, Story, Words
+from resnet_explore.pages.site.stories import Story, StoryText, StoryWidget
 from tests.browser.served import served
 
 PAGES = ("index.html", "degradation.html", "skips.html", "reference.html", "docs/guide.html", "404.html")
@@ -30,9 +30,9 @@ def address(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build_module, "fetch_runtime", _offline)
         build_site(folder, ["degradation"], lambda line: None)
-    story = Story("degradation", "01_degradation.ipynb", [Words("# Twice")])
+    story = Story("degradation", "01_degradation.ipynb", [StoryText("# Twice")])
     body = "<h1>Twice</h1>\n" + "".join(
-        explorer_html(Shown(name, "DegradationExplorer", given), story, "")
+        explorer_html(StoryWidget(name, "DegradationExplorer", given), story, "")
         for name, given in (("one", {}), ("two", {"view": "gradients"}))
     )
     (folder / "twice.html").write_text(page_html(Page("twice.html", "Twice", "Two.", body), []))
