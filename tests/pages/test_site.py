@@ -216,6 +216,21 @@ def test_what_is_left_out_says_so(site):
     assert "notebooks/06_skips.ipynb" in page.links
 
 
+def test_the_live_page_leads_back(tmp_path, monkeypatch):
+    def write_live(folder, runtime):
+        folder.mkdir()
+        (folder / "index.html").write_text(f"<main>\n<h1>{runtime}</h1></main>")
+
+    monkeypatch.setattr(build_module, "write_live", write_live)
+    monkeypatch.setattr(build_module, "fetch_runtime", lambda: "there")
+    said = []
+    assert build_module._Site(tmp_path, [], said.append, said.append).live()
+    page = Page(tmp_path / "live/index.html")
+    assert page.links == ["../index.html"]
+    assert "there" in page.text
+    assert said == ["live/index.html: 0.0 MB with its networks and runtime"]
+
+
 def test_the_notebooks_lie_beside_the_pages(site):
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         assert (site / "notebooks" / path.name).read_bytes() == path.read_bytes()

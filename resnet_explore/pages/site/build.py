@@ -16,7 +16,15 @@ from resnet_explore.pages.site.embedded import explorer_html, in_the_notebook, p
 from resnet_explore.pages.site.layout import HERE, NAME, Entry, Page, missing_page, page_html, style, summary
 from resnet_explore.pages.site.markdown import MarkdownPage, code_html, contents
 from resnet_explore.pages.site.reference import public, reference_html
-from resnet_explore.pages.site.stories import Story, StoryCode, StoryText, StoryWidget, questions, stories
+from resnet_explore.pages.site.stories import (
+    Story,
+    StoryCode,
+    StoryPart,
+    StoryText,
+    StoryWidget,
+    questions,
+    stories,
+)
 from resnet_explore.paths import CHECKOUT, PACKAGE, shipped
 from resnet_explore.widgets.browser.bundle import bundle
 from resnet_explore.widgets.core.explorer import Explorer
@@ -148,7 +156,7 @@ class _Site:
             self.say(f"Left out: the page on which networks run. {missing}")
             return False
         path = self.folder / "live/index.html"
-        back = f'<p><a href="../index.html">{NAME}</a></p>\n<main>'
+        back = f'<main>\n<nav><a style="color: inherit" href="../index.html">{NAME}</a></nav>'
         path.write_text(path.read_text(encoding="utf-8").replace("<main>", back, 1), encoding="utf-8")
         size = sum(file.stat().st_size for file in path.parent.rglob("*") if file.is_file())
         self.say(f"live/index.html: {size / 1e6:.1f} MB with its networks and runtime")
@@ -219,13 +227,7 @@ class _Site:
             f"notebook</a>.{yours}</p>\n"
         )
 
-    def part(
-        self,
-        part: StoryText | StoryCode | StoryWidget,
-        story: Story,
-        text: MarkdownPage,
-        said: dict[str, str],
-    ) -> str:
+    def part(self, part: StoryPart, story: Story, text: MarkdownPage, said: dict[str, str]) -> str:
         """Return what stands in a story for a cell of its notebook."""
         if isinstance(part, StoryText):
             return text.html(part.markdown)

@@ -60,6 +60,9 @@ class StoryWidget:
         return f"rx.{self.kind}({', '.join(f'{name}={value!r}' for name, value in self.arguments.items())})"
 
 
+StoryPart = StoryText | StoryCode | StoryWidget
+
+
 @dataclass(frozen=True)
 class Story:
     """A notebook.
@@ -70,7 +73,7 @@ class Story:
 
     name: str
     file: str
-    parts: Sequence[StoryText | StoryCode | StoryWidget]
+    parts: Sequence[StoryPart]
 
     @property
     def title(self) -> str:
@@ -81,9 +84,8 @@ class Story:
     @property
     def explorers(self) -> list[StoryWidget]:
         """The explorers of the story; all are of one class."""
-        return [
-            part for part in self.parts if isinstance(part, StoryWidget) and part.kind.endswith("Explorer")
-        ]
+        widgets = [part for part in self.parts if isinstance(part, StoryWidget)]
+        return [widget for widget in widgets if widget.kind.endswith("Explorer")]
 
 
 def stories(folder: Path) -> list[Story]:
@@ -94,7 +96,7 @@ def stories(folder: Path) -> list[Story]:
 def story(path: Path) -> Story:
     """Read a notebook as a story."""
     name = path.stem.partition("_")[2].replace("_", "-")
-    parts: list[StoryText | StoryCode | StoryWidget] = []
+    parts: list[StoryPart] = []
     taken: set[str] = set()
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         source = "".join(cell["source"])
