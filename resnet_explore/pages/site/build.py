@@ -61,10 +61,10 @@ def build_site(
         if name not in explorer_names():
             raise unknown("explorer", name, explorer_names())
     folder = folder.resolve()
-    if folder.exists() and not _may_be_replaced(folder):
-        raise ExploreError(f"{folder} holds something else than a site of ours: name another folder.")
     draft = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
+        if folder.exists() and not _may_be_replaced(folder):
+            raise ExploreError(f"{folder} holds something else than a site of ours: name another folder.")
         draft.mkdir(parents=True)
         _Site(draft, only, say, hint).write()
         _put_in_place(draft, folder)
@@ -297,7 +297,7 @@ class _Site:
         html = ""
         if live:
             html += (
-                '<li class="first"><a href="live/index.html">What will they say to yours?</a>'
+                '<li class="first"><a href="live/index.html">What do they say to your own digit or photo?</a>'
                 "<p>Draw a digit or drop a photo: both networks answer in your browser. Take blocks out and "
                 "watch.</p></li>\n"
             )

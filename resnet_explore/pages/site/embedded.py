@@ -17,6 +17,8 @@ def explorer_html(shown: StoryWidget, story: Story, headline: str, page: str = "
     file = f"explorers/{page or story.name}.html"
     address = f"{file}#{shown.address}" if shown.arguments else file
     title = f"{story.title.partition(':')[0]} explorer"
+    if "view" in shown.arguments:
+        title += f", {shown.arguments['view']}"
     loading = "lazy" if under else "eager"
     still = (
         f'<img class="still" src="explorers/{shown.name}.png" alt="{escape(headline)}" loading="lazy">\n'

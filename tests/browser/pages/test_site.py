@@ -121,6 +121,16 @@ def test_an_untouched_story_keeps_a_plain_address(visit):
     page.wait_for_url(lambda url: url.endswith("degradation.html"))
 
 
+@pytest.mark.parametrize("wrong", ["depth=7", "view=sound&x.y=1", "=", "%E0%A4%A="])
+def test_an_address_that_makes_no_sense_gets_a_sentence_and_the_rest_works(visit, wrong):
+    page = visit(f"degradation.html#{wrong}")
+    frame = explorer(page, "degradation")
+    expect(frame.locator(".rx-problem")).to_contain_text("The link asks for")
+    frame.get_by_role("slider", name="Depth").press("ArrowLeft")
+    page.wait_for_url(lambda url: url.endswith("#depth=32"))
+    assert frame.locator(".rx-problem").inner_text() == ""
+
+
 def test_several_explorers_share_the_address(visit):
     page = visit("twice.html")
     one, two = explorer(page, "one"), explorer(page, "two")

@@ -47,7 +47,7 @@ function follow(frames) {
 
   window.addEventListener("message", ({ source, data }) => {
     const frame = frames.find((each) => each.contentWindow === source);
-    if (frame && data && typeof data.explorer === "object") hear(frame, data.explorer);
+    if (frame && data?.explorer) hear(frame, data.explorer);
   });
   window.addEventListener("hashchange", () => location.hash.includes("=") && arrive());
   if (location.hash.includes("=")) arrive();
