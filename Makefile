@@ -9,8 +9,9 @@ MADE  := $(BIN)/activate
 # Stamps, touched when pip has finished: an interrupted install is done again, a new pyproject.toml too.
 READY  := $(VENV)/.ready
 TESTED := $(VENV)/.ready-test
+SITED  := $(VENV)/.ready-site
 
-.PHONY: help lab test check lint browser pictures rooms benchmark experiments clean
+.PHONY: help lab site test check lint browser pictures rooms benchmark experiments clean
 .NOTPARALLEL:
 
 help:           ## show this list
@@ -19,6 +20,9 @@ help:           ## show this list
 
 lab: $(READY)   ## open the notebooks in JupyterLab (PORT=9000, ARGS=--no-browser)
 	@$(BIN)/python -m resnet_explore lab --port $(PORT) $(ARGS)
+
+site: $(SITED)  ## write a static site into ./site, which needs no Python (ARGS="--only skips")
+	@$(BIN)/python -m resnet_explore site site $(ARGS)
 
 test: $(TESTED) browser lint  ## run every check: style, types, tests, browser (ARGS="-k capture")
 	@$(BIN)/python -m pytest -n 3 $(ARGS)  # one of them drives the browser, and waits for it
@@ -103,4 +107,9 @@ $(READY): pyproject.toml | $(MADE)
 $(TESTED): pyproject.toml | $(MADE)
 	@echo "Installing into $(VENV), with the tools for testing (several minutes the first time)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@ $(READY)
+
+$(SITED): pyproject.toml | $(MADE)
+	@echo "Installing into $(VENV), with what the site needs (several minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[site]'
 	@touch $@ $(READY)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import resnet_explore as rx
-from resnet_explore.pages.live.write import ENTRY
+from resnet_explore.pages.live.write import ENTRY as LIVE
+from resnet_explore.pages.site.build import ENTRY as SITE
 from resnet_explore.widgets.browser.bundle import HERE, bundle
 from tests.slow import listed
 
@@ -54,6 +55,7 @@ HOMES = {
     "sklearn": ("inputs/",),
     "matplotlib": ("figures/",),
     "onnx": ("pages/live/export.py",),
+    "mistune": ("pages/site/markdown.py",),
 }
 NOT_IN_FIGURES = {"torch", "torchvision", "ipywidgets"}
 
@@ -143,7 +145,7 @@ def test_the_pages_are_made_of_all_modules():
 
 
 def test_the_static_pages_are_made_of_all_of_their_modules():
-    script = bundle(ENTRY, PACKAGE)
+    script = bundle(LIVE, PACKAGE) + bundle(SITE, PACKAGE)
     modules = {where(path) for path in PAGES.rglob("*.js")}
     assert {name for name in modules if f'modules["{name}"] = ' in script} == modules
 

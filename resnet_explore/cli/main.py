@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_explore import __version__
-from resnet_explore.cli import judge, lab, lesions, saliency
+from resnet_explore.cli import judge, lab, lesions, saliency, site
 from resnet_explore.cli.arguments import count, counts, numbers, port, positive, words
 from resnet_explore.errors import ExploreError
 
@@ -344,6 +344,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.set_defaults(when_interrupted=lesions.interrupted)
     lesions.add_arguments(sub)
+
+    sub = command("site", site.write_site, "Write a static site: everything that works without Python.")
+    sub.set_defaults(when_interrupted=site.interrupted)
+    site.add_arguments(sub)
 
     sub = command("status", show_status, "Print how far each run of a sweep is, also while it goes on.")
     sub.add_argument("runs", type=Path, metavar="RUNS", help="the sweep's folder")

@@ -25,10 +25,17 @@ export async function open(el, text) {
     return;
   }
   const model = new Baked(table);
+  model.follow(); // so that what the address asks for is what is drawn first
   render({ model, el });
   model.page = el.querySelector(".rx-page").explorer;
   model.page.tools.offerCopy("Link", "leads to what you see", () => location.href);
-  model.follow();
+  const root = document.documentElement;
+  new ResizeObserver(() => tellAround({ height: root.getBoundingClientRect().height })).observe(root);
+}
+
+/** Tell the page around this one, if there is one, how high this is and what it shows. @param {{height?: number, address?: string}} said */
+function tellAround(said) {
+  if (window.parent !== window) window.parent.postMessage({ explorer: said }, "*"); // it may be anybody's
 }
 
 /** @param {string} text @returns {Promise<Table>} */
@@ -179,6 +186,7 @@ class Baked {
 
   tellAddress() {
     const hash = this.address();
+    tellAround({ address: hash });
     try {
       history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
     } catch {
@@ -195,7 +203,10 @@ class Baked {
       if (known.length < Object.keys(asked).length) this.set("_problem", refusal);
     };
     if (location.hash.length > 1) arrive();
-    else this.values._code = this.code();
+    else {
+      this.values._code = this.code();
+      tellAround({ address: "" });
+    }
     window.addEventListener("hashchange", arrive);
   }
 }

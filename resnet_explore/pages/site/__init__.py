@@ -1,0 +1,1 @@
+"""The static site: stories with their explorers, the reference, the pages of docs."""

@@ -1,0 +1,154 @@
+"""The notebooks as stories: their text, their code, and which explorer stands where."""
+
+import ast
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import resnet_explore as rx
+
+# What is true in a notebook only, and what stands in its place.
+_ONLY_THERE: Sequence[tuple[str, str | Callable[[re.Match[str]], str]]] = (
+    (r"\*Opened this notebook again[^\n]*\*\n*", ""),
+    (r"Run the cell(?:\.|, then) (?:Then )?(\w)", lambda found: found[1].upper()),
+    (r"\b[Dd]rop in a photo of your own,? and (\w)", lambda found: found[1].upper()),
+    (r"train the twins yourself, ", ""),
+    (r"Before you run the cell", "Before you look"),
+    (r"([Tt])he next notebook", r"\1he next page"),
+)
+
+
+@dataclass(frozen=True)
+class StoryText:
+    """Text of a story, in Markdown."""
+
+    markdown: str
+
+
+@dataclass(frozen=True)
+class StoryCode:
+    """Code of a story."""
+
+    source: str
+
+
+@dataclass(frozen=True)
+class StoryWidget:
+    """An explorer, or another widget, in a story.
+
+    name       its anchor, which no other has in the story: "skips", "skips-studies"
+    kind       the public name of its class
+    arguments  what it is made with
+    """
+
+    name: str
+    kind: str
+    arguments: Mapping[str, Any]
+
+    @property
+    def address(self) -> str:
+        """Where the explorer's own page shows this: "view=inside&deleted=[]"."""
+        return urlencode({k: v if isinstance(v, str) else json.dumps(v) for k, v in self.arguments.items()})
+
+    @property
+    def line(self) -> str:
+        """The Python that makes it."""
+        return f"rx.{self.kind}({', '.join(f'{name}={value!r}' for name, value in self.arguments.items())})"
+
+
+StoryPart = StoryText | StoryCode | StoryWidget
+
+
+@dataclass(frozen=True)
+class Story:
+    """A notebook.
+
+    name  of its page and of its explorer's, such as "gradient-flow"
+    file  the notebook, such as "02_gradient_flow.ipynb"
+    """
+
+    name: str
+    file: str
+    parts: Sequence[StoryPart]
+
+    @property
+    def title(self) -> str:
+        """The first heading, without Markdown."""
+        first = next(part.markdown for part in self.parts if isinstance(part, StoryText))
+        return first.partition("\n")[0].lstrip("# ")
+
+    @property
+    def explorers(self) -> list[StoryWidget]:
+        """The explorers of the story; all are of one class."""
+        widgets = [part for part in self.parts if isinstance(part, StoryWidget)]
+        return [widget for widget in widgets if widget.kind.endswith("Explorer")]
+
+
+def stories(folder: Path) -> list[Story]:
+    """Return all notebooks of a folder but the first, which only leads to the others."""
+    return [story(path) for path in sorted(folder.glob("*.ipynb")) if not path.name.startswith("00")]
+
+
+def story(path: Path) -> Story:
+    """Read a notebook as a story."""
+    name = path.stem.partition("_")[2].replace("_", "-")
+    parts: list[StoryPart] = []
+    taken: set[str] = set()
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(StoryText(without_notebook(source)))
+            continue
+        made = made_by(source)
+        if made is None:
+            parts.append(StoryCode(source))
+            continue
+        kind, arguments = made
+        own = name if kind.endswith("Explorer") else f"{name}-{kind.lower()}"
+        if own in taken:
+            own = f"{own}-{arguments.get('view') or arguments.get('networks') or len(taken) + 1}"
+        taken.add(own)
+        parts.append(StoryWidget(own, kind, arguments))
+    return Story(name, path.name, parts)
+
+
+def made_by(source: str) -> tuple[str, Mapping[str, Any]] | None:
+    """Return class and arguments of the widget that a cell makes, None for a cell that does anything else."""
+    body = [each for each in ast.parse(source).body if not isinstance(each, ast.Import)]
+    if len(body) == 2 and isinstance(body[0], ast.Assign) and isinstance(body[1], ast.Expr):
+        [name] = body[0].targets
+        if ast.unparse(name) != ast.unparse(body[1]):
+            return None
+    elif len(body) != 1 or not isinstance(body[0], ast.Expr):
+        return None
+    call = body[0].value
+    if not isinstance(call, ast.Call) or call.args:
+        return None
+    kind = ast.unparse(call.func).removeprefix("rx.")
+    if not (kind.endswith("Explorer") or kind == "VerdictChart") or not hasattr(rx, kind):
+        return None
+    try:
+        return kind, {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+    except ValueError:
+        return None
+
+
+def without_notebook(markdown: str) -> str:
+    """Return a notebook's text without what can only be done there, such as to run a cell."""
+    for pattern, instead in _ONLY_THERE:
+        markdown = re.sub(pattern, instead, markdown)
+    return markdown.strip()
+
+
+def questions(start: Path) -> list[tuple[str, str, str]]:
+    """Return (notebook, question, answer) as the first notebook's table has them."""
+    text = "\n".join(
+        "".join(cell["source"]) for cell in json.loads(start.read_text(encoding="utf-8"))["cells"]
+    )
+    text = without_notebook(text)
+    row = r"^\| \[[^\]]+\]\(([\w.]+\.ipynb)\) \| (.+?) \| (.+?) \|$"
+    return [(file, question, answer) for file, question, answer in re.findall(row, text, re.MULTILINE)]
