@@ -201,7 +201,7 @@ def test_what_was_given_keeps_its_name():
     explorer = rx.SaliencyExplorer(**given, classes=classes, image="image-1")
     again = run(explorer.code, **given, classes=classes)
     same(explorer, again)
-    assert f"\n# {listed([*given, 'classes'])}: " in explorer.code
+    assert f"\n# {listed([*given])}: " in explorer.code
     maps = rx.FeatureMapExplorer(**given, layers="1")
     same(maps, run(maps.code, **given))
     assert "rx.FeatureMapExplorer(models=models, images=images, layers='1')" in maps.code

@@ -391,7 +391,7 @@ def test_a_network_of_ones_own_and_its_images():
     with pytest.raises(rx.ExploreError, match="look at the images that they were given"):
         explorer.show_image(Image.new("RGB", (9, 8)))
     assert not any(part.kind == "upload" for part in shown(explorer).ask)
-    assert "rx.SaliencyExplorer(models=models, images=images, classes=classes, " in explorer.code
+    assert "rx.SaliencyExplorer(models=models, images=images, classes=['a', " in explorer.code
 
 
 def test_two_networks_of_ones_own_on_photos():

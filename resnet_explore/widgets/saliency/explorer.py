@@ -2,17 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar
-
-from PIL import Image
 
 from resnet_explore.analysis.explain.methods.registry import METHODS, PIXELS, method_info
 from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.widgets.catalog.code import inputs_in_code
 from resnet_explore.widgets.catalog.images import Images
+from resnet_explore.widgets.catalog.looking import LookingExplorer
 from resnet_explore.widgets.catalog.networks import OWN, Networks, own_networks, usual_networks
-from resnet_explore.widgets.core.explorer import Explorer
 from resnet_explore.widgets.core.heatmap_panel import palettes
 from resnet_explore.widgets.core.runner import Job
 from resnet_explore.widgets.core.view import View
@@ -24,7 +21,7 @@ from resnet_explore.widgets.saliency.state import SaliencyState
 _OFFERED = ("imagenette", "cifar10", "imagenet")
 
 
-class SaliencyExplorer(Explorer):
+class SaliencyExplorer(LookingExplorer):
     """Upload photos, or pick one, and slide through the blocks and depths of two networks side by side.
 
     At each block both networks share one signed scale; its unit, and what the signs mean, stand below.
@@ -66,14 +63,14 @@ class SaliencyExplorer(Explorer):
         entries = _entries(models)
         if OWN not in entries and (images is not None or classes is not None):
             raise ExploreError("images and classes go with a network of your own: give it as models.")
-        self.images = Images(images)
-        self.lab = SaliencyLab(entries, self.images, classes)
-        self._given = {"models": models, "images": images, "classes": classes}
+        offered = Images(images)
+        self.lab = SaliencyLab(entries, offered, classes)
         self._asked_for: set[Judge] = set()  # verdicts that were asked for
         self._stopped: set[Judge] = set()
         if sample is not None:
             state["image"] = sample
-        super().__init__(**{"networks": next(iter(entries)), **state})
+        given = {"models": models, "images": images, "classes": classes}
+        super().__init__(entries, offered, given, **{"networks": next(iter(entries)), **state})
 
     @property
     def maps(self) -> tuple[Any, ...]:
@@ -83,20 +80,6 @@ class SaliencyExplorer(Explorer):
             return ()
         position = self._state.stage if self._state.view == "weights" else next(iter(found.positions))
         return tuple(one.maps for one in found.positions.get(position, ()))
-
-    def show_image(self, image: Image.Image | str | Path, about: str = "") -> None:
-        """Explain another photo, a PIL image or a file; `about` says in a few words what it is.
-
-        Raises `ExploreError` where the networks look at what they were given, and for a file that is no
-        image.
-        """
-        self.update(image=self.images.add(image, about))
-
-    def update(self, **changes: Any) -> None:
-        """Change several fields of the state together; see `Explorer.update`."""
-        if {"image", "networks"} & set(changes):
-            self.images.forget_words()
-        super().update(**changes)
 
     # --- the state ----------------------------------------------------------------------------------------
 
@@ -260,15 +243,14 @@ class SaliencyExplorer(Explorer):
 
     def act(self, name: str, detail: Any, buffers: Sequence[memoryview]) -> None:
         """Take an upload, a place that is asked about, and what is to be judged."""
-        if name == "image.upload":
-            key = self.images.receive(detail, buffers)
-            super().update(**({} if key is None else {"image": key}))
-        elif name == "ask":
+        if name == "ask":
             self.update(place=tuple(float(at) for at in detail))
         elif name == "everywhere":
             self.update(place=())
         elif name in ("judge", "halt"):
             self._order_verdict(wanted=name == "judge")
+        else:
+            super().act(name, detail, buffers)
 
     def _order_verdict(self, wanted: bool) -> None:
         plain = Judge(self._explain(self._state, self._state.depth), max(self._state.block, 1))
@@ -276,10 +258,6 @@ class SaliencyExplorer(Explorer):
         (self._stopped.discard if wanted else self._stopped.add)(plain)
         (self._asked_for.add if wanted else self._asked_for.discard)(asked)
         self.update()
-
-    def context_in_code(self) -> Sequence[str]:
-        """Return `models`, `images` and `classes` where they were given."""
-        return [f"{name}={name}" for name, value in self._given.items() if value is not None]
 
     def filled_in(self) -> Mapping[str, Any]:
         """Return networks, depth, image and block of an explorer that has just been opened."""
@@ -291,14 +269,6 @@ class SaliencyExplorer(Explorer):
             "image": self.images.usual(state.image, "", entry.data, entry.sample),
             "block": 0 if found is None else clear_block(found),
         }
-
-    def steps_in_code(self) -> Sequence[str]:
-        """Return how a photo that somebody brought is shown."""
-        return self.images.steps_in_code(self._state.image)
-
-    def notes_in_code(self) -> Sequence[str]:
-        """Return what has to be filled in."""
-        return [*super().notes_in_code(), *self.images.notes_in_code(self._state.image)]
 
 
 def _entries(models: Any) -> dict[str, Networks]:
