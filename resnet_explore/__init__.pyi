@@ -70,6 +70,7 @@ from .training.skip_training import load_skip_training as load_skip_training
 from .training.summary import summarize as summarize
 from .training.sweep import run_sweep as run_sweep
 from .widgets.architecture.explorer import ArchitectureExplorer as ArchitectureExplorer
+from .widgets.catalog.link import link as link
 from .widgets.degradation.explorer import DegradationExplorer as DegradationExplorer
 from .widgets.feature_maps.explorer import FeatureMapExplorer as FeatureMapExplorer
 from .widgets.filmstrip.filmstrip import Filmstrip as Filmstrip

@@ -7,12 +7,14 @@ from typing import Any
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks; the tests are about processors and stand-ins
 
 import pytest
-import torch
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.slow import function, listed
 
+# Imported where tests run: the process that only hands them out needs no torch.
 if "PYTEST_XDIST_WORKER" in os.environ:
+    import torch
+
     torch.set_num_threads(1)  # or they would wait for one another
 
 
@@ -35,6 +37,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BrowserToget
 
 @pytest.fixture(autouse=True)
 def no_apple_chip(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
     # Cached as torch's own is: its compiler looks at what is wrapped.
     monkeypatch.setattr(torch.backends.mps, "is_available", functools.cache(lambda: False))
 

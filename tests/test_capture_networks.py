@@ -18,7 +18,7 @@ TORCHVISION = [
     *("resnet18", "resnet50", "wide_resnet50_2", "resnext50_32x4d", "vgg11", "vgg11_bn", "densenet121"),
     *("mobilenet_v2", "mobilenet_v3_small"),
 ]
-TIMM = ["res2net50_26w_4s", "hrnet_w18", "resnetv2_50"]
+TIMM = ["res2net50_26w_4s", "hrnet_w18_small", "resnetv2_50"]
 
 
 def without_initialisation(make):
@@ -94,7 +94,7 @@ def small(config):
     """Return a preset's config with few channels and blocks, but all that makes its architecture."""
     few = {"num_classes": 3, "in_channels": 2}
     if isinstance(config, rx.HRNetConfig):
-        return config.replace(width=4, **few)
+        return config.replace(width=4, modules=(1, 2, 1), blocks=2, **few)
     few["depths"] = tuple(min(depth, 2) for depth in config.depths)
     few["widths"] = tuple(8 * 2**i for i in range(len(config.widths)))
     few["stem_width"] = None if config.stem_width is None else 8

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 import torchvision
 from hypothesis import given, settings, strategies as st
 from torch import nn
+from torchvision.models.resnet import Bottleneck, ResNet
 from witnesses import fingerprint
 
 import resnet_explore as rx
@@ -54,7 +55,7 @@ NETS = {
     "plain bottleneck": lambda: small(residual=False, block="bottleneck"),
     "plain pre-activation": lambda: small(residual=False, order="pre"),
     "torchvision resnet18": lambda: torchvision.models.resnet18(num_classes=5),
-    "torchvision resnet50": lambda: torchvision.models.resnet50(num_classes=5),
+    "torchvision bottleneck": lambda: ResNet(Bottleneck, [2, 2, 2, 2], num_classes=5),
 }
 
 
@@ -581,6 +582,14 @@ class OutOfReach(nn.Module):
         return self.mixed(x, self.layers(x))
 
 
+def test_a_network_is_edited_in_inference_mode_too():
+    net, image = rx.build("cifar_resnet8", seed=0).eval(), torch.randn(1, 3, 32, 32)
+    with torch.inference_mode(), rx.edited(net, branch={"*": 0.5}):  # blocks are looked for here
+        found = net(image)
+    with rx.edited(net, branch={"*": 0.5}):
+        torch.testing.assert_close(net(image), found)
+
+
 REFUSED = [
     ("ours, padding", {"delete": "layer1.7"}, r"Unknown block 'layer1.7': did you mean 'layer1.\d'"),
     ("ours, padding", {"delete": ["layer9.*"]}, r"Unknown block 'layer9.\*'"),
@@ -593,6 +602,7 @@ REFUSED = [
     ("ours, padding", {"order": {"layer1": [0, 1]}}, "must hold each number from 0 to 2 once"),
     ("ours, padding", {"order": {"layer2": [1, 0]}}, "can't put 'layer2.1' in the place of 'layer2.0'"),
     ("ours, padding", {"order": {"layer7": [0]}}, "Unknown stage 'layer7'"),
+    ("ours, padding", {"order": [2, 0, 1]}, "order must be a dict from stages to numbers of their blocks"),
     ("plain", {"delete": ["layer1.0", "layer2.0"]}, "'layer2.0' can't be deleted: it has no skip"),
     ("plain", {"skip": {"*": 0.5}}, "has a skip, so there is none to scale"),
     ("plain", {"skip": {"layer1.0": 0.5}}, "The block 'layer1.0' has no skip"),

@@ -298,7 +298,9 @@ def test_ctrl_c_says_what_is_kept(capsys, tmp_path, stopped, monkeypatch):
     words = ("digits", "--methods", "saliency", "--metrics", "deletion", "--images", 2, "--draws", 1)
     status, _, complained = run(capsys, *words, "--out", tmp_path / "out")
     assert status == cli.INTERRUPTED
-    assert complained.startswith("Stopped. What is judged is kept" if stopped else "Stopped before the first")
+    assert complained.startswith(
+        "Stopped. What is measured is kept" if stopped else "Stopped before the first"
+    )
 
 
 def test_one_image_is_refused_as_the_help_says(capsys):

@@ -161,6 +161,7 @@ def test_draws_are_those_of_the_seed():
     [
         (small(residual=False), {}, "a ResNet, has no skips"),
         (small(), {"samples": 0}, "samples must be a whole number of at least 1, not 0"),
+        (small(), {"seed": -1}, "seed must be a whole number of at least 0, not -1"),
         (small(), {"labels": [0, 1]}, "labels must be 3 whole numbers"),
         (small(), {"labels": [0, 1, 9]}, r"labels must lie in 0\.\.4"),
         (small(in_channels=1), {}, "can't take"),

@@ -1,7 +1,6 @@
 """`resnet-explore judge`: methods and metrics on a data set's images, kept as they are ready."""
 
 import argparse
-import datetime
 import json
 import sys
 import textwrap
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resnet_explore.analysis.explain.methods.registry import methods
+from resnet_explore.cli import kept
 from resnet_explore.cli.arguments import count, positive, several, words
 from resnet_explore.cli.as_trained import as_trained
 from resnet_explore.errors import ExploreError, unknown
@@ -65,10 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def interrupted(options: argparse.Namespace) -> str:
     """Return what to say after Ctrl-C."""
-    out = _out(options)
-    if not (out / "about.json").is_file():
-        return "Stopped before the first method was judged."
-    return f"Stopped. What is judged is kept in {out}; the same command goes on from there."
+    return kept.interrupted(_out(options), "method was judged")
 
 
 def judge_data(options: argparse.Namespace) -> None:
@@ -160,24 +157,13 @@ class _Keeper:
         self.commit, self.started = commit(), time.process_time()
 
     def __call__(self, done: int, total: int, values: Any) -> None:
-        import torch
-
         from resnet_explore.training.runs import write_json, write_text
 
         if len(values) == self.rows:  # known from before
             return
         self.rows = len(values)
         minutes = self.minutes + (time.process_time() - self.started) / 60
-        about = {
-            "command": _command(self.asked),
-            "commit": self.commit,
-            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-            "minutes": round(minutes, 1),
-            "torch": torch.__version__,
-            "data": self.data,
-            "test images": self.of,
-            "asked": self.asked,
-        }
+        about = kept.provenance(_command(self.asked), self.commit, minutes, self.data, self.of, self.asked)
         self.out.mkdir(parents=True, exist_ok=True)
         write_text(self.out / "values.csv", values.to_csv(index=False, float_format="%.5g"))
         write_json(self.out / "about.json", about)
@@ -196,11 +182,7 @@ def _out(options: argparse.Namespace) -> Path:
 def _command(asked: Mapping[str, Any]) -> str:
     """Return the command that was given, without where the data lay."""
     usual = json.loads(json.dumps(_USUAL)) | {"models": list(_TWINS[asked["dataset"]])}
-    words = ["resnet-explore judge", asked["dataset"]]
-    for name, value in asked.items():
-        if name in usual and value != usual[name]:
-            words += [f"--{name}", ",".join(value) if isinstance(value, list) else str(value)]
-    return " ".join(words)
+    return kept.command_line("judge", asked["dataset"], asked, usual)
 
 
 def _page(found: "Evaluation") -> str:

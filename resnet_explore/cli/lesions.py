@@ -1,7 +1,6 @@
 """`resnet-explore lesions`: trained twins with blocks deleted, reordered and scaled, kept as it is ready."""
 
 import argparse
-import datetime
 import json
 import re
 import sys
@@ -10,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resnet_explore.cli import kept
 from resnet_explore.cli.arguments import counts, positive, several
 from resnet_explore.cli.as_trained import as_trained
 from resnet_explore.errors import ExploreError, unknown
@@ -50,10 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def interrupted(options: argparse.Namespace) -> str:
     """Return what to say after Ctrl-C."""
-    out = _out(options)
-    if not (out / "about.json").is_file():
-        return "Stopped before the first block was deleted."
-    return f"Stopped. What is measured is kept in {out}; the same command goes on from there."
+    return kept.interrupted(_out(options), "block was deleted")
 
 
 def study_lesions(options: argparse.Namespace) -> None:
@@ -235,20 +232,12 @@ class _TrialKeeper:
 
     def _write(self) -> None:
         import pandas as pd
-        import torch
 
         from resnet_explore.training.runs import write_json, write_text
 
-        about = {
-            "command": _command(self.asked),
-            "commit": self._commit,
-            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-            "minutes": round(self.minutes, 1),
-            "torch": torch.__version__,
-            "data": self.data,
-            "test images": self.of,
-            "asked": self.asked,
-        }
+        about = kept.provenance(
+            _command(self.asked), self._commit, self.minutes, self.data, self.of, self.asked
+        )
         self.out.mkdir(parents=True, exist_ok=True)
         for name, rows in (("lesions.csv", sorted(self._rows, key=_place)), ("paths.csv", self._paths)):
             if rows:
@@ -305,12 +294,7 @@ def _out(options: argparse.Namespace) -> Path:
 def _command(asked: Mapping[str, Any]) -> str:
     """Return the command that was given, without where the data lay."""
     usual = {**_USUAL, "depths": list(_twins(asked["weights"]))}
-    words = ["resnet-explore lesions", asked["weights"]]
-    for name, value in asked.items():
-        if name in usual and value != usual[name]:
-            text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-            words += [f"--{name.replace('_', '-')}", text]
-    return " ".join(words)
+    return kept.command_line("lesions", asked["weights"], asked, usual)
 
 
 # --- the page ----------------------------------------------------------------------------------------------

@@ -24,7 +24,9 @@ def draw_networks(figure: Any, networks: Sequence[tuple[str, str, str, Sequence[
     Boxes are as high as their maps are large: each doubling of the side adds the same.
     """
     widest = max(sum(_width(box) for box in boxes) for *_, boxes in networks)
-    rows = figure.subplots(len(networks), 1, squeeze=False)[:, 0]
+    # Room above each row for its title and facts, which belong to no axis.
+    room = {"left": 0.013, "right": 0.987, "top": 0.86, "bottom": 0.02, "hspace": 0.4}
+    rows = figure.subplots(len(networks), 1, squeeze=False, gridspec_kw=room)[:, 0]
     for ax, (title, facts, color, boxes) in zip(rows, networks, strict=True):
         ax.set(xlim=(-0.5, widest + 0.5), ylim=(-0.65, 1.0))
         ax.axis("off")

@@ -54,6 +54,7 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
+@torch.inference_mode(False)  # in it torch hides operations from whoever watches them
 def _run(
     model: nn.Module,
     size: tuple[int, ...],

@@ -186,6 +186,12 @@ def find_weights(model: str | None, weights: str) -> Weights:
     raise unknown(f"weights for {model}:" if model else "weights:", weights, names, hint)
 
 
+def _sets() -> str:
+    """Return the names of the sets of weights that ship."""
+    names = sorted({row.weights for row in list_weights() if "@" not in row.weights})
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) or "none"
+
+
 def what_ships() -> str:
     """Say for which networks trained weights ship, and what they are called; "none" if none does."""
     depths: dict[str, dict[str, list[int]]] = {}
@@ -271,7 +277,7 @@ def _from_torchvision(model: str, weights: str) -> Weights:
     except (URLError, OSError) as error:
         raise ExploreError(
             f"The weights of {model}, {weights}, could not be downloaded ({why_not_downloaded(error)}); "
-            f"without a connection there are {what_ships()}."
+            f"{_sets()} are here already, and rx.list_weights() says for which networks."
         ) from None
     crop = entry.transforms()
     about = {

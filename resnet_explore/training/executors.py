@@ -24,14 +24,15 @@ def processes(workers: int, accelerator: str = "cpu") -> ProcessPoolExecutor:
     not here.
     """
     kind = kind_for(accelerator)
-    # Workers forked from a server that has loaded torch start at once; a fork of a notebook's own process
-    # could deadlock, since torch has threads there. An Apple chip's GPU works in no forked process at all.
+    # Workers forked from a server that has loaded torch and Fabric start at once, and share that memory; a
+    # fork of a notebook's own process could deadlock, since torch has threads there. An Apple chip's GPU
+    # works in no forked process at all.
     method = "spawn"
     if kind != "mps" and "forkserver" in multiprocessing.get_all_start_methods():
         method = "forkserver"
     context: Any = multiprocessing.get_context(method)
     if method == "forkserver":
-        context.set_forkserver_preload(["resnet_explore.training.sweep"])
+        context.set_forkserver_preload(["resnet_explore.training.sweep", "lightning_fabric"])
     if kind != "cuda":
         return ProcessPoolExecutor(workers, mp_context=context)
     gpus = _visible_gpus(gpu_count(kind))

@@ -5,8 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import Page
 
 from resnet_explore.widgets.browser.bundle import STYLE, bundle
 from resnet_explore.widgets.core.view import SCHEMA, Encoded, View, encode, encode_aside
@@ -23,7 +22,14 @@ window.model = {
     off: () => {}, save_changes: () => {}, send: (content) => window.asked.push(content),
 };"""
 _PAGE = """<!doctype html><meta charset="utf-8"><style>body {{ margin: 8px; }} {css}</style>
-<body data-jp-theme-light="{light}" style="background: {ground}"><main></main>
+<body><main></main>
+<script>
+window.dress = (theme) => {{
+    document.body.dataset.jpThemeLight = String(theme === "light");
+    document.body.style.background = theme === "light" ? "#fff" : "#15171b";
+}};
+dress("{theme}");
+</script>
 <script type="module">
 {script}
 {bytes}
@@ -65,12 +71,10 @@ def _buffers(encoded: Encoded) -> list[str]:
 
 
 def open_view(
-    context: BrowserContext, view: View, state: Mapping[str, Any], width: int = 1000, theme: str = "light"
+    page: Page, view: View, state: Mapping[str, Any], width: int = 1000, theme: str = "light"
 ) -> Page:
-    """Show a view; page errors fail the test. `receive(message)` in the page is what a new view does."""
-    page = context.new_page()
+    """Show a view in an empty page. `receive(message)` in the page is what a new view does."""
     page.set_viewport_size({"width": width, "height": 800})
-    page.on("pageerror", lambda error: pytest.fail(str(error)))
     page.set_content(
         _PAGE.format(
             css=STYLE.read_text(),
@@ -80,8 +84,12 @@ def open_view(
             state=json.dumps(json.dumps(dict(state))),
             message=json.dumps(message(view, state)),
             aside=json.dumps(_aside(view)),
-            light=str(theme == "light").lower(),
-            ground="#fff" if theme == "light" else "#15171b",
+            theme=theme,
         )
     )
     return page
+
+
+def dress(page: Page, theme: str) -> None:
+    """Change to the "light" or "dark" theme, as JupyterLab does."""
+    page.evaluate("(theme) => window.dress(theme)", theme)

@@ -27,7 +27,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import numpy as np
 import psutil
 from PIL import Image
@@ -169,10 +168,16 @@ class LabServer:
 
     def write_notebook(self, cells: Sequence[str]) -> str:
         """Write code cells as a notebook; returns its path below the root."""
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        blank = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        notebook = {
+            "cells": [blank | {"id": f"cell-{k}", "source": cell} for k, cell in enumerate(cells)],
+            "metadata": {"kernelspec": kernel},
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
         name = f"test-{uuid.uuid4().hex[:8]}.ipynb"
-        nbformat.write(notebook, self.root / name)
+        (self.root / name).write_text(json.dumps(notebook))
         return name
 
 
@@ -218,6 +223,7 @@ class NotebookPage:
         self.problems: list[str] = []
         self.sent: list[str | bytes] = []  # what the page has sent to kernels
         self.page: Page = spare.pop() if spare else context.new_page()
+        self.page.bring_to_front()  # behind others it would draw once or four times a second
         self.page.set_viewport_size({"width": width, "height": height})
         self._handlers: dict[Any, Callable[[Any], None]] = {
             "console": self._on_console,
@@ -256,6 +262,10 @@ class NotebookPage:
         if check:
             problems = self.page.evaluate(_CELL_PROBLEMS)
             assert not problems, "\n".join(problems)
+
+    def write(self, code: str) -> None:
+        """Put code into the first cell, in place of what is there."""
+        self.page.evaluate(_WRITE, code)
 
     def dress(self, theme: str) -> None:
         """Change to the "light" or "dark" theme, with nothing beside the notebook."""
@@ -369,6 +379,10 @@ _RUN_ALL = """() => {
     window.testRun = 'running';
     window.jupyterapp.commands.execute('notebook:run-all-cells')
         .then(() => { window.testRun = 'done'; }, (error) => { window.testRun = String(error); });
+}"""
+
+_WRITE = """(code) => {
+    window.jupyterapp.shell.currentWidget.content.model.cells.get(0).sharedModel.setSource(code);
 }"""
 
 _SHOW_FIRST_CODE = """() => {

@@ -1,6 +1,6 @@
 """A monkey at the controls: a seeded random walk over all that an explorer's page offers, and what must hold after.
 
-    python -m tests.browser.monkey [--minutes 10] [--seed 7] [ArchitectureExplorer ...]
+    python -m tests.browser.monkey [--actions 5000] [--seed 7] [ArchitectureExplorer ...]
 
 It clicks, presses keys (JupyterLab's own, too), chooses, drags, points, types nonsense, uploads, saves, resizes
 the window and changes the theme, in a real JupyterLab. In the end nothing may have gone wrong in the page or the
@@ -14,7 +14,6 @@ import json
 import random
 import sys
 import tempfile
-import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -22,10 +21,10 @@ from typing import Any
 
 from PIL import Image
 
-from tests.browser.explorers import NAMES
+from tests.browser.explorers import NAMES, QUICK
 from tests.browser.lab import LabServer, NotebookPage, open_browser
 
-CELL = """
+_CELL = """
 import logging, threading, traceback
 import matplotlib.figure, torch  # their memory is no growth
 import resnet_explore as rx
@@ -36,7 +35,8 @@ class Noted(logging.Handler):
 for logger in (logging.getLogger(), get_ipython().kernel.log, logging.getLogger("Comm")):
     logger.addHandler(Noted(logging.ERROR))
 threading.excepthook = lambda given: mistakes.append("".join(traceback.format_exception(given.exc_value)))
-explorer = rx.{name}()
+explorer = rx.{name}(**{arguments})
+opened_with = explorer.state
 explorer.observe(lambda change: "This failed" in change.new and mistakes.append(change.new), "_problem")
 explorer
 """
@@ -61,14 +61,14 @@ class Monkey:
         self.did: deque[str] = deque(maxlen=30)
         self.count = 0
 
-    def walk(self, seconds: float) -> None:
-        """Do one thing after another for so long, or until the page says that something went wrong."""
+    def walk(self, actions: int) -> None:
+        """Do so many things one after another, or until the page says that something went wrong."""
         acts: list[tuple[Callable[[], str], int]] = [
             (self.click, 30), (self.key, 25), (self.choose, 12), (self.drag, 12), (self.point, 8),
             (self.type, 4), (self.upload, 3), (self.save, 3), (self.resize, 3), (self.theme, 1), (self.rest, 4),
         ]  # fmt: skip
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and not self.notebook.problems:
+        end = self.count + actions
+        while self.count < end and not self.notebook.problems:
             [act] = self.random.choices([act for act, _ in acts], [weight for _, weight in acts])
             self.did.append(act.__name__)
             self.did[-1] = f"{act.__name__} {act()}"
@@ -168,8 +168,15 @@ class Monkey:
         return f"{milliseconds} ms"
 
 
-def play(notebook: NotebookPage, name: str, seconds: float, seed: int, patience: float = 90) -> str:
+def cell(name: str) -> str:
+    """Return the code that shows an explorer and notes its mistakes."""
+    return _CELL.format(name=name, arguments=QUICK.get(name, {}))
+
+
+def play(notebook: NotebookPage, name: str, actions: int, seed: int, patience: float = 45) -> str:
     """Let a monkey play with an explorer; return one line on what it did.
+
+    patience  seconds to wait for what is computed, before it is told to stop
 
     Raises `AssertionError` with the seed, the last actions and all that went wrong.
     """
@@ -183,10 +190,10 @@ def play(notebook: NotebookPage, name: str, seconds: float, seed: int, patience:
     wrong: list[str] = []
     try:
         wrong += _settle(notebook, patience)
-        monkey.walk(seconds / 4)
+        monkey.walk(actions // 4)
         wrong += _settle(notebook, patience)
         before = _sizes(notebook)
-        monkey.walk(3 * seconds / 4)
+        monkey.walk(actions - monkey.count)
         wrong += _settle(notebook, patience)
         wrong += _differences(notebook)
         after = _sizes(notebook)
@@ -215,12 +222,12 @@ def play(notebook: NotebookPage, name: str, seconds: float, seed: int, patience:
 
 def _settle(notebook: NotebookPage, patience: float) -> list[str]:
     """Wait for what is computed; what takes longer has to obey Stop."""
-    if notebook.execute(f"print(explorer.wait({patience / 2}))", patience) == "True":
+    if notebook.execute(f"print(explorer.wait({patience}))", 2 * patience) == "True":
         return []
     notebook.execute(
         "explorer._hear(explorer, {'act': 'stop'}, [])\nif hasattr(explorer, 'stop'): explorer.stop()"
     )
-    if notebook.execute(f"print(explorer.wait({patience / 2}))", patience) == "True":
+    if notebook.execute("print(explorer.wait(30))", 60) == "True":
         return []
     return [f"what is computed can't be stopped: {notebook.execute('print(explorer._busy)')}"]
 
@@ -247,7 +254,7 @@ def _sizes(notebook: NotebookPage) -> dict[str, float]:
     """What could grow, at rest, in the same window and at the state that the explorer opens with."""
     notebook.page.set_viewport_size({"width": 1280, "height": 900})
     notebook.execute(
-        "explorer.update(**{f: getattr(type(explorer).State(), f) for f in type(explorer).State.__dataclass_fields__}); explorer.wait(30)",
+        "explorer.update(**{name: getattr(opened_with, name) for name in opened_with.__dataclass_fields__}); explorer.wait(30)",
         40,
     )
     notebook.page.wait_for_timeout(500)
@@ -336,7 +343,7 @@ def main() -> None:
     """Play with the explorers that are named, or with all, one after the other."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(NAMES)}; all by default")
-    parser.add_argument("--minutes", type=float, default=1, help="for each explorer")
+    parser.add_argument("--actions", type=int, default=500, help="for each explorer")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     given = parser.parse_args()
     failed = False
@@ -346,9 +353,9 @@ def main() -> None:
         open_browser() as context,
     ):
         for name in given.names or NAMES:
-            notebook = NotebookPage(server, context, server.write_notebook([CELL.format(name=name)]))
+            notebook = NotebookPage(server, context, server.write_notebook([cell(name)]))
             try:
-                print(play(notebook, name, 60 * given.minutes, given.seed), flush=True)
+                print(play(notebook, name, given.actions, given.seed), flush=True)
             except AssertionError as problem:
                 failed = True
                 print(problem, flush=True)

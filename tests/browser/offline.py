@@ -5,8 +5,7 @@ import json
 from typing import Any
 
 import anywidget
-import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import Page
 
 from resnet_explore.widgets.filmstrip.filmstrip import STYLE
 from tests.browser.bare import BYTES, STAND_IN
@@ -21,17 +20,15 @@ window.leave = widget.render({{ model, el: document.querySelector("main") }});
 </script>"""
 
 
-def open_offline(context: BrowserContext, widget: anywidget.AnyWidget, width: int = 1280) -> Page:
-    """Show a widget and wait until its canvas has been drawn; page errors fail the test."""
+def open_offline(page: Page, widget: anywidget.AnyWidget, width: int = 1280) -> Page:
+    """Show a widget in an empty page and wait until its canvas has been drawn."""
     # `_esm` and the like are the page's own; a layout is a widget of ipywidgets.
     state = {
         name: _encoded(getattr(widget, name))
         for name in widget.trait_names(sync=True)
         if name[0] != "_" and name not in ("layout", "tabbable", "tooltip")
     }
-    page = context.new_page()
     page.set_viewport_size({"width": width, "height": 900})
-    page.on("pageerror", lambda error: pytest.fail(str(error)))
     page.set_content(
         _PAGE.format(
             css=STYLE.read_text(),

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from resnet_explore.widgets.architecture import captions
 
 CELL = """
@@ -52,10 +54,8 @@ def test_keys_stay_with_the_control_that_has_the_focus(open_notebook):
 _TABS = {"networks": "Two networks", "depth": "Depth", "family": "The family"}
 
 
-def test_what_a_person_chooses_reaches_python_and_the_way_back(open_notebook, tmp_path):
-    notebook = open_notebook([CELL])
-    notebook.run_all()
-    card, page = opened(notebook), notebook.page
+def test_what_a_person_chooses_reaches_python_and_the_way_back(rerun, tmp_path):
+    notebook, card, page = rerun, opened(rerun), rerun.page
     card.get_by_label("Below").select_option("cifar_resnet14")
     headline = card.locator(".rx-headline")
     headline.filter(has_text="cifar_resnet14 is 1.8×").wait_for(timeout=20_000)
@@ -81,10 +81,8 @@ def test_what_a_person_chooses_reaches_python_and_the_way_back(open_notebook, tm
     notebook.assert_clean()
 
 
-def test_words_explain_themselves_to_pointer_and_keys(open_notebook):
-    notebook = open_notebook([CELL])
-    notebook.run_all()
-    term = opened(notebook).locator(".rx-term").first
+def test_words_explain_themselves_to_pointer_and_keys(rerun):
+    term = opened(rerun).locator(".rx-term").first
     tip = "(node) => getComputedStyle(node, '::after').display"
     assert term.evaluate(tip) == "none"
     term.focus()
@@ -103,10 +101,8 @@ def test_a_restarted_kernel_is_said_and_the_cell_brings_it_back(open_notebook):
     assert page.locator(".rx-problem:visible").count() == 0
 
 
-def test_late_and_doubled_messages_change_nothing(open_notebook):
-    notebook = open_notebook([CELL])
-    notebook.run_all()
-    card = opened(notebook)
+def test_late_and_doubled_messages_change_nothing(rerun):
+    notebook, card = rerun, opened(rerun)
     notebook.execute(
         "old = dict(explorer._view); explorer.update(left='cifar_plain14', right='cifar_resnet14')"
     )
@@ -119,15 +115,13 @@ def test_late_and_doubled_messages_change_nothing(open_notebook):
     card.locator(".rx-problem", has_text="reload the page").wait_for(timeout=10_000)
 
 
-def test_contrast_and_width(open_notebook):
-    for theme, width in (("dark", 1280), ("light", 400)):
-        notebook = open_notebook([CELL], theme=theme, width=width)
-        notebook.run_all()
-        card = opened(notebook)
-        found = json.loads(card.evaluate(_LOOKS))
-        assert found["overflow"] <= 1, "nothing is cut"
-        assert found["contrast"] >= 4.5, found["worst"]
-        notebook.screenshot(f"core-{theme}-{width}")
+@pytest.mark.parametrize(("theme", "width"), [("dark", 1280), ("light", 400)])
+def test_contrast_and_width(run_cell, theme, width):
+    notebook = run_cell(CELL, theme, width)
+    found = json.loads(opened(notebook).evaluate(_LOOKS))
+    assert found["overflow"] <= 1, "nothing is cut"
+    assert found["contrast"] >= 4.5, found["worst"]
+    notebook.screenshot(f"core-{theme}-{width}")
 
 
 # The least contrast of a text with its ground, and how far anything sticks out of the page.

@@ -22,6 +22,10 @@ _PLACES = """() => ['.rx-tabs', '.rx-panels', '.rx-sliders', '.rx-below'].map((n
 def opened(notebook):
     notebook.run_all()
     notebook.show_first_code()
+    return drawn_card(notebook)
+
+
+def drawn_card(notebook):
     card = notebook.page.locator(".rx-page").first
     card.locator(".rx-plot").first.wait_for(timeout=60_000)
     return card
@@ -189,10 +193,11 @@ _TIMES = """async (selector) => {
 }"""
 
 
-def test_sliders_move_the_page_alone(open_notebook):
+def test_sliders_move_the_page_alone(run_cell):
     """No message to the kernel stands between a slider and its picture."""
-    notebook = open_notebook(["import resnet_explore as rx\nexplorer = rx.DegradationExplorer()\nexplorer"])
-    card = opened(notebook)
+    notebook = run_cell("import resnet_explore as rx\nexplorer = rx.DegradationExplorer()\nexplorer")
+    card = drawn_card(notebook)
+    notebook.execute("explorer.wait()")
     seen = {}
     for view in ("errors", "gradients", "responses"):
         notebook.execute(f"explorer.view = '{view}'; explorer.wait()")

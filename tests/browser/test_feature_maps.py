@@ -17,13 +17,11 @@ TILES, READOUT = f"{CARD} >> .rx-sheet >> nth=0", f"{CARD} >> .rx-readout"
 BLOCK, DEPTH = f"{CARD} >> .rx-step >> nth=0", f"{CARD} >> .rx-step >> nth=1"
 
 
-def opened(open_notebook, what="notebooks/05_feature_maps.ipynb", **how):
-    found = open_notebook(what, **{"height": 1500, **how})
-    found.run_all()
-    found.show_first_code()
-    found.locator(f"{CARD} >> .rx-plot").first.wait_for(timeout=60_000)
-    settle(found)
-    return found
+def drawn(notebook):
+    """Wait until the picture stands there and all is computed."""
+    notebook.locator(f"{CARD} >> .rx-plot").first.wait_for(timeout=60_000)
+    settle(notebook)
+    return notebook
 
 
 def settle(notebook):
@@ -59,7 +57,10 @@ def place(said):
 
 
 def test_slide_sort_enlarge_read_and_save(open_notebook):
-    notebook = opened(open_notebook)
+    notebook = open_notebook("notebooks/05_feature_maps.ipynb", height=1500)
+    notebook.run_all()
+    notebook.show_first_code()
+    drawn(notebook)
     pictures.assert_up_to_date("feature_maps", notebook)
     page, card = notebook.page, notebook.locator(CARD)
     assert headline(notebook).startswith("Block 1 on")
@@ -178,8 +179,8 @@ _PRESSES = """async () => {
 }"""
 
 
-def test_sliders_are_seen_with_the_tiles_and_answer_within_a_frame(open_notebook):
-    notebook = opened(open_notebook, [ALONE], height=900)
+def test_sliders_are_seen_with_the_tiles_and_answer_within_a_frame(run_cell):
+    notebook = drawn(run_cell(ALONE))
     card = notebook.locator(CARD)
     card.evaluate("(node) => node.scrollIntoView({ block: 'start' })")
     room = notebook.page.locator(".jp-WindowedPanel-outer").bounding_box()
@@ -192,8 +193,8 @@ def test_sliders_are_seen_with_the_tiles_and_answer_within_a_frame(open_notebook
     notebook.assert_clean()
 
 
-def test_new_networks_while_the_page_stays_alive(open_notebook):
-    notebook = opened(open_notebook, [ALONE])
+def test_new_networks_while_the_page_stays_alive(run_cell):
+    notebook = drawn(run_cell(ALONE, height=1500))
     page, card = notebook.page, notebook.locator(CARD)
     before = card.bounding_box()["height"]
     card.get_by_label("Networks").select_option(label="Digits twins, 8 to 110 layers")
@@ -226,8 +227,8 @@ explorer
 """
 
 
-def test_maps_of_two_sizes_are_read_at_one_place_of_a_wide_image(open_notebook):
-    notebook = opened(open_notebook, [TWO], height=1200)
+def test_maps_of_two_sizes_are_read_at_one_place_of_a_wide_image(run_cell):
+    notebook = drawn(run_cell(TWO, height=1200))
     page = notebook.page
     notebook.execute("explorer.channel = 3")
     exact(notebook, channel=3)
@@ -248,8 +249,8 @@ def test_maps_of_two_sizes_are_read_at_one_place_of_a_wide_image(open_notebook):
     notebook.assert_clean()
 
 
-def test_the_picture_that_is_saved_is_what_the_page_shows_now(open_notebook):
-    notebook = opened(open_notebook, [ALONE])
+def test_the_picture_that_is_saved_is_what_the_page_shows_now(run_cell):
+    notebook = drawn(run_cell(ALONE, height=1500))
     card = notebook.locator(CARD)
     notebook.press(BLOCK, "End")
     card.get_by_text("Save", exact=True).click()

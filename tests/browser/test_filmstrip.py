@@ -124,9 +124,8 @@ def test_new_pictures_keep_the_step_and_the_size(strip):
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 420), ("dark", 1280)])
-def test_it_fits_narrow_windows_and_dark_themes(open_notebook, theme, width):
-    notebook = open_notebook([CELL], theme=theme, width=width)
-    notebook.run_all()
+def test_it_fits_narrow_windows_and_dark_themes(run_cell, theme, width):
+    notebook = run_cell(CELL, theme, width)
     notebook.page.wait_for_function(DRAWN)
     card = notebook.locator(".rx-film")
     assert card.evaluate("(e) => e.scrollWidth <= e.clientWidth")
@@ -194,16 +193,8 @@ def test_a_sentence_stands_where_no_picture_is(strip):
 
 
 @pytest.fixture
-def offline_page(browser_context):
-    pages = []
-
-    def opened(**values):
-        pages.append(open_offline(browser_context, Filmstrip(**values)))
-        return pages[-1]
-
-    yield opened
-    for page in pages:
-        page.close()
+def offline_page(bare_page):
+    return lambda **values: open_offline(bare_page(), Filmstrip(**values))
 
 
 def pixels(page):

@@ -3,10 +3,10 @@
 import pytest
 
 from tests.browser.explorers import NAMES
-from tests.browser.monkey import CELL, play
+from tests.browser.monkey import cell, play
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_breaks(open_notebook, name):
-    print(play(open_notebook([CELL.format(name=name)]), name, seconds=10, seed=0, patience=30))
+    print(play(open_notebook([cell(name)]), name, actions=120, seed=0, patience=5))

@@ -88,11 +88,10 @@ def test_an_uploaded_photo_is_explained_at_every_block(usual_lab, open_notebook,
     notebook.assert_clean()
 
 
-def test_views_of_saliency_and_what_they_hold(open_notebook):
-    notebook = open_notebook(
-        ["import resnet_explore as rx\nexplorer = rx.SaliencyExplorer(networks='cifar10', depth=8)\nexplorer"]
+def test_views_of_saliency_and_what_they_hold(run_cell):
+    notebook = run_cell(
+        "import resnet_explore as rx\nexplorer = rx.SaliencyExplorer(networks='cifar10', depth=8)\nexplorer"
     )
-    notebook.run_all()
     page = notebook.page
     explorer = page.locator(".rx-page")
     depth = explorer.get_by_role("slider", name="Depth")

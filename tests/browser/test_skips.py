@@ -11,13 +11,11 @@ CUTTING = "import resnet_explore as rx\nexplorer = rx.SkipExplorer(deleted=())\n
 SKIPS = f"{CARD} >> .rx-step >> nth=0"
 
 
-def opened(open_notebook, what="notebooks/06_skips.ipynb", **how):
-    found = open_notebook(what, **{"height": 1200, **how})
-    found.run_all()
-    found.show_first_code()
-    found.locator(f"{CARD} >> .rx-outcome-bar").first.wait_for(timeout=60_000)
-    settle(found)
-    return found
+def drawn(notebook, what):
+    """Wait until something is drawn and all is computed."""
+    notebook.locator(f"{CARD} >> {what}").first.wait_for(timeout=60_000)
+    settle(notebook)
+    return notebook
 
 
 def settle(notebook):
@@ -53,7 +51,10 @@ def errors(notebook):
 
 
 def test_cut_move_turn_and_undo(open_notebook):
-    notebook = opened(open_notebook)
+    notebook = open_notebook("notebooks/06_skips.ipynb", height=1200)
+    notebook.run_all()
+    notebook.show_first_code()
+    drawn(notebook, ".rx-outcome-bar")
     pictures.assert_up_to_date("skips", notebook)
     plain, residual = errors(notebook)
     assert plain > 80 > 20 > residual
@@ -104,8 +105,8 @@ def test_cut_move_turn_and_undo(open_notebook):
     assert not notebook.problems
 
 
-def test_keys_do_all_that_a_mouse_does(open_notebook):
-    notebook = opened(open_notebook, [CUTTING])
+def test_keys_do_all_that_a_mouse_does(run_cell):
+    notebook = drawn(run_cell(CUTTING, height=1200), ".rx-outcome-bar")
     first = notebook.locator(f"{ROW} >> .rx-cut-block >> nth=0")
     keys = notebook.page.keyboard
     first.focus()
@@ -125,12 +126,9 @@ def test_keys_do_all_that_a_mouse_does(open_notebook):
     assert not notebook.problems
 
 
-def test_the_sum_is_read_number_by_number(open_notebook):
+def test_the_sum_is_read_number_by_number(run_cell):
     code = "import resnet_explore as rx\nexplorer = rx.SkipExplorer(view='inside', deleted=(), block=2)\nexplorer"
-    notebook = open_notebook([code], height=1200)
-    notebook.run_all()
-    notebook.locator(f"{CARD} >> .rx-heat").first.wait_for(timeout=60_000)
-    settle(notebook)
+    notebook = drawn(run_cell(code, height=1200), ".rx-heat")
     notebook.locator(f"{CARD} >> .rx-heat-grid").focus()
     notebook.page.keyboard.press("ArrowRight")
     said = notebook.locator(f"{CARD} >> .rx-heat-readout").inner_text()

@@ -193,9 +193,8 @@ def test_the_button_has_a_name_and_opens_by_key(zone):
     zone.screenshot("upload")
 
 
-def test_an_error_fits_a_narrow_dark_window(open_notebook):
-    notebook = open_notebook([CELL], theme="dark", width=420)
-    notebook.run_all()
+def test_an_error_fits_a_narrow_dark_window(run_cell):
+    notebook = run_cell(CELL, "dark", 420)
     notebook.locator(".rx-upload").wait_for()
     prose = notebook.locator(".rx-prose")
     before = prose.bounding_box()

@@ -171,7 +171,7 @@ def test_nobody_is_told_to_run_a_cell(site):
 
 def test_all_explorers_of_the_notebooks_are_found():
     shown = {story.name: [each.name for each in story.explorers] for story in stories(ROOT / "notebooks")}
-    assert shown["skips"] == ["skips", "skips-inside", "skips-studies", "skips-training"]
+    assert shown["skips"] == ["skips", "skips-imagenette", "skips-inside", "skips-studies", "skips-training"]
     assert {name: names[0] for name, names in shown.items()} == {name: name for name in shown}
     asked = questions(ROOT / "notebooks/00_start.ipynb")
     assert [file for file, _, _ in asked] == [story.file for story in stories(ROOT / "notebooks")]

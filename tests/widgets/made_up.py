@@ -1,6 +1,6 @@
 """An explorer of powers, with each kind of control, for tests of pages without Python."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -32,7 +32,7 @@ BASES, POWERS = (2, 3, 5, 7), (1, 2, 3)
 
 @dataclass(frozen=True)
 class PowerState:
-    view: Literal["curve", "words"] = "curve"
+    view: Literal["curve", "words", "about"] = "curve"
     base: int = 2
     power: int = 2
     logarithmic: bool = False
@@ -58,6 +58,9 @@ class PowerExplorer(Explorer):
     State = PowerState
     bakes: ClassVar = {"view": None, "base": None}
 
+    def unused(self, state: PowerState) -> Collection[str]:
+        return {"base", "power"} if state.view == "about" else ()
+
     def settle(self, state: PowerState, names: frozenset[str]) -> PowerState:
         if state.base not in BASES:
             raise ExploreError(f"base must be one of {BASES}, got {state.base}.")
@@ -67,7 +70,7 @@ class PowerExplorer(Explorer):
         return (Powers(state.base),)
 
     def present(self, state: PowerState, found: Mapping[Job, Any]) -> View:
-        tabs = Tabs("view", (Choice("curve", "Curve"), Choice("words", "Words")))
+        tabs = Tabs("view", (Choice("curve", "Curve"), Choice("words", "Words"), Choice("about", "About")))
         ask = (
             Menu("base", "Base", tuple(Choice(base, f"base {base}") for base in BASES)),
             More(
@@ -77,6 +80,9 @@ class PowerExplorer(Explorer):
             Button("go", "Go"),
             Upload("photo"),
         )
+        if state.view == "about":
+            said = Prose("about", ("A power is a number multiplied by itself.",))
+            return View("Powers grow.", ((said,),), tabs, ask)
         slider = Slider("power", "Power", tuple(Choice(power, f"{power}") for power in POWERS))
         powers = found.get(Powers(state.base))
         if powers is None:

@@ -86,10 +86,10 @@ def test_networks_of_ones_own_are_drawn_and_a_bad_one_is_a_sentence():
     with pytest.raises(rx.ExploreError, match=r"\(3, 32, 48\)") as refused:
         structure(models["bad"], (3, 32, 48))
     assert networks(explorer, right="bad") == before
-    assert explorer._problem.startswith(str(refused.value))
+    assert explorer.problem.startswith(str(refused.value))
     assert explorer.right == "resnet18"
     shown(explorer, right="resnet34")
-    assert explorer._problem == ""
+    assert explorer.problem == ""
     assert "rx.ArchitectureExplorer(models=models, input_size=(3, 32, 48), left='dense')" in explorer.code
 
 
@@ -105,7 +105,7 @@ def test_networks_of_ones_own_are_drawn_and_a_bad_one_is_a_sentence():
 def test_what_makes_no_network_gets_one_sentence(entry, sentence):
     explorer = rx.ArchitectureExplorer("mine", "cifar_resnet8", models={"mine": entry})
     assert explorer.wait(60)
-    assert explorer._problem == sentence
+    assert explorer.problem == sentence
     assert shown(explorer, left="cifar_plain8").panels
 
 

@@ -10,7 +10,7 @@ import pytest
 import resnet_explore as rx
 from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.core.baked import scenes, without_python
-from resnet_explore.widgets.core.view import Choice, Group, Menu, Over, Slider, View
+from resnet_explore.widgets.core.view import Choice, Group, Menu, Over, Slider, View, encode
 from tests.widgets.made_up import PowerExplorer
 
 _PACKED = re.compile(r'baked\.open\([^)]*\), "([^"]+)"')
@@ -46,7 +46,7 @@ def test_all_that_can_be_come_to_is_there_once(explorer):
     places = {(s.state.view, s.state.base, s.made_for.get("power")) for s in found}
     curves = {("curve", base, None) for base in (2, 3, 7)}  # the slider moves there by itself
     words = {("words", base, 2) for base in (2, 3, 7)}  # power isn't varied
-    assert places == curves | words
+    assert places == curves | words | {("about", 2, None)}, "which has nothing to do with the base"
     assert len(found) == len(places)
 
 
@@ -83,7 +83,16 @@ def test_values_can_be_fixed_and_listed(explorer, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"base": 4}, {"base": [2, "two"]}, {"view": ["curve", "sound"]}, {"bse": 2}], ids=str
+    "wrong",
+    [
+        {"base": 4},
+        {"base": [2, 4]},
+        {"base": []},
+        {"base": [2, "two"]},
+        {"view": ["curve", "sound"]},
+        {"bse": 2},
+    ],
+    ids=str,
 )
 def test_what_there_is_not_is_refused_and_nothing_written(explorer, tmp_path, wrong):
     with pytest.raises(ExploreError):
@@ -96,7 +105,7 @@ def test_the_size_is_said_and_a_limit_kept(explorer, tmp_path, capsys):
         explorer.to_html(tmp_path / "page.html", limit_mb=0.01)
     assert not [*tmp_path.iterdir()]
     page = explorer.to_html(tmp_path / "page.html")
-    assert f"{page.stat().st_size / 1e6:.1f} MB, 6 views" in capsys.readouterr().out
+    assert f"{page.stat().st_size / 1e6:.1f} MB, 7 views" in capsys.readouterr().out
 
 
 def test_a_folder_that_is_a_file_is_said(explorer, tmp_path):
@@ -116,7 +125,7 @@ def test_controls_keep_what_works_and_grey_the_rest(explorer):
     menu, more, go = view.ask  # no upload any more
     assert [bool(choice.missing) for choice in menu.choices] == [False, False, True, True]
     assert all(control.missing for control in (*more.controls, go))
-    assert [bool(choice.missing) for choice in view.tabs.choices] == [False, True]
+    assert [bool(choice.missing) for choice in view.tabs.choices] == [False, True, True]
     stops = [choice.value for choice in view.sliders[0].choices]
     assert stops == [1, 2, 3], "the page moves it by itself"
 
@@ -145,3 +154,44 @@ def test_degradation_fits_a_megabyte(tmp_path, capsys):
     assert {state["view"] for state in seen} == {"errors", "gradients", "responses", "paper"}
     assert {"digits", "cifar10"} <= {state["data"] for state in seen}
     explorer.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "others"),
+    [
+        ("Skip", {"view": "edit", "depth": 8, "deleted": (1,)}, {"effect": "maps", "study": "count"}),
+        ("Skip", {"view": "effects", "depth": 8, "deleted": (1,)}, {"study": "paths", "guess": 2}),
+        ("Skip", {"view": "studies", "depth": 8, "deleted": ()}, {"effect": "heatmaps"}),
+        (
+            "Skip",
+            {"view": "training", "depth": 8, "deleted": (1,)},
+            {"deleted": (2, 3), "cut": (1,), "skip": 0.5, "branch": 0.5, "image": "digits/3", "depth": 20},
+        ),
+        ("GradientFlow", {"view": "layers", "depth": 8}, {"claim": "shattered-line"}),
+        (
+            "GradientFlow",
+            {"view": "claims"},
+            {"mode": "eval", "norm": "none", "depth": 8, "source": "digits"},
+        ),
+    ],
+    ids=lambda value: value.get("view", "") if isinstance(value, dict) else value,
+)
+def test_a_view_does_not_depend_on_what_it_says_it_does_not_use(name, place, others):
+    explorer = getattr(rx, f"{name}Explorer")(**place)
+    for field, other in others.items():
+        assert explorer.wait(120)
+        assert field in explorer.unused(explorer.state)
+        before = encode(explorer.page)
+        explorer.update(**{field: other})
+        assert explorer.wait(120)
+        now = encode(explorer.page)
+        assert now.buffers == before.buffers
+        assert without_buttons(now.tree) == without_buttons(before.tree), field
+    explorer.close()
+
+
+def without_buttons(tree):
+    """A view's tree without its buttons: that a change can be undone is no part of a page without Python."""
+    if isinstance(tree, dict):
+        return {k: without_buttons(v) for k, v in tree.items()} if tree.get("kind") != "button" else {}
+    return [without_buttons(entry) for entry in tree] if isinstance(tree, list) else tree

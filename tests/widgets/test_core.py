@@ -176,10 +176,10 @@ def test_a_change_that_cannot_be_shown_changes_nothing_and_is_said(explorer, cha
     before = explorer.state, explorer._view
     with pytest.raises(ExploreError) as problem:
         explorer.update(**changes)
-    assert str(problem.value) == explorer._problem == refusal(**changes)
+    assert str(problem.value) == explorer.problem == refusal(**changes)
     assert (explorer.state, explorer._view) == before
     explorer.number = 3
-    assert explorer._problem == ""
+    assert explorer.problem == ""
 
 
 def test_what_the_page_asks_in_vain_is_taken_back_there(explorer, monkeypatch):
@@ -187,7 +187,7 @@ def test_what_the_page_asks_in_vain_is_taken_back_there(explorer, monkeypatch):
     monkeypatch.setattr(explorer, "send_state", lambda key=None: sent.append(key))
     explorer.set_state({"number": -1})
     assert explorer.number == 2
-    assert explorer._problem == refusal(number=-1)
+    assert explorer.problem == refusal(number=-1)
     assert ["number"] in sent
     explorer.set_state({"number": 4.0, "marked": [3]})
     assert (explorer.number, explorer.marked) == (4, (3,))
@@ -200,7 +200,7 @@ def test_of_choices_that_come_together_those_stay_that_can_be_shown(explorer, mo
     monkeypatch.setattr(explorer, "send_state", lambda key=None: sent.append(key))
     explorer.set_state({"_said": {"color": [4, "blue"], "number": [5, -1]}, "color": "blue", "number": -1})
     assert (explorer.color, explorer.number) == ("blue", 2)
-    assert explorer._problem == refusal(number=-1)
+    assert explorer.problem == refusal(number=-1)
     assert ["number"] in sent, "and the page hears of the bad one"
     assert explorer._heard == 5
 
@@ -286,20 +286,20 @@ def test_a_job_that_fails_is_said_and_the_state_goes_back(explorer):
     explorer.number = 13
     assert explorer.wait(10)
     assert (explorer.number, headline(explorer)) == (2, "2² = 4")
-    assert explorer._problem.startswith("Not 13.")
+    assert explorer.problem.startswith("Not 13.")
     explorer.number = 14
     assert explorer.wait(10)
     assert explorer.number == 2
-    assert "ZeroDivisionError: division by zero" in explorer._problem
+    assert "ZeroDivisionError: division by zero" in explorer.problem
 
 
 def test_an_explorer_may_begin_with_what_fails():
     explorer = NumberExplorer(number=13)
     assert explorer.wait(10)
-    assert (explorer.number, explorer._problem) == (13, "Not 13.")
+    assert (explorer.number, explorer.problem) == (13, "Not 13.")
     explorer.number = 3
     assert explorer.wait(10)
-    assert (headline(explorer), explorer._problem) == ("3² = 9", "")
+    assert (headline(explorer), explorer.problem) == ("3² = 9", "")
 
 
 def test_waiting_inside_of_an_observer_is_refused(explorer):
@@ -320,9 +320,9 @@ def test_a_button_acts_on_what_was_chosen_before_it_and_clears_what_was_refused(
     seen = []
     monkeypatch.setattr(explorer, "act", lambda name, *_: seen.append((name, explorer.number)))
     explorer.set_state({"number": -1})
-    assert explorer._problem
+    assert explorer.problem
     explorer._hear(explorer, {"act": "count", "said": {"number": [1, 6]}}, [])
-    assert (seen, explorer._problem) == ([("count", 6)], "")
+    assert (seen, explorer.problem) == ([("count", 6)], "")
 
 
 def test_stop_leaves_what_is_there_as_it_is(explorer):
@@ -564,7 +564,7 @@ def sentences() -> Iterator[str]:
         assert explorer.wait(10)
         explorer.number = number
         assert explorer.wait(10)
-        yield explorer._problem
+        yield explorer.problem
     for made, name in ((Reads(), "a.png"), (Reads(), "a.csv"), (explorer, "a.npz"), (explorer, "a.gif")):
         with pytest.raises(ExploreError) as problem:
             made.save(name)

@@ -56,7 +56,7 @@ def own(*arguments, **more):
     """Return an explorer of somebody's own networks, and what went wrong."""
     explorer = rx.FeatureMapExplorer(*arguments, **more)
     assert explorer.wait(120)
-    return explorer, explorer._problem
+    return explorer, explorer.problem
 
 
 def values(sheet):
@@ -479,7 +479,7 @@ def test_without_a_network_connection_it_stays_where_it_was(explorer, monkeypatc
     with pytest.raises(rx.ExploreError, match="could not be downloaded") as why:
         rx.build("resnet18", weights="IMAGENET1K_V1")
     shown(explorer, networks="imagenet")
-    assert explorer._problem.startswith(str(why.value))
+    assert explorer.problem.startswith(str(why.value))
     assert explorer.state == before
     assert tiles(explorer, image="rocket").sheets, "it works on with the networks that it has"
 

@@ -59,7 +59,7 @@ def explorer(shared):
 
 def shown(explorer, **changes):
     page = pages.shown(explorer, **changes)
-    assert not explorer._problem
+    assert not explorer.problem
     return page
 
 
@@ -210,7 +210,7 @@ def test_what_cannot_be_measured_goes_back_and_says_so(explorer, monkeypatch):
         broken.setattr(GradientLab, "flow", fails)
         explorer.update(activation="gelu", start="fixup")
         assert explorer.wait(30)
-    assert explorer._problem.startswith("Nothing today.")
+    assert explorer.problem.startswith("Nothing today.")
     assert (explorer.norm, explorer.start, explorer.activation) == ("group", "he", "relu")
 
 
@@ -390,7 +390,7 @@ def test_a_claim_that_fails_is_said_and_can_be_tried_again(explorer, monkeypatch
         broken.setattr("resnet_explore.analysis.gradients.claims.curves.measure_claim", fails)
         explorer.update(claim="coupled")
         assert explorer.wait(30)
-    assert "ValueError: no room" in explorer._problem
+    assert "ValueError: no room" in explorer.problem
     assert explorer.claim == "branch-over-skip"
     assert "Through batch statistics" in shown(explorer, claim="coupled").headline
 
@@ -605,8 +605,8 @@ def test_what_cannot_be_measured_is_said_with_its_name(model, count, sentence):
     images, labels = noise(count)
     explorer = rx.GradientFlowExplorer(models={"mine": model}, images=images, labels=labels)
     assert explorer.wait(60)
-    assert explorer._problem.startswith("mine: ")
-    assert sentence in explorer._problem
+    assert explorer.problem.startswith("mine: ")
+    assert sentence in explorer.problem
     assert explorer.page.panels is None, "nothing was there"
     assert explorer.flows == {}
 
@@ -687,8 +687,8 @@ def test_data_that_is_not_there_is_downloaded_and_the_picture_stays(tmp_path, mo
         rx.load_dataset("cifar10")
     explorer.update(data="cifar10")
     assert explorer.wait(60)
-    assert explorer._problem.startswith(refused.value.reason)
-    assert "load_dataset" not in explorer._problem, "no advice for Python"
+    assert explorer.problem.startswith(refused.value.reason)
+    assert "load_dataset" not in explorer.problem, "no advice for Python"
     assert (explorer.data, settled(explorer.page, explorer.state).headline) == ("digits", before.headline)
     gate = threading.Event()
     real = rx.load_dataset

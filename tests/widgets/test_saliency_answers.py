@@ -107,7 +107,7 @@ def test_logits_are_found_beside_other_outputs(form):
     )
     assert repr(ours) == repr(plain)
     explorer = opened(wrapped, IMAGES)
-    assert explorer._problem == ""
+    assert explorer.problem == ""
     np.testing.assert_allclose(maps(explorer)[0], expected["0"][0], atol=1e-6)
     assert explorer.maps[0].targets.tolist() == expected.targets.tolist()
 
@@ -115,7 +115,7 @@ def test_logits_are_found_beside_other_outputs(form):
 def test_a_segmentation_is_asked_about_the_pixels_of_a_class_and_about_one():
     net = Segmenter()
     explorer = opened(net, IMAGES, classes=["background", "cat", "dog"])
-    assert explorer._problem == ""
+    assert explorer.problem == ""
     labels_of = net(IMAGES[:1])["out"][0].argmax(0)
     counts = torch.bincount(labels_of.flatten(), minlength=3).tolist()
     best = 1 + int(counts[2] > counts[1])  # not the background
@@ -192,7 +192,7 @@ def test_one_class_of_pixels_is_there_where_its_logit_is_positive():
 def test_a_detector_is_asked_about_its_surest_box_a_class_and_a_place(judged):
     net = Detector()
     explorer = opened(net, IMAGES)
-    assert explorer._problem == ""
+    assert explorer.problem == ""
     expected = rx.class_activation_maps(net, IMAGES[:1], Box((20, 12, 40, 24), 2))
     np.testing.assert_allclose(maps(explorer)[0], expected["body.0"][0], atol=1e-7)
     assert np.abs(maps(explorer)[0]).max() > 0
@@ -213,7 +213,7 @@ def test_a_detector_is_asked_about_its_surest_box_a_class_and_a_place(judged):
     asked_at(explorer, 0.99, 0.01)
     with pytest.raises(rx.ExploreError) as nothing:
         answer.target(None, (0.99, 0.01))
-    assert explorer._problem.startswith(str(nothing.value))
+    assert explorer.problem.startswith(str(nothing.value))
     np.testing.assert_array_equal(maps(explorer)[0], before)
     explorer._hear(explorer, {"act": "everywhere"}, [])
     explorer._hear(explorer, {"act": "judge"}, [])
@@ -221,7 +221,7 @@ def test_a_detector_is_asked_about_its_surest_box_a_class_and_a_place(judged):
     assert len(passed) == 3
     assert numbers(verdict(explorer).title) == [sum(passed), 3]
     shown(explorer, view="weights")
-    assert "finds other boxes" in explorer._problem
+    assert "finds other boxes" in explorer.problem
     assert explorer.view == "blocks"
 
 
@@ -229,7 +229,7 @@ def test_a_detector_that_finds_nothing_says_so():
     explorer = opened(Nothing(), IMAGES)
     with pytest.raises(rx.ExploreError) as nothing:
         read_answer(Nothing()(IMAGES[:1]), IMAGES.shape[2:]).target()
-    assert explorer._problem == str(nothing.value)
+    assert explorer.problem == str(nothing.value)
     assert explorer.page.panels is None
 
 
@@ -238,13 +238,13 @@ def test_torchvision_s_segmentation_and_detection_need_no_preparation():
     torch.manual_seed(0)
     segmenter = models.segmentation.lraspp_mobilenet_v3_large(weights=None, weights_backbone=None)
     explorer = opened(segmenter, scene)
-    assert explorer._problem == ""
+    assert explorer.problem == ""
     assert len(shown(explorer).sliders[0].choices) > 10
     assert len(shown(explorer).panels[0][1].answers) >= 1
     make = models.detection.fasterrcnn_mobilenet_v3_large_320_fpn
     detector = make(weights=None, weights_backbone=None, num_classes=4, min_size=64, max_size=96)
     explorer = opened(detector, scene)
-    assert explorer._problem == ""
+    assert explorer.problem == ""
     assert shown(explorer).panels[0][0].steps.maps[0].mark is not None
     assert len(shown(explorer).sliders[0].choices) > 10
 
@@ -252,7 +252,7 @@ def test_torchvision_s_segmentation_and_detection_need_no_preparation():
 def test_a_network_without_convolutions_is_explained_by_pixels():
     net = drawn(nn.Sequential(nn.Flatten(), nn.Linear(3 * 24 * 40, 9), nn.ReLU(), nn.Linear(9, 4)), 0.02)
     explorer = opened(net, IMAGES)
-    assert explorer._problem == ""
+    assert explorer.problem == ""
     assert explorer.method == "saliency"
     assert "grad_cam" not in [choice.value for choice in control(shown(explorer), "method").choices]
     expected = attribute(net, IMAGES[:1], None, "saliency").maps[0]
@@ -260,7 +260,7 @@ def test_a_network_without_convolutions_is_explained_by_pixels():
     stages = shown(explorer, view="weights").sliders[0].choices
     assert [choice.value for choice in stages] == ["", "3", "1"]
     shown(explorer, view="parts")
-    assert explorer._problem.startswith(METHODS["saliency"].title), "which has no parts"
+    assert explorer.problem.startswith(METHODS["saliency"].title), "which has no parts"
     assert explorer.view == "weights", "back to what is shown"
 
 
@@ -316,8 +316,8 @@ def test_a_network_that_gives_no_finite_numbers_is_told_why():
     with torch.no_grad():
         net[4].weight[0, 0] = float("nan")
     explorer = opened(net, IMAGES)
-    assert why_not_finite(net) in explorer._problem
-    assert "4.weight" in explorer._problem, "where it lies"
+    assert why_not_finite(net) in explorer.problem
+    assert "4.weight" in explorer.problem, "where it lies"
     assert explorer.page.panels is None
 
 

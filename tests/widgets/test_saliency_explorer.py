@@ -210,8 +210,8 @@ def test_what_is_asked_about_is_a_class_or_one_rather_than_another(explorer):
         explorer.rather = 2
     explorer.target = 12
     assert explorer.wait(60)
-    assert explorer._problem.startswith("target ")
-    assert numbers(explorer._problem) == [0, 9, 10, 12], "its bounds, how many classes, what was given"
+    assert explorer.problem.startswith("target ")
+    assert numbers(explorer.problem) == [0, 9, 10, 12], "its bounds, how many classes, what was given"
     assert explorer.target is None, "back to what is shown"
 
 
@@ -323,8 +323,8 @@ def test_networks_that_cannot_be_loaded_are_said_and_the_menu_goes_back():
     before = maps(explorer)
     explorer.networks = "far"
     assert explorer.wait(60)
-    assert explorer._problem.startswith("No network; offline")
-    assert "Still showing" in explorer._problem
+    assert explorer.problem.startswith("No network; offline")
+    assert "Still showing" in explorer.problem
     assert explorer.networks == "twins"
     np.testing.assert_array_equal(maps(explorer)[1], before[1])
 
@@ -364,7 +364,7 @@ def test_any_two_networks_stand_side_by_side():
         NamedNetwork("MobileNet", "", models.mobilenet_v3_small(weights=None, num_classes=10)),
     )
     explorer = opened({"mine": Networks("mine", "mine", lambda _: two, about=about)})
-    assert explorer._problem == ""
+    assert explorer.problem == ""
     left, right = (len(one) for one in explorer.maps)
     assert left != right
     assert len(shown(explorer).sliders[0].choices) == max(left, right)
@@ -457,8 +457,8 @@ def test_what_is_no_network_or_image_is_refused(models, more, sentence):
 )
 def test_networks_and_images_that_do_not_fit_are_answered_in_a_sentence(models, more, sentence):
     explorer = opened(models, **more)
-    assert sentence in explorer._problem
-    assert "Still showing" not in explorer._problem
+    assert sentence in explorer.problem
+    assert "Still showing" not in explorer.problem
     assert explorer.page.panels is None
     assert explorer.maps == ()
 
@@ -679,7 +679,7 @@ def of_refusals():
         yield refusal(explorer.update, **change)
     explorer.target = 12
     assert explorer.wait(60)
-    yield explorer._problem
+    yield explorer.problem
     with torch.no_grad():
         network[0].bias[0] = torch.nan
     yield opened(network, image)._problem

@@ -1,7 +1,10 @@
 """The skip explorer without a browser: what it changes, measures and shows, of our twins and others."""
 
 import csv
+import dataclasses
 import re
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -231,6 +234,30 @@ def test_nothing_is_left_to_undo_on_a_page_of_other_networks(explorer):
     assert undo.missing
 
 
+def test_changes_in_two_threads_at_once_can_both_be_undone():
+    inside = threading.Event()
+
+    class Slow(rx.SkipExplorer):
+        def settle(self, state, names):
+            if state.deleted == (2,) and not inside.is_set():
+                inside.set()
+                time.sleep(0.2)  # in which the other asks for its change
+            return super().settle(state, names)
+
+    explorer = Slow(deleted=())
+    first = threading.Thread(target=explorer.update, kwargs={"deleted": (2,)})
+    first.start()
+    assert inside.wait(10)
+    explorer.update(skip=0.5)
+    first.join(10)
+    found = []
+    for _ in range(2):
+        explorer.undo()
+        found.append((explorer.deleted, explorer.skip))
+    explorer.close()
+    assert found == [((2,), 1.0), ((), 1.0)]
+
+
 def test_a_refused_change_leaves_nothing_to_undo(explorer):
     shown(explorer, deleted=(2,))
     shown(explorer, deleted=(3,))
@@ -296,9 +323,10 @@ def test_each_block_and_each_channel_is_there_already(explorer):
             np.testing.assert_array_equal(one.values, other.values)
 
 
-def test_gradients_before_and_after_are_those_of_gradient_flow(explorer, digits):
+def test_gradients_before_and_after_are_those_of_gradient_flow(explorer):
     charts = shown(explorer, view="effects", effect="gradients", deleted=(2,)).panels[0][0].charts
-    some = digits.normalized(slice(0, 64)), digits.labels[:64]
+    tests = explorer.lab.open("digits", 20).held_out
+    some = tests.batch[:64], tests.labels[:64]
     for chart, name in zip(charts, ("cifar_plain20", "cifar_resnet20"), strict=True):
         model = rx.build(name, weights="digits")
         before = rx.gradient_flow(model, *some, mode="eval").weight_gradient_norms
@@ -351,7 +379,7 @@ def test_a_guess_comes_before_the_answer(explorer):
 def test_recorded_studies_are_shown_for_each_depth(explorer, study):
     for depth in (8, 20, 32, 56, 110):
         view = shown(explorer, view="studies", study=study, depth=depth)
-        assert explorer._problem == ""
+        assert explorer.problem == ""
         [panel] = view.panels[0]
         if (study, depth) == ("order", 8):  # where each stage has one block
             assert panel.kind == "prose"
@@ -418,8 +446,42 @@ def test_a_network_of_ones_own_with_test_images_of_ones_own(digits):
     assert side.error.share == pytest.approx(wrong.item())
     for view in ("inside", "effects", "studies", "training"):
         assert shown(explorer, view=view).headline
-        assert explorer._problem == ""
+        assert explorer.problem == ""
     explorer.close()
+
+
+def test_images_that_lie_class_by_class_are_drawn(digits):
+    order = digits.labels.argsort()
+    tests = dataclasses.replace(digits, images=digits.images[order], labels=digits.labels[order])
+    explorer = rx.SkipExplorer(BUILT["cifar_resnet20"], tests)
+    assert explorer.wait(60)
+    held_out = explorer.lab.open("own", 0).held_out
+    assert len(set(held_out.labels[:100].tolist())) == 10
+    right = BUILT["cifar_resnet20"].eval()(held_out.batch).argmax(1) == held_out.labels
+    assert right.double().mean() > 0.9
+    explorer.close()
+
+
+def test_one_network_under_two_names_is_edited_once_at_a_time(digits):
+    model = BUILT["cifar_resnet20"]
+    explorer = rx.SkipExplorer({"one": model, "other": model}, digits, deleted=(2,))
+    one, other = sides(explorer)
+    assert one.error == other.error
+    assert explorer.problem == ""
+    explorer.close()
+
+
+def test_stops_of_a_dial_wait_for_the_answer_to_an_edit(explorer):
+    lab, done = explorer.lab, threading.Event()
+
+    def try_out():
+        lab.after_first()
+        done.set()
+
+    with lab.first():
+        threading.Thread(target=try_out).start()
+        assert not done.wait(0.05)
+    assert done.wait(10)
 
 
 def test_without_labelled_images_answers_are_told_and_no_error():
@@ -430,7 +492,7 @@ def test_without_labelled_images_answers_are_told_and_no_error():
     assert len(side.answers) == 3
     assert shown(explorer, view="effects").panels[0][0].kind == "prose"
     assert shown(explorer, view="studies", guess=2).panels[0][0].kind == "prose"
-    assert explorer._problem == ""
+    assert explorer.problem == ""
     explorer.close()
 
 
@@ -450,7 +512,7 @@ def test_a_network_without_blocks_is_refused_in_a_sentence():
         nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(240, 3)), torch.randn(2, 1, 8, 12)
     )
     assert explorer.wait(60)
-    assert "no blocks" in explorer._problem
+    assert "no blocks" in explorer.problem
     explorer.close()
 
 
@@ -470,6 +532,8 @@ def test_a_network_without_blocks_is_refused_in_a_sentence():
         ({"skip": 2.0}, "skip"),
         ({"branch": -0.5}, "branch"),
         ({"branch": "half"}, "branch"),
+        ({"guess": 10}, "guess"),
+        ({"guess": -2}, "guess"),
         ({"depth": 21}, "depth"),
         ({"networks": "digit"}, "networks"),
         ({"image": "dog"}, "image"),

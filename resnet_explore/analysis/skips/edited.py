@@ -76,6 +76,8 @@ def edited(
     if not blocks:
         raise ExploreError(f"The model, {an(net)}, has no blocks, so there is nothing to edit.")
     names = [delete] if isinstance(delete, str) else delete
+    if not isinstance(order or {}, Mapping):
+        raise ExploreError(f"order must be a dict from stages to numbers of their blocks, not {order!r:.60}.")
     factors = _factors(net, blocks, names, skip or {}, branch or {})
     orders = {_stage(blocks, name): numbers for name, numbers in (order or {}).items()}
     edits: list[_Edit] = [_edit(net.get_submodule(name), blocks[name], *f) for name, f in factors.items()]

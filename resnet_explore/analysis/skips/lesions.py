@@ -6,7 +6,7 @@ network is at chance once a single layer is gone.
 """
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import combinations, groupby
 from numbers import Integral, Real
@@ -89,9 +89,9 @@ def lesion_study(
     images: Tensor,
     labels: Any,
     what: str = "delete",
-    counts: Sequence[int] = (1, 2, 4, 8),
-    factors: Sequence[float] = (0, 0.25, 0.5, 0.75, 1.25, 1.5),
-    seeds: Sequence[int] = (0, 1, 2),
+    counts: Iterable[int] = (1, 2, 4, 8),
+    factors: Iterable[float] = (0, 0.25, 0.5, 0.75, 1.25, 1.5),
+    seeds: Iterable[int] = (0, 1, 2),
     recalibrate: Tensor | None = None,
     known: pd.DataFrame | None = None,
     progress: Callable[[int, int, dict[str, Any]], None] | None = None,
@@ -104,7 +104,8 @@ def lesion_study(
                  1, for others that many, drawn for each seed from those that can be deleted. "shuffle": two
                  blocks of a stage whose shapes agree are swapped, count times, drawn for each seed. "skip",
                  "branch": all skips, or all branches, times each factor
-    counts       those that exceed what can be deleted are left out
+    counts       of blocks, or swaps. Those that exceed what can be deleted are left out, so that networks of
+                 several depths can be asked alike; at least one must fit
     recalibrate  training images, (M, C, H, W) with M at least 2: gives the error also after the running
                  statistics of all batch norms behind the first edited block were taken anew from them with
                  the edit in place, as means over their batches. Those before it are not stale, and stay
@@ -114,8 +115,9 @@ def lesion_study(
 
     What comes before the first edited block is computed once, if the blocks form a chain: of n deletions one
     by one that is half of the work. The model is left as found, also by exceptions. Raises ExploreError for
-    images or labels that don't fit, an unknown `what`, counts below 1, seeds below 0, factors that are no
-    finite numbers, and a network without blocks, without skips to scale, or without blocks to swap.
+    images or labels that don't fit, an unknown `what`, counts below 1 or all beyond what can be deleted,
+    seeds below 0, factors that are no finite numbers, and a network without blocks, without skips to scale,
+    or without blocks to swap.
 
     Source: Veit, Wilber and Belongie 2016, Residual networks behave like ensembles of relatively shallow
     networks, arXiv 1605.06431, sections 4.1 (one block), 4.2 (several) and 4.3 (reordered; Kendall's tau).
@@ -164,22 +166,27 @@ def _whole(name: str, values: Any, least: int) -> tuple[int, ...]:
     def fits(value: Any) -> bool:
         return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
-    if not (listed := _listed(values)) or not all(map(fits, listed)):
-        raise ExploreError(f"{name} must be whole numbers of at least {least}, not {values!r:.60}.")
-    return tuple(dict.fromkeys(map(int, listed)))
+    allowed = f"whole numbers of at least {least}, such as (1, 2)"
+    return tuple(dict.fromkeys(map(int, _listed(name, values, allowed, fits))))
 
 
 def _finite(values: Any) -> tuple[float, ...]:
     def fits(value: Any) -> bool:
         return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
-    if not (listed := _listed(values)) or not all(map(fits, listed)):
-        raise ExploreError(f"factors must be finite numbers, not {values!r:.60}.")
-    return tuple(dict.fromkeys(map(float, listed)))
+    allowed = "finite numbers, such as (0.5, 1.5)"
+    return tuple(dict.fromkeys(map(float, _listed("factors", values, allowed, fits))))
 
 
-def _listed(values: Any) -> list[Any]:
-    return list(values) if isinstance(values, (list, tuple, range, np.ndarray)) else []
+def _listed(name: str, values: Any, allowed: str, fits: Callable[[Any], bool]) -> list[Any]:
+    try:
+        listed = [] if isinstance(values, str) else list(values)
+    except TypeError:  # a number, also one of NumPy's
+        listed = []
+    if not listed or not all(map(fits, listed)):
+        one = "the single " if fits(values) else ""
+        raise ExploreError(f"{name} must be {allowed}, not {one}{values!r:.60}.")
+    return sorted(listed) if isinstance(values, Set) else listed
 
 
 def _as_training(model: nn.Module, images: Any, like: Tensor) -> Tensor:
@@ -268,6 +275,11 @@ def _deletions(
     blocks: Sequence[TracedBlock], counts: Sequence[int], seeds: Sequence[int]
 ) -> Iterator[_Trial]:
     able = [i for i, block in enumerate(blocks) if block.can_go]
+    most = max(1, len(able))
+    if min(counts) > most:
+        raise ExploreError(
+            f"counts must hold a number up to {most}: no more blocks can be deleted; got {counts}."
+        )
     for count in counts:
         if count == 1:
             for i, block in enumerate(blocks):

@@ -121,11 +121,13 @@ def path_lengths(
 
     A block that adds twice, such as a transformer's, counts as two branches. One forward pass, and for each
     length as many backward passes as samples. The model is left as found. Raises ExploreError for images or
-    labels that don't fit, numbers of samples below 1, networks without skips, and blocks that run several
-    times in a pass.
+    labels that don't fit, samples below 1, a seed below 0, networks without skips, and blocks that run
+    several times in a pass.
     """
     if not isinstance(samples, int) or isinstance(samples, bool) or samples < 1:
         raise ExploreError(f"samples must be a whole number of at least 1, not {samples!r}.")
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise ExploreError(f"seed must be a whole number of at least 0, not {seed!r}.")
     net, batch = unwrapped(model), as_images(model, images)
     gates = _Gates([block for block in blocks_of(net, tuple(batch.shape[1:])) if block.sums])
     for block in gates.blocks:

@@ -74,6 +74,7 @@ def _written(folder: Path, kind: str, data: str, depth: int) -> Mapping[str, Any
         {
             "number": k,
             "name": block.name,
+            "stage": block.stage,
             "takes": block.takes,
             "shape": block.gives,
             "skip": block.skip if block.sums else "",

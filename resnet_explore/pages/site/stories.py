@@ -13,7 +13,7 @@ import resnet_explore as rx
 
 # What is true in a notebook only, and what stands in its place.
 _ONLY_THERE: Sequence[tuple[str, str | Callable[[re.Match[str]], str]]] = (
-    (r"\*Opened this notebook again and the picture is missing\?[^\n]*\*\n*", ""),
+    (r"\*Opened this notebook again[^\n]*\*\n*", ""),
     (r"Run the cell(?:\.|, then) (?:Then )?(\w)", lambda found: found[1].upper()),
     (r"\b[Dd]rop in a photo of your own,? and (\w)", lambda found: found[1].upper()),
     (r"train the twins yourself, ", ""),
@@ -110,7 +110,7 @@ def story(path: Path) -> Story:
         kind, arguments = made
         own = name if kind.endswith("Explorer") else f"{name}-{kind.lower()}"
         if own in taken:
-            own = f"{own}-{arguments.get('view', len(taken) + 1)}"
+            own = f"{own}-{arguments.get('view') or arguments.get('networks') or len(taken) + 1}"
         taken.add(own)
         parts.append(StoryWidget(own, kind, arguments))
     return Story(name, path.name, parts)

@@ -61,6 +61,12 @@ class ArchitectureExplorer(Explorer):
         """What the menus offer."""
         return [*self.models, *list_models(), *PEERS, *self.others]
 
+    def call_in_code(self, state: ArchitectureState) -> Sequence[str]:
+        """Return what describes the two networks that are drawn, by their names."""
+        if state.view != "networks" or set(self.models) & {state.left, state.right}:
+            return ()
+        return ["", f"[rx.describe(rx.build(name)) for name in ({state.left!r}, {state.right!r})]"]
+
     def settle(self, state: ArchitectureState, names: frozenset[str]) -> ArchitectureState:
         """Spell names as the menus do; a series takes the depth along to its nearest."""
         left, right = (self._spelled(name) for name in (state.left, state.right))

@@ -3,43 +3,39 @@
 import { make, same } from "./dom.js";
 import { render } from "./page.js";
 import { saved } from "./picture.js";
+import { python } from "./python.js";
 import { picked } from "./view.js";
 
-const OLD = "This browser is too old for this page: it needs one of 2023 or later.";
-const BROKEN = "This page is not whole: part of its data is missing. Get the file once more.";
+const BROKEN = "This file is damaged: part of its data is missing. Download it again.";
 const NOT_HERE = "That works in the notebook: this page has no Python behind it.";
 
 /**
- * @typedef {{state: any, made_for: any, formats: string[], tree: any, aside: any}} Scene
+ * @typedef {{state: any, made_for: any, unused: string[], call: string, formats: string[], tree: any, aside: any}} Scene
  * @typedef {{schema: number, fields: string[], code: any, scenes: Scene[], buffers: DataView[]}} Table
  */
 
 /** Show a page out of what Python has packed: base64 of a gzip of a JSON and its buffers. @param {HTMLElement} el @param {string} text */
 export async function open(el, text) {
-  if (typeof DecompressionStream === "undefined") return refuse(el, OLD);
+  if (typeof DecompressionStream === "undefined") return; // which the page has said already
   let table;
   try {
     table = await read(text);
   } catch {
-    return refuse(el, BROKEN);
+    el.append(make("p", "", { textContent: BROKEN, role: "alert" }));
+    return;
   }
   const model = new Baked(table);
   model.follow(); // so that what the address asks for is what is drawn first
   render({ model, el });
   model.page = el.querySelector(".rx-page").explorer;
-  model.page.nodes.tools.append(model.page.copier("Copy link", "An address that opens what you see", () => location.href));
+  model.page.tools.offerCopy("Link", "leads to what you see", () => location.href);
   const root = document.documentElement;
   new ResizeObserver(() => tellAround({ height: root.getBoundingClientRect().height })).observe(root);
-  return undefined;
 }
 
 /** Tell the page around this one, if there is one, how high this is and what it shows. @param {{height?: number, address?: string}} said */
 function tellAround(said) {
   if (window.parent !== window) window.parent.postMessage({ explorer: said }, "*"); // it may be anybody's
-}
-
-function refuse(el, sentence) {
-  el.append(make("p", "", { textContent: sentence, role: "alert" }));
 }
 
 /** @param {string} text @returns {Promise<Table>} */
@@ -63,6 +59,8 @@ async function read(text) {
 
 /** The view for a state: of those that have what was just asked, the one that differs least. undefined where there is none.
  *
+ * One that doesn't depend on what was asked would answer anything, so it has to fit in all else.
+ *
  * @param {Scene[]} scenes @param {any} state @param {string[]} asked fields that were just set
  */
 export function nearest(scenes, state, asked) {
@@ -70,6 +68,7 @@ export function nearest(scenes, state, asked) {
   for (const scene of scenes) {
     const other = Object.keys(scene.made_for).filter((name) => !same(scene.made_for[name], state[name]));
     if (other.some((name) => asked.includes(name))) continue;
+    if (other.length && scene.unused.some((name) => asked.includes(name))) continue;
     if (other.length < least) [best, least] = [scene, other.length];
   }
   return best;
@@ -85,13 +84,6 @@ function value(text) {
   } catch {
     return text;
   }
-}
-
-/** A value as Python writes it. */
-function python(each) {
-  if (Array.isArray(each)) return `(${each.map(python).join(", ")}${each.length === 1 ? "," : ""})`;
-  if (typeof each === "string") return `'${each.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
-  return { true: "True", false: "False", null: "None" }[String(each)] ?? String(each);
 }
 
 /** What a page needs of a model, over a table. */
@@ -153,6 +145,7 @@ class Baked {
 
   /** What the page follows by itself has to be there; else it is as it was when the view was made. */
   fitting(scene, state) {
+    for (const name of scene.unused) if (!this.exists(name, state[name])) state[name] = scene.state[name];
     const content = [scene.tree.panels, scene.tree.headline, scene.tree.sliders];
     for (let again = 0; again < 4; again++) {
       const lacking = new Set();
@@ -163,21 +156,27 @@ class Baked {
     return state;
   }
 
+  /** Whether some view is of this value of a field: an address may hold anything. */
+  exists(field, asked) {
+    return this.table.scenes.some(({ state }) => same(state[field], asked));
+  }
+
   /** Put a view where the page finds it. @param {Scene} scene */
   take(scene) {
     this.scene = scene;
     const { schema, fields, buffers } = this.table;
+    this.set("_call", scene.call);
     this.set("_aside", { tree: scene.aside, buffers });
     this.set("_view", { count: ++this.count, schema, fields, made_for: scene.made_for, formats: scene.formats, tree: scene.tree, buffers });
   }
 
   code() {
-    const { name, given, between, first } = this.table.code;
+    const { name, given, between, notes, first } = this.table.code;
     const own = Object.entries(this.state).filter(([each, now]) => !same(now, first[each])).map(([each, now]) => `${each}=${python(now)}`);
     const lines = between.length
       ? [`explorer = rx.${name}(${given.join(", ")})`, ...between, ...(own.length ? [`explorer.update(${own.join(", ")})`] : []), "explorer"]
       : [`rx.${name}(${[...given, ...own].join(", ")})`];
-    return `import resnet_explore as rx\n\n${lines.join("\n")}`;
+    return ["import resnet_explore as rx", "", ...notes.map((note) => `# ${note}`), ...lines].join("\n");
   }
 
   /** What differs from how the page opens, so that a link leads to what is seen. */

@@ -36,6 +36,14 @@ export function control(tag, className = "", properties = {}, ...children) {
   return node;
 }
 
+/** A summary that keeps its keys to itself. @param {string} text */
+export function summary(text) {
+  const node = make("summary", "", { textContent: text });
+  node.dataset.lmSuppressShortcuts = "true";
+  node.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") event.stopPropagation(); });
+  return node;
+}
+
 /** @param {string} tag @param {Properties} attributes */
 export function svg(tag, attributes = {}, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);

@@ -3,9 +3,10 @@
  * It needs only model.get / set / on / off / save_changes / send, so it also runs in a page without a kernel.
  */
 
-import { REST_MS, arrange, control, copied, download, freshId, make, same, whole, write } from "./dom.js";
+import { REST_MS, arrange, control, freshId, make, same, summary, whole, write } from "./dom.js";
 import { glossed } from "./glossary.js";
 import { KINDS } from "./parts.js";
+import { Tools } from "./tools.js";
 import { picked, unpacked } from "./view.js";
 
 /**
@@ -41,6 +42,7 @@ class Page {
       "change:_aside": () => this.lay(),
       "change:_busy": () => this.tell(),
       "change:_problem": () => this.tell(),
+      "change:_call": () => this.tell(),
       "msg:custom": (content, buffers) => this.hear(content, buffers),
       comm_live_update: () => this.ask(),
     };
@@ -57,11 +59,12 @@ class Page {
   build(el) {
     const box = (name, tag = "div") => make(tag, `rx-${name}`);
     this.nodes = {
-      tabs: box("top-tabs"), tools: box("tools"), ask: box("ask"), headline: box("headline", "h3"), why: box("why", "details"),
+      tabs: box("top-tabs"), ask: box("ask"), headline: box("headline", "h3"), why: box("why", "details"),
       problem: box("problem", "p"), panels: box("panels"), busy: box("busy", "p"),
       sliders: box("sliders"), below: box("below"), conditions: box("conditions", "details"), live: box("live", "p"), waiting: box("waiting", "p"),
     };
-    const { tabs, tools, ask, headline, why, problem, panels, busy, sliders, below, conditions, live, waiting } = this.nodes;
+    const { tabs, ask, headline, why, problem, panels, busy, sliders, below, conditions, live, waiting } = this.nodes;
+    this.tools = new Tools(this);
     problem.setAttribute("role", "alert");
     this.busyText = make("span");
     this.stop = control("button", "rx-stop", { type: "button", textContent: "Stop" });
@@ -70,14 +73,13 @@ class Page {
     this.busyText.setAttribute("role", "status");
     live.setAttribute("aria-live", "polite");
     this.whyText = make("p");
-    why.append(this.summary("Why?"), this.whyText);
+    why.append(summary("Why?"), this.whyText);
     this.conditionsText = make("div");
-    conditions.append(this.summary("Conditions"), this.conditionsText);
-    this.buildTools(tools);
+    conditions.append(summary("Conditions"), this.conditionsText);
     const stage = make("div", "rx-stage", { id: freshId() }, busy, waiting, panels);
     this.stage = stage;
     const head = make("div", "rx-head", {}, headline, why);
-    this.root = make("section", "rx-page", {}, make("div", "rx-top", {}, tabs, tools), ask, problem, head, stage, sliders, below, conditions, live);
+    this.root = make("section", "rx-page", {}, make("div", "rx-top", {}, tabs, this.tools.node), ask, problem, head, stage, sliders, below, conditions, live);
     this.resized = new ResizeObserver(([entry]) => {
       for (const width of WIDTHS) this.root.classList.toggle(`rx-within-${width}`, entry.contentRect.width <= width);
     });
@@ -86,54 +88,6 @@ class Page {
     document.head.append(this.hidden); // the picture that stands here as long as no page does
     this.root.explorer = this; // for the browser's console and for tests
     el.append(this.root);
-  }
-
-  summary(text) {
-    const node = make("summary", "", { textContent: text });
-    node.dataset.lmSuppressShortcuts = "true";
-    node.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") event.stopPropagation(); });
-    return node;
-  }
-
-  /** Saving and the code stand in the same corner of every explorer. */
-  buildTools(tools) {
-    this.formats = make("div", "rx-formats");
-    const save = make("details", "rx-save", {}, this.summary("Save"), this.formats);
-    save.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || !save.open) return;
-      event.stopPropagation();
-      save.open = false;
-      save.querySelector("summary").focus();
-    });
-    save.addEventListener("focusout", (event) => { if (!save.contains(event.relatedTarget)) save.open = false; });
-    this.save = save;
-    tools.append(save, this.copier("Copy code", "The Python that opens what you see", () => this.model.get("_code")));
-  }
-
-  /** A button that puts a text where it can be pasted from. @param {string} label @param {string} title @param {() => string} text */
-  copier(label, title, text) {
-    const copy = control("button", "rx-button", { type: "button", textContent: label, title });
-    copy.addEventListener("click", async () => {
-      const now = text(), done = await copied(now);
-      this.say(done ? "Copied." : now);
-      copy.textContent = done ? "Copied" : "Not allowed here";
-      setTimeout(() => { copy.textContent = label; }, 1500);
-    });
-    return copy;
-  }
-
-  fillFormats(formats) {
-    if (same(formats, this.shownFormats)) return;
-    this.shownFormats = formats;
-    const words = { ".png": "PNG, the picture", ".svg": "SVG, the picture", ".pdf": "PDF, the picture", ".csv": "CSV, its numbers", ".npz": "NPZ, the arrays" };
-    this.formats.replaceChildren(...formats.map((format) => {
-      const button = control("button", "", { type: "button", textContent: words[format] ?? format });
-      button.addEventListener("click", () => {
-        this.save.open = false;
-        this.act("save", format);
-      });
-      return button;
-    }));
   }
 
   // --- a view comes --------------------------------------------------------------------------------------
@@ -154,7 +108,7 @@ class Page {
     this.kept = message.tree.panels === null;
     if (!this.kept) this.root.dataset.view = String(message.count); // for those who wait for a new picture
     this.view = tree;
-    if (!this.kept || !this.shownFormats) this.fillFormats(message.formats);
+    if (!this.kept || !this.tools.shown) this.tools.fill(message.formats);
     this.show();
   }
 
@@ -318,6 +272,7 @@ class Page {
   }
 
   tell() {
+    this.tools.call.hidden = !this.model.get("_call");
     this.nodes.problem.textContent = this.model.get("_problem");
     this.tellBusy();
     this.answered();
@@ -388,7 +343,7 @@ class Page {
 
   hear(content, buffers) {
     this.answered();
-    if (content.file && content.page === this.id) download(content.file, buffers[0]);
+    if (content.file && content.page === this.id) this.tools.offer(content.file, buffers[0]);
   }
 
   /** After the connection has changed: is anybody there? */
@@ -408,6 +363,7 @@ class Page {
     for (const parts of this.parts.values()) for (const shown of parts.values()) shown.leave?.();
     this.resized.disconnect();
     this.hidden.remove();
+    this.tools.leave();
     for (const timer of [this.rest, this.asking, this.silence]) clearTimeout(timer);
     if (this.rest) this.tellKernel(); // else there is nothing to tell, and nobody perhaps to hear it
   }

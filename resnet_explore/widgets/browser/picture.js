@@ -1,6 +1,6 @@
 /* What a page shows as a file, made by the page itself where no Python can: a picture (SVG, PNG) or its numbers (CSV). */
 
-import { download, svg } from "./dom.js";
+import { svg } from "./dom.js";
 
 const MARGIN = 16, LINE = 1.4, SHARP = 2; // CSS pixels around, line heights, pixels of a PNG per CSS pixel
 // What a copy of a chart no longer gets from the page's style.
@@ -14,11 +14,11 @@ const LOOKS = [
  * @param {any} page @param {string} format ".svg", ".png" or ".csv" @param {string} name @param {string} code the Python that opens this
  */
 export async function saved(page, format, name, code) {
-  const file = name.replace(/(?<!^)[A-Z]/g, "_$&").toLowerCase() + format;
+  const file = name.replace(/\B[A-Z]/g, "_$&").toLowerCase() + format;
   const made = code.split("\n").slice(2).join("; "), about = [...page.content.conditions ?? [], `Made with ${made}`];
-  if (format === ".csv") return download(file, numbers(page.content, made));
+  if (format === ".csv") return page.tools.offer(file, numbers(page.content, made));
   const drawing = picture(page, about), text = new XMLSerializer().serializeToString(drawing);
-  return download(file, format === ".svg" ? text : await pixels(text, drawing.width.baseVal.value, drawing.height.baseVal.value));
+  return page.tools.offer(file, format === ".svg" ? text : await pixels(text, drawing.width.baseVal.value, drawing.height.baseVal.value));
 }
 
 // --- the picture ------------------------------------------------------------------------------------------

@@ -186,6 +186,11 @@ class Images:
         name = str(image)
         return self._keep(decode_image(image), about or f"your photo {Path(name).name}", file=name)
 
+    def take_over(self, other: "Images", key: str) -> str:
+        """Keep a photo that was brought to another explorer, and return its id here."""
+        photo = other.picture(key)
+        return self._keep(photo.image, photo.about, other._originals[key], other._files[key])
+
     def _keep(self, image: Image.Image, about: str, original: bytes | None = None, file: str = "") -> str:
         if not self.takes_uploads:
             raise ExploreError("These networks look at the images that they were given.")

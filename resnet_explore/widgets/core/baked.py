@@ -9,7 +9,7 @@ import base64
 import gzip
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,52 +18,42 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.browser.bundle import STYLE, bundle
 from resnet_explore.widgets.core.files import formats_of, kinds_of
 from resnet_explore.widgets.core.runner import Job, Runner
-from resnet_explore.widgets.core.state import changed
 from resnet_explore.widgets.core.view import (
     SCHEMA,
-    Button,
-    Check,
-    Choice,
+    Can,
     Encoded,
     Group,
-    Menu,
     More,
-    Number,
-    Options,
-    Over,
     Part,
-    Slider,
-    Tabs,
-    Text,
-    Thumbs,
-    Upload,
     View,
     encode,
     encode_aside,
+    offline_parts,
     settled,
 )
 
 if TYPE_CHECKING:
     from resnet_explore.widgets.core.explorer import Explorer
 
-ONLY_THERE = "in the notebook"
 MOST_VIEWS = 400
 LIMIT_MB = 8.0
-
-Can = Callable[[str, Any], bool]
 
 
 @dataclass
 class BakedView:
     """One view of a baked page: the state that it was computed for, and where one can go from it.
 
+    call      the Python behind it, "" where there is none
     made_for  the fields that have to be so for this view; the page follows the others by itself
+    unused    of the others those that the view doesn't depend on
     moves     what can be set here and is baked, {(field, value as JSON)}
     """
 
     state: Any
     view: View
+    call: str
     made_for: Mapping[str, Any]
+    unused: Sequence[str] = ()
     moves: set[tuple[str, str]] = field(default_factory=set)
 
     def can(self, name: str, value: Any) -> bool:
@@ -95,13 +85,14 @@ class _Bakery:
             arrived = explorer.arrived(state, found)
             if arrived == state and tuple(explorer.plan(state)) == jobs:
                 view = explorer.present(state, found)
-                free = {*encode(view).local, *explorer.unused(state)}
-                return BakedView(state, view, {n: v for n, v in _values(state).items() if n not in free})
+                local, unused = encode(view).local, sorted(explorer.unused(state))
+                made_for = {n: v for n, v in _values(state).items() if n not in {*local, *unused}}
+                return BakedView(state, view, explorer.call_of(state), made_for, unused)
             state = arrived
 
 
 def scenes(explorer: "Explorer", start: Any, vary: Mapping[str, Sequence[Any] | None]) -> list[BakedView]:
-    """Return the view of a state and of all that can be come to from it by what is varied.
+    """Return the view of a state, and every view that can be reached from it by changing what is varied.
 
     vary  {a field of the state: the values that are baked, None for all that a control offers}
 
@@ -136,7 +127,7 @@ def _explored(bench: _Bakery, start: Any, vary: Mapping[str, Sequence[Any] | Non
                 waiting.append(there)
                 if len(known) > MOST_VIEWS:
                     raise ExploreError(
-                        f"A page of more than {MOST_VIEWS} views is too much: give fewer values, as in "
+                        f"The page would have more than {MOST_VIEWS} views: list fewer values, such as "
                         f"{name}=[{value!r}]."
                     )
             here.moves.add((name, json.dumps(value)))
@@ -188,52 +179,12 @@ def without_python(view: View, can: Can) -> View:
     """Return a view whose controls offer what `can(field, value)` allows; the rest says where it works."""
     return replace(
         view,
-        tabs=_part(view.tabs, can),
-        ask=_parts(view.ask, can),
-        sliders=_parts(view.sliders, can),
-        panels=[_parts(row, can) for row in view.panels or ()],
-        below=[_parts(row, can) for row in view.below],
+        tabs=offline_parts(view.tabs, can),
+        ask=offline_parts(view.ask, can),
+        sliders=offline_parts(view.sliders, can),
+        panels=[offline_parts(row, can) for row in view.panels or ()],
+        below=[offline_parts(row, can) for row in view.below],
     )
-
-
-def _parts(parts: Any, can: Can) -> Any:
-    if isinstance(parts, Over):
-        return replace(parts, each={at: _parts(entry, can) for at, entry in parts.each.items()})
-    left = (_part(part, can) for part in parts)
-    return [part for part in left if part is not None]
-
-
-def _part(part: Any, can: Can) -> Any:
-    match part:
-        case Over():
-            return replace(part, each={at: _part(entry, can) for at, entry in part.each.items()})
-        case Upload():
-            return None
-        case Tabs() | Menu() | Options():
-            return replace(part, choices=[_greyed(part.key, choice, can) for choice in part.choices])
-        case Slider() if isinstance(part.choices, Over):
-            return part
-        case Slider() | Thumbs():
-            return replace(part, choices=[c for c in part.choices if can(part.key, c.value)])
-        case Check():
-            return part if can(part.key, False) and can(part.key, True) else _missing(part)
-        case Button() | Number() | Text():
-            return _missing(part)
-        case Group():
-            return replace(part, parts=_parts(part.parts, can))
-        case More():
-            return replace(part, controls=_parts(part.controls, can))
-    return part
-
-
-def _missing(part: Any) -> Any:
-    return replace(part, missing=part.missing or f"This works {ONLY_THERE}.")
-
-
-def _greyed(name: str, choice: Choice, can: Can) -> Choice:
-    if choice.missing or can(name, choice.value):
-        return choice
-    return replace(choice, missing=f"This works {ONLY_THERE}.")
 
 
 # --- one file -----------------------------------------------------------------------------------------------
@@ -247,22 +198,37 @@ def baked_page(explorer: "Explorer", fixed: Mapping[str, Any]) -> tuple[str, int
 
     Raises `ExploreError` for a field or value that there is not, and for too many views.
     """
-    first = {name: value[0] if isinstance(value, list) and value else value for name, value in fixed.items()}
+    first = {name: _first(name, value) for name, value in fixed.items()}
     start = explorer.settled_from(explorer.state, first)
-    lists = {name: value for name, value in fixed.items() if isinstance(value, list)}
-    for name, values in lists.items():
-        for value in values:
-            changed(explorer.state, {name: value})  # refuses what can't be
+    lists = {n: _listed(explorer, start, n, v) for n, v in fixed.items() if isinstance(v, list)}
     vary = {name: values for name, values in explorer.bakes.items() if name not in fixed} | lists
     found = scenes(explorer, start, vary)
     code = {
         "name": type(explorer).__name__,
         "given": list(explorer.context_in_code()),
         "between": list(explorer.steps_in_code()),
+        "notes": list(explorer.notes_in_code()),
         "first": {**_values(type(start)()), **explorer.filled_in()},
     }
     packed = base64.b64encode(_packed(found, code)).decode()
     return _page(str(settled(found[0].view, found[0].state).headline), packed), len(found)
+
+
+def _first(name: str, value: Any) -> Any:
+    if value == []:
+        raise ExploreError(f"{name} lists no value.")
+    return value[0] if isinstance(value, list) else value
+
+
+def _listed(explorer: "Explorer", start: Any, name: str, values: Sequence[Any]) -> list[Any]:
+    """Return listed values as the state has them; raises `ExploreError` for one that there is not."""
+    found = []
+    for value in values:
+        settled_value = getattr(explorer.settled_from(start, {name: value}), name)
+        if json.dumps(settled_value) != json.dumps(value) and settled_value != value:
+            raise ExploreError(f"{name}={value!r} can't be shown there.")
+        found.append(settled_value)
+    return found
 
 
 def _packed(found: Sequence[BakedView], code: Mapping[str, Any]) -> bytes:
@@ -285,6 +251,8 @@ def _scene(scene: BakedView, pool: "_Pool") -> dict[str, Any]:
     return {
         "state": _values(scene.state),
         "made_for": scene.made_for,
+        "unused": scene.unused,
+        "call": scene.call,
         "formats": _formats(view),
         "tree": pool.add(encode(view)),
         "aside": pool.add(encode_aside(view)),
@@ -341,6 +309,7 @@ class _Pool:
         return {"$shared": self._trees[text]}
 
 
+_OLD = "This browser is too old for this page. It needs Chrome 123, Firefox 120, Safari 17.5 or newer."
 _PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -354,6 +323,10 @@ body {{ margin: 0 auto; padding: 8px; max-width: 1136px; }}
 </style>
 <body>
 <main><noscript>This page needs JavaScript, which is switched off in this browser.</noscript></main>
+<script>
+if (typeof DecompressionStream === "undefined" || !CSS.supports("color", "light-dark(red, red)"))
+  document.querySelector("main").innerHTML = "<p role='alert'>{old}</p>";
+</script>
 <script type="module">
 {script}
 baked.open(document.querySelector("main"), "{packed}");
@@ -365,6 +338,7 @@ baked.open(document.querySelector("main"), "{packed}");
 
 def _page(title: str, packed: str) -> str:
     return _PAGE.format(
+        old=_OLD,
         version=__version__,
         title=_escaped(title),
         style=STYLE.read_text(encoding="utf-8"),

@@ -1,8 +1,10 @@
 """An explorer: a state, jobs that compute what it needs, and a function from state to view."""
 
 import json
+import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar
@@ -48,6 +50,7 @@ class Explorer(anywidget.AnyWidget):
     _view: Any = t.Dict().tag(sync=True)
     _aside: Any = t.Dict().tag(sync=True)
     _code = t.Unicode("").tag(sync=True)
+    _call = t.Unicode("").tag(sync=True)  # with {depth} in the place of the depth, which a slider moves
     _busy = t.Unicode("").tag(sync=True)
     _problem = t.Unicode("").tag(sync=True)
     # The page counts what a person chooses, {field: [count, value]}, and hears up to which count that was
@@ -72,6 +75,7 @@ class Explorer(anywidget.AnyWidget):
     def __init__(self, **arguments: Any) -> None:
         self._runner = Runner(self._publish, self._failed, self._tell, self.keep_most)
         self._count = 0
+        self._quiet = False  # whether a refusal is not said on the page
         self._sent: dict[str, Any] = {}
         self._last: Any = None  # the last state whose picture was there
         self._setting = threading.get_ident()  # of the thread that may set traits without asking, 0 for none
@@ -129,7 +133,12 @@ class Explorer(anywidget.AnyWidget):
     @property
     def state(self) -> Any:
         """The whole state, a frozen dataclass."""
-        return self._state
+        with _STATES:
+            return self._state
+
+    def held(self) -> AbstractContextManager[object]:
+        """Return a lock: while a thread has it, no other changes the state."""
+        return _STATES
 
     def update(self, **changes: Any) -> None:
         """Change several fields of the state together.
@@ -141,11 +150,24 @@ class Explorer(anywidget.AnyWidget):
                 state = self.settle(changed(self._state, changes), frozenset(changes))
                 jobs = tuple(self.plan(state))
             except ExploreError as problem:
-                self._problem = str(problem)
+                if not self._quiet:
+                    self._problem = str(problem)
                 raise
             self._problem = ""
             self._take(state, jobs)
             self._publish()
+
+    def attempt(self, **changes: Any) -> bool:
+        """Change several fields together if that can be shown; False, and nothing said, where it can't."""
+        with _STATES:
+            self._quiet = True
+            try:
+                self.update(**changes)
+            except ExploreError:
+                return False
+            finally:
+                self._quiet = False
+            return True
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until all that the state needs is computed and shown; False if that takes longer.
@@ -202,10 +224,41 @@ class Explorer(anywidget.AnyWidget):
         return [f"{listed(given)}: what you gave, under the same name."] if given else []
 
     @property
+    def call(self) -> str:
+        """The Python behind the numbers that are shown, without any explorer; "" where there is none.
+
+        A cell that runs as it stands.
+        """
+        values = _values(self._state)
+        return re.sub(r"\{(\w+)\}", lambda found: repr(values[found[1]]), self.call_of(self._state))
+
+    def call_of(self, state: Any) -> str:
+        """Return `call` for any state, with {depth} in the place of the depth, which a slider moves."""
+        lines = self.call_in_code(state)
+        return "\n".join(["import resnet_explore as rx", *lines]) if lines else ""
+
+    def call_in_code(self, state: Any) -> Sequence[str]:
+        """Return the statements behind what a state shows, below an import; the last is an expression.
+
+        `{depth}` stands for the field of that name, as Python writes it, where it differs with a slider.
+        """
+        return ()
+
+    @property
     def page(self) -> View:
         """What is on the page now."""
         with _STATES:
             return self.present(self._state, self._runner.found())
+
+    def settled_page(self) -> View:
+        """Return what is on the page now, at the place where its sliders stand."""
+        with _STATES:
+            return settled(self.page, self._state)
+
+    @property
+    def problem(self) -> str:
+        """What the page says could not be done, "" if nothing."""
+        return str(self._problem)
 
     def save(self, path: str | Path) -> Path:
         """Write what is shown, with its headline and conditions, and return where it lies.
@@ -224,16 +277,18 @@ class Explorer(anywidget.AnyWidget):
     ) -> Path:
         """Write a page that shows the explorer without Python and network, and return where it lies.
 
-        Sliders, tabs, pointer, keys and saving work as here. Menus work as far as their answers are baked
-        into the page; the rest is greyed.
+        Sliders, tabs, pointer and keys work as here, and saving of PNG, SVG, and a CSV of charts and tables.
+        Menus work as far as their answers are baked into the page; the rest is greyed.
 
         Parameters
         ----------
         path : where the page is written, such as "page.html"
         limit_mb : megabytes that it may have
         say : is told how large it is, before it is written
-        **fixed : fields of the state: a value that holds all over the page, or a list of all values that are
-            baked, as in `method=["grad_cam", "layercam"]`, of which the first is shown at first
+        **fixed : fields of the state: a value, which a menu on the page can't change but a slider that needs
+            no Python still can; or a list of all values that are baked, as in
+            `method=["grad_cam", "layercam"]`, of which the first is shown at first. A value that is a list
+            itself, such as the blocks that are out, stands in one: `deleted=[(), (5,)]`
 
         Raises
         ------
@@ -315,7 +370,7 @@ class Explorer(anywidget.AnyWidget):
             view = self.present(state, found)
             if view.panels is not None:
                 self._last = state
-            self._code = self.code
+            self._code, self._call = self.code, self.call_of(state)
             encoded = encode(view)
             values = _values(state)
             sent = {
@@ -422,7 +477,7 @@ class Explorer(anywidget.AnyWidget):
     def file(self, suffix: str) -> bytes:
         """Return what `save` writes, for an ending such as ".png"."""
         code = "; ".join(self._steps())
-        return save_view(settled(self.page, self._state), suffix, code, self.numbers, self.arrays)
+        return save_view(self.settled_page(), suffix, code, self.numbers, self.arrays)
 
     def _stop(self) -> None:
         """Stop what is computed and go back to what was there before, or stay with what is there already."""

@@ -6,39 +6,43 @@ away. The cell has two outputs: a picture, and the page, which hides the picture
 
 import base64
 import html
-import os
 import threading
 from typing import TYPE_CHECKING, Any
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.core.runner import THREADS
-from resnet_explore.widgets.core.view import settled
 
 if TYPE_CHECKING:
     from resnet_explore.widgets.core.explorer import Explorer
 
-_NOBODY_WATCHES = 60.0  # seconds that a picture may take where no server has opened the notebook
-# What JupyterLab writes in the page's place where there is no kernel.
+_NOBODY_WATCHES = 30.0  # seconds that a picture may take where a notebook is run from end to end
+# What JupyterLab writes in the page's place, right behind the picture, where there is no kernel.
 _NO_ERROR = (
-    "<style>.jp-OutputArea:has(.rx-still) .jupyter-widgets:not(:has(.rx-page)) { display: none; }</style>"
+    "<style>.jp-OutputArea-child:has(.rx-still) + .jp-OutputArea-child "
+    ".jupyter-widgets:not(:has(.rx-page)) { display: none; }</style>"
 )
 _HINT = "A picture of the explorer. Run this cell to move its sliders."
 
 
 def show_with_still(explorer: "Explorer") -> None:
     """Show an explorer as the output of a cell: a picture for later, once it is drawn, and the page."""
+    from IPython.core.getipython import get_ipython
     from IPython.display import display
 
+    kernel = getattr(get_ipython(), "kernel", None)
+    if kernel is None:  # a terminal, which has no page
+        display({"text/plain": repr(explorer)}, raw=True)
+        return
     handle = display({"text/html": "<span></span>", "text/plain": ""}, raw=True, display_id=True)
     live = explorer._repr_mimebundle_()
     data, about = live if isinstance(live, tuple) else (live or {}, {})
     # Words would stand in the place of the page where there is no kernel.
     display({**data, "text/plain": ""}, metadata=about, raw=True)
-    if handle is None:  # no IPython
-        return
     drawing = threading.Thread(target=_draw, args=(explorer, handle), name=THREADS)
     drawing.start()
-    if "JPY_SESSION_NAME" not in os.environ:  # nbconvert, say, which ends the kernel after the last cell
+    # A notebook's editor says in which cell it runs something. What says nothing runs a notebook from end to
+    # end, as nbconvert does, and stops the kernel after the last cell.
+    if "cellId" not in kernel.get_parent().get("metadata", {}):
         drawing.join(_NOBODY_WATCHES)
 
 
@@ -52,7 +56,7 @@ def _draw(explorer: "Explorer", handle: Any) -> None:
 
 def _picture(explorer: "Explorer") -> str:
     """Return HTML with what is shown now, its headline in words too."""
-    headline = html.escape(str(settled(explorer.page, explorer.state).headline))
+    headline = html.escape(str(explorer.settled_page().headline))
     try:
         data = base64.b64encode(explorer.file(".png")).decode()
         shown = f'<img src="data:image/png;base64,{data}" alt="{headline}" style="width: 100%">'

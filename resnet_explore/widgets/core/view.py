@@ -6,7 +6,7 @@ field that a slider moves: the page picks the entry by itself, without asking th
 value itself.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum
 from typing import Any, ClassVar
@@ -14,6 +14,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 SCHEMA = 1
+_ELSEWHERE = "This works in the notebook."
+
+Can = Callable[[str, Any], bool]
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,13 @@ class Part:
         Asked of a part that is settled at a state, and has no `Over` any more.
         """
         return ()
+
+    def offline(self, can: Can) -> "Part | None":
+        """Return the part as it stands where no Python is, None where it makes no sense there.
+
+        can  whether there is an answer where a field is set to a value
+        """
+        return self
 
     def draw(self, figure: Any) -> None:
         """Draw a panel on a matplotlib (sub)figure."""
@@ -102,6 +112,10 @@ class Tabs(Part):
         """Yield each entry that can be chosen."""
         return ((self.key, choice.value) for choice in self.choices if not choice.missing)
 
+    def offline(self, can: Can) -> Part:
+        """Grey what has no answer."""
+        return replace(self, choices=[_greyed(self.key, choice, can) for choice in self.choices])
+
 
 @dataclass(frozen=True)
 class Menu(Part):
@@ -116,6 +130,10 @@ class Menu(Part):
     def sets(self) -> Iterable[tuple[str, Any]]:
         """Yield each entry that can be chosen."""
         return ((self.key, choice.value) for choice in self.choices if not choice.missing)
+
+    def offline(self, can: Can) -> Part:
+        """Grey what has no answer."""
+        return replace(self, choices=[_greyed(self.key, choice, can) for choice in self.choices])
 
 
 @dataclass(frozen=True)
@@ -141,6 +159,12 @@ class Slider(Part):
         """Yield each stop."""
         return ((self.key, choice.value) for choice in self.choices or ())
 
+    def offline(self, can: Can) -> Part:
+        """Keep the stops that have an answer."""
+        if isinstance(self.choices, Over):
+            return self
+        return replace(self, choices=[c for c in self.choices or () if can(self.key, c.value)])
+
 
 @dataclass(frozen=True)
 class Check(Part):
@@ -155,6 +179,10 @@ class Check(Part):
     def sets(self) -> Iterable[tuple[str, Any]]:
         """Yield yes and no, if it can be changed."""
         return () if self.missing else ((self.key, False), (self.key, True))
+
+    def offline(self, can: Can) -> Part:
+        """Grey it if one of both has no answer."""
+        return self if can(self.key, False) and can(self.key, True) else _missing(self)
 
 
 @dataclass(frozen=True)
@@ -173,6 +201,10 @@ class Number(Part):
     tip: str = ""
     missing: str = ""
 
+    def offline(self, can: Can) -> Part:
+        """Grey it: what it asks is not known beforehand."""
+        return _missing(self)
+
 
 @dataclass(frozen=True)
 class Text(Part):
@@ -189,6 +221,10 @@ class Text(Part):
     tip: str = ""
     missing: str = ""
 
+    def offline(self, can: Can) -> Part:
+        """Grey it: what it asks is not known beforehand."""
+        return _missing(self)
+
 
 @dataclass(frozen=True)
 class Button(Part):
@@ -202,6 +238,10 @@ class Button(Part):
     label: str
     tip: str = ""
     missing: str = ""
+
+    def offline(self, can: Can) -> Part:
+        """Grey it: what it asks is not known beforehand."""
+        return _missing(self)
 
 
 @dataclass(frozen=True)
@@ -226,6 +266,10 @@ class Thumbs(Part):
         """Yield each picture."""
         return ((self.key, choice.value) for choice in self.choices)
 
+    def offline(self, can: Can) -> Part:
+        """Keep the pictures that have an answer."""
+        return replace(self, choices=[c for c in self.choices if can(self.key, c.value)])
+
 
 @dataclass(frozen=True)
 class Upload(Part):
@@ -246,6 +290,9 @@ class Upload(Part):
     said: str = ""
     wrong: bool = False
     taken: int = 0
+
+    def offline(self, can: Can) -> None:
+        """Leave it out: nobody takes a photo there."""
 
 
 @dataclass(frozen=True)
@@ -278,8 +325,9 @@ class AnswerBars:
 class Choices(Part):
     """Answers of networks, of which one can be pressed. `key` is the state's field.
 
-    names  whose bars they are, in order
-    note   what is to be said of them
+    names    whose bars they are, in order
+    note     what is to be said of them
+    missing  why none can be pressed, "" where they can
     """
 
     kind: ClassVar[str] = "choices"
@@ -288,10 +336,15 @@ class Choices(Part):
     names: Sequence[Named]
     answers: Sequence[AnswerBars]
     note: str = ""
+    missing: str = ""
 
     def sets(self) -> Iterable[tuple[str, Any]]:
         """Yield each answer."""
         return ((self.key, answer.value) for answer in self.answers)
+
+    def offline(self, can: Can) -> Part:
+        """Grey them if none of them can be asked about."""
+        return self if any(can(self.key, answer.value) for answer in self.answers) else _missing(self)
 
     def numbers(self) -> Iterable[Mapping[str, Any]]:
         """Yield a row for each answer."""
@@ -313,6 +366,10 @@ class Options(Part):
         """Yield each entry that can be chosen."""
         return ((self.key, choice.value) for choice in self.choices if not choice.missing)
 
+    def offline(self, can: Can) -> Part:
+        """Grey what has no answer."""
+        return replace(self, choices=[_greyed(self.key, choice, can) for choice in self.choices])
+
 
 @dataclass(frozen=True)
 class More(Part):
@@ -322,6 +379,10 @@ class More(Part):
     key: str
     controls: Sequence[Part]
     label: str = "More"
+
+    def offline(self, can: Can) -> Part:
+        """Do so with each."""
+        return replace(self, controls=offline_parts(self.controls, can))
 
 
 @dataclass(frozen=True)
@@ -335,6 +396,28 @@ class Group(Part):
     key: str
     parts: Sequence[Any]
     folded: str = ""
+
+    def offline(self, can: Can) -> Part:
+        """Do so with each."""
+        return replace(self, parts=offline_parts(self.parts, can))
+
+
+def offline_parts(parts: Any, can: Can) -> Any:
+    """Return parts, also those in an `Over`, as they stand where no Python is."""
+    if isinstance(parts, Over):
+        return replace(parts, each={at: offline_parts(entry, can) for at, entry in parts.each.items()})
+    if isinstance(parts, list | tuple):
+        left = (offline_parts(part, can) for part in parts)
+        return [part for part in left if part is not None]
+    return parts.offline(can) if isinstance(parts, Part) else parts
+
+
+def _missing(part: Any) -> Any:
+    return replace(part, missing=part.missing or _ELSEWHERE)
+
+
+def _greyed(name: str, choice: Choice, can: Can) -> Choice:
+    return choice if choice.missing or can(name, choice.value) else replace(choice, missing=_ELSEWHERE)
 
 
 # --- panels -------------------------------------------------------------------------------------------------

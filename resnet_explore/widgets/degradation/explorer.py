@@ -73,6 +73,15 @@ class DegradationExplorer(Explorer):
         """The record that *Train* repeats."""
         return next(iter(self._sources.values()))
 
+    def call_in_code(self, state: DegradationState) -> Sequence[str]:
+        """Return how a record is read; what was trained here lies in a folder that `collect` reads."""
+        if state.runs == "own" or state.data in (YOURS, GIVEN):
+            return ()
+        folder = f'shipped("data", "{state.data}")'
+        of_layers = state.view in ("gradients", "responses")
+        call = f"rx.collect_layers({folder})" if of_layers else f"rx.summarize(rx.collect({folder}))"
+        return ["from resnet_explore.paths import shipped", "", call]
+
     def settle(self, state: DegradationState, names: frozenset[str]) -> DegradationState:
         """Fill in what is left open, and take the depth to the nearest that the runs have."""
         state = replace(state, data=state.data or self.first.key)

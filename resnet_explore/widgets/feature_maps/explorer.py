@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.errors import ExploreError
+from resnet_explore.widgets.catalog.code import inputs_in_code
 from resnet_explore.widgets.catalog.images import Images
-from resnet_explore.widgets.catalog.networks import Networks, own_networks, usual_networks
-from resnet_explore.widgets.core.explorer import Explorer
+from resnet_explore.widgets.catalog.looking import LookingExplorer
+from resnet_explore.widgets.catalog.networks import own_networks, usual_networks
 from resnet_explore.widgets.core.runner import Job
 from resnet_explore.widgets.core.view import View
 from resnet_explore.widgets.feature_maps.jobs import FeatureMapLab, Measure, ReadChannel, whole_maps
@@ -17,14 +17,10 @@ from resnet_explore.widgets.feature_maps.scene import Scene, rows_of
 from resnet_explore.widgets.feature_maps.state import FeatureMapState
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from resnet_explore.analysis.capture.capture import Layers
 
-_UPLOAD = "image.upload"
 
-
-class FeatureMapExplorer(Explorer):
+class FeatureMapExplorer(LookingExplorer):
     """Slide through the blocks of one or two networks and see what each channel makes of an image.
 
     models  a network of your own, two of them to be put side by side, or {name: network}; None for a menu
@@ -45,49 +41,24 @@ class FeatureMapExplorer(Explorer):
     keep_most = 6  # a scene of ResNet-50 takes 100 MB
 
     def __init__(self, models: Any = None, images: Any = None, layers: "Layers" = None, **state: Any) -> None:
-        self._given = {"models": models, "images": images, "layers": layers}
         entries = usual_networks() if models is None else {"own": own_networks(models)}
         self.lab = FeatureMapLab(entries, Images(images), layers)
-        super().__init__(**state)
+        given = {"models": models, "images": images, "layers": layers}
+        super().__init__(entries, self.lab.images, given, **state)
 
     # --- what there is --------------------------------------------------------------------------------------
 
-    @property
-    def entries(self) -> Mapping[str, Networks]:
-        """The networks that the menu offers, by key."""
-        return self.lab.networks
-
     def settle(self, state: FeatureMapState, names: frozenset[str]) -> FeatureMapState:
         """Find networks, depth and image that go together; a block keeps its share of the way."""
-        before = getattr(self, "_state", None)
-        if state.networks not in self.entries:
-            if "networks" in names:
-                raise unknown("networks", state.networks, self.entries)
-            state = replace(state, networks=next(iter(self.entries)))
+        before, moved = self._before, self._moved(state)
+        state = super().settle(state, names)
         _require(state)
-        moved = before is None or before.networks != state.networks
-        state = self._settle_image(self._settle_depth(state, names, moved), names)
         if before is None:
             return state
         state = self._settle_block(state, names, before, moved)
         if "channel" not in names and (moved or before.view != state.view):
             state = replace(state, channel=-1)
         return state
-
-    def _settle_depth(self, state: FeatureMapState, names: frozenset[str], moved: bool) -> FeatureMapState:
-        entry = self.entries[state.networks]
-        if not entry.depths or (state.depth in entry.depths and ("depth" in names or not moved)):
-            return state
-        if "depth" in names:
-            raise unknown("depth", state.depth, map(str, entry.depths))
-        return replace(state, depth=entry.start)
-
-    def _settle_image(self, state: FeatureMapState, names: frozenset[str]) -> FeatureMapState:
-        images, entry = self.lab.images, self.entries[state.networks]
-        if "image" in names:
-            images.picture(state.image)  # or an error with the closest names
-            return state
-        return replace(state, image=images.fitting(state.image, entry.data, entry.sample))
 
     def _settle_block(
         self, state: FeatureMapState, names: frozenset[str], before: FeatureMapState, moved: bool
@@ -107,9 +78,6 @@ class FeatureMapExplorer(Explorer):
 
     def _blocks(self, state: FeatureMapState) -> int | None:
         return self.lab.blocks(state.networks, self._depth(state), state.image)
-
-    def _depth(self, state: FeatureMapState) -> int:
-        return state.depth if self.entries[state.networks].depths else 0
 
     # --- what is computed and shown -------------------------------------------------------------------------
 
@@ -140,27 +108,6 @@ class FeatureMapExplorer(Explorer):
         images = self.lab.images.controls("image", self.entries[state.networks].data, state.image)
         return present(state, self.entries, images, scenes, found.get(self._reading(state)))
 
-    def act(self, name: str, detail: Any, buffers: Sequence[memoryview]) -> None:
-        """Take a photo that was uploaded, and look at it."""
-        if name != _UPLOAD:
-            return
-        key = self.lab.images.receive(detail, buffers)
-        super().update(**({} if key is None else {"image": key}))
-
-    def update(self, **changes: Any) -> None:
-        """Change several fields of the state together; see `Explorer.update`."""
-        if {"image", "networks"} & set(changes):
-            self.lab.images.forget_words()
-        super().update(**changes)
-
-    def show_image(self, image: "Image.Image | str | Path", about: str = "") -> None:
-        """Show another photo, a PIL image or a file; `about` says in a few words what it is.
-
-        Raises `ExploreError` where the networks look at what they were given, and for a file that is no
-        image.
-        """
-        self.update(image=self.lab.images.add(image, about))
-
     # --- files ----------------------------------------------------------------------------------------------
 
     @property
@@ -180,33 +127,14 @@ class FeatureMapExplorer(Explorer):
         state = self._state
         return whole_maps(self.lab, self.scene, state.networks, self._depth(state), state.image)
 
-    def context_in_code(self) -> Sequence[str]:
-        """Return `models`, `images` and `layers` where they were given."""
-        given = {name: value for name, value in self._given.items() if value is not None}
-        return [f"{name}={_written(name, value)}" for name, value in given.items()]
-
-    def filled_in(self) -> Mapping[str, Any]:
-        """Return networks, depth and image of an explorer that has just been opened."""
-        state, entry, usual = self._state, self.entries[self._state.networks], FeatureMapState()
-        return {
-            "networks": usual.networks if usual.networks in self.entries else next(iter(self.entries)),
-            "depth": entry.start if entry.depths else state.depth,
-            "image": self.lab.images.usual(state.image, usual.image, entry.data, entry.sample),
-        }
-
-    def steps_in_code(self) -> Sequence[str]:
-        """Return how a photo that somebody brought is shown."""
-        return self.lab.images.steps_in_code(self._state.image)
-
-    def notes_in_code(self) -> Sequence[str]:
-        """Return what has to be filled in."""
-        return [*super().notes_in_code(), *self.lab.images.notes_in_code(self._state.image)]
-
-
-def _written(name: str, value: Any) -> str:
-    """Return an argument as code, by its own name where it can't be written."""
-    words = value if isinstance(value, list | tuple) else [value]
-    return repr(value) if all(isinstance(one, str) for one in words) else name
+    def call_in_code(self, state: FeatureMapState) -> Sequence[str]:
+        """Return what measures both networks' maps, or what their skips carry, on an image that ships."""
+        inputs = inputs_in_code(self.entries[state.networks], state.image)
+        if not inputs or state.view == "filters":
+            return ()
+        name = "residual_stream(residual, image)" if state.view == "parts" else "feature_maps(model, image)"
+        several = "" if state.view == "parts" else " for model in (plain, residual)"
+        return [*inputs, f"[rx.{name}{several}]" if several else f"rx.{name}"]
 
 
 def _require(state: FeatureMapState) -> None:

@@ -13,6 +13,7 @@ from resnet_explore.widgets.core.runner import Job
 from resnet_explore.widgets.core.view import View
 from resnet_explore.widgets.gradient_flow import captions, layers, present
 from resnet_explore.widgets.gradient_flow.claims import CLAIMS
+from resnet_explore.widgets.gradient_flow.code import measuring_in_code
 from resnet_explore.widgets.gradient_flow.controls import Facts
 from resnet_explore.widgets.gradient_flow.jobs import (
     FetchData,
@@ -103,6 +104,14 @@ class GradientFlowExplorer(Explorer):
         own_images = self._given[1] is not None
         known = captions.known_of(self.lab) if self._own else ()
         return Facts(self.depths, self.records, self._own, own_images, self.seed, known)
+
+    def call_in_code(self, state: GradientFlowState) -> Sequence[str]:
+        """Return the measurement behind a view, () where a network was trained or given here."""
+        if state.view == "claims":
+            return ["", f"rx.claim_curves({state.claim!r}, {CLAIMS[state.claim].seeds}, {self.seed})"]
+        if state.view == "guess" or self._own or self._batch:
+            return ()
+        return measuring_in_code(state, self.seed)
 
     # --- the state ----------------------------------------------------------------------------------------
 

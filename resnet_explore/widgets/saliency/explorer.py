@@ -9,6 +9,7 @@ from PIL import Image
 
 from resnet_explore.analysis.explain.methods.registry import METHODS, PIXELS, method_info
 from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.widgets.catalog.code import inputs_in_code
 from resnet_explore.widgets.catalog.images import Images
 from resnet_explore.widgets.catalog.networks import OWN, Networks, own_networks, usual_networks
 from resnet_explore.widgets.core.explorer import Explorer
@@ -220,6 +221,19 @@ class SaliencyExplorer(Explorer):
         verdict: Judged | str | None = judge if isinstance(judge, str) else found.get(judge)
         pictures = self.images.controls("image", self.lab.data(state.networks), state.image)
         return present(state, self.lab.entries, pictures, maps, verdict)
+
+    def call_in_code(self, state: SaliencyState) -> Sequence[str]:
+        """Return what explains both networks' answers to a sample photo or a test image."""
+        inputs = inputs_in_code(self.lab.entries[state.networks], state.image)
+        if not inputs or state.view == "weights":
+            return ()
+        name = "attribute" if METHODS[state.method].by == PIXELS else "class_activation_maps"
+        target = f", {state.target}" if state.target is not None else ""
+        if state.target is not None and state.rather is not None:
+            inputs = ["from resnet_explore.analysis.explain.targets import Difference", *inputs]
+            target = f", Difference({state.target}, {state.rather})"
+        call = f"rx.{name}(model, image{target}, method={state.method!r})"
+        return [*inputs, f"[{call} for model in (plain, residual)]"]
 
     def numbers(self, shown: View) -> Mapping[str, Any]:
         """Return the values of the maps that are shown, the answers, and the verdict."""

@@ -155,8 +155,8 @@ def edit_conditions(names: Sequence[str], cited: Sequence[str], tests: str, miss
     return (
         *(f"{one}." for one in cited),
         missing
-        or f"Errors are over {tests}, which no network was trained on; large ones are counted over the "
-        "first 100 at once and over the rest behind that. Whiskers are 95 % intervals (Wilson 1927).",
+        or f"Errors are over {tests}, which no network was trained on; of large images "
+        "100 are counted first and the rest behind that. Whiskers are 95 % intervals (Wilson 1927).",
         "Nothing is trained again. Batch norm keeps the means and spreads of the training, which no longer "
         "fit behind an edit; under “Many edits” some errors are shown with numbers taken anew, too.",
         "A block that is taken out adds nothing, and its skip stays, with the ReLU behind the sum. A plain "
@@ -194,8 +194,8 @@ INSIDE_CONDITIONS = (
 )
 EFFECT_CONDITIONS = {
     "gradients": (
-        "L2 norm of the gradient of the mean cross-entropy by each layer's weights, over the first 64 "
-        "held-out images, in eval mode: batch norm uses the statistics of the training.",
+        "L2 norm of the gradient of the mean cross-entropy by each layer's weights, over 64 held-out "
+        "images, in eval mode: batch norm uses the statistics of the training.",
     ),
     "heatmaps": (
         "Grad-CAM at the last block (Selvaraju et al. 2017), without its last ReLU. Both maps of a network "
@@ -207,7 +207,16 @@ EFFECT_CONDITIONS = {
         "scale.",
     ),
 }
-HEAT_SIGNS = "{plus} speaks for the answer, {minus} against"
+_COARSE = 4  # places a side, of which each is a part of the image that one can name
+
+
+def heat_signs(rows: int, columns: int) -> str:
+    """Return what a heatmap's colours mean, and how fine it is where it has few places."""
+    signs = "{plus} speaks for the answer, {minus} against"
+    if max(rows, columns) > _COARSE:
+        return signs
+    return f"{signs}. The last block sees {rows}×{columns} places, so a colour spreads over dark corners, too"
+
 
 EFFECTS = {"gradients": "Gradients", "heatmaps": "Heatmaps", "maps": "Feature maps"}
 STUDIES = {

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from resnet_explore.widgets.core.view import Part
+from resnet_explore.widgets.core.view import Can, Part
 from resnet_explore.widgets.skips import captions
 from resnet_explore.widgets.skips.lab import OpenTwins
 
@@ -17,6 +17,7 @@ class DrawnBlock:
     """One block.
 
     number    counted from 1, the same in both twins
+    stage     the list of blocks in which it stands, "layer1"
     shape     of what it gives, (C, h, w)
     skip      which kind it has, as in `structure(model).blocks`; "" for none
     stays     why it can't be taken out, "" where it can
@@ -26,6 +27,7 @@ class DrawnBlock:
 
     number: int
     name: str
+    stage: str
     shape: Sequence[int]
     skip: str
     stays: str
@@ -48,6 +50,7 @@ class Cuts(Part):
     moves a block. The state's fields of the same names hold what was done.
 
     looked               the state's field of the block that is looked into, "" for none
+    still                whether no block can be moved
     deleted, cut, order  what was done when the view was made, for files; the page looks into its state
     """
 
@@ -58,12 +61,19 @@ class Cuts(Part):
     cut: Sequence[int] = ()
     order: Sequence[int] = ()
     looked: str = ""
+    still: bool = False
 
     def sets(self) -> Iterable[tuple[str, Any]]:
-        """Yield what a click on each block leads to; skips and orders are left to the notebook."""
+        """Yield what a click on each block and on each arc leads to; orders can't be listed."""
         for block in self.rows[-1].blocks if self.rows else ():
             if not block.stays:
                 yield "deleted", tuple(sorted(set(self.deleted) ^ {block.number}))
+            if block.skip:
+                yield "cut", tuple(sorted(set(self.cut) ^ {block.number}))
+
+    def offline(self, can: Can) -> "Cuts":
+        """Let no block be moved: there are too many orders to know them all beforehand."""
+        return replace(self, still=True)
 
     def follows(self) -> tuple[str, ...]:
         """Return the field of the block that is marked."""
@@ -113,10 +123,11 @@ def drawn(twins: OpenTwins, errors: Sequence[np.ndarray] = ()) -> tuple[DrawnRow
                 DrawnBlock(
                     k,
                     block.name,
+                    block.stage,
                     block.gives,
                     block.skip,
                     "" if block.can_go else captions.stays(block.takes, block.gives),
-                    twins.partners(k),
+                    twins.partners[k - 1],
                     None if math.isnan(own[k - 1]) else float(own[k - 1]),
                 )
                 for k, block in enumerate(blocks, 1)
@@ -160,6 +171,7 @@ class OutcomeBars(Part):
     """Both networks' errors and answers, side by side.
 
     asked    what the answers are to, in words
+    missing  why there are no errors, in words; "" where there are
     picture  the image that is looked at, bytes of a PNG; `picture_key` says which it is, "" for none
     """
 
@@ -169,6 +181,7 @@ class OutcomeBars(Part):
     asked: str = ""
     picture: bytes = b""
     picture_key: str = ""
+    missing: str = ""
 
     height: ClassVar[float] = 170.0
 

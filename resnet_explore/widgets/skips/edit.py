@@ -46,6 +46,27 @@ def arguments(edit: Edit, blocks: "Sequence[TracedBlock]") -> dict[str, Any]:
     }
 
 
+def editing_in_code(edit: Edit, blocks: "Sequence[Sequence[TracedBlock]]") -> list[str]:
+    """Return statements that make the edit in `plain` and `residual` and ask both about `image`.
+
+    blocks  of the plain network and of the residual one
+    """
+    lines = ["answers = {}"]
+    for name, own in zip(("plain", "residual"), blocks, strict=True):
+        made = arguments(edit, own)
+        changes = [f"{what}={made[what]!r}" for what in ("delete", "order") if made[what]]
+        factors = ", ".join(
+            f"{b.name!r}: {'0.0' if k in edit.cut else '{skip}'}" for k, b in enumerate(own, 1) if b.sums
+        )
+        if factors:
+            changes.append(f"skip={{{factors}}}" if edit.cut else "skip={'*': {skip}}")
+        lines += [
+            f"with rx.edited({', '.join([name, *changes])}, branch={{'*': {{branch}}}}):",
+            f'    answers["{name}"] = {name}(image).softmax(1)',
+        ]
+    return [*lines, "answers"]
+
+
 def staying(edit: Edit, blocks: "Sequence[TracedBlock]") -> tuple[int, ...]:
     """Return the blocks that should be taken out and can't be."""
     return tuple(k for k in edit.deleted if k <= len(blocks) and not blocks[k - 1].can_go)

@@ -51,7 +51,8 @@ def heat(twins: OpenTwins, before: Heats, after: Heats, picture: bytes, picture_
     for network, (name, was, _), (_, now, _) in zip(twins.networks, before, after, strict=True):
         for when, values in ((_BEFORE, was), (_AFTER, now)):
             maps.append(heatmap(values[None], 0, network.name, f"{when}, for {name}", network.kind))
-    shown = panel("heat", step(maps, "last block"), captions.HEAT_SIGNS, columns=4)
+    signs = captions.heat_signs(*after[-1][1].shape)
+    shown = panel("heat", step(maps, "last block"), signs, columns=4)
     return replace(shown, picture=picture, picture_key=picture_key, opacity=0.7, unit="logit", crisp=False)
 
 

@@ -1,21 +1,23 @@
 """The skip explorer: take blocks out of trained twins, turn their skips down, and watch the answer."""
 
-import io
+import functools
 import math
 import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from resnet_explore.errors import ExploreError, unknown
-from resnet_explore.widgets.catalog.images import Images
+import numpy as np
+
+from resnet_explore.errors import ExploreError
+from resnet_explore.widgets.catalog.code import inputs_in_code
+from resnet_explore.widgets.catalog.images import Images, Picture
+from resnet_explore.widgets.catalog.looking import LookingExplorer
 from resnet_explore.widgets.catalog.networks import Networks, own_networks, usual_networks
-from resnet_explore.widgets.core.explorer import Explorer
 from resnet_explore.widgets.core.runner import Job
 from resnet_explore.widgets.core.view import View
-from resnet_explore.widgets.skips.edit import Edit, is_order
+from resnet_explore.widgets.skips.edit import Edit, editing_in_code, is_order
 from resnet_explore.widgets.skips.jobs import (
     DIAL,
     Answers,
@@ -32,21 +34,17 @@ from resnet_explore.widgets.skips.lab import OpenTwins, SkipLab
 from resnet_explore.widgets.skips.present import Findings, present
 from resnet_explore.widgets.skips.state import SkipState
 
-if TYPE_CHECKING:
-    from PIL import Image
-
 _EDITS = ("deleted", "cut", "order", "skip", "branch")
-_UPLOAD = "image.upload"
 _USUAL = 9  # blocks of the networks that the first edit is meant for
 _MOST_UNDONE = 100
 _SIDE = 128  # pixels of the image as it is shown
 
 
-# What a page without Python holds: up to two blocks out of twins of 20 layers.
+# What a page without Python holds: up to two blocks out, or skips cut, of twins of 20 layers.
 _BAKED = tuple(out for count in range(3) for out in combinations(range(1, _USUAL + 1), count))
 
 
-class SkipExplorer(Explorer):
+class SkipExplorer(LookingExplorer):
     """Edit two trained networks that differ by their skips alone, and watch both answer.
 
     models  a network of your own, two of them to be put side by side, or {name: network}; None for a menu of
@@ -61,7 +59,14 @@ class SkipExplorer(Explorer):
     """
 
     State = SkipState
-    bakes: ClassVar = {"view": None, "deleted": _BAKED, "effect": None, "study": None, "guess": None}
+    bakes: ClassVar = {
+        "view": None,
+        "deleted": _BAKED,
+        "cut": _BAKED,
+        "effect": None,
+        "study": None,
+        "guess": None,
+    }
     keep_most = 24  # the maps of 56 layers take 4 MB
 
     def unused(self, state: SkipState) -> Collection[str]:
@@ -71,55 +76,29 @@ class SkipExplorer(Explorer):
         return edit.union(*(fields for view, fields in others.items() if view != state.view))
 
     def worth_baking(self, state: SkipState) -> bool:
-        """Several blocks are out only where they are taken out, and guesses are made before."""
-        out = len(state.deleted)
-        return out <= (2 if state.view == "edit" else 1) and (state.guess == 0 or not out)
+        """Two edits are only where they are made, in other tabs one block is out; guesses are made before."""
+        out, cut = len(state.deleted), len(state.cut)
+        if state.view == "edit":
+            return out + cut <= 2
+        return out <= 1 and not cut and (state.guess == 0 or not out)
 
     def __init__(self, models: Any = None, images: Any = None, **state: Any) -> None:
-        self._given = {"models": models, "images": images}
         entries = _trained(usual_networks()) if models is None else {"own": own_networks(models)}
         self.lab = SkipLab(entries, Images(images), images)
         self._undone: list[dict[str, Any]] = []
         self._random = random.Random()
-        super().__init__(**state)
-
-    @property
-    def entries(self) -> Mapping[str, Networks]:
-        """The networks that the menu offers, by key."""
-        return self.lab.entries
+        super().__init__(entries, self.lab.images, {"models": models, "images": images}, **state)
 
     # --- what there is --------------------------------------------------------------------------------------
 
     def settle(self, state: SkipState, names: frozenset[str]) -> SkipState:
         """Find networks, depth and image that go together; another depth keeps the edit."""
-        before: SkipState | None = getattr(self, "_state", None)
-        if state.networks not in self.entries:
-            if "networks" in names:
-                raise unknown("networks", state.networks, self.entries)
-            state = replace(state, networks=next(iter(self.entries)))
-        moved = before is None or before.networks != state.networks
-        state = self._settle_image(self._settle_depth(state, names, moved), names)
-        state = self._settle_edit(state, names, before)
+        state = self._settle_edit(super().settle(state, names), names, self._before)
         for name in ("skip", "branch"):
             value = getattr(state, name)
             if not (math.isfinite(value) and 0 <= value <= DIAL[-1]):
                 raise ExploreError(f"{name} must be a number from 0 to {DIAL[-1]}, got {value!r}.")
         return state
-
-    def _settle_depth(self, state: SkipState, names: frozenset[str], moved: bool) -> SkipState:
-        entry = self.entries[state.networks]
-        if not entry.depths or (state.depth in entry.depths and ("depth" in names or not moved)):
-            return state
-        if "depth" in names:
-            raise unknown("depth", state.depth, map(str, entry.depths))
-        return replace(state, depth=entry.start)
-
-    def _settle_image(self, state: SkipState, names: frozenset[str]) -> SkipState:
-        images, entry = self.lab.images, self.entries[state.networks]
-        if "image" in names:
-            images.picture(state.image)  # or an error with the closest names
-            return state
-        return replace(state, image=images.fitting(state.image, entry.data, entry.sample))
 
     def _settle_edit(self, state: SkipState, names: frozenset[str], before: SkipState | None) -> SkipState:
         """Check what blocks are named, and carry them over to networks of another depth."""
@@ -147,11 +126,10 @@ class SkipExplorer(Explorer):
             )
         if sorted(state.order) == list(state.order):
             state = replace(state, order=())
-        state = replace(state, block=min(max(1, state.block), count))
+        if "guess" in names and not -1 <= state.guess <= count:
+            raise ExploreError(f"guess must be a block from 1 to {count}, 0 or -1, got {state.guess}.")
+        state = replace(state, block=min(max(1, state.block), count), channel=max(0, state.channel))
         return state if there is None else _possible(state, names, there)
-
-    def _depth(self, state: SkipState) -> int:
-        return state.depth if self.entries[state.networks].depths else 0
 
     def _twins(self, state: SkipState) -> OpenTwins | None:
         return self.lab.known(state.networks, self._depth(state))
@@ -209,60 +187,57 @@ class SkipExplorer(Explorer):
         """Return the page of the view that is open."""
         jobs = {dial: self._turn(state, dial) for dial in ("skip", "branch")}
         shown = {name: found.get(job) for name, job in self._needed(state).items()}
-        picture = self.lab.images.picture(state.image)
+        picture = self.images.picture(state.image)
         scene = Findings(
             found.get(Open(*self._where(state))),
             shown.get("now"),
             shown.get("unedited"),
             {dial: found[job] for dial, job in jobs.items() if job in found},
             picture.about,
-            _png(picture.seen(_SIDE)),
+            _shown(picture),
             bool(self._undone),
             shown,
         )
-        images = self.lab.images.controls("image", self.entries[state.networks].data, state.image)
+        images = self.images.controls("image", self.entries[state.networks].data, state.image)
         return present(state, self.entries, images, scene)
 
     def update(self, **changes: Any) -> None:
         """Change several fields of the state together, which can be undone; see `Explorer.update`."""
-        if {"image", "networks"} & set(changes):
-            self.lab.images.forget_words()
-        kept, state = self._undone, self._state
-        asked = {name: tuple(v) if isinstance(v, list) else v for name, v in changes.items()}
-        if any(asked[name] != getattr(state, name) for name in _EDITS if name in asked):
-            self._undone = [*kept, self._edit()][-_MOST_UNDONE:]
-        if any(
-            asked.get(name, now) != now
-            for name, now in (("networks", state.networks), ("depth", state.depth))
-        ):
-            self._undone = []  # the numbers are those of other blocks
-        try:
-            super().update(**changes)
-        except ExploreError:
-            self._undone = kept
-            raise
+        with self.held():  # each message comes in a thread of its own
+            kept = self._undone
+            self._undone = self._undone_after(changes)
+            try:
+                super().update(**changes)
+            except ExploreError:
+                self._undone = kept
+                raise
 
-    def _edit(self) -> dict[str, Any]:
-        return {name: getattr(self._state, name) for name in _EDITS}
+    def _undone_after(self, changes: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return what can be undone once these changes are made."""
+        before = {name: getattr(self._state, name) for name in (*_EDITS, "networks", "depth")}
+        asked = {name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
+        new = {name for name in before if asked.get(name, before[name]) != before[name]}
+        if new & {"networks", "depth"}:
+            return []  # the numbers are those of other blocks
+        if not new:
+            return self._undone
+        return [*self._undone, {name: before[name] for name in _EDITS}][-_MOST_UNDONE:]
 
     def act(self, name: str, detail: Any, buffers: Sequence[memoryview]) -> None:
         """Undo, reset, surprise, or take a photo that was uploaded."""
-        if name == _UPLOAD:
-            key = self.lab.images.receive(detail, buffers)
-            self.update(**({} if key is None else {"image": key}))
-        elif name == "undo":
-            self.undo()
-        elif name == "reset":
-            self.reset()
-        elif name == "surprise":
-            self.surprise()
+        acts = {"undo": self.undo, "reset": self.reset, "surprise": self.surprise}
+        if name in acts:
+            acts[name]()
+        else:
+            super().act(name, detail, buffers)
 
     def undo(self) -> None:
         """Take the last change of the networks back."""
-        if self._undone:
-            before = self._undone[-1]
-            self._undone = self._undone[:-1]  # before the page is made, which says whether there is more
-            super().update(**before)
+        with self.held():
+            if self._undone:
+                before = self._undone[-1]
+                self._undone = self._undone[:-1]  # before the page is made, which says whether there is more
+                super().update(**before)
 
     def reset(self) -> None:
         """Bring both networks back to how they were trained."""
@@ -276,7 +251,7 @@ class SkipExplorer(Explorer):
         pick = self._random
         numbers = range(1, twins.count + 1)
         kind = pick.choice(["deleted", "cut", "order"])
-        pairs = [(a, b) for a in numbers for b in twins.partners(a) if a < b]
+        pairs = [(a, b) for a in numbers for b in twins.partners[a - 1] if a < b]
         if kind == "order" and pairs:
             a, b = pick.choice(pairs)
             swap = {a: b, b: a}
@@ -288,42 +263,20 @@ class SkipExplorer(Explorer):
         asked = "cut" if kind == "cut" and skipping else "deleted"
         self.update(**{"deleted": (), "cut": (), "order": (), asked: some})
 
-    def show_image(self, image: "Image.Image | str | Path", about: str = "") -> None:
-        """Show another photo, a PIL image or a file; `about` says in a few words what it is.
-
-        Raises `ExploreError` for a file that is no image.
-        """
-        self.update(image=self.lab.images.add(image, about))
-
-    # --- code -----------------------------------------------------------------------------------------------
-
-    def context_in_code(self) -> Sequence[str]:
-        """Return `models` and `images` where they were given."""
-        return [f"{name}={name}" for name, value in self._given.items() if value is not None]
-
-    def filled_in(self) -> Mapping[str, Any]:
-        """Return networks, depth and image of an explorer that has just been opened."""
-        state, entry, usual = self._state, self.entries[self._state.networks], SkipState()
-        return {
-            "networks": usual.networks if usual.networks in self.entries else next(iter(self.entries)),
-            "depth": entry.start if entry.depths else state.depth,
-            "image": self.lab.images.usual(state.image, usual.image, entry.data, entry.sample),
-        }
-
-    def steps_in_code(self) -> Sequence[str]:
-        """Return how a photo that somebody brought is shown."""
-        return self.lab.images.steps_in_code(self._state.image)
-
-    def notes_in_code(self) -> Sequence[str]:
-        """Return what has to be filled in."""
-        return [*super().notes_in_code(), *self.lab.images.notes_in_code(self._state.image)]
+    def call_in_code(self, state: SkipState) -> Sequence[str]:
+        """Return what edits both networks and asks them, of the view that cuts."""
+        there, inputs = self._twins(state), inputs_in_code(self.entries[state.networks], state.image)
+        if state.view != "edit" or there is None or not inputs:
+            return ()
+        return [*inputs, *editing_in_code(Edit.of(state), there.blocks)]
 
 
-def _png(picture: "Image.Image") -> bytes:
-    """Return a picture as a PNG."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()
+@functools.lru_cache(8)  # a page is made several times of one image
+def _shown(picture: Picture) -> bytes:
+    """Return an image as it is shown, as a PNG."""
+    from resnet_explore.figures.heatmaps import png
+
+    return png(np.asarray(picture.seen(_SIDE)))
 
 
 def _trained(entries: Mapping[str, Networks]) -> dict[str, Networks]:

@@ -1,14 +1,16 @@
 """What is computed for an edit: errors and answers, the inside of blocks, gradients, maps."""
 
+import functools
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from resnet_explore.errors import ExploreError
-from resnet_explore.widgets.core.runner import Job, Task
+from resnet_explore.widgets.core.runner import THREADS, Job, Task
 from resnet_explore.widgets.skips.edit import Edit, arguments, staying
 from resnet_explore.widgets.skips.lab import HeldOut, OpenTwins, SkipLab
 
@@ -77,58 +79,68 @@ Outcomes = tuple[Outcome, ...]
 
 
 @dataclass(frozen=True)
-class Open(Job):
-    """Load the networks of a depth."""
+class _OfTwins(Job):
+    """What is computed of the networks of a depth."""
 
     lab: SkipLab = field(compare=False, repr=False)
     networks: str
     depth: int
-    says = "Loading the networks ..."
 
-    def run(self, task: Task) -> OpenTwins:
-        """Return the twins."""
+    @property
+    def twins(self) -> OpenTwins:
+        """The networks, loaded if they are not."""
         return self.lab.open(self.networks, self.depth)
 
 
 @dataclass(frozen=True)
-class Answers(Job):
-    """Ask both networks, with one edit, for their error and for their answers to one image."""
+class _OfImage(_OfTwins):
+    """What is computed of edited networks that look at an image."""
 
-    lab: SkipLab = field(compare=False, repr=False)
-    networks: str
-    depth: int
     image: str
     edit: Edit
+
+
+@dataclass(frozen=True)
+class Open(_OfTwins):
+    """Load the networks of a depth."""
+
+    says = "Loading the networks ..."
+
+    def run(self, task: Task) -> OpenTwins:
+        """Return the twins."""
+        return self.twins
+
+
+@dataclass(frozen=True)
+class Answers(_OfImage):
+    """Ask both networks, with one edit, for their error and for their answers to one image."""
+
     says = "Asking both networks ..."
 
     def run(self, task: Task) -> Outcomes:
         """Return an outcome for each network: of the first images at once, of all behind that."""
-        twins = self.lab.open(self.networks, self.depth)
-        tests = twins.held_out
-        first = _first(tests)
-        seen = asked(self.lab, twins, self.edit, self.image, first)
-        if tests is None or first is None:
+        with self.lab.first():
+            twins = self.twins
+            tests = twins.held_out
+            first = _first(tests)
+            seen = asked(self.lab, twins, self.edit, self.image, first)
+            if tests is None or first is None:
+                return seen
+            for begin in range(len(first), len(tests), _FIRST):
+                task.publish(seen)
+                task.check()
+                more = asked(self.lab, twins, self.edit, "", _some(tests, slice(begin, begin + _FIRST)))
+                seen = tuple(
+                    Outcome(a.wrong + b.wrong, a.of + b.of, a.shares, a.stays)
+                    for a, b in zip(seen, more, strict=True)
+                )
             return seen
-        for begin in range(len(first), len(tests), _FIRST):
-            task.publish(seen)
-            task.check()
-            more = asked(self.lab, twins, self.edit, "", _some(tests, slice(begin, begin + _FIRST)))
-            seen = tuple(
-                Outcome(a.wrong + b.wrong, a.of + b.of, a.shares, a.stays)
-                for a, b in zip(seen, more, strict=True)
-            )
-        return seen
 
 
 @dataclass(frozen=True)
-class Turn(Job):
+class Turn(_OfImage):
     """Ask both networks at each stop of a dial, "skip" or "branch", with the rest of the edit as it is."""
 
-    lab: SkipLab = field(compare=False, repr=False)
-    networks: str
-    depth: int
-    image: str
-    edit: Edit
     dial: str
     aside = True
     says = "Trying every stop of the dial ..."
@@ -140,9 +152,10 @@ class Turn(Job):
 
     def run(self, task: Task) -> dict[float, Outcomes]:
         """Return the outcomes by the dial's value; of large images, those of the first hundred."""
-        twins = self.lab.open(self.networks, self.depth)
+        twins = self.twins
         tests, found = _first(twins.held_out), {}
         for value in DIAL:
+            self.lab.after_first()
             task.check()
             found[value] = asked(self.lab, twins, self.edit.at(self.dial, value), self.image, tests)
         return found
@@ -161,25 +174,37 @@ def _some(tests: HeldOut, which: slice) -> HeldOut:
 
 def asked(lab: SkipLab, twins: OpenTwins, edit: Edit, image: str, tests: HeldOut | None) -> Outcomes:
     """Return what each network makes of an edit; `image` is "" where no answer is wanted."""
+    ask, which = functools.partial(_outcome, lab, twins, edit, image, tests), range(len(twins.networks))
+    if not twins.apart:
+        return tuple(map(ask, which))
+    with ThreadPoolExecutor(len(which), THREADS) as threads:
+        return tuple(threads.map(ask, which))
+
+
+def _outcome(
+    lab: SkipLab, twins: OpenTwins, edit: Edit, image: str, tests: HeldOut | None, k: int
+) -> Outcome:
     import torch
 
-    from resnet_explore.models.threads import one_thread
+    from resnet_explore.models.resnet import ResNet
+    from resnet_explore.models.threads import at_most, usual_threads
 
-    found = []
-    for k, network in enumerate(twins.networks):
-        batches = [] if tests is None else [tests.batch]
-        if image:
-            batches.append(lab.images.picture(image).batch(lab.form(network)))
-        if len({batch.shape[1:] for batch in batches}) == 1:
-            batches = [torch.cat(batches)]  # one pass costs less than two
-        small = all(batch[0, 0].numel() <= _SMALL for batch in batches)
-        with changed(twins, k, edit), torch.inference_mode(), one_thread() if small else nullcontext():
-            logits = torch.cat([logits_of(network.model, batch) for batch in batches]).cpu()
-        of = 0 if tests is None else len(tests)
-        wrong = 0 if tests is None else int((logits[:of].argmax(1) != tests.labels).sum())
-        shares = logits[-1].softmax(0).double().numpy() if image else None
-        found.append(Outcome(wrong, of, shares, staying(edit, twins.blocks[k])))
-    return tuple(found)
+    model = twins.networks[k].model
+    batches = [] if tests is None else [tests.batch]
+    if image:
+        batches.append(lab.images.picture(image).batch(lab.form(twins.networks[k])))
+    if len({batch.shape[1:] for batch in batches}) == 1:
+        batches = [torch.cat(batches)]  # one pass costs less than two
+    if isinstance(model, ResNet):  # in this layout convolutions take less time; others may not bear it
+        batches = [batch.to(memory_format=torch.channels_last) for batch in batches]
+    small = all(batch[0, 0].numel() <= _SMALL for batch in batches)
+    threads = 1 if small else max(1, usual_threads() // len(twins.networks))
+    with changed(twins, k, edit), torch.inference_mode(), at_most(threads):
+        logits = torch.cat([logits_of(model, batch) for batch in batches]).cpu()
+    of = 0 if tests is None else len(tests)
+    wrong = 0 if tests is None else int((logits[:of].argmax(1) != tests.labels).sum())
+    shares = logits[-1].softmax(0).double().numpy() if image else None
+    return Outcome(wrong, of, shares, staying(edit, twins.blocks[k]))
 
 
 @contextmanager
@@ -190,7 +215,7 @@ def changed(twins: OpenTwins, k: int, edit: Edit) -> Iterator[None]:
 
     model = twins.networks[k].model
     asked_for = arguments(edit, twins.blocks[k])
-    with twins.lock, measuring(model):
+    with measuring(model):
         model.eval()
         if any(asked_for.values()):
             with edited(model, **asked_for):
@@ -228,19 +253,14 @@ class BlockSum:
 
 
 @dataclass(frozen=True)
-class LookInside(Job):
+class LookInside(_OfImage):
     """Run one image through both networks, edited or not, and keep what each block gives and adds."""
 
-    lab: SkipLab = field(compare=False, repr=False)
-    networks: str
-    depth: int
-    image: str
-    edit: Edit
     says = "Looking inside the blocks ..."
 
     def run(self, task: Task) -> dict[int, BlockSum]:
         """Return the sums by the blocks' numbers."""
-        twins = self.lab.open(self.networks, self.depth)
+        twins = self.twins
         found = [self._maps(twins, k) for k in range(len(twins.networks))]
         last = found[-1]
         return {
@@ -266,12 +286,9 @@ def _get(maps: Mapping[int, Any], number: int, part: str) -> Any:
 
 
 @dataclass(frozen=True)
-class Gradients(Job):
+class Gradients(_OfTwins):
     """Measure both networks' gradients, edited or not, in one pass over held-out images."""
 
-    lab: SkipLab = field(compare=False, repr=False)
-    networks: str
-    depth: int
     edit: Edit
     says = "Measuring gradients ..."
 
@@ -279,7 +296,7 @@ class Gradients(Job):
         """Return for each network the L2 norm of the loss's gradient by each layer's weights, (layers,)."""
         from resnet_explore.analysis.gradients.flow import gradient_flow
 
-        twins = self.lab.open(self.networks, self.depth)
+        twins = self.twins
         if twins.held_out is None:
             return ()
         tests = _some(twins.held_out, slice(0, _GRADIENT_IMAGES))
@@ -292,21 +309,16 @@ class Gradients(Job):
 
 
 @dataclass(frozen=True)
-class Heat(Job):
+class Heat(_OfImage):
     """Find where both networks, edited or not, look for one class of an image (Grad-CAM, last block)."""
 
-    lab: SkipLab = field(compare=False, repr=False)
-    networks: str
-    depth: int
-    image: str
-    edit: Edit
     says = "Computing heatmaps ..."
 
     def run(self, task: Task) -> "tuple[tuple[str, np.ndarray, float], ...]":
         """Return the class that each network named unedited, its map, float32 (h, w), and its logit."""
         from resnet_explore.analysis.explain.maps import class_activation_maps
 
-        twins = self.lab.open(self.networks, self.depth)
+        twins = self.twins
         found = []
         for k, network in enumerate(twins.networks):
             batch = self.lab.images.picture(self.image).batch(self.lab.form(network))
@@ -321,17 +333,14 @@ class Heat(Job):
 
 
 @dataclass(frozen=True)
-class Singles(Job):
+class Singles(_OfTwins):
     """Take each block out alone, and count both networks' errors."""
 
-    lab: SkipLab = field(compare=False, repr=False)
-    networks: str
-    depth: int
     says = "Taking out one block after the other ..."
 
     def run(self, task: Task) -> "tuple[np.ndarray, ...]":
         """Return the errors in percent, (blocks,) for each network, NaN where a block stays."""
-        twins = self.lab.open(self.networks, self.depth)
+        twins = self.twins
         tests = _first(twins.held_out)
         found = [np.full(len(own), np.nan) for own in twins.blocks]
         if tests is None:
@@ -345,12 +354,9 @@ class Singles(Job):
 
 
 @dataclass(frozen=True)
-class ReadStudies(Job):
+class ReadStudies(_OfTwins):
     """Read what was recorded of networks that ship."""
 
-    lab: SkipLab = field(compare=False, repr=False)
-    networks: str
-    depth: int
     says = "Reading recorded studies ..."
 
     def run(self, task: Task) -> "dict[str, pd.DataFrame]":

@@ -1,8 +1,10 @@
 """What the skip explorer edits: networks that are loaded, their blocks, and images to test them on."""
 
+import functools
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from resnet_explore.errors import ExploreError
@@ -51,7 +53,12 @@ class OpenTwins:
     classes: tuple[str, ...]
     held_out: HeldOut | None
     missing: str = ""
-    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    @functools.cached_property
+    def apart(self) -> bool:
+        """Whether they share no layer, so that both can be edited at once."""
+        layers = [set(network.model.modules()) for network in self.networks]
+        return len(set.union(*layers)) == sum(map(len, layers))
 
     @property
     def count(self) -> int:
@@ -63,8 +70,12 @@ class OpenTwins:
         """The blocks of the last network, which has the skips."""
         return self.blocks[-1]
 
-    def partners(self, number: int) -> tuple[int, ...]:
-        """Return the blocks that could stand in a block's place in all networks, itself included."""
+    @functools.cached_property
+    def partners(self) -> tuple[tuple[int, ...], ...]:
+        """The blocks that could stand in each block's place in all networks, itself included."""
+        return tuple(self._partners(number) for number in range(1, self.count + 1))
+
+    def _partners(self, number: int) -> tuple[int, ...]:
         if any(len(blocks) != self.count for blocks in self.blocks) or not self._listed(number):
             return (number,)
         return tuple(sorted(set.intersection(*(set(partners(blocks, number)) for blocks in self.blocks))))
@@ -97,6 +108,21 @@ class SkipLab:
         self._lock = threading.RLock()
         self._opened: dict[tuple[str, int], OpenTwins] = {}  # of one entry: replaced, never changed
         self._tested: dict[str, tuple[HeldOut | None, str]] = {}  # of one data set
+        self._nobody_waits = threading.Event()
+        self._nobody_waits.set()
+
+    @contextmanager
+    def first(self) -> Iterator[None]:
+        """Go before whoever calls `after_first`, while inside: somebody waits for this answer."""
+        self._nobody_waits.clear()
+        try:
+            yield
+        finally:
+            self._nobody_waits.set()
+
+    def after_first(self) -> None:
+        """Return once nobody is waiting for another answer."""
+        self._nobody_waits.wait()
 
     def known(self, key: str, depth: int) -> OpenTwins | None:
         """Return the networks of a depth if they have been opened."""
@@ -147,6 +173,8 @@ class SkipLab:
         return tuple(about["input_size"]) if "input_size" in about else None
 
     def _held_out(self, data: str) -> tuple[HeldOut | None, str]:
+        import torch
+
         from resnet_explore.inputs.datasets import is_here, load_dataset
 
         if self._tests is None:
@@ -158,6 +186,8 @@ class SkipLab:
                     f"answers. rx.load_dataset({data!r}) fetches them once."
                 )
         tests = load_dataset(data, split="test", download=False) if self._tests is None else self._tests
-        some = slice(0, _MOST_HELD_OUT)
+        # Drawn, as the images of a folder lie class by class; the first ones are asked about before the rest.
+        some = torch.randperm(len(tests), generator=torch.Generator().manual_seed(0))[:_MOST_HELD_OUT]
         batch, labels = tests.normalized(some), tests.labels[some]
-        return HeldOut(batch, labels, f"{len(batch):,} {tests.split} images of {tests.name}"), ""
+        drawn = ", drawn at random" if len(batch) < len(tests) else ""
+        return HeldOut(batch, labels, f"{len(batch):,} {tests.split} images of {tests.name}{drawn}"), ""

@@ -111,7 +111,8 @@ def edit_view(state: SkipState, scene: Findings, twins: OpenTwins) -> View:
         )
 
     both = over_dials(state, scene, lambda _, outcomes: sides(twins, outcomes, scene.before))
-    bars = OutcomeBars("outcome", both, f"Answers to {scene.image}", scene.picture, state.image)
+    asked = f"Answers to {scene.image}"
+    bars = OutcomeBars("outcome", both, asked, scene.picture, state.image, twins.missing)
     return View(
         headline=over_dials(state, scene, headline),
         why=captions.why(edit),
@@ -182,8 +183,7 @@ def _side(twins: OpenTwins, name: str, color: str, now: Outcome, before: Outcome
             high / 100,
             before.error / 100 if before is not None and before.of else None,
         )
-    note = captions.stays_note(now.stays) or twins.missing
-    return Side(name, color, error, tuple(_answers(twins, now, before)), note)
+    return Side(name, color, error, tuple(_answers(twins, now, before)), captions.stays_note(now.stays))
 
 
 def _answers(twins: OpenTwins, now: Outcome, before: Outcome | None) -> list[OutcomeBar]:

@@ -4,8 +4,8 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 
 import resnet_explore as rx
-from tests.browser.bare import open_view
-from tests.browser.explorers import NAMES, views
+from tests.browser.bare import dress, open_view
+from tests.browser.explorers import NAMES, QUICK, views
 
 # All rules, experimental ones too; of the dark page, which differs by its colours, those about colours. Only text at 7:1 is not asked for: 4.5:1 is (WCAG 2.2 AA). Rules for whole
 # pages don't apply to a part of one; they are JupyterLab's to meet. What is folded is read too.
@@ -26,24 +26,24 @@ _FIND = """async (theme) => {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_axe_finds_nothing(browser_context, name):
-    explorer, found = getattr(rx, name)(), []
+def test_axe_finds_nothing(bare_page, name):
+    explorer, page, found = getattr(rx, name)(**QUICK.get(name, {})), bare_page(), []
     try:
         for title, view, state in views(explorer):
+            page.goto("about:blank")
+            open_view(page, view, state)
+            page.evaluate(AXE_SCRIPT)
             for theme in ("light", "dark"):
-                page = open_view(browser_context, view, state, theme=theme)
-                page.evaluate(AXE_SCRIPT)
+                dress(page, theme)
                 found += [f"{title}, {theme}: {line}" for line in page.evaluate(_FIND, theme)]
-                page.close()
     finally:
         explorer.close()
     assert not found, "\n".join(found)
 
 
-def test_axe_is_really_asked(browser_context):
-    page = browser_context.new_page()
+def test_axe_is_really_asked(bare_page):
+    page = bare_page()
     page.set_content("<main class='rx-page'><img src='a.png'><button></button></main>")
     page.evaluate(AXE_SCRIPT)
     found = page.evaluate(_FIND.replace("? 20 : 1", "? 1 : 1"), "light")
-    page.close()
     assert {line.partition(":")[0] for line in found} == {"image-alt", "button-name"}

@@ -22,36 +22,30 @@ ERRORS = Chart("Errors", X, Y, [PLAIN, RESIDUAL], chosen=Over("depth", {d: d for
 
 
 @pytest.fixture
-def shown(browser_context):
-    pages = []
-
+def shown(bare_page):
     def show(charts, state=None, chooses="depth", width=1000, theme="light", sliders=(), panels=()):
         view = View(
             headline="Errors.", panels=[[Charts("errors", charts, chooses)], *panels], sliders=sliders
         )
-        page = open_view(browser_context, view, state or {"depth": 20}, width, theme)
+        page = open_view(bare_page(), view, state or {"depth": 20}, width, theme)
         page.wait_for_function(
             "[...document.querySelectorAll('.rx-chart:not([hidden]) svg.rx-plot')].every((s) => s.getAttribute('viewBox') || !s.closest('.rx-charts').clientWidth)"
         )
-        pages.append(page)
         return page
 
-    yield show
-    for page in pages:
-        page.close()
+    return show
 
 
 @pytest.fixture
-def functions(browser_context):
+def functions(bare_page):
     """Calls an exported function of a module: `functions("panels/axis.js", "numeral", 3)`."""
-    page = browser_context.new_page()
+    page = bare_page()
 
     def call(module, name, *arguments):
         script = bundle(module).replace("export default", "return")
         return page.evaluate(f"(given) => (new Function({script!r}))()[{name!r}](...given)", list(arguments))
 
-    yield call
-    page.close()
+    return call
 
 
 def values(page, chart=0):

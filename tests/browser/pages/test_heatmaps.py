@@ -49,20 +49,15 @@ def panel(steps, picture=None, together=1.0, meaning="{plus} for, {minus} agains
 
 
 @pytest.fixture
-def shown(browser_context):
-    pages = []
-
+def shown(bare_page):
     def show(heatmaps, width=1280, sliders=(), state=(), beside=(), ask=(), theme="light"):
         view = View(headline="A finding.", panels=((heatmaps, *beside),), sliders=sliders, ask=ask)
-        page = open_view(browser_context, view, STATE | dict(state), width, theme)
+        page = open_view(bare_page(), view, STATE | dict(state), width, theme)
         page.evaluate("window.asked = []; window.model.send = (content) => window.asked.push(content); null")
         page.wait_for_function(f"document.querySelector('{GRID}')?.dataset.drawn > 0")
-        pages.append(page)
         return page
 
-    yield show
-    for page in pages:
-        page.close()
+    return show
 
 
 def pixels(page, k=0):

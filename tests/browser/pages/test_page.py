@@ -16,10 +16,8 @@ VIEW = View(
 
 
 @pytest.fixture
-def page(browser_context):
-    page = open_view(browser_context, VIEW, {"shade": 0, "color": "red"})
-    yield page
-    page.close()
+def page(bare_page):
+    return open_view(bare_page(), VIEW, {"shade": 0, "color": "red"})
 
 
 def shown(page):
@@ -83,7 +81,7 @@ def test_two_views_of_one_explorer_follow_each_other(page):
     assert [first.input_value(), second.input_value()] == ["1", "1"]
 
 
-def test_a_control_without_stops_for_a_state_on_its_way_stays_as_it_was(browser_context):
+def test_a_control_without_stops_for_a_state_on_its_way_stays_as_it_was(bare_page):
     """The kernel sets depth and block one after the other, and the view comes last of all."""
     stops = {
         8: tuple(Choice(k, f"{k}") for k in (1, 2, 3)),
@@ -91,7 +89,7 @@ def test_a_control_without_stops_for_a_state_on_its_way_stays_as_it_was(browser_
     }
     only_at_8 = Over("depth", {8: Menu("kind", "Kind", (Choice("a", "A"),))})
     view = View(headline="A", ask=(only_at_8,), sliders=(Slider("block", "Block", Over("depth", stops)),))
-    page = open_view(browser_context, view, {"depth": 20, "block": 5, "kind": "a"})
+    page = open_view(bare_page(), view, {"depth": 20, "block": 5, "kind": "a"})
     step = page.locator(".rx-step")
     assert (step.input_value(), step.get_attribute("max")) == ("4", "8")
     assert page.locator(".rx-menu").count() == 0, "a control may be missing at a state"
@@ -100,7 +98,6 @@ def test_a_control_without_stops_for_a_state_on_its_way_stays_as_it_was(browser_
     page.evaluate("window.model.set('depth', 8)")
     assert step.get_attribute("max") == "2"
     assert page.locator(".rx-menu").count() == 1
-    page.close()
 
 
 def test_a_kernel_that_says_nothing_is_said_to_be_busy(page):
@@ -117,15 +114,14 @@ def test_a_kernel_that_says_nothing_is_said_to_be_busy(page):
     expect(busy).to_be_hidden()
 
 
-def test_what_is_typed_into_a_field_that_goes_away_is_not_lost(browser_context):
+def test_what_is_typed_into_a_field_that_goes_away_is_not_lost(bare_page):
     """The browser tells of it in the very moment in which the page takes the field away."""
     field = Over("shade", {0: Text("folder", "Folder")})
     view = View(headline="A", ask=(field,), sliders=(Slider("shade", "Shade", SHADES),))
-    page = open_view(browser_context, view, {"shade": 0, "folder": ""})
+    page = open_view(bare_page(), view, {"shade": 0, "folder": ""})
     page.get_by_label("Folder").press_sequentially("~/photos")
     page.evaluate("window.model.set('shade', 50)")
     expect(page.get_by_label("Folder")).to_have_count(0)
     assert page.evaluate("window.model.get('folder')") == "~/photos"
     assert page.evaluate("document.activeElement.className").startswith("rx-page"), "keys stay here"
     assert page.locator(".rx-step").input_value() == "1"
-    page.close()

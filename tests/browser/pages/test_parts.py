@@ -42,8 +42,8 @@ def receive(page, shown, count):
     page.evaluate("(text) => window.receive(text)", message(shown, STATE, count))
 
 
-def test_what_goes_on_is_shown_and_keeps_its_elements(browser_context):
-    page = open_view(browser_context, view(), STATE)
+def test_what_goes_on_is_shown_and_keeps_its_elements(bare_page):
+    page = open_view(bare_page(), view(), STATE)
     bar, sentence, button = (
         page.locator(name) for name in ("progress", ".rx-progress p", ".rx-group button:text-is('Train')")
     )
@@ -60,11 +60,10 @@ def test_what_goes_on_is_shown_and_keeps_its_elements(browser_context):
     assert "rx-failed" in sentence.get_attribute("class")
     places = [page.locator(name).bounding_box()["y"] for name in (".rx-sliders", ".rx-below", ".rx-folded")]
     assert places == sorted(places)
-    page.close()
 
 
-def test_a_text_counts_when_enter_is_pressed_and_what_is_typed_stays(browser_context):
-    page = open_view(browser_context, view(), STATE)
+def test_a_text_counts_when_enter_is_pressed_and_what_is_typed_stays(bare_page):
+    page = open_view(bare_page(), view(), STATE)
     field = page.get_by_label("Folder")
     field.type("~/pets")
     receive(page, view(0.5, "Half."), 2)
@@ -73,11 +72,10 @@ def test_a_text_counts_when_enter_is_pressed_and_what_is_typed_stays(browser_con
     assert page.evaluate("model.get('folder')") == "~/pets"
     page.evaluate("model.set('_heard', 1); model.set('folder', '~/cats')")
     assert field.input_value() == "~/cats", "Python may set it, too"
-    page.close()
 
 
-def test_rows_of_what_is_looked_at_stand_out(browser_context):
-    page = open_view(browser_context, view(), STATE)
+def test_rows_of_what_is_looked_at_stand_out(bare_page):
+    page = open_view(bare_page(), view(), STATE)
     marked = page.locator("tr[aria-current]")
     assert marked.all_inner_texts() == ["8\tours"]
     assert page.locator("output").inner_text() == "8, the least"
@@ -90,4 +88,3 @@ def test_rows_of_what_is_looked_at_stand_out(browser_context):
     assert page.locator(".rx-shaded").inner_text() == "20\ttheirs"
     page.get_by_text("How", exact=True).click()
     assert page.locator(".rx-code").inner_text() == "first line\nsecond line"
-    page.close()

@@ -31,17 +31,13 @@ def view(count=30, said="", wrong=False, taken=0, first=True):
 
 
 @pytest.fixture
-def shown(browser_context):
-    pages = []
-
+def shown(bare_page):
     def show(what, width=1100, **state):
-        pages.append(open_view(browser_context, what, {"image": 0, "networks": "a", **state}, width))
-        pages[-1].locator(".rx-upload").wait_for()
-        return pages[-1]
+        page = open_view(bare_page(), what, {"image": 0, "networks": "a", **state}, width)
+        page.locator(".rx-upload").wait_for()
+        return page
 
-    yield show
-    for page in pages:
-        page.close()
+    return show
 
 
 def test_a_strip_that_goes_on_says_so_and_turns(shown):
@@ -103,11 +99,11 @@ def test_python_that_does_not_answer_is_waited_for_in_words(shown):
 
 
 @pytest.mark.parametrize(("width", "height"), [(1180, 640), (1180, 800), (1500, 800)])
-def test_pictures_and_slider_are_seen_together(browser_context, width, height):
+def test_pictures_and_slider_are_seen_together(bare_page, width, height):
     maps = Heatmaps("maps", png(), "a", pair([[1.0]], [[1.0]]), 1.0, "logits", "{plus} and {minus}")
     sliders = (Slider("block", "Block", tuple(Choice(k, str(k)) for k in (1, 2))),)
     page = open_view(
-        browser_context, View(headline="A finding.", panels=((maps,),), sliders=sliders), STATE, width
+        bare_page(), View(headline="A finding.", panels=((maps,),), sliders=sliders), STATE, width
     )
     page.wait_for_function(f"document.querySelector('{GRID}')?.dataset.drawn > 0")
     page.set_viewport_size({"width": width, "height": height})
@@ -118,4 +114,3 @@ def test_pictures_and_slider_are_seen_together(browser_context, width, height):
     wide, high = (page.locator(".rx-heat").first.bounding_box()[side] for side in ("width", "height"))
     assert wide == pytest.approx(high, abs=1)
     assert high >= min(240, height - 400)
-    page.close()

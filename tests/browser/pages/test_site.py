@@ -184,7 +184,7 @@ def test_on_paper_stands_a_picture(visit):
     page.emulate_media(media="print")
     assert page.locator("#degradation iframe").is_hidden()
     still = page.locator("#degradation .still")
-    assert still.is_visible()
+    expect(still).to_be_visible()  # loaded now that it is seen
     page.wait_for_function("document.querySelector('.still').naturalWidth > 600")
     assert "56 layers: plain" in still.get_attribute("alt")
     for hidden in ("header", ".under", ".onward", ".note"):

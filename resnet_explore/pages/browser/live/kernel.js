@@ -102,18 +102,22 @@ export class Kernel {
     if (this.answering) return;
     this.answering = true;
     await Promise.resolve(); // until all that is set together is
-    while (this.asked) {
-      this.asked = false;
-      await this.answer();
+    try {
+      while (this.asked) {
+        this.asked = false;
+        await this.answer();
+      }
+    } finally {
+      this.answering = false;
     }
-    this.answering = false;
   }
 
   async answer() {
     const state = Object.fromEntries(ASKED.map((name) => [name, this.values[name]]));
     const late = setTimeout(() => this.set("_busy", RUNNING), LATE_MS);
+    let input = null;
     try {
-      const input = await this.inputs.find(state.input);
+      input = await this.inputs.find(state.input);
       const pair = this.networks[`${state.kind}-${state.depth}`];
       if (!pair.every((network) => network.there)) {
         const sentence = loading(pair.reduce((sum, { about }) => sum + about.bytes, this.loaded ? 0 : this.facts.runtime_bytes));
@@ -128,7 +132,7 @@ export class Kernel {
       this.set("_problem", this.refused);
     } catch (problem) {
       this.set("_problem", problem instanceof Trouble ? problem.message : `Something went wrong here (${problem.message}).`);
-      this.show(state, { input: await this.inputs.find(state.input), now: null, before: null, waiting: WAITING });
+      if (input) this.show(state, { input, now: null, before: null, waiting: WAITING });
     } finally {
       clearTimeout(late);
       this.set("_busy", "");

@@ -45,14 +45,14 @@ export function pad(page, props) {
   }
 
   canvas.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0) return;
+    if (event.button !== 0 || !event.isPrimary) return; // a palm draws nothing
     canvas.setPointerCapture(event.pointerId);
     pen = null;
     begin(at(event));
     event.preventDefault();
   });
   canvas.addEventListener("pointermove", (event) => {
-    if (!drawing || pen) return;
+    if (!drawing || pen || !event.isPrimary) return;
     const events = event.getCoalescedEvents?.() ?? [];
     for (const each of events.length ? events : [event]) strokes.at(-1).push(at(each));
     tell();

@@ -64,7 +64,7 @@ function answerOf(state, twin, form, given, before) {
 
 function outcome(state, found, answers) {
   const sides = answers.map((answer) => ({ name: answer.name, color: answer.color, error: null, answers: answer.bars, note: staysNote(answer.kept) }));
-  return { kind: "outcome", key: "outcome", sides, asked: `Answers to ${found.input.about}`, picture: null, picture_key: "" };
+  return { kind: "outcome", key: "outcome", sides, asked: `Answers to ${found.input.about}`, picture: null, picture_key: "", missing: "" };
 }
 
 /** The class activation maps of both answers. */

@@ -26,9 +26,10 @@ export function choices(page, props) {
     keys.replaceChildren(...props.names.map(({ name, color }) => make("span", "", {}, make("span", `rx-dot rx-fill-${color}`, { ariaHidden: "true" }), name)));
     keys.hidden = props.names.length < 2;
     buttons = props.answers.map((answer) => {
-      const button = control("button", "rx-option", { type: "button", title: answer.label },
+      const button = control("button", "rx-option", { type: "button", title: props.missing || answer.label },
         make("span", "rx-word", { textContent: answer.label }), make("span", "rx-bars", {}, ...answer.bars.map(makeBar)));
-      button.addEventListener("click", () => page.choose(props.key, answer.value));
+      button.setAttribute("aria-disabled", String(Boolean(props.missing)));
+      button.addEventListener("click", () => { if (!props.missing) page.choose(props.key, answer.value); });
       return button;
     });
     list.replaceChildren(...buttons);

@@ -1,23 +1,23 @@
 /* Controls that are rarely changed, folded behind a word. They open over what lies below, which keeps its place. */
 
 import { component } from "../component.js";
-import { make } from "../dom.js";
+import { make, summary } from "../dom.js";
 
 /** @type {import("../page.js").Component} */
 export function more(page, props) {
-  const summary = page.summary(""), body = make("div", "rx-folded");
-  const node = make("details", "rx-control rx-more-controls", {}, summary, body);
+  const words = summary(""), body = make("div", "rx-folded");
+  const node = make("details", "rx-control rx-more-controls", {}, words, body);
   node.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !node.open) return;
     event.stopPropagation();
     node.open = false;
-    summary.focus();
+    words.focus();
   });
   const outside = (event) => { if (!node.contains(event.target)) node.open = false; };
   document.addEventListener("pointerdown", outside);
 
   return component(node, props, {
-    fill: () => { summary.textContent = props.label; },
+    fill: () => { words.textContent = props.label; },
     press: () => page.place(body, props.controls.filter(Boolean)),
     leave() {
       document.removeEventListener("pointerdown", outside);

@@ -2,6 +2,8 @@
 
 import { make, same } from "../dom.js";
 
+const BEFORE = "where it was before the change";
+
 const of = (share) => `${100 * share}%`;
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
@@ -34,14 +36,13 @@ function bar(color) {
   };
 }
 
-/** `props`: {sides: [{name, color, error, answers, note}], asked, picture, picture_key}.
+/** `props`: {sides: [{name, color, error, answers, note}], asked, missing, picture, picture_key}.
  *
  * @type {import("../page.js").Component}
  */
 export function outcome(page, props) {
-  const interval = make("span", "", { textContent: "; the thin line across is a 95 % interval" });
-  const key = make("p", "rx-facts", {}, make("span", "rx-before-sample", { ariaHidden: "true" }), "where it was before the change", interval);
-  const grid = make("div", "rx-outcome"), node = make("div", "", {}, grid, key);
+  const meaning = make("span"), key = make("p", "rx-facts", {}, make("span", "rx-before-sample", { ariaHidden: "true" }), meaning);
+  const grid = make("div", "rx-outcome"), missing = make("p", "rx-facts"), node = make("div", "", {}, grid, key, missing);
   let columns = [], shown = null, source = "";
 
   /** Give the picture an address; the one before is given back. */
@@ -81,8 +82,9 @@ export function outcome(page, props) {
     }
     if (props.picture_key !== shown?.picture_key) address();
     props.sides.forEach((side, k) => columns[k].tell(side, props.asked));
+    missing.textContent = props.missing;
+    meaning.textContent = props.sides.some((side) => side.error) ? `${BEFORE}; the thin line across is a 95 % interval` : BEFORE;
     key.hidden = props.sides.every((side) => (side.error ?? side.answers[0] ?? { before: null }).before === null);
-    interval.hidden = props.sides.every((side) => !side.error);
     shown = props;
   }
 
