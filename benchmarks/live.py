@@ -11,15 +11,13 @@ before each move, so that every one is computed.
 import os
 import sys
 import tempfile
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from benchmarks.scrub import print_times
 from resnet_explore.pages.live.runtime import fetch_runtime
 from resnet_explore.pages.live.write import write_live
 from tests.browser.lab import open_browser
+from tests.browser.served import served
 
 # Calls the move and waits until a view that was made after it is painted.
 TIME = """async (move) => {
@@ -47,23 +45,14 @@ TIME = """async (move) => {
 }"""
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves without a word."""
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 def main(moves: int = 60) -> None:
     """Write the page, measure, print the table."""
     if hasattr(os, "sched_setaffinity"):  # the browser that is started inherits it
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory() as folder:
         write_live(Path(folder), fetch_runtime())
-        with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            measure(f"http://127.0.0.1:{server.server_port}/", moves)
-            server.shutdown()
+        with served(Path(folder)) as address:
+            measure(address, moves)
 
 
 def measure(address: str, moves: int) -> None:
