@@ -9,7 +9,8 @@ import pytest
 
 import resnet_explore as rx
 from resnet_explore.errors import ExploreError
-from resnet_explore.widgets.core.baked import scenes, without_python
+from resnet_explore.widgets.core.baked import scenes
+from resnet_explore.widgets.core.packed import without_python
 from resnet_explore.widgets.core.view import Choice, Group, Menu, Over, Slider, View, encode
 from tests.widgets.made_up import PowerExplorer
 

@@ -17,7 +17,7 @@ from resnet_explore.widgets.browser.bundle import STYLE, bundle
 from resnet_explore.widgets.core.baked import LIMIT_MB, baked_page
 from resnet_explore.widgets.core.files import formats_of, panels_of, save_view, written
 from resnet_explore.widgets.core.runner import Job, Runner
-from resnet_explore.widgets.core.state import changed, traits_of
+from resnet_explore.widgets.core.state import changed, traits_of, values_of
 from resnet_explore.widgets.core.still import show_with_still
 from resnet_explore.widgets.core.view import SCHEMA, View, encode, encode_aside, settled
 from resnet_explore.widgets.core.words import listed
@@ -82,7 +82,7 @@ class Explorer(anywidget.AnyWidget):
         names = frozenset(arguments)
         self._state = self.settle(changed(self.State(), arguments), names)
         self._jobs = tuple(self.plan(self._state))
-        super().__init__(**_values(self._state))
+        super().__init__(**values_of(self._state))
         self._setting = 0
         self.on_msg(self._hear)
         with _STATES:
@@ -198,8 +198,10 @@ class Explorer(anywidget.AnyWidget):
     def _steps(self) -> list[str]:
         """Return the statements that open what is shown."""
         between, context = self.steps_in_code(), self.context_in_code()
-        first = {**_values(self.State()), **self.filled_in()}
-        state = [f"{name}={value!r}" for name, value in _values(self._state).items() if value != first[name]]
+        first = {**values_of(self.State()), **self.filled_in()}
+        state = [
+            f"{name}={value!r}" for name, value in values_of(self._state).items() if value != first[name]
+        ]
         if not between:
             return [f"rx.{type(self).__name__}({', '.join([*context, *state])})"]
         last = [f"explorer.update({', '.join(state)})"] if state else []
@@ -229,7 +231,7 @@ class Explorer(anywidget.AnyWidget):
 
         A cell that runs as it stands.
         """
-        values = _values(self._state)
+        values = values_of(self._state)
         return re.sub(r"\{(\w+)\}", lambda found: repr(values[found[1]]), self.call_of(self._state))
 
     def call_of(self, state: Any) -> str:
@@ -349,7 +351,7 @@ class Explorer(anywidget.AnyWidget):
             self._setting = threading.get_ident()
             try:
                 self._listen()
-                for name, value in _values(state).items():
+                for name, value in values_of(state).items():
                     setattr(self, name, value)
             finally:
                 self._setting = 0
@@ -372,7 +374,7 @@ class Explorer(anywidget.AnyWidget):
                 self._last = state
             self._code, self._call = self.code, self.call_of(state)
             encoded = encode(view)
-            values = _values(state)
+            values = values_of(state)
             sent = {
                 "schema": SCHEMA,
                 "fields": list(values),
@@ -491,10 +493,6 @@ class Explorer(anywidget.AnyWidget):
 
 def _names(state: type) -> tuple[str, ...]:
     return tuple(f.name for f in fields(state))
-
-
-def _values(state: Any) -> dict[str, Any]:
-    return {name: getattr(state, name) for name in _names(type(state))}
 
 
 def _latest(*choices: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,6 +52,11 @@ def changed(state: Any, changes: Mapping[str, Any]) -> Any:
     return kind(**{f.name: getattr(state, f.name) for f in fields(kind)} | checked)
 
 
+def values_of(state: Any) -> dict[str, Any]:
+    """Return a state's fields, {name: value}."""
+    return {f.name: getattr(state, f.name) for f in fields(state)}
+
+
 def _checked(name: str, value: Any, hint: Any) -> Any:
     """Return the value as the annotation wants it: JSON has no tuples and may write 1.0 for 1."""
     origin, inside = get_origin(hint), get_args(hint)
