@@ -22,6 +22,7 @@ from resnet_explore.figures.style import (
     dress,
     marker_of,
     new_figure,
+    power_of_ten,
 )
 
 NARROWEST = 170  # CSS pixels of one chart in a row
@@ -215,6 +216,7 @@ def _set_axis(ax: Axes, axis: Axis, which: str, room: float) -> None:
         own.set_major_formatter(_in_units(axis))
     else:
         own.set_major_locator(LogLocator(numticks=9))
+        own.set_major_formatter(_powers(axis))
 
 
 def _fitting(axis: Axis, room: float) -> list[str]:
@@ -274,3 +276,10 @@ def _in_units(axis: Axis) -> FuncFormatter:
     largest = max(abs(axis.low), abs(axis.high))
     size, unit = next(((size, unit) for size, unit in _UNITS if largest >= size), (1.0, ""))
     return FuncFormatter(lambda value, _: (f"{value / size:,.10g}{unit}" if value else "0").replace("-", "−"))
+
+
+def _powers(axis: Axis) -> FuncFormatter:
+    """Return how powers of ten are written: in full where all of them are short, as the page does."""
+    if axis.low >= 1e-3 and axis.high <= 1e4:
+        return FuncFormatter(lambda value, _: f"{value:,.10g}")
+    return FuncFormatter(lambda value, _: power_of_ten(round(math.log10(value))))

@@ -20,6 +20,7 @@ from resnet_explore.figures.style import (
     dress,
     label_of,
     new_figure,
+    power_of_ten,
 )
 
 FLOOR, CEILING = 1e-14, 1e10  # beyond lies what has overflowed or died out; drawn on the edge of the axis
@@ -85,7 +86,7 @@ def fill_heatmap(
         _label_steps(ax, steps, room=max(3, round(width / 100)))
     bar = figure.colorbar(image, cax=figure.add_subplot(grid[-1]))
     marks = [round(math.log10(power)) for power in powers(*limits)]
-    bar.set_ticks(marks, labels=[f"$10^{{{mark}}}$" for mark in marks])
+    bar.set_ticks(marks, labels=[power_of_ten(mark) for mark in marks])
     bar.set_label(label, color=INK, fontsize=9.5)
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=MUTED, labelsize=9)

@@ -21,6 +21,7 @@ _OTHER_MARKERS = ("D", "^", "v", "P", "X")
 WIDE, NARROW = (920, 340), (460, 400)  # sizes of a chart, in CSS pixels, on a page and in a narrow window
 DPI = 160  # of pictures for the screen
 SCREEN_SCALE = DPI / 96  # their pixels for each CSS pixel, what `Filmstrip.scale` asks for
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -117,3 +118,8 @@ def to_png(figure: Figure, program: str = "") -> bytes:
         pil_kwargs={"compress_level": 1},
     )
     return buffer.getvalue()
+
+
+def power_of_ten(exponent: int) -> str:
+    """Return "10⁻³". Matplotlib's own way is a formula, which two threads can't read at a time."""
+    return "10" + f"{exponent}".translate(_RAISED)

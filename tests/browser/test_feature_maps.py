@@ -156,8 +156,8 @@ def test_slide_sort_enlarge_read_and_save(open_notebook):
     with np.load(io.BytesIO(data)) as arrays:
         assert arrays["Residual-20/layer3.2/branch"].shape == (64, 8, 8)
     # The DenseNet further down works too: its picture is no blank card.
-    page.locator(".rx-page >> nth=1").scroll_into_view_if_needed()
-    other = notebook.pixels(".rx-page >> nth=1 >> .rx-sheet >> nth=0")
+    page.locator(".rx-page >> nth=2").scroll_into_view_if_needed()
+    other = notebook.pixels(".rx-page >> nth=2 >> .rx-sheet >> nth=0")
     assert np.ptp(other[..., :3].reshape(-1, 3).astype(int).sum(1)) > 300
     notebook.assert_clean()
 

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ PROGRAM = f"resnet_explore {__version__}"
 FORMATS = (".png", ".svg", ".pdf", ".csv", ".npz")
 _NEEDS = ("draw", "numbers", "arrays")  # of these methods a panel has to have its own
 WIDTH = 960  # CSS pixels
+_DRAWING = threading.Lock()  # Matplotlib draws one figure at a time
 
 
 def save_view(
@@ -41,7 +43,8 @@ def save_view(
     rows = [row for row in ([panel for panel in row if panel.height] for row in _rows_of(shown)) if row]
     if not rows:
         raise ExploreError("There is no picture here to save: its numbers go into a .csv.")
-    return _picture(shown, rows, suffix, code)
+    with _DRAWING:
+        return _picture(shown, rows, suffix, code)
 
 
 def panels_of(shown: View) -> list[Part]:

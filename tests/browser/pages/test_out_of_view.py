@@ -33,6 +33,7 @@ def power():
 @pytest.mark.parametrize("place", ["nowhere", "hidden"])
 def test_a_page_that_is_made_out_of_view_is_laid_out_once_it_is_seen(bare_page, power, place):
     page = bare_page()
+    page.set_viewport_size({"width": 1000, "height": 800})
     page.set_content(
         f"<!doctype html><style>{STYLE.read_text()}</style><main></main>"
         f"<script type='module'>{BYTES}let state = {{}};{STAND_IN}"
