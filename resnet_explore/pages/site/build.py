@@ -222,7 +222,7 @@ class _Site:
         live = Entry("live/index.html", "Live") in self.entries
         yours = ' Photos of your own work on <a href="live/index.html">the live page</a>.' if live else ""
         return (
-            '<p class="note">The pictures on this page move by themselves, without Python. What is grey in '
+            '<p class="note">What you see on this page works here, without Python. What is grey in '
             f'them, training, and networks of your own need <a href="notebooks/{story.file}" download>the '
             f"notebook</a>.{yours}</p>\n"
         )

@@ -22,6 +22,7 @@ def explorer_html(shown: StoryWidget, story: Story, headline: str, page: str = "
     loading = "lazy" if under else "eager"
     still = (
         f'<img class="still" src="explorers/{shown.name}.png" alt="{escape(headline)}" loading="lazy">\n'
+        '<p class="still-note">As this page opens.</p>\n'
         if headline
         else ""
     )

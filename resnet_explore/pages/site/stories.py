@@ -19,6 +19,7 @@ _ONLY_THERE: Sequence[tuple[str, str | Callable[[re.Match[str]], str]]] = (
     (r"train the twins yourself, ", ""),
     (r"Before you run the cell", "Before you look"),
     (r"([Tt])he next notebook", r"\1he next page"),
+    (r" The table follows [^.]*\brun it again\.", ""),
 )
 
 

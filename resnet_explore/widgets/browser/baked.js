@@ -140,6 +140,7 @@ class Baked {
     this.values._heard = Math.max(this.values._heard, ...Object.values(this.values._said).map(([count]) => count));
     for (const name of this.table.fields) this.set(name, this.state[name]);
     this.values._code = this.code();
+    document.title = this.page?.root.querySelector(".rx-headline").textContent ?? document.title;
     this.tellAddress();
   }
 

@@ -15,6 +15,7 @@ import numpy as np
 
 SCHEMA = 1
 _ELSEWHERE = "This works in the notebook."
+_MANY = 24  # entries of a menu
 
 Can = Callable[[str, Any], bool]
 
@@ -132,8 +133,11 @@ class Menu(Part):
         return ((self.key, choice.value) for choice in self.choices if not choice.missing)
 
     def offline(self, can: Can) -> Part:
-        """Grey what has no answer."""
-        return replace(self, choices=[_greyed(self.key, choice, can) for choice in self.choices])
+        """Grey what has no answer; of many entries, as of hundreds of images, leave it out."""
+        choices = [_greyed(self.key, choice, can) for choice in self.choices]
+        if len(choices) > _MANY:
+            choices = [choice for choice in choices if not choice.missing]
+        return replace(self, choices=choices)
 
 
 @dataclass(frozen=True)
@@ -228,9 +232,10 @@ class Text(Part):
 
 @dataclass(frozen=True)
 class Button(Part):
-    """Something to be done: a press calls `Explorer.act(key)`.
+    """Something to be done: a press calls `Explorer.act(key)`, or sets fields.
 
     missing  why it can't be pressed now, "" where it can
+    puts     {field of the state: value} that a press sets; the page does so by itself
     """
 
     kind: ClassVar[str] = "button"
@@ -238,10 +243,11 @@ class Button(Part):
     label: str
     tip: str = ""
     missing: str = ""
+    puts: Mapping[str, Any] = field(default_factory=dict)
 
     def offline(self, can: Can) -> Part:
-        """Grey it: what it asks is not known beforehand."""
-        return _missing(self)
+        """Grey it, unless the page does it by itself."""
+        return self if self.puts else _missing(self)
 
 
 @dataclass(frozen=True)

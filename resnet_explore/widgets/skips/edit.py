@@ -34,6 +34,9 @@ class Edit:
         return replace(self, skip=value) if dial == "skip" else replace(self, branch=value)
 
 
+UNEDITED = vars(Edit())
+
+
 def arguments(edit: Edit, blocks: "Sequence[TracedBlock]") -> dict[str, Any]:
     """Return what `edited` takes to make the edit, as far as these blocks can bear it."""
     places = dict(enumerate(blocks, 1))

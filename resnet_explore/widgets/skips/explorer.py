@@ -17,7 +17,7 @@ from resnet_explore.widgets.catalog.looking import LookingExplorer
 from resnet_explore.widgets.catalog.networks import Networks, own_networks, usual_networks
 from resnet_explore.widgets.core.runner import Job
 from resnet_explore.widgets.core.view import View
-from resnet_explore.widgets.skips.edit import Edit, editing_in_code, is_order
+from resnet_explore.widgets.skips.edit import UNEDITED, Edit, editing_in_code, is_order
 from resnet_explore.widgets.skips.jobs import (
     DIAL,
     Answers,
@@ -224,8 +224,8 @@ class SkipExplorer(LookingExplorer):
         return [*self._undone, {name: before[name] for name in _EDITS}][-_MOST_UNDONE:]
 
     def act(self, name: str, detail: Any, buffers: Sequence[memoryview]) -> None:
-        """Undo, reset, surprise, or take a photo that was uploaded."""
-        acts = {"undo": self.undo, "reset": self.reset, "surprise": self.surprise}
+        """Undo, surprise, or take a photo that was uploaded."""
+        acts = {"undo": self.undo, "surprise": self.surprise}
         if name in acts:
             acts[name]()
         else:
@@ -241,7 +241,7 @@ class SkipExplorer(LookingExplorer):
 
     def reset(self) -> None:
         """Bring both networks back to how they were trained."""
-        self.update(deleted=(), cut=(), order=(), skip=1.0, branch=1.0)
+        self.update(**UNEDITED)
 
     def surprise(self) -> None:
         """Change something at random: a few blocks out, skips cut, or two blocks swapped."""

@@ -21,7 +21,7 @@ from resnet_explore.widgets.core.view import (
 )
 from resnet_explore.widgets.skips import captions, effects, inside, studies, training
 from resnet_explore.widgets.skips.drawing import Cuts, OutcomeBar, OutcomeBars, Side, drawn
-from resnet_explore.widgets.skips.edit import Edit
+from resnet_explore.widgets.skips.edit import UNEDITED, Edit
 from resnet_explore.widgets.skips.jobs import DIAL, Outcome, Outcomes
 from resnet_explore.widgets.skips.lab import OpenTwins
 from resnet_explore.widgets.skips.state import SkipState
@@ -157,7 +157,7 @@ def tools(state: SkipState, undo: bool) -> Group:
     nothing = "" if not Edit.of(state).nothing else "nothing is changed"
     buttons = (
         Button("undo", "Undo", "Take the last change back", missing="" if undo else "nothing to undo"),
-        Button("reset", "Reset", "Both networks as they were trained", missing=nothing),
+        Button("reset", "Reset", "Both networks as they were trained", nothing, UNEDITED),
         Button("surprise", "Surprise me", "Change something at random"),
     )
     return Group("tools", buttons)

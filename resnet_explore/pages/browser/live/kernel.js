@@ -25,6 +25,7 @@ export class Kernel {
     this.last = { [FIRST.kind]: FIRST.input }; // what was last looked at of each kind
     this.networks = Object.fromEntries(Object.entries(facts.twins).map(([name, twins]) => [name, twins.map((about) => new Network(about, facts.kinds[name.split("-")[0]]))]));
     this.given = new Map(); // what networks gave, by network, input and edit
+    this.untouched = true; // whether nothing has been changed in the networks
     this.refused = ""; // what is to be said of files that were none, until something else is chosen
   }
 
@@ -40,6 +41,7 @@ export class Kernel {
     const before = this.values[name];
     this.values[name] = value;
     if (name === "_said") this.values._heard = Math.max(...Object.values(value).map(([count]) => count)); // at once, unlike Python
+    if (["deleted", "cut", "skip"].includes(name)) this.untouched = false;
     if (name === "input") this.last[this.values.kind] = value;
     if (name === "kind") this.turn();
     if (name === "depth") this.put({ deleted: [], cut: [], block: this.carried(before, value) });
@@ -72,7 +74,11 @@ export class Kernel {
     return Math.max(1, Math.round((this.values.block / counts[0]) * counts[1]));
   }
 
-  draw(strokes) { this.put({ input: strokes.length ? this.inputs.draw(strokes) : this.facts.kinds.digits.samples[7].value }); }
+  /** The first view has a block out; what somebody draws is asked of whole networks first. */
+  draw(strokes) {
+    if (this.untouched) this.put({ deleted: [] });
+    this.put({ input: strokes.length ? this.inputs.draw(strokes) : this.facts.kinds.digits.samples[7].value });
+  }
 
   /** Take files; the last that is a photo is shown. @param {File[]} files */
   async take(files) {

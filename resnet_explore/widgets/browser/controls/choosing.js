@@ -234,7 +234,9 @@ export function text(page, props) {
 export function button(page, props) {
   const node = control("button", "rx-button", { type: "button" });
   node.addEventListener("click", () => {
-    if (node.getAttribute("aria-disabled") !== "true") page.act(props.key);
+    if (node.getAttribute("aria-disabled") === "true") return;
+    if (Object.keys(props.puts ?? {}).length) page.set(props.puts);
+    else page.act(props.key);
   });
   const fill = () => {
     node.textContent = props.label;
