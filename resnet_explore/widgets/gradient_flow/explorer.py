@@ -60,6 +60,7 @@ class GradientFlowExplorer(Explorer):
     State = GradientFlowState
     bakes: ClassVar = {
         "view": ("layers", "skip", "jacobians", "claims"),
+        "source": (HERE, "digits"),
         "mode": None,
         "norm": ("batch", "none"),
         "claim": None,
