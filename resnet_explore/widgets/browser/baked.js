@@ -1,5 +1,6 @@
 /* An explorer's page without Python: what stands in for the kernel looks up the views that were computed beforehand. */
 
+import { fromAddress, setAddress, toAddress } from "./address.js";
 import { make, same } from "./dom.js";
 import { render } from "./page.js";
 import { saved } from "./picture.js";
@@ -72,18 +73,6 @@ export function nearest(scenes, state, asked) {
     if (other.length < least) [best, least] = [scene, other.length];
   }
   return best;
-}
-
-/** A state as the page's address has it, as {field: value}, and back. */
-export const fromAddress = (hash) => Object.fromEntries([...new URLSearchParams(hash.replace(/^#/, ""))].map(([name, text]) => [name, value(text)]));
-export const toAddress = (fields) => String(new URLSearchParams(Object.entries(fields).map(([name, each]) => [name, typeof each === "string" ? each : JSON.stringify(each)])));
-
-function value(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
 }
 
 /** What a page needs of a model, over a table. */
@@ -188,11 +177,7 @@ class Baked {
   tellAddress() {
     const hash = this.address();
     tellAround({ address: hash });
-    try {
-      history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
-    } catch {
-      // A page in a frame without an address of its own has none to change.
-    }
+    setAddress(hash);
   }
 
   /** Begin where the address says, and go where it says later. */

@@ -285,6 +285,31 @@ def test_a_phone_is_wide_enough(page):
 # --- what can be missing --------------------------------------------------------------------------------------
 
 
+def test_a_link_leads_to_what_was_seen(context, address):
+    page = context.new_page()
+    page.goto(f"{address}#kind=cifar10&deleted=[3]&cut=[2]&skip=0.75&block=4")
+    page.locator(".rx-outcome").wait_for(timeout=60_000)
+    assert answer(page)["edit"] == [[3], [2], 0.75]
+    page.get_by_role("button", name="Reset").click()
+    page.wait_for_url(
+        lambda url: url.endswith("#kind=cifar10&input=cat&deleted=%5B%5D&block=4"), timeout=10_000
+    )
+    page.evaluate("location.hash = 'depth=56'")
+    page.locator(".rx-cuts", has_text="Plain-56").wait_for()
+    assert answer(page)["edit"] == [[5], [], 1], "as the page opens"
+    page.close()
+
+
+@pytest.mark.parametrize(
+    "wrong", ["depth=57", "deleted=[10]", "deleted=5", "skip=2", "cuts=[1]", "kind=dogs", "input=upload"]
+)
+def test_a_link_that_makes_no_sense_gets_a_sentence(shared, wrong):
+    shared.evaluate("location.hash = ''")
+    shared.evaluate(f"location.hash = {wrong!r}")
+    expect(shared.locator(".rx-problem")).not_to_be_empty()
+    assert shared.locator(".rx-outcome").is_visible()
+
+
 def test_a_network_that_is_missing_is_said_and_fetched_once_it_is_there(context, address):
     page = context.new_page()
     page.route("**/digits-plain20.onnx", lambda route: route.fulfill(status=404))

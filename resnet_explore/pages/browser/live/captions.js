@@ -4,6 +4,7 @@ export const WAITING = "Two trained twins, block by block. They differ by their 
 export const PRIVATE = "Your photo never leaves this page.";
 export const DRAW = "Draw here, or choose a digit above.";
 export const STROKES = "Draw with finger, mouse or pen. By keys: arrows move the pen, Space puts it down and lifts it.";
+export const NO_SUCH = "The link asks for something that this page does not have. Drawings and photos are never in a link.";
 export const NO_PHOTO = "is no photo that this browser can read: please choose a JPEG, PNG or WebP.";
 
 export const GLOSSARY = {

@@ -3,7 +3,9 @@
  * It is what anywidget calls a model. The newest state is answered; what was asked meanwhile is not.
  */
 
-import { loading, NO_PHOTO, RUNNING, WAITING } from "./captions.js";
+import { setAddress } from "../../../widgets/browser/address.js";
+import { addressOf, stateOf } from "./address.js";
+import { loading, NO_PHOTO, NO_SUCH, RUNNING, WAITING } from "./captions.js";
 import { Inputs } from "./inputs.js";
 import { Network, Trouble } from "./networks.js";
 import { present } from "./present.js";
@@ -74,6 +76,18 @@ export class Kernel {
     return Math.max(1, Math.round((this.values.block / counts[0]) * counts[1]));
   }
 
+  /** Begin where the address says, and go where it says later. */
+  follow() {
+    const arrive = () => {
+      const state = stateOf(location.hash, FIRST, this.facts);
+      if (state) for (const name of ["kind", "depth", ...ASKED]) this.set(name, state[name]); // networks first, which undo the rest
+      else this.refused = NO_SUCH;
+      this.ask();
+    };
+    if (location.hash.length > 1) arrive();
+    window.addEventListener("hashchange", arrive);
+  }
+
   /** The first view has a block out; what somebody draws is asked of whole networks first. */
   draw(strokes) {
     if (this.untouched) this.put({ deleted: [] });
@@ -135,6 +149,7 @@ export class Kernel {
       const before = await this.run(pair, input, none), now = await this.run(pair, input, state);
       this.show(state, { input, now, before });
       this.loaded = true; // the runtime, and these
+      setAddress(addressOf(this.values, FIRST, this.facts));
       this.set("_problem", this.refused);
     } catch (problem) {
       this.set("_problem", problem instanceof Trouble ? problem.message : `Something went wrong here (${problem.message}).`);

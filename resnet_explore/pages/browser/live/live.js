@@ -25,6 +25,7 @@ export async function start() {
   const samples = Object.values(facts.kinds).flatMap((kind) => kind.samples);
   await Promise.all(samples.map(async (sample) => { sample.picture = await png(sample.pixels, THUMB); }));
   const kernel = new Kernel(facts);
+  kernel.follow(); // so that what a link asks for is what is drawn first
   render({ model: kernel, el: document.getElementById("live") });
   receives(document.documentElement, (files) => kernel.take(files));
   kernel.ask();
