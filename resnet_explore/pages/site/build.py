@@ -28,7 +28,6 @@ from resnet_explore.pages.site.stories import (
 from resnet_explore.paths import CHECKOUT, PACKAGE, shipped
 from resnet_explore.widgets.browser.bundle import bundle
 from resnet_explore.widgets.core.explorer import Explorer
-from resnet_explore.widgets.core.view import settled
 
 ENTRY = "pages/browser/site/site.js"
 MARK = "made-by-resnet-explore.txt"
@@ -189,7 +188,7 @@ class _Site:
             self.plain(path, explorer.file(".png"))
         except ExploreError:
             return ""
-        return str(settled(explorer.page, explorer.state).headline)
+        return str(explorer.settled_page().headline)
 
     def explorers(self, story: Story) -> dict[str, str]:
         """Bake a story's explorer, draw each of its places, and return the pictures' words by name."""

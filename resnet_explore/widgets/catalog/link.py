@@ -5,6 +5,7 @@ from typing import Any
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.catalog.images import Images
+from resnet_explore.widgets.catalog.looking import LookingExplorer
 from resnet_explore.widgets.core.explorer import Explorer
 
 SHARED = ("networks", "depth", "block", "image")
@@ -89,7 +90,7 @@ def _carried(name: str, leader: Explorer, follower: Explorer) -> Any:
 
 
 def _images(explorer: Explorer) -> Images | None:
-    return getattr(getattr(explorer, "lab", None), "images", None)
+    return explorer.images if isinstance(explorer, LookingExplorer) else None
 
 
 def _fields(explorer: Explorer) -> Mapping[str, Any]:

@@ -39,9 +39,8 @@ class Explorer(anywidget.AnyWidget):
     """
 
     State: ClassVar[type]
-    bakes: ClassVar[
-        Mapping[str, Sequence[Any] | None]
-    ] = {}  # {field: values that `to_html` bakes, None for all}
+    # {field: the values that `to_html` bakes, None for all}
+    bakes: ClassVar[Mapping[str, Sequence[Any] | None]] = {}
     keep_most: ClassVar[int] = 32  # so many results are kept that the present state does not need
 
     _esm = bundle()

@@ -1,8 +1,9 @@
 /* Where a digit is drawn, and beside it what the networks see of it. */
 
-import { clamp, control, make, write } from "../../../widgets/browser/dom.js";
+import { clamp, control, make } from "../../../widgets/browser/dom.js";
 import { DRAW, STROKES } from "./captions.js";
 import { painted } from "./pixels.js";
+import { showSeen } from "./seen.js";
 
 const SIDE = 200, PEN = 15, STEP = 0.05; // pixels, and the share of the side that an arrow key moves the pen
 
@@ -102,13 +103,10 @@ export function pad(page, props) {
   }
 
   function show() {
-    const { pixels, about, strokes: lines } = props.input, context = seen.getContext("2d"), [high, wide] = pixels.shape;
+    const { strokes: lines } = props.input;
     if (!drawing) strokes = lines ?? [];
     draw(drawing ? strokes : lines);
-    context.imageSmoothingEnabled = false;
-    context.drawImage(painted(pixels), 0, 0, seen.width, seen.height);
-    seen.setAttribute("aria-label", `What the networks see of ${about}: ${wide}×${high} pixels`);
-    write(words, `What the networks see: ${wide}×${high} pixels`);
+    showSeen(seen, words, props.input);
     hint.hidden = Boolean(lines);
     for (const each of [seen, words, clear]) each.hidden = !lines;
   }

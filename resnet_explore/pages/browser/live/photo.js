@@ -1,7 +1,7 @@
 /* Where a photo is chosen, and what the networks see of it. Photos dropped or pasted anywhere come here, too. */
 
-import { control, make, write } from "../../../widgets/browser/dom.js";
-import { painted } from "./pixels.js";
+import { control, make } from "../../../widgets/browser/dom.js";
+import { showSeen } from "./seen.js";
 
 /** `props`: {input}.
  *
@@ -20,21 +20,13 @@ export function photo(page, props) {
     if (files.length) page.act("photos", files);
   });
 
-  function show() {
-    const { pixels, about } = props.input, [high, wide] = pixels.shape, context = seen.getContext("2d");
-    context.imageSmoothingEnabled = false;
-    context.drawImage(painted(pixels), 0, 0, seen.width, seen.height);
-    seen.setAttribute("aria-label", `What the networks see of ${about}: ${wide}×${high} pixels`);
-    write(words, `What the networks see: ${wide}×${high} pixels`);
-  }
-
-  show();
+  showSeen(seen, words, props.input);
   return {
     node,
     update(next) {
       const before = props;
       props = next;
-      if (before.input !== next.input) show();
+      if (before.input !== next.input) showSeen(seen, words, props.input);
     },
   };
 }
