@@ -132,9 +132,9 @@ class FeatureMapExplorer(LookingExplorer):
         inputs = inputs_in_code(self.entries[state.networks], state.image)
         if not inputs or state.view == "filters":
             return ()
-        name = "residual_stream(residual, image)" if state.view == "parts" else "feature_maps(model, image)"
-        several = "" if state.view == "parts" else " for model in (plain, residual)"
-        return [*inputs, f"[rx.{name}{several}]" if several else f"rx.{name}"]
+        if state.view == "parts":
+            return [*inputs, "rx.residual_stream(residual, image)"]
+        return [*inputs, "[rx.feature_maps(model, image) for model in (plain, residual)]"]
 
 
 def _require(state: FeatureMapState) -> None:
