@@ -44,6 +44,16 @@ export function summary(text) {
   return node;
 }
 
+/** Escape folds it, and leaves the focus on its word. @param {HTMLDetailsElement} node */
+export function foldsByEscape(node) {
+  node.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !node.open) return;
+    event.stopPropagation();
+    node.open = false;
+    node.querySelector("summary").focus();
+  });
+}
+
 /** @param {string} tag @param {Properties} attributes */
 export function svg(tag, attributes = {}, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);

@@ -1,6 +1,6 @@
 /* The corner of every explorer: save what is seen, and copy what leads back to it. */
 
-import { control, copied, download, make, same, summary } from "./dom.js";
+import { control, copied, download, foldsByEscape, make, same, summary } from "./dom.js";
 import { filled } from "./python.js";
 
 const SAVED_MS = 6000, COPIED_MS = 1500;
@@ -9,12 +9,7 @@ const FORMATS = { ".png": "PNG, the picture", ".svg": "SVG, the picture", ".pdf"
 /** A list that unfolds below a word, until the focus leaves it. @param {string} word @param {string} className @param {HTMLElement} list */
 function fold(word, className, list) {
   const node = make("details", `rx-fold ${className}`, {}, summary(word), list);
-  node.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !node.open) return;
-    event.stopPropagation();
-    node.open = false;
-    node.querySelector("summary").focus();
-  });
+  foldsByEscape(node);
   node.addEventListener("focusout", (event) => { if (!node.contains(event.relatedTarget)) node.open = false; });
   return node;
 }

@@ -1,18 +1,13 @@
 /* Controls that are rarely changed, folded behind a word. They open over what lies below, which keeps its place. */
 
 import { component } from "../component.js";
-import { make, summary } from "../dom.js";
+import { foldsByEscape, make, summary } from "../dom.js";
 
 /** @type {import("../page.js").Component} */
 export function more(page, props) {
   const words = summary(""), body = make("div", "rx-folded");
   const node = make("details", "rx-control rx-more-controls", {}, words, body);
-  node.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !node.open) return;
-    event.stopPropagation();
-    node.open = false;
-    words.focus();
-  });
+  foldsByEscape(node);
   const outside = (event) => { if (!node.contains(event.target)) node.open = false; };
   document.addEventListener("pointerdown", outside);
 
