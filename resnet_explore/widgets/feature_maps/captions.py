@@ -73,8 +73,8 @@ CHANNELS_RULE = (
     "of the channels; most: three quarters or more."
 )
 CHANNELS_REPLIES = {
-    "most": "Before the first step of training all of them were.",
-    "some": "Before the first step of training all of them were.",
+    "most": "With equal weights at the start one may expect that.",
+    "some": "With equal weights at the start one may expect that.",
 }
 CHANNELS_WHY = (
     "Nothing ties a pattern to a channel's number. From the first step on the two networks get other "
