@@ -1,4 +1,4 @@
-"""What each explorer asks before its first picture: judged by what was measured, withdrawn where it makes no sense."""
+"""What explorers ask before their first picture: judged by what was measured, withdrawn with its picture."""
 
 import re
 import time

@@ -4,6 +4,8 @@ import { control, freshId, make, same, whole } from "./dom.js";
 
 /** @typedef {{key: string, text: string, choices: any[], right: any, rule: string, told: string, why: string, replies: {[answer: string]: string}}} Question */
 
+const TWICE_MS = 500; // within which a second click is meant for the button that is gone
+
 export class Guess {
   /** @param {import("./page.js").Page} page */
   constructor(page) {
@@ -14,6 +16,7 @@ export class Guess {
     this.pending = null; // [key, answer] that is not counted yet
     this.away = ""; // the key of a verdict that was put away
     this.spoken = true; // whether the verdict has been said
+    this.timer = 0;
     this.results = {}; // whether a question's answer was right, {key: boolean}
   }
 
@@ -79,12 +82,24 @@ export class Guess {
   /** Take an answer, null for none wanted. @param {Question} question */
   settle(question, answer) {
     this.away = "";
+    this.shield();
     if (answer !== null) this.pending = [question.key, answer];
     this.spoken = answer === null || question.right !== null;
     this.remember({ ...this.guessed(), [question.key]: answer });
     if (answer === null) return;
     this.page.act("guess", [question.key, answer]);
     this.focusVerdict();
+  }
+
+  /** A double click must not cut the block that has come under the pointer. */
+  shield() {
+    clearTimeout(this.timer);
+    this.page.root.classList.add("rx-fresh");
+    this.timer = setTimeout(() => this.page.root.classList.remove("rx-fresh"), TWICE_MS);
+  }
+
+  leave() {
+    clearTimeout(this.timer);
   }
 
   /** @param {{[key: string]: any}} guessed */
@@ -131,7 +146,7 @@ export class Guess {
     this.verdict = control("div", "rx-verdict-told", { tabIndex: -1 }, sentence, ...(known ? [make("p", "", { textContent: whole(question.why) })] : []));
     this.verdict.setAttribute("role", "group");
     this.verdict.setAttribute("aria-labelledby", sentence.id);
-    return [this.verdict, ...this.bars(question, counts, known), make("div", "rx-group", {}, again, close)];
+    return [this.verdict, make("div", "rx-guess-side", {}, ...this.bars(question, counts, known), again, close)];
   }
 
   /** How many answers were right, once there are several. */
@@ -150,7 +165,7 @@ export class Guess {
       fill.style.width = `${(100 * n) / total}%`;
       return make("li", "", {}, make("span", "", { textContent: choice.label }), make("span", "rx-groove", { ariaHidden: "true" }, fill), make("span", "rx-count", { textContent: right ? `${n} ✓ right` : String(n) }));
     });
-    return [make("div", "", {}, make("p", "rx-facts", { textContent: `All ${total} answers` }), make("ul", "rx-distribution", {}, ...rows))];
+    return [make("p", "rx-facts", { textContent: `All ${total} answers` }), make("ul", "rx-distribution", {}, ...rows)];
   }
 
   askAgain(question) {

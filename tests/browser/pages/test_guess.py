@@ -112,6 +112,15 @@ def test_keys_do_all_of_it(asked):
     assert page.evaluate("document.activeElement.className").startswith("rx-page"), "JupyterLab gets no keys"
 
 
+def test_a_double_click_presses_nothing_that_comes_under_the_pointer(asked):
+    tall = replace(QUESTION, choices=(*QUESTION.choices, *(Choice(str(k), str(k)) for k in (6, 7, 8))))
+    page = asked(replace(VIEW, panels=((Button("cut", "xxx " * 2000),),), question=tall))
+    page.get_by_label("four").check()
+    page.get_by_role("button", name="Show me").dblclick()
+    assert page.get_by_role("button", name="xxx").is_visible()
+    assert page.evaluate("window.asked.map(({ act }) => act)") == ["guess"]
+
+
 def test_to_go_on_without_an_answer_shows_which_are_there(asked):
     page = asked()
     page.get_by_role("button", name="Show me").press("Enter")
