@@ -252,9 +252,9 @@ def files(tmp_path_factory):
 
 @pytest.fixture
 def baked(bare_page, files):
-    def open_it(guess):
+    def open_it(guess, address=""):
         page = bare_page()
-        page.goto(f"file://{files[guess]}")
+        page.goto(f"file://{files[guess]}{address}")
         page.locator(".rx-page[data-view]").wait_for()
         return page
 
@@ -276,6 +276,16 @@ def test_a_page_without_python_asks_counts_and_keeps_the_code(baked):
     assert judged(page).startswith("Right.")
     page.get_by_label("Base").select_option("base 7")
     expect(page.locator(".rx-headline")).to_have_text("7 to the 3 is 343.")
+
+
+def test_a_link_shows_what_it_leads_to_unless_it_asks_to_ask(baked):
+    page = baked(True, "#power=3")
+    assert page.locator(".rx-headline").inner_text() == "2 to the 3 is 8."
+    page = baked(True, "#power=3&guess=true")
+    assert page.locator(".rx-headline").inner_text() == ""
+    assert page.locator(".rx-problem").inner_text() == ""
+    answer(page, "four")
+    assert page.locator(".rx-headline").inner_text() == "2 to the 3 is 8."
 
 
 def test_a_page_without_python_asks_only_where_it_should(baked):
