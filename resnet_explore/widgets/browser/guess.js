@@ -4,6 +4,7 @@ import { control, freshId, make, same, whole } from "./dom.js";
 
 /** @typedef {{key: string, text: string, choices: any[], right: any, rule: string, told: string, why: string, replies: {[answer: string]: string}}} Question */
 
+const FEW = 6; // choices that all stand below each other
 const TWICE_MS = 500; // within which a second click is meant for the button that is gone
 
 export class Guess {
@@ -63,7 +64,7 @@ export class Guess {
     const skip = control("button", "rx-quiet", { type: "button", textContent: "Skip the question" });
     skip.addEventListener("click", () => this.settle(question, null));
     const list = make("div", "rx-options-list", {}, ...question.choices.map((choice, k) => make("label", "", { title: choice.tip ?? "" }, inputs[k], ` ${choice.label}`)));
-    list.classList.toggle("rx-many", question.choices.length > 6);
+    list.classList.toggle("rx-many", question.choices.length > FEW);
     const form = make("form", "", { noValidate: true },
       make("fieldset", "rx-options", {}, make("legend", "rx-asked", { textContent: whole(question.text) }), list),
       make("p", "rx-note", { textContent: question.rule }), make("div", "rx-group", {}, go, skip));
@@ -155,11 +156,12 @@ export class Guess {
     return results.length > 1 ? `${results.filter(Boolean).length} of ${results.length} right so far.` : "";
   }
 
-  /** A bar for each answer, once there is more than one's own. */
+  /** A bar for each answer, once there is more than one's own; of many those that were given, and the right one. */
   bars(question, counts, known) {
     const total = Object.values(counts).reduce((sum, n) => sum + n, 0);
     if (!known || total < 2) return [];
-    const rows = question.choices.map((choice) => {
+    const shown = question.choices.filter(({ value }) => question.choices.length <= FEW || counts[value] || same(value, question.right));
+    const rows = shown.map((choice) => {
       const n = counts[choice.value] ?? 0, right = same(choice.value, question.right);
       const fill = make("span", right ? "rx-fill rx-fill-right" : "rx-fill");
       fill.style.width = `${(100 * n) / total}%`;

@@ -223,8 +223,11 @@ def test_it_fits_the_page(asked, width, theme):
     page = asked(replace(VIEW, question=replace(long, right=3)), width=width, theme=theme)
     fits = "document.documentElement.scrollWidth <= innerWidth"
     assert page.evaluate(fits)
-    page.evaluate("window.model.set('_counts', {'test/sum': {'3': 30, '27': 2}})")
+    page.evaluate("window.model.set('_counts', {'test/sum': {'3': 30}})")
+    options = [label.bounding_box()["y"] for label in page.locator(".rx-guess label").all()]
+    assert len(set(options)) < 27, "many stand beside each other"
     answer(page, "block 27")
+    assert page.locator(".rx-distribution li").count() == 2
     assert page.evaluate(fits)
 
 
