@@ -47,6 +47,7 @@ class Cuts(Part):
 
     looked               the state's field of the block that is looked into, "" for none
     still                whether no block can be moved
+    uncut                whether no skip can be cut
     deleted, cut, order  what was done when the view was made, for files; the page looks into its state
     """
 
@@ -58,13 +59,14 @@ class Cuts(Part):
     order: Sequence[int] = ()
     looked: str = ""
     still: bool = False
+    uncut: bool = False
 
     def sets(self) -> Iterable[tuple[str, Any]]:
         """Yield what a click on each block and on each arc leads to; orders can't be listed."""
         for block in self.rows[-1].blocks if self.rows else ():
             if not block.stays:
                 yield "deleted", tuple(sorted(set(self.deleted) ^ {block.number}))
-            if block.skip:
+            if block.skip and not self.uncut:
                 yield "cut", tuple(sorted(set(self.cut) ^ {block.number}))
 
     def offline(self, can: Can) -> "Cuts":

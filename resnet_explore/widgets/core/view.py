@@ -431,11 +431,11 @@ def _greyed(name: str, choice: Choice, can: Can) -> Choice:
 
 @dataclass(frozen=True)
 class Prose(Part):
-    """Paragraphs of plain text."""
+    """Paragraphs of plain text, or an `Over` of them."""
 
     kind: ClassVar[str] = "prose"
     key: str
-    paragraphs: Sequence[str]
+    paragraphs: Any
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,65 @@
+"""The lesson as an explorer: five steps, each of them one picture beside its paragraph."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any, ClassVar
+
+from resnet_explore.errors import ExploreError
+from resnet_explore.widgets.core.explorer import Explorer
+from resnet_explore.widgets.core.runner import Job
+from resnet_explore.widgets.core.view import View
+from resnet_explore.widgets.lesson.state import LessonState
+from resnet_explore.widgets.lesson.steps import addition, deeper, gradients, ways
+
+_STEPS: Mapping[str, Any] = {
+    "deeper": deeper,
+    "addition": addition,
+    "gradients": gradients,
+    "ways": ways,
+}
+
+
+class LessonExplorer(Explorer):
+    """One step of the lesson in `00_start.ipynb`.
+
+    step   "deeper" (deeper should not be worse), "addition" (one addition), "training" (it can be trained),
+           "gradients" (not what the textbooks say) or "ways" (many short ways)
+    state  `LessonState`: what is moved in the steps, each a trait
+
+    Raises `ExploreError` for a step, a depth, an update or a block that there is not, and for a drawing that
+    leaves its axis.
+    """
+
+    State = LessonState
+    bakes: ClassVar = {"deleted": None}
+
+    def __init__(self, step: str = "deeper", **state: Any) -> None:
+        super().__init__(step=step, **state)
+
+    def settle(self, state: LessonState, names: frozenset[str]) -> LessonState:
+        """Check what was asked for; the end of a drawing follows the drawing."""
+        gradients.check(state)
+        ways.check(state)
+        if not all(0 <= value <= 100 for value in state.drawn):
+            raise ExploreError(f"drawn must be errors from 0 to 100 percent, got {list(state.drawn)!r:.80}.")
+        end = deeper.STEP * round(state.drawn[-1] / deeper.STEP) if state.drawn else -1
+        return replace(state, drawn_end=int(end))
+
+    def plan(self, state: LessonState) -> Sequence[Job]:
+        """Return what the step needs."""
+        jobs: Sequence[Job] = _STEPS[state.step].plan(state)
+        return jobs
+
+    def present(self, state: LessonState, found: Mapping[Job, Any]) -> View:
+        """Return the page of the step."""
+        view: View = _STEPS[state.step].present(state, found)
+        return view
+
+    def unused(self, state: LessonState) -> Collection[str]:
+        """Return the fields of the other steps."""
+        used = {"step", *_STEPS[state.step].FIELDS}
+        return [field.name for field in fields(state) if field.name not in used]
+
+    def worth_baking(self, state: LessonState) -> bool:
+        """Two blocks out are enough for a page without Python."""
+        return len(state.deleted) <= 2
