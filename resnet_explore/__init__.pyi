@@ -62,6 +62,7 @@ from .models.weights import (
     load_weights as load_weights,
 )
 from .training.plan import Sweep as Sweep
+from .training.race import Race as Race
 from .training.runs import (
     collect as collect,
     collect_layers as collect_layers,
