@@ -94,6 +94,33 @@ def addition_conditions(network: str, block: str, shape: Sequence[int], size: in
     )
 
 
+# --- 3: it can be trained ---------------------------------------------------------------------------------
+
+TRAINING = (
+    "Both networks have 56 layers, the same random start, and see the same images in the same order. Only "
+    "the skips differ. The lines are a training that was recorded.",
+    "Press Train both. Now it happens here, in ten to twenty seconds, from another random start.",
+    "The residual network learns at once. The plain one has all the layers that it needs, and hardly gets "
+    "anywhere. Why?",
+)
+TRAIN = "Train both"
+
+
+def training_headline(updates: int, plain: float, residual: float) -> str:
+    """Return how far both are, errors in percent."""
+    return f"After {updates} updates, plain gets {percent(plain)} wrong, residual {percent(residual)}."
+
+
+def training_conditions(updates: int, window: int) -> tuple[str, ...]:
+    """Return how both are trained."""
+    return (
+        f"56 layers, 8 channels, {updates} updates of 64 handwritten digits each, SGD with momentum 0.9 and "
+        "a rate of 0.04. The recorded training has seed 0, each one here the next seed.",
+        f"Wrong answers are counted in each update's 64 images before it, mean of the last {window} updates. "
+        "Who guesses gets 90 % wrong.",
+    )
+
+
 # --- 4: gradients -------------------------------------------------------------------------------------------
 
 GRADIENTS = (

@@ -9,11 +9,12 @@ from resnet_explore.widgets.core.explorer import Explorer
 from resnet_explore.widgets.core.runner import Job
 from resnet_explore.widgets.core.view import View
 from resnet_explore.widgets.lesson.state import LessonState
-from resnet_explore.widgets.lesson.steps import addition, deeper, gradients, ways
+from resnet_explore.widgets.lesson.steps import addition, deeper, gradients, training, ways
 
 _STEPS: Mapping[str, Any] = {
     "deeper": deeper,
     "addition": addition,
+    "training": training,
     "gradients": gradients,
     "ways": ways,
 }
@@ -40,6 +41,7 @@ class LessonExplorer(Explorer):
         """Check what was asked for; the end of a drawing follows the drawing."""
         gradients.check(state)
         ways.check(state)
+        training.check(state)
         if not all(0 <= value <= 100 for value in state.drawn):
             raise ExploreError(f"drawn must be errors from 0 to 100 percent, got {list(state.drawn)!r:.80}.")
         end = deeper.STEP * round(state.drawn[-1] / deeper.STEP) if state.drawn else -1
@@ -54,6 +56,11 @@ class LessonExplorer(Explorer):
         """Return the page of the step."""
         view: View = _STEPS[state.step].present(state, found)
         return view
+
+    def act(self, name: str, detail: Any, buffers: Sequence[memoryview]) -> None:
+        """Train both twins, each time from the next seed."""
+        if name == "train":
+            self.update(runs=self.state.runs + 1)
 
     def unused(self, state: LessonState) -> Collection[str]:
         """Return the fields of the other steps."""

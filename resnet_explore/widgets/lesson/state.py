@@ -17,7 +17,7 @@ class LessonState:
     shown      whether the measured errors are shown
     skip       whether the block's input is added to what its layers make
     channel    the channel of the block that is looked at
-    frame      how far the training is that is looked at, in updates; -1 for as far as it is
+    runs       how often both twins were trained here
     depth      layers of the twins whose gradients are looked at
     after      so many updates of their weights
     deleted    the blocks that are taken out, counted from 1
@@ -29,7 +29,7 @@ class LessonState:
     shown: bool = False
     skip: bool = True
     channel: int = 0
-    frame: int = -1
+    runs: int = 0
     depth: int = 110
     after: int = 0
     deleted: tuple[int, ...] = (5,)

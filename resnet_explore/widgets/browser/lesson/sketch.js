@@ -4,7 +4,7 @@ import { clamp, control, make, svg } from "../dom.js";
 import { labelOf, numeral } from "../panels/axis.js";
 import { Plot } from "../panels/plot.js";
 
-const LOWEST = 220, HIGHEST = 380, FLATNESS = 0.6; // of the picture: its height, and that over its width
+const LOWEST = 220, HIGHEST = 330, FLATNESS = 0.6; // of the picture: its height, and that over its width
 const BEGIN = "Draw your guess: start at the dot and drag to the right edge. Or use the arrow keys.";
 const ON = "Go on to the right edge.", DONE = "Draw over it to change it, or see what was measured.";
 const READ = "Point at the lines to read them.", CUE = "drag from here →";
