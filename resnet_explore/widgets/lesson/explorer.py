@@ -1,10 +1,9 @@
 """The lesson as an explorer: five steps, each of them one picture beside its paragraph."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any, ClassVar
 
-from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.core.explorer import Explorer
 from resnet_explore.widgets.core.runner import Job
 from resnet_explore.widgets.core.view import View
@@ -39,13 +38,9 @@ class LessonExplorer(Explorer):
 
     def settle(self, state: LessonState, names: frozenset[str]) -> LessonState:
         """Check what was asked for; the end of a drawing follows the drawing."""
-        gradients.check(state)
-        ways.check(state)
-        training.check(state)
-        if not all(0 <= value <= 100 for value in state.drawn):
-            raise ExploreError(f"drawn must be errors from 0 to 100 percent, got {list(state.drawn)!r:.80}.")
-        end = deeper.STEP * round(state.drawn[-1] / deeper.STEP) if state.drawn else -1
-        return replace(state, drawn_end=int(end))
+        for step in (addition, training, gradients, ways):
+            step.check(state)
+        return deeper.settle(state)
 
     def plan(self, state: LessonState) -> Sequence[Job]:
         """Return what the step needs."""

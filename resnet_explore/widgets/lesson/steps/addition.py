@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from resnet_explore.errors import ExploreError
 from resnet_explore.paths import PHOTO_TWINS, PHOTO_WEIGHTS
 from resnet_explore.widgets.core.outcome_panel import OutcomeBar, OutcomeBars, Side
 from resnet_explore.widgets.core.runner import Job, Task
@@ -71,6 +72,12 @@ class LookInside(Job):
         return Looked(
             skip, branch, [int(k) for k in lively], shares, tuple(about["classes"]), size, png(small)
         )
+
+
+def check(state: LessonState) -> None:
+    """Raise `ExploreError` for a channel that is not on the slider."""
+    if not 0 <= state.channel < _CHANNELS:
+        raise ExploreError(f"channel must be from 0 to {_CHANNELS - 1}, got {state.channel}.")
 
 
 def plan(state: LessonState) -> Sequence[Job]:

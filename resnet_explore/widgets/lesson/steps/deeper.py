@@ -1,11 +1,13 @@
 """Step 1: deeper should not be worse. Draw what you expect, then see what was measured."""
 
+import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from resnet_explore.errors import ExploreError
 from resnet_explore.figures.chart import Axis, Chart, Series, spread
 from resnet_explore.widgets.core.runner import Job, Task
 from resnet_explore.widgets.core.view import Over, Prose, View
@@ -38,17 +40,35 @@ class ReadErrors(Job):
 
     def run(self, task: Task) -> Errors:
         """Return them by depth and seed."""
-        from resnet_explore.training.recorded import list_records
+        return _recorded()
 
-        rows = list_records()[0].rows()
-        depths, seeds = (sorted({row[name] for row in rows}) for name in ("depth", "seed"))
-        last = max(row["epoch"] for row in rows)
-        found = {kind: np.full((len(depths), len(seeds)), np.nan) for kind in _KINDS}
-        for row in rows:
-            if row["epoch"] == last:
-                place = depths.index(row["depth"]), seeds.index(row["seed"])
-                found[row["kind"]][place] = row["train_error"]
-        return Errors(depths, found)
+
+@functools.cache
+def _recorded() -> Errors:
+    from resnet_explore.training.recorded import list_records
+
+    rows = list_records()[0].rows()
+    depths, seeds = (sorted({row[name] for row in rows}) for name in ("depth", "seed"))
+    last = max(row["epoch"] for row in rows)
+    found = {kind: np.full((len(depths), len(seeds)), np.nan) for kind in _KINDS}
+    for row in rows:
+        if row["epoch"] == last:
+            place = depths.index(row["depth"]), seeds.index(row["seed"])
+            found[row["kind"]][place] = row["train_error"]
+    return Errors(depths, found)
+
+
+def settle(state: LessonState) -> LessonState:
+    """Let the end of a drawing follow it. Raises `ExploreError` for a drawing that leaves the axes."""
+    if not all(0 <= value <= 100 for value in state.drawn):
+        raise ExploreError(f"drawn must be errors from 0 to 100 percent, got {list(state.drawn)!r:.80}.")
+    depths = _recorded().depths if state.drawn else ()
+    if len(state.drawn) != len(depths):
+        raise ExploreError(
+            f"drawn must have an error for each of {len(depths)} depths, got {len(state.drawn)}."
+        )
+    end = STEP * round(state.drawn[-1] / STEP) if state.drawn else -1
+    return replace(state, drawn_end=int(end))
 
 
 def plan(state: LessonState) -> Sequence[Job]:

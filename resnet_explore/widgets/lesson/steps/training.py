@@ -105,7 +105,9 @@ def present(state: LessonState, found: Mapping[Job, Any]) -> View:
     return View(
         ask=(Button("train", captions.TRAIN, "Train both networks on this computer"),),
         headline=headline,
-        panels=((Prose("words", captions.TRAINING), Charts("training", (chart,))),),
+        panels=(
+            (Prose("words", captions.TRAINING, captions.TRAINING_RECORDED), Charts("training", (chart,))),
+        ),
         conditions=captions.training_conditions(UPDATES, _WINDOW),
         glossary=captions.GLOSSARY,
     )
