@@ -161,7 +161,7 @@ def test_degradation_fits_a_megabyte(tmp_path, capsys):
     ("name", "place", "others"),
     [
         ("Skip", {"view": "edit", "depth": 8, "deleted": (1,)}, {"effect": "maps", "study": "count"}),
-        ("Skip", {"view": "effects", "depth": 8, "deleted": (1,)}, {"study": "paths", "guess": 2}),
+        ("Skip", {"view": "effects", "depth": 8, "deleted": (1,)}, {"study": "paths"}),
         ("Skip", {"view": "studies", "depth": 8, "deleted": ()}, {"effect": "heatmaps"}),
         (
             "Skip",

@@ -21,7 +21,7 @@ PLACES = [
     ("Degradation", {"depth": 20, "sort": (1, -1)}),
     ("FeatureMap", {"networks": "digits", "view": "parts", "depth": 32, "block": 3, "channel": 2}),
     ("GradientFlow", {"view": "skip", "depth": 8, "norm": "none", "strength": 0.3}),
-    ("GradientFlow", {"view": "guess", "guess": "grows", "guesses": ("grows", "", "")}),
+    ("GradientFlow", {"view": "guess", "question": 3}),
     ("Saliency", {"networks": "cifar10", "depth": 14, "block": 2, "method": "hirescam", "target": 3}),
     ("Saliency", {"view": "weights", "stage": "fc", "opacity": 0.5}),
     ("Skip", {"depth": 8, "deleted": (), "cut": (2,), "skip": 0.5}),
@@ -60,8 +60,6 @@ def test_a_new_explorer_has_nothing_to_say(name):
 @pytest.mark.parametrize(("name", "place"), PLACES, ids=[f"{n}-{next(iter(p))}" for n, p in PLACES])
 def test_the_code_of_any_place_opens_it(name, place):
     explorer = getattr(rx, f"{name}Explorer")()
-    if "guesses" in place:
-        place = {**place, "guesses": place["guesses"] + ("",) * (len(explorer.guesses) - 3)}
     explorer.update(**place)
     again = run(explorer.code)
     same(explorer, again)

@@ -30,13 +30,14 @@ from resnet_explore.widgets.gradient_flow.charts import profile_chart, ratio_cha
 from resnet_explore.widgets.gradient_flow.claims import CLAIMS
 from resnet_explore.widgets.gradient_flow.jobs import said_together
 from resnet_explore.widgets.gradient_flow.layers import profile_of
-from resnet_explore.widgets.gradient_flow.questions import QUESTIONS
+from resnet_explore.widgets.gradient_flow.present import puzzle_page
+from resnet_explore.widgets.gradient_flow.questions import PUZZLES
 from resnet_explore.widgets.gradient_flow.state import STRENGTHS, GradientFlowState
 from tests.widgets import pages
 from tests.widgets.pages import numbers
 from tests.witnesses import fingerprint
 
-FIRST = GradientFlowState(depth=20, guesses=("",) * len(QUESTIONS))
+FIRST = GradientFlowState(depth=20)
 
 
 def noise(count=6, size=8, channels=1):
@@ -224,7 +225,6 @@ def test_what_cannot_be_measured_goes_back_and_says_so(explorer, monkeypatch):
         ({"source": "digit"}, "did you mean 'digits'"),
         ({"claim": "explosions"}, "did you mean 'explosion'"),
         ({"question": 6}, "question must be from 0 to 5, got 6"),
-        ({"guess": "explode"}, "did you mean 'explodes'"),
         ({"mode": "trane"}, "did you mean 'train'"),
         ({"strength": 0.25, "view": "skip"}, "Unknown strength 0.25"),
         ({"deepth": 8}, "did you mean 'depth'"),
@@ -405,60 +405,23 @@ def quiz(explorer, monkeypatch):
     return explorer
 
 
-def asked_profile(quiz, k):
-    asked = QUESTIONS[k]
-    return profile_of(quiz.lab.flow(asked.kind, 20, asked.given, asked.strength), "weight_gradient")
+@pytest.mark.parametrize("k", range(len(PUZZLES)))
+def test_a_puzzle_is_judged_by_the_ratio_that_is_measured(quiz, k):
+    asked = shown(quiz, question=k).question
+    puzzle = PUZZLES[k]
+    flow = quiz.lab.flow(puzzle.kind, 20, puzzle.given, puzzle.strength)
+    assert asked.right == slope(profile_of(flow, "weight_gradient").ratio)
+    assert asked.right in [choice.value for choice in asked.choices]
 
 
-def truth(quiz, k):
-    return slope(asked_profile(quiz, k).ratio)
-
-
-def test_a_guess_is_checked_against_what_is_measured(quiz):
-    page = shown(quiz)
-    button = page.panels[1][0]
-    assert button.key == "measure"
-    assert button.missing
-    assert page.headline == "Guess, then measure."
-    assert page.panels[0][0].label.startswith(f"{QUESTIONS[0].text} (")
-    assert [panel.kind for row in page.panels for panel in row] == ["options", "button"], (
-        "nothing is given away"
-    )
-    quiz.act("measure", None, [])
-    assert quiz.guesses == ("",) * 6, "without a guess there is no answer"
-    quiz.update(guess="vanishes")
-    assert not shown(quiz).panels[1][0].missing
-    quiz.act("measure", None, [])
-    page = shown(quiz)
-    assert truth(quiz, 0) != VANISHES
-    none_of_one = captions.score_words([False])
-    assert page.headline == captions.verdict(VANISHES, asked_profile(quiz, 0), none_of_one)
-    options, answer = page.panels[0]
-    assert options.key == "guess"
-    assert list(series(answer.charts[0])) == ["Plain"]
-    right = captions.verdict(truth(quiz, 0), asked_profile(quiz, 0), none_of_one)
-    assert shown(quiz, guess=truth(quiz, 0)).headline == right, "the first counts"
-    page = shown(quiz, question=4)
-    assert (quiz.guess, page.panels[1][0].key) == ("", "measure")
-    quiz.update(guess=truth(quiz, 4))
-    quiz.act("measure", None, [])
-    assert shown(quiz).headline.endswith(captions.score_words([True, False]))
-    assert quiz.guesses == ("vanishes", "", "", "", truth(quiz, 4), "")
-    shown(quiz, question=0)
-    assert quiz.guess == "vanishes", "what was guessed first is ticked"
-    quiz.act("next", None, [])
-    assert quiz.question == 1
-
-
-@pytest.mark.parametrize("k", range(len(QUESTIONS)))
-def test_one_guess_is_right_and_follows_from_the_ratio(quiz, k):
-    right = []
-    for guess in ("explodes", "grows", "stays level", "shrinks", "vanishes"):
-        quiz.update(question=k, guess=guess, guesses=("",) * 6)
-        quiz.act("measure", None, [])
-        if shown(quiz).headline.startswith("Right, "):
-            right.append(guess)
-    assert right == [truth(quiz, k)]
+def test_a_puzzle_is_asked_while_it_is_measured_and_leads_to_the_next(quiz):
+    unanswered = puzzle_page(quiz.state, None, 0)
+    assert (unanswered.panels, unanswered.question.right) == (None, None)
+    page = shown(quiz, question=0)
+    assert list(series(page.panels[0][0].charts[0])) == ["Plain"]
+    assert [part.key for part in page.ask] == ["question", "next"]
+    assert page.ask[1].puts == {"question": 1}
+    assert [part.key for part in shown(quiz, question=5).ask] == ["question"]
 
 
 # --- files and code -----------------------------------------------------------------------------------------

@@ -27,10 +27,8 @@ from resnet_explore.widgets.gradient_flow import captions, claims
 from resnet_explore.widgets.gradient_flow.charts import profile_chart
 from resnet_explore.widgets.gradient_flow.claims import CLAIMS
 from resnet_explore.widgets.gradient_flow.jobs import said_together
-from resnet_explore.widgets.gradient_flow.present import guess_page
-from resnet_explore.widgets.gradient_flow.questions import QUESTIONS
+from resnet_explore.widgets.gradient_flow.questions import PUZZLES, first_question, puzzle_question
 from resnet_explore.widgets.gradient_flow.recording import Recording
-from resnet_explore.widgets.gradient_flow.state import GradientFlowState
 from tests.widgets.pages import assert_kept
 
 ENDS = ((2, 3), (54, 55))
@@ -113,11 +111,8 @@ def headlines():
         )
     for name in EXPERIMENTS:
         yield f"{CLAIMS[name].finding(curves(name))}."
-    for question in QUESTIONS:
-        yield f"{question.text}."
-    for guess in ("explodes", "vanishes"):
-        yield captions.verdict(guess, OTHERS[0], captions.score_words([True, False]))
-    yield guess_page(GradientFlowState(guesses=("",) * len(QUESTIONS)), {}, 0).headline
+    for puzzle in PUZZLES:
+        yield captions.puzzle_headline(puzzle.text, OTHERS[0])
 
 
 def others():
@@ -159,9 +154,12 @@ def parts_of_the_page():
     starts = ("fixup", "skipinit")
     yield from (captions.norm_words("none", start) for start in starts)
     yield from (captions.start_words("he", asked) for asked in starts)
-    choices, (button,) = guess_page(GradientFlowState(guesses=("",) * len(QUESTIONS)), {}, 0).panels
-    yield choices[0].label
-    yield button.missing
+    for asked in (
+        first_question(56, {"plain": OTHERS[0], "residual": RESIDUAL}),
+        *(puzzle_question(k, OTHERS[k]) for k in range(len(PUZZLES))),
+    ):
+        yield from (asked.text, *(choice.label for choice in asked.choices), asked.rule, asked.told)
+        yield from asked.replies.values()
     for norms in ([1, 0, 3], [40, 2, 0.001], [40, 0, 2]):
         yield profile_chart("", {"plain": np.array(norms)}, Axis("norm", 0.1, 10, "log")).note
     images, labels = torch.randn(2, 1, 8, 8), torch.arange(2)

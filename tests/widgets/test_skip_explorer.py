@@ -23,7 +23,7 @@ from tests.widgets.pages import assert_kept, shown
 START = {
     "view": "edit", "networks": "digits", "depth": 20, "image": "digits/0",
     "deleted": (5,), "cut": (), "order": (),
-    "skip": 1.0, "branch": 1.0, "block": 6, "channel": 0, "effect": "gradients", "study": "each", "guess": 0,
+    "skip": 1.0, "branch": 1.0, "block": 6, "channel": 0, "effect": "gradients", "study": "each",
 }  # fmt: skip
 
 
@@ -364,12 +364,9 @@ def test_feature_maps_before_and_after_differ_behind_the_edit_alone(explorer):
 # --- many edits, and while training -------------------------------------------------------------------------
 
 
-def test_a_guess_comes_before_the_answer(explorer):
+def test_each_block_is_taken_out_alone(explorer):
     view = shown(explorer, view="studies", study="each", deleted=())
-    assert {block.error for row in view.panels[0][0].rows for block in row.blocks} == {None}
-    plain, residual = (
-        [block.error for block in row.blocks] for row in shown(explorer, guess=3).panels[0][0].rows
-    )
+    plain, residual = ([block.error for block in row.blocks] for row in view.panels[0][0].rows)
     assert [k for k, error in enumerate(plain, 1) if error is None] == [4, 7]
     assert [plain[4], residual[4]] == pytest.approx(errors(explorer, **START))
     assert residual.index(max(residual)) == 0
@@ -491,7 +488,7 @@ def test_without_labelled_images_answers_are_told_and_no_error():
     assert side.error is None
     assert len(side.answers) == 3
     assert shown(explorer, view="effects").panels[0][0].kind == "prose"
-    assert shown(explorer, view="studies", guess=2).panels[0][0].kind == "prose"
+    assert shown(explorer, view="studies").panels[0][0].kind == "prose"
     assert explorer.problem == ""
     explorer.close()
 
@@ -532,8 +529,6 @@ def test_a_network_without_blocks_is_refused_in_a_sentence():
         ({"skip": 2.0}, "skip"),
         ({"branch": -0.5}, "branch"),
         ({"branch": "half"}, "branch"),
-        ({"guess": 10}, "guess"),
-        ({"guess": -2}, "guess"),
         ({"depth": 21}, "depth"),
         ({"networks": "digit"}, "networks"),
         ({"image": "dog"}, "image"),
@@ -576,8 +571,7 @@ def test_sentences(explorer):
         {}, {"deleted": (2, 4, 5)}, {"deleted": (), "cut": (2,), "skip": 0.5}, {"deleted": ()},
         {"deleted": (4,)},
         {"view": "inside"}, {"view": "effects"}, {"view": "effects", "effect": "heatmaps"},
-        {"view": "effects", "effect": "maps"}, {"view": "studies"}, {"view": "studies", "guess": 3},
-        {"view": "studies", "guess": -1},
+        {"view": "effects", "effect": "maps"}, {"view": "studies"},
         *({"view": "studies", "study": study} for study in ("count", "order", "dial", "paths")),
         {"view": "training"},
     ):  # fmt: skip

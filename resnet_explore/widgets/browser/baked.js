@@ -85,7 +85,7 @@ class Baked {
     this.count = 0;
     this.start = { ...table.scenes[0].state };
     this.state = { ...this.start }; // what is shown
-    this.values = { _busy: "", _problem: "", _heard: 0, _said: {}, ...this.state };
+    this.values = { _busy: "", _problem: "", _heard: 0, _said: {}, _guessed: {}, _counts: {}, ...this.state };
     this.take(table.scenes[0]);
   }
 
@@ -114,7 +114,14 @@ class Baked {
 
   send({ act, detail }) {
     if (act === "save") saved(this.page, detail, this.table.code.name, this.code()).catch((problem) => this.set("_problem", problem.message));
+    else if (act === "guess") this.countGuess(...detail);
     else this.set("_problem", NOT_HERE);
+  }
+
+  /** Count an answer among those that were given in this page. @param {string} key @param {string | number} answer */
+  countGuess(key, answer) {
+    const before = this.values._counts, counts = before[key] ?? {};
+    this.set("_counts", { ...before, [key]: { ...counts, [answer]: (counts[answer] ?? 0) + 1 } });
   }
 
   /** Show a state, or say why not and stay. @param {any} wanted @param {string[]} asked fields that were just set @param {string} refusal */
@@ -129,7 +136,7 @@ class Baked {
     this.values._heard = Math.max(this.values._heard, ...Object.values(this.values._said).map(([count]) => count));
     for (const name of this.table.fields) this.set(name, this.state[name]);
     this.values._code = this.code();
-    document.title = this.page?.root.querySelector(".rx-headline").textContent ?? document.title;
+    document.title = this.page?.root.querySelector(".rx-headline").textContent || document.title; // nothing is told as long as something is asked
     this.tellAddress();
   }
 

@@ -5,6 +5,7 @@
 
 import { REST_MS, arrange, control, freshId, make, same, summary, whole, write } from "./dom.js";
 import { glossed } from "./glossary.js";
+import { Guess } from "./guess.js";
 import { KINDS } from "./parts.js";
 import { Tools } from "./tools.js";
 import { picked, unpacked } from "./view.js";
@@ -20,6 +21,7 @@ const GONE = "Python was restarted, so nothing answers here any more: run this c
 const SILENT = "Python is busy. This comes as soon as it is free.";
 const UNKNOWN = "This page is older than the package that sends it something: reload the page.";
 const SCHEMA = 1;
+const NOTHING = { panels: [], headline: "", why: "", below: [], conditions: [], sliders: [] }; // of a view that is kept back
 const WIDTHS = [520, 640, 760, 860]; // pixels inside of the page at which the style changes
 
 class Page {
@@ -43,6 +45,8 @@ class Page {
       "change:_busy": () => this.tell(),
       "change:_problem": () => this.tell(),
       "change:_call": () => this.tell(),
+      "change:_guessed": () => this.show(),
+      "change:_counts": () => { this.guess.counted(); this.show(); },
       "msg:custom": (content, buffers) => this.hear(content, buffers),
       comm_live_update: () => this.ask(),
     };
@@ -65,6 +69,7 @@ class Page {
     };
     const { tabs, ask, headline, why, problem, panels, busy, sliders, below, conditions, live, waiting } = this.nodes;
     this.tools = new Tools(this);
+    this.guess = new Guess(this);
     problem.setAttribute("role", "alert");
     this.busyText = make("span");
     this.stop = control("button", "rx-stop", { type: "button", textContent: "Stop" });
@@ -79,7 +84,7 @@ class Page {
     const stage = make("div", "rx-stage", { id: freshId() }, busy, waiting, panels);
     this.stage = stage;
     const head = make("div", "rx-head", {}, headline, why);
-    this.root = make("section", "rx-page", {}, make("div", "rx-top", {}, tabs, this.tools.node), ask, problem, head, stage, sliders, below, conditions, live);
+    this.root = make("section", "rx-page", {}, make("div", "rx-top", {}, tabs, this.tools.node), ask, problem, this.guess.node, head, stage, sliders, below, conditions, live);
     this.resized = new ResizeObserver(([entry]) => {
       for (const width of WIDTHS) this.root.classList.toggle(`rx-within-${width}`, entry.contentRect.width <= width);
     });
@@ -173,15 +178,17 @@ class Page {
 
   draw() {
     const { view, state, nodes } = this;
-    const at = this.pick(view, state);
+    const seen = this.pick(view, state), question = picked(view.question ?? null, state);
+    const asks = this.guess.show(question, state[seen.tabs?.key]), at = asks ? { ...seen, ...NOTHING, ask: question.insists ? seen.ask : [] } : seen;
     const gloss = view.glossary;
+    this.root.classList.toggle("rx-asks", asks);
     this.place(nodes.tabs, at.tabs ? [at.tabs] : []);
     this.turn(at.tabs);
     this.place(nodes.ask, at.ask);
     this.place(nodes.sliders, at.sliders);
     this.rows(nodes.panels, at.panels ?? []);
     this.rows(nodes.below, at.below);
-    write(nodes.waiting, at.panels?.length ? "" : view.waiting);
+    write(nodes.waiting, asks || at.panels?.length ? "" : view.waiting);
     glossed(nodes.headline, whole(at.headline ?? ""), gloss);
     glossed(this.whyText, at.why ?? "", gloss);
     nodes.why.hidden = !at.why;

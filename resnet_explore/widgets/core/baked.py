@@ -44,7 +44,7 @@ class _Bakery:
             found = self.runner.found()
             arrived = explorer.arrived(state, found)
             if arrived == state and tuple(explorer.plan(state)) == jobs:
-                view = explorer.present(state, found)
+                view = explorer.presented(state, found)
                 local, unused = encode(view).local, sorted(explorer.unused(state))
                 made_for = {n: v for n, v in values_of(state).items() if n not in {*local, *unused}}
                 return BakedView(state, view, explorer.call_of(state), made_for, unused)
@@ -154,13 +154,14 @@ def baked_page(explorer: "Explorer", fixed: Mapping[str, Any]) -> tuple[str, int
     found = scenes(explorer, [start, *starts], vary)
     code = {
         "name": type(explorer).__name__,
-        "given": list(explorer.context_in_code()),
+        "given": list(explorer.given_in_code()),
         "between": list(explorer.steps_in_code()),
         "notes": list(explorer.notes_in_code()),
         "first": {**values_of(type(start)()), **explorer.filled_in()},
     }
-    title = str(settled(found[0].view, found[0].state).headline)
-    return html_page(title, packed(found, code)), len(found)
+    first_view = settled(found[0].view, found[0].state)
+    asked = first_view.question  # whose answer the title must not tell
+    return html_page(str(asked.text if asked else first_view.headline), packed(found, code)), len(found)
 
 
 def _first(name: str, value: Any) -> Any:

@@ -5,7 +5,7 @@ import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.browser.bundle import STYLE, bundle
 from resnet_explore.widgets.core.baked import LIMIT_MB, baked_page
 from resnet_explore.widgets.core.files import formats_of, panels_of, save_view, written
+from resnet_explore.widgets.core.guess import Guesses, Question
 from resnet_explore.widgets.core.runner import Job, Runner
 from resnet_explore.widgets.core.state import changed, traits_of, values_of
 from resnet_explore.widgets.core.still import show_with_still
@@ -36,6 +37,9 @@ class Explorer(anywidget.AnyWidget):
     All of the state can be set, observed and linked: `explorer.depth = 56`, `explorer.observe(f, "depth")`,
     `ipywidgets.link((a, "depth"), (b, "depth"))`. A change that can't be shown raises `ExploreError`, changes
     nothing and is said on the page.
+
+    guess  True to be asked before the first picture is shown; answers are kept in "runs/guesses.jsonl", or in
+           the file that `guess` names, which a class may share
     """
 
     State: ClassVar[type]
@@ -58,12 +62,16 @@ class Explorer(anywidget.AnyWidget):
     _heard = t.Int(0).tag(sync=True)
     # The page sets it once: so messages get a thread of their own and don't wait for the cell to end.
     _opened = t.Int(0).tag(sync=True)
+    # What the page was told of its questions, {key: answer, None for one that was skipped}, and how often
+    # each answer was given in all, {key: {answer: count}}.
+    _guessed: Any = t.Dict().tag(sync=True)
+    _counts: Any = t.Dict().tag(sync=True)
     _name = t.Unicode("").tag(sync=True)  # by which the page knows the still picture beside it
 
     def __init_subclass__(cls, **more: Any) -> None:
         if "State" in cls.__dict__:
             for name, trait in traits_of(cls.State).items():
-                if hasattr(Explorer, name):
+                if hasattr(Explorer, name) or name in ("guess", "guesses"):
                     raise TypeError(
                         f"A field of a state can't be called {name}: explorers have one of their own."
                     )
@@ -71,7 +79,8 @@ class Explorer(anywidget.AnyWidget):
                 trait.class_init(cls, name)
         super().__init_subclass__(**more)
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, *, guess: bool | str | Path = False, **arguments: Any) -> None:
+        self._guess, self.guesses = guess, Guesses.opened(guess)
         self._runner = Runner(self._publish, self._failed, self._tell, self.keep_most)
         self._count = 0
         self._quiet = False  # whether a refusal is not said on the page
@@ -196,7 +205,7 @@ class Explorer(anywidget.AnyWidget):
 
     def _steps(self) -> list[str]:
         """Return the statements that open what is shown."""
-        between, context = self.steps_in_code(), self.context_in_code()
+        between, context = self.steps_in_code(), self.given_in_code()
         first = {**values_of(self.State()), **self.filled_in()}
         state = [
             f"{name}={value!r}" for name, value in values_of(self._state).items() if value != first[name]
@@ -209,6 +218,11 @@ class Explorer(anywidget.AnyWidget):
     def context_in_code(self) -> Sequence[str]:
         """Return the arguments beside the state, as they stand in `code`; `x=x` for what can't be written."""
         return ()
+
+    def given_in_code(self) -> Sequence[str]:
+        """Return all arguments beside the state, as they stand in `code`."""
+        asked = [] if self._guess is False else [f"guess={_written(self._guess)}"]
+        return [*self.context_in_code(), *asked]
 
     def filled_in(self) -> Mapping[str, Any]:
         """Return what a new explorer makes of the defaults, so that `code` needs not state it."""
@@ -249,7 +263,22 @@ class Explorer(anywidget.AnyWidget):
     def page(self) -> View:
         """What is on the page now."""
         with _STATES:
-            return self.present(self._state, self._runner.found())
+            return self.presented(self._state, self._runner.found())
+
+    def presented(self, state: Any, found: Mapping[Job, Any]) -> View:
+        """Return the page for a state, with its question only where the reader wants to be asked."""
+        view = self.present(state, found)
+        asked = settled(view.question, state)
+        if asked is None or self._guess is not False or asked.insists:
+            return view
+        return replace(view, question=None)
+
+    @property
+    def open_question(self) -> Question | None:
+        """What the reader is asked now, in place of the picture; None where nothing is."""
+        with _STATES:
+            asked: Question | None = settled(self.page.question, self._state)
+        return None if asked is None or asked.key in self._guessed else asked
 
     def settled_page(self) -> View:
         """Return what is on the page now, at the place where its sliders stand."""
@@ -368,7 +397,8 @@ class Explorer(anywidget.AnyWidget):
             if (state, jobs) != (self._state, self._jobs):
                 self._take(state, jobs, again=False)
                 found = self._runner.found()
-            view = self.present(state, found)
+            view = self.presented(state, found)
+            self._learn(settled(view.question, state))
             if view.panels is not None:
                 self._last = state
             self._code, self._call = self.code, self.call_of(state)
@@ -388,6 +418,23 @@ class Explorer(anywidget.AnyWidget):
                 self._view = {"count": self._count, **sent}
             beside = encode_aside(view)
             self._aside = {"tree": beside.tree, "buffers": beside.buffers}
+
+    def _learn(self, asked: Question | None) -> None:
+        """Remember a question, and tell the page what others have answered."""
+        if asked is not None:
+            self.guesses.learn(asked)
+            if asked.key not in self._counts:
+                self._counts = {**self._counts, asked.key: self.guesses.counts(asked.key)}
+
+    def _take_guess(self, key: str, answer: Any) -> None:
+        """Keep an answer, and tell the page how often each was given."""
+        asked = self.guesses.questions.get(key)
+        if asked is None or answer not in [choice.value for choice in asked.choices]:
+            raise ExploreError(f"There is no answer {answer!r:.60} to the question {key!r:.60}.")
+        problem = self.guesses.add(key, answer)
+        with _STATES:
+            self._counts = {**self._counts, key: self.guesses.counts(key)}
+            self._problem = problem
 
     def _failed(self, job: Job, sentence: str) -> None:
         with _STATES:
@@ -457,6 +504,8 @@ class Explorer(anywidget.AnyWidget):
                     self._problem = ""
                 if name == "save":
                     self._send_file(str(detail), content.get("page"))
+                elif name == "guess":
+                    self._take_guess(*detail)
                 else:
                     self.act(name, detail, buffers)
         except ExploreError as problem:
@@ -511,6 +560,10 @@ def _is_late(value: Any, said: Any, known: Any) -> bool:
 def _alike(value: Any, here: Any) -> bool:
     """Whether a value of the state is what the page has said, which knows lists only."""
     return json.dumps(value) == json.dumps(here)
+
+
+def _written(guess: bool | str | Path) -> str:
+    return repr(guess if isinstance(guess, bool) else str(guess))
 
 
 def _snake(name: str) -> str:

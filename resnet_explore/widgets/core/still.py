@@ -55,12 +55,19 @@ def _draw(explorer: "Explorer", handle: Any) -> None:
 
 
 def _picture(explorer: "Explorer") -> str:
-    """Return HTML with what is shown now, its headline in words too."""
+    """Return HTML with what is shown now, its headline in words too; folded behind what is asked."""
     headline = html.escape(str(explorer.settled_page().headline))
     try:
         data = base64.b64encode(explorer.file(".png")).decode()
         shown = f'<img src="data:image/png;base64,{data}" alt="{headline}" style="width: 100%">'
     except ExploreError:  # a view of words has none
         shown = f"<p><b>{headline}</b></p>"
+    asked = explorer.open_question
+    if asked is not None:
+        choices = "".join(f"<li>{html.escape(choice.label)}</li>" for choice in asked.choices)
+        shown = (
+            f"<p><b>{html.escape(asked.text)}</b></p><ul>{choices}</ul>"
+            f"<details><summary>Show what was measured</summary>{shown}</details>"
+        )
     style = f'class="rx-still" data-of="{explorer.model_id}" style="max-width: 1120px"'
     return f"{_NO_ERROR}<div {style}>{shown}<p>{_HINT}</p></div>"

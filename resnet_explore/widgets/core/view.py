@@ -536,6 +536,7 @@ class View:
     glossary    {word: explanation} for words of this page that not everybody knows
     aside       {a panel's key: small things of it that change oftener than the rest}, such as exact values at
                 one place; they travel in a message of their own
+    question    a `Question` that comes before all this, until it is answered or skipped
     """
 
     headline: Any = ""
@@ -549,6 +550,7 @@ class View:
     waiting: str = ""
     glossary: Mapping[str, str] = field(default_factory=dict)
     aside: Mapping[str, Any] = field(default_factory=dict)
+    question: Any = None
 
 
 @dataclass(frozen=True)

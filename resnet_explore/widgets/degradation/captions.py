@@ -69,6 +69,41 @@ PAPER_WHY = (
 )
 
 
+# --- the question that comes first --------------------------------------------------------------------------
+
+SAME = 2.0  # percentage points, up to which two errors count as the same
+DEEPER = {"falls": "it falls", "same": "it stays about the same", "rises": "it rises"}
+DEEPER_RULE = (
+    f"A difference of up to {SAME:g} percentage points counts as the same. Training error: the share of the "
+    "images it was trained on that a network gets wrong."
+)
+DEEPER_REPLIES = {
+    "falls": "A deeper network could do all that the shallow one does, with some layers that do nothing; "
+    "training does not find that.",
+    "same": "A deeper network could do as well, with some layers that do nothing; training does not find "
+    "that.",
+}
+DEEPER_WHY = (
+    "This is not overfitting: a network that overfits is good on the images it was trained on. The deeper "
+    "plain network cannot be trained as well, which He et al. call degradation. Skip connections take it "
+    "away."
+)
+
+
+def deeper_question(shallow: int, deep: int) -> str:
+    """Return what is asked of two depths."""
+    return (
+        f"Plain networks, without skips: what happens to the error on their own training images as they grow "
+        f"from {shallow} to {deep} layers?"
+    )
+
+
+def deeper_told(shallow: int, deep: int, plain: Sequence[float], residual: Sequence[float]) -> str:
+    """Return both networks' errors at two depths."""
+    (a, b), (c, d) = (map(percent, errors) for errors in (plain, residual))
+    return f"From {shallow} to {deep} layers it goes from {a} to {b}; with skips from {c} to {d}."
+
+
 # --- errors -------------------------------------------------------------------------------------------------
 
 

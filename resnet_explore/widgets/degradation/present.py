@@ -11,6 +11,7 @@ from resnet_explore.training.plan import KINDS
 from resnet_explore.training.published import CIFAR_TEST_ERROR, IMAGENET_TOP1_ERROR
 from resnet_explore.widgets.catalog.layers import OfDepth
 from resnet_explore.widgets.core.chart_panel import Charts
+from resnet_explore.widgets.core.guess import Question
 from resnet_explore.widgets.core.view import (
     Button,
     Check,
@@ -106,7 +107,7 @@ def present(state: DegradationState, given: Given) -> View:
     if state.view == "paper":
         return _paper_page(given, given.runs, frame)
     if state.view == "errors":
-        return _errors_page(given, given.runs, frame)
+        return _errors_page(state, given, given.runs, frame)
     return _layers_page(state, given, given.runs, frame)
 
 
@@ -167,7 +168,7 @@ def _depth_slider(runs: Runs) -> Slider:
 # --- errors -------------------------------------------------------------------------------------------------
 
 
-def _errors_page(given: Given, runs: Runs, frame: Mapping[str, Any]) -> View:
+def _errors_page(state: DegradationState, given: Given, runs: Runs, frame: Mapping[str, Any]) -> View:
     going, first = (
         (given.trained.going, given.trained.first)
         if given.trained and runs is given.trained.runs
@@ -186,7 +187,27 @@ def _errors_page(given: Given, runs: Runs, frame: Mapping[str, Any]) -> View:
         panels=((Charts("errors", charts.error_charts(runs, given.ghosts, going), chooses="depth"),),),
         sliders=(_depth_slider(runs),),
         conditions=said if shown is runs else (captions.GHOSTS,),
+        question=_question(state, runs) if state.runs == "recorded" else None,
         **frame,
+    )
+
+
+def _question(state: DegradationState, runs: Runs) -> Question | None:
+    """Return what is asked about recorded runs, if they were trained at several depths."""
+    ends = runs.depths[0], runs.depths[-1]
+    plain, residual = ([runs.mean(kind, depth) for depth in ends] for kind in KINDS)
+    if ends[0] == ends[1] or not np.isfinite([*plain, *residual]).all():
+        return None
+    rise = plain[1] - plain[0]
+    return Question(
+        f"degradation/training-error/{state.data}",
+        captions.deeper_question(*ends),
+        tuple(Choice(*pair) for pair in captions.DEEPER.items()),
+        "same" if abs(rise) <= captions.SAME else "rises" if rise > 0 else "falls",
+        captions.DEEPER_RULE,
+        captions.deeper_told(*ends, plain, residual),
+        captions.DEEPER_WHY if rise > captions.SAME else captions.TWINS_WHY,
+        captions.DEEPER_REPLIES if rise > captions.SAME else {},
     )
 
 

@@ -1,6 +1,6 @@
 """What the gradient explorer says."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,11 +69,11 @@ _NOUNS = {
 }
 _VERBS = {EXPLODES: "explode", GROWS: "grow", STAYS: "stay level", SHRINKS: "shrink", VANISHES: "vanish"}
 GUESSES = {
-    EXPLODES: f"explodes towards the image: over {STEEP:g} times",
-    GROWS: f"grows towards the image: {LEVEL:g} to {STEEP:g} times",
-    STAYS: f"stays about level: 1/{LEVEL:g} to {LEVEL:g} times",
-    SHRINKS: f"shrinks towards the image: 1/{STEEP:g} to 1/{LEVEL:g}",
-    VANISHES: f"vanishes towards the image: under 1/{STEEP:g}",
+    EXPLODES: f"explodes: over {STEEP:g} times",
+    GROWS: f"grows: {LEVEL:g} to {STEEP:g} times",
+    STAYS: f"stays level: 1/{LEVEL:g} to {LEVEL:g} times",
+    SHRINKS: f"shrinks: 1/{STEEP:g} to 1/{LEVEL:g}",
+    VANISHES: f"vanishes: under 1/{STEEP:g}",
 }
 LEVEL_MEANS = f"Level means 1/{LEVEL:g} to {LEVEL:g} times."
 
@@ -429,18 +429,38 @@ def record_why(step: int) -> str:
 # --- questions ----------------------------------------------------------------------------------------------
 
 
-def verdict(guess: str, truth: Profile, score: str) -> str:
-    """Return whether a guess is right, the headline of an answer."""
-    said = f"it {truth.verdict}: {multiple(truth.ratio)} at the first block"
-    if guess == truth.verdict:
-        return f"Right, {said}. {score}"
-    return f"No, {said}. {score}"
+PUZZLE_RULE = "Compared is the norm of the first block's weight gradient with the last block's."
+FIRST_ANSWERS = {"larger": "much larger", "level": "about as large", "smaller": "much smaller"}
+FIRST_RULE = f"“About as large” means 1/{LEVEL:g} to {LEVEL:g} times; a gradient's size is its norm."
+FIRST_REPLIES = {
+    "smaller": "Vanishing gradients are what many textbooks tell; they describe networks without batch norm, "
+    "or trained ones.",
+    "level": "He et al. (2015) report healthy gradient norms with batch norm, too.",
+}
 
 
-def score_words(right: Iterable[bool]) -> str:
-    """Return how many first guesses were right."""
-    found = list(right)
-    return f"{sum(found)} of {len(found)} so far."
+def told(profile: Profile) -> str:
+    """Return what was measured of a puzzle's network."""
+    return f"The first block's gradient is {_of(profile.ratio, 'the last')}'s."
+
+
+def first_question(depth: int) -> str:
+    """Return what is asked before the first picture."""
+    return (
+        f"A new plain network of {depth} layers with batch norm, before its first training step: how large "
+        "is the first block's gradient, beside the last block's?"
+    )
+
+
+def first_told(profiles: Mapping[str, Profile]) -> str:
+    """Return what was measured of new twins."""
+    plain, residual = profiles["plain"].ratio, profiles["residual"].ratio
+    return f"It is {_of(plain, 'the last')}'s; in the residual twin {multiple(residual)}."
+
+
+def puzzle_headline(text: str, profile: Profile) -> str:
+    """Return what a puzzle's network does."""
+    return f"{text}: {multiple(profile.ratio)}."
 
 
 def record_name(name: str) -> str:

@@ -41,6 +41,11 @@ class Facts:
     seed: int = 0
     known: Sequence[str] = ()
 
+    @property
+    def usual_depth(self) -> int:
+        """The depth that the explorer opens at: deep, and soon measured."""
+        return self.depths[len(self.depths) * 3 // 4]
+
 
 def _menu(key: str, label: str, words: Mapping[str, str], tip: str = "") -> Menu:
     return Menu(key, label, tuple(Choice(value, said) for value, said in words.items()), tip)

@@ -23,7 +23,7 @@ from resnet_explore.widgets.gradient_flow.jobs import (
     MeasureTwins,
     ReadRecord,
 )
-from resnet_explore.widgets.gradient_flow.questions import DEPTH, QUESTIONS
+from resnet_explore.widgets.gradient_flow.questions import DEPTH, PUZZLES
 from resnet_explore.widgets.gradient_flow.recording import Recording, read_recording, recorded_names
 from resnet_explore.widgets.gradient_flow.state import (
     HERE,
@@ -123,13 +123,9 @@ class GradientFlowExplorer(Explorer):
     def settle(self, state: GradientFlowState, names: frozenset[str]) -> GradientFlowState:
         """Make norm and start fit each other, and depth and step what there is."""
         self._check_names(state)
-        if len(state.guesses) != len(QUESTIONS):
-            state = replace(state, guesses=("",) * len(QUESTIONS))
         state = _agreed(state, names)
         if self._own:
             state = replace(state, view="layers", source=HERE)
-        if "question" in names and "guess" not in names:
-            state = replace(state, guess=state.guesses[state.question])
         if names & _ANEW and not names & {"step", "steps"}:
             state = replace(state, step=0, steps=0)
         return self._within_reach(state, names)
@@ -142,10 +138,8 @@ class GradientFlowExplorer(Explorer):
         for name, options in {"source": sources, "data": data, "claim": CLAIMS}.items():
             if getattr(state, name) not in options:
                 raise unknown(name, getattr(state, name), options)
-        if state.guess and state.guess not in captions.GUESSES:
-            raise unknown("guess", state.guess, captions.GUESSES)
-        if not 0 <= state.question < len(QUESTIONS):
-            raise ExploreError(f"question must be from 0 to {len(QUESTIONS) - 1}, got {state.question}.")
+        if not 0 <= state.question < len(PUZZLES):
+            raise ExploreError(f"question must be from 0 to {len(PUZZLES) - 1}, got {state.question}.")
         if state.steps < 0 or state.steps % STEPS:
             raise ExploreError(f"steps must be a multiple of {STEPS} from 0 on, got {state.steps}.")
 
@@ -187,7 +181,7 @@ class GradientFlowExplorer(Explorer):
         if state.view == "claims":
             return (self._claim_job(state.claim),)
         if state.view == "guess":
-            return self._guess_jobs(state)
+            return (self._puzzle_job(state.question),)
         if state.view == "layers" and state.source != HERE:
             return (self._record_job(state.source),)
         if state.data in _DOWNLOADED and (state.data in self._fetching or not _is_here(state.data)):
@@ -229,14 +223,9 @@ class GradientFlowExplorer(Explorer):
             self._recordings[name] = read_recording(name)
         return self._recordings[name]
 
-    def _question_job(self, k: int) -> MeasureTwins:
-        asked = QUESTIONS[k]
+    def _puzzle_job(self, number: int) -> MeasureTwins:
+        asked = PUZZLES[number]
         return MeasureTwins(self._lab, DEPTH, asked.given, (asked.kind,), asked.strength)
-
-    def _guess_jobs(self, state: GradientFlowState) -> tuple[Job, ...]:
-        """Return the question that is asked, measured while one thinks, and those that have a guess."""
-        guessed = [k for k, guess in enumerate(state.guesses) if guess]
-        return tuple(self._question_job(k) for k in dict.fromkeys([state.question, *guessed]))
 
     # --- the page -----------------------------------------------------------------------------------------
 
@@ -246,8 +235,7 @@ class GradientFlowExplorer(Explorer):
         if state.view == "claims":
             return present.claim_page(state, found.get(self._claim_job(state.claim)), self.seed)
         if state.view == "guess":
-            answers = {k: found.get(self._question_job(k)) for k in range(len(QUESTIONS))}
-            return present.guess_page(state, answers, self.seed)
+            return present.puzzle_page(state, found.get(self._puzzle_job(state.question)), self.seed)
         if state.view == "layers" and state.source != HERE:
             recording = found.get(self._record_job(state.source))
             return layers.record_page(state, recording, facts)
@@ -268,16 +256,10 @@ class GradientFlowExplorer(Explorer):
         )
 
     def act(self, name: str, detail: Any, buffers: Sequence[memoryview]) -> None:
-        """Take steps of SGD, or measure what was guessed."""
-        state = self.state
+        """Take steps of SGD."""
         if name == "take":
-            self.update(steps=state.steps + STEPS, step=state.steps + STEPS)
-        elif name == "measure" and state.guess and not state.guesses[state.question]:
-            guesses = list(state.guesses)
-            guesses[state.question] = state.guess
-            self.update(guesses=tuple(guesses))
-        elif name == "next" and state.question + 1 < len(QUESTIONS):
-            self.update(question=state.question + 1)
+            steps = self.state.steps + STEPS
+            self.update(steps=steps, step=steps)
 
     # --- what else may be asked ---------------------------------------------------------------------------
 
@@ -306,9 +288,8 @@ class GradientFlowExplorer(Explorer):
         return {}
 
     def filled_in(self) -> Mapping[str, Any]:
-        """Return what a new explorer makes of open guesses, and of what it was given."""
+        """Return what a new explorer makes of what it was given."""
         return {
-            "guesses": ("",) * len(QUESTIONS),
             "depth": self.depths[len(self.depths) * 3 // 4],
             **({"data": OWN} if self._given[1] is not None else {}),
         }

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from resnet_explore.analysis.gradients.conditions import Conditions
 from resnet_explore.analysis.gradients.profiles import Profile, read_profile
 from resnet_explore.figures.chart import Axis, Chart
 from resnet_explore.widgets.core.chart_panel import Charts
+from resnet_explore.widgets.core.guess import Question
 from resnet_explore.widgets.core.matrix_panel import Matrices, Matrix
 from resnet_explore.widgets.core.view import Choice, Over, Slider, View
 from resnet_explore.widgets.gradient_flow import captions, controls
@@ -21,6 +23,7 @@ from resnet_explore.widgets.gradient_flow.charts import (
 )
 from resnet_explore.widgets.gradient_flow.controls import TABS, Facts
 from resnet_explore.widgets.gradient_flow.jobs import Measured, said_together
+from resnet_explore.widgets.gradient_flow.questions import first_question
 from resnet_explore.widgets.gradient_flow.state import KINDS, GradientFlowState
 
 if TYPE_CHECKING:
@@ -93,8 +96,9 @@ def here_page(
         controls.more_switches(state, facts),
     )  # fmt: skip
     known = {at: found for at, found in measured.items() if found is not None}
+    asked = _question(state, known, facts)
     if not any(step == state.step for _, step in known):
-        return View(tabs=TABS, ask=ask, panels=None, waiting=WAITING)
+        return View(tabs=TABS, ask=ask, panels=None, waiting=WAITING, question=asked)
     shown, steps = state.shown, sorted({step for _, step in measured})
     profiles = {at: profiles_of(found, shown) for at, found in known.items()}
 
@@ -129,7 +133,19 @@ def here_page(
             everywhere(lambda found, at: remarks(found, shown)[0], lambda _: "Not measured yet."),
         ),
         glossary=captions.GLOSSARY,
+        question=asked,
     )
+
+
+def _question(
+    state: GradientFlowState, known: Mapping[tuple[int, int], Measured], facts: Facts
+) -> Question | None:
+    """Return the question that comes first, None once other gradients are looked at."""
+    if state.given(0) != Conditions() or state.shown != "weight_gradient":
+        return None
+    depth = facts.usual_depth
+    found = known.get((depth, 0))
+    return first_question(depth, None if found is None else profiles_of(found, state.shown))
 
 
 def _over(depths: Sequence[int], steps: Sequence[int], make: Callable[[tuple[int, int]], Any]) -> Over:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from resnet_explore.figures.chart import Axis
 from resnet_explore.widgets.core.chart_panel import Charts
-from resnet_explore.widgets.core.view import Button, Choice, Menu, Options, Over, Prose, Slider, View
+from resnet_explore.widgets.core.view import Button, Choice, Menu, Over, Part, Prose, Slider, View
 from resnet_explore.widgets.gradient_flow import captions, controls
 from resnet_explore.widgets.gradient_flow.charts import (
     claim_chart,
@@ -27,7 +27,7 @@ from resnet_explore.widgets.gradient_flow.layers import (
     profiles_of,
     remarks,
 )
-from resnet_explore.widgets.gradient_flow.questions import DEPTH, QUESTIONS
+from resnet_explore.widgets.gradient_flow.questions import DEPTH, PUZZLES, puzzle_question
 from resnet_explore.widgets.gradient_flow.state import KINDS, STRENGTHS, GradientFlowState
 
 if TYPE_CHECKING:
@@ -171,49 +171,32 @@ def claim_page(state: GradientFlowState, curves: "Curves | None", seed: int) -> 
 # --- guess first --------------------------------------------------------------------------------------------
 
 
-def guess_page(state: GradientFlowState, measured: Mapping[int, Measured | None], seed: int) -> View:
-    """Return the page of a question; `measured` is {question: ...}, of those that are known."""
-    asked = QUESTIONS[state.question]
-    first, truth = state.guesses[state.question], measured.get(state.question)
-    numbers = tuple(Choice(k, f"{k + 1} of {len(QUESTIONS)}") for k in range(len(QUESTIONS)))
-    answers = Options(
-        "guess",
-        f"{asked.text} ({DEPTH} layers, digits). From the last block to the first, its gradient ...",
-        tuple(Choice(value, words) for value, words in captions.GUESSES.items()),
-    )
-    ask = (Menu("question", "Question", numbers),)
-    if not first:
-        missing = "" if state.guess else "Tick a guess first"
-        button = Button("measure", "Measure it", "Compare with your guess", missing)
-        return View(tabs=TABS, ask=ask, headline="Guess, then measure.", panels=((answers,), (button,)))
+def puzzle_page(state: GradientFlowState, truth: Measured | None, seed: int) -> View:
+    """Return the page of a puzzle; truth is None as long as it is not measured."""
+    asked, number = PUZZLES[state.question], state.question
+    numbers = tuple(Choice(k, f"{k + 1} of {len(PUZZLES)}") for k in range(len(PUZZLES)))
+    ask: tuple[Part, ...] = (Menu("question", "Question", numbers),)
+    if number + 1 < len(PUZZLES):
+        ask = (*ask, Button("next", "Next question", puts={"question": number + 1}))
     if truth is None:
-        return View(tabs=TABS, ask=ask, panels=None)
+        waiting = "A gradient is measured while you think."
+        return View(tabs=TABS, ask=ask, panels=None, waiting=waiting, question=puzzle_question(number, None))
     profile = profile_of(truth.flows[asked.kind], "weight_gradient")
-    found = {
-        k: profile_of(each.flows[QUESTIONS[k].kind], "weight_gradient").verdict == state.guesses[k]
-        for k, each in measured.items()
-        if each is not None and state.guesses[k]
-    }
     norms = norms_of(truth, "weight_gradient")
     axis = norm_axis(captions.AXES["weight_gradient"], list(norms.values()))
     skip = f"Every block is F(x) + {asked.strength:g} x. " if asked.strength != 1 else ""
+    question = puzzle_question(number, profile)
     return View(
         tabs=TABS,
         ask=ask,
-        headline=captions.verdict(state.guess or first, profile, captions.score_words(found.values())),
-        why=captions.WHY_STRENGTH if asked.strength != 1 else captions.why(asked.given, "weight_gradient"),
-        panels=(
-            (
-                answers,
-                Charts("answer", (profile_chart(f"{DEPTH} layers, digits", norms, axis, profile.ends),)),
-            ),
-            ((Button("next", "Next question"),) if state.question + 1 < len(QUESTIONS) else ()),
-        ),
+        headline=captions.puzzle_headline(asked.text, profile),
+        why=question.why,
+        panels=((Charts("answer", (profile_chart(f"{DEPTH} layers, digits", norms, axis, profile.ends),)),),),
         conditions=(
-            "A question's first guess counts.",
             *captions.here_conditions(asked.given, truth.batch, seed, "weight_gradient"),
             f"{skip}Looked at: {captions.when_words(asked.given.steps, truth.batch)}.",
             *remarks(truth, "weight_gradient"),
         ),
         glossary=captions.GLOSSARY,
+        question=question,
     )

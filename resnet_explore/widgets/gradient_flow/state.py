@@ -29,8 +29,6 @@ class GradientFlowState:
     strength    of the skips in the view "skip", 0 to 1
     claim       a name that `claim_curves` knows
     question    which one is asked, from 0
-    guess       the answer that is ticked: "explodes", "grows", "stays level", "shrinks", "vanishes" or ""
-    guesses     for each question the first guess, "" as long as there is none
     """
 
     view: Literal["layers", "skip", "jacobians", "claims", "guess"] = "layers"
@@ -52,8 +50,6 @@ class GradientFlowState:
     strength: float = 0.5
     claim: str = "explosion"
     question: int = 0
-    guess: str = ""
-    guesses: tuple[str, ...] = ()
 
     def given(self, step: int | None = None) -> Conditions:
         """Return the conditions of a measurement, at the step that is looked at or another."""

@@ -154,11 +154,32 @@ def gradients_headline(update: int, plain: tuple[float, str], residual: tuple[fl
     )
 
 
-GRADIENTS_WHY = (
-    "The numbers compare the gradient of the first block with that of the last. In a new plain network each "
-    "layer with batch norm and ReLU makes the gradient about 1.2 times as long on its way back. The steepest "
-    "layers then take the largest steps. After them they hardly pass anything on, and the gradient vanishes."
-)
+def gradients_why(growth: float) -> str:
+    """Return how the gradients come about, with how much longer each layer makes a new plain network's."""
+    return (
+        "The numbers compare the gradient of the first block with that of the last. In this new plain "
+        f"network each layer makes the gradient about {100 * (growth - 1):.0f} % longer on its way back, "
+        "and that multiplies up. The layers with the longest gradients then take the largest steps. After those they "
+        "hardly pass anything on, so the gradient vanishes."
+    )
+
+
+GRADIENTS_QUESTION = "A new plain network of {depth} layers. How large is the gradient at its first block?"
+GRADIENTS_GUESSES = {
+    "vanishes": "Much smaller than at the last block: it vanishes",
+    "level": "About the same",
+    "explodes": "Much larger than at the last block: it explodes",
+}
+GRADIENTS_RULE = f"Much means more than {LEVEL**2:g} times, measured before the first update."
+GRADIENTS_REPLIES = {
+    "vanishes": "That is what most textbooks say, and here it is the other way round.",
+    "level": "With skips it would be so, or nearly.",
+}
+
+
+def gradients_told(plain: float, residual: float) -> str:
+    """Return what was measured, the ratios of the first block's gradient to the last's."""
+    return f"The first block's is {multiple(plain)} the last's (with skips {multiple(residual)})."
 
 
 def gradients_conditions(seeds: int) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ GLOSSARY = {
 }
 
 WHY = {
+    "worst": "A block that comes early is what all others build on, so they miss it most. Later blocks add "
+    "little to x, which comes through without them.",
     "deleted": "A residual block gives x + F(x). Without F the image still comes through as x, and the other "
     "blocks go on adding to it. A plain block gives only F(x): the blocks behind it get what none of them "
     "has ever seen.",
@@ -252,17 +254,9 @@ STUDY_CONDITIONS = {
         "all paths.",
     ),
 }
-GUESS = (
-    "Each block is taken out alone, and the error is measured. Choose a block above, then see all of them."
-)
 NO_STUDY = "This was not recorded for these networks. rx.lesion_study measures it on your own images."
 NO_PATHS = "Paths were not recorded for these networks. rx.path_lengths measures them on your own images."
 NO_TESTS = "Without labelled test images there is no loss, so there are no gradients to compare."
-
-
-def guess_question(name: str) -> str:
-    """Return what is to be guessed."""
-    return f"Which block can {name} least do without?"
 
 
 def each_headline(names: Sequence[str], medians: Sequence[float], worst: int, error: float) -> str:
@@ -271,11 +265,50 @@ def each_headline(names: Sequence[str], medians: Sequence[float], worst: int, er
     return f"One block out, median error: {', '.join(told)} (block {worst}: {percent(error)})"
 
 
-def guess_headline(guess: int, worst: int, error: float) -> str:
-    """Return whether a guess was right."""
-    if guess == worst:
-        return f"Right: without block {worst} the error is {percent(error)}."
-    return f"You guessed block {guess}; it is block {worst}, with an error of {percent(error)}."
+# --- questions ----------------------------------------------------------------------------------------------
+
+FAILS = 50.0  # percent, above which a network is said to fail
+OUT_RULE = f"A network fails if it is wrong on more than {FAILS:.0f} % of the test images."
+OUT_ANSWERS = {
+    "plain": "only the plain one fails",
+    "residual": "only the residual one fails",
+    "both": "both fail",
+    "neither": "neither fails",
+}
+OUT_REPLIES = {
+    "both": "A block less is a network that was never trained, so this is what one would expect.",
+    "neither": "Of nine blocks one seems little, but the others were trained with it.",
+}
+WORST_RULE = "The right one is the block without which the error is largest."
+
+
+def out_question(depth: int, block: int) -> str:
+    """Return what is asked of one block that is taken out."""
+    return (
+        f"Two networks of {depth} layers were trained alike, a plain and a residual one. Block {block} is "
+        "taken out of both, and nothing is trained again. What happens?"
+    )
+
+
+def out_told(block: int, plain: float, residual: float) -> str:
+    """Return both errors without a block."""
+    return (
+        f"Without block {block} the plain network is wrong on {percent(plain)}, the residual one on "
+        f"{percent(residual)}."
+    )
+
+
+def worst_question(name: str) -> str:
+    """Return which block is asked for."""
+    return f"Which block can {name} least do without?"
+
+
+def worst_told(name: str, worst: int, error: float, median: float) -> str:
+    """Return what the block costs, beside what one costs usually."""
+    return (
+        f"{name} errs on {percent(error)} without block {worst}; the median of all blocks is "
+        f"{percent(median)}."
+    )
 
 
 def count_headline(count: int, plain: float, residual: float) -> str:

@@ -52,7 +52,7 @@ class SkipExplorer(LookingExplorer):
     images  for your own networks, in the forms that other explorers take; an `ImageSet`, which has labels,
             gives the error, too
     state   `SkipState`: view, networks, depth, image, deleted, cut, order, skip, branch, block, channel,
-            effect, study, guess, each a trait
+            effect, study, each a trait
 
     Networks are edited while they are measured only, and are left as they were found. Raises `ExploreError`
     for a block, an order or a factor that there is not.
@@ -65,22 +65,21 @@ class SkipExplorer(LookingExplorer):
         "cut": _BAKED,
         "effect": None,
         "study": None,
-        "guess": None,
     }
     keep_most = 24  # the maps of 56 layers take 4 MB
 
     def unused(self, state: SkipState) -> Collection[str]:
         """Return what only other tabs are about."""
-        others = {"effects": {"effect"}, "studies": {"study", "guess"}}
+        others = {"effects": {"effect"}, "studies": {"study"}}
         edit = {*_EDITS, "networks", "depth", "image"} if state.view == "training" else set()
         return edit.union(*(fields for view, fields in others.items() if view != state.view))
 
     def worth_baking(self, state: SkipState) -> bool:
-        """Two edits are only where they are made, in other tabs one block is out; guesses are made before."""
+        """Two edits are only where they are made, in other tabs one block is out at most."""
         out, cut = len(state.deleted), len(state.cut)
         if state.view == "edit":
             return out + cut <= 2
-        return out <= 1 and not cut and (state.guess == 0 or not out)
+        return out <= 1 and not cut
 
     def __init__(self, models: Any = None, images: Any = None, **state: Any) -> None:
         entries = _trained(usual_networks()) if models is None else {"own": own_networks(models)}
@@ -109,8 +108,6 @@ class SkipExplorer(LookingExplorer):
             state = replace(state, order=())
         if other and was is not None and count is not None:
             state = _carried(state, names, was, count)
-        if other and before is not None and "guess" not in names:
-            state = replace(state, guess=min(state.guess, 0))
         state = replace(state, deleted=tuple(sorted(set(state.deleted))), cut=tuple(sorted(set(state.cut))))
         if count is None:
             return state
@@ -126,8 +123,6 @@ class SkipExplorer(LookingExplorer):
             )
         if sorted(state.order) == list(state.order):
             state = replace(state, order=())
-        if "guess" in names and not -1 <= state.guess <= count:
-            raise ExploreError(f"guess must be a block from 1 to {count}, 0 or -1, got {state.guess}.")
         state = replace(state, block=min(max(1, state.block), count), channel=max(0, state.channel))
         return state if there is None else _possible(state, names, there)
 
@@ -169,7 +164,7 @@ class SkipExplorer(LookingExplorer):
         if state.view == "effects":
             return {"after": self._effect(state, edit), "before": self._effect(state, Edit())}
         if state.view == "studies":
-            each = {"singles": Singles(*where)} if state.study == "each" and state.guess else {}
+            each = {"singles": Singles(*where)} if state.study == "each" else {}
             return {"studies": ReadStudies(*where), "now": now, "unedited": before, **each}
         return {"training": ReadTraining()}
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from resnet_explore.widgets.catalog.networks import Networks
 from resnet_explore.widgets.core.cuts_panel import Cuts
+from resnet_explore.widgets.core.guess import Question
 from resnet_explore.widgets.core.outcome_panel import OutcomeBar, OutcomeBars, Side
 from resnet_explore.widgets.core.view import (
     Button,
@@ -38,6 +39,8 @@ _TABS = Tabs(
         Choice("training", "While training", "Skips that change while a network learns"),
     ),
 )
+# What the first question is about: who has changed one of them is past it.
+_ASKED = ("networks", "depth", "deleted", "cut", "order", "skip", "branch")
 _LOOKING = ("edit", "inside", "effects")  # at one image
 _ANSWERS = 3  # so many are shown of each network
 
@@ -77,7 +80,10 @@ def present(
     depths = depth_slider(entries[state.networks].depths)
     twins = scene.twins
     if twins is None:
-        return View(tabs=_TABS, ask=ask, panels=None, waiting=captions.WAITING, sliders=depths)
+        asked = _out_question(state, None) if state.view == "edit" else None
+        return View(
+            tabs=_TABS, ask=ask, panels=None, waiting=captions.WAITING, sliders=depths, question=asked
+        )
     view = _VIEWS[state.view](state, scene, twins)
     return replace(
         view, tabs=_TABS, ask=[*ask, *view.ask], sliders=[*view.sliders, *depths], glossary=captions.GLOSSARY
@@ -100,8 +106,9 @@ def edit_view(state: SkipState, scene: Findings, twins: OpenTwins) -> View:
     tests = "" if twins.held_out is None else twins.held_out.about
     cited = [network.cited for network in twins.networks]
     sliders = (dial("skip", "All skips ×", state.skip), dial("branch", "All branches ×", state.branch))
+    question = _out_question(state, scene.now)
     if scene.now is None:
-        return View(panels=None, sliders=sliders, waiting=captions.WAITING)
+        return View(panels=None, sliders=sliders, waiting=captions.WAITING, question=question)
 
     skips = [any(block.skip for block in blocks) for blocks in twins.blocks]
 
@@ -121,6 +128,32 @@ def edit_view(state: SkipState, scene: Findings, twins: OpenTwins) -> View:
         panels=((cuts_of(state, twins),), (tools(state, scene.undo),), (bars,)),
         sliders=sliders,
         conditions=captions.edit_conditions(names, cited, tests, twins.missing),
+        question=question,
+    )
+
+
+def _out_question(state: SkipState, now: Outcomes | None) -> Question | None:
+    """Return the question that the first edit answers; there is none about others."""
+    asked = [getattr(state, name) for name in _ASKED]
+    if asked != [getattr(SkipState(), name) for name in _ASKED]:
+        return None
+    right, told = None, ""
+    if now is not None:
+        plain, residual = (outcome.error for outcome in now)
+        fails = plain > captions.FAILS, residual > captions.FAILS
+        right = {(True, False): "plain", (False, True): "residual", (True, True): "both"}.get(
+            fails, "neither"
+        )
+        told = captions.out_told(state.deleted[0], plain, residual)
+    return Question(
+        f"skips/block-{state.deleted[0]}-out/{state.networks}-{state.depth}",
+        captions.out_question(state.depth, state.deleted[0]),
+        tuple(Choice(*pair) for pair in captions.OUT_ANSWERS.items()),
+        right,
+        captions.OUT_RULE,
+        told,
+        captions.WHY["deleted"],
+        captions.OUT_REPLIES,
     )
 
 
@@ -274,21 +307,11 @@ def studies_view(state: SkipState, scene: Findings, twins: OpenTwins) -> View:
     return replace(view, ask=(menu, *view.ask), why=captions.WHY["studies"], conditions=conditions)
 
 
-def _each(state: SkipState, scene: Findings, twins: OpenTwins) -> View | None:
-    numbers = tuple(Choice(k, f"block {k}") for k in range(1, twins.count + 1))
-    asked = (Choice(0, "choose a block"), *numbers, Choice(-1, "just show me"))
-    guess = Menu("guess", "Your guess", asked)
-    if state.guess == 0:
-        question = captions.guess_question(twins.networks[-1].name)
-        return View(
-            ask=(guess,),
-            headline=question,
-            panels=((cuts_of(state, twins),), (Prose("guess", (captions.GUESS,)),)),
-        )
+def _each(state: SkipState, scene: Findings, twins: OpenTwins) -> View:
     table = scene.found.get("studies")
     errors = scene.found.get("singles")
     if table is None or errors is None:
-        return None
+        return View(panels=None, waiting=captions.WAITING, question=_worst_question(state, twins))
     told = list(errors)
     if np.isnan(told[-1]).all() and "lesions" in table:  # without test images what was recorded is shown
         told = studies.singles(table["lesions"], twins)
@@ -296,12 +319,28 @@ def _each(state: SkipState, scene: Findings, twins: OpenTwins) -> View | None:
         return View(headline=captions.NO_STUDY, panels=((Prose("nothing", (twins.missing,)),),))
     worst = studies.worst(told[-1])
     error = float(told[-1][worst - 1])
-    if state.guess > 0:
-        headline = captions.guess_headline(state.guess, worst, error)
-    else:
-        medians = [float(np.nanmedian(own)) for own in told]
-        headline = captions.each_headline([n.name for n in twins.networks], medians, worst, error)
-    return View(ask=(guess,), headline=headline, panels=((cuts_of(state, twins, told),),))
+    medians = [float(np.nanmedian(own)) for own in told]
+    headline = captions.each_headline([n.name for n in twins.networks], medians, worst, error)
+    said = captions.worst_told(twins.networks[-1].name, worst, error, medians[-1])
+    asked = _worst_question(state, twins, worst, said)
+    return View(headline=headline, panels=((cuts_of(state, twins, told),),), question=asked)
+
+
+def _worst_question(
+    state: SkipState, twins: OpenTwins, right: int | None = None, told: str = ""
+) -> Question | None:
+    usual, name = SkipState(), twins.networks[-1].name
+    if (state.networks, state.depth) != (usual.networks, usual.depth):
+        return None  # who moves through depths is not asked at each of them
+    return Question(
+        f"skips/worst-block/{name}",
+        captions.worst_question(name),
+        tuple(Choice(k, f"block {k}") for k in range(1, twins.count + 1)),
+        right,
+        captions.WORST_RULE,
+        told,
+        captions.WHY["worst"],
+    )
 
 
 def _study(state: SkipState, scene: Findings) -> View | None:

@@ -23,7 +23,6 @@ class SkipState:
     channel   its channel
     effect    what is compared before and after
     study     which errors are charted
-    guess     the block that was guessed to matter most, 0 for no guess yet, -1 for none wanted
     """
 
     view: Literal["edit", "inside", "effects", "studies", "training"] = "edit"
@@ -39,4 +38,3 @@ class SkipState:
     channel: int = 0
     effect: Literal["gradients", "heatmaps", "maps"] = "gradients"
     study: Literal["each", "count", "order", "dial", "paths"] = "each"
-    guess: int = 0

@@ -41,6 +41,26 @@ def test_axe_finds_nothing(bare_page, name):
     assert not found, "\n".join(found)
 
 
+def test_axe_finds_nothing_in_a_question_and_its_verdict(bare_page):
+    explorer, page, found = rx.DegradationExplorer(guess=True), bare_page(), []
+    [(_, view, state), *_] = views(explorer)
+    explorer.close()
+    open_view(page, view, state)
+    page.evaluate(AXE_SCRIPT)
+    page.evaluate(
+        "(key) => window.model.set('_counts', { [key]: { rises: 3, falls: 2 } })", view.question.key
+    )
+    for answered in (False, True):
+        if answered:
+            page.get_by_label("it falls").check()
+            page.get_by_role("button", name="Show me").click()
+        for theme in ("light", "dark"):
+            dress(page, theme)
+            found += [f"{theme}: {line}" for line in page.evaluate(_FIND, theme)]
+    assert page.locator(".rx-distribution").is_visible()
+    assert not found, "\n".join(found)
+
+
 def test_axe_is_really_asked(bare_page):
     page = bare_page()
     page.set_content("<main class='rx-page'><img src='a.png'><button></button></main>")

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from resnet_explore.analysis.gradients.profiles import Profile, read_profile
-from resnet_explore.analysis.gradients.slope import slope
+from resnet_explore.analysis.gradients.slope import EXPLODES, VANISHES, slope
 from resnet_explore.errors import unknown
 from resnet_explore.figures.chart import Axis, Chart, Series, spread
 from resnet_explore.widgets.catalog.layers import OfDepth, by_depth
 from resnet_explore.widgets.core.chart_panel import Charts
+from resnet_explore.widgets.core.guess import Question
 from resnet_explore.widgets.core.runner import Job, Task
 from resnet_explore.widgets.core.view import Choice, Over, Prose, Slider, View
 from resnet_explore.widgets.lesson import captions
@@ -64,7 +65,8 @@ def present(state: LessonState, found: Mapping[Job, Any]) -> View:
     seeds = len(noted[state.depth].seeds["plain"])
     return View(
         headline=Over("depth", headlines),
-        why=captions.GRADIENTS_WHY,
+        why=Over("depth", {depth: _why(noted[depth], depth) for depth in DEPTHS}),
+        question=_question(noted[state.depth], state.depth),
         panels=((Prose("words", captions.GRADIENTS), Charts("gradients", (Over("depth", charts),))),),
         sliders=sliders,
         conditions=captions.gradients_conditions(seeds),
@@ -89,6 +91,28 @@ def _headline(noted: OfDepth, update: int) -> str:
     ratios = [profile(noted, kind, update).ratio for kind in _KINDS]
     plain, residual = ((ratio, slope(ratio)) for ratio in ratios)
     return captions.gradients_headline(update, plain, residual)
+
+
+def _why(noted: OfDepth, depth: int) -> str:
+    between = depth - 4  # layers from the middle of the first block to that of the last
+    return captions.gradients_why(profile(noted, "plain", 0).ratio ** (1 / between))
+
+
+def _question(noted: OfDepth, depth: int) -> Question:
+    """Return what is asked before the gradients are seen."""
+    plain, residual = (profile(noted, kind, 0).ratio for kind in _KINDS)
+    choices = tuple(Choice(*pair) for pair in captions.GRADIENTS_GUESSES.items())
+    right = {EXPLODES: "explodes", VANISHES: "vanishes"}.get(slope(plain), "level")
+    return Question(
+        f"lesson/gradients/{depth}",
+        captions.GRADIENTS_QUESTION.format(depth=depth),
+        choices,
+        right,
+        captions.GRADIENTS_RULE,
+        captions.gradients_told(plain, residual),
+        _why(noted, depth),
+        captions.GRADIENTS_REPLIES,
+    )
 
 
 def _chart(noted: OfDepth, update: int) -> Chart:
