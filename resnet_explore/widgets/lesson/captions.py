@@ -159,8 +159,8 @@ def gradients_why(growth: float) -> str:
     return (
         "The numbers compare the gradient of the first block with that of the last. In this new plain "
         f"network each layer makes the gradient about {100 * (growth - 1):.0f} % longer on its way back, "
-        "and that multiplies up. The layers with the longest gradients then take the largest steps. After those they "
-        "hardly pass anything on, so the gradient vanishes."
+        "and that multiplies up. The layers with the longest gradients then take the largest steps. After "
+        "those they hardly pass anything on, so the gradient vanishes."
     )
 
 
