@@ -162,8 +162,9 @@ def test_training_here_begins_at_the_first_update_and_stops(lesson):
                 break
     finally:
         lesson.unobserve(note, "_view")
-        lesson._stop()
+        lesson.act("halt", None, ())
     assert lesson.wait(30)
+    assert [part.key for part in lesson.page.ask] == ["train"]
     assert names[-1] == ["Plain", "Residual", "Plain, recorded", "Residual, recorded"]
     assert lesson.settled_page().headline.startswith("After ")
 

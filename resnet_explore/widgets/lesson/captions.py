@@ -111,6 +111,11 @@ TRAINING_RECORDED = (
 TRAIN = "Train both"
 
 
+def training_progress(done: int, updates: int) -> str:
+    """Return how far a training is."""
+    return f"Update {done} of {updates}" if done else "Building both networks ..."
+
+
 def training_headline(updates: int, plain: float, residual: float) -> str:
     """Return how far both are, errors in percent."""
     return f"After {updates} updates, plain gets {percent(plain)} wrong, residual {percent(residual)}."

@@ -1,8 +1,9 @@
 """Step 3: it can be trained. Both twins learn here, from the first update on."""
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +12,7 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.figures.chart import Axis, Chart, Look, Series
 from resnet_explore.widgets.core.chart_panel import Charts
 from resnet_explore.widgets.core.runner import Job, Task
-from resnet_explore.widgets.core.view import Button, Prose, View
+from resnet_explore.widgets.core.view import Button, Part, ProgressBar, Prose, View
 from resnet_explore.widgets.lesson import captions
 from resnet_explore.widgets.lesson.state import LessonState
 
@@ -45,15 +46,33 @@ class ReadTraining(Job):
         }
 
 
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """How far a training is, and whether it still goes on."""
+
+    errors: Errors
+    going: bool
+
+    @property
+    def updates(self) -> int:
+        """How many updates were made of both."""
+        return len(self.errors["residual"])
+
+
 @dataclass(frozen=True)
 class TrainTwins(Job):
-    """Train both twins from one seed on the same batches."""
+    """Train both twins from one seed on the same batches.
+
+    halt  set by who wants it to stop where it is
+    """
 
     seed: int
+    halt: threading.Event | None = field(default=None, compare=False)
     lane: ClassVar[str] = "training"
-    says = "Building both networks ..."
+    aside: ClassVar[bool] = True
+    says = ""
 
-    def run(self, task: Task) -> Errors:
+    def run(self, task: Task) -> Trained:
         """Return the errors; those so far are shown on the way."""
         from resnet_explore.inputs.datasets import load_dataset
         from resnet_explore.training.race import Race
@@ -62,14 +81,13 @@ class TrainTwins(Job):
         # What the held-out images say is not shown, so they are looked at rarely.
         race = Race(tuple(_TWINS.values()), train, test, lr=RATE, seed=self.seed, every=UPDATES, sample=1)
         shown = 0.0
-        while race.steps < UPDATES:
+        while race.steps < UPDATES and not (self.halt and self.halt.is_set()):
             task.check()
             race.advance(1)
             if time.monotonic() - shown > _SHOW_SECONDS:
                 shown = time.monotonic()
-                task.say(f"Training: update {race.steps} of {UPDATES} ...")
-                task.publish(_errors(race))
-        return _errors(race)
+                task.publish(Trained(_errors(race), going=True))
+        return Trained(_errors(race), going=False)
 
 
 def _errors(race: Any) -> Errors:
@@ -83,9 +101,9 @@ def check(state: LessonState) -> None:
         raise ExploreError(f"runs must be from 0 to 10,000, got {state.runs}.")
 
 
-def plan(state: LessonState) -> Sequence[Job]:
+def plan(state: LessonState, halt: threading.Event | None = None) -> Sequence[Job]:
     """Return the recorded training, and the one that was asked for."""
-    return (ReadTraining(), *((TrainTwins(state.runs),) if state.runs else ()))
+    return (ReadTraining(), *((TrainTwins(state.runs, halt),) if state.runs else ()))
 
 
 def present(state: LessonState, found: Mapping[Job, Any]) -> View:
@@ -95,15 +113,15 @@ def present(state: LessonState, found: Mapping[Job, Any]) -> View:
         return View(
             panels=None, waiting="Two networks that differ by their skips alone, trained side by side."
         )
-    here: Errors | None = found.get(TrainTwins(state.runs)) if state.runs else None
-    shown = recorded if here is None or not len(here["plain"]) else here
+    here: Trained | None = found.get(TrainTwins(state.runs)) if state.runs else None
+    live = here is not None and here.updates > 0
+    shown = here.errors if here is not None and live else recorded
     running = {kind: running_mean(errors) for kind, errors in shown.items()}
-    chart = _chart(running, None if shown is recorded else {k: running_mean(e) for k, e in recorded.items()})
-    headline = captions.training_headline(
-        len(shown["plain"]), *(float(each[-1]) for each in running.values())
-    )
+    chart = _chart(running, {k: running_mean(e) for k, e in recorded.items()} if live else None)
+    ends = (float(each[-1]) for each in running.values())
+    headline = captions.training_headline(len(shown["residual"]), *ends)
     return View(
-        ask=(Button("train", captions.TRAIN, "Train both networks on this computer"),),
+        ask=_controls(bool(state.runs) and (here is None or here.going), here),
         headline=headline,
         panels=(
             (Prose("words", captions.TRAINING, captions.TRAINING_RECORDED), Charts("training", (chart,))),
@@ -111,6 +129,15 @@ def present(state: LessonState, found: Mapping[Job, Any]) -> View:
         conditions=captions.training_conditions(UPDATES, _WINDOW),
         glossary=captions.GLOSSARY,
     )
+
+
+def _controls(going: bool, here: Trained | None) -> Sequence[Part]:
+    """Return what starts a training, or stops the one that goes on, and how far that is."""
+    if not going:
+        return (Button("train", captions.TRAIN, "Train both networks on this computer"),)
+    done = here.updates if here else 0
+    sentence = captions.training_progress(done, UPDATES)
+    return Button("halt", "Stop", "Stop where they are"), ProgressBar("progress", done / UPDATES, sentence)
 
 
 def running_mean(errors: np.ndarray) -> np.ndarray:
