@@ -98,7 +98,7 @@ def test_what_can_not_be_is_refused_and_changes_nothing(lesson, change, words):
 
 def test_the_three_maps_add_up_to_what_the_block_computes(lesson):
     one = panel(shown(lesson, step="addition", channel=2), Sum)
-    looked = addition.LookInside().run(None)
+    looked = addition.LookIntoBlock().run(None)
     model = rx.build("resnet18", weights="imagenette").eval()
     block, photo = model.layer1[0], rx.sample_photos()["temple"].load()
     from resnet_explore.inputs.images import to_batch
@@ -132,7 +132,7 @@ def test_the_recorded_training_is_what_its_page_says():
     data = [rx.load_dataset("digits", split=split) for split in ("train", "test")]
     race = Race(("plain-56", "residual-56"), *data, lr=0.04, seed=0)
     race.advance(4)
-    recorded = training.ReadTraining().run(None)
+    recorded = training.ReadRecordedTraining().run(None)
     for kind, name in (("plain", "plain-56"), ("residual", "residual-56")):
         assert len(recorded[kind]) == training.UPDATES
         np.testing.assert_allclose(recorded[kind][:4], race.curves[name].error, atol=4)  # two images of 64

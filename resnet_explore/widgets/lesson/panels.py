@@ -85,12 +85,9 @@ class Sum(Part):
 
     def draw(self, figure: Any) -> None:
         """Draw the three pictures beside each other."""
-        from matplotlib.colors import ListedColormap
+        from resnet_explore.figures.lesson import draw_sum
 
-        colors = ListedColormap(self.colors / 255)
-        for ax, (name, values) in zip(figure.subplots(1, 3), self._maps, strict=True):
-            ax.imshow(values, cmap=colors, vmin=-self.scale, vmax=self.scale)
-            ax.set(xticks=(), yticks=(), title=name)
+        draw_sum(figure, self._maps, self.scale, self.colors)
 
     def numbers(self) -> Iterable[Mapping[str, Any]]:
         """Yield a row for each place."""
@@ -131,16 +128,10 @@ class Ways(Part):
 
     def draw(self, figure: Any) -> None:
         """Draw each way as a line with a square for each block that it leads through."""
-        from resnet_explore.figures.style import COLORS, MUTED
+        from resnet_explore.figures.lesson import draw_ways
 
-        for ax, (kind, ways) in zip(figure.subplots(1, 2), self.through.items(), strict=True):
-            for row, way in enumerate(ways):
-                color, line = (COLORS[kind], "-") if self.is_open(kind, way) else (MUTED, ":")
-                ax.plot((-0.5, len(way) - 0.5), (-row, -row), color=color, linestyle=line)
-                inside = [k for k, each in enumerate(way) if each]
-                ax.plot(inside, [-row] * len(inside), "s", color=color)
-            ax.set(yticks=(), xlabel="block", title=kind)
-            ax.set_xticks(range(len(self.blocks)), [str(number) for number in self.blocks])
+        lanes = {k: [(way, self.is_open(k, way)) for way in ways] for k, ways in self.through.items()}
+        draw_ways(figure, self.blocks, lanes)
 
     def numbers(self) -> Iterable[Mapping[str, Any]]:
         """Yield a row for each way."""

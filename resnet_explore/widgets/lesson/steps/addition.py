@@ -42,7 +42,7 @@ class Looked:
 
 
 @dataclass(frozen=True)
-class LookInside(Job):
+class LookIntoBlock(Job):
     """Run a photo through the residual photo network, with and without one block's skip."""
 
     says = "A photo goes through the network ..."
@@ -82,12 +82,12 @@ def check(state: LessonState) -> None:
 
 def plan(state: LessonState) -> Sequence[Job]:
     """Return what is computed."""
-    return (LookInside(),)
+    return (LookIntoBlock(),)
 
 
 def present(state: LessonState, found: Mapping[Job, Any]) -> View:
     """Return the page: the block drawn with its three pictures, and the answers below."""
-    looked: Looked | None = found.get(LookInside())
+    looked: Looked | None = found.get(LookIntoBlock())
     if looked is None:
         return View(panels=None, waiting="One block of a trained network, and a photo that goes through it.")
     stops = tuple(

@@ -27,7 +27,7 @@ Errors = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class ReadTraining(Job):
+class ReadRecordedTraining(Job):
     """Read the training that was recorded."""
 
     says = "Reading a recorded training ..."
@@ -47,7 +47,7 @@ class ReadTraining(Job):
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class TwinsTraining:
     """How far a training is, and whether it still goes on."""
 
     errors: Errors
@@ -72,7 +72,7 @@ class TrainTwins(Job):
     aside: ClassVar[bool] = True
     says = ""
 
-    def run(self, task: Task) -> Trained:
+    def run(self, task: Task) -> TwinsTraining:
         """Return the errors; those so far are shown on the way."""
         from resnet_explore.inputs.datasets import load_dataset
         from resnet_explore.training.race import Race
@@ -86,8 +86,8 @@ class TrainTwins(Job):
             race.advance(1)
             if time.monotonic() - shown > _SHOW_SECONDS:
                 shown = time.monotonic()
-                task.publish(Trained(_errors(race), going=True))
-        return Trained(_errors(race), going=False)
+                task.publish(TwinsTraining(_errors(race), going=True))
+        return TwinsTraining(_errors(race), going=False)
 
 
 def _errors(race: Any) -> Errors:
@@ -103,17 +103,17 @@ def check(state: LessonState) -> None:
 
 def plan(state: LessonState, halt: threading.Event | None = None) -> Sequence[Job]:
     """Return the recorded training, and the one that was asked for."""
-    return (ReadTraining(), *((TrainTwins(state.runs, halt),) if state.runs else ()))
+    return (ReadRecordedTraining(), *((TrainTwins(state.runs, halt),) if state.runs else ()))
 
 
 def present(state: LessonState, found: Mapping[Job, Any]) -> View:
     """Return the page: both twins' errors as they learn, over those that were recorded."""
-    recorded: Errors | None = found.get(ReadTraining())
+    recorded: Errors | None = found.get(ReadRecordedTraining())
     if recorded is None:
         return View(
             panels=None, waiting="Two networks that differ by their skips alone, trained side by side."
         )
-    here: Trained | None = found.get(TrainTwins(state.runs)) if state.runs else None
+    here: TwinsTraining | None = found.get(TrainTwins(state.runs)) if state.runs else None
     live = here is not None and here.updates > 0
     shown = here.errors if here is not None and live else recorded
     running = {kind: running_mean(errors) for kind, errors in shown.items()}
@@ -131,7 +131,7 @@ def present(state: LessonState, found: Mapping[Job, Any]) -> View:
     )
 
 
-def _controls(going: bool, here: Trained | None) -> Sequence[Part]:
+def _controls(going: bool, here: TwinsTraining | None) -> Sequence[Part]:
     """Return what starts a training, or stops the one that goes on, and how far that is."""
     if not going:
         return (Button("train", captions.TRAIN, "Train both networks on this computer"),)
