@@ -62,6 +62,7 @@ from .models.weights import (
     load_weights as load_weights,
 )
 from .training.plan import Sweep as Sweep
+from .training.race import Race as Race
 from .training.runs import (
     collect as collect,
     collect_layers as collect_layers,
@@ -77,6 +78,7 @@ from .widgets.filmstrip.filmstrip import Filmstrip as Filmstrip
 from .widgets.filmstrip.verdict_chart import VerdictChart as VerdictChart
 from .widgets.gradient_flow.explorer import GradientFlowExplorer as GradientFlowExplorer
 from .widgets.gradient_flow.recorder import GradientRecorder as GradientRecorder
+from .widgets.lesson.explorer import LessonExplorer as LessonExplorer
 from .widgets.saliency.explorer import SaliencyExplorer as SaliencyExplorer
 from .widgets.skips.explorer import SkipExplorer as SkipExplorer
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 import resnet_explore as rx
-from resnet_explore.analysis.activations.memory import free_memory
 from resnet_explore.analysis.capture.capture import Capture
 from resnet_explore.cli import main as cli
 from resnet_explore.models import devices
 from resnet_explore.models.devices import device_for, exact, gpu_count, is_full, kind_for, layout_on, widest
+from resnet_explore.models.memory import free_memory
 from resnet_explore.training import executors, trainer
 from resnet_explore.training.place import place_in_words, placed
 from resnet_explore.training.plan import fast_precision

@@ -9,7 +9,8 @@ from torch.profiler import ProfilerActivity, profile
 
 import resnet_explore as rx
 from resnet_explore.analysis.activations.feature_maps import feature_maps
-from resnet_explore.analysis.activations.memory import footprint, foretold, free_memory, in_words
+from resnet_explore.analysis.activations.memory import footprint, foretold
+from resnet_explore.models.memory import free_memory, in_words
 
 IMAGES = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 
@@ -79,7 +80,7 @@ def test_what_can_not_be_foretold_is_left_to_the_run(monkeypatch):
 
 
 def test_a_container_gives_no_more_than_its_share(monkeypatch, tmp_path):
-    monkeypatch.setattr("resnet_explore.analysis.activations.memory._GROUP", tmp_path)
+    monkeypatch.setattr("resnet_explore.models.memory._GROUP", tmp_path)
     assert free_memory(torch.device("cpu")) > 10**6
     (tmp_path / "memory.current").write_text("600\n")
     (tmp_path / "memory.max").write_text("1000\n")

@@ -469,3 +469,12 @@ def test_norms_of_many_are_those_of_each():
     np.testing.assert_allclose(each_norm(tensors).numpy(), truth, rtol=1e-6)
     wide = [t.double() for t in tensors]
     np.testing.assert_allclose(each_norm(wide).numpy(), truth, rtol=1e-12)
+
+
+def test_a_detector_in_train_mode_is_refused_in_a_sentence():
+    detector = torchvision.models.detection.fasterrcnn_mobilenet_v3_large_320_fpn(
+        weights=None, weights_backbone=None, num_classes=2
+    )
+    with pytest.raises(rx.ExploreError, match="does not run on images alone in train mode"):
+        rx.gradient_flow(detector, torch.rand(2, 3, 96, 128), torch.zeros(2, dtype=torch.long))
+    assert detector.training

@@ -301,3 +301,17 @@ def test_what_lies_between_stages_is_on_the_path():
         "layer2.0.downsample.0",
         "layer3.0.downsample.0",
     ]
+
+
+@pytest.mark.parametrize("size", [3, "3", (3, 0, 8), (), (3, 8.5, 8), None])
+def test_a_size_that_is_none_is_refused_in_one_sentence(size):
+    model = rx.build("cifar_resnet8")
+    for measure in (rx.structure, rx.describe):
+        with pytest.raises(rx.ExploreError, match="input_size must be such as"):
+            measure(model, size)
+    if size is not None:
+        with (
+            pytest.raises(rx.ExploreError, match="input_size must be such as"),
+            rx.edited(model, input_size=size),
+        ):
+            pass

@@ -47,12 +47,20 @@ def answer(model: nn.Module, images: Tensor) -> Any:
     """Return `model(images)`; if the images don't fit its layers, say so in one sentence.
 
     Only RuntimeError itself is taken for that, which torch raises for shapes that don't fit. Its subclasses
-    (out of memory, not implemented, recursion) and every other error mean something else and go through.
+    (out of memory, not implemented, recursion) and every other error mean something else and go through; but
+    detectors assert, in train mode, that they get boxes with their images.
     """
     if images.is_meta:  # as its weights are
         require_weights(model)
     try:
         return model(images)
+    except AssertionError as error:
+        if not model.training:
+            raise
+        raise ExploreError(
+            f"The model, {an(model)}, does not run on images alone in train mode ({first_line(error)}): "
+            "choose eval mode, or a module around it that hands it the rest."
+        ) from error
     except RuntimeError as error:
         if type(error) is not RuntimeError:
             raise

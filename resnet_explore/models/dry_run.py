@@ -1,9 +1,10 @@
 """Send one input through any network to see what happens there, and leave no trace in it."""
 
 import copy
+import operator
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +37,7 @@ def dry_run(
     `computing` is False. Raises ExploreError if the model can't take such an input. The model is left as it
     was.
     """
-    size = tuple(input_size)
+    size = as_size(input_size)
     try:
         return _run(model, size, watcher, torch.device("meta"))
     except Exception as error:  # whatever a model raises that can't do without values
@@ -48,6 +49,17 @@ def dry_run(
             reason = _first_line(error)
     # The errors themselves are let go: with their tracebacks they would hold all results of the passes.
     raise ExploreError(f"The model can't take an input of size {size} ({reason}).")
+
+
+def as_size(input_size: Any) -> tuple[int, ...]:
+    """Return a size as a tuple of whole numbers; ExploreError for what is none."""
+    try:
+        size = tuple(operator.index(side) for side in input_size)
+    except TypeError:
+        size = ()
+    if not size or min(size) < 1:
+        raise ExploreError(f"input_size must be such as (3, 224, 224), not {input_size!r:.60}.")
+    return size
 
 
 def _first_line(error: Exception) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from resnet_explore.errors import ExploreError
-from resnet_explore.models.dry_run import dry_run
+from resnet_explore.models.dry_run import as_size, dry_run
 from resnet_explore.models.trace import Call, Tracer
 
 _SHOWN = 0.05 * 2**20  # fewer bytes would read as none
@@ -129,7 +129,7 @@ def describe(model: nn.Module, input_size: tuple[int, ...] = (3, 224, 224)) -> S
     network whose shapes depend on values (a detector) runs once, on noise. Raises ExploreError if the model
     can't take such an input. The model is left as it was.
     """
-    size = tuple(input_size)
+    size = as_size(input_size)
     watch = dry_run(model, size, Tracer)
     return Summary(
         input_size=size,
@@ -161,7 +161,7 @@ def receptive_fields(model: nn.Module, input_size: tuple[int, ...] = (3, 224, 22
     Modules whose output depends on the whole input, or that ran several times, are left out. Errors and
     conditions are those of `describe`.
     """
-    calls = dry_run(model, tuple(input_size), Tracer).calls
+    calls = dry_run(model, input_size, Tracer).calls
     return {
         path: Window(call.field, call.jump, call.start)
         for path, call in calls.items()

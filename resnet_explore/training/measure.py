@@ -1,6 +1,6 @@
 """What a run notes of itself: loss and error in eval mode, and how each layer fares in a training step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -42,21 +42,33 @@ def evaluate(
     return loss / total, 100 * wrong / total
 
 
+def probed_layers(model: nn.Module) -> dict[str, nn.Module]:
+    """Return a network's convolutions and its classifier in order, without those in a shortcut or a gate."""
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear) and not {"downsample", "gate"} & set(name.split("."))
+    }
+
+
+def gradient_norms(layers: Mapping[str, nn.Module]) -> Tensor:
+    """Return the norm of each layer's weight gradient, float32 (layers,); 0 where there is none."""
+    weights = [layer.get_parameter("weight") for layer in layers.values()]
+    none = weights[0].new_zeros((), dtype=torch.float32)
+    return torch.stack([none if w.grad is None else vector_norm(w.grad.float()) for w in weights])
+
+
 class LayerProbe:
     """Watches one training step: each layer's response and, after the backward pass, its gradient.
 
-    Layers are the convolutions and the classifier, without those in a shortcut, in order. A response is a
-    layer's output after batch norm, before the ReLU or the addition (He et al. 2015, Fig. 7); the paper
-    does not say in which mode it was taken, ours is of a training batch in train mode.
+    Layers are `probed_layers`. A response is a layer's output after batch norm, before the ReLU or the
+    addition (He et al. 2015, Fig. 7); the paper does not say in which mode it was taken, ours is of a
+    training batch in train mode.
     """
 
     def __init__(self, model: nn.Module) -> None:
         modules = dict(model.named_modules())
-        self.layers = {
-            name: module
-            for name, module in modules.items()
-            if isinstance(module, (nn.Conv2d, nn.Linear)) and ".downsample" not in name
-        }
+        self.layers = probed_layers(model)
         self._responses: dict[str, Tensor] = {}
         self._handles = [
             modules[_normalised(name)].register_forward_hook(self._keep(name)) for name in self.layers
@@ -77,14 +89,10 @@ class LayerProbe:
 
     def read(self) -> dict[str, list[Any]]:
         """Return {"layer": names, "gradient_norm": ..., "response_std": ...}; to be called after backward."""
-        grads = [layer.weight.grad for layer in self.layers.values()]
         stds = torch.stack([self._responses[name] for name in self.layers])
-        norms = torch.stack(
-            [vector_norm(g.float()) if isinstance(g, Tensor) else stds.new_zeros(()) for g in grads]
-        )
         return {
             "layer": list(self.layers),
-            "gradient_norm": _four_digits(norms),
+            "gradient_norm": _four_digits(gradient_norms(self.layers)),
             "response_std": _four_digits(stds),
         }
 

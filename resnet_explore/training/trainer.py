@@ -25,6 +25,7 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.inputs.datasets import ImageSet, in_words
 from resnet_explore.models.devices import device_for, give_back_memory, is_full, refuse_precision
 from resnet_explore.models.presets import build
+from resnet_explore.models.skip_strength import scale_skips
 from resnet_explore.training.batches import batches, steps_per_epoch
 from resnet_explore.training.measure import LayerProbe, evaluate
 from resnet_explore.training.runs import Run, RunFolder, load_tensors, save_tensors
@@ -90,7 +91,7 @@ class _Training:
         self.fabric.barrier()  # the others read what the first has tidied
         for epoch in range(self._restore(), self.run.epochs):
             self.warm_up.start_epoch()
-            self._scale_skips(self.run.skip_scale_in(epoch + 1))
+            scale_skips(self.network, self.run.skip_scale_in(epoch + 1))
             began = time.perf_counter()
             if not self._epoch(epoch, stop):
                 return False
@@ -99,13 +100,6 @@ class _Training:
             self._finish()
         self.fabric.barrier()
         return True
-
-    def _scale_skips(self, factor: float) -> None:
-        """Set the factor on all skips, in the config too, which weights are saved with."""
-        for block in self.network.blocks:
-            if block.add is not None:
-                block.add.skip_scale = factor
-        self.network.config = self.network.config.replace(skip_scale=factor)
 
     def _epoch(self, epoch: int, stop: Callable[[], bool]) -> bool:
         """Take an epoch's steps; return False, at once, if `stop` says so."""

@@ -21,15 +21,24 @@ QUICK: dict[str, dict[str, Any]] = {
 }
 
 
+# What has no tabs is shown at each value of a field.
+STEPS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "LessonExplorer": ("step", ("deeper", "addition", "training", "gradients", "ways")),
+}
+
+
 def views(explorer: Explorer, seconds: float = 20) -> Iterator[tuple[str, View, dict[str, Any]]]:
     """Yield each page of an explorer: its name, the view and the state as a dict.
 
     What takes longer than `seconds` to compute is shown as far as it is.
     """
     tabs = explorer.page.tabs
-    for choice in tabs.choices if tabs else [None]:
-        if choice is not None:
-            explorer.update(**{tabs.key: choice.value})
+    field, places = STEPS.get(type(explorer).__name__, ("", ("",)))
+    if tabs:
+        field, places = tabs.key, tuple(choice.value for choice in tabs.choices)
+    for place in places:
+        if field:
+            explorer.update(**{field: place})
         explorer.wait(seconds)
         state = {name: getattr(explorer.state, name) for name in explorer.state.__dataclass_fields__}
-        yield "" if choice is None else str(choice.value), explorer.page, state
+        yield str(place), explorer.page, state

@@ -1,4 +1,4 @@
-"""Notebooks 00 and 01 in a real JupyterLab: depths and steps are scrubbed, networks trained, data chosen."""
+"""Notebook 01 in a real JupyterLab: depths and steps are scrubbed, networks trained, data chosen."""
 
 import json
 import re
@@ -50,24 +50,6 @@ def drawn(card, before=""):
         if now != before and chart.evaluate(_PATHS) == now:
             return now
     raise AssertionError("the chart still shows the same")
-
-
-def test_start_shows_the_finding_after_one_run(open_notebook):
-    notebook = open_notebook("notebooks/00_start.ipynb")
-    card = opened(notebook)
-    headline(card, r"56 layers: plain gets \d\d.% of its training images wrong, residual under 0.1")
-    curves = card.locator(".rx-chart").nth(1)
-    before = curves.evaluate(_PATHS)
-    card.locator(DEPTH).press("ArrowRight")
-    headline(card, "^110 layers", timeout=5_000)
-    card.page.wait_for_timeout(400)
-    assert curves.evaluate(_PATHS) != before
-    assert card.locator(".rx-plot-title").nth(1).inner_text() == "Plain-110"
-    card.scroll_into_view_if_needed()
-    notebook.screenshot("00_start")
-    links = notebook.page.locator(".jp-MarkdownOutput a[href*='.ipynb']").all_inner_texts()
-    assert [link[:2] for link in links] == ["01", "02", "03", "04", "05", "06"]
-    notebook.assert_clean()
 
 
 def test_a_click_on_a_point_chooses_its_depth_and_on_a_curve_nothing(open_notebook):

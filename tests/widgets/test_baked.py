@@ -43,7 +43,7 @@ def whole(tree, shared):
 
 
 def test_all_that_can_be_come_to_is_there_once(explorer):
-    found = scenes(explorer, explorer.state, explorer.bakes)
+    found = scenes(explorer, [explorer.state], explorer.bakes)
     places = {(s.state.view, s.state.base, s.made_for.get("power")) for s in found}
     curves = {("curve", base, None) for base in (2, 3, 7)}  # the slider moves there by itself
     words = {("words", base, 2) for base in (2, 3, 7)}  # power isn't varied
@@ -52,7 +52,7 @@ def test_all_that_can_be_come_to_is_there_once(explorer):
 
 
 def test_a_slider_that_asks_the_kernel_is_baked_where_it_is_varied(explorer):
-    found = scenes(explorer, explorer.state, {"view": None, "power": (1, 2)})
+    found = scenes(explorer, [explorer.state], {"view": None, "power": (1, 2)})
     assert {s.made_for["power"] for s in found if s.state.view == "words"} == {1, 2}
 
 
@@ -68,7 +68,7 @@ def test_what_fails_is_left_out_and_its_entry_says_where_it_works(explorer, tmp_
 
 def test_a_first_view_that_fails_is_refused(explorer):
     with pytest.raises(ExploreError, match="Not 5"):
-        scenes(explorer, explorer.settled_from(explorer.state, {"base": 5}), {})
+        scenes(explorer, [explorer.settled_from(explorer.state, {"base": 5})], {})
 
 
 def test_the_explorer_stays_as_it_was(explorer, tmp_path):
@@ -121,7 +121,7 @@ def test_nothing_comes_from_elsewhere(explorer, tmp_path):
 
 
 def test_controls_keep_what_works_and_grey_the_rest(explorer):
-    [first, *_] = scenes(explorer, explorer.state, {"base": (2, 3)})
+    [first, *_] = scenes(explorer, [explorer.state], {"base": (2, 3)})
     view = without_python(first.view, first.can)
     menu, more, go = view.ask  # no upload any more
     assert [bool(choice.missing) for choice in menu.choices] == [False, False, True, True]

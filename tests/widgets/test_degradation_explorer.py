@@ -25,6 +25,7 @@ from resnet_explore.inputs.folders import LAYOUT, Survey, survey
 from resnet_explore.training.published import CIFAR_TEST_ERROR, IMAGENET_TOP1_ERROR
 from resnet_explore.training.recorded import list_records, open_record
 from resnet_explore.training.sweep import load_sets
+from resnet_explore.widgets.catalog.layers import by_depth
 from resnet_explore.widgets.core.view import settled
 from resnet_explore.widgets.degradation import captions, own_images
 from resnet_explore.widgets.degradation.charts import (
@@ -34,7 +35,6 @@ from resnet_explore.widgets.degradation.charts import (
     response_charts,
 )
 from resnet_explore.widgets.degradation.jobs import ReadLayers, Train, Trained
-from resnet_explore.widgets.degradation.layers import by_depth
 from resnet_explore.widgets.degradation.present import Given, present, stops
 from resnet_explore.widgets.degradation.runs import Runs
 from resnet_explore.widgets.degradation.sources import YOUR_IMAGES

@@ -16,7 +16,8 @@ from witnesses import fingerprint
 
 import resnet_explore as rx
 from resnet_explore.analysis._batch import why_not_finite
-from resnet_explore.analysis.activations.memory import footprint, foretold, in_words
+from resnet_explore.analysis.activations.memory import footprint, foretold
+from resnet_explore.models.memory import in_words
 from resnet_explore.widgets.catalog.images import Images, own_images
 from resnet_explore.widgets.core.tiles_panel import MARK, SCALE, Sheet
 from resnet_explore.widgets.core.view import Over

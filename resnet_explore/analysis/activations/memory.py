@@ -6,23 +6,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 from torch import Tensor, nn
 
 from resnet_explore.analysis.capture.layers import Layers, select_layers, token_blocks
 from resnet_explore.analysis.topology.map_layers import map_names
 from resnet_explore.errors import ExploreError, an
-from resnet_explore.models.devices import own_memory
 from resnet_explore.models.dispatch import OperationMode
 from resnet_explore.models.dry_run import dry_run
+from resnet_explore.models.memory import free_memory, in_words
 from resnet_explore.models.trace import tensors_in
 
 _PARTS = 3  # a block's maps are kept, and the skip and the branch that they are the sum of
-_GROUP = Path("/sys/fs/cgroup")
 _GROWING = (nn.ConvTranspose2d, nn.Upsample, nn.PixelShuffle)
 
 
@@ -81,26 +78,6 @@ def foretold(model: nn.Module, images: Tensor, layers: Layers = None, largest: i
     if found is None:
         return ""  # the run itself will tell what is wrong, if anything is
     return f"about {in_words(needed)} of the {in_words(free)} of memory that are free"
-
-
-def free_memory(device: torch.device) -> int:
-    """Return how many bytes can still be had on a device; in a container, how many of its share."""
-    own = own_memory(device)
-    if own is not None and device.type != "mps":
-        return own
-    free = psutil.virtual_memory().available
-    if own is not None:  # an Apple chip's GPU shares the processor's memory
-        return min(free, own)
-    try:
-        limit, used = (int((_GROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
-        return min(free, max(0, limit - used))
-    except (OSError, ValueError):  # no container, or "max": no limit
-        return free
-
-
-def in_words(count: float) -> str:
-    """Return "340 MB" or "2.1 GB"."""
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"
 
 
 def _roughly(model: nn.Module, images: Tensor) -> float:

@@ -9,6 +9,7 @@ from torch import nn
 
 from resnet_explore.analysis.topology.structure import TracedBlock, structure
 from resnet_explore.errors import ExploreError, an
+from resnet_explore.models.dry_run import as_size
 
 _SIDES = (224, 64, 32, 28)
 
@@ -34,7 +35,7 @@ def blocks_of(model: nn.Module, input_size: tuple[int, ...] | None = None) -> tu
 
     Without a size, (C, H, W), images of usual sizes are tried. Raises ExploreError if the network takes none.
     """
-    size = None if input_size is None else tuple(input_size)
+    size = None if input_size is None else as_size(input_size)
     known = _TRACED.get(model)
     if known is None or not known.holds_for(model, size):
         known = _TRACED[model] = _trace(model, _usual(model) if size is None else [size])

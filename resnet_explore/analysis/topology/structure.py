@@ -20,7 +20,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from resnet_explore.analysis.capture.layers import CONTAINERS, holders
 from resnet_explore.analysis.topology.blocks import innermost, skip_side, smallest_blocks, stage_of
 from resnet_explore.analysis.topology.sum_calls import SumCalls
-from resnet_explore.models.dry_run import dry_run
+from resnet_explore.models.dry_run import as_size, dry_run
 from resnet_explore.models.shortcuts import Add
 from resnet_explore.models.trace import Tracer, tensors_in
 
@@ -190,7 +190,7 @@ def structure(model: nn.Module, input_size: tuple[int, ...] = (3, 224, 224)) -> 
     idle = sum(p.numel() for p in model.parameters()) - sum(op.parameters for op in operations)
     units = tuple(_units(operations, modules))
     blocks = tuple(_traced_blocks(watch, operations, units, modules))
-    return Structure(tuple(input_size), operations, units, idle, blocks)
+    return Structure(as_size(input_size), operations, units, idle, blocks)
 
 
 @dataclass

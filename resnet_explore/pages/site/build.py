@@ -199,7 +199,7 @@ class _Site:
             explorer = getattr(rx, shown.kind)(**shown.arguments)
             try:
                 if shown.name == story.name:
-                    self.baked(explorer, f"explorers/{story.name}.html", story)
+                    self.baked(explorer, f"explorers/{story.name}.html", story, **_places(story, explorer))
                 said[shown.name] = self.still(explorer, f"explorers/{shown.name}.png")
             finally:
                 explorer.close()
@@ -253,7 +253,7 @@ class _Site:
 
     def front(self, live: bool) -> Page:
         """Return the first page, its curves written beside it."""
-        story = self.stories[0]
+        story = next(each for each in self.stories if each.name == "degradation")
         explorer = rx.DegradationExplorer()
         try:
             self.baked(explorer, "explorers/front.html", story, **_FRONT)
@@ -300,6 +300,10 @@ class _Site:
                 "<p>Draw a digit or drop a photo: both networks answer in your browser. Take blocks out and "
                 "watch.</p></li>\n"
             )
+        html += (
+            '<li class="first"><a href="lesson.html">The lesson: five steps, twenty minutes</a>'
+            "<p>Draw a guess, take an addition away, watch what gradients do, cut a block.</p></li>\n"
+        )
         for file, question, answer in questions(shipped("notebooks", "00_start.ipynb")):
             there = self.pages[f"notebooks/{file}"]
             label = next(entry.label for entry in self.entries if entry.path == there)
@@ -351,6 +355,13 @@ class _Site:
     def text(self, source: str, path: str) -> MarkdownPage:
         """Return what turns Markdown of a file into HTML of a page."""
         return MarkdownPage(source, path, self.pages)
+
+
+def _places(story: Story, explorer: Explorer) -> dict[str, list[Any]]:
+    """Return values that explorers of a story are opened with and that no control leads to, by field."""
+    fields = {name for shown in story.explorers for name in shown.arguments} - set(explorer.bakes)
+    chosen = {name: [shown.arguments.get(name) for shown in story.explorers] for name in sorted(fields)}
+    return {name: values for name, values in chosen.items() if None not in values and len(values) > 1}
 
 
 def _about_reference() -> str:

@@ -14,6 +14,7 @@ import resnet_explore as rx
 # What is true in a notebook only, and what stands in its place.
 _ONLY_THERE: Sequence[tuple[str, str | Callable[[re.Match[str]], str]]] = (
     (r"\*Opened this notebook again[^\n]*\*\n*", ""),
+    (r"\*\*Click the grey cell[^\n]*\n*", ""),
     (r"Run the cell(?:\.|, then) (?:Then )?(\w)", lambda found: found[1].upper()),
     (r"\b[Dd]rop in a photo of your own,? and (\w)", lambda found: found[1].upper()),
     (r"train the twins yourself, ", ""),
@@ -95,13 +96,13 @@ class Story:
 
 
 def stories(folder: Path) -> list[Story]:
-    """Return all notebooks of a folder but the first, which only leads to the others."""
-    return [story(path) for path in sorted(folder.glob("*.ipynb")) if not path.name.startswith("00")]
+    """Return all numbered notebooks of a folder, in order."""
+    return [story(path) for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))]
 
 
 def story(path: Path) -> Story:
     """Read a notebook as a story."""
-    name = path.stem.partition("_")[2].replace("_", "-")
+    name = path.stem.partition("_")[2].replace("_", "-").replace("start", "lesson")
     parts: list[StoryPart] = []
     taken: set[str] = set()
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
@@ -116,7 +117,8 @@ def story(path: Path) -> Story:
         kind, arguments = made
         own = name if kind.endswith("Explorer") else f"{name}-{kind.lower()}"
         if own in taken:
-            own = f"{own}-{arguments.get('view') or arguments.get('networks') or len(taken) + 1}"
+            marks = (arguments[each] for each in ("step", "view", "networks") if each in arguments)
+            own = f"{own}-{next(marks, len(taken) + 1)}"
         taken.add(own)
         parts.append(StoryWidget(own, kind, arguments))
     return Story(name, path.name, parts)

@@ -7,6 +7,9 @@ import { more } from "./controls/more.js";
 import { options } from "./controls/options.js";
 import { thumbs } from "./controls/thumbs.js";
 import { upload } from "./controls/upload.js";
+import { sketch } from "./lesson/sketch.js";
+import { sum } from "./lesson/sum.js";
+import { ways } from "./lesson/ways.js";
 import { blueprint } from "./panels/blueprint.js";
 import { charts } from "./panels/chart.js";
 import { cuts } from "./panels/cuts.js";
@@ -21,6 +24,6 @@ import { verdict } from "./panels/verdict.js";
 
 /** @type {{[kind: string]: import("./page.js").Component}} */
 export const KINDS = {
-  blueprint, button, charts, check, choices, code, cuts, group, heatmaps, matrices, menu, more, number, options, outcome, progress, prose, slider,
-  table, tabs, text, thumbs, tiles, upload, verdict,
+  blueprint, button, charts, check, choices, code, cuts, group, heatmaps, matrices, menu, more, number, options, outcome, progress, prose, sketch, slider,
+  sum, table, tabs, text, thumbs, tiles, upload, verdict, ways,
 };

@@ -51,25 +51,32 @@ class _Bakery:
             state = arrived
 
 
-def scenes(explorer: "Explorer", start: Any, vary: Mapping[str, Sequence[Any] | None]) -> list[BakedView]:
-    """Return the view of a state, and every view that can be reached from it by changing what is varied.
+def scenes(
+    explorer: "Explorer", starts: Sequence[Any], vary: Mapping[str, Sequence[Any] | None]
+) -> list[BakedView]:
+    """Return the views of states, and every view that can be reached from them by changing what is varied.
 
-    vary  {a field of the state: the values that are baked, None for all that a control offers}
+    starts  the first is the one that is shown at first
+    vary    {a field of the state: the values that are baked, None for all that a control offers}
 
     Raises `ExploreError` if the first view can't be computed, or for more than 400 views. A later view that
     can't be computed is left out.
     """
     bench = _Bakery(explorer)
     try:
-        return list(_explored(bench, start, vary).values())
+        return list(_explored(bench, starts, vary).values())
     finally:
         bench.runner.stop()
 
 
-def _explored(bench: _Bakery, start: Any, vary: Mapping[str, Sequence[Any] | None]) -> dict[str, BakedView]:
-    first = bench.scene(start)
-    known = {_key(first): first}
-    waiting = [first]
+def _explored(
+    bench: _Bakery, starts: Sequence[Any], vary: Mapping[str, Sequence[Any] | None]
+) -> dict[str, BakedView]:
+    known: dict[str, BakedView] = {}
+    for start in starts:
+        scene = _known(known, start) or bench.scene(start)
+        known[_key(scene)] = scene
+    waiting = list(known.values())
     while waiting:
         here = waiting.pop(0)
         for name, value in _moves(here, vary):
@@ -140,7 +147,11 @@ def baked_page(explorer: "Explorer", fixed: Mapping[str, Any]) -> tuple[str, int
     start = explorer.settled_from(explorer.state, first)
     lists = {n: _listed(explorer, start, n, v) for n, v in fixed.items() if isinstance(v, list)}
     vary = {name: values for name, values in explorer.bakes.items() if name not in fixed} | lists
-    found = scenes(explorer, start, vary)
+    # A value that no control leads to, such as another step of a lesson, is where one can start, too.
+    starts = [
+        explorer.settled_from(start, {name: value}) for name, values in lists.items() for value in values
+    ]
+    found = scenes(explorer, [start, *starts], vary)
     code = {
         "name": type(explorer).__name__,
         "given": list(explorer.given_in_code()),

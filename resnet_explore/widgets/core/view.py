@@ -431,11 +431,19 @@ def _greyed(name: str, choice: Choice, can: Can) -> Choice:
 
 @dataclass(frozen=True)
 class Prose(Part):
-    """Paragraphs of plain text."""
+    """Paragraphs of plain text, or an `Over` of them.
+
+    elsewhere  what stands in their place where no Python is, None for the same
+    """
 
     kind: ClassVar[str] = "prose"
     key: str
-    paragraphs: Sequence[str]
+    paragraphs: Any
+    elsewhere: Any = None
+
+    def offline(self, can: Can) -> Part:
+        """Say what can be done there."""
+        return self if self.elsewhere is None else replace(self, paragraphs=self.elsewhere, elsewhere=None)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from resnet_explore.widgets.core.words import factor, first_of, multiple, percen
 if TYPE_CHECKING:
     from resnet_explore.inputs.folders import Survey
     from resnet_explore.training.sweep import Progress
-    from resnet_explore.widgets.degradation.layers import OfDepth
+    from resnet_explore.widgets.catalog.layers import OfDepth
     from resnet_explore.widgets.degradation.runs import Row, Runs
 
 _AUGMENTED = {"crop": ", shifted and mirrored at random", "zoom": ", enlarged and mirrored at random"}

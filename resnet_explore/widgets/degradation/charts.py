@@ -7,8 +7,8 @@ import numpy as np
 
 from resnet_explore.figures.chart import Axis, Chart, Line, Mark, Marker, Series, spread
 from resnet_explore.training.plan import KINDS
+from resnet_explore.widgets.catalog.layers import OfDepth
 from resnet_explore.widgets.core.view import Over
-from resnet_explore.widgets.degradation.layers import OfDepth
 from resnet_explore.widgets.degradation.runs import Runs
 
 _TOPS = (5, 10, 25, 50, 100)  # where the axis of errors may end, in percent

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from resnet_explore.errors import ExploreError
 from resnet_explore.inputs.folders import UnreadableImagesError
 from resnet_explore.training.plan import Sweep
+from resnet_explore.widgets.catalog.layers import OfDepth, by_depth
 from resnet_explore.widgets.core.runner import Job, Task
 from resnet_explore.widgets.degradation import captions, own_images
-from resnet_explore.widgets.degradation.layers import OfDepth, by_depth
 from resnet_explore.widgets.degradation.runs import Row, Runs
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ import numpy as np
 
 from resnet_explore.training.plan import KINDS
 from resnet_explore.training.published import CIFAR_TEST_ERROR, IMAGENET_TOP1_ERROR
+from resnet_explore.widgets.catalog.layers import OfDepth
 from resnet_explore.widgets.core.chart_panel import Charts
 from resnet_explore.widgets.core.guess import Question
 from resnet_explore.widgets.core.view import (
@@ -32,7 +33,6 @@ from resnet_explore.widgets.core.view import (
 )
 from resnet_explore.widgets.degradation import captions, charts
 from resnet_explore.widgets.degradation.jobs import Layers, Trained
-from resnet_explore.widgets.degradation.layers import OfDepth
 from resnet_explore.widgets.degradation.runs import Runs
 from resnet_explore.widgets.degradation.sources import YOUR_IMAGES, YOURS
 from resnet_explore.widgets.degradation.state import DegradationState

@@ -117,7 +117,7 @@ def _running(networks: tuple[NamedNetwork, ...], batch: "Tensor", layers: "Layer
 def _maps_of(network: NamedNetwork, batch: "Tensor", layers: "Layers", averaged: list[str]) -> "FeatureMaps":
     from resnet_explore.analysis._batch import why_not_finite
     from resnet_explore.analysis.activations.feature_maps import feature_maps
-    from resnet_explore.analysis.activations.memory import in_words
+    from resnet_explore.models.memory import in_words
 
     maps = feature_maps(network.model, batch, layers, LARGEST)
     if maps.not_finite:

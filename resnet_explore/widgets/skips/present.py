@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from resnet_explore.widgets.catalog.networks import Networks
+from resnet_explore.widgets.core.cuts_panel import Cuts
 from resnet_explore.widgets.core.guess import Question
+from resnet_explore.widgets.core.outcome_panel import OutcomeBar, OutcomeBars, Side
 from resnet_explore.widgets.core.view import (
     Button,
     Choice,
@@ -21,7 +23,7 @@ from resnet_explore.widgets.core.view import (
     View,
 )
 from resnet_explore.widgets.skips import captions, effects, inside, studies, training
-from resnet_explore.widgets.skips.drawing import Cuts, OutcomeBar, OutcomeBars, Side, drawn
+from resnet_explore.widgets.skips.drawing import drawn
 from resnet_explore.widgets.skips.edit import UNEDITED, Edit
 from resnet_explore.widgets.skips.jobs import DIAL, Outcome, Outcomes
 from resnet_explore.widgets.skips.lab import OpenTwins

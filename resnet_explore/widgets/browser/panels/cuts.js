@@ -8,13 +8,13 @@ import { POINT, hint, legend, sentence } from "./cuts_words.js";
 
 const USUAL_ROOM = 908; // pixels, before it is known how wide the page is
 
-/** `props`: {rows: [{title, color, blocks: [{number, name, stage, shape, skip, stays, partners, error}]}], looked, still: whether no block can be moved}.
+/** `props`: {rows: [{title, color, blocks: [{number, name, stage, shape, skip, stays, partners, error}]}], looked, still, uncut: whether no block can be moved, and no skip cut}.
  *
  * @type {import("../page.js").Component}
  */
 export function cuts(page, props) {
   const rows = make("div", "rx-cuts-rows"), read = make("p", "rx-read"), more = make("p", "rx-facts");
-  const node = make("div", "rx-cuts", {}, make("p", "rx-cuts-hint", { textContent: hint(props.still) }), rows, read, more);
+  const node = make("div", props.uncut ? "rx-cuts rx-uncut" : "rx-cuts", {}, make("p", "rx-cuts-hint", { textContent: hint(props) }), rows, read, more);
   let drawn = [], room = 0, shown = [];
 
   const say = (text = POINT) => { read.textContent = text; };
@@ -29,9 +29,10 @@ export function cuts(page, props) {
 
   const acts = edits(page, tell, say), order = () => (props.still ? [] : page.state.order);
   if (props.still) delete acts.move;
+  if (props.uncut) acts.cutSkip = () => {};
 
   function drawRow(row) {
-    const { deleted, cut } = page.state, at = measured(props.rows, room || USUAL_ROOM, row), now = orderOf(row, order());
+    const { deleted, cut = [] } = page.state, at = measured(props.rows, room || USUAL_ROOM, row), now = orderOf(row, order());
     const high = at.above + at.tallest + at.below, extent = at.edge * 2 + now.length * at.pitch, nodes = new Map();
     const picture = svg("svg", { width: extent, height: high, viewBox: `0 0 ${extent} ${high}`, class: "rx-cut-row", role: "group", "aria-label": row.title });
     now.forEach((number, place) => {
@@ -51,7 +52,7 @@ export function cuts(page, props) {
   }
 
   function draw() {
-    const { deleted, cut } = page.state, now = [props.rows, deleted, cut, order(), room];
+    const { deleted, cut = [] } = page.state, now = [props.rows, deleted, cut, order(), room];
     if (!now.every((value, k) => same(value, shown[k]))) drawAnew();
     shown = now;
     mark(props.looked ? page.state[props.looked] : 0);
@@ -64,7 +65,7 @@ export function cuts(page, props) {
     rows.replaceChildren(...drawn.flatMap(({ parts }) => parts));
     [...rows.querySelectorAll(".rx-across")].forEach((each, k) => { each.scrollLeft = scrolled[k] ?? 0; });
     focused.forEach((number, k) => { if (number !== undefined) drawn[k]?.nodes.get(number)?.focus(); });
-    more.textContent = legend(props.rows.flatMap((row) => row.blocks), props.still);
+    more.textContent = legend(props.rows.flatMap((row) => row.blocks), props);
     if (focused.every((number) => number === undefined)) say();
   }
 

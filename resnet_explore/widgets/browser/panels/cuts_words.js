@@ -2,24 +2,25 @@
 
 import { SKIP_WORDS } from "./blueprint_row.js";
 
-const HINT = "Click a block to take it out of both networks, again to put it back. Click an arc to cut that skip.";
+const HINT = "Click a block to take it out of both networks, again to put it back.";
+const ARC = " Click an arc to cut that skip.";
 const DRAG = " Drag a block to swap it with one of its size.";
 export const POINT = "Point at a block to read what it does.";
-const KEYS = "Shift-click takes out all blocks in between. Keys: arrows walk, Enter takes out, X cuts the skip", MOVE = ", Shift and an arrow move";
+const KEYS = "Shift-click takes out all blocks in between. Keys: arrows walk, Enter takes out", CUT = ", X cuts the skip", MOVE = ", Shift and an arrow move";
 const PALE = "Pale blocks change the size of the maps and can't go without a skip.";
 const LINES = { padding: "Dash-dotted arcs carry a smaller x, with empty channels added.", projection: "Dashed arcs carry a projection of x." };
 
-/** @param {boolean} still whether no block can be moved */
-export const hint = (still) => HINT + (still ? "" : DRAG);
+/** @param {{still: boolean, uncut: boolean}} props whether no block can be moved, and no skip cut */
+export const hint = ({ still, uncut }) => HINT + (uncut ? "" : ARC) + (still ? "" : DRAG);
 
 /** How all that is drawn is read, and by what keys it is edited. */
-export function legend(blocks, still) {
+export function legend(blocks, { still, uncut }) {
   const lines = Object.keys(LINES).filter((kind) => blocks.some((block) => block.skip === kind));
-  return [`${KEYS}${still ? "" : MOVE}.`, ...(blocks.some((block) => block.stays) ? [PALE] : []), ...lines.map((kind) => LINES[kind])].join(" ");
+  return [`${KEYS}${uncut ? "" : CUT}${still ? "" : MOVE}.`, ...(blocks.some((block) => block.stays) ? [PALE] : []), ...lines.map((kind) => LINES[kind])].join(" ");
 }
 
 /** What a block is, and what was done to it. */
-export function sentence({ number, name, shape, skip, stays, error }, { deleted, cut }) {
+export function sentence({ number, name, shape, skip, stays, error }, { deleted, cut = [] }) {
   const done = [deleted.includes(number) && !stays ? "taken out" : "", cut.includes(number) && skip ? "skip cut" : ""].filter(Boolean).join(", ");
   const carries = cut.includes(number) ? "" : SKIP_WORDS[skip] ?? "";
   const more = [stays, carries].filter(Boolean).map((words) => `; ${words}`).join("");

@@ -83,7 +83,7 @@ export function outcome(page, props) {
     if (props.picture_key !== shown?.picture_key) address();
     props.sides.forEach((side, k) => columns[k].tell(side, props.asked));
     missing.textContent = props.missing;
-    meaning.textContent = props.sides.some((side) => side.error) ? `${BEFORE}; the thin line across is a 95 % interval` : BEFORE;
+    meaning.textContent = props.sides.some(({ error }) => error && error.low !== null) ? `${BEFORE}; the thin line across is a 95 % interval` : BEFORE;
     key.hidden = props.sides.every((side) => (side.error ?? side.answers[0] ?? { before: null }).before === null);
     shown = props;
   }

@@ -1,0 +1,474 @@
+"""Networks that train in lock step on the same batches, watched, changed and rewound between steps."""
+
+import math
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.inputs.datasets import ImageSet
+from resnet_explore.models.config import ResNetConfig
+from resnet_explore.models.devices import layout_on
+from resnet_explore.models.memory import free_memory, in_words
+from resnet_explore.models.network import Network
+from resnet_explore.models.presets import build, network_of
+from resnet_explore.models.skip_strength import give_skips, scale_skips, take_skips_back
+from resnet_explore.models.threads import at_most
+from resnet_explore.training.entrants import read_entrant
+from resnet_explore.training.live import Descent, Draws
+from resnet_explore.training.measure import evaluate, gradient_norms, probed_layers
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_NETWORKS = 4
+KEPT = 60  # places to which a race can be rewound
+_KEPT_BYTES = 256e6  # that they may take together
+_LEAST_KEPT = 4
+_SMALL = 16  # pixels a side: of smaller images one thread has as much as it can do
+_CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """What a race has noted of one network; step s counts the steps that were taken before.
+
+    steps, loss, error   (n,): of each step's batch before the step, in train mode; error in percent
+    gradients            (n, layers): norm of each layer's weight gradient in that step
+    layers               the layers' names, in order
+    held_out_steps, held_out_loss, held_out_error   (m,): of the held-out images, in eval mode
+    skip                 the factor on its skips, None where it has none
+    broke_at             the first step whose loss was not finite, with which it left the race, or None
+    """
+
+    steps: np.ndarray
+    loss: np.ndarray
+    error: np.ndarray
+    gradients: np.ndarray
+    layers: tuple[str, ...]
+    held_out_steps: np.ndarray
+    held_out_loss: np.ndarray
+    held_out_error: np.ndarray
+    skip: float | None
+    broke_at: int | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that was changed before a step.
+
+    what     "lr", or the network's name where its skips were changed
+    before   what it was, None for no skips
+    after    what it is
+    """
+
+    step: int
+    what: str
+    before: float | None
+    after: float | None
+
+
+class Race:
+    """Networks that train in lock step: SGD with momentum 0.9, every step on the same batch for all.
+
+    Each network goes as it would alone; a seed draws the same weights and batches on every machine.
+
+    Parameters
+    ----------
+    networks : {name: ResNetConfig}, or texts such as "plain-56" and "residual-20 skip=0.5 norm=group", up to
+        four. The images decide channels and classes
+    data : what is trained on; every batch is drawn from all of it
+    held_out : images that are not trained on; of at most `sample` of them, spread evenly, the error is noted
+    lr : rate of SGD, above 0; may be changed between steps
+    batch_size : images of a step
+    seed : of weights and batches
+    every : after so many steps each the error of held-out images is noted, and a place kept to come back to
+    sample : held-out images that are looked at
+
+    Raises
+    ------
+    ExploreError
+        For a network that can't be, more than four, a rate that is no number above 0, and for networks that
+        need more memory than there is.
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[str, ResNetConfig] | Sequence[str],
+        data: ImageSet,
+        held_out: ImageSet,
+        lr: float = 0.04,
+        batch_size: int = 64,
+        seed: int = 0,
+        every: int = 10,
+        sample: int = 360,
+    ) -> None:
+        configs = _configs(networks, data)
+        self.data, self.held_out, self.seed = data, held_out, seed
+        self.batch_size = min(_count("batch_size", batch_size), len(data))
+        self.every, self.sample = _count("every", every), min(_count("sample", sample), len(held_out))
+        self._lr = _rate(lr)
+        self.configs: Mapping[str, ResNetConfig] = configs
+        _require_memory(configs, data, self.batch_size)
+        self._draws = Draws(len(data), self.batch_size, seed)
+        self._racers = {name: _Racer(build(config, seed=seed), lr) for name, config in configs.items()}
+        self._skips = {name: racer.skip for name, racer in self._racers.items()}  # as they are wanted
+        self.steps = 0
+        self.changes: list[Change] = []
+        self._kept: dict[int, dict[str, Any]] = {}
+        self._keep_every = self.every
+        self._at_work = threading.Lock()
+        with self._threads():
+            self._note_held_out()
+        self._keep()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The networks' names, in order."""
+        return tuple(self._racers)
+
+    @property
+    def models(self) -> dict[str, Network]:
+        """The networks, as they are now."""
+        return {name: racer.network for name, racer in self._racers.items()}
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """Those that have not left the race with a loss that is no number."""
+        return tuple(name for name, racer in self._racers.items() if racer.broke_at is None)
+
+    # --- what may be changed between steps ------------------------------------------------------------------
+
+    @property
+    def lr(self) -> float:
+        """The rate of the next step, of all networks. May be set while another thread takes steps."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        self._lr = _rate(lr)
+
+    @property
+    def skips(self) -> dict[str, float | None]:
+        """{name: the factor on its skips from the next step on}, None where it has none."""
+        return dict(self._skips)
+
+    def set_skips(self, factor: float | None, name: str | None = None) -> None:
+        """Weaken, strengthen, take away (0) or give skips, from the next step on.
+
+        A plain network is given skips without parameters and keeps its weights; None makes it plain again.
+        May be called while another thread takes steps. Raises ExploreError for a factor that is no number of
+        at least 0, and for a network that there is not.
+
+        Parameters
+        ----------
+        factor : what the shortcuts are multiplied by
+        name : of one network; None for all
+        """
+        if name is not None and name not in self._racers:
+            raise unknown("network", name, self._racers)
+        if factor is not None and not (_number(factor) and factor >= 0):
+            raise ExploreError(f"Skips need a factor of at least 0, not {factor!r}.")
+        for each in self.names if name is None else (name,):
+            plain = not self.configs[each].residual
+            if factor is None and not plain:
+                raise ExploreError(f"{each} is a residual network: take its skips away with 0.")
+            self._skips[each] = None if factor is None else float(factor)
+
+    # --- steps ----------------------------------------------------------------------------------------------
+
+    def advance(
+        self,
+        steps: int,
+        stop: Callable[[], bool] = lambda: False,
+        watch: Callable[[], None] = lambda: None,
+    ) -> int:
+        """Take steps with all networks, and return how many were taken.
+
+        It ends sooner where `stop()`, asked before each step, says so, and where no network is left whose
+        loss is a number. `watch()` is called after each network's step. Raises ExploreError where another
+        thread takes steps already.
+        """
+        if not self._at_work.acquire(blocking=False):
+            raise ExploreError("This race goes on already in another thread.")
+        try:
+            with self._threads():
+                for taken in range(_count("steps", steps)):
+                    if stop() or not self.running:
+                        return taken
+                    self._step(watch)
+            return steps
+        finally:
+            for racer in self._racers.values():
+                racer.descent.forget_gradients()
+            self._at_work.release()
+
+    def _step(self, watch: Callable[[], None]) -> None:
+        self._change()
+        chosen = self._draws.next()
+        images = self.data.normalized(chosen).contiguous(memory_format=layout_on(_CPU))
+        labels = self.data.labels[chosen]
+        for racer in self._racers.values():
+            if racer.broke_at is None:
+                with self._chance(racer.network):
+                    racer.step(images, labels)
+                watch()
+        self.steps += 1
+        if self.steps % self.every == 0:
+            self._note_held_out()
+            if self.steps % self._keep_every == 0:
+                self._keep()
+
+    def _change(self) -> None:
+        """Do what was asked for since the last step, and note it."""
+        lr, skips = self._lr, dict(self._skips)  # which another thread may change meanwhile
+        before = next(iter(self._racers.values())).descent.lr
+        if lr != before:
+            self.changes.append(Change(self.steps, "lr", before, lr))
+        for name, racer in self._racers.items():
+            racer.descent.lr = lr
+            if skips[name] != racer.skip:
+                self.changes.append(Change(self.steps, name, racer.skip, skips[name]))
+                racer.set_skip(skips[name])
+
+    def _note_held_out(self) -> None:
+        for racer in self._racers.values():
+            if racer.broke_at is None:
+                found = evaluate(racer.network, self.held_out, nullcontext, self.sample)
+                racer.held_out.append((self.steps, *found))
+
+    @contextmanager
+    def _chance(self, network: Network) -> Any:
+        """Let what a network draws in a step, such as dropout, come from seed and step alone."""
+        config = network.config
+        if not (config.skip_dropout or config.stochastic_depth):
+            yield
+            return
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed * 1_000_003 + self.steps)
+            yield
+
+    def _threads(self) -> AbstractContextManager[None]:
+        return at_most(1 if max(self.data.images.shape[2:]) <= _SMALL else 2)
+
+    # --- rewinding ------------------------------------------------------------------------------------------
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """The steps to which the race can be rewound, in order; 0 is always there."""
+        return tuple(sorted(self._kept))
+
+    def _keep(self) -> None:
+        """Keep this place, and of many every second one."""
+        networks = {name: racer.snapshot() for name, racer in self._racers.items()}
+        self._kept[self.steps] = {"draws": self._draws.state, "lr": self._lr, "networks": networks}
+        size = sum(_bytes(racer["descent"]) for racer in networks.values())
+        most = max(_LEAST_KEPT, min(KEPT, int(_KEPT_BYTES / size)))
+        while len(self._kept) > most:
+            self._keep_every *= 2
+            self._kept = {step: kept for step, kept in self._kept.items() if step % self._keep_every == 0}
+
+    def rewind(self, step: int = 0) -> None:
+        """Be again where the race was before that step, to the bit; what came later is forgotten.
+
+        Raises ExploreError for a step that was not kept, and while another thread takes steps.
+        """
+        if step not in self._kept:
+            raise unknown("kept step", step, map(str, self.kept))
+        if not self._at_work.acquire(blocking=False):
+            raise ExploreError("This race goes on in another thread: let it stop first.")
+        try:
+            kept = self._kept[step]
+            for name, racer in self._racers.items():
+                racer.restore(kept["networks"][name], step)
+            self._draws.state, self._lr, self.steps = kept["draws"], kept["lr"], step
+            self._skips = {name: racer.skip for name, racer in self._racers.items()}
+            self.changes = [change for change in self.changes if change.step < step]
+            self._kept = {at: one for at, one in self._kept.items() if at <= step}
+        finally:
+            self._at_work.release()
+
+    # --- what was noted -------------------------------------------------------------------------------------
+
+    @property
+    def curves(self) -> dict[str, Curve]:
+        """{name: what was noted of it}."""
+        return {name: racer.curve() for name, racer in self._racers.items()}
+
+    def table(self) -> "pd.DataFrame":
+        """Return what was noted, a row for each network and step.
+
+        Columns: network, step, loss and error of the step's batch before the step, held_out_loss and
+        held_out_error (NaN where they were not measured); errors in percent.
+        """
+        import pandas as pd
+
+        frames = []
+        for name, curve in self.curves.items():
+            batch = {"step": curve.steps, "loss": curve.loss, "error": curve.error}
+            held_out = {
+                "step": curve.held_out_steps,
+                "held_out_loss": curve.held_out_loss,
+                "held_out_error": curve.held_out_error,
+            }
+            frame = pd.DataFrame(batch).merge(pd.DataFrame(held_out), on="step", how="outer")
+            frame.insert(0, "network", name)
+            frames.append(frame)
+        return pd.concat(frames, ignore_index=True)
+
+
+class _Racer:
+    """One network of a race: what trains it, and what was noted of it."""
+
+    def __init__(self, network: Network, lr: float) -> None:
+        self.first: ResNetConfig = network.config
+        self.network: Network = network.train().to(memory_format=layout_on(_CPU))
+        self.descent = Descent(self.network, lr)
+        self.layers = probed_layers(self.network)
+        self.noted = _Rows(2 + len(self.layers))  # loss, error and gradients of each step
+        self.held_out: list[tuple[int, float, float]] = []  # step, loss, error
+
+    @property
+    def broke_at(self) -> int | None:
+        return self.descent.broke_at
+
+    @property
+    def skip(self) -> float | None:
+        return float(self.network.config.skip_scale) if self.network.config.residual else None
+
+    def set_skip(self, factor: float | None) -> None:
+        if factor is None:
+            take_skips_back(self.network, self.first)
+        elif self.network.config.residual:
+            scale_skips(self.network, factor)
+        else:
+            give_skips(self.network, factor)
+
+    def step(self, images: Tensor, labels: Tensor) -> None:
+        logits, loss = self.descent.step(images, labels)
+        wrong = (logits.detach().argmax(1) != labels).float().mean().item()
+        self.noted.append(loss, 100 * wrong, gradient_norms(self.layers))
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"descent": self.descent.snapshot(), "skip": self.skip, "broke_at": self.broke_at}
+
+    def restore(self, snapshot: dict[str, Any], step: int) -> None:
+        if snapshot["skip"] != self.skip:
+            self.set_skip(snapshot["skip"])
+        self.descent.restore(snapshot["descent"])
+        self.descent.broke_at = snapshot["broke_at"]
+        self.noted.count = min(step, self.noted.count)
+        self.held_out = [entry for entry in self.held_out if entry[0] <= step]
+
+    def curve(self) -> Curve:
+        noted = self.noted.values()
+        held_out = np.array(self.held_out, dtype=float).reshape(-1, 3)
+        return Curve(
+            steps=np.arange(len(noted)),
+            loss=noted[:, 0],
+            error=noted[:, 1],
+            gradients=noted[:, 2:],
+            layers=tuple(self.layers),
+            held_out_steps=held_out[:, 0].astype(int),
+            held_out_loss=held_out[:, 1],
+            held_out_error=held_out[:, 2],
+            skip=self.skip,
+            broke_at=self.broke_at,
+        )
+
+
+class _Rows:
+    """Rows of float32 numbers that grow without being copied each time."""
+
+    def __init__(self, columns: int) -> None:
+        self._room = np.empty((256, columns), dtype=np.float32)
+        self.count = 0
+
+    def append(self, first: float, second: float, others: Tensor) -> None:
+        if self.count == len(self._room):
+            self._room = np.concatenate([self._room, np.empty_like(self._room)])
+        row = self._room[self.count]
+        row[0], row[1], row[2:] = first, second, others.numpy()
+        self.count += 1
+
+    def values(self) -> np.ndarray:
+        return self._room[: self.count].copy()
+
+
+def _configs(networks: Any, data: ImageSet) -> dict[str, ResNetConfig]:
+    """Return {name: config}, fitted to the images; ExploreError for networks that can't be."""
+    channels, classes, side = data.images.shape[1], len(data.classes), max(data.images.shape[2:])
+    if isinstance(networks, Mapping):
+        for name, config in networks.items():
+            if not isinstance(config, ResNetConfig):
+                raise ExploreError(
+                    f"The network {name!r} of a race must be a ResNetConfig, not {config!r:.60}."
+                )
+        found = {
+            str(name): config.replace(in_channels=channels, num_classes=classes)
+            for name, config in networks.items()
+        }
+    elif isinstance(networks, str) or not isinstance(networks, Sequence):
+        raise ExploreError(
+            f"networks must be texts such as ('plain-56', 'residual-56'), not {networks!r:.60}."
+        )
+    else:
+        entrants = [read_entrant(text) for text in networks]
+        found = {}
+        for entrant in entrants:
+            if str(entrant) in found:
+                raise ExploreError(f"The network {str(entrant)!r} is in the race twice.")
+            found[str(entrant)] = entrant.config(channels, classes, side)
+    if not 1 <= len(found) <= MOST_NETWORKS:
+        raise ExploreError(f"A race has one to {MOST_NETWORKS} networks, not {len(found)}.")
+    return found
+
+
+def _require_memory(configs: Mapping[str, ResNetConfig], data: ImageSet, batch_size: int) -> None:
+    """Raise ExploreError if training needs more memory than there is."""
+    needed, free = 0.0, free_memory(_CPU)
+    pixels = math.prod(data.images.shape[2:])
+    largest = 0.0
+    for config in configs.values():
+        with torch.device("meta"):
+            network = network_of(config)
+        weights = sum(p.numel() for p in network.parameters())
+        # Weights, momentum, gradients, and the places that are kept at least, each with two of them.
+        needed += 4 * weights * (3 + 2 * _LEAST_KEPT)
+        channels = sum(m.out_channels for m in network.modules() if isinstance(m, nn.Conv2d))
+        # Training keeps what each convolution, norm and ReLU returns, of at most the image's pixels.
+        largest = max(largest, 4 * 3 * channels * pixels * batch_size)
+    needed += largest  # one network after the other takes its step
+    if needed > free:
+        raise ExploreError(
+            f"Training these networks takes up to {in_words(needed)} of memory and {in_words(free)} are "
+            "free: choose fewer or shallower ones, or a smaller batch."
+        )
+
+
+def _bytes(snapshot: Mapping[str, Any]) -> int:
+    parts = (*snapshot["model"].values(), *snapshot["momentum"].values())
+    return sum(tensor.numel() * tensor.element_size() for tensor in parts)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _rate(lr: Any) -> float:
+    if not _number(lr) or lr <= 0:
+        raise ExploreError(f"lr must be a number above 0, not {lr!r}.")
+    return float(lr)
+
+
+def _count(name: str, value: Any) -> int:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ExploreError(f"{name} must be a whole number of at least 1, not {value!r}.")
+    return int(value)

@@ -1,0 +1,1 @@
+"""The lesson: five steps from the question to the many short ways."""

@@ -1,0 +1,139 @@
+"""Step 5: many short ways. Take blocks out of both trained twins, and see what is left."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from resnet_explore.errors import ExploreError
+from resnet_explore.widgets.core.cuts_panel import Cuts, DrawnBlock, DrawnRow
+from resnet_explore.widgets.core.outcome_panel import OutcomeBar, OutcomeBars, Side
+from resnet_explore.widgets.core.runner import Job, Task
+from resnet_explore.widgets.core.view import Prose, View
+from resnet_explore.widgets.core.words import percent
+from resnet_explore.widgets.lesson import captions
+from resnet_explore.widgets.lesson.panels import Ways
+from resnet_explore.widgets.lesson.state import LessonState
+
+FIELDS = ("deleted",)
+DEPTH, DATA = 20, "digits"
+BLOCKS = (DEPTH - 2) // 2  # He et al. 2015, section 4.2: 6n + 2 layers
+_TWINS = {"plain": f"cifar_plain{DEPTH}", "residual": f"cifar_resnet{DEPTH}"}
+_SHORT = 3  # blocks whose ways are drawn
+
+
+@dataclass(frozen=True, eq=False)
+class Left:
+    """Both twins with some blocks taken out.
+
+    rows    the twins as they are drawn
+    errors  by kind, in percent of `images` test images
+    """
+
+    rows: Sequence[DrawnRow]
+    errors: Mapping[str, float]
+    images: int
+
+
+@dataclass(frozen=True)
+class TakeOut(Job):
+    """Count the errors of both trained twins without some blocks."""
+
+    deleted: tuple[int, ...]
+    says = "Asking both networks ..."
+
+    def run(self, task: Task) -> Left:
+        """Return the twins and their errors."""
+        import torch
+
+        from resnet_explore.analysis.skips.edited import edited
+
+        images, labels = _tests()
+        rows, errors = [], {}
+        for kind, name in _TWINS.items():
+            model, blocks = _opened(name)
+            gone = [b.name for k, b in enumerate(blocks, 1) if k in self.deleted and b.can_go]
+            with edited(model, delete=gone), torch.no_grad():
+                wrong = model(images).argmax(1) != labels
+            errors[kind] = 100 * float(wrong.float().mean())
+            rows.append(_row(kind, blocks))
+        return Left(rows, errors, len(labels))
+
+
+@functools.cache
+def _opened(name: str) -> tuple[Any, Any]:
+    from resnet_explore.analysis.topology.blocks_of import blocks_of
+    from resnet_explore.models.presets import build
+
+    model = build(name, weights=DATA).eval()
+    return model, blocks_of(model, tuple(model.about["input_size"]))
+
+
+@functools.cache
+def _tests() -> tuple[Any, Any]:
+    from resnet_explore.inputs.datasets import load_dataset
+
+    tests = load_dataset(DATA, split="test")
+    return tests.normalized(), tests.labels
+
+
+def _row(kind: str, blocks: Sequence[Any]) -> DrawnRow:
+    drawn = (
+        DrawnBlock(k, b.name, b.stage, b.gives, b.skip, "" if b.can_go else captions.STAYS_WORDS, ())
+        for k, b in enumerate(blocks, 1)
+    )
+    return DrawnRow(kind.capitalize(), kind, tuple(drawn))
+
+
+def check(state: LessonState) -> None:
+    """Raise `ExploreError` for a block that there is not."""
+    if not set(state.deleted) <= set(range(1, BLOCKS + 1)):
+        raise ExploreError(f"deleted must be blocks from 1 to {BLOCKS}, got {list(state.deleted)}.")
+
+
+def plan(state: LessonState) -> Sequence[Job]:
+    """Return what is counted; what both do unedited is where they come from."""
+    return tuple(dict.fromkeys((TakeOut(tuple(sorted(set(state.deleted)))), TakeOut(()))))
+
+
+def present(state: LessonState, found: Mapping[Job, Any]) -> View:
+    """Return the page: both twins to be cut, their errors, and the ways through the blocks beside the cut."""
+    wanted, before = plan(state)[0], found.get(TakeOut(()))
+    left: Left | None = found.get(wanted)
+    if left is None:
+        return View(panels=None, waiting="Two trained networks. What if a block is taken out?")
+    gone = tuple(sorted(set(state.deleted)))
+    bars = tuple(_side(kind, left.errors[kind], before) for kind in _TWINS)
+    return View(
+        headline=captions.ways_headline(gone, *left.errors.values()),
+        panels=(
+            (Prose("words", captions.WAYS), Cuts("cuts", left.rows, gone, still=True, uncut=True)),
+            (OutcomeBars("errors", bars),),
+        ),
+        below=(
+            (Prose("left", (captions.ways_left(len(gone), BLOCKS),)),),
+            (Ways("ways", _near(gone), _taken_out(left, gone)),),
+        ),
+        conditions=captions.ways_conditions(left.images, DEPTH),
+        glossary=captions.GLOSSARY,
+    )
+
+
+def _side(kind: str, error: float, before: Left | None) -> Side:
+    usual = None if before is None else before.errors[kind] / 100
+    return Side(kind.capitalize(), kind, OutcomeBar("errors", error / 100, percent(error), before=usual), ())
+
+
+def _taken_out(left: Left, gone: Sequence[int]) -> Mapping[str, Sequence[int]]:
+    """Return the blocks that each network lacks: some stay in the plain one."""
+    return {
+        row.color: tuple(block.number for block in row.blocks if block.number in gone and not block.stays)
+        for row in left.rows
+    }
+
+
+def _near(gone: Sequence[int]) -> tuple[int, ...]:
+    """Return three blocks in a row, the last one that is taken out in the middle where that can be."""
+    middle = gone[-1] if gone else 2
+    first = min(max(middle - 1, 1), BLOCKS - _SHORT + 1)
+    return tuple(range(first, first + _SHORT))
