@@ -63,10 +63,10 @@ export class Guess {
     go.setAttribute("aria-disabled", "true");
     const skip = control("button", "rx-quiet", { type: "button", textContent: "Skip the question" });
     skip.addEventListener("click", () => this.settle(question, null));
-    const list = make("div", "rx-options-list", {}, ...question.choices.map((choice, k) => make("label", "", { title: choice.tip ?? "" }, inputs[k], ` ${choice.label}`)));
+    const list = make("div", "rx-answers", {}, ...question.choices.map((choice, k) => make("label", "", { title: choice.tip ?? "" }, inputs[k], ` ${choice.label}`)));
     list.classList.toggle("rx-many", question.choices.length > FEW);
     const form = make("form", "", { noValidate: true },
-      make("fieldset", "rx-options", {}, make("legend", "rx-asked", { textContent: whole(question.text) }), list),
+      make("fieldset", "", {}, make("legend", "rx-asked", { textContent: whole(question.text) }), list),
       make("p", "rx-note", { textContent: question.rule }), make("div", "rx-group", {}, go, skip));
     form.addEventListener("submit", (event) => {
       event.preventDefault();

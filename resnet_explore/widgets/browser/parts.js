@@ -4,7 +4,6 @@ import { button, check, menu, number, slider, tabs, text } from "./controls/choo
 import { choices } from "./controls/choices.js";
 import { group } from "./controls/group.js";
 import { more } from "./controls/more.js";
-import { options } from "./controls/options.js";
 import { thumbs } from "./controls/thumbs.js";
 import { upload } from "./controls/upload.js";
 import { sketch } from "./lesson/sketch.js";
@@ -24,6 +23,6 @@ import { verdict } from "./panels/verdict.js";
 
 /** @type {{[kind: string]: import("./page.js").Component}} */
 export const KINDS = {
-  blueprint, button, charts, check, choices, code, cuts, group, heatmaps, matrices, menu, more, number, options, outcome, progress, prose, sketch, slider,
+  blueprint, button, charts, check, choices, code, cuts, group, heatmaps, matrices, menu, more, number, outcome, progress, prose, sketch, slider,
   sum, table, tabs, text, thumbs, tiles, upload, verdict, ways,
 };

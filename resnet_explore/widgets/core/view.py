@@ -360,24 +360,6 @@ class Choices(Part):
 
 
 @dataclass(frozen=True)
-class Options(Part):
-    """One of a few values, all in sight below each other. `key` is the state's field."""
-
-    kind: ClassVar[str] = "options"
-    key: str
-    label: str
-    choices: Sequence[Choice]
-
-    def sets(self) -> Iterable[tuple[str, Any]]:
-        """Yield each entry that can be chosen."""
-        return ((self.key, choice.value) for choice in self.choices if not choice.missing)
-
-    def offline(self, can: Can) -> Part:
-        """Grey what has no answer."""
-        return replace(self, choices=[_greyed(self.key, choice, can) for choice in self.choices])
-
-
-@dataclass(frozen=True)
 class More(Part):
     """Controls that are rarely changed, folded behind a word."""
 
