@@ -1,6 +1,6 @@
 /* Guess first: a question in the place of the view until it is answered or skipped, then a verdict above the view. */
 
-import { control, freshId, make, same, whole } from "./dom.js";
+import { arrange, control, freshId, make, same, whole, write } from "./dom.js";
 
 /** @typedef {{key: string, text: string, choices: any[], right: any, rule: string, told: string, why: string, replies: {[answer: string]: string}}} Question */
 
@@ -11,14 +11,38 @@ export class Guess {
   /** @param {import("./page.js").Page} page */
   constructor(page) {
     this.page = page;
-    this.node = make("div", "rx-guess");
-    this.node.hidden = true;
-    this.shown = null; // what stands there
+    this.question = null; // the one that is asked, or whose verdict stands there
+    this.tab = null; // that was open with it
+    this.answer = null; // what was said to it
+    this.asked = null; // what of a question the form shows
     this.pending = null; // [key, answer] that is not counted yet
     this.away = ""; // the key of a verdict that was put away
-    this.spoken = true; // whether the verdict has been said
-    this.timer = 0;
+    this.again = ""; // the key of a question that another person is asked
+    this.unsaid = false; // whether the verdict is yet to be said
+    this.bars = null; // how often each was given, as it stands there
     this.results = {}; // whether a question's answer was right, {key: boolean}
+    this.timer = 0;
+    this.build();
+  }
+
+  build() {
+    const quiet = (text, press) => {
+      const button = control("button", "rx-quiet", { type: "button", textContent: text });
+      button.addEventListener("click", press);
+      return button;
+    };
+    this.judged = make("b");
+    this.told = make("span");
+    this.why = make("p");
+    const sentence = make("p", "rx-judged", { id: freshId() }, this.judged, this.told);
+    this.verdict = control("div", "rx-verdict-told", { tabIndex: -1 }, sentence, this.why);
+    this.verdict.setAttribute("role", "group");
+    this.verdict.setAttribute("aria-labelledby", sentence.id);
+    this.total = make("p", "rx-facts");
+    this.distribution = make("ul", "rx-distribution");
+    const again = quiet("Another person guesses", () => this.askAgain()), close = quiet("Put this away", () => this.putAway());
+    this.side = make("div", "rx-guess-side", {}, this.total, this.distribution, again, close);
+    this.node = make("div", "rx-guess", { hidden: true });
   }
 
   /** What was answered here, {key: answer}, null for a question that was skipped. */
@@ -34,26 +58,29 @@ export class Guess {
    * @param {Question?} asked @param {any} tab the one that is open
    */
   show(asked, tab) {
-    const question = asked ?? (this.shown?.answer !== null && same(this.shown?.tab, tab) ? this.shown?.question : null) ?? null;
-    const asks = question !== null && !(question.key in this.guessed());
-    const answer = question && !asks ? this.guessed()[question.key] : null;
-    const next = { question, tab, asks, answer, counts: this.counts(question), away: this.away };
-    if (!same(next, this.shown)) {
-      this.shown = next;
-      this.node.hidden = !asks && (answer === null || this.away === question?.key);
-      this.node.classList.toggle("rx-told", !asks);
-      if (!this.node.hidden) this.node.replaceChildren(...(asks ? this.ask(question) : this.tell(question, answer, next.counts)));
-      else this.node.replaceChildren();
-    }
+    const stays = same(tab, this.tab) && this.question && (this.answer !== null || this.again === this.question.key);
+    this.question = asked ?? (stays ? this.question : null);
+    this.tab = tab;
+    const key = this.question?.key, asks = Boolean(this.question) && !(key in this.guessed());
+    this.answer = this.question && !asks ? this.guessed()[key] : null;
+    this.node.hidden = !asks && (this.answer === null || this.away === key);
+    this.node.classList.toggle("rx-told", !asks);
+    if (asks) this.ask();
+    else this.asked = null;
+    if (!asks && !this.node.hidden) this.tell();
+    else if (!asks) this.node.replaceChildren();
     return asks;
   }
 
   // --- before ---------------------------------------------------------------------------------------------
 
-  /** @param {Question} question */
-  ask(question) {
+  /** Show the question. What is measured meanwhile must not take back what is ticked. */
+  ask() {
+    const { key, text, choices, rule } = this.question;
+    if (same(this.asked, { key, text, choices, rule })) return;
+    this.asked = { key, text, choices, rule };
     const name = freshId();
-    const inputs = question.choices.map(() => {
+    const inputs = choices.map(() => {
       const input = control("input", "", { type: "radio", name, required: true });
       input.addEventListener("keydown", (event) => event.stopPropagation()); // arrows go on to the next one
       input.addEventListener("change", () => go.setAttribute("aria-disabled", "false"));
@@ -62,34 +89,37 @@ export class Guess {
     const go = control("button", "rx-button rx-go", { type: "submit", textContent: "Show me" });
     go.setAttribute("aria-disabled", "true");
     const skip = control("button", "rx-quiet", { type: "button", textContent: "Skip the question" });
-    skip.addEventListener("click", () => this.settle(question, null));
-    const list = make("div", "rx-answers", {}, ...question.choices.map((choice, k) => make("label", "", { title: choice.tip ?? "" }, inputs[k], ` ${choice.label}`)));
-    list.classList.toggle("rx-many", question.choices.length > FEW);
+    skip.addEventListener("click", () => this.settle(null));
+    const list = make("div", "rx-answers", {}, ...choices.map((choice, k) => make("label", "", { title: choice.tip ?? "" }, inputs[k], ` ${choice.label}`)));
+    list.classList.toggle("rx-many", choices.length > FEW);
     const form = make("form", "", { noValidate: true },
-      make("fieldset", "", {}, make("legend", "rx-asked", { textContent: whole(question.text) }), list),
-      make("p", "rx-note", { textContent: question.rule }), make("div", "rx-group", {}, go, skip));
+      make("fieldset", "", {}, make("legend", "rx-asked", { textContent: whole(text) }), list),
+      make("p", "rx-note", { textContent: rule }), make("div", "rx-group", {}, go, skip));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const k = inputs.findIndex((input) => input.checked);
-      if (k >= 0) this.settle(question, question.choices[k].value);
+      if (k >= 0) this.settle(choices[k].value);
       else {
         this.page.say("Choose an answer first.");
         inputs[0].focus();
       }
     });
-    return [form];
+    this.node.replaceChildren(form);
   }
 
-  /** Take an answer, null for none wanted. @param {Question} question */
-  settle(question, answer) {
+  /** Take an answer, null for none wanted. */
+  settle(answer) {
+    const { key, right } = this.question;
     this.away = "";
+    this.unsaid = right === null; // else the focus is where it is read
+    if (answer !== null) this.pending = [key, answer];
     this.shield();
-    if (answer !== null) this.pending = [question.key, answer];
-    this.spoken = answer === null || question.right !== null;
-    this.remember({ ...this.guessed(), [question.key]: answer });
+    this.remember({ ...this.guessed(), [key]: answer });
+    this.again = ""; // only now is it no longer asked
     if (answer === null) return;
-    this.page.act("guess", [question.key, answer]);
-    this.focusVerdict();
+    this.page.act("guess", [key, answer]);
+    this.verdict.focus({ preventScroll: true });
+    this.node.scrollIntoView({ block: "nearest" });
   }
 
   /** A double click must not cut the block that has come under the pointer. */
@@ -99,55 +129,33 @@ export class Guess {
     this.timer = setTimeout(() => this.page.root.classList.remove("rx-fresh"), TWICE_MS);
   }
 
+  /** Keep what was answered, of which the page is told by the model. @param {{[key: string]: any}} guessed */
+  remember(guessed) {
+    this.page.model.set("_guessed", guessed);
+    this.page.model.save_changes();
+  }
+
   leave() {
     clearTimeout(this.timer);
   }
 
-  /** @param {{[key: string]: any}} guessed */
-  remember(guessed) {
-    this.page.model.set("_guessed", guessed);
-    this.page.model.save_changes();
-    this.page.show();
-  }
-
   // --- after ----------------------------------------------------------------------------------------------
 
-  /** How often each answer was given, with the one that is just on its way. @param {Question?} question */
-  counts(question) {
-    if (!question) return {};
-    const counts = { ...this.page.model.get("_counts")?.[question.key] };
-    const [key, answer] = this.pending ?? [];
-    if (key === question.key) counts[answer] = (counts[answer] ?? 0) + 1;
-    return counts;
-  }
-
-  /** The answer that was on its way is counted. */
-  counted() {
-    this.pending = null;
-  }
-
-  tell(question, answer, counts) {
-    const label = (value) => question.choices.find((choice) => same(choice.value, value))?.label ?? String(value);
-    const known = question.right !== null, right = same(answer, question.right);
-    const judged = known ? (right ? "Right." : `Not quite: you said “${label(answer)}”, it is “${label(question.right)}”.`) : `You said “${label(answer)}”. Measuring ...`;
-    if (known) this.results[question.key] = right;
-    const parts = known ? [question.told, right ? "" : question.replies[answer] ?? "", this.score()].filter(Boolean).join(" ") : "";
-    const sentence = make("p", "rx-judged", { id: freshId() }, make("b", known ? (right ? "rx-passed" : "") : "", { textContent: judged }), whole(parts ? ` ${parts}` : ""));
-    if (known && !this.spoken) {
-      this.spoken = true;
-      this.page.say(sentence.textContent);
-    }
-    const again = control("button", "rx-quiet", { type: "button", textContent: "Another person guesses" });
-    again.addEventListener("click", () => this.askAgain(question));
-    const close = control("button", "rx-quiet", { type: "button", textContent: "Put this away" });
-    close.addEventListener("click", () => {
-      this.away = question.key;
-      this.page.show();
-    });
-    this.verdict = control("div", "rx-verdict-told", { tabIndex: -1 }, sentence, ...(known ? [make("p", "", { textContent: whole(question.why) })] : []));
-    this.verdict.setAttribute("role", "group");
-    this.verdict.setAttribute("aria-labelledby", sentence.id);
-    return [this.verdict, make("div", "rx-guess-side", {}, ...this.bars(question, counts, known), again, close)];
+  tell() {
+    const { key, choices, right, told, why, replies } = this.question, { answer } = this;
+    const label = (value) => choices.find((choice) => same(choice.value, value))?.label ?? String(value);
+    const known = right !== null, is = same(answer, right);
+    if (known) this.results[key] = is;
+    const wrong = known ? `Not quite: you said “${label(answer)}”, it is “${label(right)}”.` : `You said “${label(answer)}”. Measuring ...`;
+    write(this.judged, is ? "Right." : wrong);
+    this.judged.classList.toggle("rx-passed", is);
+    const rest = known ? [told, is ? "" : replies[answer], this.score()].filter(Boolean).join(" ") : "";
+    write(this.told, whole(rest && ` ${rest}`));
+    write(this.why, known ? whole(why) : "");
+    this.count(known);
+    arrange(this.node, [this.verdict, this.side]);
+    if (known && this.unsaid) this.page.say(this.judged.textContent + this.told.textContent);
+    this.unsaid &&= !known;
   }
 
   /** How many answers were right, once there are several. */
@@ -156,28 +164,40 @@ export class Guess {
     return results.length > 1 ? `${results.filter(Boolean).length} of ${results.length} right so far.` : "";
   }
 
-  /** A bar for each answer, once there is more than one's own; of many those that were given, and the right one. */
-  bars(question, counts, known) {
-    const total = Object.values(counts).reduce((sum, n) => sum + n, 0);
-    if (!known || total < 2) return [];
-    const shown = question.choices.filter(({ value }) => question.choices.length <= FEW || counts[value] || same(value, question.right));
-    const rows = shown.map((choice) => {
-      const n = counts[choice.value] ?? 0, right = same(choice.value, question.right);
-      const fill = make("span", right ? "rx-fill rx-fill-right" : "rx-fill");
-      fill.style.width = `${(100 * n) / total}%`;
-      return make("li", "", {}, make("span", "", { textContent: choice.label }), make("span", "rx-groove", { ariaHidden: "true" }, fill), make("span", "rx-count", { textContent: right ? `${n} ✓ right` : String(n) }));
-    });
-    return [make("p", "rx-facts", { textContent: `All ${total} answers` }), make("ul", "rx-distribution", {}, ...rows)];
+  /** The answer that was on its way is counted. */
+  counted() {
+    this.pending = null;
   }
 
-  askAgain(question) {
-    const { [question.key]: _, ...others } = this.guessed();
+  /** Show how often each answer was given, once there is more than one's own; of many those that were, and the right one. */
+  count(known) {
+    const { key, choices, right } = this.question, counts = this.page.model.get("_counts")?.[key] ?? {};
+    const own = (value) => Number(same(this.pending, [key, value]));
+    const bars = choices.map(({ value, label }) => ({ label, n: (counts[value] ?? 0) + own(value), right: same(value, right) }));
+    const total = bars.reduce((sum, { n }) => sum + n, 0);
+    this.total.hidden = this.distribution.hidden = !known || total < 2;
+    write(this.total, `All ${total} answers`);
+    if (same([known, bars], this.bars)) return; // as while a slider is moved
+    this.bars = [known, bars];
+    const shown = this.total.hidden ? [] : bars.filter((bar) => bars.length <= FEW || bar.n || bar.right);
+    this.distribution.replaceChildren(...shown.map((bar) => {
+      const fill = make("span", bar.right ? "rx-fill rx-fill-right" : "rx-fill");
+      fill.style.width = `${(100 * bar.n) / total}%`;
+      const groove = make("span", "rx-groove", { ariaHidden: "true" }, fill), n = make("span", "rx-count", { textContent: bar.right ? `${bar.n} ✓ right` : String(bar.n) });
+      return make("li", "", {}, make("span", "", { textContent: bar.label }), groove, n);
+    }));
+  }
+
+  askAgain() {
+    const { [this.question.key]: _, ...others } = this.guessed();
+    this.again = this.question.key;
+    this.results = {}; // they are of the person before
     this.remember(others);
     this.node.querySelector("input")?.focus();
   }
 
-  focusVerdict() {
-    this.verdict?.focus({ preventScroll: true });
-    this.node.scrollIntoView({ block: "nearest" });
+  putAway() {
+    this.away = this.question.key;
+    this.page.show();
   }
 }

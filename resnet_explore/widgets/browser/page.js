@@ -179,7 +179,7 @@ class Page {
   draw() {
     const { view, state, nodes } = this;
     const seen = this.pick(view, state), question = picked(view.question ?? null, state);
-    const asks = this.guess.show(question, state[seen.tabs?.key]), at = asks ? { ...seen, ...NOTHING, ask: question.insists ? seen.ask : [] } : seen;
+    const asks = this.guess.show(question, state[seen.tabs?.key]), at = asks ? { ...seen, ...NOTHING, ask: this.guess.question.insists ? seen.ask : [] } : seen;
     const gloss = view.glossary;
     this.root.classList.toggle("rx-asks", asks);
     this.place(nodes.tabs, at.tabs ? [at.tabs] : []);

@@ -82,7 +82,7 @@ def test_an_answer_is_judged_and_the_picture_comes(asked):
     assert page.get_by_role("slider").is_visible()
     assert sent(page) == [["test/sum", "4"]]
     assert page.evaluate("window.model.get('_guessed')") == {"test/sum": "4"}
-    assert page.locator(".rx-distribution").count() == 0, "one's own answer alone is no distribution"
+    assert page.locator(".rx-distribution").is_hidden(), "one's own answer alone is no distribution"
 
 
 def test_a_wrong_answer_is_named_and_taken_seriously(asked):
@@ -148,6 +148,30 @@ def test_what_is_not_measured_yet_is_judged_once_it_is(asked):
     assert judged(page).startswith("Not quite: you said “three”")
     assert page.locator(".rx-live").inner_text() == judged(page), "who can't see is told"
     assert page.get_by_text("A secret picture.").is_visible()
+
+
+def test_what_is_ticked_stays_while_it_is_measured(asked):
+    page = asked(replace(VIEW, panels=None, question=replace(QUESTION, right=None, told="")))
+    page.get_by_label("five").check()
+    receive(page, VIEW, 2)
+    page.evaluate("window.model.set('_counts', {'test/sum': {'3': 1}})")
+    assert page.get_by_label("five").is_checked()
+    assert page.evaluate("document.activeElement.type") == "radio"
+    page.get_by_role("button", name="Show me").click()
+    page.get_by_role("button", name="Another person").focus()
+    page.evaluate("window.model.set('_counts', {'test/sum': {'5': 1, '3': 7}})")
+    assert page.evaluate("document.activeElement.textContent") == "Another person guesses"
+
+
+def test_another_person_may_guess_once_one_has_moved_on(asked):
+    page = asked()
+    answer(page, "four")
+    receive(page, replace(VIEW, question=None), 2)
+    page.get_by_role("button", name="Another person").click()
+    page.evaluate("document.querySelector('.rx-page').explorer.show()")
+    answer(page, "three")
+    assert judged(page).startswith("Not quite: you said “three”")
+    assert page.locator(".rx-headline").inner_text() == "The secret is 4."
 
 
 def test_others_guess_too_and_all_answers_are_counted(asked):
