@@ -90,8 +90,8 @@ class Story:
 
 
 def stories(folder: Path) -> list[Story]:
-    """Return all notebooks of a folder but the first, which only leads to the others."""
-    return [story(path) for path in sorted(folder.glob("*.ipynb")) if not path.name.startswith("00")]
+    """Return the numbered notebooks of a folder but the first, which only leads to the others."""
+    return [story(path) for path in sorted(folder.glob("[0-9]*.ipynb")) if not path.name.startswith("00")]
 
 
 def story(path: Path) -> Story:
