@@ -584,8 +584,8 @@ def test_without_an_answer_there_is_a_first_hint(task, nothing):
     found = rx.check(task, nothing)
     assert not found.begun
     assert not found.passed
-    assert "nothing to check yet" in str(found)
-    assert "nothing to check yet" in found._repr_html_()
+    assert "Nothing to check yet" in str(found)
+    assert "Nothing to check yet" in found._repr_html_()
     assert found.hint
 
 

@@ -30,7 +30,7 @@ def check(task: str | None = None, answer: Any = None) -> CheckResult | Exercise
         return ExerciseTable([(e.name, e.title, e.kind, f"{e.minutes} min") for e in _ORDERED])
     exercise = find_exercise(task)
     if answer is None or answer is ...:
-        return CheckResult(exercise.title, False, hint=f"{exercise.asks} {exercise.start}")
+        return CheckResult(exercise.title, False, hint=exercise.start, asks=exercise.asks)
     remarks: list[Remark] = []
     try:
         with torch.random.fork_rng(devices=()):

@@ -39,6 +39,7 @@ class CheckResult:
     right    what is right, a sentence each
     wrong    what is not right yet
     hint     how to go on, "" if the task is done
+    asks     what an answer is; said where there is none
     """
 
     title: str
@@ -46,6 +47,7 @@ class CheckResult:
     right: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
     hint: str = ""
+    asks: str = ""
 
     @property
     def passed(self) -> bool:
@@ -55,12 +57,15 @@ class CheckResult:
     @property
     def headline(self) -> str:
         """How it stands, in a few words."""
-        if not self.begun:
-            return f"{self.title}: nothing to check yet"
-        return f"{self.title}: {'done' if self.passed else 'not yet'}"
+        stands = "Done" if self.passed else "Not yet" if self.begun else "Nothing to check yet"
+        return f"{stands}: {self.title}"
 
     def __repr__(self) -> str:
-        lines = [self.headline, *(f"  ✓ {words}" for words in self.right)]
+        lines = [
+            self.headline,
+            *([f"  {self.asks}"] if self.asks else []),
+            *(f"  ✓ {words}" for words in self.right),
+        ]
         lines += [f"  ✗ {words}" for words in self.wrong]
         return "\n".join([*lines, *([f"  Hint: {self.hint}"] if self.hint else [])])
 
@@ -74,10 +79,11 @@ class CheckResult:
             for mark, spoken, words in marked
         )
         found = f'<ul style="list-style: none; margin: 0.3rem 0; padding: 0">{items}</ul>' if items else ""
+        asks = f'<p style="margin: 0.3rem 0">{html.escape(self.asks)}</p>' if self.asks else ""
         hint = f'<p style="margin: 0.3rem 0"><b>Hint:</b> {html.escape(self.hint)}</p>' if self.hint else ""
         return (
             f'<div role="status" style="{_CARD.format(edge=edge)}">'
-            f'<p style="margin: 0.3rem 0"><b>{html.escape(self.headline)}</b></p>{found}{hint}</div>'
+            f'<p style="margin: 0.3rem 0"><b>{html.escape(self.headline)}</b></p>{asks}{found}{hint}</div>'
         )
 
 
