@@ -12,6 +12,7 @@
   const BARS = ["jp-NotebookPanel-toolbar", "jp-SideBar"];
   const READABLE = 940; // CSS pixels of a line of text and of an explorer, whatever the screen
   const STEP = 1.12;
+  const BAR = 34; // CSS pixels of the strip of buttons below the notebook
 
   const STYLE = `
     .jp-cell-toolbar, .jp-Notebook-footer, .jp-CellHeader, .jp-Notebook .jp-Collapser,
@@ -19,7 +20,6 @@
     .jp-Notebook .jp-Cell { zoom: var(--rx-present-zoom, 1.5); }
     .jp-Notebook .jp-Cell, .jp-Notebook .jp-InputArea-editor { outline: 0 !important; border-color: transparent !important; box-shadow: none !important; }
     .jp-Notebook .jp-MarkdownCell .jp-InputArea, .jp-Notebook .jp-MarkdownCell .jp-MarkdownOutput { border-color: transparent !important; outline: 0 !important; }
-    .jp-Notebook .jp-Cell:last-child { margin-bottom: 60px; }
     .jp-Notebook .rx-page .rx-headline { font-size: 20px; }
     body.rx-present-quiet .jp-CodeCell .jp-Cell-inputWrapper .jp-InputArea { display: none; }
     body.rx-present-quiet .jp-CodeCell .jp-Cell-inputWrapper { min-height: 0; margin: 0; }
@@ -30,16 +30,16 @@
     }
     body.rx-present-quiet .jp-CodeCell.jp-mod-noOutputs.rx-present-runs .jp-Cell-inputWrapper::after { content: "Running ..."; }
     .rx-present-bar {
-      position: fixed; z-index: 1000; right: 12px; bottom: 8px; display: flex; gap: 4px; padding: 4px; border-radius: 8px;
-      background: var(--jp-layout-color1, #fff); box-shadow: 0 1px 6px rgb(0 0 0 / 30%); opacity: .55;
+      position: fixed; z-index: 1000; inset: auto 0 0; height: ${BAR}px; display: flex; gap: 4px; justify-content: flex-end;
+      align-items: center; padding: 0 8px; background: var(--jp-layout-color1, #fff); border-top: 1px solid var(--jp-border-color2, #ccc);
     }
-    .rx-present-bar:hover, .rx-present-bar:focus-within { opacity: 1; }
+    #main { bottom: ${BAR}px !important; }
     .rx-present-bar button {
-      min-width: 34px; min-height: 34px; padding: 0 10px; border: 0; border-radius: 6px; background: transparent; cursor: pointer;
+      min-width: 32px; min-height: 28px; padding: 0 10px; border: 0; border-radius: 6px; background: transparent; cursor: pointer;
       color: var(--jp-ui-font-color1, #111); font: 600 14px/1 var(--jp-ui-font-family, sans-serif);
     }
     .rx-present-bar button:hover, .rx-present-bar button[aria-pressed="true"] { background: var(--jp-layout-color2, #ddd); }
-    @media print { .rx-present-bar { display: none; } }
+    @media print { .rx-present-bar { display: none; } #main { bottom: 0 !important; } }
   `;
 
   /** All widgets below one, itself included. */
@@ -58,6 +58,8 @@
       addEventListener("click", (event) => this.click(event), true);
       this.resize();
       this.clear();
+      app.shell.update();
+      dispatchEvent(new Event("resize")); // the shell measures its room anew
       // What comes later, another notebook or an extension's icon, brings its bars with it.
       app.shell.currentChanged?.connect(() => this.clear());
       app.shell.layoutModified?.connect(() => this.clear());
