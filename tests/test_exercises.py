@@ -454,6 +454,7 @@ MISTAKES = {
             (lambda n: rx.build(n.config.replace(depths=(2, 2, 2))), "14 layers"),
             (rx.build("cifar_plain56"), "3 channels"),
         ),
+        (lambda: rx.build("cifar_plain8"), "3 channels"),
         (lambda n: n, "gradients"),
     ],
 }

@@ -8,6 +8,7 @@ _CARD = (
     "color: inherit; max-width: 44rem; line-height: 1.5; padding: 0.4rem 0.9rem; "
     "border: 1px solid color-mix(in srgb, currentColor 25%, transparent); border-left: 0.4rem solid {edge}"
 )
+_HEADS = ("name", "task", "what you do", "takes about")
 _GREEN, _AMBER, _GREY = "#2da44e", "#bf8700", "#8b949e"
 
 
@@ -115,6 +116,7 @@ class ExerciseTable:
 
     def _repr_html_(self) -> str:
         cell = '<td style="text-align: left">{}</td>'
+        heads = "".join(f'<th scope="col" style="text-align: left">{head}</th>' for head in _HEADS)
         rows = (
             "<tr>"
             + cell.format(f"<code>{html.escape(name)}</code>")
@@ -122,4 +124,5 @@ class ExerciseTable:
             + "</tr>"
             for name, *rest in self.rows
         )
-        return f'<table style="color: inherit"><tbody>{"".join(rows)}</tbody></table>'
+        body = f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody>"
+        return f'<table style="color: inherit">{body}</table>'
