@@ -83,7 +83,7 @@ class CheckResult:
         asks = f'<p style="margin: 0.3rem 0">{html.escape(self.asks)}</p>' if self.asks else ""
         hint = f'<p style="margin: 0.3rem 0"><b>Hint:</b> {html.escape(self.hint)}</p>' if self.hint else ""
         return (
-            f'<div role="status" style="{_CARD.format(edge=edge)}">'
+            f'<div class="rx-checked" role="status" style="{_CARD.format(edge=edge)}">'
             f'<p style="margin: 0.3rem 0"><b>{html.escape(self.headline)}</b></p>{asks}{found}{hint}</div>'
         )
 
