@@ -267,6 +267,13 @@ class NotebookPage:
             problems = self.page.evaluate(_CELL_PROBLEMS)
             assert not problems, "\n".join(problems)
 
+    def skip_question(self) -> None:
+        """Skip the question that the first explorer asks, if it asks one."""
+        card = self.page.locator(".rx-page").first
+        card.wait_for(timeout=60_000)
+        if card.evaluate("(node) => node.classList.contains('rx-asks')"):
+            card.get_by_role("button", name="Skip the question").click()
+
     def write(self, code: str) -> None:
         """Put code into the first cell, in place of what is there."""
         self.page.evaluate(_WRITE, code)

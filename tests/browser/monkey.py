@@ -169,8 +169,8 @@ class Monkey:
 
 
 def cell(name: str) -> str:
-    """Return the code that shows an explorer and notes its mistakes."""
-    return _CELL.format(name=name, arguments=QUICK.get(name, {}))
+    """Return the code that shows an explorer, which begins with a question, and notes its mistakes."""
+    return _CELL.format(name=name, arguments={**QUICK.get(name, {}), "guess": True})
 
 
 def play(notebook: NotebookPage, name: str, actions: int, seed: int, patience: float = 45) -> str:

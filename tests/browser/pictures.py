@@ -35,6 +35,7 @@ class Picture:
     def open(self, notebook: NotebookPage) -> Locator:
         """Wait until the card of a notebook that has been run is drawn, and return it."""
         notebook.show_first_code()
+        notebook.skip_question()
         card = notebook.page.locator(self.card).first
         card.locator(self.drawn).first.wait_for(timeout=60_000)
         card.scroll_into_view_if_needed()

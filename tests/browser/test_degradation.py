@@ -22,6 +22,7 @@ _PLACES = """() => ['.rx-tabs', '.rx-panels', '.rx-sliders', '.rx-below'].map((n
 def opened(notebook):
     notebook.run_all()
     notebook.show_first_code()
+    notebook.skip_question()
     return drawn_card(notebook)
 
 

@@ -60,6 +60,7 @@ def test_slide_sort_enlarge_read_and_save(open_notebook):
     notebook = open_notebook("notebooks/05_feature_maps.ipynb", height=1500)
     notebook.run_all()
     notebook.show_first_code()
+    notebook.skip_question()
     drawn(notebook)
     pictures.assert_up_to_date("feature_maps", notebook)
     page, card = notebook.page, notebook.locator(CARD)

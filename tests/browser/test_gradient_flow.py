@@ -11,9 +11,18 @@ PAGE, LINES = ".rx-page", "svg.rx-plot .rx-plot-line"
 def test_gradient_switches_change_the_picture_and_say_so(open_notebook):
     notebook = open_notebook("notebooks/02_gradient_flow.ipynb")
     notebook.run_all(300)
-    pictures.assert_up_to_date("gradient_flow", notebook)
     page = notebook.page
     card = page.locator(PAGE).first
+    card.get_by_label("much smaller").check()
+    notebook.screenshot("02_gradient_flow-question")
+    card.get_by_role("button", name="Show me").click()
+    card.locator(".rx-judged", has_text="it is “much larger”. It is 1,000×").wait_for(timeout=60_000)
+    notebook.wait_printed(
+        "explorer.guesses.table[['answer', 'count', 'right']].values.tolist()", "[['smaller', 1, False]]"
+    )
+    notebook.screenshot("02_gradient_flow-verdict")
+    card.get_by_role("button", name="Put this away").click()
+    pictures.assert_up_to_date("gradient_flow", notebook)
     headline, conditions = card.locator(".rx-headline"), card.locator(".rx-conditions p")
 
     def choose(menu, option):

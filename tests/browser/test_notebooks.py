@@ -10,7 +10,7 @@ from resnet_explore.inputs.images import sample_photos
 from tests.browser import pictures
 
 # Of the saliency notebook's explorers the first one: another lies below it.
-FIRST = '.jp-CodeCell:has-text("rx.SaliencyExplorer()")'
+FIRST = '.jp-CodeCell:has-text("rx.SaliencyExplorer(guess=True)")'
 HEAT = f"{FIRST} canvas.rx-heat >> nth=1"
 
 
@@ -37,6 +37,7 @@ def test_an_uploaded_photo_is_explained_at_every_block(usual_lab, open_notebook,
     notebook = open_notebook("notebooks/03_saliency.ipynb")
     notebook.run_all()
     notebook.show_first_code()
+    notebook.skip_question()
     page = notebook.page
     drawn = "document.querySelector('.rx-heat-grid')?.dataset.drawn > 0"
     page.wait_for_function(drawn, timeout=60_000)

@@ -54,6 +54,7 @@ def test_cut_move_turn_and_undo(open_notebook):
     notebook = open_notebook("notebooks/06_skips.ipynb", height=1200)
     notebook.run_all()
     notebook.show_first_code()
+    notebook.skip_question()
     drawn(notebook, ".rx-outcome-bar")
     pictures.assert_up_to_date("skips", notebook)
     plain, residual = errors(notebook)

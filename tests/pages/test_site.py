@@ -194,6 +194,9 @@ def test_only_cells_that_make_nothing_else_become_explorers():
         StoryWidget("skips", "SkipExplorer", {"view": "inside", "deleted": ()}).address
         == "view=inside&deleted=%5B%5D"
     )
+    asking = StoryWidget("skips", "SkipExplorer", {"guess": True, "depth": 20})
+    assert (asking.address, asking.line) == ("guess=true&depth=20", "rx.SkipExplorer(guess=True, depth=20)")
+    assert StoryWidget("skips", "SkipExplorer", {"guess": True}).address == ""
 
 
 def test_what_is_built_is_said_with_its_size(built):
@@ -210,7 +213,7 @@ def test_what_is_left_out_says_so(site):
     assert not (site / "explorers/skips.html").exists()
     page = pages(site)["skips.html"]
     assert (
-        squeezed("This explorer is not part of this site. It is in the notebook: rx.SkipExplorer()")
+        squeezed("This explorer is not part of this site. It is in the notebook: rx.SkipExplorer(guess=True)")
         in page.text
     )
     assert "notebooks/06_skips.ipynb" in page.links

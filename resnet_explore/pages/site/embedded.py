@@ -15,7 +15,7 @@ def explorer_html(shown: StoryWidget, story: Story, headline: str, page: str = "
     under     whether lines to embed it stand below
     """
     file = f"explorers/{page or story.name}.html"
-    address = f"{file}#{shown.address}" if shown.arguments else file
+    address = f"{file}#{shown.address}" if shown.address else file
     title = f"{story.title.partition(':')[0]} explorer"
     if "view" in shown.arguments:
         title += f", {shown.arguments['view']}"

@@ -53,7 +53,12 @@ class StoryWidget:
 
     @property
     def address(self) -> str:
-        """Where the explorer's own page shows this: "view=inside&deleted=[]"."""
+        """Where the explorer's own page shows this: "view=inside&deleted=[]", "" where it opens so.
+
+        Who comes by an address is not asked anything, unless "guess=true" is a part of it.
+        """
+        if not set(self.arguments) - {"guess"}:
+            return ""
         return urlencode({k: v if isinstance(v, str) else json.dumps(v) for k, v in self.arguments.items()})
 
     @property

@@ -57,6 +57,36 @@ FAMILY_CONDITIONS = (
 )
 
 
+# --- the question that comes first --------------------------------------------------------------------------
+
+HARDLY, HALF = 1.02, 1.5  # times as many parameters
+MORE = {
+    "hardly": "hardly any: up to 2 % more",
+    "some": "some: up to half as many again",
+    "many": "many: over half as many again",
+}
+MORE_RULE = "All weights and biases are counted, those of batch norm too."
+MORE_REPLIES = {"many": "Nothing is doubled: the layers stay as they are, and a skip leads past them."}
+MORE_WHY = (
+    "A skip is an addition, which has no weights of its own. Only where maps shrink and channels double, "
+    "the input has to be projected before it can be added: three of the 16 skips. So twins can be compared "
+    "fairly: what sets them apart is the way that a signal takes, and not their size."
+)
+
+
+def more_question(plain: str, residual: str) -> str:
+    """Return what is asked of twins."""
+    return f"{residual} is {plain} with 16 skips added. How many more parameters does it have?"
+
+
+def more_told(plain: int, residual: int) -> str:
+    """Return both counts of parameters."""
+    return (
+        f"It has {residual / 1e6:.2f} million instead of {plain / 1e6:.2f} million: "
+        f"{100 * (residual / plain - 1):.1f} % more."
+    )
+
+
 def named_depth(name: str) -> int | None:
     """Return the depth that a name states: 50 for "res2net50_26w_4s", None for "hrnet_w18"."""
     found = re.search(r"(?:net|next|netv2_|plain|wrn|vgg)(\d+)", name)

@@ -36,6 +36,7 @@ class ArchitectureExplorer(Explorer):
                   first in the menus
     input_size    (C, H, W) that networks of your own are drawn for; named ones know theirs
     state         `ArchitectureState`: view, series, depth, opened, sort, each a trait
+    guess         True to be asked before the first picture, or the path of a file that keeps the answers
 
     Raises `ExploreError` with the closest names for a network that there is not.
     """

@@ -11,6 +11,7 @@ from resnet_explore.widgets.architecture.drawing import Blueprint, drawn
 from resnet_explore.widgets.architecture.jobs import Row, family
 from resnet_explore.widgets.architecture.state import ArchitectureState
 from resnet_explore.widgets.core.chart_panel import Charts
+from resnet_explore.widgets.core.guess import Question
 from resnet_explore.widgets.core.view import Choice, Column, Menu, Over, Slider, Table, Tabs, View
 
 if TYPE_CHECKING:
@@ -57,9 +58,10 @@ def _drawing_page(
     menus = Menu("left", "Above", choices), Menu("right", "Below", choices)
     pair = [(name, structures[name]) for name in (state.left, state.right)]
     read = [(name, found) for name, found in pair if found is not None]
+    asked = _question(state, [found.parameters for _, found in read])
     if len(read) < len(pair):
         waiting = "Two networks, drawn block by block, with their skips as arcs."
-        return View(tabs=_TABS, ask=menus, panels=None, waiting=waiting)
+        return View(tabs=_TABS, ask=menus, panels=None, waiting=waiting, question=asked)
     boxes = tuple(
         drawn(found, name, captions.facts(name, found), "residual" if found.skips else "plain")
         for name, found in read
@@ -72,6 +74,29 @@ def _drawing_page(
         panels=((Blueprint("drawing", boxes, "opened"),),),
         conditions=captions.DRAWING_CONDITIONS,
         glossary=captions.GLOSSARY,
+        question=asked,
+    )
+
+
+def _question(state: ArchitectureState, parameters: Sequence[int]) -> Question | None:
+    """Return what is asked about the networks that come first; `parameters` is of those that are read."""
+    usual = ArchitectureState()
+    if (state.left, state.right) != (usual.left, usual.right):
+        return None
+    right, told = None, ""
+    if len(parameters) == 2:
+        times = parameters[1] / parameters[0]
+        right = "hardly" if times <= captions.HARDLY else "some" if times <= captions.HALF else "many"
+        told = captions.more_told(*parameters)
+    return Question(
+        f"architecture/{state.left}-{state.right}",
+        captions.more_question(state.left, state.right),
+        tuple(Choice(*pair) for pair in captions.MORE.items()),
+        right,
+        captions.MORE_RULE,
+        told,
+        captions.MORE_WHY,
+        captions.MORE_REPLIES,
     )
 
 

@@ -187,11 +187,21 @@ class Baked {
     setAddress(hash);
   }
 
+  /** Who comes by a link has come to see what it leads to. */
+  skipQuestions() {
+    const keys = this.table.scenes.flatMap(({ tree, state }) => {
+      const question = picked(tree.question, state);
+      return question && !question.insists ? [question.key] : [];
+    });
+    this.set("_guessed", { ...Object.fromEntries(keys.map((key) => [key, null])), ...this.values._guessed });
+  }
+
   /** Begin where the address says, and go where it says later. */
   follow() {
     const arrive = () => {
-      const asked = fromAddress(location.hash), known = Object.keys(asked).filter((name) => this.table.fields.includes(name));
+      const { guess, ...asked } = fromAddress(location.hash), known = Object.keys(asked).filter((name) => this.table.fields.includes(name));
       const refusal = `The link asks for something that this page does not have: ${location.hash.slice(1, 80)}`;
+      if (!guess) this.skipQuestions();
       this.go({ ...this.start, ...Object.fromEntries(known.map((name) => [name, asked[name]])) }, known, refusal);
       if (known.length < Object.keys(asked).length) this.set("_problem", refusal);
     };

@@ -4,6 +4,9 @@ import { control, freshId, make, same, whole } from "./dom.js";
 
 /** @typedef {{key: string, text: string, choices: any[], right: any, rule: string, told: string, why: string, replies: {[answer: string]: string}}} Question */
 
+const FEW = 6; // choices that all stand below each other
+const TWICE_MS = 500; // within which a second click is meant for the button that is gone
+
 export class Guess {
   /** @param {import("./page.js").Page} page */
   constructor(page) {
@@ -14,6 +17,7 @@ export class Guess {
     this.pending = null; // [key, answer] that is not counted yet
     this.away = ""; // the key of a verdict that was put away
     this.spoken = true; // whether the verdict has been said
+    this.timer = 0;
     this.results = {}; // whether a question's answer was right, {key: boolean}
   }
 
@@ -60,7 +64,7 @@ export class Guess {
     const skip = control("button", "rx-quiet", { type: "button", textContent: "Skip the question" });
     skip.addEventListener("click", () => this.settle(question, null));
     const list = make("div", "rx-options-list", {}, ...question.choices.map((choice, k) => make("label", "", { title: choice.tip ?? "" }, inputs[k], ` ${choice.label}`)));
-    list.classList.toggle("rx-many", question.choices.length > 6);
+    list.classList.toggle("rx-many", question.choices.length > FEW);
     const form = make("form", "", { noValidate: true },
       make("fieldset", "rx-options", {}, make("legend", "rx-asked", { textContent: whole(question.text) }), list),
       make("p", "rx-note", { textContent: question.rule }), make("div", "rx-group", {}, go, skip));
@@ -79,12 +83,24 @@ export class Guess {
   /** Take an answer, null for none wanted. @param {Question} question */
   settle(question, answer) {
     this.away = "";
+    this.shield();
     if (answer !== null) this.pending = [question.key, answer];
     this.spoken = answer === null || question.right !== null;
     this.remember({ ...this.guessed(), [question.key]: answer });
     if (answer === null) return;
     this.page.act("guess", [question.key, answer]);
     this.focusVerdict();
+  }
+
+  /** A double click must not cut the block that has come under the pointer. */
+  shield() {
+    clearTimeout(this.timer);
+    this.page.root.classList.add("rx-fresh");
+    this.timer = setTimeout(() => this.page.root.classList.remove("rx-fresh"), TWICE_MS);
+  }
+
+  leave() {
+    clearTimeout(this.timer);
   }
 
   /** @param {{[key: string]: any}} guessed */
@@ -131,7 +147,7 @@ export class Guess {
     this.verdict = control("div", "rx-verdict-told", { tabIndex: -1 }, sentence, ...(known ? [make("p", "", { textContent: whole(question.why) })] : []));
     this.verdict.setAttribute("role", "group");
     this.verdict.setAttribute("aria-labelledby", sentence.id);
-    return [this.verdict, ...this.bars(question, counts, known), make("div", "rx-group", {}, again, close)];
+    return [this.verdict, make("div", "rx-guess-side", {}, ...this.bars(question, counts, known), again, close)];
   }
 
   /** How many answers were right, once there are several. */
@@ -140,17 +156,18 @@ export class Guess {
     return results.length > 1 ? `${results.filter(Boolean).length} of ${results.length} right so far.` : "";
   }
 
-  /** A bar for each answer, once there is more than one's own. */
+  /** A bar for each answer, once there is more than one's own; of many those that were given, and the right one. */
   bars(question, counts, known) {
     const total = Object.values(counts).reduce((sum, n) => sum + n, 0);
     if (!known || total < 2) return [];
-    const rows = question.choices.map((choice) => {
+    const shown = question.choices.filter(({ value }) => question.choices.length <= FEW || counts[value] || same(value, question.right));
+    const rows = shown.map((choice) => {
       const n = counts[choice.value] ?? 0, right = same(choice.value, question.right);
       const fill = make("span", right ? "rx-fill rx-fill-right" : "rx-fill");
       fill.style.width = `${(100 * n) / total}%`;
       return make("li", "", {}, make("span", "", { textContent: choice.label }), make("span", "rx-groove", { ariaHidden: "true" }, fill), make("span", "rx-count", { textContent: right ? `${n} ✓ right` : String(n) }));
     });
-    return [make("div", "", {}, make("p", "rx-facts", { textContent: `All ${total} answers` }), make("ul", "rx-distribution", {}, ...rows))];
+    return [make("p", "rx-facts", { textContent: `All ${total} answers` }), make("ul", "rx-distribution", {}, ...rows)];
   }
 
   askAgain(question) {

@@ -371,6 +371,7 @@ class Page {
     this.resized.disconnect();
     this.hidden.remove();
     this.tools.leave();
+    this.guess.leave();
     for (const timer of [this.rest, this.asking, this.silence]) clearTimeout(timer);
     if (this.rest) this.tellKernel(); // else there is nothing to tell, and nobody perhaps to hear it
   }

@@ -85,8 +85,8 @@ DEEPER_REPLIES = {
 }
 DEEPER_WHY = (
     "This is not overfitting: a network that overfits is good on the images it was trained on. The deeper "
-    "plain network cannot be trained as well, which He et al. call degradation. Skip connections take it "
-    "away."
+    "plain network can't be trained as well, which He and others (2015) call degradation. Skip connections "
+    "take it away."
 )
 
 

@@ -37,6 +37,7 @@ class DegradationExplorer(Explorer):
     recorded  a folder that `collect` reads and that comes first in the menu; by default the record of the
               sweep's data
     state     `DegradationState`: data, runs, view, depth, steps, seed, folder, each a trait
+    guess     True to be asked before the first picture, or the path of a file that keeps the answers
 
     `table` is what is shown, as `collect` returns it; `start` and `stop` train as the buttons do.
 

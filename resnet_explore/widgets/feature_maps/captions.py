@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from resnet_explore.widgets.core.view import Choice
-from resnet_explore.widgets.core.words import factor, percent
+from resnet_explore.widgets.core.words import factor, percent, signed
 
 if TYPE_CHECKING:
     from resnet_explore.analysis.activations.feature_maps import Layer
@@ -61,6 +61,39 @@ WHY = {
     "filters": "The first layer sees the image itself, so its weights can be looked at as little pictures. "
     "Most networks learn edges and spots of colour there. Twins begin with the same filters.",
 }
+
+
+# --- the question that comes first --------------------------------------------------------------------------
+
+ALIKE = 0.8  # correlation of two maps from which they count as alike
+HARDLY, MOST = 0.25, 0.75  # shares of the channels
+CHANNELS = {"most": "most of them", "some": "about half of them", "hardly": "hardly any"}
+CHANNELS_RULE = (
+    f"Two maps are alike if they correlate by {ALIKE:g} or more over the photo. Hardly any: up to a quarter "
+    "of the channels; most: three quarters or more."
+)
+CHANNELS_REPLIES = {
+    "most": "With equal weights at the start one may expect that.",
+    "some": "With equal weights at the start one may expect that.",
+}
+CHANNELS_WHY = (
+    "Nothing ties a pattern to a channel's number. From the first step on the two networks get other "
+    "gradients, as one passes them by skips, so each channel learns what is of use beside all others in its "
+    "own network. What a network knows lies in its channels together."
+)
+
+
+def channels_question(count: int) -> str:
+    """Return what is asked about the first block's channels."""
+    return (
+        "Two networks that differ by their skips alone started with equal weights and saw the same images. "
+        f"Of the {count} channels of their first block, how many say the same to a photo after training?"
+    )
+
+
+def channels_told(alike: int, count: int, largest: float) -> str:
+    """Return how many channels are alike, and the largest correlation."""
+    return f"{alike} of {count} are alike; the largest correlation is {signed(largest)}."
 
 
 # --- headlines ----------------------------------------------------------------------------------------------

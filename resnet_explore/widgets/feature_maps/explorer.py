@@ -31,6 +31,7 @@ class FeatureMapExplorer(LookingExplorer):
     layers  which layers to show, as in `Capture`; None for its blocks, or else its activations
     state   `FeatureMapState`: view, networks, depth, image, block, order, tile_page, own_scale, channel,
             opacity, each a trait
+    guess   True to be asked before the first picture, or the path of a file that keeps the answers
 
     Networks are only looked at, never changed. Raises `ExploreError` for images in no form that is known and
     for a state that there is not; what can't be measured is said on the page.

@@ -6,6 +6,7 @@ from typing import Any
 from resnet_explore.widgets.catalog.images import SMALL
 from resnet_explore.widgets.catalog.networks import Networks
 from resnet_explore.widgets.core.chart_panel import Charts
+from resnet_explore.widgets.core.guess import Question
 from resnet_explore.widgets.core.tiles_panel import Tiles
 from resnet_explore.widgets.core.view import Choice, Menu, Over, Part, Prose, Slider, Tabs, View
 from resnet_explore.widgets.feature_maps import captions
@@ -40,8 +41,9 @@ def present(
     menu = Menu("networks", "Networks", tuple(Choice(e.key, e.label, e.tip) for e in entries.values()))
     asked = ([menu] if len(entries) > 1 else []) + list(images)
     at = state.depth if entries[state.networks].depths else 0
+    question = _question(state, scenes.get(at))
     if at not in scenes:
-        return View(tabs=_TABS, ask=asked, panels=None, waiting=captions.WAITING)
+        return View(tabs=_TABS, ask=asked, panels=None, waiting=captions.WAITING, question=question)
     depths = entries[state.networks].depths
     every = len(scenes) > 1 and set(scenes) == set(depths)  # else the others are still being measured
     pages = {depth: _Page(scene, state.view) for depth, scene in scenes.items() if every or depth == at}
@@ -61,7 +63,37 @@ def present(
         conditions=over("conditions"),
         glossary=captions.GLOSSARY,
         aside={"tiles": {"of": _place(state), **exact}} if exact else {},
+        question=question,
     )
+
+
+def _question(state: FeatureMapState, scene: Scene | None) -> Question | None:
+    """Return what is asked about the networks and the photo that come first; of nothing else."""
+    usual = FeatureMapState()
+    if any(getattr(state, name) != getattr(usual, name) for name in _ASKED):
+        return None
+    right, told = None, ""
+    if scene is not None:
+        found = scene.first_correlations
+        alike, count = int((found >= captions.ALIKE).sum()), len(found)
+        share = alike / count
+        right = "hardly" if share <= captions.HARDLY else "most" if share >= captions.MOST else "some"
+        told = captions.channels_told(alike, count, float(found.max()))
+    return Question(
+        f"feature_maps/alike/{state.networks}-{state.depth}/{state.image}",
+        captions.channels_question(_FIRST_CHANNELS),
+        tuple(Choice(*pair) for pair in captions.CHANNELS.items()),
+        right,
+        captions.CHANNELS_RULE,
+        told,
+        captions.CHANNELS_WHY,
+        captions.CHANNELS_REPLIES if right == "hardly" else {},
+    )
+
+
+# What the first question is about: who has changed one of them is past it.
+_ASKED = ("view", "networks", "depth", "image")
+_FIRST_CHANNELS = 16  # of the first block of CIFAR networks
 
 
 class _Page:

@@ -49,6 +49,13 @@ class Scene:
         ]
 
     @cached_property
+    def first_correlations(self) -> np.ndarray:
+        """How the maps of each of the first block's channels correlate in two networks, (channels,)."""
+        one, other = (layer.maps.reshape(len(layer.maps), -1) for layer in self.steps[0])
+        pairs = zip(one, other, strict=True)
+        return np.array([np.corrcoef(a, b)[0, 1] if a.std() and b.std() else 0.0 for a, b in pairs])
+
+    @cached_property
     def streaming(self) -> int | None:
         """Which network's skips are shown: the last that has any."""
         have = [

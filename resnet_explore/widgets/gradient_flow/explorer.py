@@ -52,6 +52,7 @@ class GradientFlowExplorer(Explorer):
     batch    how many images the gradient is taken over; None for 64 digits, 32 of 32x32, or all of yours
     seed     of weights, noise and the order of training images
     state    `GradientFlowState`: view, source, depth, step, mode, norm, start and more, each a trait
+    guess    True to be asked before the first picture, or the path of a file that keeps the answers
 
     `flows` holds what is measured here, `lab` measures. Raises `ExploreError` for depths that don't exist,
     and for own images or labels that are missing or don't fit.
@@ -59,11 +60,12 @@ class GradientFlowExplorer(Explorer):
 
     State = GradientFlowState
     bakes: ClassVar = {
-        "view": ("layers", "skip", "jacobians", "claims"),
+        "view": None,
         "source": (HERE, "digits"),
         "mode": None,
         "norm": ("batch", "none"),
         "claim": None,
+        "question": None,
     }
 
     def __init__(
@@ -117,8 +119,11 @@ class GradientFlowExplorer(Explorer):
     # --- the state ----------------------------------------------------------------------------------------
 
     def unused(self, state: GradientFlowState) -> Collection[str]:
-        """Return which claim is looked at, where none is; a claim has conditions of its own."""
-        return {f.name for f in fields(state)} - {"view", "claim"} if state.view == "claims" else {"claim"}
+        """Return which claim and question are looked at, where none is; both have conditions of their own."""
+        own = {"claims": "claim", "guess": "question"}
+        if state.view in own:
+            return {f.name for f in fields(state)} - {"view", own[state.view]}
+        return set(own.values())
 
     def settle(self, state: GradientFlowState, names: frozenset[str]) -> GradientFlowState:
         """Make norm and start fit each other, and depth and step what there is."""

@@ -37,6 +37,37 @@ WHY = {
 }
 
 
+# --- the question that comes first --------------------------------------------------------------------------
+
+SAME, OTHER = 0.75, 0.25  # rank correlations of two maps
+PLACES = {"same": "the same", "partly": "partly the same", "other": "other places"}
+PLACES_RULE = (
+    f"Judged by the rank correlation of the two maps that are shown first: from {SAME:g} on the same, up to "
+    f"{OTHER:g} other places. It is 1 where both maps order all places alike, 0 where they have nothing in "
+    "common."
+)
+PLACES_REPLIES = {"same": "They had the same start and the same images, so one may expect that."}
+PLACES_WHY = (
+    "Twins start with equal weights and see the same images, yet training takes them apart: each finds "
+    "features of its own, and these speak for the answer at places of their own. At the last block a map "
+    "has a few coarse cells only, so there two maps agree more easily."
+)
+
+
+def places_question(photo: str) -> str:
+    """Return what is asked about two maps."""
+    return (
+        f"Two networks that differ by their skips alone look at the photo “{photo}”. Do the same "
+        "places of it speak for their answers?"
+    )
+
+
+def places_told(block: int, alike: float, last: float) -> str:
+    """Return how alike the maps are at a block, and at the last one."""
+    there = f"The rank correlation is {signed(alike)} at block {block}"
+    return f"{there}, and {signed(last)} at the last block."
+
+
 def stop(blocks: Sequence[str], block: int) -> Choice:
     """Return a stop of the block slider: its number, with the layers that it stands for."""
     if blocks[-1] == PIXELS:

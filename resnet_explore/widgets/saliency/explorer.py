@@ -36,6 +36,7 @@ class SaliencyExplorer(LookingExplorer):
              or an `ImageSet` carries, else numbers
     sample   the photo to begin with, a name in `sample_photos()`; the same as the state's `image`
     state    `SaliencyState`: networks, image, view, depth, block, method, target and more, each a trait
+    guess    True to be asked before the first picture, or the path of a file that keeps the answers
 
     Networks are only looked at, never changed; of your own, copies are. Attributes: `maps` (an
     `ActivationMaps` for the left and one for the right network), `images` (what can be chosen from, with

@@ -370,6 +370,11 @@ _ALIKE = 1.02  # the first choice has this many times what each would have by ch
 
 def likeness(trained: Any, now: Any, layer: str) -> float:
     """Return the rank correlation of a randomised network's map with the trained one's."""
+    return rank_likeness(trained[layer], now[layer])
+
+
+def rank_likeness(one: Any, other: Any) -> float:
+    """Return the rank correlation of the first of each maps (N, h, w)."""
     from resnet_explore.analysis.explain.scoring.sanity import rank_correlation
 
-    return float(rank_correlation(trained[layer][:1], now[layer][:1])[0])
+    return float(rank_correlation(one[:1], other[:1])[0])

@@ -1,12 +1,14 @@
 """From the state of the saliency explorer, and what was found for it, to its page."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from resnet_explore.analysis.explain.methods.registry import METHODS, PIXELS as OF_PIXELS, methods
 from resnet_explore.widgets.catalog.networks import Networks
+from resnet_explore.widgets.core.guess import Question
 from resnet_explore.widgets.core.heatmap_panel import Heatmap, Heatmaps, SeenBy, Step, palettes, step
 from resnet_explore.widgets.core.view import (
     AnswerBars,
@@ -35,10 +37,13 @@ from resnet_explore.widgets.saliency.jobs import (
     Found,
     Judged,
     likeness,
+    rank_likeness,
 )
 from resnet_explore.widgets.saliency.state import SaliencyState
 from resnet_explore.widgets.saliency.verdict_panel import Cell, Row, VerdictRows, VerdictTable
 
+# What the first question is about: who has changed one of them is past it.
+_ASKED = ("networks", "image", "view", "method", "target", "rather", "place")
 _FEW_CELLS = 6  # a side; a map of so few says little about where
 _WEAK = 0.1  # of full colour, and a map is hardly seen
 _PERCENTILE = 99  # of the magnitudes by pixels: the value of full colour
@@ -72,8 +77,9 @@ def present(
     here = found.get(state.depth) or next(iter(found.values()), None)
     ask = (*pictures, *_menus(state, entries, here))
     waiting = "Heatmaps of two networks on one photo, block by block."
+    asked = _question(state, entries, found.get(state.depth))
     if state.depth not in found:
-        return View(tabs=_TABS, ask=ask, panels=None, waiting=waiting)
+        return View(tabs=_TABS, ask=ask, panels=None, waiting=waiting, question=asked)
     page = {"blocks": _blocks, "parts": _parts, "weights": _weights}[state.view]
     about = found[state.depth]
     return View(
@@ -84,8 +90,41 @@ def present(
         below=((VerdictTable("verdict"),),) if state.view == "blocks" else (),
         aside={"verdict": _verdict(about, state, verdict)} if state.view == "blocks" else {},
         waiting=waiting,
+        question=asked,
         **page(state, entries, found),
     )
+
+
+def _question(state: SaliencyState, entries: Mapping[str, Networks], found: Found | None) -> Question | None:
+    """Return what is asked about the first photo of the networks that come first; of nothing else."""
+    usual = SaliencyState()
+    if usual.networks not in entries:
+        return None
+    photo = entries[usual.networks].sample
+    first = replace(usual, image=photo)
+    if any(getattr(state, name) != getattr(first, name) for name in _ASKED):
+        return None
+    right, told = (None, "") if found is None else found.once(_likeness)
+    return Question(
+        f"saliency/{state.networks}/{photo}",
+        captions.places_question(photo),
+        tuple(Choice(*pair) for pair in captions.PLACES.items()),
+        right,
+        captions.PLACES_RULE,
+        told,
+        captions.PLACES_WHY,
+        captions.PLACES_REPLIES if right != "same" else {},
+    )
+
+
+def _likeness(found: Found) -> tuple[str, str]:
+    """Return how alike two networks' maps are at the block that is shown first, as answer and in words."""
+    clear, (left, right) = clear_block(found), found.positions[""]
+    alike, last = (
+        rank_likeness(left.maps[a], right.maps[b]) for a, b in (found.blocks[clear - 1], found.blocks[-1])
+    )
+    answer = "same" if alike >= captions.SAME else "other" if alike <= captions.OTHER else "partly"
+    return answer, captions.places_told(clear, alike, last)
 
 
 # --- what is asked ------------------------------------------------------------------------------------------

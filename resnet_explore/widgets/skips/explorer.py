@@ -53,6 +53,7 @@ class SkipExplorer(LookingExplorer):
             gives the error, too
     state   `SkipState`: view, networks, depth, image, deleted, cut, order, skip, branch, block, channel,
             effect, study, each a trait
+    guess   True to be asked before the first picture, or the path of a file that keeps the answers
 
     Networks are edited while they are measured only, and are left as they were found. Raises `ExploreError`
     for a block, an order or a factor that there is not.

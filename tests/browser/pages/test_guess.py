@@ -112,6 +112,15 @@ def test_keys_do_all_of_it(asked):
     assert page.evaluate("document.activeElement.className").startswith("rx-page"), "JupyterLab gets no keys"
 
 
+def test_a_double_click_presses_nothing_that_comes_under_the_pointer(asked):
+    tall = replace(QUESTION, choices=(*QUESTION.choices, *(Choice(str(k), str(k)) for k in (6, 7, 8))))
+    page = asked(replace(VIEW, panels=((Button("cut", "xxx " * 2000),),), question=tall))
+    page.get_by_label("four").check()
+    page.get_by_role("button", name="Show me").dblclick()
+    assert page.get_by_role("button", name="xxx").is_visible()
+    assert page.evaluate("window.asked.map(({ act }) => act)") == ["guess"]
+
+
 def test_to_go_on_without_an_answer_shows_which_are_there(asked):
     page = asked()
     page.get_by_role("button", name="Show me").press("Enter")
@@ -214,8 +223,11 @@ def test_it_fits_the_page(asked, width, theme):
     page = asked(replace(VIEW, question=replace(long, right=3)), width=width, theme=theme)
     fits = "document.documentElement.scrollWidth <= innerWidth"
     assert page.evaluate(fits)
-    page.evaluate("window.model.set('_counts', {'test/sum': {'3': 30, '27': 2}})")
+    page.evaluate("window.model.set('_counts', {'test/sum': {'3': 30}})")
+    options = [label.bounding_box()["y"] for label in page.locator(".rx-guess label").all()]
+    assert len(set(options)) < 27, "many stand beside each other"
     answer(page, "block 27")
+    assert page.locator(".rx-distribution li").count() == 2
     assert page.evaluate(fits)
 
 
@@ -243,9 +255,9 @@ def files(tmp_path_factory):
 
 @pytest.fixture
 def baked(bare_page, files):
-    def open_it(guess):
+    def open_it(guess, address=""):
         page = bare_page()
-        page.goto(f"file://{files[guess]}")
+        page.goto(f"file://{files[guess]}{address}")
         page.locator(".rx-page[data-view]").wait_for()
         return page
 
@@ -267,6 +279,16 @@ def test_a_page_without_python_asks_counts_and_keeps_the_code(baked):
     assert judged(page).startswith("Right.")
     page.get_by_label("Base").select_option("base 7")
     expect(page.locator(".rx-headline")).to_have_text("7 to the 3 is 343.")
+
+
+def test_a_link_shows_what_it_leads_to_unless_it_asks_to_ask(baked):
+    page = baked(True, "#power=3")
+    assert page.locator(".rx-headline").inner_text() == "2 to the 3 is 8."
+    page = baked(True, "#power=3&guess=true")
+    assert page.locator(".rx-headline").inner_text() == ""
+    assert page.locator(".rx-problem").inner_text() == ""
+    answer(page, "four")
+    assert page.locator(".rx-headline").inner_text() == "2 to the 3 is 8."
 
 
 def test_a_page_without_python_asks_only_where_it_should(baked):

@@ -69,11 +69,13 @@ def visit(browser_context, address):
     assert not elsewhere
 
 
-def explorer(page, name):
-    """Return an explorer in a page, once it is drawn."""
+def explorer(page, name, skip=True):
+    """Return an explorer in a page, once it is drawn, without its question unless `skip` is False."""
     page.locator(f"#{name} iframe").scroll_into_view_if_needed()
     frame = page.frame_locator(f"#{name} iframe")
     frame.locator(".rx-page[data-view]").wait_for()
+    if skip and frame.locator(".rx-asks").count():
+        frame.get_by_role("button", name="Skip the question").click()
     return frame
 
 
@@ -95,6 +97,20 @@ def test_the_first_page_makes_its_point_and_its_slider_moves_it(visit):
     assert front.locator(".rx-tabs, .rx-tools").first.is_hidden()
     page.get_by_role("link", name="Why is a deeper network worse?").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Degradation: deeper is worse")
+
+
+def test_a_story_asks_first_and_is_as_high_as_what_it_shows(visit):
+    page = visit("degradation.html")
+    frame = explorer(page, "degradation", skip=False)
+    asks = page.locator("#degradation iframe").bounding_box()["height"]
+    frame.get_by_label("it rises").check()
+    frame.get_by_role("button", name="Show me").click()
+    expect(frame.locator(".rx-judged")).to_contain_text("Right.")
+    expect(frame.locator(".rx-headline")).to_contain_text("56 layers")
+    page.wait_for_function(
+        "(height) => document.querySelector('#degradation iframe').offsetHeight > height", arg=asks + 100
+    )
+    assert "#" not in page.url
 
 
 def test_a_story_opens_at_an_address_and_gives_it_back(visit):
