@@ -18,7 +18,7 @@ help:           ## show this list
 	@echo "make TARGET [VARIABLE=value]"
 	@sed -nE 's/^([a-z]+):[^#]*## +/  \1|/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
 
-lab: $(READY)   ## open the notebooks in JupyterLab (PORT=9000, ARGS=--no-browser)
+lab: $(READY)   ## open the notebooks in JupyterLab (PORT=9000, ARGS=--no-browser, ARGS=--present)
 	@$(BIN)/python -m resnet_explore lab --port $(PORT) $(ARGS)
 
 site: $(SITED)  ## write a static site into ./site, which needs no Python (ARGS="--only skips")
@@ -31,7 +31,7 @@ lint: $(TESTED) ## check style and types only
 	@$(BIN)/python -m ruff check --quiet .
 	@$(BIN)/python -m ruff format --check --quiet .
 	@$(BIN)/python -m mypy
-	@$(BIN)/oxlint --quiet resnet_explore/widgets/browser resnet_explore/pages/browser
+	@$(BIN)/oxlint --quiet resnet_explore/widgets/browser resnet_explore/pages/browser resnet_explore/jupyter
 
 browser: $(TESTED)  ## make sure that there is a Chromium for the browser tests
 	@$(BIN)/python tests/install_browser.py

@@ -23,6 +23,7 @@ PLACES = {
     "inputs": (0, 0, "images and data sets"),
     "training": (1, 0, "runs and sweeps"),
     "analysis": (2, 1, "what we measure"),
+    "exercises": (3, 0, "tasks and checks"),
     "figures": (2, 0, "numbers to pictures"),
     "widgets": (3, 1, "explorers"),
     "pages": (4, 1, "without Python"),

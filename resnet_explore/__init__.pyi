@@ -32,6 +32,7 @@ from .analysis.skips.recorded import (
 )
 from .analysis.topology.structure import structure as structure
 from .errors import ExploreError as ExploreError
+from .exercises.check import check as check
 from .inputs.datasets import (
     ImageSet as ImageSet,
     load_dataset as load_dataset,

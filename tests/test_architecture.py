@@ -27,6 +27,7 @@ ROOMS = {
     "inputs": set(),
     "training": {"models", "inputs"},
     "analysis": {"models", "inputs", "training"},
+    "exercises": {"models", "inputs", "training", "analysis"},
     "figures": set(),
     "widgets": {"models", "inputs", "training", "analysis", "figures"},
     "pages": {"models", "inputs", "training", "analysis", "figures", "widgets"},
@@ -153,7 +154,7 @@ def test_the_static_pages_are_made_of_all_of_their_modules():
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.js")), ids=where)
 def test_scripts_are_documented_and_at_home(path):
     assert path.read_text().startswith("/* "), "every script says what it is for"
-    assert HERE in path.parents or PAGES in path.parents
+    assert HERE in path.parents or PAGES in path.parents or PACKAGE / "jupyter" in path.parents
 
 
 @pytest.mark.parametrize("path", MODULES, ids=where)
@@ -184,8 +185,8 @@ def test_slow_tests_are_listed_by_names_that_exist():
         assert re.search(rf"^def {function}\(", (ROOT / path).read_text(), re.MULTILINE), name
 
 
-def test_there_are_seven_notebooks_to_check():
-    assert [p.stem[:2] for p in NOTEBOOKS] == ["00", "01", "02", "03", "04", "05", "06"]
+def test_there_are_seven_notebooks_and_exercises_to_check():
+    assert [p.stem[:2] for p in NOTEBOOKS] == ["00", "01", "02", "03", "04", "05", "06", "ex"]
 
 
 def test_editors_know_every_public_name(tmp_path):

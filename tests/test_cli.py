@@ -397,6 +397,27 @@ def test_a_folder_that_is_a_file_gets_one_sentence(capsys, tmp_path):
     assert "can't be copied" in err
 
 
+def test_a_presentation_adds_an_extension_for_this_run_only(tmp_path):
+    usual, hall = (
+        dict(argument.split("=") for argument in lab.jupyter_arguments(tmp_path, 9000, [], workspaces=aside))
+        for aside in (None, tmp_path / "aside")
+    )
+    changed = {option for option in hall if usual.get(option) != hall[option]}
+    assert changed == {
+        "--LabApp.default_url",
+        "--LabApp.app_settings_dir",
+        "--LabApp.extra_labextensions_path",
+        "--LabApp.workspaces_dir",
+    }
+    [manifest] = Path(hall["--LabApp.extra_labextensions_path"]).glob("*/package.json")
+    build = json.loads(manifest.read_text())["jupyterlab"]["_build"]
+    assert (manifest.parent / build["load"]).is_file()
+    overrides = [Path(each["--LabApp.app_settings_dir"], "overrides.json") for each in (usual, hall)]
+    assert all(json.loads(path.read_text()) for path in overrides)
+    own = lab.jupyter_arguments(tmp_path, 9000, ["--LabApp.default_url=/lab"], workspaces=tmp_path)
+    assert [each for each in own if "default_url" in each] == ["--LabApp.default_url=/lab"]
+
+
 def test_jupyterlab_listens_on_this_machine_alone_with_its_token(tmp_path):
     arguments = lab.jupyter_arguments(tmp_path, 9000, ["--no-browser"])
     text = " ".join(arguments)

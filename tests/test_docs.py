@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 import pytest
 
+import resnet_explore as rx
 from resnet_explore.analysis.explain.methods.registry import METHODS
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -31,6 +32,21 @@ def test_what_a_page_names_is_there(page):
         r"`((?:resnet_explore|tests|notebooks|docs|benchmarks|data)/[\w./-]*)`", page.read_text()
     ):
         assert (DOCS.parent / path).exists() or "signs" in path, path
+
+
+def test_lesson_plans_take_as_long_as_they_say():
+    plans = re.split(r"^## (\d+) minutes", (DOCS / "teaching.md").read_text(), flags=re.MULTILINE)[1:]
+    for minutes, plan in zip(plans[::2], plans[1::2], strict=True):
+        rows = re.findall(r"^\| (\d+) \|", plan.partition("\n## ")[0], re.MULTILINE)
+        assert sum(map(int, rows)) == int(minutes)
+    assert plans[::2] == ["20", "45", "90"]
+
+
+def test_every_exercise_is_solved_for_teachers():
+    solved = re.findall(
+        r'^assert rx\.check\("([\w-]+)", .*\)\.passed$', (DOCS / "teaching.md").read_text(), re.MULTILINE
+    )
+    assert sorted(solved) == sorted(row[0] for row in rx.check().rows)
 
 
 def test_the_readme_counts_the_methods_that_there_are():

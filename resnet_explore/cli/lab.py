@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,15 @@ _OPTIONS = {
     "--LabApp.app_settings_dir": (str(paths.PACKAGE / "jupyter"), ()),
     "--LabApp.news_url": ("None", ()),
     "--LabApp.check_for_updates_class": ("jupyterlab.NeverCheckForUpdate", ()),
+}
+
+# The same for a lecture hall: an extension of ours that shows notebooks large, without code and with nothing
+# around them. It is named here and installed nowhere, so that the next start is as ever.
+_PRESENT = paths.PACKAGE / "jupyter" / "present"
+_PRESENT_OPTIONS = {
+    "--LabApp.default_url": "/doc/tree/notebooks/00_start.ipynb",
+    "--LabApp.app_settings_dir": str(_PRESENT),
+    "--LabApp.extra_labextensions_path": str(_PRESENT / "labextensions"),
 }
 
 # For the kernels, which inherit it. By default glibc gives each thread a heap of its own, and what one thread
@@ -79,33 +89,41 @@ def copy_notebooks(folder: Path) -> Copied:
     return Copied(target, tuple(written), tuple(kept))
 
 
-def jupyter_arguments(folder: Path, port: int, extra: Iterable[str], root: bool = False) -> list[str]:
+def jupyter_arguments(
+    folder: Path, port: int, extra: Iterable[str], root: bool = False, workspaces: Path | None = None
+) -> list[str]:
     """Return JupyterLab's command-line arguments; what `extra` already sets is left to it.
 
     The token and the search for a free port stay as Jupyter has them. `root` adds --allow-root, without
-    which Jupyter refuses to run as the superuser (in a container, say).
+    which Jupyter refuses to run as the superuser (in a container, say). `workspaces` is where a presentation
+    keeps which notebook is open, apart from a person's own; None is no presentation.
     """
     extra = list(extra)
     given = {argument.partition("=")[0] for argument in extra}
     ours = {"--ServerApp.port": str(port), "--ServerApp.root_dir": str(folder.resolve())}
+    if workspaces is not None:
+        ours |= {**_PRESENT_OPTIONS, "--LabApp.workspaces_dir": str(workspaces)}
+    values = {option: value for option, (value, _) in _OPTIONS.items()} | ours
     arguments = [
-        f"{option}={ours.get(option, value)}"
-        for option, (value, aliases) in _OPTIONS.items()
-        if given.isdisjoint((option, *aliases))
+        f"{option}={value}"
+        for option, value in values.items()
+        if given.isdisjoint((option, *_OPTIONS.get(option, ("", ()))[1]))
     ]
     if root and "--allow-root" not in given:
         arguments.append("--allow-root")
     return arguments + extra
 
 
-def run_jupyter(folder: Path, port: int, extra: Iterable[str]) -> None:
-    """Serve `folder` in JupyterLab until it is stopped."""
+def run_jupyter(folder: Path, port: int, extra: Iterable[str], present: bool = False) -> None:
+    """Serve `folder` in JupyterLab until it is stopped, with `present` for a lecture hall."""
     from jupyterlab.labapp import LabApp
 
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)  # whoever has set it has the say
     root = hasattr(os, "geteuid") and os.geteuid() == 0
-    LabApp.launch_instance(jupyter_arguments(folder, port, extra, root))
+    with tempfile.TemporaryDirectory(prefix="resnet-explore-") as aside:
+        workspaces = Path(aside) if present else None
+        LabApp.launch_instance(jupyter_arguments(folder, port, extra, root, workspaces))
 
 
 def _files(source: Path) -> list[str]:

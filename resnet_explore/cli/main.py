@@ -68,7 +68,7 @@ def open_lab(options: argparse.Namespace) -> None:
             print(f"Kept as you changed them: {', '.join(copied.kept)} (delete one to get ours again).")
     sys.stdout.flush()
     if not options.copy_only:
-        lab.run_jupyter(folder, options.port, options.jupyter_arguments)
+        lab.run_jupyter(folder, options.port, options.jupyter_arguments, options.present)
 
 
 def show_info(options: argparse.Namespace) -> None:
@@ -255,10 +255,17 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     sub = command("lab", open_lab, "Open the notebooks in JupyterLab.")
-    sub.usage = f"{PROG} lab [-h] [--dir DIR] [--port PORT] [--copy-only] [JUPYTERLAB'S OWN OPTIONS ...]"
+    sub.usage = (
+        f"{PROG} lab [-h] [--dir DIR] [--port PORT] [--copy-only] [--present] [JUPYTERLAB'S OWN OPTIONS ...]"
+    )
     sub.add_argument("--dir", type=Path, help="where to copy the notebooks to (default: this folder)")
     sub.add_argument("--port", type=port, default=8888, help="first port to try (default: %(default)s)")
     sub.add_argument("--copy-only", action="store_true", help="copy the notebooks and stop")
+    sub.add_argument(
+        "--present",
+        action="store_true",
+        help="for a lecture hall: large, the code hidden until F9, no side bars",
+    )
 
     sub = command("info", show_info, "Print parameters, multiply-adds and layers of models.")
     sub.add_argument(

@@ -69,10 +69,14 @@ _BROWSER_FLAGS = (
 
 
 class LabServer:
-    """JupyterLab on a free local port, over a copy of the notebooks, with all its folders below `folder`."""
+    """JupyterLab on a free local port, over a copy of the notebooks, with all its folders below `folder`.
 
-    def __init__(self, folder: Path) -> None:
+    more  arguments on its command line
+    """
+
+    def __init__(self, folder: Path, more: Sequence[str] = ()) -> None:
         self.folder = folder
+        self.more = more
         self.root = folder / "root"
         self.token = secrets.token_hex(16)
 
@@ -119,7 +123,7 @@ class LabServer:
         arguments = [f"{option}={value}" for option, value in options.items()]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             arguments.append("--allow-root")
-        return [sys.executable, "-m", "jupyterlab", *arguments]
+        return [sys.executable, "-m", "jupyterlab", *arguments, *self.more]
 
     def _environment(self) -> dict[str, str]:
         """The kernel is found where Python is installed; everything else is ours and starts empty."""

@@ -57,6 +57,7 @@ def assert_up_to_date(name: str, notebook: NotebookPage) -> None:
 
 CANVAS = ".rx-canvas[data-drawn]:visible"
 PICTURES = {
+    "lesson": Picture("00_start", ".rx-page:has(.rx-sum)", ".rx-sum-map"),
     "degradation": Picture("01_degradation", ".rx-page", ".rx-plot"),
     "gradient_flow": Picture("02_gradient_flow", ".rx-page", "svg.rx-plot .rx-plot-line"),
     "saliency": Picture(

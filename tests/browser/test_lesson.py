@@ -4,6 +4,8 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.browser import pictures
+
 STEPS = ("deeper", "addition", "training", "gradients", "ways")
 
 
@@ -12,6 +14,8 @@ def test_the_lesson_from_its_first_picture_to_its_doors(open_notebook):
     notebook.run_all()
     card = {step: notebook.page.locator(".rx-page").nth(k) for k, step in enumerate(STEPS)}
     draw_and_compare(notebook, card["deeper"])
+    headline(card["addition"], "church, 90.% sure", 60)
+    pictures.assert_up_to_date("lesson", notebook)
     take_the_addition_away(card["addition"])
     train_both(card["training"])
     guess_and_move_on(card["gradients"])
@@ -52,7 +56,6 @@ def draw_and_compare(notebook, card):
 
 
 def take_the_addition_away(card):
-    headline(card, "church, 90.% sure", 60)
     card.locator(".rx-sum-map").nth(2).hover()
     numbers = re.fullmatch(
         r"Row \d+, column \d+: x (\S+) and F\(x\) (\S+) make (\S+)\.", card.locator(".rx-read").inner_text()

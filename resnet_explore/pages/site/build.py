@@ -315,7 +315,7 @@ class _Site:
         """Return one sentence with the notebooks' files."""
         files = sorted(path.name for path in shipped("notebooks").glob("*.ipynb"))
         links = ", ".join(
-            f'<a href="notebooks/{name}" download>{name.partition("_")[0]}</a>' for name in files
+            f'<a href="notebooks/{name}" download>{Path(name).stem.partition("_")[0]}</a>' for name in files
         )
         return (
             "<code>make lab</code> in the project's folder installs and opens them, and "

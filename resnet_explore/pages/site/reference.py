@@ -19,6 +19,7 @@ _ROOMS = {
     "inputs": "Images",
     "analysis": "Measurements",
     "training": "Training",
+    "exercises": "Exercises",
     "errors": "Errors",
 }
 _OF_ALL = ("state", "update", "wait", "code", "page", "save", "to_html", "close")  # of each explorer

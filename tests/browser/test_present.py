@@ -1,0 +1,66 @@
+"""`resnet-explore lab --present`: large, nothing around the notebook, the code hidden and still to be run."""
+
+import json
+
+import pytest
+
+from resnet_explore.cli.lab import jupyter_arguments
+from tests.browser.lab import LabServer, NotebookPage
+
+AROUND = ("#jp-top-panel", "#jp-menu-panel", ".jp-SideBar", ".jp-NotebookPanel-toolbar", "#jp-bottom-panel")
+CELLS = ["import resnet_explore as rx\n\nrx.DegradationExplorer()", "6 * 7"]
+
+
+@pytest.fixture(scope="module")
+def hall(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hall")
+    theirs = ("--LabApp.extra_labextensions_path", "--LabApp.app_settings_dir")
+    arguments = jupyter_arguments(folder, 0, (), workspaces=folder / "workspaces")
+    with LabServer(folder / "lab", [each for each in arguments if each.startswith(theirs)]) as server:
+        yield server
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (1600, 900)])
+def test_a_notebook_in_a_lecture_hall(hall, browser_context, width, height):
+    path = hall.write_notebook(CELLS)
+    before = {file: file.read_text() for file in (hall.folder / "settings").rglob("*.*") if file.is_file()}
+    notebook = NotebookPage(hall, browser_context, path, width=width, height=height)
+    page = notebook.page
+    code, run_button = (
+        page.locator(".jp-CodeCell .jp-InputArea"),
+        page.locator(".jp-CodeCell .jp-Cell-inputWrapper"),
+    )
+    page.locator(".rx-present-bar").wait_for()
+    for what in AROUND:
+        for each in page.locator(what).all():
+            each.wait_for(state="hidden")
+    room = page.locator(".jp-Notebook").bounding_box()
+    bar = page.locator(".rx-present-bar").bounding_box()
+    assert (room["width"], room["height"]) == pytest.approx((width, height - bar["height"]), abs=12)
+    assert room["y"] + room["height"] <= bar["y"] + 1, "the buttons cover nothing"
+    assert not code.first.is_visible()
+    page.keyboard.press("F9")
+    code.first.wait_for()
+    page.get_by_role("button", name="Code").click()
+    code.first.wait_for(state="hidden")
+    run_button.nth(1).click()
+    page.locator(".jp-OutputArea-output", has_text="42").wait_for()
+    page.get_by_role("button", name="Run all").click()
+    headline = page.locator(".rx-headline")
+    headline.wait_for(timeout=60_000)
+    zoom = page.evaluate("document.querySelector('.jp-Cell').currentCSSZoom")
+    assert 20 * zoom >= width / 50, "the last row reads it"
+    card = page.locator(".rx-page").bounding_box()
+    assert width * 0.9 < card["width"] <= width, "charts are as wide as the screen"
+    chart = page.locator(".rx-plot").first.bounding_box()
+    page.mouse.move(chart["x"] + chart["width"] / 2, chart["y"] + chart["height"] / 2)
+    notebook.screenshot(f"present-{width}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    saved = json.loads((hall.root / path).read_text())
+    assert [cell["metadata"] for cell in saved["cells"]] == [{}, {}]
+    live = "window.jupyterapp.shell.currentWidget.content.widgets.map((cell) => cell.model.toJSON().metadata)"
+    assert not any("jupyter" in metadata or "collapsed" in metadata for metadata in page.evaluate(live))
+    after = {file: file.read_text() for file in (hall.folder / "settings").rglob("*.*") if file.is_file()}
+    assert after == before, "a person's settings stay as they are"
+    notebook.assert_clean()
+    notebook.close()
