@@ -211,7 +211,7 @@ def _ends_whole(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             file.seek(-1, os.SEEK_END)
-            return file.read() == b"\n"
+            return file.read(1) == b"\n"  # others may have written more meanwhile
     except OSError:  # there is no file yet, or nothing in it
         return True
 
