@@ -285,7 +285,7 @@ print(json.dumps([psutil.Process().memory_info().rss, threading.active_count()])
 _KERNEL = """
 import dataclasses, json
 from resnet_explore.widgets.core.view import settled
-headline = settled(explorer.page, explorer.state).headline
+headline = "" if explorer.open_question else settled(explorer.page, explorer.state).headline
 print(json.dumps({"state": dataclasses.asdict(explorer.state), "headline": " ".join(str(headline or "").split())}))
 """
 
