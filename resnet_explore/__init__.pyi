@@ -23,6 +23,7 @@ from .analysis.gradients.shattering import (
     input_gradients as input_gradients,
 )
 from .analysis.gradients.skip_ratios import skip_ratios as skip_ratios
+from .analysis.similarity import similarity as similarity
 from .analysis.skips.edited import edited as edited
 from .analysis.skips.lesions import lesion_study as lesion_study
 from .analysis.skips.paths import path_lengths as path_lengths

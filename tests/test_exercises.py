@@ -78,6 +78,15 @@ def make_block(channels=24):
     return PostActivation(channels)
 
 
+class WithArguments(PostActivation):
+    """Takes what torchvision's block takes, and its norms have nothing to learn."""
+
+    def __init__(self, inplanes, planes, stride, downsample):
+        super().__init__(planes)
+        assert (inplanes, stride, downsample) == (planes, 1, None)
+        self.bn1 = self.bn2 = nn.BatchNorm2d(planes, affine=False)
+
+
 class Wide(PostActivation):
     """A block for one number of channels."""
 
@@ -198,7 +207,16 @@ RIGHT = {
     ],
     "feature-map": [hooked, hooked_quietly],
     "residual-block": [
-        *(PostActivation, InPlace, PreActivation, WithoutNorm, make_block, Wide, PostActivation(12).eval()),
+        *(
+            PostActivation,
+            InPlace,
+            PreActivation,
+            WithoutNorm,
+            make_block,
+            Wide,
+            WithArguments,
+            PostActivation(12).eval(),
+        ),
         *(lambda n: torchvision.models.resnet.BasicBlock(n, n), rx.build("cifar_resnet8").layer1[0]),
         *(functools.partial(PreActivation, 6, 6), lambda n: torchvision.models.resnet.Bottleneck(n, n // 4)),
     ],
@@ -354,7 +372,13 @@ SKIPS = sum(p.numel() for name, p in PARAMETERS.named_parameters() if "downsampl
 
 # An answer, and a word of the remark or the hint that fits its mistake.
 MISTAKES = {
-    "plain-fails": [(110, "not there first"), (32, "14 %"), (44, "no plain network of 44"), (8, "deeper")],
+    "plain-fails": [
+        (56.7, "no plain network of 56.7"),
+        (110, "not there first"),
+        (32, "14 %"),
+        (44, "no plain network of 44"),
+        (8, "deeper"),
+    ],
     "larger-gradient": [
         *(
             (("last", 1000), "textbooks"),
@@ -455,7 +479,10 @@ MISTAKES = {
             (rx.build("cifar_plain56"), "3 channels"),
         ),
         (lambda: rx.build("cifar_plain8"), "3 channels"),
-        (lambda n: n, "gradients"),
+        *(
+            (lambda n: None, "nothing has changed"),
+            (lambda n: [p.data.mul_(0.9) for p in n.parameters()] and n, "gradients"),
+        ),
     ],
 }
 

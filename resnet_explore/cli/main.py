@@ -66,6 +66,8 @@ def open_lab(options: argparse.Namespace) -> None:
         print(f"The notebooks lie in {copied.folder.resolve()} ({len(copied.written)} copied or updated).")
         if copied.kept:
             print(f"Kept as you changed them: {', '.join(copied.kept)} (delete one to get ours again).")
+    if options.present and not options.copy_only:
+        print("Shown for a lecture hall: F9 shows the code and hides it again.")
     sys.stdout.flush()
     if not options.copy_only:
         lab.run_jupyter(folder, options.port, options.jupyter_arguments, options.present)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from resnet_explore.exercises.answers import NotAnAnswerError, as_tensor, name_of, named, run
 from resnet_explore.exercises.registry import CODE, exercise
@@ -204,15 +205,16 @@ def _made(answer: Any) -> nn.Module:
     return block
 
 
-def _arguments(make: Callable[..., Any]) -> tuple[list[int], dict[str, int]]:
-    """Return what to call a class or function with: channels for all that has no default, but for strides."""
+def _arguments(make: Callable[..., Any]) -> tuple[list[int | None], dict[str, int | None]]:
+    """Return what to call a class or function with: mostly channels, for each argument without a default."""
     if getattr(make, "__init__", None) is nn.Module.__init__:
         return [], {}  # a class without an __init__ of its own
     try:
         parameters = inspect.signature(make).parameters.values()
     except (TypeError, ValueError):
         return [_CHANNELS], {}
-    positional, by_name = [], {}
+    positional: list[int | None] = []
+    by_name: dict[str, int | None] = {}
     for parameter in parameters:
         if parameter.default is not parameter.empty or parameter.kind is parameter.VAR_KEYWORD:
             continue
@@ -225,8 +227,10 @@ def _arguments(make: Callable[..., Any]) -> tuple[list[int], dict[str, int]]:
     return positional, by_name
 
 
-def _value(name: str) -> int:
+def _value(name: str) -> int | None:
     small = name.lower()
+    if "downsample" in small or "shortcut" in small:
+        return None
     if "kernel" in small:
         return 3
     ones = ("stride", "group", "dilation", "expansion", "pad")
@@ -244,11 +248,14 @@ def _channels(block: nn.Module) -> int:
 
 
 def _with_weights(block: nn.Module, value: Callable[[Tensor], Tensor]) -> nn.Module:
-    """Return a copy with other parameters."""
+    """Return a copy with other parameters, which has seen no images."""
     other = run("Copying your block", copy.deepcopy, block)
     with torch.no_grad():
         for parameter in other.parameters():
             parameter.copy_(value(parameter))
+    for module in other.modules():
+        if isinstance(module, _NormBase):
+            module.reset_running_stats()
     return other
 
 

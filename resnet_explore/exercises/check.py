@@ -1,6 +1,6 @@
 """`check`: say of an answer what is right, what is not yet, and how to go on."""
 
-from typing import Any
+from typing import Any, overload
 
 import torch
 
@@ -10,6 +10,14 @@ from resnet_explore.exercises.registry import EXERCISES, find_exercise
 from resnet_explore.exercises.result import CheckResult, ExerciseTable, Remark, result, wrong
 
 _ORDERED = sorted(EXERCISES.values(), key=lambda exercise: exercise.minutes)
+
+
+@overload
+def check() -> ExerciseTable: ...
+
+
+@overload
+def check(task: str, answer: Any = None) -> CheckResult: ...
 
 
 def check(task: str | None = None, answer: Any = None) -> CheckResult | ExerciseTable:

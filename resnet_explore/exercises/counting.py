@@ -67,7 +67,7 @@ def count_parameters(answer: Any) -> Iterator[Remark]:
         yield right(f"{truth:,}, as torchvision's has.")
         return
     said = f"{count:,.0f} is not it" if count >= 1000 else f"{count:g} is not it"
-    for other, hint in _miscounts(network).items():
+    for other, hint in _miscounts().items():
         if count == other:
             yield wrong(f"{said}.", hint)
             return
@@ -85,8 +85,10 @@ def _resnet34() -> nn.Module:
     return build("resnet34")
 
 
-def _miscounts(network: nn.Module) -> dict[int, str]:
+@cache
+def _miscounts() -> dict[int, str]:
     """Return counts that are often given, and what each lacks or has too many."""
+    network = _resnet34()
     truth = sum(p.numel() for p in network.parameters())
     parts = {
         kind: sum(p.numel() for m in network.modules() if isinstance(m, kind) for p in m.parameters())

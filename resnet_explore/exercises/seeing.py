@@ -1,10 +1,14 @@
 """Tasks whose answer is read off an explorer; the truth is measured, or taken from the recorded runs."""
 
-from collections.abc import Iterator
+import copy
+import math
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
 import torch
+from torch import nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from resnet_explore.analysis.explain.maps import class_activation_maps
 from resnet_explore.analysis.gradients.conditions import Conditions
@@ -34,29 +38,29 @@ _ABOUT = 2.5  # seeds and batches change a ratio of gradients that much
 )
 def plain_fails(answer: Any) -> Iterator[Remark]:
     """Yield a remark on a depth."""
-    depth = int(as_number(answer, "a depth, one number"))
+    depth = as_number(answer, "a depth, one number")
     errors = _training_errors()
     truth = min(d for d, error in errors.items() if error > 50)
     if depth not in errors:
-        there = ", ".join(map(str, errors))
-        yield wrong(f"There is no plain network of {depth} layers here.", f"The slider offers {there}.")
+        there = ", ".join(f"{d:g}" for d in errors)
+        yield wrong(f"There is no plain network of {depth:g} layers here.", f"The slider offers {there}.")
     elif depth == truth:
-        yield right(f"At {depth} layers it is wrong on {errors[depth]:.0f} % of its own training images.")
+        yield right(f"At {depth:g} layers it is wrong on {errors[depth]:.0f} % of its own training images.")
     elif errors[depth] > 50:
         yield wrong(
-            f"At {depth} layers it fails, {errors[depth]:.0f} %, but not there first.",
+            f"At {depth:g} layers it fails, {errors[depth]:.0f} %, but not there first.",
             "Go to smaller depths, one step at a time.",
         )
     else:
         yield wrong(
-            f"At {depth} layers it is wrong on {errors[depth]:.0f} % of its training images only.",
+            f"At {depth:g} layers it is wrong on {errors[depth]:.0f} % of its training images only.",
             "Go deeper. Look at the plain network, orange, and at the training error, solid.",
         )
 
 
-def _training_errors() -> dict[int, float]:
+def _training_errors() -> dict[float, float]:
     table = summarize(open_record(shipped("data", "digits")).table())
-    return {int(depth): float(error) for depth, error in table["train_error"]["plain"].items()}
+    return {float(depth): float(error) for depth, error in table["train_error"]["plain"].items()}
 
 
 @exercise(
@@ -106,6 +110,26 @@ def _ratio(kind: str, mode: str, norm: str = "batch") -> float:
     return GradientLab().flow(kind, _DEPTH, Conditions(mode=mode, norm=norm)).ratio
 
 
+def _new() -> nn.Module:
+    return build(f"cifar_plain{_DEPTH}")
+
+
+def _other_weights_in_eval_mode() -> bool:
+    network = _new()
+    before = copy.deepcopy(network.state_dict())
+    after = network.eval().state_dict()
+    return not all(value.equal(after[name]) for name, value in before.items())
+
+
+# The reasons that are offered, and how each is tried.
+_REASONS: dict[str, Callable[[], bool]] = {
+    "a": lambda: any(isinstance(module, _DropoutNd) for module in _new().modules()),
+    "b": lambda: math.isclose(_ratio("plain", "eval"), _ratio("plain", "train", "none"), rel_tol=0.01),
+    "c": lambda: not math.isfinite(_ratio("plain", "eval")),
+    "d": _other_weights_in_eval_mode,
+}
+
+
 @exercise(
     "Why does eval mode show another picture?",
     SEE,
@@ -117,12 +141,11 @@ def _ratio(kind: str, mode: str, norm: str = "batch") -> float:
 )
 def eval_mode(answer: Any) -> Iterator[Remark]:
     """Yield a remark on a letter."""
-    letter = as_choice(answer, "abcd")
-    evaluated, without = _ratio("plain", "eval"), _ratio("plain", "train", "none")
-    if letter == "b":
+    letter = as_choice(answer, "".join(_REASONS))
+    if _REASONS[letter]():
         yield right(
-            f"In eval mode the first block's gradient is {evaluated:.1f} times the last's; in train mode "
-            f"without any norm it is {without:.1f} times, the same."
+            f"In eval mode the first block's gradient is {_ratio('plain', 'eval'):.1f} times the last's; in "
+            f"train mode without any norm it is {_ratio('plain', 'train', 'none'):.1f} times, the same."
         )
         return
     hints = {
@@ -183,7 +206,7 @@ def _heat() -> dict[str, float]:
     6,
     "Pass the number of the block, as on the boxes, without which the trained residual network of 20 "
     'layers is wrong most often; its name, "layer2.1", does as well.',
-    "Take out one block at a time, or open the tab Studies. In code: with rx.edited(model, delete=[...]).",
+    "Take out one block at a time, or open the tab Many edits. In code: with rx.edited(model, delete=[...]).",
 )
 def most_important_block(answer: Any) -> Iterator[Remark]:
     """Yield a remark on a block's number or name."""

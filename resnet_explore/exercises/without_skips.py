@@ -62,6 +62,9 @@ def train_plain(answer: Any) -> Iterator[Remark]:
         yield wrong(f"It has {depth} layers.", f"Keep at least {_DEPTH}: fewer are no difficulty.")
         return
     yield right(f"It has {depth} layers with weights.")
+    if _is_as_given(network):
+        yield wrong("It is as it came: nothing has changed.", "Change its weights or its layers, in place.")
+        return
     if _is_linear(network, x):
         yield wrong(
             "It is linear: all its layers together can do no more than one.",
@@ -124,6 +127,13 @@ def _plain() -> nn.Module:
         raise TypeError("a CIFAR network is a ResNet")
     widths = (_WIDTH, 2 * _WIDTH, 4 * _WIDTH)
     return build(config.replace(in_channels=_IMAGE[0], widths=widths))
+
+
+def _is_as_given(network: nn.Module) -> bool:
+    given = _plain()
+    here, there = network.state_dict(), given.state_dict()
+    same = str(network) == str(given) and here.keys() == there.keys()
+    return same and all(value.equal(there[name]) for name, value in here.items() if value.is_floating_point())
 
 
 def _is_linear(network: nn.Module, x: Tensor) -> bool:

@@ -8,7 +8,7 @@ from resnet_explore.cli.lab import jupyter_arguments
 from tests.browser.lab import LabServer, NotebookPage
 
 AROUND = ("#jp-top-panel", "#jp-menu-panel", ".jp-SideBar", ".jp-NotebookPanel-toolbar", "#jp-bottom-panel")
-CELLS = ["import resnet_explore as rx\n\nrx.DegradationExplorer()", "6 * 7"]
+CELLS = ["import resnet_explore as rx\n\nrx.DegradationExplorer()", "6 * 7", "nothing = None"]
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,8 @@ def test_a_notebook_in_a_lecture_hall(hall, browser_context, width, height):
     page.get_by_role("button", name="Run all").click()
     headline = page.locator(".rx-headline")
     headline.wait_for(timeout=60_000)
+    page.locator(".jp-CodeCell.rx-present-ran").nth(2).wait_for(state="attached")
+    assert not run_button.nth(2).bounding_box()["height"], "what ran and shows nothing takes no room"
     zoom = page.evaluate("document.querySelector('.jp-Cell').currentCSSZoom")
     assert 20 * zoom >= width / 50, "the last row reads it"
     card = page.locator(".rx-page").bounding_box()
@@ -57,7 +59,7 @@ def test_a_notebook_in_a_lecture_hall(hall, browser_context, width, height):
     notebook.screenshot(f"present-{width}")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     saved = json.loads((hall.root / path).read_text())
-    assert [cell["metadata"] for cell in saved["cells"]] == [{}, {}]
+    assert [cell["metadata"] for cell in saved["cells"]] == [{}, {}, {}]
     live = "window.jupyterapp.shell.currentWidget.content.widgets.map((cell) => cell.model.toJSON().metadata)"
     assert not any("jupyter" in metadata or "collapsed" in metadata for metadata in page.evaluate(live))
     after = {file: file.read_text() for file in (hall.folder / "settings").rglob("*.*") if file.is_file()}

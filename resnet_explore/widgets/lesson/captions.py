@@ -70,7 +70,7 @@ ADDITION = (
     "make F(x) of it, and the skip adds x itself: x + F(x) goes on.",
     "Look at F(x): it is not the temple but a change to the temple. The layers need not build the picture "
     "anew. If there is nothing to change, F(x) can be 0 and the block does no harm.",
-    "Now take the addition away: untick Add x.",
+    "Now take the addition away: untick “Add x”.",
 )
 ADDITION_LAYERS = ("conv", "norm", "ReLU", "conv", "norm")
 ADDITION_SIGNS = "Red is above 0, blue below, white is 0."
@@ -81,6 +81,11 @@ def addition_headline(joined: bool, answer: str, share: float, before: str) -> s
     if joined:
         return f"The block adds to the picture. The network says: {answer}, {percent(100 * share)} sure."
     return f"One addition less, and {before} becomes {answer} ({percent(100 * share)})."
+
+
+def addition_side(joined: bool) -> str:
+    """Return what is asked, in words."""
+    return "The whole residual network" if joined else "The network without this addition"
 
 
 def addition_conditions(network: str, block: str, shape: Sequence[int], size: int) -> tuple[str, ...]:

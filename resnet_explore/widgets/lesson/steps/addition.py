@@ -149,4 +149,4 @@ def _side(looked: Looked, joined: bool) -> Side:
         )
         for k in first
     )
-    return Side(f"{PHOTO_TWINS[1]}{'' if joined else ' without this addition'}", "residual", None, bars)
+    return Side(captions.addition_side(joined), "residual", None, bars)

@@ -23,12 +23,12 @@
     .jp-Notebook .rx-page .rx-headline { font-size: 20px; }
     body.rx-present-quiet .jp-CodeCell .jp-Cell-inputWrapper .jp-InputArea { display: none; }
     body.rx-present-quiet .jp-CodeCell .jp-Cell-inputWrapper { min-height: 0; margin: 0; }
-    body.rx-present-quiet .jp-CodeCell.jp-mod-noOutputs .jp-Cell-inputWrapper { cursor: pointer; }
-    body.rx-present-quiet .jp-CodeCell.jp-mod-noOutputs .jp-Cell-inputWrapper::after {
+    body.rx-present-quiet .jp-CodeCell.jp-mod-noOutputs:not(.rx-present-ran) .jp-Cell-inputWrapper { cursor: pointer; }
+    body.rx-present-quiet .jp-CodeCell.jp-mod-noOutputs:not(.rx-present-ran) .jp-Cell-inputWrapper::after {
       content: "▶  Run"; margin: 4px 0; padding: 4px 14px; border: 1px solid var(--jp-border-color1, #888);
       border-radius: 6px; color: var(--jp-ui-font-color1, inherit); font: 600 14px/1.4 var(--jp-ui-font-family, sans-serif);
     }
-    body.rx-present-quiet .jp-CodeCell.jp-mod-noOutputs.rx-present-runs .jp-Cell-inputWrapper::after { content: "Running ..."; }
+    body.rx-present-quiet .jp-CodeCell.jp-mod-noOutputs:not(.rx-present-ran).rx-present-runs .jp-Cell-inputWrapper::after { content: "Running ..."; }
     .rx-present-bar {
       position: fixed; z-index: 1000; inset: auto 0 0; height: ${BAR}px; display: flex; gap: 4px; justify-content: flex-end;
       align-items: center; padding: 0 8px; background: var(--jp-layout-color1, #fff); border-top: 1px solid var(--jp-border-color2, #ccc);
@@ -58,10 +58,15 @@
       addEventListener("click", (event) => this.click(event), true);
       this.resize();
       this.clear();
+      this.watched = new WeakSet();
+      this.watch();
       app.shell.update();
       dispatchEvent(new Event("resize")); // the shell measures its room anew
       // What comes later, another notebook or an extension's icon, brings its bars with it.
-      app.shell.currentChanged?.connect(() => this.clear());
+      app.shell.currentChanged?.connect(() => {
+        this.clear();
+        this.watch();
+      });
       app.shell.layoutModified?.connect(() => this.clear());
     }
 
@@ -70,6 +75,18 @@
       for (const widget of within(this.app.shell)) {
         if (AROUND.has(widget.id) || BARS.some((name) => widget.hasClass(name))) widget.hide();
       }
+    }
+
+    /** Mark the cells of the notebook in front that have run: one without a result needs no button any more. */
+    watch() {
+      const notebook = this.app.shell.currentWidget?.content;
+      if (!notebook?.modelContentChanged || this.watched.has(notebook)) return;
+      this.watched.add(notebook);
+      const mark = () => {
+        for (const cell of notebook.widgets) cell.node.classList.toggle("rx-present-ran", cell.model.executionCount > 0);
+      };
+      notebook.modelContentChanged.connect(mark);
+      mark();
     }
 
     bar() {
@@ -111,7 +128,7 @@
 
     /** A hidden cell that was not run yet shows a button in its place. */
     click(event) {
-      const cell = event.target.closest?.(".rx-present-quiet .jp-CodeCell.jp-mod-noOutputs .jp-Cell-inputWrapper")?.parentElement;
+      const cell = event.target.closest?.(".rx-present-quiet .jp-CodeCell.jp-mod-noOutputs:not(.rx-present-ran) .jp-Cell-inputWrapper")?.parentElement;
       if (!cell) return;
       cell.classList.add("rx-present-runs");
       const ran = this.app.commands.execute("notebook:run-cell");
