@@ -43,7 +43,7 @@ class Entrant:
         said = [f"{self.kind}-{self.depth}"]
         for f in fields(self)[2:]:
             value = getattr(self, f.name)
-            if value != (_usual_norm(self.init) if f.name == "norm" else f.default):
+            if value != (usual_norm(self.init) if f.name == "norm" else f.default):
                 said.append(f"{f.name}={value:g}" if isinstance(value, float) else f"{f.name}={value}")
         return " ".join(said)
 
@@ -98,7 +98,7 @@ def read_entrant(text: Any) -> Entrant:
         if key not in _OPTIONS or not equals:
             raise unknown(f"option in the network {text!r}:", key, _OPTIONS)
         given[key] = _value(text, key, value)
-    given.setdefault("norm", _usual_norm(given.get("init", "he")))
+    given.setdefault("norm", usual_norm(given.get("init", "he")))
     entrant = Entrant(kind, int(depth), **given)
     _check(text, entrant, given)
     return entrant
@@ -129,7 +129,8 @@ def _check(text: str, entrant: Entrant, given: Collection[str]) -> None:
         raise ExploreError(f"The network {text!r} can't be: {problem}") from None
 
 
-def _usual_norm(init: str) -> str:
+def usual_norm(init: str) -> str:
+    """Return the norm that goes with a start: SkipInit and Fixup are made for networks without."""
     return "none" if init in _BARE else "batch"
 
 

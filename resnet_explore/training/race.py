@@ -230,7 +230,7 @@ class Race:
         """Do what was asked for since the last step, and note it."""
         lr, skips = self._lr, dict(self._skips)  # which another thread may change meanwhile
         before = next(iter(self._racers.values())).descent.lr
-        if lr != before:
+        if lr != before and self.steps:  # before the first step nothing was otherwise
             self.changes.append(Change(self.steps, "lr", before, lr))
         for name, racer in self._racers.items():
             racer.descent.lr = lr
@@ -308,20 +308,25 @@ class Race:
         Columns: network, step, loss and error of the step's batch before the step, held_out_loss and
         held_out_error (NaN where they were not measured); errors in percent.
         """
-        import pandas as pd
+        return table_of(self.curves)
 
-        frames = []
-        for name, curve in self.curves.items():
-            batch = {"step": curve.steps, "loss": curve.loss, "error": curve.error}
-            held_out = {
-                "step": curve.held_out_steps,
-                "held_out_loss": curve.held_out_loss,
-                "held_out_error": curve.held_out_error,
-            }
-            frame = pd.DataFrame(batch).merge(pd.DataFrame(held_out), on="step", how="outer")
-            frame.insert(0, "network", name)
-            frames.append(frame)
-        return pd.concat(frames, ignore_index=True)
+
+def table_of(curves: Mapping[str, Curve]) -> "pd.DataFrame":
+    """Return what was noted of networks as `Race.table` does."""
+    import pandas as pd
+
+    frames = [pd.DataFrame(columns=["network", "step", "loss", "error", "held_out_loss", "held_out_error"])]
+    for name, curve in curves.items():
+        batch = {"step": curve.steps, "loss": curve.loss, "error": curve.error}
+        held_out = {
+            "step": curve.held_out_steps,
+            "held_out_loss": curve.held_out_loss,
+            "held_out_error": curve.held_out_error,
+        }
+        frame = pd.DataFrame(batch).merge(pd.DataFrame(held_out), on="step", how="outer")
+        frame.insert(0, "network", name)
+        frames.append(frame)
+    return pd.concat(frames[1:] or frames, ignore_index=True)
 
 
 class _Racer:

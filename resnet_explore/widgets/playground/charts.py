@@ -1,0 +1,121 @@
+"""The charts of a race: loss and error over steps, gradients over layers."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from resnet_explore.figures.chart import Axis, Chart, Line, Look, Mark, Series, decades
+from resnet_explore.widgets.core.view import Over
+from resnet_explore.widgets.playground import captions
+from resnet_explore.widgets.playground.curves import (
+    error_line,
+    gradients_at,
+    kind_of,
+    loss_line,
+    round_end,
+)
+from resnet_explore.widgets.playground.state import NOW
+
+if TYPE_CHECKING:
+    from resnet_explore.widgets.playground.jobs import Picture
+
+_LOOKS: Sequence[tuple[Line, Look]] = (
+    ("solid", "full"),
+    ("dashed", "full"),
+    ("dotted", "full"),
+    ("solid", "open"),
+)
+_MOST_MARKS = 3  # changes that are written into a chart
+
+
+def looks_of(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return how each network is drawn: in the colour of its family, in which lines differ."""
+    seen = {"plain": 0, "residual": 0}
+    looks = {}
+    for name in names:
+        kind = kind_of(name)
+        line, look = _LOOKS[seen[kind]]
+        looks[name] = {"kind": kind, "line": line, "look": look, "marker": "none"}
+        seen[kind] += 1
+    return looks
+
+
+def race_charts(picture: "Picture", stops: Sequence[int]) -> tuple[Chart, Chart, Chart]:
+    """Return loss, error and gradients; `stops` are the slider's, () for the last step."""
+    looks = looks_of(list(picture.curves))
+    x = Axis("step", -0.01 * (end := round_end(picture.steps)), end, whole=True)
+    chosen = Over("step", {stop: None if stop == NOW else stop for stop in stops}) if stops else None
+    marks = [Mark(captions.change_label(c), x=c.step) for c in _told(picture)]
+    loss = Chart(
+        "Training loss",
+        x,
+        Axis("training loss", 0, _loss_top(picture)),
+        [
+            *(
+                Series(g.name, *g.loss, kind=g.kind, look="ghost", listed=False, marker="none")
+                for g in picture.ghosts
+            ),
+            *(Series(n, *loss_line(c), **looks[n]) for n, c in picture.curves.items()),
+        ],
+        marks,
+        chosen,
+    )
+    error = Chart(
+        "Error on held-out images",
+        x,
+        Axis("error on held-out images", -3, 103, unit="%"),
+        [
+            *(
+                Series(g.name, *g.error, kind=g.kind, look="ghost", listed=False, marker="none")
+                for g in picture.ghosts
+            ),
+            *(Series(n, *error_line(c), **looks[n]) for n, c in picture.curves.items()),
+        ],
+        (),
+        chosen,
+    )
+    return loss, error, gradient_chart(picture, looks, stops)
+
+
+def gradient_chart(picture: "Picture", looks: Mapping[str, Any], stops: Sequence[int]) -> Chart:
+    """Return each layer's gradient, from the image to the classes, in the step that is looked at."""
+    most = max(len(curve.layers) for curve in picture.curves.values())
+    series = []
+    for name, curve in picture.curves.items():
+        at = {stop: gradients_at(curve, picture.steps if stop == NOW else stop) for stop in stops}
+        y = Over("step", at) if stops else gradients_at(curve, picture.steps)
+        series.append(Series(name, np.arange(1, len(curve.layers) + 1), y, **looks[name]))
+    return Chart(
+        "Gradient of each layer",
+        Axis("layer (1 sees the image)", 0, most + 1, name="layer", whole=True),
+        Axis("gradient norm of the weights", *_gradient_ends(picture), "log"),
+        series,
+    )
+
+
+def _told(picture: "Picture") -> "Sequence[Any]":
+    """Return the last changes, of those at one step the first."""
+    by_step = {change.step: change for change in reversed(picture.changes)}
+    return [by_step[step] for step in sorted(by_step)][-_MOST_MARKS:]
+
+
+def _loss_top(picture: "Picture") -> float:
+    """Return where the axis of losses ends: above that of guessing, so that what goes wrong is seen, too."""
+    guessing = math.log(picture.classes)
+    lines = [loss_line(curve)[1] for curve in picture.curves.values()]
+    largest = max((float(np.nanmax(line)) for line in lines if len(line)), default=guessing)
+    return next((top for top in (1.25, 2.0, 3.0) if largest <= top * guessing), 3.0) * guessing
+
+
+def _gradient_ends(picture: "Picture") -> tuple[float, float]:
+    """Return whole powers of ten around all gradients of the race, so that the axis rests."""
+    known = [
+        curve.gradients[np.isfinite(curve.gradients) & (curve.gradients > 0)]
+        for curve in picture.curves.values()
+    ]
+    every = np.concatenate([row.ravel() for row in known])
+    if not every.size:
+        return 1e-3, 1e1
+    return decades(max(float(every.min()), 1e-12), min(float(every.max()), 1e12))
