@@ -37,7 +37,7 @@ _CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class RaceCurve:
     """What a race has noted of one network; step s counts the steps that were taken before.
 
     steps, loss, error   (n,): of each step's batch before the step, in train mode; error in percent
@@ -298,7 +298,7 @@ class Race:
     # --- what was noted -------------------------------------------------------------------------------------
 
     @property
-    def curves(self) -> dict[str, Curve]:
+    def curves(self) -> dict[str, RaceCurve]:
         """{name: what was noted of it}."""
         return {name: racer.curve() for name, racer in self._racers.items()}
 
@@ -311,7 +311,7 @@ class Race:
         return table_of(self.curves)
 
 
-def table_of(curves: Mapping[str, Curve]) -> "pd.DataFrame":
+def table_of(curves: Mapping[str, RaceCurve]) -> "pd.DataFrame":
     """Return what was noted of networks as `Race.table` does."""
     import pandas as pd
 
@@ -372,10 +372,10 @@ class _Racer:
         self.noted.count = min(step, self.noted.count)
         self.held_out = [entry for entry in self.held_out if entry[0] <= step]
 
-    def curve(self) -> Curve:
+    def curve(self) -> RaceCurve:
         noted = self.noted.values()
         held_out = np.array(self.held_out, dtype=float).reshape(-1, 3)
-        return Curve(
+        return RaceCurve(
             steps=np.arange(len(noted)),
             loss=noted[:, 0],
             error=noted[:, 1],

@@ -11,11 +11,11 @@ from PIL import Image
 
 import resnet_explore as rx
 from resnet_explore.training.entrants import read_entrant
-from resnet_explore.training.race import Change, Curve
+from resnet_explore.training.race import Change, RaceCurve
 from resnet_explore.widgets.core.view import Group, Menu, More, Over, encode, settled
 from resnet_explore.widgets.playground.charts import looks_of, race_charts
 from resnet_explore.widgets.playground.curves import are_level, loss_line, places, thinned
-from resnet_explore.widgets.playground.jobs import Picture, Setup
+from resnet_explore.widgets.playground.jobs import Setup, Standing
 from resnet_explore.widgets.playground.present import present
 from resnet_explore.widgets.playground.rows import network_rows, one_more
 from resnet_explore.widgets.playground.state import NOW, PlaygroundState
@@ -42,7 +42,7 @@ def curve(errors, loss=1.0, broke_at=None, layers=3):
     """A curve of a network whose held-out errors were these, every ten steps."""
     count = 10 * (len(errors) - 1) if broke_at is None else broke_at + 1
     steps = np.arange(count)
-    return Curve(
+    return RaceCurve(
         steps=steps,
         loss=np.full(count, loss, np.float32),
         error=np.full(count, 50, np.float32),
@@ -56,10 +56,10 @@ def curve(errors, loss=1.0, broke_at=None, layers=3):
     )
 
 
-def picture(curves, steps=20, changes=(), kept=(0, 10, 20)):
+def standing(curves, steps=20, changes=(), kept=(0, 10, 20)):
     setup = Setup(tuple(curves), "digits", "", 64, 0)
     running = tuple(name for name, each in curves.items() if each.broke_at is None)
-    return Picture(setup, steps, curves, kept, changes, 0.03, "digits", 360, 10, running, ())
+    return Standing(setup, steps, curves, kept, changes, 0.03, "digits", 360, 10, running, ())
 
 
 def state_of(curves, **more):
@@ -93,7 +93,7 @@ def test_errors_are_level_within_two_standard_errors():
 def test_a_line_of_losses_is_the_mean_of_the_last_five():
     one = curve([90, 80, 70])
     losses = np.arange(20, dtype=np.float32)
-    smooth = loss_line(Curve(**{**vars(one), "loss": losses}))
+    smooth = loss_line(RaceCurve(**{**vars(one), "loss": losses}))
     assert smooth[1][[0, 2, 10]] == pytest.approx([0, 1, 8])
     x, y = thinned((np.arange(1000), np.arange(1000)), 100)
     assert len(x) <= 100
@@ -112,7 +112,7 @@ def test_networks_of_one_family_share_its_colour_and_differ_by_their_line():
 
 def test_what_is_looked_at_is_in_the_view_for_all_kept_steps():
     curves = {"plain-8": curve([90, 80, 70]), "residual-8": curve([90, 40, 10])}
-    view = present(state_of(curves), picture(curves), here=False)
+    view = present(state_of(curves), standing(curves), here=False)
     assert list(view.headline.each) == [0, 10, NOW]
     at_ten = settled(view, state_of(curves, step=10))
     assert "After 10 steps residual-8" in at_ten.headline
@@ -125,7 +125,7 @@ def test_what_is_looked_at_is_in_the_view_for_all_kept_steps():
 def test_while_it_plays_each_picture_is_small_and_of_one_step():
     names = ("plain-56", "residual-56", "plain-20", "residual-20")
     curves = {name: curve([90] * 60, layers=56) for name in names}
-    moving = picture(curves, steps=590)
+    moving = standing(curves, steps=590)
     view = present(state_of(curves, playing=True), moving, here=False)
     assert not any(isinstance(part, Over) for part in (view.headline, *view.panels))
     sent = encode(view)
@@ -135,7 +135,7 @@ def test_while_it_plays_each_picture_is_small_and_of_one_step():
 
 def test_who_has_left_is_said_and_the_others_are_compared():
     curves = {"plain-8": curve([90, 90], broke_at=12), "residual-8": curve([90, 40, 10])}
-    view = settled(present(state_of(curves), picture(curves), here=False), state_of(curves))
+    view = settled(present(state_of(curves), standing(curves), here=False), state_of(curves))
     rows = {row[0]: row for row in view.below[0][0].rows}
     assert rows["plain-8"][1:3] == [None, "–"]
     assert "12" in rows["plain-8"][-1]
@@ -146,7 +146,7 @@ def test_who_has_left_is_said_and_the_others_are_compared():
 def test_skips_are_as_they_were_at_the_step_that_is_looked_at():
     curves = {"residual-8": curve([90, 40, 10])}
     changes = (Change(5, "residual-8", 1.0, 0.5), Change(15, "residual-8", 0.5, 0.0))
-    view = present(state_of(curves), picture(curves, changes=changes), here=False)
+    view = present(state_of(curves), standing(curves, changes=changes), here=False)
     found = {at: settled(view, state_of(curves, step=at)).below[0][0].rows[0][-1] for at in (0, 10, NOW)}
     assert found == {0: "× 1", 10: "× 0.5", NOW: "× 0, taken away"}
 
@@ -154,7 +154,7 @@ def test_skips_are_as_they_were_at_the_step_that_is_looked_at():
 def test_changes_are_marked_where_they_were_made():
     curves = {"residual-8": curve([90, 40, 10])}
     changes = (Change(5, "lr", 0.03, 0.1), Change(15, "residual-8", 1.0, 0.0))
-    loss, _, _ = race_charts(picture(curves, changes=changes), ())
+    loss, _, _ = race_charts(standing(curves, changes=changes), ())
     assert [(mark.x, mark.label) for mark in loss.marks] == [(5, "rate 0.1"), (15, "skips off")]
 
 
@@ -229,7 +229,7 @@ def test_play_change_pause_and_look_back(playground):
     explorer.step = 10  # who looks back lets it rest
     assert not explorer.playing
     assert explorer.wait(60)
-    changes = explorer.circuit.picture.changes
+    changes = explorer.circuit.standing.changes
     assert [(c.what, c.after) for c in changes] == [("lr", 0.1), ("residual-8", 0.0)]
     assert 10 < changes[0].step < changes[1].step < explorer.steps
     assert "10 steps" in settled(explorer.page, explorer.state).headline
@@ -263,7 +263,7 @@ def test_another_network_is_another_race(playground):
     view = shown(explorer)
     names = [curve.name for curve in view.panels[0][0].charts[0].series if curve.listed]
     assert names == ["residual-14", "plain-8"]
-    assert explorer.circuit.picture.ghosts
+    assert explorer.circuit.standing.ghosts
     explorer.act("remove-0", None, ())
     assert explorer.networks == ("plain-8",)
     explorer.act("add", None, ())
@@ -345,7 +345,7 @@ def test_images_of_ones_own_race_too(playground, tmp_path):
         Image.new("RGB", (20, 20), shade).save(tmp_path / name / f"{colour}.png")
     explorer = playground(data="folder", folder=str(tmp_path), steps=1, batch_size=4)
     assert explorer.wait(60)
-    assert str(tmp_path) in explorer.circuit.picture.images
+    assert str(tmp_path) in explorer.circuit.standing.images
 
 
 @pytest.mark.parametrize(
@@ -402,7 +402,7 @@ def test_sentences(playground):
     changes = (Change(5, "lr", 0.03, 0.1), Change(15, "plain-56", None, 1.0))
     said = []
     for each in (curves, level, broken, {"residual-8": curve([90, 40, 10])}):
-        found = picture(each, changes=changes if each is curves else ())
+        found = standing(each, changes=changes if each is curves else ())
         for step in (0, 10, NOW):
             view = settled(present(state_of(each, step=step), found, here=False), state_of(each, step=step))
             said.append(view.headline)

@@ -9,7 +9,7 @@ from resnet_explore.widgets.playground.curves import SMOOTH, measured_at
 
 if TYPE_CHECKING:
     from resnet_explore.training.race import Change
-    from resnet_explore.widgets.playground.jobs import Picture
+    from resnet_explore.widgets.playground.jobs import Standing
     from resnet_explore.widgets.playground.state import PlaygroundState
 
 WAITING = "Networks that train side by side, drawn as they go."
@@ -85,17 +85,19 @@ def more_label(options: Sequence[str]) -> str:
     return f"More: {' '.join(options)}" if options else "More"
 
 
-def outcome(picture: "Picture", step: int, errors: Mapping[str, float], places: Mapping[str, int]) -> str:
+def outcome(standing: "Standing", step: int, errors: Mapping[str, float], places: Mapping[str, int]) -> str:
     """Return the finding at a step."""
     left = [
-        name for name, curve in picture.curves.items() if curve.broke_at is not None and curve.broke_at < step
+        name
+        for name, curve in standing.curves.items()
+        if curve.broke_at is not None and curve.broke_at < step
     ]
     if left:
-        curve = picture.curves[left[0]]
+        curve = standing.curves[left[0]]
         return f"{left[0]} left at step {curve.broke_at}: its loss is no longer a number."
     names = sorted(errors, key=lambda name: errors[name])
     best, last = names[0], names[-1]
-    step = measured_at(picture.curves[best], step)
+    step = measured_at(standing.curves[best], step)
     if not step:
         return f"Before the first step all guess: {percent(errors[best])} or more wrong."
     when = f"After {step:,} steps"
@@ -109,12 +111,12 @@ def outcome(picture: "Picture", step: int, errors: Mapping[str, float], places: 
     return f"{when} {best} gets {percent(errors[best])} of held-out images wrong, {last} {most}."
 
 
-def status(picture: "Picture", name: str, step: int) -> str:
+def status(standing: "Standing", name: str, step: int) -> str:
     """Return how a network's skips are, or that it has left."""
-    curve = picture.curves[name]
+    curve = standing.curves[name]
     if curve.broke_at is not None and curve.broke_at < step:
         return f"left at step {curve.broke_at}"
-    changes = [change for change in picture.changes if change.what == name]
+    changes = [change for change in standing.changes if change.what == name]
     done = [change.after for change in changes if change.step < step]
     first = changes[0].before if changes else curve.skip
     return skips_words(done[-1] if done else first)
@@ -155,23 +157,23 @@ def change_words(changes: "Sequence[Change]") -> str:
     return f"Changed on the way: {'; '.join(said)}." if said else ""
 
 
-def conditions(state: "PlaygroundState", picture: "Picture") -> tuple[str, ...]:
+def conditions(state: "PlaygroundState", standing: "Standing") -> tuple[str, ...]:
     """Return under what the race is run."""
-    networks = listed([f"{n} ({len(c.layers)} weighted layers)" for n, c in picture.curves.items()])
+    networks = listed([f"{n} ({len(c.layers)} weighted layers)" for n, c in standing.curves.items()])
     return tuple(
         filter(
             None,
             (
-                f"Trained on {picture.images}; errors are those of {picture.held_out} held-out images, in "
+                f"Trained on {standing.images}; errors are those of {standing.held_out} held-out images, in "
                 "eval mode, every 10 steps.",
-                f"SGD with momentum 0.9, rate {picture.first_lr:g} at first, {state.batch_size} images a "
+                f"SGD with momentum 0.9, rate {standing.first_lr:g} at first, {state.batch_size} images a "
                 f"step, seed {state.seed} for weights and batches: another may end otherwise.",
-                change_words(picture.changes),
+                change_words(standing.changes),
                 f"The loss is that of each step's batch, in train mode, as the mean of the last {SMOOTH}. A "
                 "gradient is the norm of a layer's weight gradient in that step.",
                 "Errors are called level that differ by less than two standard errors of their difference.",
                 f"Networks: {networks}.",
-                "Faint lines are earlier races." if picture.ghosts else "",
+                "Faint lines are earlier races." if standing.ghosts else "",
             ),
         )
     )

@@ -19,7 +19,7 @@ from resnet_explore.widgets.playground.curves import (
 from resnet_explore.widgets.playground.state import NOW
 
 if TYPE_CHECKING:
-    from resnet_explore.widgets.playground.jobs import Picture
+    from resnet_explore.widgets.playground.jobs import Standing
 
 _LOOKS: Sequence[tuple[Line, Look]] = (
     ("solid", "full"),
@@ -42,22 +42,22 @@ def looks_of(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     return looks
 
 
-def race_charts(picture: "Picture", stops: Sequence[int]) -> tuple[Chart, Chart, Chart]:
+def race_charts(standing: "Standing", stops: Sequence[int]) -> tuple[Chart, Chart, Chart]:
     """Return loss, error and gradients; `stops` are the slider's, () for the last step."""
-    looks = looks_of(list(picture.curves))
-    x = Axis("step", -0.01 * (end := round_end(picture.steps)), end, whole=True)
+    looks = looks_of(list(standing.curves))
+    x = Axis("step", -0.01 * (end := round_end(standing.steps)), end, whole=True)
     chosen = Over("step", {stop: None if stop == NOW else stop for stop in stops}) if stops else None
-    marks = [Mark(captions.change_label(c), x=c.step) for c in _told(picture)]
+    marks = [Mark(captions.change_label(c), x=c.step) for c in _told(standing)]
     loss = Chart(
         "Training loss",
         x,
-        Axis("training loss", 0, _loss_top(picture)),
+        Axis("training loss", 0, _loss_top(standing)),
         [
             *(
                 Series(g.name, *g.loss, kind=g.kind, look="ghost", listed=False, marker="none")
-                for g in picture.ghosts
+                for g in standing.ghosts
             ),
-            *(Series(n, *loss_line(c), **looks[n]) for n, c in picture.curves.items()),
+            *(Series(n, *loss_line(c), **looks[n]) for n, c in standing.curves.items()),
         ],
         marks,
         chosen,
@@ -69,51 +69,51 @@ def race_charts(picture: "Picture", stops: Sequence[int]) -> tuple[Chart, Chart,
         [
             *(
                 Series(g.name, *g.error, kind=g.kind, look="ghost", listed=False, marker="none")
-                for g in picture.ghosts
+                for g in standing.ghosts
             ),
-            *(Series(n, *error_line(c), **looks[n]) for n, c in picture.curves.items()),
+            *(Series(n, *error_line(c), **looks[n]) for n, c in standing.curves.items()),
         ],
         (),
         chosen,
     )
-    return loss, error, gradient_chart(picture, looks, stops)
+    return loss, error, gradient_chart(standing, looks, stops)
 
 
-def gradient_chart(picture: "Picture", looks: Mapping[str, Any], stops: Sequence[int]) -> Chart:
+def gradient_chart(standing: "Standing", looks: Mapping[str, Any], stops: Sequence[int]) -> Chart:
     """Return each layer's gradient, from the image to the classes, in the step that is looked at."""
-    most = max(len(curve.layers) for curve in picture.curves.values())
+    most = max(len(curve.layers) for curve in standing.curves.values())
     series = []
-    for name, curve in picture.curves.items():
-        at = {stop: gradients_at(curve, picture.steps if stop == NOW else stop) for stop in stops}
-        y = Over("step", at) if stops else gradients_at(curve, picture.steps)
+    for name, curve in standing.curves.items():
+        at = {stop: gradients_at(curve, standing.steps if stop == NOW else stop) for stop in stops}
+        y = Over("step", at) if stops else gradients_at(curve, standing.steps)
         series.append(Series(name, np.arange(1, len(curve.layers) + 1), y, **looks[name]))
     return Chart(
         "Gradient of each layer",
         Axis("layer (1 sees the image)", 0, most + 1, name="layer", whole=True),
-        Axis("gradient norm of the weights", *_gradient_ends(picture), "log"),
+        Axis("gradient norm of the weights", *_gradient_ends(standing), "log"),
         series,
     )
 
 
-def _told(picture: "Picture") -> "Sequence[Any]":
+def _told(standing: "Standing") -> "Sequence[Any]":
     """Return the last changes, of those at one step the first."""
-    by_step = {change.step: change for change in reversed(picture.changes)}
+    by_step = {change.step: change for change in reversed(standing.changes)}
     return [by_step[step] for step in sorted(by_step)][-_MOST_MARKS:]
 
 
-def _loss_top(picture: "Picture") -> float:
+def _loss_top(standing: "Standing") -> float:
     """Return where the axis of losses ends: above that of guessing, so that what goes wrong is seen, too."""
-    guessing = math.log(picture.classes)
-    lines = [loss_line(curve)[1] for curve in picture.curves.values()]
+    guessing = math.log(standing.classes)
+    lines = [loss_line(curve)[1] for curve in standing.curves.values()]
     largest = max((float(np.nanmax(line)) for line in lines if len(line)), default=guessing)
     return next((top for top in (1.25, 2.0, 3.0) if largest <= top * guessing), 3.0) * guessing
 
 
-def _gradient_ends(picture: "Picture") -> tuple[float, float]:
+def _gradient_ends(standing: "Standing") -> tuple[float, float]:
     """Return whole powers of ten around all gradients of the race, so that the axis rests."""
     known = [
         curve.gradients[np.isfinite(curve.gradients) & (curve.gradients > 0)]
-        for curve in picture.curves.values()
+        for curve in standing.curves.values()
     ]
     every = np.concatenate([row.ravel() for row in known])
     if not every.size:

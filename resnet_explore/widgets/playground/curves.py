@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from resnet_explore.training.race import Curve
+    from resnet_explore.training.race import RaceCurve
 
 SMOOTH = 5  # batches whose mean is drawn
 _POINTS, _GHOST_POINTS = 120, 40
@@ -32,7 +32,7 @@ def kind_of(name: str) -> str:
     return name.partition("-")[0]
 
 
-def loss_line(curve: "Curve", points: int = _POINTS) -> Line:
+def loss_line(curve: "RaceCurve", points: int = _POINTS) -> Line:
     """Return steps and the mean loss of each step's batch and those shortly before."""
     loss = curve.loss.astype(float)
     if curve.broke_at is not None:
@@ -45,7 +45,7 @@ def loss_line(curve: "Curve", points: int = _POINTS) -> Line:
     return thinned((np.arange(len(loss)), (total[ends] - total[starts]) / (ends - starts)), points)
 
 
-def error_line(curve: "Curve", points: int = _POINTS) -> Line:
+def error_line(curve: "RaceCurve", points: int = _POINTS) -> Line:
     """Return steps and the error of the held-out images."""
     return thinned((curve.held_out_steps, curve.held_out_error), points)
 
@@ -58,7 +58,7 @@ def thinned(line: Line, points: int) -> Line:
     return np.asarray(x, float)[chosen], np.asarray(y, float)[chosen]
 
 
-def ghosts_of(curves: "Mapping[str, Curve]", number: int) -> tuple[Ghost, ...]:
+def ghosts_of(curves: "Mapping[str, RaceCurve]", number: int) -> tuple[Ghost, ...]:
     """Return the curves of a race that is over; `number` tells their names apart from other ghosts'."""
     return tuple(
         Ghost(
@@ -71,33 +71,33 @@ def ghosts_of(curves: "Mapping[str, Curve]", number: int) -> tuple[Ghost, ...]:
     )
 
 
-def measured_at(curve: "Curve", step: int) -> int:
+def measured_at(curve: "RaceCurve", step: int) -> int:
     """Return the last step up to this one at which held-out images were looked at."""
     return int(curve.held_out_steps[_last_look(curve, step)])
 
 
-def error_at(curve: "Curve", step: int) -> float:
+def error_at(curve: "RaceCurve", step: int) -> float:
     """Return the last error of held-out images that was noted up to a step, in percent."""
     return float(curve.held_out_error[_last_look(curve, step)])
 
 
-def _last_look(curve: "Curve", step: int) -> int:
+def _last_look(curve: "RaceCurve", step: int) -> int:
     return max(0, int(np.searchsorted(curve.held_out_steps, step, side="right")) - 1)
 
 
-def loss_at(curve: "Curve", step: int) -> float:
+def loss_at(curve: "RaceCurve", step: int) -> float:
     """Return the mean loss of the last batches before a step; NaN before the first."""
     seen = curve.loss[max(0, step - SMOOTH) : step]
     return float(seen.mean()) if len(seen) else math.nan
 
 
-def batch_error_at(curve: "Curve", step: int) -> float:
+def batch_error_at(curve: "RaceCurve", step: int) -> float:
     """Return the mean error of the last batches before a step, in percent; NaN before the first."""
     seen = curve.error[max(0, step - SMOOTH) : step]
     return float(seen.mean()) if len(seen) else math.nan
 
 
-def gradients_at(curve: "Curve", step: int) -> np.ndarray:
+def gradients_at(curve: "RaceCurve", step: int) -> np.ndarray:
     """Return each layer's gradient norm in a step, or in the last one before it that was taken."""
     if not len(curve.gradients):
         return np.full(len(curve.layers), math.nan)

@@ -13,7 +13,7 @@ from resnet_explore.widgets.core.runner import Job
 from resnet_explore.widgets.core.view import View
 from resnet_explore.widgets.playground import captions
 from resnet_explore.widgets.playground.code import race_in_code
-from resnet_explore.widgets.playground.jobs import Circuit, Picture, RunRace, Setup
+from resnet_explore.widgets.playground.jobs import Circuit, RunRace, Setup, Standing
 from resnet_explore.widgets.playground.present import present
 from resnet_explore.widgets.playground.rows import MOST, first_skips, one_more
 from resnet_explore.widgets.playground.state import DATA, MOST_STEPS, NOW, OPENING, PlaygroundState
@@ -38,7 +38,7 @@ class PlaygroundExplorer(Explorer):
 
     State = PlaygroundState
     bakes: ClassVar = {}
-    keep_most = 0  # a race goes on, so a picture of it is soon out of date
+    keep_most = 0  # a race goes on, so what was found is soon out of date
 
     def __init__(self, **state: Any) -> None:
         self.circuit = Circuit()
@@ -64,24 +64,24 @@ class PlaygroundExplorer(Explorer):
 
     def _looking(self, state: PlaygroundState, names: frozenset[str]) -> PlaygroundState:
         """Take the step that is looked at to one that is kept; who looks back lets the race rest."""
-        picture = self.circuit.picture
-        if state.step == NOW or picture is None or picture.setup != _setup(state):
+        standing = self.circuit.standing
+        if state.step == NOW or standing is None or standing.setup != _setup(state):
             return state  # a step that is asked for before there is one waits
-        if picture.steps < state.steps and not state.playing:
+        if standing.steps < state.steps and not state.playing:
             return state
-        earlier = [step for step in picture.kept if step < picture.steps]
+        earlier = [step for step in standing.kept if step < standing.steps]
         if not earlier or (state.playing and "playing" in names):
             return replace(state, step=NOW)
         return replace(state, step=min(earlier, key=lambda step: abs(step - state.step)), playing=False)
 
     def arrived(self, state: PlaygroundState, found: Mapping[Job, Any]) -> PlaygroundState:
         """Take over how far the race is."""
-        picture: Picture | None = next(iter(found.values()), None)
-        if picture is None:
+        standing: Standing | None = next(iter(found.values()), None)
+        if standing is None:
             return state
-        if picture.over or picture.turned_away:
-            return self._looking(replace(state, steps=picture.steps, playing=False), frozenset())
-        return self._looking(replace(state, steps=max(state.steps, picture.steps)), frozenset())
+        if standing.over or standing.turned_away:
+            return self._looking(replace(state, steps=standing.steps, playing=False), frozenset())
+        return self._looking(replace(state, steps=max(state.steps, standing.steps)), frozenset())
 
     # --- what is computed and shown -------------------------------------------------------------------------
 
@@ -104,12 +104,14 @@ class PlaygroundExplorer(Explorer):
 
     def present(self, state: PlaygroundState, found: Mapping[Job, Any]) -> View:
         """Return the page of the race as far as it is."""
-        return present(state, self._picture(state, found), _cifar_is_here())
+        standing = self._standing(state, found)
+        # To look for CIFAR-10 takes torch, for which the first page doesn't wait.
+        return present(state, standing, standing is not None and _cifar_is_here())
 
-    def _picture(self, state: PlaygroundState, found: Mapping[Job, Any]) -> Picture | None:
+    def _standing(self, state: PlaygroundState, found: Mapping[Job, Any]) -> Standing | None:
         """Return how far the race is; between two jobs what the last one has left."""
-        picture: Picture | None = next(iter(found.values()), self.circuit.picture)
-        return picture if picture is not None and picture.setup == _setup(state) else None
+        standing: Standing | None = next(iter(found.values()), self.circuit.standing)
+        return standing if standing is not None and standing.setup == _setup(state) else None
 
     def act(self, name: str, detail: Any, buffers: Sequence[memoryview]) -> None:
         """Do what a button says."""
@@ -163,8 +165,8 @@ class PlaygroundExplorer(Explorer):
             self._rewind(step)
 
     def _rewind(self, step: int) -> None:
-        picture = self.circuit.picture
-        kept = picture.kept if picture is not None else (0,)
+        standing = self.circuit.standing
+        kept = standing.kept if standing is not None else (0,)
         if step not in kept:
             raise unknown("kept step", step, map(str, kept))
         self._rewinds, self._rewound_to = self._rewinds + 1, step
@@ -181,8 +183,8 @@ class PlaygroundExplorer(Explorer):
         """The race as far as it is, a row for each network and step, as `Race.table` returns it."""
         from resnet_explore.training.race import table_of
 
-        picture = self._picture(self.state, self._runner.found())
-        return table_of(picture.curves if picture is not None else {})
+        standing = self._standing(self.state, self._runner.found())
+        return table_of(standing.curves if standing is not None else {})
 
     def to_html(self, path: str | Path, **more: Any) -> Path:
         """Let the race rest, and write a page on which it can be looked through; see `Explorer.to_html`."""
@@ -201,14 +203,14 @@ class PlaygroundExplorer(Explorer):
 
     def notes_in_code(self) -> Sequence[str]:
         """Return that a race which was changed on the way is not told by its last state."""
-        picture = self.circuit.picture
-        changed = picture is not None and picture.changes
+        standing = self.circuit.standing
+        changed = standing is not None and standing.changes
         return [captions.CHANGED_NOTE] if changed else []
 
     def call_in_code(self, state: PlaygroundState) -> Sequence[str]:
         """Return the race without the explorer, with what was changed on the way."""
-        picture = self._picture(state, self._runner.found())
-        return () if picture is None else race_in_code(state, picture)
+        standing = self._standing(state, self._runner.found())
+        return () if standing is None else race_in_code(state, standing)
 
 
 def _setup(state: PlaygroundState) -> Setup:

@@ -14,7 +14,7 @@ from resnet_explore.widgets.playground.state import MOST_STEPS
 
 if TYPE_CHECKING:  # torch is loaded by what trains, behind the first page
     from resnet_explore.inputs.datasets import ImageSet
-    from resnet_explore.training.race import Change, Curve, Race
+    from resnet_explore.training.race import Change, Race, RaceCurve
 
 _EVERY = 1 / 15  # seconds between two pictures at least ...
 _SHARE = 0.2  # ... and so much of the time at most goes into them
@@ -34,7 +34,7 @@ class Setup:
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class Standing:
     """How far a race is.
 
     curves     {network: what was noted of it}
@@ -51,7 +51,7 @@ class Picture:
 
     setup: Setup
     steps: int
-    curves: "Mapping[str, Curve]"
+    curves: "Mapping[str, RaceCurve]"
     kept: tuple[int, ...]
     changes: "tuple[Change, ...]"
     first_lr: float
@@ -69,10 +69,10 @@ class Picture:
 
 
 class Circuit:
-    """Where one race after the other takes place; used by one thread at a time, but for `picture`."""
+    """Where one race after the other takes place; used by one thread at a time, but for `standing`."""
 
     def __init__(self) -> None:
-        self.picture: Picture | None = None  # the last one, for all to see
+        self.standing: Standing | None = None  # the last one, for all to see
         self._race: Race | None = None
         self._setup: Setup | None = None
         self._ghosts: tuple[Ghost, ...] = ()
@@ -116,18 +116,18 @@ class Circuit:
             left = ghosts_of(self._race.curves, len(self._ghosts))
             self._ghosts = (*self._ghosts, *left)[-_MOST_GHOSTS:]
 
-    def look(self, race: "Race") -> Picture:
+    def look(self, race: "Race") -> Standing:
         """Return how far the race is, and keep that."""
         from resnet_explore.inputs.datasets import in_words
 
         if self._setup is None:
             raise LookupError("No race has begun.")
-        self.picture = Picture(
+        self.standing = Standing(
             self._setup, race.steps, race.curves, race.kept, tuple(race.changes), self._first_lr,
             in_words(race.data, race.held_out), race.sample, len(race.data.classes), race.running,
             self._ghosts,
         )  # fmt: skip
-        return self.picture
+        return self.standing
 
 
 @dataclass(frozen=True)
@@ -152,12 +152,12 @@ class RunRace(Job):
     rewound_to: int
     presses: int
 
-    def run(self, task: Task) -> Picture:
+    def run(self, task: Task) -> Standing:
         """Return how far the race is in the end, and publish that on the way."""
         with self.circuit.taken(task):
             return self._run(task)
 
-    def _run(self, task: Task) -> Picture:
+    def _run(self, task: Task) -> Standing:
         race, due = self.circuit.race(self), 0.0
 
         def show() -> None:
@@ -178,9 +178,9 @@ class RunRace(Job):
 
         if race.steps < goal:
             race.advance(goal - race.steps, is_over, show)
-        picture = self.circuit.look(race)
+        standing = self.circuit.look(race)
         task.check()
-        return replace(picture, turned_away=turn is not None and turn.lost)
+        return replace(standing, turned_away=turn is not None and turn.lost)
 
 
 class _Turn:

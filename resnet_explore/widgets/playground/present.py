@@ -32,7 +32,7 @@ from resnet_explore.widgets.playground.rows import MOST, Skips, first_skips, net
 from resnet_explore.widgets.playground.state import DATA, MOST_STEPS, NOW, PlaygroundState
 
 if TYPE_CHECKING:
-    from resnet_explore.widgets.playground.jobs import Picture
+    from resnet_explore.widgets.playground.jobs import Standing
 
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 _BATCHES = (16, 32, 64, 128, 256)
@@ -47,35 +47,35 @@ _COLUMNS = (
 )
 
 
-def present(state: PlaygroundState, picture: "Picture | None", here: bool) -> View:
+def present(state: PlaygroundState, standing: "Standing | None", here: bool) -> View:
     """Return the page; `here` says whether CIFAR-10 lies on this computer."""
     skips = state.skips or first_skips(state.networks)
-    if picture is None:
+    if standing is None:
         return View(ask=_ask(state, None, skips, here, ()), panels=None, waiting=captions.WAITING)
-    stops: tuple[int, ...] = (*(s for s in picture.kept if s < picture.steps), NOW)
-    if state.playing or picture.steps < state.steps or state.step not in stops:
+    stops: tuple[int, ...] = (*(s for s in standing.kept if s < standing.steps), NOW)
+    if state.playing or standing.steps < state.steps or state.step not in stops:
         stops = ()  # on its way it is drawn often, and each picture is of one step
-    shown = {stop: picture.steps if stop == NOW else stop for stop in stops}
-    headline: Any = _headline(picture, picture.steps)
-    rows: Any = _rows(picture, picture.steps)
+    shown = {stop: standing.steps if stop == NOW else stop for stop in stops}
+    headline: Any = _headline(standing, standing.steps)
+    rows: Any = _rows(standing, standing.steps)
     if stops:
-        headline = Over("step", {stop: _headline(picture, step) for stop, step in shown.items()})
-        rows = Over("step", {stop: _rows(picture, step) for stop, step in shown.items()})
+        headline = Over("step", {stop: _headline(standing, step) for stop, step in shown.items()})
+        rows = Over("step", {stop: _rows(standing, step) for stop, step in shown.items()})
     return View(
-        ask=_ask(state, picture, skips, here, stops),
+        ask=_ask(state, standing, skips, here, stops),
         headline=headline,
         why=captions.WHY,
-        panels=((Charts("race", race_charts(picture, stops)),),),
-        sliders=(_slider(picture),),
+        panels=((Charts("race", race_charts(standing, stops)),),),
+        sliders=(_slider(standing),),
         below=((Table("table", _COLUMNS, rows, "sort"),),),
-        conditions=captions.conditions(state, picture),
+        conditions=captions.conditions(state, standing),
         glossary=captions.GLOSSARY,
     )
 
 
-def _slider(picture: "Picture") -> Slider:
+def _slider(standing: "Standing") -> Slider:
     """Return the slider over the places that are kept; the last one is wherever the race is."""
-    kept = tuple(Choice(step, f"{step}") for step in picture.kept if step < picture.steps)
+    kept = tuple(Choice(step, f"{step}") for step in standing.kept if step < standing.steps)
     return Slider("step", "Look back", (*kept, Choice(NOW, "now")), play=True)
 
 
@@ -83,18 +83,18 @@ def _slider(picture: "Picture") -> Slider:
 
 
 def _ask(
-    state: PlaygroundState, picture: "Picture | None", skips: Skips, here: bool, stops: Sequence[int]
+    state: PlaygroundState, standing: "Standing | None", skips: Skips, here: bool, stops: Sequence[int]
 ) -> Sequence[Part]:
     return (
-        Group("go", (*_buttons(state, picture, stops), _rates(state), *_for_all(skips))),
+        Group("go", (*_buttons(state, standing, stops), _rates(state), *_for_all(skips))),
         *network_rows(state.networks, skips),
         Group("setup", (_add(skips), _data(state, here), _more(state))),
     )
 
 
-def _buttons(state: PlaygroundState, picture: "Picture | None", stops: Sequence[int]) -> tuple[Part, ...]:
-    over = "" if picture is None else _why_over(picture)
-    begun = picture is not None and picture.steps > 0
+def _buttons(state: PlaygroundState, standing: "Standing | None", stops: Sequence[int]) -> tuple[Part, ...]:
+    over = "" if standing is None else _why_over(standing)
+    begun = standing is not None and standing.steps > 0
     return (
         Button(
             "play",
@@ -113,10 +113,10 @@ def _buttons(state: PlaygroundState, picture: "Picture | None", stops: Sequence[
     )
 
 
-def _why_over(picture: "Picture") -> str:
-    if not picture.running:
+def _why_over(standing: "Standing") -> str:
+    if not standing.running:
         return "No network is left whose loss is a number."
-    return f"A race ends after {MOST_STEPS:,} steps." if picture.over else ""
+    return f"A race ends after {MOST_STEPS:,} steps." if standing.over else ""
 
 
 def _rates(state: PlaygroundState) -> Menu:
@@ -170,23 +170,23 @@ def _for_all(skips: Skips) -> tuple[Part, ...]:
 # --- what came of it ----------------------------------------------------------------------------------------
 
 
-def _errors(picture: "Picture", step: int) -> dict[str, float]:
+def _errors(standing: "Standing", step: int) -> dict[str, float]:
     """Return the held-out errors of those that are in the race at a step."""
     return {
         name: error_at(curve, step)
-        for name, curve in picture.curves.items()
+        for name, curve in standing.curves.items()
         if curve.broke_at is None or curve.broke_at >= step
     }
 
 
-def _headline(picture: "Picture", step: int) -> str:
-    errors = _errors(picture, step)
-    return captions.outcome(picture, step, errors, places(errors, picture.held_out))
+def _headline(standing: "Standing", step: int) -> str:
+    errors = _errors(standing, step)
+    return captions.outcome(standing, step, errors, places(errors, standing.held_out))
 
 
-def _rows(picture: "Picture", step: int) -> list[list[Any]]:
-    errors = _errors(picture, step)
-    found = places(errors, picture.held_out)
+def _rows(standing: "Standing", step: int) -> list[list[Any]]:
+    errors = _errors(standing, step)
+    found = places(errors, standing.held_out)
     return [
         [
             name,
@@ -195,9 +195,9 @@ def _rows(picture: "Picture", step: int) -> list[list[Any]]:
             _known(loss_at(curve, step)),
             _known(batch_error_at(curve, step)),
             captions.spread_words(gradients_at(curve, step)),
-            captions.status(picture, name, step),
+            captions.status(standing, name, step),
         ]
-        for name, curve in picture.curves.items()
+        for name, curve in standing.curves.items()
     ]
 
 
