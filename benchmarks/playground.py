@@ -2,12 +2,11 @@
 
     python -m benchmarks.playground [seconds]
 
-In a real JupyterLab and headless Chromium. Digits, batches of 64, two and four networks of 20 and 56 layers. An
-update is a view that the page has received and drawn; its time is that of the page's own drawing. The bare loop is
-`Race.advance` in the same kernel, just before, with the page at rest.
+In a real JupyterLab and headless Chromium. Digits, batches of 64, two and four networks of 20 and 56 layers.
+An update is a view that the page has received and drawn; its time is that of the page's own drawing. The bare
+loop is `Race.advance` in the same kernel, just before, with the page at rest.
 """
 
-import json
 import statistics
 import sys
 import tempfile
@@ -40,6 +39,9 @@ _WATCH = """() => {
 }"""
 
 
+_SIZE = "sum(b.nbytes for b in explorer._view['buffers']) + len(json.dumps(explorer._view['tree']))"  # bytes
+
+
 def networks(count: int, depth: int) -> tuple[str, ...]:
     """Return two or four networks of a depth."""
     return (
@@ -52,9 +54,8 @@ def networks(count: int, depth: int) -> tuple[str, ...]:
 
 def main(seconds: float = 8) -> None:
     """Measure and print the table."""
-    print(
-        f"{'networks':>12}{'bare steps/s':>14}{'played':>10}{'updates/s':>11}{'drawing p50, max ms':>22}{'kB':>7}"
-    )
+    columns = ("networks", "bare steps/s", "played", "updates/s", "drawing p50 ms", "max", "kB")
+    print("".join(f"{column:>15}" for column in columns))
     with (
         tempfile.TemporaryDirectory() as folder,
         LabServer(Path(folder) / "lab") as server,
@@ -62,34 +63,31 @@ def main(seconds: float = 8) -> None:
     ):
         notebook = NotebookPage(server, context, server.write_notebook([CELL]))
         notebook.run_all()
-        page = notebook.page
-        page.locator(".rx-plot").first.wait_for(timeout=60_000)
-        page.evaluate(_WATCH)
+        notebook.page.locator(".rx-plot").first.wait_for(timeout=60_000)
+        notebook.page.evaluate(_WATCH)
         for depth in (20, 56):
             for count in (2, 4):
-                chosen = networks(count, depth)
-                bare = float(notebook.execute(f"print(bare({chosen!r}, {seconds}))", 60 + seconds))
-                notebook.execute(f"explorer.update(networks={chosen!r}, steps=3); explorer.wait(60)", 70)
-                notebook.execute("explorer.play()")
-                page.wait_for_timeout(1500)  # until it is in its stride
-                first = int(notebook.execute("print(explorer.steps)"))
-                page.evaluate("window.took = []; window.began = performance.now()")
-                page.wait_for_timeout(1000 * seconds)
-                took, wall = json.loads(
-                    page.evaluate("JSON.stringify([window.took, (performance.now() - window.began) / 1000])")
-                )
-                last = int(notebook.execute("print(explorer.steps)"))
-                size = notebook.execute(
-                    "print(sum(b.nbytes for b in explorer._view['buffers']) + len(json.dumps(explorer._view['tree'])))"
-                )
-                notebook.execute("explorer.pause(); explorer.wait(60)", 70)
-                drawing = f"{statistics.median(took):.1f}, {max(took):.1f}" if took else "-"
-                print(
-                    f"{count:>5} × {depth:<4}{bare:>14.1f}{(last - first) / wall:>10.1f}{len(took) / wall:>11.1f}"
-                    f"{drawing:>22}{int(size) / 1000:>7.0f}",
-                    flush=True,
-                )
+                cells = (f"{count} x {depth}", *measured(notebook, networks(count, depth), seconds))
+                print("".join(f"{cell:>15}" for cell in cells), flush=True)
         notebook.close()
+
+
+def measured(notebook: NotebookPage, chosen: tuple[str, ...], seconds: float) -> list[str]:
+    """Return the numbers of a row."""
+    page = notebook.page
+    bare = float(notebook.execute(f"print(bare({chosen!r}, {seconds}))", 60 + seconds))
+    notebook.execute(f"explorer.update(networks={chosen!r}, steps=3); explorer.wait(60)", 70)
+    notebook.execute("explorer.play()")
+    page.wait_for_timeout(1500)  # until it is in its stride
+    first = int(notebook.execute("print(explorer.steps)"))
+    page.evaluate("window.took = []; window.began = performance.now()")
+    page.wait_for_timeout(1000 * seconds)
+    took, wall = page.evaluate("[window.took, (performance.now() - window.began) / 1000]")
+    played = (int(notebook.execute("print(explorer.steps)")) - first) / wall
+    size = int(notebook.execute(f"print({_SIZE})"))
+    notebook.execute("explorer.pause(); explorer.wait(60)", 70)
+    numbers = (bare, played, len(took) / wall, statistics.median(took), max(took), size / 1000)
+    return [f"{number:.1f}" for number in numbers]
 
 
 if __name__ == "__main__":

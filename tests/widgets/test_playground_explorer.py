@@ -155,7 +155,7 @@ def test_changes_are_marked_where_they_were_made():
     curves = {"residual-8": curve([90, 40, 10])}
     changes = (Change(5, "lr", 0.03, 0.1), Change(15, "residual-8", 1.0, 0.0))
     loss, _, _ = race_charts(standing(curves, changes=changes), ())
-    assert [(mark.x, mark.label) for mark in loss.marks] == [(5, "rate 0.1"), (15, "skips off")]
+    assert [(mark.x, mark.label) for mark in loss.marks] == [(5, ""), (15, "skips off")]
 
 
 def test_each_entry_of_a_row_is_the_whole_race_with_one_thing_changed():

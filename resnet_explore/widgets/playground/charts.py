@@ -27,7 +27,7 @@ _LOOKS: Sequence[tuple[Line, Look]] = (
     ("dotted", "full"),
     ("solid", "open"),
 )
-_MOST_MARKS = 3  # changes that are written into a chart
+_LABEL = 0.35  # of the axis: what a label of a change takes
 
 
 def looks_of(names: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -47,7 +47,7 @@ def race_charts(standing: "Standing", stops: Sequence[int]) -> tuple[Chart, Char
     looks = looks_of(list(standing.curves))
     x = Axis("step", -0.01 * (end := round_end(standing.steps)), end, whole=True)
     chosen = Over("step", {stop: None if stop == NOW else stop for stop in stops}) if stops else None
-    marks = [Mark(captions.change_label(c), x=c.step) for c in _told(standing)]
+    marks = _marks(standing, end)
     loss = Chart(
         "Training loss",
         x,
@@ -95,10 +95,15 @@ def gradient_chart(standing: "Standing", looks: Mapping[str, Any], stops: Sequen
     )
 
 
-def _told(standing: "Standing") -> "Sequence[Any]":
-    """Return the last changes, of those at one step the first."""
-    by_step = {change.step: change for change in reversed(standing.changes)}
-    return [by_step[step] for step in sorted(by_step)][-_MOST_MARKS:]
+def _marks(standing: "Standing", end: float) -> list[Mark]:
+    """Return a mark where something was changed; the last ones for which there is room say what."""
+    by_step = {change.step: change for change in standing.changes}
+    marks, free = [], math.inf
+    for step in sorted(by_step, reverse=True):
+        told = free - step > _LABEL * end
+        marks.append(Mark(captions.change_label(by_step[step]) if told else "", x=step))
+        free = step if told else free
+    return marks[::-1]
 
 
 def _loss_top(standing: "Standing") -> float:

@@ -51,7 +51,7 @@ def present(state: PlaygroundState, standing: "Standing | None", here: bool) -> 
     """Return the page; `here` says whether CIFAR-10 lies on this computer."""
     skips = state.skips or first_skips(state.networks)
     if standing is None:
-        return View(ask=_ask(state, None, skips, here, ()), panels=None, waiting=captions.WAITING)
+        return View(ask=_ask(state, None, skips, here), panels=None, waiting=captions.WAITING)
     stops: tuple[int, ...] = (*(s for s in standing.kept if s < standing.steps), NOW)
     if state.playing or standing.steps < state.steps or state.step not in stops:
         stops = ()  # on its way it is drawn often, and each picture is of one step
@@ -62,7 +62,7 @@ def present(state: PlaygroundState, standing: "Standing | None", here: bool) -> 
         headline = Over("step", {stop: _headline(standing, step) for stop, step in shown.items()})
         rows = Over("step", {stop: _rows(standing, step) for stop, step in shown.items()})
     return View(
-        ask=_ask(state, standing, skips, here, stops),
+        ask=_ask(state, standing, skips, here),
         headline=headline,
         why=captions.WHY,
         panels=((Charts("race", race_charts(standing, stops)),),),
@@ -82,17 +82,15 @@ def _slider(standing: "Standing") -> Slider:
 # --- what is asked ------------------------------------------------------------------------------------------
 
 
-def _ask(
-    state: PlaygroundState, standing: "Standing | None", skips: Skips, here: bool, stops: Sequence[int]
-) -> Sequence[Part]:
+def _ask(state: PlaygroundState, standing: "Standing | None", skips: Skips, here: bool) -> Sequence[Part]:
     return (
-        Group("go", (*_buttons(state, standing, stops), _rates(state), *_for_all(skips))),
+        Group("go", (*_buttons(state, standing), _rates(state), *_for_all(skips))),
         *network_rows(state.networks, skips),
         Group("setup", (_add(skips), _data(state, here), _more(state))),
     )
 
 
-def _buttons(state: PlaygroundState, standing: "Standing | None", stops: Sequence[int]) -> tuple[Part, ...]:
+def _buttons(state: PlaygroundState, standing: "Standing | None") -> tuple[Part, ...]:
     over = "" if standing is None else _why_over(standing)
     begun = standing is not None and standing.steps > 0
     return (
@@ -100,7 +98,7 @@ def _buttons(state: PlaygroundState, standing: "Standing | None", stops: Sequenc
             "play",
             "Pause" if state.playing else "Play",
             "Train on and on, from the step that is looked at",
-            Over("step", {stop: over if stop == NOW else "" for stop in stops}) if stops else over,  # type: ignore[arg-type]
+            over if state.step == NOW else "",
             widest="Pause",
         ),
         Button("one", "Step", "Train one step", over),
