@@ -336,6 +336,10 @@ def test_a_baked_page_replays_it(playground, tmp_path):
     said = []
     explorer.to_html(tmp_path / "race.html", say=said.append)
     assert "1 view" in said[0]
+    before = explorer.table
+    explorer.to_html(tmp_path / "two.html", networks=[SMALL, ("plain-14", "residual-8")], say=said.append)
+    assert "2 views" in said[1]
+    pd.testing.assert_frame_equal(explorer.table, before)
 
 
 def test_images_of_ones_own_race_too(playground, tmp_path):
@@ -379,10 +383,16 @@ def test_what_cannot_be_is_said_and_nothing_is_lost(playground, change, says):
 def test_a_folder_without_images_and_too_little_memory_leave_the_race(playground, tmp_path, monkeypatch):
     explorer = playground()
     assert explorer.wait(60)
+    explorer.folder = str(tmp_path)  # which is no other race before it is chosen
+    assert explorer.steps == 10
     before = explorer.state
-    explorer.update(data="folder", folder=str(tmp_path))
+    explorer.data = "folder"
     assert explorer.wait(60)
     assert "has no images" in explorer.problem
+    monkeypatch.setenv("RESNET_EXPLORE_DATA", str(tmp_path))
+    explorer.data = "cifar10"
+    assert explorer.wait(60)
+    assert "not on this computer" in explorer.problem
     assert explorer.state == before
     monkeypatch.setattr("resnet_explore.training.race.free_memory", lambda _: 1_000_000)
     explorer.networks = ("plain-56",)

@@ -49,7 +49,7 @@ DATA = {
     "cifar10": "CIFAR-10",
     "folder": "your folder",
 }
-NOT_HERE = 'Not on this computer: run rx.load_dataset("cifar10") once (170 MB).'
+NOT_HERE = 'CIFAR-10 is not on this computer: run rx.load_dataset("cifar10") once (170 MB).'
 NO_FOLDER = "Name the folder of your images first, under More."
 GLOSSARY = {
     "held-out": "Images that the networks are not trained on.",

@@ -21,8 +21,6 @@ from resnet_explore.widgets.playground.state import DATA, MOST_STEPS, NOW, OPENI
 if TYPE_CHECKING:
     import pandas as pd
 
-_SETUP = ("networks", "data", "folder", "batch_size", "seed")
-
 
 class PlaygroundExplorer(Explorer):
     """Up to four networks that train in lock step while you watch, and can be changed on the way.
@@ -190,7 +188,13 @@ class PlaygroundExplorer(Explorer):
         """Let the race rest, and write a page on which it can be looked through; see `Explorer.to_html`."""
         self.pause()
         self.wait()
-        return super().to_html(path, **more)
+        here = self.circuit
+        if set(more) - {"limit_mb", "say"}:  # other races than this one, which stays where it is
+            self.circuit = Circuit()
+        try:
+            return super().to_html(path, **more)
+        finally:
+            self.circuit = here
 
     def numbers(self, shown: View) -> Mapping[str, Any]:
         """Return the race as a table."""
@@ -214,7 +218,8 @@ class PlaygroundExplorer(Explorer):
 
 
 def _setup(state: PlaygroundState) -> Setup:
-    return Setup(*(getattr(state, name) for name in _SETUP))
+    folder = state.folder if state.data == "folder" else ""  # what is typed there is not yet chosen
+    return Setup(state.networks, state.data, folder, state.batch_size, state.seed)
 
 
 def _cifar_is_here() -> bool:

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.core.runner import Job, Task
+from resnet_explore.widgets.playground import captions
 from resnet_explore.widgets.playground.curves import Ghost, ghosts_of
 from resnet_explore.widgets.playground.state import MOST_STEPS
 
@@ -199,8 +201,10 @@ class _Turn:
 @functools.lru_cache(2)
 def loaded(name: str, folder: str) -> "tuple[ImageSet, ImageSet]":
     """Return training and held-out images. Raises `ExploreError` where there are none."""
-    from resnet_explore.inputs.datasets import load_dataset
+    from resnet_explore.inputs.datasets import is_here, load_dataset
 
+    if not is_here(name):
+        raise ExploreError(captions.NOT_HERE)
     more: dict[str, Any] = {"root": folder.strip(), "size": _FOLDER_SIDE} if name == "folder" else {}
     train, test = (load_dataset(name, split, download=False, **more) for split in ("train", "test"))
     return train, test
