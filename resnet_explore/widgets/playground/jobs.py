@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # torch is loaded by what trains, behind the first page
     from resnet_explore.training.race import Change, Race, RaceCurve
 
 _EVERY = 1 / 15  # seconds between two pictures at least ...
-_SHARE = 0.2  # ... and so much of the time at most goes into them
+_SHARE = 0.2  # ... of a processor's time in between at most goes into them
 _MOST_GHOSTS = 12
 _FOLDER_SIDE = 32  # pixels of a person's own images
 
@@ -164,12 +164,11 @@ class RunRace(Job):
 
         def show() -> None:
             nonlocal due
-            began = time.perf_counter()
+            began, worked = time.perf_counter(), time.thread_time()
             if began < due or task.cancelled:
                 return
             task.publish(self.circuit.look(race))
-            now = time.perf_counter()
-            due = now + max(_EVERY - (now - began), (now - began) * (1 / _SHARE - 1))
+            due = began + max(_EVERY, (time.thread_time() - worked) / _SHARE)
 
         show()
         goal = MOST_STEPS if self.goal is None else self.goal
