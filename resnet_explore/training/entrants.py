@@ -1,5 +1,6 @@
 """A network of a race as a short text: "plain-56", "residual-20 skip=0.5 norm=group"."""
 
+import functools
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, fields
@@ -84,6 +85,11 @@ def read_entrant(text: Any) -> Entrant:
     """
     if not isinstance(text, str) or not text.split():
         raise ExploreError(f"A network is a text such as 'plain-56' or 'residual-20 skip=0.5', not {text!r}.")
+    return _read(text)
+
+
+@functools.lru_cache(256)  # an explorer asks several times with each picture
+def _read(text: str) -> Entrant:
     name, *options = text.split()
     kind, _, depth = name.partition("-")
     if kind not in KINDS:

@@ -15,7 +15,7 @@ def race_in_code(state: PlaygroundState, standing: "Standing") -> Sequence[str]:
     said = [
         "",
         f"data = rx.load_dataset({state.data!r}{where})",
-        f'held_out = rx.load_dataset({state.data!r}, "test"{where})',
+        f"held_out = rx.load_dataset({state.data!r}, 'test'{where})",
         f"race = rx.Race({state.networks!r}, data, held_out, lr={standing.first_lr!r}, "
         f"batch_size={state.batch_size}, seed={state.seed})",
     ]

@@ -59,15 +59,15 @@ def thinned(line: Line, points: int) -> Line:
 
 
 def ghosts_of(curves: "Mapping[str, RaceCurve]", number: int) -> tuple[Ghost, ...]:
-    """Return the curves of a race that is over; `number` tells their names apart from other ghosts'."""
+    """Return the curves of a race that is over, and that was the so-manieth."""
     return tuple(
         Ghost(
-            f"{name}, earlier ({number + k + 1})",
+            f"{name}, race {number}",
             kind_of(name),
             loss_line(curve, _GHOST_POINTS),
             error_line(curve, _GHOST_POINTS),
         )
-        for k, (name, curve) in enumerate(curves.items())
+        for name, curve in curves.items()
     )
 
 

@@ -41,8 +41,6 @@ class PlaygroundExplorer(Explorer):
     def __init__(self, **state: Any) -> None:
         self.circuit = Circuit()
         self._presses = self._rewinds = self._rewound_to = 0
-        if "networks" in state and isinstance(state["networks"], str):
-            state["networks"] = (state["networks"],)
         super().__init__(**state)
 
     # --- the state ------------------------------------------------------------------------------------------
@@ -57,7 +55,7 @@ class PlaygroundExplorer(Explorer):
         if before is not None and _setup(state) != _setup(before):
             fresh: dict[str, Any] = {"skips": (), "steps": OPENING}
             state = replace(state, step=NOW, **{n: v for n, v in fresh.items() if n not in names})
-        state = replace(state, skips=_skips(state, names))
+        state = replace(state, skips=_skips(state))
         return self._looking(state, names)
 
     def _looking(self, state: PlaygroundState, names: frozenset[str]) -> PlaygroundState:
@@ -201,10 +199,6 @@ class PlaygroundExplorer(Explorer):
         rows: list[Any] = self.table.to_dict("records")
         return {"race": rows}
 
-    def filled_in(self) -> Mapping[str, Any]:
-        """Return nothing: the defaults say all."""
-        return {}
-
     def notes_in_code(self) -> Sequence[str]:
         """Return that a race which was changed on the way is not told by its last state."""
         standing = self.circuit.standing
@@ -248,7 +242,7 @@ def _check_networks(networks: Sequence[str]) -> None:
         raise ExploreError(f"The network {twice!r} is in the race twice.")
 
 
-def _skips(state: PlaygroundState, names: frozenset[str]) -> tuple[float | None, ...]:
+def _skips(state: PlaygroundState) -> tuple[float | None, ...]:
     """Return the factors on skips, () where all are as the networks' texts say."""
     first, skips = first_skips(state.networks), state.skips
     if skips and len(skips) != len(first):

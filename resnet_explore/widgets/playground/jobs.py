@@ -78,6 +78,7 @@ class Circuit:
         self._race: Race | None = None
         self._setup: Setup | None = None
         self._ghosts: tuple[Ghost, ...] = ()
+        self._left = 0  # races that have left ghosts
         self._rewinds = 0
         self._first_lr = 0.0
         self._taken = threading.Lock()
@@ -115,7 +116,8 @@ class Circuit:
 
     def _leave_ghosts(self) -> None:
         if self._race is not None and self._race.steps:
-            left = ghosts_of(self._race.curves, len(self._ghosts))
+            self._left += 1
+            left = ghosts_of(self._race.curves, self._left)
             self._ghosts = (*self._ghosts, *left)[-_MOST_GHOSTS:]
 
     def look(self, race: "Race") -> Standing:
