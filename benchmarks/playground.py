@@ -3,8 +3,9 @@
     python -m benchmarks.playground [seconds]
 
 In a real JupyterLab and headless Chromium. Digits, batches of 64, two and four networks of 20 and 56 layers.
-An update is a view that the page has received and drawn; its time is that of the page's own drawing. The bare
-loop is `Race.advance` in the same kernel, just before, with the page at rest.
+An update is a view that the page has received and drawn; drawing is the median time in the page.
+The bare loop is `Race.advance` in the same kernel, just before, with the page at rest. CPU is the kernel's
+time for a step of all networks: it says what watching costs, also where others use the machine.
 """
 
 import statistics
@@ -21,9 +22,10 @@ data, held_out = rx.load_dataset("digits"), rx.load_dataset("digits", "test")
 def bare(networks, seconds):
     race = rx.Race(networks, data, held_out, lr=0.03)
     race.advance(3)
-    began, first = time.perf_counter(), race.steps
+    began, worked, first = time.perf_counter(), time.process_time(), race.steps
     race.advance(10_000, stop=lambda: time.perf_counter() - began > seconds)
-    return (race.steps - first) / (time.perf_counter() - began)
+    steps = race.steps - first
+    print(steps / (time.perf_counter() - began), 1000 * (time.process_time() - worked) / steps)
 explorer = rx.PlaygroundExplorer(networks=("plain-8",), steps=1)
 explorer
 """
@@ -39,6 +41,7 @@ _WATCH = """() => {
 }"""
 
 
+_WORK = "print(explorer.steps, time.process_time())"
 _SIZE = "sum(b.nbytes for b in explorer._view['buffers']) + len(json.dumps(explorer._view['tree']))"  # bytes
 
 
@@ -54,7 +57,7 @@ def networks(count: int, depth: int) -> tuple[str, ...]:
 
 def main(seconds: float = 8) -> None:
     """Measure and print the table."""
-    columns = ("networks", "bare steps/s", "played", "updates/s", "drawing p50 ms", "max", "kB")
+    columns = ("networks", "bare steps/s", "played", "bare CPU ms", "played", "updates/s", "drawing ms", "kB")
     print("".join(f"{column:>15}" for column in columns))
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -75,18 +78,20 @@ def main(seconds: float = 8) -> None:
 def measured(notebook: NotebookPage, chosen: tuple[str, ...], seconds: float) -> list[str]:
     """Return the numbers of a row."""
     page = notebook.page
-    bare = float(notebook.execute(f"print(bare({chosen!r}, {seconds}))", 60 + seconds))
+    bare, alone = map(float, notebook.execute(f"bare({chosen!r}, {seconds})", 60 + seconds).split())
     notebook.execute(f"explorer.update(networks={chosen!r}, steps=3); explorer.wait(60)", 70)
     notebook.execute("explorer.play()")
     page.wait_for_timeout(1500)  # until it is in its stride
-    first = int(notebook.execute("print(explorer.steps)"))
+    first, worked = map(float, notebook.execute(_WORK).split())
     page.evaluate("window.took = []; window.began = performance.now()")
     page.wait_for_timeout(1000 * seconds)
     took, wall = page.evaluate("[window.took, (performance.now() - window.began) / 1000]")
-    played = (int(notebook.execute("print(explorer.steps)")) - first) / wall
+    last, spent = map(float, notebook.execute(_WORK).split())
+    watched = 1000 * (spent - worked) / max(1, last - first)
     size = int(notebook.execute(f"print({_SIZE})"))
     notebook.execute("explorer.pause(); explorer.wait(60)", 70)
-    numbers = (bare, played, len(took) / wall, statistics.median(took), max(took), size / 1000)
+    played = (last - first) / wall
+    numbers = (bare, played, alone, watched, len(took) / wall, statistics.median(took), size / 1000)
     return [f"{number:.1f}" for number in numbers]
 
 
