@@ -113,6 +113,16 @@ def test_a_figure_holds_exactly_the_data():
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["Plain", "Residual"]
 
 
+def test_a_series_that_is_not_listed_is_drawn_without_a_name():
+    series = [
+        Series("now", [0, 5], [10, 20]),
+        Series("earlier", [0, 5], [30, 40], look="ghost", listed=False),
+    ]
+    ax = drawn(Chart("Errors", X, Y, series))
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["now"]
+    assert any(list(line.get_ydata()) == [30, 40] for line in ax.lines)
+
+
 def test_gaps_stay_gaps_and_what_an_axis_cannot_hold_stands_on_its_edge():
     y = [1, np.nan, 0, -5, np.inf, 1e9, 1e-9, 10]
     ax = drawn(Chart("", X, Axis("norm", 1e-3, 1e3, "log"), [Series("a", np.arange(8), y, "plain")]))

@@ -300,7 +300,9 @@ def test_a_folder_given_as_a_name_is_told_how_it_is_named(folder, monkeypatch):
     said = f'load_dataset("folder", root="{name}")'
     assert said in str(told.value)
     assert len(eval(f"rx.{said}")) == 16  # as a person would paste it
-    with pytest.raises(rx.ExploreError, match=r"known: digits, cifar10, imagenette, folder\.$"):
+    with pytest.raises(
+        rx.ExploreError, match=r"known: digits, cifar10, imagenette, folder, spirals, circles, xor\.$"
+    ):
         rx.load_dataset("./nowhere")
 
 

@@ -261,10 +261,17 @@ def test_numbers_that_cannot_be(digits, given):
         race_of(digits, **given)
 
 
+def test_held_out_images_of_another_kind(digits):
+    with pytest.raises(rx.ExploreError, match="Held-out images must be of the kind"):
+        Race(("plain-8",), digits[0], rx.load_dataset("xor", "test"))
+
+
 def test_networks_that_need_more_memory_than_there_is(digits, monkeypatch):
     monkeypatch.setattr("resnet_explore.training.race.free_memory", lambda _: 1_000_000)
     with pytest.raises(rx.ExploreError, match="1 MB are free"):
         race_of(digits)
+    monkeypatch.setattr("resnet_explore.training.race.free_memory", lambda _: 30_000_000)
+    race_of(digits)  # which is less than twice a rough guess, and enough
 
 
 @pytest.mark.parametrize(

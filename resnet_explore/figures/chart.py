@@ -100,6 +100,7 @@ class Series:
     look       "full"; "open" for open marks and a paler line: a second series of its kind, or what is not
                finished; "ghost" for what is recorded and stands faintly behind
     tips       a text a point that the read-out adds, () for none
+    listed     whether the legend lists it and the read-out reads it
 
     Raises `ExploreError` where lengths differ, x doesn't rise or a word is not known.
     """
@@ -114,6 +115,7 @@ class Series:
     marker: Marker = "kind"
     look: Look = "full"
     tips: Any = ()
+    listed: bool = True
 
     def __post_init__(self) -> None:
         for what, word, known in (

@@ -136,7 +136,7 @@ def _draw_series(ax: Axes, series: Series, chart: Chart, color: str, shape: str,
     every = max(1, -(-len(x) // _MOST_MARKERS))
     ax.plot(
         x, np.where(shown, y, np.nan), linestyle=_STYLES[series.line], color=color, alpha=pale,
-        label=series.name if series.low is None or np.isfinite(y).any() else None,
+        label=series.name if series.listed and (series.low is None or np.isfinite(y).any()) else None,
         linewidth=1.0 if series.look == "ghost" else 1.7, zorder=2.5 if series.look == "ghost" else 3,
         marker=shape, markersize=5 if len(x) <= 40 else 3,
         markeredgewidth=1.4 if series.look == "open" else 0,
@@ -169,7 +169,7 @@ def _draw_band(ax: Axes, series: Series, axis: Axis, color: str) -> None:
     alone = known & ~np.r_[False, known[:-1]] & ~np.r_[known[1:], False]
     alpha = 0.1 if series.look == "ghost" else 0.18
     name = (
-        None if np.isfinite(series.y).any() else series.name
+        None if np.isfinite(series.y).any() or not series.listed else series.name
     )  # a band without a line is what the legend shows
     ax.fill_between(
         series.x, low, high, where=known & ~alone, color=color, alpha=alpha, linewidth=0, label=name
@@ -248,7 +248,7 @@ def _write_above(ax: Axes, chart: Chart, room: float) -> None:
 
 def _legend(chart: Chart, room: float) -> tuple[int, int]:
     """Return in how many columns and rows the series' names fit."""
-    names = [curve.name for curve in _there(chart)]
+    names = [curve.name for curve in _there(chart) if curve.listed]
     wide = max((6.5 * len(name) + 52 for name in names), default=1)
     columns = max(1, min(len(names), int((room - 60) / wide)))
     return columns, math.ceil(len(names) / columns)

@@ -1,4 +1,4 @@
-"""Labelled images, each set held as one uint8 tensor: digits (offline), CIFAR-10, Imagenette, any folder."""
+"""Labelled images, each set one uint8 tensor: digits and made-up ones (offline), CIFAR-10, any folder."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from resnet_explore.inputs.folders import (
     usable_root,
 )
 from resnet_explore.inputs.images import square_crop, standardise
+from resnet_explore.inputs.patterns import PATTERNS, drawn_pattern
 
 _IMAGENETTE = {
     "n01440764": "tench",
@@ -129,6 +130,9 @@ def load_dataset(
                   become round(v * 255 / 16). Split into 1,437 train and 360 test by `held_out`.
     "cifar10"     32x32; train and test; through torchvision.
     "imagenette"  160x160; train and val, which is also test; through torchvision.
+    "spirals", "circles", "xor"
+                  made-up points in the plane, each drawn as a soft dot in 8x8 grey pixels, two classes:
+                  1,440 train and 360 test, always the same (see `inputs.patterns`).
     "folder"      `root/<class>/<image>`, split by `held_out` into train and test; or
                   `root/<split>/<class>/<image>` with train, val, test, where val stands in for a missing
                   test. Short side resized and centre cropped to 64x64, or 32x32 if no image is larger.
@@ -145,6 +149,8 @@ def load_dataset(
         raise ExploreError(f"size must be a positive whole number of pixels or None, not {size!r}.")
     if name == "digits":
         return _digits(split, size)
+    if name in PATTERNS:
+        return _pattern(name, split, size)
     if name == "cifar10":
         return _cifar10(split, _home(name, root), size, download, skip_unreadable)
     if name == "imagenette":
@@ -157,7 +163,7 @@ def load_dataset(
     with suppress(ExploreError):  # it may be anything
         if usable_root(name).is_dir():
             hint = f'For the images in that folder: load_dataset("folder", root="{name}").'
-    raise unknown("dataset", name, ("digits", "cifar10", "imagenette", "folder"), hint)
+    raise unknown("dataset", name, ("digits", "cifar10", "imagenette", "folder", *PATTERNS), hint)
 
 
 def image_counts(train: ImageSet, test: ImageSet) -> str:
@@ -179,7 +185,7 @@ def in_words(train: ImageSet, test: ImageSet) -> str:
 
 def is_here(name: str, root: str | Path | None = None) -> bool:
     """Whether `load_dataset(name)` needs no download; `root` as there."""
-    if name in ("digits", "folder"):
+    if name in ("digits", "folder", *PATTERNS):
         return True
     home = _home(name, root)
     unpacked = {"cifar10": ("cifar-10-batches-py",), "imagenette": ("imagenette2-160",)}
@@ -194,13 +200,33 @@ def _digits(split: str, size: int | None) -> ImageSet:
     rows = digit_rows()
     pixels = np.rint(rows[:, :-1].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     classes_of = rows[:, -1].astype(np.int64)
+    classes = tuple(str(c) for c in range(10))
+    return _split_off("digits", split, pixels, classes_of, size, classes, "scikit-learn's handwritten digits")
+
+
+def _pattern(name: str, split: str, size: int | None) -> ImageSet:
+    _known(split, ("train", "test"))
+    pixels, classes_of = drawn_pattern(name)
+    _, classes, words = PATTERNS[name]
+    source = f"made-up points ({words}), each a soft dot in an image"
+    return _split_off(name, split, pixels, classes_of, size, classes, source)
+
+
+def _split_off(
+    name: str,
+    split: str,
+    pixels: np.ndarray,
+    classes_of: np.ndarray,
+    size: int | None,
+    classes: tuple[str, ...],
+    source: str,
+) -> ImageSet:
+    """Return the split that `held_out` makes of uint8 (N, H, W) and int64 (N,)."""
     images, labels = _tensor(pixels, size), torch.from_numpy(classes_of)
-    test = torch.from_numpy(held_out([f"digits/{i}" for i in range(len(labels))], classes_of.tolist()))
+    test = torch.from_numpy(held_out([f"{name}/{i}" for i in range(len(labels))], classes_of.tolist()))
     chosen = test if split == "test" else ~test
     mean, std = channel_statistics(images[~test])
-    classes = tuple(str(c) for c in range(10))
-    source = "scikit-learn's handwritten digits"
-    return ImageSet("digits", split, images[chosen], labels[chosen], classes, mean, std, source)
+    return ImageSet(name, split, images[chosen], labels[chosen], classes, mean, std, source)
 
 
 def _cifar10(split: str, root: Path, size: int | None, download: bool, skip: bool) -> ImageSet:

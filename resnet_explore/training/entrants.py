@@ -1,5 +1,6 @@
 """A network of a race as a short text: "plain-56", "residual-20 skip=0.5 norm=group"."""
 
+import functools
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, fields
@@ -43,7 +44,7 @@ class Entrant:
         said = [f"{self.kind}-{self.depth}"]
         for f in fields(self)[2:]:
             value = getattr(self, f.name)
-            if value != (_usual_norm(self.init) if f.name == "norm" else f.default):
+            if value != (usual_norm(self.init) if f.name == "norm" else f.default):
                 said.append(f"{f.name}={value:g}" if isinstance(value, float) else f"{f.name}={value}")
         return " ".join(said)
 
@@ -84,6 +85,11 @@ def read_entrant(text: Any) -> Entrant:
     """
     if not isinstance(text, str) or not text.split():
         raise ExploreError(f"A network is a text such as 'plain-56' or 'residual-20 skip=0.5', not {text!r}.")
+    return _read(text)
+
+
+@functools.lru_cache(256)  # an explorer asks several times with each picture
+def _read(text: str) -> Entrant:
     name, *options = text.split()
     kind, _, depth = name.partition("-")
     if kind not in KINDS:
@@ -98,7 +104,7 @@ def read_entrant(text: Any) -> Entrant:
         if key not in _OPTIONS or not equals:
             raise unknown(f"option in the network {text!r}:", key, _OPTIONS)
         given[key] = _value(text, key, value)
-    given.setdefault("norm", _usual_norm(given.get("init", "he")))
+    given.setdefault("norm", usual_norm(given.get("init", "he")))
     entrant = Entrant(kind, int(depth), **given)
     _check(text, entrant, given)
     return entrant
@@ -129,7 +135,8 @@ def _check(text: str, entrant: Entrant, given: Collection[str]) -> None:
         raise ExploreError(f"The network {text!r} can't be: {problem}") from None
 
 
-def _usual_norm(init: str) -> str:
+def usual_norm(init: str) -> str:
+    """Return the norm that goes with a start: SkipInit and Fixup are made for networks without."""
     return "none" if init in _BARE else "batch"
 
 

@@ -20,6 +20,7 @@ from resnet_explore.models.memory import free_memory, in_words
 from resnet_explore.models.network import Network
 from resnet_explore.models.presets import build, network_of
 from resnet_explore.models.skip_strength import give_skips, scale_skips, take_skips_back
+from resnet_explore.models.summary import describe
 from resnet_explore.models.threads import at_most
 from resnet_explore.training.entrants import read_entrant
 from resnet_explore.training.live import Descent, Draws
@@ -37,7 +38,7 @@ _CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class RaceCurve:
     """What a race has noted of one network; step s counts the steps that were taken before.
 
     steps, loss, error   (n,): of each step's batch before the step, in train mode; error in percent
@@ -111,6 +112,10 @@ class Race:
         sample: int = 360,
     ) -> None:
         configs = _configs(networks, data)
+        if held_out.images.shape[1:] != data.images.shape[1:] or held_out.classes != data.classes:
+            raise ExploreError(
+                f"Held-out images must be of the kind that is trained on, {data!r}, not {held_out!r}."
+            )
         self.data, self.held_out, self.seed = data, held_out, seed
         self.batch_size = min(_count("batch_size", batch_size), len(data))
         self.every, self.sample = _count("every", every), min(_count("sample", sample), len(held_out))
@@ -230,7 +235,7 @@ class Race:
         """Do what was asked for since the last step, and note it."""
         lr, skips = self._lr, dict(self._skips)  # which another thread may change meanwhile
         before = next(iter(self._racers.values())).descent.lr
-        if lr != before:
+        if lr != before and self.steps:  # before the first step nothing was otherwise
             self.changes.append(Change(self.steps, "lr", before, lr))
         for name, racer in self._racers.items():
             racer.descent.lr = lr
@@ -252,7 +257,7 @@ class Race:
             yield
             return
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed * 1_000_003 + self.steps)
+            torch.default_generator.manual_seed(self.seed * 1_000_003 + self.steps)
             yield
 
     def _threads(self) -> AbstractContextManager[None]:
@@ -298,7 +303,7 @@ class Race:
     # --- what was noted -------------------------------------------------------------------------------------
 
     @property
-    def curves(self) -> dict[str, Curve]:
+    def curves(self) -> dict[str, RaceCurve]:
         """{name: what was noted of it}."""
         return {name: racer.curve() for name, racer in self._racers.items()}
 
@@ -308,20 +313,25 @@ class Race:
         Columns: network, step, loss and error of the step's batch before the step, held_out_loss and
         held_out_error (NaN where they were not measured); errors in percent.
         """
-        import pandas as pd
+        return table_of(self.curves)
 
-        frames = []
-        for name, curve in self.curves.items():
-            batch = {"step": curve.steps, "loss": curve.loss, "error": curve.error}
-            held_out = {
-                "step": curve.held_out_steps,
-                "held_out_loss": curve.held_out_loss,
-                "held_out_error": curve.held_out_error,
-            }
-            frame = pd.DataFrame(batch).merge(pd.DataFrame(held_out), on="step", how="outer")
-            frame.insert(0, "network", name)
-            frames.append(frame)
-        return pd.concat(frames, ignore_index=True)
+
+def table_of(curves: Mapping[str, RaceCurve]) -> "pd.DataFrame":
+    """Return what was noted of networks as `Race.table` does."""
+    import pandas as pd
+
+    frames = [pd.DataFrame(columns=["network", "step", "loss", "error", "held_out_loss", "held_out_error"])]
+    for name, curve in curves.items():
+        batch = {"step": curve.steps, "loss": curve.loss, "error": curve.error}
+        held_out = {
+            "step": curve.held_out_steps,
+            "held_out_loss": curve.held_out_loss,
+            "held_out_error": curve.held_out_error,
+        }
+        frame = pd.DataFrame(batch).merge(pd.DataFrame(held_out), on="step", how="outer")
+        frame.insert(0, "network", name)
+        frames.append(frame)
+    return pd.concat(frames[1:] or frames, ignore_index=True)
 
 
 class _Racer:
@@ -367,10 +377,10 @@ class _Racer:
         self.noted.count = min(step, self.noted.count)
         self.held_out = [entry for entry in self.held_out if entry[0] <= step]
 
-    def curve(self) -> Curve:
+    def curve(self) -> RaceCurve:
         noted = self.noted.values()
         held_out = np.array(self.held_out, dtype=float).reshape(-1, 3)
-        return Curve(
+        return RaceCurve(
             steps=np.arange(len(noted)),
             loss=noted[:, 0],
             error=noted[:, 1],
@@ -433,22 +443,25 @@ def _configs(networks: Any, data: ImageSet) -> dict[str, ResNetConfig]:
 
 def _require_memory(configs: Mapping[str, ResNetConfig], data: ImageSet, batch_size: int) -> None:
     """Raise ExploreError if training needs more memory than there is."""
-    needed, free = 0.0, free_memory(_CPU)
-    pixels = math.prod(data.images.shape[2:])
-    largest = 0.0
+    networks = []
     for config in configs.values():
         with torch.device("meta"):
-            network = network_of(config)
-        weights = sum(p.numel() for p in network.parameters())
-        # Weights, momentum, gradients, and the places that are kept at least, each with two of them.
-        needed += 4 * weights * (3 + 2 * _LEAST_KEPT)
-        channels = sum(m.out_channels for m in network.modules() if isinstance(m, nn.Conv2d))
-        # Training keeps what each convolution, norm and ReLU returns, of at most the image's pixels.
-        largest = max(largest, 4 * 3 * channels * pixels * batch_size)
-    needed += largest  # one network after the other takes its step
+            networks.append(network_of(config))
+    weights = sum(p.numel() for network in networks for p in network.parameters())
+    # Weights, momentum, gradients, and the places that are kept at least, each with two of them.
+    needed, free = 4 * weights * (3 + 2 * _LEAST_KEPT), free_memory(_CPU)
+    pixels = math.prod(data.images.shape[2:])
+    # One after the other takes its step. Roughly: all convolutions, norms and ReLUs as large as the image.
+    channels = (
+        sum(m.out_channels for m in network.modules() if isinstance(m, nn.Conv2d)) for network in networks
+    )
+    if needed + 4 * 3 * max(channels) * pixels * batch_size < free / 2:
+        return
+    size = tuple(data.images.shape[1:])
+    needed += batch_size * max(describe(network, size).activation_bytes for network in networks)
     if needed > free:
         raise ExploreError(
-            f"Training these networks takes up to {in_words(needed)} of memory and {in_words(free)} are "
+            f"Training these networks takes about {in_words(needed)} of memory and {in_words(free)} are "
             "free: choose fewer or shallower ones, or a smaller batch."
         )
 

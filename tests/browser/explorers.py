@@ -17,6 +17,7 @@ NAMES = [
 # photo's twins takes 12 s of a processor, gradients and Jacobians of deep networks 9 s.
 QUICK: dict[str, dict[str, Any]] = {
     "GradientFlowExplorer": {"depths": [8, 20]},
+    "PlaygroundExplorer": {"networks": ("plain-8", "residual-8"), "steps": 20},
     "SaliencyExplorer": {"networks": "cifar10", "depth": 8},
 }
 

@@ -236,6 +236,7 @@ class Button(Part):
 
     missing  why it can't be pressed now, "" where it can
     puts     {field of the state: value} that a press sets; the page does so by itself
+    widest   the longest label that it has at times, for which there is always room
     """
 
     kind: ClassVar[str] = "button"
@@ -244,6 +245,7 @@ class Button(Part):
     tip: str = ""
     missing: str = ""
     puts: Mapping[str, Any] = field(default_factory=dict)
+    widest: str = ""
 
     def offline(self, can: Can) -> Part:
         """Grey it, unless the page does it by itself."""

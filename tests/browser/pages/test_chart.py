@@ -82,6 +82,29 @@ def pixels_of(page, x, y, chart=0):
     return np.transpose(found)
 
 
+def test_a_series_that_is_not_listed_is_drawn_and_not_read(shown):
+    earlier = Series("earlier", [10, 30], [70, 80], "plain", look="ghost", listed=False)
+    page = shown([Chart("Errors", X, Y, [PLAIN, earlier])])
+    assert page.locator(".rx-plot-legend li:visible").all_inner_texts() == ["Plain"]
+    assert len(points(page, "plain.rx-look-ghost")) == 2
+    chart = page.locator(".rx-chart")
+    assert "earlier" not in chart.get_attribute("aria-label")
+    chart.focus()
+    chart.press("Home")
+    said = [page.locator(".rx-live").inner_text()]
+    for _ in range(4):
+        chart.press("ArrowRight")
+        said.append(page.locator(".rx-live").inner_text())
+    assert [sentence.split(":")[0] for sentence in said] == [
+        "depth 8",
+        "depth 20",
+        "depth 32",
+        "depth 56",
+        "depth 56",
+    ]
+    assert not any("earlier" in sentence for sentence in said)
+
+
 def test_round_numbers_stand_beside_axes(functions):
     def labels(count=6, **axis):
         given = {"scale": "linear", "ticks": [], "whole": False, **axis}

@@ -88,3 +88,14 @@ def test_rows_of_what_is_looked_at_stand_out(bare_page):
     assert page.locator(".rx-shaded").inner_text() == "20\ttheirs"
     page.get_by_text("How", exact=True).click()
     assert page.locator(".rx-code").inner_text() == "first line\nsecond line"
+
+
+def test_a_button_keeps_its_width_while_its_label_changes(bare_page):
+    def with_label(label):
+        return View(ask=(Button("play", label, widest="Pause"), Button("next", "Next")))
+
+    page = open_view(bare_page(), with_label("Play"), STATE)
+    places = [page.locator(".rx-button").nth(k).bounding_box() for k in (0, 1)]
+    receive(page, with_label("Pause"), 2)
+    assert page.locator(".rx-button").first.inner_text() == "Pause"
+    assert [page.locator(".rx-button").nth(k).bounding_box() for k in (0, 1)] == places

@@ -240,6 +240,7 @@ export function button(page, props) {
   });
   const fill = () => {
     node.textContent = props.label;
+    if (props.widest) node.dataset.widest = props.widest;
     node.title = props.missing || props.tip;
     node.setAttribute("aria-disabled", String(Boolean(props.missing))); // it keeps its focus, and says why
   };

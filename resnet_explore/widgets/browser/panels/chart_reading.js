@@ -5,8 +5,11 @@ import { labelOf, numeral } from "./axis.js";
 /** @typedef {import("./axis.js").Axis} Axis
  * @typedef {{data: Float64Array}} Row
  * @typedef {{name: string, kind: string, x: Row, y: Row, low: Row | null, high: Row | null, line: string,
- *   marker: string, look: "full" | "open" | "ghost", tips: string[]}} Series
+ *   marker: string, look: "full" | "open" | "ghost", tips: string[], listed?: boolean}} Series
  */
+
+/** Whether a series is read out and stands in the legend. @param {Series} series */
+export const isListed = ({ listed }) => listed !== false;
 
 /** All x on the axis at which a series has a point, in order. @param {Series[]} series @param {{low: number, high: number}} scale */
 export function stopsOf(series, { low, high }) {
@@ -93,7 +96,7 @@ export const placeText = (axis, at) => `${axis.name || axis.label} ${labelOf(axi
 /** Everything at an x in one sentence, for who hears it. */
 export function sentence({ x, y, series }, at) {
   const unit = y.unit ? ` ${y.unit}` : "";
-  const values = series.map((curve) => [curve.name, valueText(curve, at, x, y, unit)]).filter(([, text]) => text !== "–");
+  const values = series.filter(isListed).map((curve) => [curve.name, valueText(curve, at, x, y, unit)]).filter(([, text]) => text !== "–");
   const said = values.map(([name, text]) => `${name} ${text}`).join(", ") || "no value";
   const tip = tipText(series, at);
   return `${placeText(x, at)}: ${said}.${tip ? ` ${tip}` : ""}`;

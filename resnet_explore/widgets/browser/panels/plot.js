@@ -2,7 +2,7 @@
 
 import { control, make, svg, write } from "../dom.js";
 import { labelOf } from "./axis.js";
-import { nearest, sentence, stopsOf, tipText } from "./chart_reading.js";
+import { isListed, nearest, sentence, stopsOf, tipText } from "./chart_reading.js";
 import { Glide } from "./glide.js";
 import { Frame, axisLabel } from "./plot_frame.js";
 import { Legend } from "./plot_legend.js";
@@ -78,7 +78,7 @@ export class Plot {
     const chooses = this.row.chooses(this);
     this.node.classList.toggle("rx-choosing", chooses);
     const keys = `Arrow keys read the values${chooses ? ", Enter chooses" : ""}.`;
-    const about = says || `${axisLabel(y)} by ${axisLabel(x)}: ${series.map((curve) => curve.name).join(", ")}.`;
+    const about = says || `${axisLabel(y)} by ${axisLabel(x)}: ${series.filter(isListed).map((curve) => curve.name).join(", ")}.`;
     this.node.setAttribute("aria-label", [title && `${title}.`, about, keys].filter(Boolean).join(" "));
     this.legend.take(series);
     const tips = series.flatMap((curve) => curve.tips ?? []);
@@ -107,7 +107,7 @@ export class Plot {
   }
 
   allStops() {
-    this.stops ??= stopsOf(this.chart.series, this.frame.x);
+    this.stops ??= stopsOf(this.chart.series.filter(isListed), this.frame.x);
     return this.stops;
   }
 

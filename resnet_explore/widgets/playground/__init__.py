@@ -1,0 +1,1 @@
+"""Networks that train while one watches, and can be changed meanwhile."""
