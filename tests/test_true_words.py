@@ -13,7 +13,7 @@ from resnet_explore.analysis.gradients.lab import GradientLab
 from resnet_explore.analysis.gradients.slope import LEVEL, slope
 from resnet_explore.widgets.core.words import factor, multiple, power
 from resnet_explore.widgets.gradient_flow.claims import CLAIMS
-from resnet_explore.widgets.gradient_flow.questions import DEPTH, QUESTIONS
+from resnet_explore.widgets.gradient_flow.questions import DEPTH, PUZZLES
 
 ROOT = Path(__file__).parents[1]
 
@@ -96,7 +96,7 @@ def test_gradient_flow_says_what_is_measured_there():
 
 def test_one_question_in_six_is_about_a_slope_that_is_level_and_3_7_is():
     lab = GradientLab()
-    flows = [lab.flow(asked.kind, DEPTH, asked.given, asked.strength) for asked in QUESTIONS]
+    flows = [lab.flow(asked.kind, DEPTH, asked.given, asked.strength) for asked in PUZZLES]
     answers = [slope(flow.ratio) for flow in flows]
     assert answers == [
         "explodes", "stays level", "stays level", "stays level", "stays level", "explodes",
