@@ -142,7 +142,8 @@ def test_every_public_name_has_its_place(site):
 
 def in_words(markdown):
     """Return Markdown without its marks, as a page's text has it."""
-    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
+    text = re.sub(r"</?(?:details|summary)>", "", markdown)
+    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
     text = re.sub(r"^\s*(?:#+|-|\d+\.)\s", "", text)
     return squeezed(re.sub(r"[*`|]", "", text))
 
@@ -325,6 +326,21 @@ def test_text_is_escaped():
     assert "<i>" not in html
     assert "javascript" not in html
     assert "<script" not in docstring_html("A <script>.\n\nx  <script>\n\n    <script>", lambda name: None)
+
+
+def test_folds_are_the_only_html_that_passes():
+    text = MarkdownPage("docs/a.md", "docs/a.html", {})
+    html = text.html("<details>\n<summary>More: a & b</summary>\n\n- **one**\n\n</details>\n\nAfter.")
+    assert html.startswith("<details>\n<summary>More: a &amp; b</summary>\n<ul>\n<li><strong>one</strong>")
+    assert html.endswith("</details>\n<p>After.</p>\n")
+    for other in (
+        '<details onclick="go()"><summary>a</summary>',
+        "<details><summary><b>a</b></summary>",
+        "<details>a",
+        "</details><script>go()</script>",
+    ):
+        assert "<details" not in text.html(other)
+        assert not re.search("</details>|<script|<b>", text.html(other))
 
 
 def test_equal_headings_get_anchors_of_their_own():
