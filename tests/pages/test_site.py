@@ -170,6 +170,29 @@ def test_nobody_is_told_to_run_a_cell(site):
     assert without_notebook("Run the cell. Then drop in a photo of your own, and move") == "Move"
 
 
+def test_text_says_what_holds_in_a_notebook_or_on_the_site_only():
+    told = "1. Look. <!-- notebook -->\n2. Press *Train*.\n\nWait. <!-- /notebook -->\n3. Done."
+    assert without_notebook(told) == "1. Look. \n3. Done."
+    assert (
+        without_notebook("<!-- notebook -->Run.<!-- /notebook --><!-- site: Move *it*. -->") == "Move *it*."
+    )
+    assert (
+        without_notebook("A.\n\n*Opened this notebook again and nothing moves? Run it.*\n\nB.") == "A.\n\nB."
+    )
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("notebooks/*.ipynb")), ids=lambda path: path.stem)
+def test_folds_and_marks_of_notebooks_are_whole(path):
+    """They open and close within a cell, here and on the site, and there is no other HTML."""
+    fold = r"<details>\n<summary>[^<>]+</summary>\n\n[^<>]+\n\n</details>"
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "markdown":
+            source = re.sub(r"`[^`\n]*`", "", "".join(cell["source"]))
+            there = re.sub(r"(?s)<!-- /?notebook -->|<!-- site: .*? -->", "", source)
+            for text in (there, without_notebook(source)):
+                assert "<" not in re.sub(fold, "", text)
+
+
 def test_all_explorers_of_the_notebooks_are_found():
     shown = {story.name: [each.name for each in story.explorers] for story in stories(ROOT / "notebooks")}
     assert shown["skips"] == ["skips", "skips-imagenette", "skips-inside", "skips-studies", "skips-training"]

@@ -11,8 +11,11 @@ from urllib.parse import urlencode
 
 import resnet_explore as rx
 
-# What is true in a notebook only, and what stands in its place.
+# What is true in a notebook only, and what stands in its place. Text says so in comments that nobody sees:
+# <!-- notebook -->Run the cell.<!-- /notebook --><!-- site: Only the site says this. -->
 _ONLY_THERE: Sequence[tuple[str, str | Callable[[re.Match[str]], str]]] = (
+    (r"(?s)<!-- notebook -->.*?<!-- /notebook -->", ""),
+    (r"(?s)<!-- site: (.*?) -->", r"\1"),
     (r"\*Opened this notebook again[^\n]*\*\n*", ""),
     (r"\*\*Click the grey cell[^\n]*\n*", ""),
     (r"Run the cell(?:\.|, then) (?:Then )?(\w)", lambda found: found[1].upper()),
