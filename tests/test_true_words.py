@@ -11,7 +11,7 @@ import resnet_explore as rx
 from resnet_explore.analysis.gradients.conditions import Conditions
 from resnet_explore.analysis.gradients.lab import GradientLab
 from resnet_explore.analysis.gradients.slope import LEVEL, slope
-from resnet_explore.widgets.core.words import factor, multiple, power
+from resnet_explore.widgets.core.words import factor, multiple, percent, power
 from resnet_explore.widgets.gradient_flow.claims import CLAIMS
 from resnet_explore.widgets.gradient_flow.questions import DEPTH, PUZZLES
 
@@ -42,8 +42,12 @@ def test_degradation_says_what_the_record_holds_of_gradients():
     plain, deep = ratios("plain", 56), ratios("plain", 110)
     twins = [ratios("residual", depth)[0] for depth in (56, 110)]
     first, deepest = factor(plain[0]), factor(deep[0])
-    assert f"{first} times the last block's at 56 layers and {deepest} times at 110" in said
-    assert f"in the residual network it is {factor(twins[0])} and {factor(twins[1])} times" in said
+    assert f"the first block's is {first} times the last block's" in said
+    assert f"In the residual network it is {factor(twins[0])} times" in said
+    assert (
+        f"begins at {deepest} times the last block's, in the residual network at {factor(twins[1])} times"
+        in said
+    )
     vanished = f"{multiple(deep[10])} by step 10 and 1/{power(1 / deep[43])} at the end of"
     assert vanished in said
     history = rx.collect(ROOT / "data/digits")
@@ -55,6 +59,15 @@ def test_degradation_says_what_the_record_holds_of_gradients():
 
 
 NUMBER = r"(1/)?(\d(?:[\d,.]*\d)?)( million)?"
+def test_degradation_says_the_recorded_errors():
+    said = prose("01_degradation")
+    history = rx.collect(ROOT / "data/digits")
+    errors = history.query("epoch == 8").groupby(["kind", "depth"])["train_error"].mean()
+    wrong = [percent(errors["plain", depth]) for depth in (56, 110)]
+    assert "wrong on {} of its own training images, then on {}.".format(*wrong) in said
+    assert f"their error is {percent(errors['residual', 110])} at 110 layers" in said
+
+
 
 
 def said_number(pattern, said):

@@ -96,7 +96,7 @@ def test_the_first_page_makes_its_point_and_its_slider_moves_it(visit):
     expect(headline).to_contain_text("110 layers")
     assert front.locator(".rx-tabs, .rx-tools").first.is_hidden()
     page.get_by_role("link", name="Why is a deeper network worse?").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Degradation: deeper is worse")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Degradation: is deeper better?")
 
 
 def test_a_story_asks_first_and_is_as_high_as_what_it_shows(visit):
