@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import resnet_explore as rx
 from resnet_explore.analysis.gradients.conditions import Conditions
@@ -67,8 +68,8 @@ def test_degradation_says_the_recorded_errors():
     assert f"their error is {percent(errors['residual', 110])} at 110 layers" in said
 
 
-
 NUMBER = r"(1/)?(\d(?:[\d,.]*\d)?)( million)?"
+
 
 def said_number(pattern, said):
     """Return the number where # stands in a sentence, such as 5 million or 1/7.3."""
@@ -95,10 +96,10 @@ def test_gradient_flow_says_what_is_measured_there():
         r"it is # times as large at the first block, which is level": evaluated[0],
         r"\(at 110 layers # times instead of": evaluated[1],
         r"\(at 110 layers \d+ times instead of #\)": plain[1],
-        r"plain-56 has # in the recorded training": ratios("plain", 56, (0,))[0],
         r"the first block's gradient is # times the last's. Half a skip": lab.flow(
             "residual", 56, Conditions(), 0.5
         ).ratio,
+        r"plain-56 has # in the recorded training": ratios("plain", 56, (0,))[0],
         r"and # in \*Claims\*": claim.number("plain ratio"),
     }.items():
         assert measured == pytest.approx(said_number(pattern, said), rel=0.15), pattern
@@ -106,8 +107,11 @@ def test_gradient_flow_says_what_is_measured_there():
     trained, told = ratio("plain", 56, steps=10), said_number(r"about level \(#\)", said)
     assert told / 2 < trained < 2 * told
     assert slope(trained) == "stays level"
-    assert "has turned over: less than a millionth" in said
+    assert "has turned over: less than a millionth is left" in said
     assert ratio("plain", 110, steps=10) < 1e-6
+    assert "*Step* at 21" in said
+    assert slope(ratios("plain", 56, (0,))[21]) == "stays level"
+    assert ratios("plain", 110, (0,))[21] < 1e-6
 
 
 def test_one_question_in_six_is_about_a_slope_that_is_level_and_3_7_is():
@@ -124,3 +128,28 @@ def test_where_nothing_grows_a_ratio_is_level(seed):
     """The reason for LEVEL: seed 3 has the largest ratio of ten."""
     measured = rx.check_claims(["eval-mode", "no-norm"], seed=seed)["measured"]
     assert {slope(ratio) for ratio in measured} == {"stays level"}
+
+
+def test_skips_say_what_edits_cost():
+    said = prose("06_skips")
+    digits = rx.load_dataset("digits", split="test")
+    networks = {kind: rx.build(f"cifar_{kind}20", weights="digits").eval() for kind in ("plain", "resnet")}
+
+    def wrong(kind, **edit):
+        with torch.no_grad(), rx.edited(networks[kind], **edit):
+            answers = networks[kind](digits.normalized()).argmax(1)
+        return percent(100 * int((answers != digits.labels).sum()) / len(answers))
+
+    fifth, swapped, dial = "layer2.1", {"layer3": [0, 2, 1]}, {"*": 0.8}
+    for sentence in (
+        f"Without block 5 the plain network is wrong on {wrong('plain', delete=[fifth])}, as if it guessed. "
+        f"The residual one is wrong on {wrong('resnet', delete=[fifth])}, "
+        f"and with all blocks on {wrong('resnet')}.",
+        f"the residual network that suffers: {wrong('resnet', skip={fifth: 0})}.",
+        f"The plain network is wrong on {wrong('plain', order=swapped)}. "
+        f"The residual one does not mind: {wrong('resnet', order=swapped)}.",
+        f"*All skips* down to 0.8: the residual network is wrong on {wrong('resnet', skip=dial)}.",
+        f"bears that better: {wrong('resnet', branch=dial)}, where the plain one is wrong on "
+        f"{wrong('plain', branch=dial)}.",
+    ):
+        assert sentence in said
