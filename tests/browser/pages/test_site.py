@@ -205,6 +205,10 @@ def test_on_paper_stands_a_picture(visit):
     assert "56 layers: plain" in still.get_attribute("alt")
     for hidden in ("header", ".under", ".onward", ".note"):
         assert page.locator(hidden).first.is_hidden()
+    folded = page.get_by_text("bands reach from the best seed to the worst")
+    assert folded.is_visible(), "what is folded on a screen is not on paper"
+    page.emulate_media(media="screen")
+    assert folded.is_hidden()
 
 
 def test_all_of_it_can_be_reached_by_keys(visit):
