@@ -193,6 +193,24 @@ def test_folds_and_marks_of_notebooks_are_whole(path):
             assert not begun, "JupyterLab takes a line that begins with a comment for HTML"
 
 
+# Controls, and choices of menus, that are grey where there is no Python.
+GREY = {
+    "degradation": {"Train", "Stop", "Seed", "Runs", "Your folder of images"},
+    "gradient-flow": {"Take 10 SGD steps", "Guess first", "Start", "Shown", "Activation: none (linear)"},
+    "saliency": {"Answers", "Ask about", "Rather than", "Networks", "Judge"},
+    "feature-maps": {"Networks", "Digits twins"},
+    "architectures": {"resnet152", "hrnet_w18"},
+    "skips": {"Layers", "Networks", "Undo", "Surprise me"},
+}
+
+
+@pytest.mark.parametrize("name", GREY)
+def test_no_story_names_what_is_grey_there(name):
+    (story,) = (story for story in stories(ROOT / "notebooks") if story.name == name)
+    told = "\n".join(part.markdown for part in story.parts if isinstance(part, StoryText))
+    assert not GREY[name] & set(re.findall(r"\*([^*\n]+)\*", told))
+
+
 def test_all_explorers_of_the_notebooks_are_found():
     shown = {story.name: [each.name for each in story.explorers] for story in stories(ROOT / "notebooks")}
     assert shown["skips"] == ["skips", "skips-imagenette", "skips-inside", "skips-studies", "skips-training"]
