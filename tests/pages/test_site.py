@@ -196,7 +196,7 @@ def test_folds_and_marks_of_notebooks_are_whole(path):
 # Controls, and choices of menus, that are grey where there is no Python.
 GREY = {
     "degradation": {"Train", "Stop", "Seed", "Runs", "Your folder of images"},
-    "gradient-flow": {"Take 10 SGD steps", "Guess first", "Start", "Shown", "Activation: none (linear)"},
+    "gradient-flow": {"Take 10 SGD steps", "Start", "Shown", "Activation: none (linear)"},
     "saliency": {"Answers", "Ask about", "Rather than", "Networks", "Judge"},
     "feature-maps": {"Networks", "Digits twins"},
     "architectures": {"resnet152", "hrnet_w18"},
