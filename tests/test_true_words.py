@@ -148,7 +148,7 @@ def test_skips_say_what_edits_cost():
         f"the residual network that suffers: {wrong('resnet', skip={fifth: 0})}.",
         f"The plain network is wrong on {wrong('plain', order=swapped)}. "
         f"The residual one does not mind: {wrong('resnet', order=swapped)}.",
-        f"*All skips* down to 0.8: the residual network is wrong on {wrong('resnet', skip=dial)}.",
+        f"*All skips ×* down to 0.8: the residual network is wrong on {wrong('resnet', skip=dial)}.",
         f"bears that better: {wrong('resnet', branch=dial)}, where the plain one is wrong on "
         f"{wrong('plain', branch=dial)}.",
     ):
