@@ -11,7 +11,7 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.pages.site.layout import to_root
 
 # The only HTML that text may hold: a part that is folded away. Behind an empty line it is Markdown again.
-_FOLD = re.compile(r"\s*<details>\s*<summary>([^<>]*)</summary>\s*")
+_FOLD = re.compile(r"<details>\s*<summary>([^<>]*)</summary>")
 _END_OF_FOLD = "</details>"
 
 
@@ -54,13 +54,10 @@ class MarkdownPage:
                 return "" if there is None else f'<img src="{escape(there)}" alt="{text}" loading="lazy">'
 
             def block_html(self, html: str) -> str:
-                if fold := _FOLD.fullmatch(html):
+                text = html.strip()
+                if fold := _FOLD.fullmatch(text):
                     return f"<details>\n<summary>{escape(fold[1])}</summary>\n"
-                return (
-                    f"{_END_OF_FOLD}\n"
-                    if html.strip() == _END_OF_FOLD
-                    else f"<p>{escape(html.strip())}</p>\n"
-                )
+                return f"{text}\n" if text == _END_OF_FOLD else f"<p>{escape(text)}</p>\n"
 
             def block_code(self, code: str, info: str | None = None) -> str:
                 return code_html(code)
