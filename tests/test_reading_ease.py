@@ -1,5 +1,8 @@
 """The measure of plain words: Flesch's formula, and a counter of syllables that is right on common words."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from tests.reading_ease import plain, prose, reading_ease, syllables, words_before_first_code
@@ -63,3 +66,17 @@ def test_words_before_the_first_code():
     assert words_before_first_code({"cells": cells[:1]}) == 4
     assert "After." in prose({"cells": cells})
     assert "import" not in prose({"cells": cells})
+
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_read_once(path):
+    """What is not folded is plain English in short sentences, and little of it stands before the picture."""
+    unfolded = re.sub(r"(?s)<details>.*?</details>|<!--.*?-->", "", prose(path))
+    assert reading_ease(unfolded) >= 65
+    assert words_before_first_code(path) <= 80
+    sentences = [part.split() for part in re.split(r"[.!?:]\s|\n", plain(unfolded))]
+    spoken = [words for words in sentences if len(words) > 4]
+    assert sum(map(len, spoken)) / len(spoken) <= 14

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import resnet_explore as rx
 from resnet_explore.analysis.gradients.conditions import Conditions
 from resnet_explore.analysis.gradients.lab import GradientLab
 from resnet_explore.analysis.gradients.slope import LEVEL, slope
-from resnet_explore.widgets.core.words import factor, multiple, power
+from resnet_explore.widgets.core.words import factor, multiple, percent, power
 from resnet_explore.widgets.gradient_flow.claims import CLAIMS
-from resnet_explore.widgets.gradient_flow.questions import DEPTH, QUESTIONS
+from resnet_explore.widgets.gradient_flow.questions import DEPTH, PUZZLES
 
 ROOT = Path(__file__).parents[1]
 
@@ -42,8 +43,12 @@ def test_degradation_says_what_the_record_holds_of_gradients():
     plain, deep = ratios("plain", 56), ratios("plain", 110)
     twins = [ratios("residual", depth)[0] for depth in (56, 110)]
     first, deepest = factor(plain[0]), factor(deep[0])
-    assert f"{first} times the last block's at 56 layers and {deepest} times at 110" in said
-    assert f"in the residual network it is {factor(twins[0])} and {factor(twins[1])} times" in said
+    assert f"the first block's is {first} times the last block's" in said
+    assert f"In the residual network it is {factor(twins[0])} times" in said
+    assert (
+        f"begins at {deepest} times the last block's, in the residual network at {factor(twins[1])} times"
+        in said
+    )
     vanished = f"{multiple(deep[10])} by step 10 and 1/{power(1 / deep[43])} at the end of"
     assert vanished in said
     history = rx.collect(ROOT / "data/digits")
@@ -52,6 +57,15 @@ def test_degradation_says_what_the_record_holds_of_gradients():
     after = [ratio for step, ratio in plain.items() if step >= 21]
     assert {slope(ratio) for ratio in after} == {"stays level"}
     assert slope(plain[0]) == "explodes"
+
+
+def test_degradation_says_the_recorded_errors():
+    said = prose("01_degradation")
+    history = rx.collect(ROOT / "data/digits")
+    errors = history.query("epoch == 8").groupby(["kind", "depth"])["train_error"].mean()
+    wrong = [percent(errors["plain", depth]) for depth in (56, 110)]
+    assert "wrong on {} of its own training images, then on {}.".format(*wrong) in said
+    assert f"their error is {percent(errors['residual', 110])} at 110 layers" in said
 
 
 NUMBER = r"(1/)?(\d(?:[\d,.]*\d)?)( million)?"
@@ -75,13 +89,16 @@ def test_gradient_flow_says_what_is_measured_there():
     evaluated = [ratio("plain", depth, mode="eval") for depth in (56, 110)]
     claim = rx.claim_curves("explosion", CLAIMS["explosion"].seeds)
     for pattern, measured in {
-        r"first block's is # times the last's, at 110": plain[0],
-        r"times the last's, at 110 there are # ": plain[1],
-        r"stay within a factor of ten \(# and": residual[0],
-        r"stay within a factor of ten \([\d.]+ and #\)": residual[1],
+        r"At 56 layers the first block's is # times the last's": plain[0],
+        r"first block has # times the gradient of the last": plain[1],
+        r"There it is # times\.": residual[0],
+        r"In the residual twin it is # times: still level": residual[1],
         r"it is # times as large at the first block, which is level": evaluated[0],
         r"\(at 110 layers # times instead of": evaluated[1],
         r"\(at 110 layers \d+ times instead of #\)": plain[1],
+        r"the first block's gradient is # times the last's. Half a skip": lab.flow(
+            "residual", 56, Conditions(), 0.5
+        ).ratio,
         r"plain-56 has # in the recorded training": ratios("plain", 56, (0,))[0],
         r"and # in \*Claims\*": claim.number("plain ratio"),
     }.items():
@@ -90,13 +107,16 @@ def test_gradient_flow_says_what_is_measured_there():
     trained, told = ratio("plain", 56, steps=10), said_number(r"about level \(#\)", said)
     assert told / 2 < trained < 2 * told
     assert slope(trained) == "stays level"
-    assert "has turned over: less than a millionth" in said
+    assert "has turned over: less than a millionth is left" in said
     assert ratio("plain", 110, steps=10) < 1e-6
+    assert "*Step* at 21" in said
+    assert slope(ratios("plain", 56, (0,))[21]) == "stays level"
+    assert ratios("plain", 110, (0,))[21] < 1e-6
 
 
 def test_one_question_in_six_is_about_a_slope_that_is_level_and_3_7_is():
     lab = GradientLab()
-    flows = [lab.flow(asked.kind, DEPTH, asked.given, asked.strength) for asked in QUESTIONS]
+    flows = [lab.flow(asked.kind, DEPTH, asked.given, asked.strength) for asked in PUZZLES]
     answers = [slope(flow.ratio) for flow in flows]
     assert answers == [
         "explodes", "stays level", "stays level", "stays level", "stays level", "explodes",
@@ -108,3 +128,28 @@ def test_where_nothing_grows_a_ratio_is_level(seed):
     """The reason for LEVEL: seed 3 has the largest ratio of ten."""
     measured = rx.check_claims(["eval-mode", "no-norm"], seed=seed)["measured"]
     assert {slope(ratio) for ratio in measured} == {"stays level"}
+
+
+def test_skips_say_what_edits_cost():
+    said = prose("06_skips")
+    digits = rx.load_dataset("digits", split="test")
+    networks = {kind: rx.build(f"cifar_{kind}20", weights="digits").eval() for kind in ("plain", "resnet")}
+
+    def wrong(kind, **edit):
+        with torch.no_grad(), rx.edited(networks[kind], **edit):
+            answers = networks[kind](digits.normalized()).argmax(1)
+        return percent(100 * int((answers != digits.labels).sum()) / len(answers))
+
+    fifth, swapped, dial = "layer2.1", {"layer3": [0, 2, 1]}, {"*": 0.8}
+    for sentence in (
+        f"Without block 5 the plain network is wrong on {wrong('plain', delete=[fifth])}, as if it guessed. "
+        f"The residual one is wrong on {wrong('resnet', delete=[fifth])}, "
+        f"and with all blocks on {wrong('resnet')}.",
+        f"the residual network that suffers: {wrong('resnet', skip={fifth: 0})}.",
+        f"The plain network is wrong on {wrong('plain', order=swapped)}. "
+        f"The residual one does not mind: {wrong('resnet', order=swapped)}.",
+        f"*All skips ×* down to 0.8: the residual network is wrong on {wrong('resnet', skip=dial)}.",
+        f"bears that better: {wrong('resnet', branch=dial)}, where the plain one is wrong on "
+        f"{wrong('plain', branch=dial)}.",
+    ):
+        assert sentence in said

@@ -142,7 +142,8 @@ def test_every_public_name_has_its_place(site):
 
 def in_words(markdown):
     """Return Markdown without its marks, as a page's text has it."""
-    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
+    text = re.sub(r"</?(?:details|summary)>", "", markdown)
+    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
     text = re.sub(r"^\s*(?:#+|-|\d+\.)\s", "", text)
     return squeezed(re.sub(r"[*`|]", "", text))
 
@@ -165,8 +166,49 @@ def test_nobody_is_told_to_run_a_cell(site):
     for story in stories(ROOT / "notebooks"):
         text = (site / f"{story.name}.html").read_text(encoding="utf-8")
         assert not re.search("run the cell[^s]|missing\\?|▶|next notebook", text, re.IGNORECASE)
-    assert without_notebook("Run the cell. Then drop in a photo.") == "Drop in a photo."
-    assert without_notebook("Run the cell. Then drop in a photo of your own, and move") == "Move"
+
+
+def test_text_says_what_holds_in_a_notebook_or_on_the_site_only():
+    told = "1. Look. <!-- notebook -->\n2. Press *Train*.\n\nWait. <!-- /notebook -->\n3. Done."
+    assert without_notebook(told) == "1. Look. \n3. Done."
+    assert (
+        without_notebook("<!-- notebook -->Run.<!-- /notebook --><!-- site: Move *it*. -->") == "Move *it*."
+    )
+    assert (
+        without_notebook("A.\n\n*Opened this notebook again and nothing moves? Run it.*\n\nB.") == "A.\n\nB."
+    )
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("notebooks/*.ipynb")), ids=lambda path: path.stem)
+def test_folds_and_marks_of_notebooks_are_whole(path):
+    """They open and close within a cell, here and on the site, and there is no other HTML."""
+    fold = r"<details>\n<summary>[^<>]+</summary>\n\n[^<>]+\n\n</details>"
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "markdown":
+            source = re.sub(r"`[^`\n]*`", "", "".join(cell["source"]))
+            there = re.sub(r"(?s)<!-- /?notebook -->|<!-- site: .*? -->", "", source)
+            for text in (there, without_notebook(source)):
+                assert "<" not in re.sub(fold, "", text)
+            begun = re.findall(r"(?m)^\s*(?:[-*]|\d+\.)?\s*<!-- .*-->[ \t]*\S.*$", source)
+            assert not begun, "JupyterLab takes a line that begins with a comment for HTML"
+
+
+# Controls, and choices of menus, that are grey where there is no Python.
+GREY = {
+    "degradation": {"Train", "Stop", "Seed", "Runs", "Your folder of images"},
+    "gradient-flow": {"Take 10 SGD steps", "Start", "Shown", "Activation: none (linear)"},
+    "saliency": {"Answers", "Ask about", "Rather than", "Networks", "Judge"},
+    "feature-maps": {"Networks", "Digits twins"},
+    "architectures": {"resnet152", "hrnet_w18"},
+    "skips": {"Layers", "Networks", "Undo", "Surprise me"},
+}
+
+
+@pytest.mark.parametrize("name", GREY)
+def test_no_story_names_what_is_grey_there(name):
+    (story,) = (story for story in stories(ROOT / "notebooks") if story.name == name)
+    told = "\n".join(part.markdown for part in story.parts if isinstance(part, StoryText))
+    assert not GREY[name] & set(re.findall(r"\*([^*\n]+)\*", told))
 
 
 def test_all_explorers_of_the_notebooks_are_found():
@@ -325,6 +367,21 @@ def test_text_is_escaped():
     assert "<i>" not in html
     assert "javascript" not in html
     assert "<script" not in docstring_html("A <script>.\n\nx  <script>\n\n    <script>", lambda name: None)
+
+
+def test_folds_are_the_only_html_that_passes():
+    text = MarkdownPage("docs/a.md", "docs/a.html", {})
+    html = text.html("<details>\n<summary>More: a & b</summary>\n\n- **one**\n\n</details>\n\nAfter.")
+    assert html.startswith("<details>\n<summary>More: a &amp; b</summary>\n<ul>\n<li><strong>one</strong>")
+    assert html.endswith("</details>\n<p>After.</p>\n")
+    for other in (
+        '<details onclick="go()"><summary>a</summary>',
+        "<details><summary><b>a</b></summary>",
+        "<details>a",
+        "</details><script>go()</script>",
+    ):
+        assert "<details" not in text.html(other)
+        assert not re.search("</details>|<script|<b>", text.html(other))
 
 
 def test_equal_headings_get_anchors_of_their_own():

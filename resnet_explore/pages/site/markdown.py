@@ -10,6 +10,10 @@ from typing import Any
 from resnet_explore.errors import ExploreError
 from resnet_explore.pages.site.layout import to_root
 
+# The only HTML that text may hold: a part that is folded away. Behind an empty line it is Markdown again.
+_FOLD = re.compile(r"<details>\s*<summary>([^<>]*)</summary>")
+_END_OF_FOLD = "</details>"
+
 
 @dataclass
 class MarkdownPage:
@@ -48,6 +52,12 @@ class MarkdownPage:
             def image(self, text: str, url: str, title: str | None = None) -> str:
                 there = page.resolved(url)
                 return "" if there is None else f'<img src="{escape(there)}" alt="{text}" loading="lazy">'
+
+            def block_html(self, html: str) -> str:
+                text = html.strip()
+                if fold := _FOLD.fullmatch(text):
+                    return f"<details>\n<summary>{escape(fold[1])}</summary>\n"
+                return f"{text}\n" if text == _END_OF_FOLD else f"<p>{escape(text)}</p>\n"
 
             def block_code(self, code: str, info: str | None = None) -> str:
                 return code_html(code)

@@ -3,7 +3,7 @@
 import ast
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,15 @@ from urllib.parse import urlencode
 
 import resnet_explore as rx
 
-# What is true in a notebook only, and what stands in its place.
-_ONLY_THERE: Sequence[tuple[str, str | Callable[[re.Match[str]], str]]] = (
+# What is true in a notebook only, and what stands in its place. Text says so in comments that nobody sees:
+# <!-- notebook -->Run the cell.<!-- /notebook --><!-- site: Only the site says this. -->
+_ONLY_THERE: Sequence[tuple[str, str]] = (
+    (r"(?s)<!-- notebook -->.*?<!-- /notebook -->", ""),
+    (r"(?s)<!-- site: (.*?) -->", r"\1"),
     (r"\*Opened this notebook again[^\n]*\*\n*", ""),
     (r"\*\*Click the grey cell[^\n]*\n*", ""),
-    (r"Run the cell(?:\.|, then) (?:Then )?(\w)", lambda found: found[1].upper()),
-    (r"\b[Dd]rop in a photo of your own,? and (\w)", lambda found: found[1].upper()),
+    (r"Drop in a photo of your own and see", "See"),
     (r"train the twins yourself, ", ""),
-    (r"Before you run the cell", "Before you look"),
-    (r"([Tt])he next notebook", r"\1he next page"),
-    (r" The table follows [^.]*\brun it again\.", ""),
 )
 
 

@@ -21,6 +21,7 @@ GLOSSARY = {
     "skips": "Ways on which a block's input is added to its output, past the block's layers.",
     "receptive field": "How many pixels across one output of the last stage can depend on at most.",
     "top-1": "The share of pictures for which the network's first answer is right.",
+    "projection": "A 1×1 convolution that brings a block's input to the shape of its output.",
 }
 
 DRAWING_CONDITIONS = (

@@ -50,6 +50,7 @@ GLOSSARY = {
     "eval mode": "As in use after training: batch norm takes its stored mean and deviation.",
     "L2 norms": "The root of the sum of all squared values.",
     "zeros": "A ReLU makes 0 of every negative value.",
+    "seed": "The number that all chance of a training comes from: starting weights and order of the images.",
 }
 
 WHY = {

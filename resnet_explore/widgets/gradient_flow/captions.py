@@ -30,6 +30,10 @@ GLOSSARY = {
     "root mean square": "The square root of the mean of squares; large values count most.",
     "Frobenius": "The root of the sum of all squares, as for the length of a vector.",
     "level": f"From 1/{LEVEL:g} to {LEVEL:g} times, as networks where nothing grows differ by chance.",
+    "momentum": "Each step also goes on by a share of the step before.",
+    "seed": "The number that all chance comes from: the starting weights and the choice of images.",
+    "cross-entropy": "The usual loss of a classifier: minus the logarithm of the right class's probability.",
+    "Lanczos": "A way to find how a linear map stretches without writing the whole map down.",
 }
 
 # --- choices ------------------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ GLOSSARY = {
     "where one is the other's opposite.",
     "branch": "The layers of a block, whose output is added to what came by the skip.",
     "skip": "The way on which a block's input is added to its output, past the block's layers.",
+    "seed": "The number that all chance of a training comes from: starting weights and order of the images.",
+    "percentile": "The 99th percentile is the value below which 99 % of all values lie.",
 }
 
 WHY = {
@@ -281,8 +283,8 @@ MEASURES = {
 }
 VERDICT_NOTE = (
     "Chance is 19 random maps of the same size: mean ± standard deviation. Centre is a blob in the middle. "
-    "✓ means that no random map does as well; for the likeness, that it is no larger than theirs. All this "
-    "is for this photo alone."
+    "✓ means that no random map does as well. For the likeness it means: no larger than theirs. All this is "
+    "for this photo alone."
 )
 
 

@@ -19,6 +19,9 @@ GLOSSARY = {
     "Grad-CAM": "A heatmap of the places that speak for an answer, found from gradients at the last block.",
     "τ": "Kendall's τ, how much of an order is left: 1 is the order as it was, 0 a random one.",
     "Kendall's τ": "How much of an order is left: 1 is the order as it was, 0 is a random one, −1 backwards.",
+    "seeds": "Numbers that all chance of a training comes from: starting weights and order of the images.",
+    "cross-entropy": "The usual loss of a classifier: minus the logarithm of the right class's probability.",
+    "held-out": "Kept back from training.",
 }
 
 WHY = {

@@ -96,7 +96,7 @@ def test_the_first_page_makes_its_point_and_its_slider_moves_it(visit):
     expect(headline).to_contain_text("110 layers")
     assert front.locator(".rx-tabs, .rx-tools").first.is_hidden()
     page.get_by_role("link", name="Why is a deeper network worse?").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Degradation: deeper is worse")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Degradation: is deeper better?")
 
 
 def test_a_story_asks_first_and_is_as_high_as_what_it_shows(visit):
@@ -205,6 +205,10 @@ def test_on_paper_stands_a_picture(visit):
     assert "56 layers: plain" in still.get_attribute("alt")
     for hidden in ("header", ".under", ".onward", ".note"):
         assert page.locator(hidden).first.is_hidden()
+    folded = page.get_by_text("bands reach from the best seed to the worst")
+    assert folded.is_visible(), "what is folded on a screen is not on paper"
+    page.emulate_media(media="screen")
+    assert folded.is_hidden()
 
 
 def test_all_of_it_can_be_reached_by_keys(visit):
