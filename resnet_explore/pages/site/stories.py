@@ -17,9 +17,6 @@ _ONLY_THERE: Sequence[tuple[str, str]] = (
     (r"(?s)<!-- notebook -->.*?<!-- /notebook -->", ""),
     (r"(?s)<!-- site: (.*?) -->", r"\1"),
     (r"\*Opened this notebook again[^\n]*\*\n*", ""),
-    (r"\*\*Click the grey cell[^\n]*\n*", ""),
-    (r"Drop in a photo of your own and see", "See"),
-    (r"train the twins yourself, ", ""),
 )
 
 
