@@ -31,7 +31,8 @@ class Similarity(Brief):
               nothing to do with each other. It is an estimate without bias, so it may be a little below 0
     rows, columns   the layers of the first network and of the second, in the order of execution
     images    how many images it rests on
-    constant  layers that give the same for all images, so that nothing can be said of them; left out
+    constant  layers that give the same for all images, or for all but one, as some of a plain network of 110
+              layers do: nothing can be said of them, so they are left out
     """
 
     matrix: np.ndarray
@@ -115,7 +116,7 @@ class _Sums:
             if asked and flat.any():
                 name = names[int(flat.argmax())]
                 raise ExploreError(
-                    f"{name!r} gives the same for all images, so it is like nothing: leave it out."
+                    f"{name!r} gives the same for all images, or all but one: it can't be compared, leave it out."
                 )
         if flat_a.all() or flat_b.all():
             raise ExploreError("Every layer gives the same for all images: use images that differ.")
