@@ -116,7 +116,8 @@ class _Sums:
             if asked and flat.any():
                 name = names[int(flat.argmax())]
                 raise ExploreError(
-                    f"{name!r} gives the same for all images, or all but one: it can't be compared, leave it out."
+                    f"{name!r} gives the same for all images, or all but one, so it can't be compared: leave "
+                    "it out."
                 )
         if flat_a.all() or flat_b.all():
             raise ExploreError("Every layer gives the same for all images: use images that differ.")
