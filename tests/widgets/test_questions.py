@@ -12,7 +12,7 @@ from resnet_explore.inputs.images import to_batch
 from tests.widgets.pages import assert_kept
 
 pytestmark = pytest.mark.usefixtures("unjudged")
-NAMES = ("Degradation", "GradientFlow", "Saliency", "Architecture", "FeatureMap", "Skip")
+NAMES = ("Degradation", "GradientFlow", "Saliency", "Architecture", "FeatureMap", "Skip", "Playground")
 QUICK = {"GradientFlow": {"depths": (8, 20)}}
 
 

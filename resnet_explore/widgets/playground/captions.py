@@ -63,6 +63,28 @@ WHY = (
 )
 
 
+OPENING_QUESTION = (
+    "Two networks of 56 layers, one plain, one with skips, get 60 steps of training. Which one is ahead?"
+)
+OPENING_GUESSES = {
+    "plain": "The plain one: it has less to coordinate",
+    "level": "Neither: 60 steps are too few",
+    "residual": "The one with skips",
+}
+OPENING_RULE = "Ahead means fewer errors on new images, by more than two standard errors."
+WHY_AHEAD = (
+    "Both start from the same weights and see the same images. "
+    "In the plain one each layer has to cope with what all layers before it change at the same time. "
+    "With skips each block begins from what came before and only adds to it, so it can learn at once."
+)
+
+
+def opening_told(errors: Mapping[str, float]) -> str:
+    """Return what was measured after the first steps, errors in percent by name."""
+    said = [f"{name} gets {percent(error)} of new images wrong" for name, error in errors.items()]
+    return f"{listed(said)}."
+
+
 def network_label(k: int) -> str:
     """Return what a row of menus is called."""
     return f"Network {k + 1}"

@@ -1,9 +1,11 @@
 """From the state of the playground and how far its race is to the page."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from resnet_explore.widgets.core.chart_panel import Charts
+from resnet_explore.widgets.core.guess import Question
 from resnet_explore.widgets.core.view import (
     Button,
     Choice,
@@ -29,7 +31,7 @@ from resnet_explore.widgets.playground.curves import (
     places,
 )
 from resnet_explore.widgets.playground.rows import MOST, Skips, first_skips, network_rows
-from resnet_explore.widgets.playground.state import DATA, MOST_STEPS, NOW, PlaygroundState
+from resnet_explore.widgets.playground.state import DATA, MOST_STEPS, NOW, OPENING, PlaygroundState
 
 if TYPE_CHECKING:
     from resnet_explore.widgets.playground.jobs import Standing
@@ -50,8 +52,10 @@ _COLUMNS = (
 def present(state: PlaygroundState, standing: "Standing | None", here: bool) -> View:
     """Return the page; `here` says whether CIFAR-10 lies on this computer."""
     skips = state.skips or first_skips(state.networks)
+    question = _question(state, standing)
     if standing is None:
-        return View(ask=_ask(state, None, skips, here), panels=None, waiting=captions.WAITING)
+        ask = _ask(state, None, skips, here)
+        return View(ask=ask, panels=None, waiting=captions.WAITING, question=question)
     stops: tuple[int, ...] = (*(s for s in standing.kept if s < standing.steps), NOW)
     if state.playing or standing.steps < state.steps or state.step not in stops:
         stops = ()  # on its way it is drawn often, and each picture is of one step
@@ -70,6 +74,25 @@ def present(state: PlaygroundState, standing: "Standing | None", here: bool) -> 
         below=((Table("table", _COLUMNS, rows, "sort"),),),
         conditions=captions.conditions(state, standing),
         glossary=captions.GLOSSARY,
+        question=question,
+    )
+
+
+def _question(state: PlaygroundState, standing: "Standing | None") -> Question | None:
+    """Return what is asked about the race that is run at first, None once anything else was chosen."""
+    start = PlaygroundState()
+    if state != replace(start, sort=state.sort, step=state.step):
+        return None
+    right, told = None, ""
+    if standing is not None and standing.steps >= OPENING:
+        errors = _errors(standing, OPENING)
+        first = [name for name, place in places(errors, standing.held_out).items() if place == 1]
+        right = "level" if len(first) > 1 else first[0].partition("-")[0]
+        told = captions.opening_told(errors)
+    choices = tuple(Choice(*pair) for pair in captions.OPENING_GUESSES.items())
+    why = captions.WHY_AHEAD if right == "residual" else captions.WHY
+    return Question(
+        "playground/opening", captions.OPENING_QUESTION, choices, right, captions.OPENING_RULE, told, why
     )
 
 
