@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from resnet_explore.analysis.gradients.slope import EXPLODES, GROWS, LEVEL, SHRINKS, STAYS, VANISHES
-from resnet_explore.widgets.core.words import listed, multiple, percent
+from resnet_explore.widgets.core.words import factor, listed, multiple, percent
 
 GLOSSARY = {
     "plain": "A network without skips: each block hands on only what its own layers make.",
@@ -23,9 +23,12 @@ DEEPER_QUESTION = "Add layers to a network that works. What happens to its train
 DEEPER_ASKED = (
     "A deeper network can do all that a shallower one can. The extra layers only have to pass on what they "
     "get. So deeper should not be worse.",
-    "What happens in practice? The dot is a network of 8 layers. It has learned all its training images. "
+    "What happens in practice? These networks learn to read handwritten digits. Pure guessing gets 90 % "
+    "wrong. The dot is a network of 8 layers: it has learned all its training images.",
     "Draw how the error goes on, up to 110 layers.",
 )
+GUESSING = "pure guessing"
+BANDS = "Bands: from the best to the worst of {seeds} trainings."
 DEEPER_SHOWN = (
     "These are the images that the networks learned from. A network that learns them by heart would be good "
     "at them, so this is not overfitting. The deep plain networks just could not be trained.",
@@ -68,12 +71,20 @@ def deeper_conditions(seeds: int) -> tuple[str, ...]:
 ADDITION = (
     "This is one block of a trained network. A photo of a temple has come this far as x. The block's layers "
     "make F(x) of it, and the skip adds x itself: x + F(x) goes on.",
-    "Look at F(x): it is not the temple but a change to the temple. The layers need not build the picture "
-    "anew. If there is nothing to change, F(x) can be 0 and the block does no harm.",
-    "Now take the addition away: untick “Add x”.",
+    "Look at F(x): it is pale, a small change to x. The layers need not build the picture anew. If there is "
+    "nothing to change, F(x) can be 0 and the block does no harm.",
+    "The network knows ten things. A church is the nearest to a temple. Now take the addition away: untick "
+    "“Add x”.",
+)
+ADDITION_TAKEN = (
+    "You took one addition away. What goes on now is F(x) alone: the small change without the picture that "
+    "it was meant for.",
+    "All later blocks have learned to expect x + F(x). They never saw F(x) alone, and the network no longer "
+    "says church.",
+    "Tick “Add x” again: it is back.",
 )
 ADDITION_LAYERS = ("conv", "norm", "ReLU", "conv", "norm")
-ADDITION_SIGNS = "Red is above 0, blue below, white is 0."
+ADDITION_SIGNS = "Red: above 0. Blue: below 0. White: 0."
 
 
 def addition_headline(joined: bool, answer: str, share: float, before: str) -> str:
@@ -93,7 +104,7 @@ def addition_conditions(network: str, block: str, shape: Sequence[int], size: in
     return (
         f"{network}, trained on ten classes of photos; block {block}, {shape[0]} channels of "
         f"{shape[1]}×{shape[2]}. The photo has {size}×{size} pixels for the network.",
-        "The eight channels whose sums vary most are on the slider. " + ADDITION_SIGNS,
+        "The eight channels whose sums vary most are on the slider.",
         "Only this block's skip is taken away, after training. Nothing is trained again.",
         "A ReLU follows the sum: what is below 0 becomes 0 before the next block.",
     )
@@ -104,15 +115,25 @@ def addition_conditions(network: str, block: str, shape: Sequence[int], size: in
 TRAINING = (
     "Both networks have 56 layers, the same random start, and see the same images in the same order. Only "
     "the skips differ. The lines are a training that was recorded.",
-    "Press Train both. Now it happens here, in ten to twenty seconds, from another random start.",
-    "The residual network learns at once. The plain one has all the layers that it needs, and hardly gets "
-    "anywhere. Why?",
+    "Is it chance? Press Train both: then it happens here, from another random start. It takes ten to "
+    "twenty seconds, on a busy computer up to a minute.",
 )
 TRAINING_RECORDED = (
     TRAINING[0],
-    TRAINING[2],
+    "The residual network learns at once. The plain one has all the layers that it needs, and hardly gets "
+    "anywhere. Why?",
     "In the notebook you can train both yourself, in ten to twenty seconds.",
 )
+TRAINING_GOING = (
+    "Both networks learn here and now, on this computer. They see the same images in the same order.",
+    "The faint lines are the recorded training, from another random start.",
+)
+TRAINING_DONE = (
+    "You have trained both yourself. The faint lines are the recorded training, from another random start.",
+    "The residual network learns at once. The plain one has all the layers that it needs, and hardly gets "
+    "anywhere. Why?",
+)
+TRAINING_BUILDS = "Building both networks, each of 56 layers ..."
 TRAIN = "Train both"
 
 
@@ -138,13 +159,42 @@ def training_conditions(updates: int, window: int) -> tuple[str, ...]:
 
 # --- 4: gradients -------------------------------------------------------------------------------------------
 
-GRADIENTS = (
+GRADIENTS_INTRO = (
     "Training changes each layer along its gradient. Many books say: in deep plain networks the gradient "
-    "vanishes on its way back to the first layers, and skips prevent that.",
-    "Look at update 0, before anything is learned. The plain gradient does not vanish. It explodes: each "
-    "layer towards the image has more of it.",
-    "Now move on by ten updates. Then by 43.",
+    "vanishes on its way back to the first layers, and skips prevent that."
 )
+_GRADIENTS_MOVE = "Now move Updates to 10, then to 43."
+_GRADIENTS_SEEN = {
+    EXPLODES: "Here the plain gradient does not vanish. It explodes: each layer nearer to the image has more "
+    "of it. " + _GRADIENTS_MOVE,
+    GROWS: "Here the plain gradient does not vanish. It grows towards the image. " + _GRADIENTS_MOVE,
+    STAYS: "Here the plain gradient is about the same in all blocks.",
+    SHRINKS: "Now the plain gradient shrinks towards the image.",
+    VANISHES: "Now the plain gradient does vanish. So the first blocks get steps that are far too large, and "
+    "a few updates later far too small.",
+}
+
+
+def gradients_words(plain: str, residual: float) -> tuple[str, ...]:
+    """Return the paragraphs beside the gradients.
+
+    plain     what the plain network's gradient does here, as `slope` says it
+    residual  the largest ratio of the residual network's over all updates, of the larger end to the smaller
+    """
+    closing = (
+        f"In the residual network first and last block stay within {factor(residual)}× of each other all the "
+        "time: the skips hand the gradient on, beside the layers."
+    )
+    caution = (
+        "It is a part of the answer, not all of it: with 56 layers the plain gradient is soon level, and "
+        "that network fails, too."
+    )
+    return (
+        GRADIENTS_INTRO,
+        _GRADIENTS_SEEN[plain],
+        *((closing, caution) if plain in (SHRINKS, VANISHES) else ()),
+    )
+
 
 _WORDS = {
     EXPLODES: "explodes",
@@ -155,13 +205,11 @@ _WORDS = {
 }
 
 
-def gradients_headline(update: int, plain: tuple[float, str], residual: tuple[float, str]) -> str:
-    """Return what both gradients do, (ratio of the first block's to the last's, the word for it) each."""
+def gradients_headline(update: int, plain: tuple[float, str], residual: float) -> str:
+    """Return what both gradients do, by the first block's over the last's; the plain one's with its word."""
     when = {0: "Before training", 1: "After 1 update"}.get(update, f"After {update} updates")
-    return (
-        f"{when}, the plain gradient {_WORDS[plain[1]]} ({multiple(plain[0])}); the residual one "
-        f"{_WORDS[residual[1]]} ({multiple(residual[0])})."
-    )
+    ratio, word = plain
+    return f"{when}, the plain gradient {_WORDS[word]}: {multiple(ratio)} (residual: {multiple(residual)})."
 
 
 def gradients_why(growth: float) -> str:
@@ -174,7 +222,10 @@ def gradients_why(growth: float) -> str:
     )
 
 
-GRADIENTS_QUESTION = "A new plain network of {depth} layers. How large is the gradient at its first block?"
+GRADIENTS_QUESTION = (
+    "Training changes a layer along its gradient. In a new plain network of {depth} layers, how large is it "
+    "at the first block?"
+)
 GRADIENTS_GUESSES = {
     "vanishes": "Much smaller than at the last block: it vanishes",
     "level": "About the same",
@@ -182,14 +233,25 @@ GRADIENTS_GUESSES = {
 }
 GRADIENTS_RULE = f"Much means more than {LEVEL**2:g} times, measured before the first update."
 GRADIENTS_REPLIES = {
-    "vanishes": "That is what most textbooks say, and here it is the other way round.",
-    "level": "With skips it would be so, or nearly.",
+    "vanishes": "Most textbooks say so. Keep your guess, and see what comes after a few updates.",
+    "level": "With skips it is nearly so.",
 }
+
+
+def gradients_short_why(growth: float, depth: int) -> str:
+    """Return why it explodes, for who has just guessed."""
+    return (
+        f"Each layer makes the gradient about {100 * (growth - 1):.0f} % longer on its way back. Over "
+        f"{depth} layers that multiplies up."
+    )
 
 
 def gradients_told(plain: float, residual: float) -> str:
     """Return what was measured, the ratios of the first block's gradient to the last's."""
-    return f"The first block's is {multiple(plain)} the last's (with skips {multiple(residual)})."
+    return (
+        f"Before training, the first block's gradient is {multiple(plain)} the last block's (with skips "
+        f"{multiple(residual)})."
+    )
 
 
 def gradients_conditions(seeds: int) -> tuple[str, ...]:
@@ -204,17 +266,41 @@ def gradients_conditions(seeds: int) -> tuple[str, ...]:
 
 # --- 5: many short ways -------------------------------------------------------------------------------------
 
-WAYS = (
-    "Both networks are trained. Now a block is taken out, and nothing is trained again.",
-    "The plain network is a chain: every signal passes every block. Break one, and all is lost. In the "
-    "residual network a signal can go through a block or past it. Three blocks give 2·2·2 = 8 ways, nine "
-    "give 512. Take one block out, and half of the ways are left.",
-    "Click other blocks. Do all matter alike?",
+WAYS_LEARNED = (
+    "Both networks have learned to read digits: whole, plain gets {} of new ones wrong, residual {}."
 )
+WAYS = (
+    "The plain network is a chain: every signal passes every block. Take one out, and all is lost. In the "
+    "residual network a signal goes through a block or past it. Three blocks give 2·2·2 = 8 ways, nine give "
+    "512. Take one block out, and half of them are left.",
+    "Most ways are short: {most} of the 512 pass only {few} of the nine blocks.",
+)
+WAYS_ASK = "Click other blocks. Do all matter alike?"
 
 
-def ways_headline(gone: Sequence[int], plain: float, residual: float) -> str:
-    """Return both errors in percent with some blocks taken out."""
+def ways_learned(plain: float, residual: float) -> str:
+    """Return how good both networks are with all their blocks, errors in percent."""
+    return WAYS_LEARNED.format(percent(plain), percent(residual))
+
+
+def ways_matter(errors: Sequence[float]) -> str:
+    """Return which blocks matter, by the residual network's error without each alone, in percent."""
+    worst, least = (errors.index(pick(errors)) for pick in (max, min))
+    return (
+        f"No, they don't. Without block {worst + 1} alone the residual network gets {percent(errors[worst])} "
+        f"wrong. Without block {least + 1} it is {percent(errors[least])}. Here the early blocks matter "
+        "most: all that follows builds on them."
+    )
+
+
+def ways_headline(gone: Sequence[int], stays: bool, plain: float, residual: float) -> str:
+    """Return both errors in percent with some blocks taken out.
+
+    stays  whether the plain network keeps all of them
+    """
+    if stays and gone:
+        blocks = listed([str(k) for k in gone])
+        return f"Residual without block {blocks}: {percent(residual)} wrong. Plain can't lose it."
     if not gone:
         what = "With all blocks in place"
     else:
@@ -225,8 +311,8 @@ def ways_headline(gone: Sequence[int], plain: float, residual: float) -> str:
 def ways_left(gone: int, blocks: int) -> str:
     """Return how many ways through the residual network are open."""
     return (
-        f"All {blocks} blocks make 2 to the power of {blocks} = {2**blocks} ways; "
-        f"{2 ** (blocks - gone)} are open now."
+        f"All {blocks} blocks make {2**blocks} ways; {2 ** (blocks - gone)} are open now. Three neighbours "
+        "are drawn. The number behind a way says how many blocks it passes."
     )
 
 
@@ -236,7 +322,7 @@ def ways_conditions(images: int, depth: int) -> tuple[str, ...]:
         f"Twins of {depth} layers, trained on handwritten digits (seed 0). Errors are on {images} digits "
         "that they did not learn from; who guesses gets 90 % wrong.",
         "A pale block changes the size of the maps. Without a skip nothing else can, so in the plain network "
-        "it stays.",
+        "it stays. Where any other block is out of the plain network, what came in is passed on as it is.",
     )
 
 

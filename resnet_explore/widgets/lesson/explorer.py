@@ -1,6 +1,5 @@
 """The lesson as an explorer: five steps, each of them one picture beside its paragraph."""
 
-import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar
@@ -35,7 +34,7 @@ class LessonExplorer(Explorer):
     bakes: ClassVar = {"deleted": None}
 
     def __init__(self, step: str = "deeper", **state: Any) -> None:
-        self._halts: dict[int, threading.Event] = {}  # by the number of the training
+        self._shelf = training.Shelf()
         super().__init__(step=step, **state)
 
     def settle(self, state: LessonState, names: frozenset[str]) -> LessonState:
@@ -47,7 +46,7 @@ class LessonExplorer(Explorer):
     def plan(self, state: LessonState) -> Sequence[Job]:
         """Return what the step needs."""
         if state.step == "training":
-            return training.plan(state, self._halts.setdefault(state.runs, threading.Event()))
+            return training.plan(state, self._shelf)
         jobs: Sequence[Job] = _STEPS[state.step].plan(state)
         return jobs
 
@@ -60,8 +59,8 @@ class LessonExplorer(Explorer):
         """Train both twins, each time from the next seed, or stop them where they are."""
         if name == "train":
             self.update(runs=self.state.runs + 1)
-        elif name == "halt" and self.state.runs in self._halts:
-            self._halts[self.state.runs].set()
+        elif name == "halt":
+            self._shelf.halted.add(self.state.runs)
 
     def unused(self, state: LessonState) -> Collection[str]:
         """Return the fields of the other steps."""

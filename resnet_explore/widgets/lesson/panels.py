@@ -65,6 +65,8 @@ class Sum(Part):
     scale      the magnitude of full colour, or an `Over`
     layers     what stands in the branch, in order
     colors     uint8 (256, 4), for -scale to scale
+    picture    the photo that comes in, bytes of a PNG
+    meaning    what the colours say
     joined     whether the two are added; else the layers' result goes on alone
     """
 
@@ -76,6 +78,8 @@ class Sum(Part):
     scale: Any
     layers: Sequence[str]
     colors: np.ndarray
+    picture: bytes
+    meaning: str
     joined: Any = _SKIP
 
     @property

@@ -6,7 +6,7 @@ import { Plot } from "../panels/plot.js";
 
 const LOWEST = 220, HIGHEST = 330, FLATNESS = 0.6; // of the picture: its height, and that over its width
 const BEGIN = "Draw your guess: start at the dot and drag to the right edge. Or use the arrow keys.";
-const ON = "Go on to the right edge.", DONE = "Draw over it to change it, or see what was measured.";
+const ON = "Go on to the right edge.", DONE = "Done? You can still draw over it.";
 const READ = "Point at the lines to read them.", CUE = "drag from here →";
 
 /** Values at the stops after a stroke from one place to the next, each [x in pixels, y in units]; what it passes is set.
@@ -40,7 +40,7 @@ export function bridged(values) {
 export function sketch(page, props) {
   const hint = make("p", "rx-sketch-hint"), button = control("button", "rx-button", { type: "button" });
   const again = control("button", "rx-button", { type: "button", textContent: "Draw again" });
-  const holder = make("div", "rx-sketch"), node = make("div", "", {}, hint, holder, make("div", "rx-sketch-buttons", {}, button, again));
+  const holder = make("div", "rx-sketch"), node = make("div", "", {}, make("div", "rx-sketch-line", {}, hint, button, again), holder);
   /** @type {import("../panels/plot.js").Row} */
   const row = { read: (plot, at) => plot.read(at), choose() {}, chooses: () => false, say: (text) => page.say(text) };
   const plot = new Plot(row);
@@ -75,7 +75,7 @@ export function sketch(page, props) {
 
   function draw() {
     const far = values.filter((value) => value !== null).length;
-    plot.take({ ...props.chart, series: lines(), says: props.shown ? props.chart.says : `${BEGIN} Left and right walk along the depths, up and down set the error.` });
+    plot.take({ ...props.chart, series: lines(), note: props.shown ? props.chart.note : "", says: props.shown ? props.chart.says : `${BEGIN} Left and right walk along the depths, up and down set the error.` });
     hint.textContent = props.shown ? READ : far < 2 ? BEGIN : done() ? DONE : ON;
     holder.classList.toggle("rx-sketching", !props.shown);
     holder.classList.toggle("rx-sketch-begin", !props.shown && far < 2);

@@ -3,7 +3,7 @@
 import { clamp, control, make, svg } from "../dom.js";
 import { SIDE, color, signed } from "../panels/heat_colors.js";
 
-const GAP = 26, HIGH = 104, WIRE = 78, TOP = 20, ROUND = 16, RADIUS = 11, BOX = 24, ROOMY = 560, LETTER = 6.6; // pixels
+const GAP = 20, HIGH = 104, WIRE = 78, TOP = 20, ROUND = 16, RADIUS = 11, BOX = 24, ROOMY = 560, LETTER = 6.6; // pixels
 const POINT = "Point at a place to read its three numbers. Arrow keys walk.";
 
 /** The three maps: what the skip carries, what the layers add, and what goes on. @param {any} props */
@@ -13,23 +13,26 @@ export function mapsOf({ x, branch, joined }) {
 }
 
 const names = (joined) => [
-  ["x", "what comes in"], ["F(x)", "what the layers add"], joined ? ["x + F(x)", "what goes on"] : ["F(x) alone", "what goes on without the skip"],
+  ["x", "what comes in"], ["F(x)", "what the layers add"], joined ? ["x + F(x)", "what goes on"] : ["F(x) alone", "what goes on"],
 ];
 
-/** `props`: {x, branch: {data, shape: [h, w]}, scale, layers, colors: {data}, joined}.
+/** `props`: {x, branch: {data, shape: [h, w]}, scale, layers, colors: {data}, picture, meaning, joined}.
  *
  * @type {import("../page.js").Component}
  */
 export function sum(page, props) {
   const wires = svg("svg", { class: "rx-sum-wires", role: "img" }), read = make("p", "rx-read"), grid = make("div", "rx-sum-maps");
-  const node = control("div", "rx-sum", { tabIndex: 0 }, wires, grid, read);
+  const node = control("div", "rx-sum", { tabIndex: 0 }, wires, grid, make("p", "rx-facts", { textContent: props.meaning }), read);
   node.setAttribute("role", "application");
   node.setAttribute("aria-roledescription", "picture");
   const cells = [0, 1, 2].map(() => {
     const canvas = make("canvas", "rx-sum-map", { width: SIDE, height: SIDE }), spot = make("span", "rx-sum-spot"), title = make("b"), heading = make("span");
     return { canvas, spot, title, heading, node: make("div", "", {}, make("p", "", {}, title, " ", heading), make("div", "rx-sum-picture", {}, canvas, spot)) };
   });
-  grid.append(...cells.map((cell) => cell.node));
+  const source = URL.createObjectURL(new Blob([props.picture], { type: "image/png" }));
+  const photo = make("img", "rx-sum-map rx-sum-photo", { alt: "", src: source });
+  const before = make("div", "", {}, make("p", "", {}, make("b", "", { textContent: "the photo" }), " ", make("span", "", { textContent: "then the first layers" })), make("div", "rx-sum-picture", {}, photo));
+  grid.append(before, ...cells.map((cell) => cell.node));
   let at = null, room = 0, shown = null;
 
   function paint() {
@@ -61,14 +64,14 @@ export function sum(page, props) {
   }
 
   function lay() {
-    const each = (room - 2 * GAP) / 3, middle = [0, 1, 2].map((k) => each / 2 + k * (each + GAP)), plus = (middle[1] + middle[2]) / 2;
+    const each = (room - 3 * GAP) / 4, middle = [1, 2, 3].map((k) => each / 2 + k * (each + GAP)), plus = (middle[1] + middle[2]) / 2;
     const { joined } = props, path = (d, className) => svg("path", { d, class: className });
     const rise = ROUND, skip = `M${middle[0]} ${WIRE}V${TOP + rise}Q${middle[0]} ${TOP} ${middle[0] + rise} ${TOP}H${plus - rise}Q${plus} ${TOP} ${plus} ${TOP + rise}V${WIRE - RADIUS}`;
     const half = (middle[0] + plus) / 2;
     wires.setAttribute("viewBox", `0 0 ${room} ${HIGH}`);
     wires.setAttribute("height", String(HIGH));
     wires.replaceChildren(
-      path(`M0 ${WIRE}H${room}`, "rx-sum-wire"), path(`M${room - 9} ${WIRE - 5}l8 5l-8 5`, "rx-sum-wire"),
+      path(`M${each / 2} ${HIGH}V${WIRE}H${room}`, "rx-sum-wire"), path(`M${room - 9} ${WIRE - 5}l8 5l-8 5`, "rx-sum-wire"),
       ...middle.map((px) => path(`M${px} ${WIRE}V${HIGH}`, "rx-sum-tap")),
       path(skip, `rx-sum-skip${joined ? "" : " rx-off"}`),
       ...(joined ? [] : [path(`M${half - 7} ${TOP - 7}l14 14m0 -14l-14 14`, "rx-sum-cross")]),
@@ -139,6 +142,9 @@ export function sum(page, props) {
       props = next;
       draw();
     },
-    leave: () => resized.disconnect(),
+    leave() {
+      resized.disconnect();
+      URL.revokeObjectURL(source);
+    },
   };
 }

@@ -31,15 +31,16 @@ export function ways(_page, props) {
       const y = HEAD + (row + 0.5) * LANE, group = svg("g", { class: `rx-way rx-${kind}${open(lane) ? "" : " rx-off"}` });
       group.append(svg("path", { d: path(lane, at, y), class: "rx-way-line" }));
       lane.forEach((inside, k) => { if (inside) group.append(svg("rect", { x: at(k) - SIDE / 2, y: y - SIDE / 2, width: SIDE, height: SIDE, rx: 3, class: "rx-way-box" })); });
+      group.append(label(WIDE - 4, y + 4, String(lane.filter(Boolean).length), "rx-way-count"));
       picture.append(group);
     });
-    return make("section", "", {}, make("p", `rx-subtitle rx-ink-${kind}`, { textContent: `${title}: ${words(lanes.length, left)}` }), picture);
+    return make("section", "", {}, make("p", `rx-subtitle rx-ink-${kind}`, { textContent: `${title}, blocks ${blocks[0]}–${blocks.at(-1)}: ${words(lanes.length, left)}` }), picture);
   }
 
   /** A line through the blocks, with an arc past each that it avoids. */
   function path(lane, at, y) {
     const past = SIDE * 0.9;
-    return `M8 ${y}${lane.map((inside, k) => (inside ? `H${at(k)}` : `H${at(k) - past}q${past} ${-SIDE} ${2 * past} 0`)).join("")}H${WIDE - 8}`;
+    return `M8 ${y}${lane.map((inside, k) => (inside ? `H${at(k)}` : `H${at(k) - past}q${past} ${-SIDE} ${2 * past} 0`)).join("")}H${WIDE - 22}`;
   }
 
   function label(x, y, text, className) {

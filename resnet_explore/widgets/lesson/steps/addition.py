@@ -18,7 +18,7 @@ from resnet_explore.widgets.lesson.state import LessonState
 
 FIELDS = ("skip", "channel")
 BLOCK, PHOTO = "layer1.0", "temple"
-_CHANNELS, _ANSWERS = 8, 3
+_CHANNELS, _ANSWERS = 8, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class LookIntoBlock(Job):
                 shares[joined] = model(batch).softmax(1)[0].numpy()
         skip, branch = (np.asarray(maps, np.float32) for maps in (layer.skip, layer.branch))
         lively = np.argsort(-(skip + branch).std((1, 2)), kind="stable")[:_CHANNELS]
-        small = np.asarray(photo.resize((96, round(96 * photo.height / photo.width))))
+        small = np.asarray(photo.resize((256, round(256 * photo.height / photo.width))))
         return Looked(
             skip, branch, [int(k) for k in lively], shares, tuple(about["classes"]), size, png(small)
         )
@@ -90,9 +90,8 @@ def present(state: LessonState, found: Mapping[Job, Any]) -> View:
     looked: Looked | None = found.get(LookIntoBlock())
     if looked is None:
         return View(panels=None, waiting="One block of a trained network, and a photo that goes through it.")
-    stops = tuple(
-        Choice(k, str(k + 1), f"channel {channel} of the block") for k, channel in enumerate(looked.channels)
-    )
+    stops = tuple(Choice(k, str(k + 1)) for k in range(len(looked.channels)))
+    words = {True: captions.ADDITION, False: captions.ADDITION_TAKEN}
     return View(
         ask=(
             Check(
@@ -102,7 +101,7 @@ def present(state: LessonState, found: Mapping[Job, Any]) -> View:
             ),
         ),
         headline=Over("skip", {joined: _headline(looked, joined) for joined in (True, False)}),
-        panels=((Prose("words", captions.ADDITION), _sum(looked)), (_answers(looked),)),
+        panels=((Prose("words", Over("skip", words)), _sum(looked)), (_answers(looked),)),
         sliders=(Slider("channel", "Channel", stops),),
         conditions=captions.addition_conditions(PHOTO_TWINS[1], BLOCK, looked.skip.shape, looked.size),
         glossary=captions.GLOSSARY,
@@ -128,25 +127,30 @@ def _sum(looked: Looked) -> Sum:
         xs[k], branches[k] = looked.skip[channel], looked.branch[channel]
         scales[k] = float(max(np.abs(maps).max() for maps in (xs[k], branches[k], xs[k] + branches[k])))
     x, branch, scale = (Over("channel", each) for each in (xs, branches, scales))
-    return Sum("sum", x, branch, scale, captions.ADDITION_LAYERS, PALETTES["red and blue"])
+    return Sum(
+        "sum",
+        x,
+        branch,
+        scale,
+        captions.ADDITION_LAYERS,
+        PALETTES["red and blue"],
+        looked.picture,
+        captions.ADDITION_SIGNS,
+    )
 
 
 def _answers(looked: Looked) -> OutcomeBars:
     """Return the first answers with and without the addition, to the same photo."""
     sides = {joined: (_side(looked, joined),) for joined in (True, False)}
-    return OutcomeBars("answers", Over("skip", sides), "Answers to the photo", looked.picture, PHOTO)
+    return OutcomeBars("answers", Over("skip", sides), "Answers to the photo")
 
 
 def _side(looked: Looked, joined: bool) -> Side:
+    """Return the first answers of both, always in the same order, so that each can be followed."""
     shares, usual = looked.shares[joined], looked.shares[True]
-    first = np.argsort(-shares, kind="stable")[:_ANSWERS]
+    first = [k for each in (True, False) for k in np.argsort(-looked.shares[each], kind="stable")[:_ANSWERS]]
     bars = tuple(
-        OutcomeBar(
-            looked.classes[k],
-            float(shares[k]),
-            percent(100 * shares[k]),
-            before=float(usual[k]),
-        )
-        for k in first
+        OutcomeBar(looked.classes[k], float(shares[k]), percent(100 * shares[k]), before=float(usual[k]))
+        for k in dict.fromkeys(first)
     )
     return Side(captions.addition_side(joined), "residual", None, bars)

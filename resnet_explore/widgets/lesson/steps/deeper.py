@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from resnet_explore.errors import ExploreError
-from resnet_explore.figures.chart import Axis, Chart, Series, spread
+from resnet_explore.figures.chart import Axis, Chart, Mark, Series, spread
 from resnet_explore.widgets.core.runner import Job, Task
 from resnet_explore.widgets.core.view import Over, Prose, View
 from resnet_explore.widgets.lesson import captions
@@ -111,4 +111,6 @@ def _chart(errors: Errors) -> Chart:
         ),
         Axis("wrong answers on the training images", -3, 103, unit="%"),
         [Series(kind.capitalize(), depths, kind=kind, **spread(errors.by_kind[kind])) for kind in _KINDS],
+        (Mark(captions.GUESSING, y=90.0),),
+        note=captions.BANDS.format(seeds=errors.by_kind["plain"].shape[1]),
     )

@@ -22,6 +22,7 @@ FIELDS = ("depth", "after")
 DEPTHS = (20, 56, 110)
 UPDATES = (0, 1, 3, 10, 30, 43)
 _KINDS = ("plain", "residual")
+_ASKED = 110  # layers that the question is about: moving on to others asks nothing again
 _LOWEST, _HIGHEST = 1e-12, 1e9  # of a layer's gradient over the last block's
 
 
@@ -62,12 +63,13 @@ def present(state: LessonState, found: Mapping[Job, Any]) -> View:
     )
     charts = {depth: Over("after", {k: _chart(noted[depth], k) for k in UPDATES}) for depth in DEPTHS}
     headlines = {depth: Over("after", {k: _headline(noted[depth], k) for k in UPDATES}) for depth in DEPTHS}
+    words = {depth: Over("after", _words(noted[depth])) for depth in DEPTHS}
     seeds = len(noted[state.depth].seeds["plain"])
     return View(
         headline=Over("depth", headlines),
-        why=Over("depth", {depth: _why(noted[depth], depth) for depth in DEPTHS}),
-        question=_question(noted[state.depth], state.depth),
-        panels=((Prose("words", captions.GRADIENTS), Charts("gradients", (Over("depth", charts),))),),
+        why=Over("depth", {depth: captions.gradients_why(_growth(noted[depth], depth)) for depth in DEPTHS}),
+        question=_question(noted[_ASKED], _ASKED),
+        panels=((Prose("words", Over("depth", words)), Charts("gradients", (Over("depth", charts),))),),
         sliders=sliders,
         conditions=captions.gradients_conditions(seeds),
         glossary=captions.GLOSSARY,
@@ -88,14 +90,21 @@ def _mean(noted: OfDepth, kind: str, update: int) -> np.ndarray:
 
 
 def _headline(noted: OfDepth, update: int) -> str:
-    ratios = [profile(noted, kind, update).ratio for kind in _KINDS]
-    plain, residual = ((ratio, slope(ratio)) for ratio in ratios)
-    return captions.gradients_headline(update, plain, residual)
+    plain, residual = (profile(noted, kind, update).ratio for kind in _KINDS)
+    return captions.gradients_headline(update, (plain, slope(plain)), residual)
 
 
-def _why(noted: OfDepth, depth: int) -> str:
+def _words(noted: OfDepth) -> Mapping[int, Sequence[str]]:
+    """Return the paragraphs beside the gradients after each number of updates."""
+    ratios = [profile(noted, "residual", k).ratio for k in UPDATES]
+    apart = max(max(ratio, 1 / ratio) for ratio in ratios)
+    return {k: captions.gradients_words(slope(profile(noted, "plain", k).ratio), apart) for k in UPDATES}
+
+
+def _growth(noted: OfDepth, depth: int) -> float:
+    """Return how many times as long each layer makes a new plain network's gradient, on average."""
     between = depth - 4  # layers from the middle of the first block to that of the last
-    return captions.gradients_why(profile(noted, "plain", 0).ratio ** (1 / between))
+    return float(profile(noted, "plain", 0).ratio ** (1 / between))
 
 
 def _question(noted: OfDepth, depth: int) -> Question:
@@ -104,13 +113,13 @@ def _question(noted: OfDepth, depth: int) -> Question:
     choices = tuple(Choice(*pair) for pair in captions.GRADIENTS_GUESSES.items())
     right = {EXPLODES: "explodes", VANISHES: "vanishes"}.get(slope(plain), "level")
     return Question(
-        f"lesson/gradients/{depth}",
+        "lesson/gradients",
         captions.GRADIENTS_QUESTION.format(depth=depth),
         choices,
         right,
         captions.GRADIENTS_RULE,
         captions.gradients_told(plain, residual),
-        _why(noted, depth),
+        captions.gradients_short_why(_growth(noted, depth), depth),
         captions.GRADIENTS_REPLIES,
     )
 
@@ -120,8 +129,8 @@ def _chart(noted: OfDepth, update: int) -> Chart:
     for kind in _KINDS:
         values = noted.values["gradient_norm", kind][noted.steps.index(update)]
         last = noted.alike.norms(values)[-1]  # of each seed
-        count = len(values)
-        relative = values / last
+        count = len(values) - 1  # the classifier belongs to no block
+        relative = values[:count] / last
         layers = np.arange(1, count + 1)
         with np.errstate(divide="ignore"):
             band = spread(relative, lambda logs, axis: np.exp(np.nanmean(np.log(logs), axis=axis)))

@@ -1,6 +1,5 @@
 """Step 3: it can be trained. Both twins learn here, from the first update on."""
 
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,21 +58,38 @@ class TwinsTraining:
         return len(self.errors["residual"])
 
 
+@dataclass
+class Shelf:
+    """What an explorer keeps of its trainings, by seed: those that have ended, and which are to stop.
+
+    So a training that was stopped is the same wherever it is asked for, also by a page that is written.
+    """
+
+    ended: dict[int, TwinsTraining] = field(default_factory=dict)
+    halted: set[int] = field(default_factory=set)
+
+
 @dataclass(frozen=True)
 class TrainTwins(Job):
     """Train both twins from one seed on the same batches.
 
-    halt  set by who wants it to stop where it is
+    shelf  where trainings that have ended are kept, and which of them are to stop
     """
 
     seed: int
-    halt: threading.Event | None = field(default=None, compare=False)
+    shelf: "Shelf" = field(default_factory=Shelf, compare=False)
     lane: ClassVar[str] = "training"
     aside: ClassVar[bool] = True
     says = ""
 
     def run(self, task: Task) -> TwinsTraining:
         """Return the errors; those so far are shown on the way."""
+        if self.seed in self.shelf.ended:
+            return self.shelf.ended[self.seed]
+        self.shelf.ended[self.seed] = found = self._train(task)
+        return found
+
+    def _train(self, task: Task) -> TwinsTraining:
         from resnet_explore.inputs.datasets import load_dataset
         from resnet_explore.training.race import Race
 
@@ -81,7 +97,7 @@ class TrainTwins(Job):
         # What the held-out images say is not shown, so they are looked at rarely.
         race = Race(tuple(_TWINS.values()), train, test, lr=RATE, seed=self.seed, every=UPDATES, sample=1)
         shown = 0.0
-        while race.steps < UPDATES and not (self.halt and self.halt.is_set()):
+        while race.steps < UPDATES and self.seed not in self.shelf.halted:
             task.check()
             race.advance(1)
             if time.monotonic() - shown > _SHOW_SECONDS:
@@ -101,9 +117,9 @@ def check(state: LessonState) -> None:
         raise ExploreError(f"runs must be from 0 to 10,000, got {state.runs}.")
 
 
-def plan(state: LessonState, halt: threading.Event | None = None) -> Sequence[Job]:
+def plan(state: LessonState, shelf: Shelf) -> Sequence[Job]:
     """Return the recorded training, and the one that was asked for."""
-    return (ReadRecordedTraining(), *((TrainTwins(state.runs, halt),) if state.runs else ()))
+    return (ReadRecordedTraining(), *((TrainTwins(state.runs, shelf),) if state.runs else ()))
 
 
 def present(state: LessonState, found: Mapping[Job, Any]) -> View:
@@ -118,17 +134,25 @@ def present(state: LessonState, found: Mapping[Job, Any]) -> View:
     shown = here.errors if here is not None and live else recorded
     running = {kind: running_mean(errors) for kind, errors in shown.items()}
     chart = _chart(running, {k: running_mean(e) for k, e in recorded.items()} if live else None)
+    going = bool(state.runs) and (here is None or here.going)
     ends = (float(each[-1]) for each in running.values())
     headline = captions.training_headline(len(shown["residual"]), *ends)
     return View(
-        ask=_controls(bool(state.runs) and (here is None or here.going), here),
-        headline=headline,
-        panels=(
-            (Prose("words", captions.TRAINING, captions.TRAINING_RECORDED), Charts("training", (chart,))),
-        ),
+        ask=_controls(going, here),
+        headline=captions.TRAINING_BUILDS if going and not live else headline,
+        panels=((_words(going, live), Charts("training", (chart,))),),
         conditions=captions.training_conditions(UPDATES, _WINDOW),
         glossary=captions.GLOSSARY,
     )
+
+
+def _words(going: bool, live: bool) -> Prose:
+    """Return the paragraphs for a training that was recorded, that goes on, or that is over."""
+    if going:
+        return Prose("words", captions.TRAINING_GOING)
+    if live:
+        return Prose("words", captions.TRAINING_DONE)
+    return Prose("words", captions.TRAINING, captions.TRAINING_RECORDED)
 
 
 def _controls(going: bool, here: TwinsTraining | None) -> Sequence[Part]:
@@ -158,6 +182,7 @@ def _chart(errors: Errors, recorded: Errors | None) -> Chart:
                 kind,
                 marker="none",
                 look=look,
+                listed=look == "full",
             )
             for kind, each in of.items()
         ]

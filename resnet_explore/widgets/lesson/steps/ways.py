@@ -1,6 +1,8 @@
 """Step 5: many short ways. Take blocks out of both trained twins, and see what is left."""
 
 import functools
+import math
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +22,7 @@ DEPTH, DATA = 20, "digits"
 BLOCKS = (DEPTH - 2) // 2  # He et al. 2015, section 4.2: 6n + 2 layers
 _TWINS = {"plain": f"cifar_plain{DEPTH}", "residual": f"cifar_resnet{DEPTH}"}
 _SHORT = 3  # blocks whose ways are drawn
+_FIRST = (5,)  # out at first
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,11 +56,30 @@ class TakeOut(Job):
         for kind, name in _TWINS.items():
             model, blocks = _opened(name)
             gone = [b.name for k, b in enumerate(blocks, 1) if k in self.deleted and b.can_go]
-            with edited(model, delete=gone), torch.no_grad():
+            # The networks are those of all lessons: between edit and answer nobody else may edit them.
+            with _AT_WORK, edited(model, delete=gone), torch.no_grad():
                 wrong = model(images).argmax(1) != labels
             errors[kind] = 100 * float(wrong.float().mean())
             rows.append(_row(kind, blocks))
         return Left(rows, errors, len(labels))
+
+
+@dataclass(frozen=True)
+class TakeOutEach(Job):
+    """Count the residual network's errors without each block alone."""
+
+    says = "Asking without each block ..."
+
+    def run(self, task: Task) -> tuple[float, ...]:
+        """Return them in percent, in the order of the blocks."""
+        found = []
+        for number in range(1, BLOCKS + 1):
+            task.check()
+            found.append(TakeOut((number,)).run(task).errors["residual"])
+        return tuple(found)
+
+
+_AT_WORK = threading.Lock()
 
 
 @functools.cache
@@ -92,31 +114,42 @@ def check(state: LessonState) -> None:
 
 
 def plan(state: LessonState) -> Sequence[Job]:
-    """Return what is counted; what both do unedited is where they come from."""
-    return tuple(dict.fromkeys((TakeOut(tuple(sorted(set(state.deleted)))), TakeOut(()))))
+    """Return what is counted: as cut, whole, and without each block alone once another one was tried."""
+    gone = tuple(sorted(set(state.deleted)))
+    each = () if gone in ((), _FIRST) else (TakeOutEach(),)
+    return tuple(dict.fromkeys((TakeOut(gone), TakeOut(()), *each)))
 
 
 def present(state: LessonState, found: Mapping[Job, Any]) -> View:
     """Return the page: both twins to be cut, their errors, and the ways through the blocks beside the cut."""
-    wanted, before = plan(state)[0], found.get(TakeOut(()))
-    left: Left | None = found.get(wanted)
-    if left is None:
-        return View(panels=None, waiting="Two trained networks. What if a block is taken out?")
     gone = tuple(sorted(set(state.deleted)))
+    left, before = (found.get(TakeOut(each)) for each in (gone, ()))
+    if left is None or before is None:
+        return View(panels=None, waiting="Two trained networks. What if a block is taken out?")
+    taken = _taken_out(left, gone)
     bars = tuple(_side(kind, left.errors[kind], before) for kind in _TWINS)
     return View(
-        headline=captions.ways_headline(gone, *left.errors.values()),
+        headline=captions.ways_headline(gone, not taken["plain"], *left.errors.values()),
         panels=(
-            (Prose("words", captions.WAYS), Cuts("cuts", left.rows, gone, still=True, uncut=True)),
+            (_words(before, found.get(TakeOutEach())), Cuts("cuts", left.rows, gone, still=True, uncut=True)),
             (OutcomeBars("errors", bars),),
         ),
         below=(
             (Prose("left", (captions.ways_left(len(gone), BLOCKS),)),),
-            (Ways("ways", _near(gone), _taken_out(left, gone)),),
+            (Ways("ways", _near(gone), taken),),
         ),
         conditions=captions.ways_conditions(left.images, DEPTH),
         glossary=captions.GLOSSARY,
     )
+
+
+def _words(before: Left, each: tuple[float, ...] | None) -> Prose:
+    """Return the paragraphs: what is seen, and, once another block was tried, which of them matter."""
+    ways = [math.comb(BLOCKS, k) for k in range(BLOCKS + 1)]
+    usual = [k for k, count in enumerate(ways) if count == max(ways)]
+    short = captions.WAYS[1].format(most=sum(ways[k] for k in usual), few=" or ".join(map(str, usual)))
+    last = captions.WAYS_ASK if each is None else captions.ways_matter(each)
+    return Prose("words", (captions.ways_learned(*before.errors.values()), captions.WAYS[0], short, last))
 
 
 def _side(kind: str, error: float, before: Left | None) -> Side:
