@@ -10,6 +10,14 @@ from tests.browser.lab import LabServer, NotebookPage
 AROUND = ("#jp-top-panel", "#jp-menu-panel", ".jp-SideBar", ".jp-NotebookPanel-toolbar", "#jp-bottom-panel")
 CELLS = ["import resnet_explore as rx\n\nrx.DegradationExplorer()", "6 * 7", "nothing = None"]
 
+# Controls in sight at whose left edge something else lies; JupyterLab puts a fold beside each output.
+_COVERED = """() => [...document.querySelectorAll('.rx-page :is(button, select, summary, input)')].filter((node) => {
+    const { x, y, width, height } = node.getBoundingClientRect(), [px, py] = [x + 4, y + height / 2];
+    if (!width || py < 0 || py > innerHeight - 40 || px > innerWidth) return false;
+    const there = document.elementFromPoint(px, py);
+    return !(node === there || node.contains(there) || there?.contains(node));
+}).map((node) => node.textContent || node.ariaLabel)"""
+
 
 @pytest.fixture(scope="module")
 def hall(tmp_path_factory):
@@ -54,6 +62,8 @@ def test_a_notebook_in_a_lecture_hall(hall, browser_context, width, height):
     assert 20 * zoom >= width / 50, "the last row reads it"
     card = page.locator(".rx-page").bounding_box()
     assert width * 0.9 < card["width"] <= width, "charts are as wide as the screen"
+    covered = page.evaluate(_COVERED)
+    assert covered == [], "the left edge of every control can be clicked"
     chart = page.locator(".rx-plot").first.bounding_box()
     page.mouse.move(chart["x"] + chart["width"] / 2, chart["y"] + chart["height"] / 2)
     notebook.screenshot(f"present-{width}")

@@ -24,14 +24,14 @@ DEEPER_ASKED = (
     "A deeper network can do all that a shallower one can. The extra layers only have to pass on what they "
     "get. So deeper should not be worse.",
     "What happens in practice? These networks learn to read handwritten digits. Pure guessing gets 90 % "
-    "wrong. The dot is a network of 8 layers: it has learned all its training images.",
+    "wrong. The dot is a network of 8 layers: it has learned nearly all its training images.",
     "Draw how the error goes on, up to 110 layers.",
 )
 GUESSING = "pure guessing"
 BANDS = "Bands: from the best to the worst of {seeds} trainings."
 DEEPER_SHOWN = (
     "These are the images that the networks learned from. A network that learns them by heart would be good "
-    "at them, so this is not overfitting. The deep plain networks just could not be trained.",
+    "at them, so this is not overfitting. The same training just does not get the deep plain networks there.",
     "The blue networks have the same layers and the same start. They have one thing more: in each block, "
     "what comes in is added to what comes out. That is the skip connection. Next, you see one.",
 )
@@ -105,7 +105,8 @@ def addition_conditions(network: str, block: str, shape: Sequence[int], size: in
         f"{network}, trained on ten classes of photos; block {block}, {shape[0]} channels of "
         f"{shape[1]}×{shape[2]}. The photo has {size}×{size} pixels for the network.",
         "The eight channels whose sums vary most are on the slider.",
-        "Only this block's skip is taken away, after training. Nothing is trained again.",
+        "Only this block's skip is taken away, after training. Nothing is trained again: this network "
+        "learned with the addition, so it depends on it.",
         "A ReLU follows the sum: what is below 0 becomes 0 before the next block.",
     )
 
@@ -216,9 +217,9 @@ def gradients_why(growth: float) -> str:
     """Return how the gradients come about, with how much longer each layer makes a new plain network's."""
     return (
         "The numbers compare the gradient of the first block with that of the last. In this new plain "
-        f"network each layer makes the gradient about {100 * (growth - 1):.0f} % longer on its way back, "
-        "and that multiplies up. The layers with the longest gradients then take the largest steps. After "
-        "those they hardly pass anything on, so the gradient vanishes."
+        f"network each layer makes the gradient on average {100 * (growth - 1):.0f} % longer on its way "
+        "back, and that multiplies up. At 110 layers it vanishes a few updates later: probably because the layers "
+        "with the longest gradients took the largest steps, and hardly pass anything on since then."
     )
 
 
@@ -258,7 +259,7 @@ def gradients_conditions(seeds: int) -> tuple[str, ...]:
     """Return on what the gradients were measured, and by which rule they get their words."""
     return (
         "Recorded while the networks of step 1 were trained, in train mode, with batch norm, on each "
-        f"update's own 64 images; mean of {seeds} seeds.",
+        f"update's own 64 images; mean of {seeds} seeds. The rate begins low and rises, up to 0.04.",
         f"Level means within a factor of {LEVEL:g}. Beyond {LEVEL**2:g} it explodes or vanishes.",
         "Without batch norm, or in eval mode, the picture is another: see 02 · Gradient flow.",
     )
@@ -289,7 +290,8 @@ def ways_matter(errors: Sequence[float]) -> str:
     return (
         f"No, they don't. Without block {worst + 1} alone the residual network gets {percent(errors[worst])} "
         f"wrong. Without block {least + 1} it is {percent(errors[least])}. Here the early blocks matter "
-        "most: all that follows builds on them."
+        "most: all that follows builds on them. Half of the ways are left each time, so how many there are "
+        "does not say how much a block matters."
     )
 
 
@@ -323,6 +325,8 @@ def ways_conditions(images: int, depth: int) -> tuple[str, ...]:
         "that they did not learn from; who guesses gets 90 % wrong.",
         "A pale block changes the size of the maps. Without a skip nothing else can, so in the plain network "
         "it stays. Where any other block is out of the plain network, what came in is passed on as it is.",
+        "Batch norm keeps the numbers that it learned with all blocks. With new ones the residual network "
+        "loses less, the plain one hardly less: 06 · Skips, Many edits.",
     )
 
 

@@ -101,7 +101,7 @@ def present(state: LessonState, found: Mapping[Job, Any]) -> View:
             ),
         ),
         headline=Over("skip", {joined: _headline(looked, joined) for joined in (True, False)}),
-        panels=((Prose("words", Over("skip", words)), _sum(looked)), (_answers(looked),)),
+        panels=((Prose("words", Over("skip", words)), _sum(looked), _answers(looked)),),
         sliders=(Slider("channel", "Channel", stops),),
         conditions=captions.addition_conditions(PHOTO_TWINS[1], BLOCK, looked.skip.shape, looked.size),
         glossary=captions.GLOSSARY,

@@ -16,7 +16,7 @@
 
   const STYLE = `
     .jp-cell-toolbar, .jp-Notebook-footer, .jp-CellHeader, .jp-Notebook .jp-Collapser,
-    .jp-Notebook .jp-InputPrompt, .jp-Notebook .jp-OutputPrompt { display: none !important; }
+    .jp-Notebook .jp-InputPrompt, .jp-Notebook .jp-OutputPrompt, .jp-OutputArea-promptOverlay { display: none !important; }
     .jp-Notebook .jp-Cell { zoom: var(--rx-present-zoom, 1.5); }
     .jp-Notebook .jp-Cell, .jp-Notebook .jp-InputArea-editor { outline: 0 !important; border-color: transparent !important; box-shadow: none !important; }
     .jp-Notebook .jp-MarkdownCell .jp-InputArea, .jp-Notebook .jp-MarkdownCell .jp-MarkdownOutput { border-color: transparent !important; outline: 0 !important; }
