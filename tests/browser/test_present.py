@@ -13,7 +13,7 @@ CELLS = ["import resnet_explore as rx\n\nrx.DegradationExplorer()", "6 * 7", "no
 # Controls in sight at whose left edge something else lies; JupyterLab puts a fold beside each output.
 _COVERED = """() => [...document.querySelectorAll('.rx-page :is(button, select, summary, input)')].filter((node) => {
     const { x, y, width, height } = node.getBoundingClientRect(), [px, py] = [x + 4, y + height / 2];
-    if (!width || py < 0 || py > innerHeight - 40 || px > innerWidth) return false;
+    if (!node.checkVisibility({ visibilityProperty: true, contentVisibilityAuto: true }) || !width || py < 0 || py > innerHeight - 40 || px > innerWidth) return false;
     const there = document.elementFromPoint(px, py);
     return !(node === there || node.contains(there) || there?.contains(node));
 }).map((node) => node.textContent || node.ariaLabel)"""

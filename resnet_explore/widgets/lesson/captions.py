@@ -218,8 +218,8 @@ def gradients_why(growth: float) -> str:
     return (
         "The numbers compare the gradient of the first block with that of the last. In this new plain "
         f"network each layer makes the gradient on average {100 * (growth - 1):.0f} % longer on its way "
-        "back, and that multiplies up. At 110 layers it vanishes a few updates later: probably because the layers "
-        "with the longest gradients took the largest steps, and hardly pass anything on since then."
+        "back, and that multiplies up. At 110 layers it vanishes a few updates later: probably because the "
+        "layers with the longest gradients took the largest steps, and hardly pass anything on since then."
     )
 
 
