@@ -132,6 +132,10 @@ def _draw_series(ax: Axes, series: Series, chart: Chart, color: str, shape: str,
     x, y, axis = series.x, series.y, chart.y
     pale = {"full": 1.0, "open": 0.55, "ghost": 0.4}[series.look]
     shown = np.isfinite(y) & ((y > 0) | (axis.scale == "linear"))
+    if series.line == "bars":
+        wide = 0.62 * float(np.diff(x).min()) if len(x) > 1 else 0.62
+        ax.bar(x, np.where(shown, y, np.nan), wide, color=color, alpha=pale, label=series.name, zorder=2.5)
+        return
     _draw_band(ax, series, axis, color)
     every = max(1, -(-len(x) // _MOST_MARKERS))
     ax.plot(
