@@ -240,6 +240,8 @@ def test_what_the_head_says_behind_a_block_is_what_it_says_when_later_branches_a
     for k in range(len(found.blocks) - 1):
         with rx.edited(net, delete=found.blocks[k + 1 :], input_size=(3, 16, 24)), torch.no_grad():
             close(found.running[k], net(images))
+    with rx.edited(net, delete=found.blocks, input_size=(3, 16, 24)), torch.no_grad():
+        close(found.start, net(images))
 
 
 def test_a_map_is_what_each_place_of_the_last_features_adds():

@@ -36,6 +36,7 @@ class LogitContributions(Brief, Mapping[str, Tensor]):
                network's own head makes of the stream behind each block. ReLUs and norms see that stream,
                gates on a skip stay as they were. NaN before a block without a skip
     blocks     the names of the blocks, as `running` has them
+    start      the same of the stem alone, (N, classes)
     places     float32 (names, N, classes, h, w): see `maps`; None where there are no such maps
     """
 
@@ -44,6 +45,7 @@ class LogitContributions(Brief, Mapping[str, Tensor]):
     logits: Tensor
     running: Tensor
     blocks: tuple[str, ...]
+    start: Tensor
     places: Tensor | None = None
     why_no_places: str = ""
 
@@ -190,9 +192,11 @@ def _split(net: nn.Module, images: Tensor, blocks: Sequence[TracedBlock]) -> Log
         rest = each[0] - places[0].sum((-2, -1))
         places[0] += rest[..., None, None] / math.prod(places.shape[-2:])
         places = _bias_last(places.float())
-    running = _repeated(_running(order, names)[end], 1 + len(names))[1:]
+    start, *_ = running = _repeated(_running(order, names)[end], 1 + len(names))
     keys = (STEM, *names, BIAS)
-    return LogitContributions(keys, _bias_last(each), logits.detach(), running, tuple(names), places, why)
+    return LogitContributions(
+        keys, _bias_last(each), logits.detach(), running[1:], tuple(names), start, places, why
+    )
 
 
 def _bias_last(stack: Tensor) -> Tensor:
@@ -331,6 +335,7 @@ def _together(parts: Sequence[LogitContributions]) -> LogitContributions:
         torch.cat([part.logits for part in parts]),
         torch.cat([part.running for part in parts], 1),
         first.blocks,
+        torch.cat([part.start for part in parts]),
         places,
         first.why_no_places,
     )
