@@ -84,5 +84,6 @@ from .widgets.gradient_flow.recorder import GradientRecorder as GradientRecorder
 from .widgets.lesson.explorer import LessonExplorer as LessonExplorer
 from .widgets.saliency.explorer import SaliencyExplorer as SaliencyExplorer
 from .widgets.skips.explorer import SkipExplorer as SkipExplorer
+from .widgets.stream.explorer import StreamExplorer as StreamExplorer
 
 __version__: str
