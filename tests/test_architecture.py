@@ -185,8 +185,8 @@ def test_slow_tests_are_listed_by_names_that_exist():
         assert re.search(rf"^def {function}\(", (ROOT / path).read_text(), re.MULTILINE), name
 
 
-def test_there_are_seven_notebooks_and_exercises_to_check():
-    assert [p.stem[:2] for p in NOTEBOOKS] == ["00", "01", "02", "03", "04", "05", "06", "ex"]
+def test_there_are_eight_notebooks_and_exercises_to_check():
+    assert [p.stem[:2] for p in NOTEBOOKS] == ["00", "01", "02", "03", "04", "05", "06", "07", "ex"]
 
 
 def test_editors_know_every_public_name(tmp_path):

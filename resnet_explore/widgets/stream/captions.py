@@ -64,17 +64,18 @@ def place_name(flow: "Flow", place: int) -> str:
     return "bias" if place == len(flow.places) - 1 else str(place)
 
 
-def _whole(flow: "Flow", place: int) -> str:
+def _adds(flow: "Flow", place: int) -> str:
     if place == 0:
-        return "The stem adds"
-    return "Biases add" if place == len(flow.places) - 1 else f"Block {place} adds"
+        return "the stem adds"
+    return "biases add" if place == len(flow.places) - 1 else f"block {place} adds"
 
 
 def headline(flow: "Flow", place: int, target: int) -> str:
     """Return what a place adds."""
     added, total = flow.added[place, target], flow.logits[target]
     label = flow.classes[target]
-    return f"{_whole(flow, place)} {signed(added)} to “{label}”, whose logit is {signed(total)}."
+    adds = _adds(flow, place)
+    return f"{adds[0].upper()}{adds[1:]} {signed(added)} to “{label}”, whose logit is {signed(total)}."
 
 
 def heading(flow: "Flow", place: int, target: int) -> str:
@@ -85,12 +86,11 @@ def heading(flow: "Flow", place: int, target: int) -> str:
 
 MEANING = "{plus} speaks for the class, {minus} against it"
 UNIT = "logit"
-MAPS_NOTE = "All places share one scale."
 
 
 def alt(flow: "Flow", place: int, target: int) -> str:
     """Return what the heatmap shows, for who can't see it."""
-    return f"Where in the photo it lies what {place_name(flow, place)} adds to “{flow.classes[target]}”."
+    return f"A heatmap of what {_adds(flow, place)} to “{flow.classes[target]}”, place by place."
 
 
 def no_maps(flow: "Flow") -> str:
@@ -115,6 +115,8 @@ def answers_note(flow: "Flow", place: int) -> str:
     if flow.beside is None or not has_no_answer(flow, place):
         return ""
     name = flow.networks[0].name
+    if not flow.one_path:
+        return f"{name} has no answer here: it has another number of blocks."
     return f"{name} has no answer here: later layers must run, as no skip passes them by."
 
 
@@ -125,7 +127,7 @@ def has_no_answer(flow: "Flow", place: int) -> bool:
 
 def said_note(flow: "Flow") -> str:
     """Return from where on the network beside can be asked."""
-    if flow.beside is None:
+    if flow.beside is None or not flow.one_path:
         return ""
     asked = [k for k in range(len(flow.places) - 1) if not has_no_answer(flow, k)]
     name = flow.networks[0].name
@@ -147,7 +149,7 @@ def conditions(flow: "Flow") -> tuple[str, ...]:
         "ReLUs on the stream are held at what they did on this image; norms run in eval mode.",
         "A share counts what a block adds directly, not what later blocks make of it.",
     ]
-    if flow.beside is not None:
+    if flow.one_path:
         beside = flow.networks[0].name
         said.append(f"{beside} has no skip, so all of its logits come from its last block.")
     if flow.maps is not None:
@@ -159,6 +161,11 @@ def conditions(flow: "Flow") -> tuple[str, ...]:
 def out_of_range(name: str, value: int, labels: "tuple[str, ...]") -> str:
     """Return which classes there are."""
     return f"{name} must lie in 0..{len(labels) - 1}, as there are {len(labels)} classes, not {value}."
+
+
+def other_classes(beside: int, count: int) -> str:
+    """Return that two networks tell different classes apart."""
+    return f"Two networks need the same classes, but these have {beside} and {count}."
 
 
 def series_names(flow: "Flow", target: int, rival: int) -> tuple[str, str]:

@@ -120,10 +120,9 @@ def _require(state: StreamState, flow: Flow | None, names: frozenset[str]) -> No
     for name in ("target", "rival"):
         value = getattr(state, name)
         if value is not None and (value < 0 or (flow is not None and value >= len(flow.classes))):
-            labels = flow.classes if flow is not None else ()
-            if not labels:
+            if flow is None:
                 raise ExploreError(f"{name} must be the number of a class, got {value}.")
-            raise ExploreError(captions.out_of_range(name, value, labels))
+            raise ExploreError(captions.out_of_range(name, value, flow.classes))
     if state.target is not None and state.target == state.rival:
         raise ExploreError("A class is no rival of itself: choose two classes.")
     if flow is not None and "block" in names and state.block >= len(flow.places):

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.catalog.images import Images, form_of
 from resnet_explore.widgets.catalog.networks import Loaded, NamedNetwork, Networks
 from resnet_explore.widgets.core.runner import Job, Task
+from resnet_explore.widgets.stream import captions
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -28,6 +30,7 @@ class Flow:
     why_no_maps   and why that is
     so_far    float64 (places, classes), the logits that the head gives behind each place
     beside    the same of the network beside, NaN where it can't be asked; None where there is none
+    one_path  whether that network has no skips
     error     the largest remainder of the sum as a share of the largest logit
     classes   names of the answers
     picture   the photo as a JPEG, `about` in words what it is
@@ -40,6 +43,7 @@ class Flow:
     why_no_maps: str
     so_far: np.ndarray
     beside: np.ndarray | None
+    one_path: bool
     error: float
     classes: tuple[str, ...]
     picture: bytes
@@ -98,7 +102,11 @@ class StreamLab:
             found = logit_contributions(networks[-1].model, batch)
             blocks = len(found.blocks)
             task.check()
-            beside = None if len(networks) < 2 else _answers_on_the_way(networks[0].model, batch, blocks)
+            beside, one_path = None, False
+            if len(networks) > 1:
+                beside, one_path = _answers_on_the_way(networks[0].model, batch, blocks)
+                if beside.shape[1] != found.logits.shape[1]:
+                    raise ExploreError(captions.other_classes(beside.shape[1], found.logits.shape[1]))
         so_far = [found.start, *found.running, found.logits]
         return Flow(
             networks=networks,
@@ -108,6 +116,7 @@ class StreamLab:
             why_no_maps=found.why_no_places,
             so_far=np.stack([logits[0].double().cpu().numpy() for logits in so_far]),
             beside=beside,
+            one_path=one_path,
             error=found.error,
             classes=self._named(about, found.logits.shape[1]),
             picture=photo_jpeg(picture.seen(SIDE), SIDE),
@@ -119,10 +128,10 @@ class StreamLab:
         return tuple(map(str, known)) if len(known) == count else tuple(f"class {k}" for k in range(count))
 
 
-def _answers_on_the_way(model: "nn.Module", batch: "Tensor", blocks: int) -> np.ndarray:
-    """Return what a network's own head says behind each of its blocks: float64 (2 + blocks, classes).
+def _answers_on_the_way(model: "nn.Module", batch: "Tensor", blocks: int) -> tuple[np.ndarray, bool]:
+    """Return what a network's own head says behind each of its blocks, and whether none of them has a skip.
 
-    Later blocks are passed by, which a plain one lets happen where it keeps the shape: before, NaN. A network
+    The logits are float64 (2 + blocks, classes), of the stem, the blocks, and at the end once more. Later blocks are passed by, which a plain one lets happen where it keeps the shape: before, NaN. A network
     of another number of blocks says only its answer.
     """
     import torch
@@ -135,20 +144,21 @@ def _answers_on_the_way(model: "nn.Module", batch: "Tensor", blocks: int) -> np.
     images = as_images(model, batch)
     size = tuple(images.shape[1:])
     there = blocks_of(model, size)
+    one_path = not any(block.sums for block in there)
     with measuring(model), torch.no_grad():
         model.eval()
         whole = as_logits(answer(model, images.clone()), 1)[0].double().cpu().numpy()
         found = np.full((2 + blocks, len(whole)), np.nan)
         found[-2:] = whole
         if len(there) != blocks:
-            return found
+            return found, one_path
         for k in range(blocks - 1, 0, -1):  # behind block k: all after it are passed by
             if not there[k].can_go:
                 break
             later = [block.name for block in there[k:]]
             with edited(model, delete=later, input_size=size):
                 found[k] = as_logits(answer(model, images.clone()), 1)[0].double().cpu().numpy()
-    return found
+    return found, one_path
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ _ANSWERS = 5
 _OPACITY, _PALETTE = 0.7, "red and blue"
 # What the first question is about: who has changed one of them is past it.
 _ASKED = ("networks", "image", "target", "rival")
+_FIRST_BLOCKS = 8  # of the photo twins
 
 
 def present(
@@ -53,8 +54,9 @@ def present(
         ask=ask,
         headline=_over(flow, lambda place: captions.headline(flow, place, target)),
         why=captions.WHY,
-        panels=((_heatmaps(state, flow, target), _answers(flow)), (_charts(flow, target, rival),)),
+        panels=((_charts(flow, target, rival),),),
         sliders=_sliders(entries[state.networks].depths, flow),
+        below=((_heatmaps(state, flow, target), _answers(flow)),),
         conditions=captions.conditions(flow),
         glossary=captions.GLOSSARY,
         question=question,
@@ -70,7 +72,7 @@ def _classes(flow: Flow | None) -> list[Part]:
     every = tuple(Choice(k, label) for k, label in enumerate(labels))
     return [
         Menu("target", "Class", (Choice(None, "its own answer"), *every)),
-        Menu("rival", "Beside", (Choice(None, "the next likely"), *every)),
+        Menu("rival", "Rival", (Choice(None, "the next likely"), *every)),
     ]
 
 
@@ -115,7 +117,7 @@ def _answers(flow: Flow) -> Any:
     """Return what both networks would answer behind each place, always the same classes."""
     both = [] if flow.beside is None else [_shares(flow.beside)]
     shares = [*both, _shares(flow.so_far)]
-    order = np.argsort(-np.nan_to_num(np.stack([one[-1] for one in shares])).max(0), kind="stable")
+    order = np.argsort(-flow.logits, kind="stable")
     names = tuple(Named(network.name, network.kind) for network in flow.networks)
 
     def shown(place: int) -> Choices:
@@ -224,6 +226,3 @@ def _question(state: StreamState, flow: Flow | None) -> Question | None:
         captions.STAGE_WHY,
         captions.STAGE_REPLIES if right == "nearly" else {},
     )
-
-
-_FIRST_BLOCKS = 8  # of the photo twins
