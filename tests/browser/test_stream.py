@@ -18,8 +18,9 @@ def test_guess_slide_and_ask_about_another_class(open_notebook):
     assert notebook.execute("print(explorer.wait(60), explorer.block)", timeout=90) == "True 8"
     page.wait_for_timeout(300)
     assert headline(notebook).startswith("Block 8 adds")
-    bars = card.locator(".rx-plot-line.rx-line-bars").first
+    bars = card.locator("svg.rx-plot .rx-plot-line.rx-line-bars").first
     assert bars.get_attribute("d").count("M") == 10, "stem, eight blocks, bias"
+    notebook.screenshot("07_stream")
     height = card.bounding_box()["height"]
     sent, seen = notebook.execute("print(explorer._count)"), set()
     for _ in range(8):

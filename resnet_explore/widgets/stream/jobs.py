@@ -131,8 +131,9 @@ class StreamLab:
 def _answers_on_the_way(model: "nn.Module", batch: "Tensor", blocks: int) -> tuple[np.ndarray, bool]:
     """Return what a network's own head says behind each of its blocks, and whether none of them has a skip.
 
-    The logits are float64 (2 + blocks, classes), of the stem, the blocks, and at the end once more. Later blocks are passed by, which a plain one lets happen where it keeps the shape: before, NaN. A network
-    of another number of blocks says only its answer.
+    The logits are float64 (2 + blocks, classes), of the stem, the blocks, and at the end once more. Later
+    blocks are passed by, which a plain one lets happen where it keeps the shape: before, they are NaN. A
+    network of another number of blocks says only its answer.
     """
     import torch
 
