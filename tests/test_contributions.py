@@ -315,6 +315,20 @@ class Sorted(nn.Module):
         return self.fc(self.net(x).sort(1).values)
 
 
+class Copied(nn.Module):
+    """Writes its last features into zeros, which nobody sees in the zeros."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = rx.build("cifar_resnet8")
+        self.fc, self.net.fc = self.net.fc, nn.Identity()
+
+    def forward(self, x):
+        written = torch.zeros(len(x), 64)
+        written[:, :32] = self.net(x)[:, 32:]
+        return self.fc(written)
+
+
 class Twice(nn.Module):
     """Runs its only block two times."""
 
@@ -333,6 +347,7 @@ class Twice(nn.Module):
         (lambda: rx.build("cifar_plain8"), "one path, and all of the logits come from its last block"),
         (lambda: timm.create_model("densenet121"), "no skip that ends in a sum"),
         (Sorted, "no rule says what the operation 'sort' makes of each"),
+        (Copied, "no rule says what the operation 'copy' makes of each"),
         (Twice, "'net.layer1.0' runs 2 times in one pass"),
     ],
 )

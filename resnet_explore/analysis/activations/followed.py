@@ -221,6 +221,9 @@ class Followed(OperationMode):
         result = func(*args, **kwargs)
         made = self._rule(name, func, inputs, kwargs, result)
         self._mark(result, _Lost(name.strip("_")))
+        base = args[0]._base if inputs is not args else None
+        if base is not None:  # whoever goes on with the whole has a part that was written over
+            self._state[base] = _Lost(name.strip("_"))
         for tensor, node in zip(_tensors(result), made, strict=False):
             self._state[tensor] = node
         return result
