@@ -23,12 +23,12 @@ from resnet_explore.widgets.core.view import (
     Slider,
     View,
 )
-from resnet_explore.widgets.core.words import percent
 from resnet_explore.widgets.stream import captions
 from resnet_explore.widgets.stream.jobs import Flow
 from resnet_explore.widgets.stream.state import StreamState
 
 _ANSWERS = 5
+_MANY = 20  # places along an axis that can all be named
 _OPACITY, _PALETTE = 0.7, "red and blue"
 # What the first question is about: who has changed one of them is past it.
 _ASKED = ("networks", "image", "target", "rival")
@@ -137,7 +137,8 @@ def _answers(flow: Flow) -> Any:
 
 def _bar(share: float, name: Named) -> Bar:
     known = np.isfinite(share)
-    return Bar(share if known else 0.0, percent(100 * share) if known else "–", name.color)
+    text = f"{100 * share:.{0 if share > 0.0995 else 1}f} %" if known else "–"  # short, as room is scarce
+    return Bar(share if known else 0.0, text, name.color)
 
 
 def _shares(logits: np.ndarray) -> np.ndarray:
@@ -154,7 +155,8 @@ def _charts(flow: Flow, target: int, rival: int) -> Charts:
     count = len(flow.places)
     every = np.arange(count)
     names = captions.series_names(flow, target, rival)
-    ticks = [(float(k), captions.place_name(flow, k)) for k in range(count)]
+    apart = 1 if count <= _MANY else 10
+    ticks = [(float(k), captions.place_name(flow, k)) for k in (*range(0, count - 1, apart), count - 1)]
     across = Axis("block", -0.6, count - 0.4, name="block", ticks=tuple(ticks), whole=True)
     added, built = flow.added[:, [target, rival]], flow.added[:, [target, rival]].cumsum(0)
     kind = flow.networks[-1].kind
