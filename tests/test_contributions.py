@@ -272,6 +272,12 @@ def test_many_images_are_split_and_put_together(monkeypatch):
     torch.testing.assert_close(alone.places, at_once.places)
 
 
+def test_more_images_than_the_memory_holds_are_refused(monkeypatch):
+    monkeypatch.setattr("resnet_explore.analysis.activations.contributions.free_memory", lambda _: 1_000)
+    with pytest.raises(rx.ExploreError, match="give fewer images at a time"):
+        rx.logit_contributions(rx.build("cifar_resnet8"), some(3).float())
+
+
 def test_single_precision_adds_up_within_a_ten_thousandth():
     torch.manual_seed(0)
     for net in (torchvision.models.resnet18(), preactivation(), transformer()):

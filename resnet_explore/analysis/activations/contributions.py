@@ -17,6 +17,7 @@ from resnet_explore.analysis.topology.structure import TracedBlock
 from resnet_explore.analysis.wrapped import unwrapped
 from resnet_explore.errors import ExploreError, an, unknown
 from resnet_explore.models.dispatch import uncompiled
+from resnet_explore.models.memory import free_memory, in_words
 
 BIAS, STEM = "bias", "stem"
 _AT_ONCE = 2**26  # numbers of all summands of one layer that are held at a time
@@ -127,7 +128,7 @@ def logit_contributions(
     ------
     ExploreError
         For a network without skips that add, one whose stream passes an operation of which it is not known
-        what it does to a summand, one without logits, and images that don't fit.
+        what it does to a summand, one without logits, images that don't fit, and too many for the memory.
 
     Sources: Elhage et al. 2021, A mathematical framework for transformer circuits (direct logit attribution);
     Veit et al. 2016, arXiv 1605.06431, section 3 (the unravelled view); nostalgebraist 2020, interpreting
@@ -139,7 +140,7 @@ def logit_contributions(
     parts = torch.split(batch, _images_at_once(blocks))
     with measuring(net), torch.no_grad(), uncompiled():
         net.eval()
-        found = [_split(net, part, blocks) for part in parts]
+        found = [_split(net, part, blocks, len(batch)) for part in parts]
     return _together(found)
 
 
@@ -173,7 +174,8 @@ def _images_at_once(blocks: Sequence[TracedBlock]) -> int:
     return max(1, _AT_ONCE // largest)
 
 
-def _split(net: nn.Module, images: Tensor, blocks: Sequence[TracedBlock]) -> LogitContributions:
+def _split(net: nn.Module, images: Tensor, blocks: Sequence[TracedBlock], in_all: int) -> LogitContributions:
+    """Split the logits of some images, of so many in all."""
     followed = Followed(net, blocks)
     with followed.watching(images):
         output = answer(net, images)
@@ -187,6 +189,7 @@ def _split(net: nn.Module, images: Tensor, blocks: Sequence[TracedBlock]) -> Log
     places = None
     if pooled is not None:
         before = stacks[pooled.parents[0]]
+        _require_memory(before, in_all, logits)
         places = _at_places(before, pooled, order, end)
         places = _grown(places, 2 + len(names))
         rest = each[0] - places[0].sum((-2, -1))
@@ -197,6 +200,17 @@ def _split(net: nn.Module, images: Tensor, blocks: Sequence[TracedBlock]) -> Log
     return LogitContributions(
         keys, _bias_last(each), logits.detach(), running[1:], tuple(names), start, places, why
     )
+
+
+def _require_memory(before: Tensor, images: int, logits: Tensor) -> None:
+    """Raise ExploreError if what all places of all images add to all classes does not fit."""
+    height, width = before.shape[-2:]
+    needed, free = 4 * len(before) * images * logits.shape[1] * height * width, free_memory(logits.device)
+    if 2 * needed > free:  # they are put together of parts
+        raise ExploreError(
+            f"What each of {height}×{width} places adds for {images} images takes {in_words(2 * needed)} of "
+            f"memory and {in_words(free)} are free: give fewer images at a time."
+        )
 
 
 def _bias_last(stack: Tensor) -> Tensor:
