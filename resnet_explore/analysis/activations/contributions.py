@@ -100,9 +100,7 @@ class LogitContributions(Brief, Mapping[str, Tensor]):
         return self.places[self.names.index(name), torch.arange(count), targets]
 
 
-def logit_contributions(
-    model: nn.Module, images: Tensor, input_size: tuple[int, ...] | None = None
-) -> LogitContributions:
+def logit_contributions(model: nn.Module, images: Tensor) -> LogitContributions:
     """Split every logit into what the stem, each block, and the biases behind them add to it.
 
     Along its skips, a network's last features are a sum: what the stem gave and what each branch added. What
@@ -122,7 +120,6 @@ def logit_contributions(
     ----------
     model : any network whose skips `structure` finds as sums; run in eval mode and left as found
     images : float (N, C, H, W), standardised as the model expects
-    input_size : (C, H, W) to find the blocks with; None takes that of the images
 
     Raises
     ------
@@ -136,7 +133,7 @@ def logit_contributions(
     """
     batch = as_images(model, images)
     net = unwrapped(model)
-    blocks = _blocks_with_skips(net, tuple(input_size or batch.shape[1:]))
+    blocks = _blocks_with_skips(net, tuple(batch.shape[1:]))
     parts = torch.split(batch, _images_at_once(blocks))
     with measuring(net), torch.no_grad(), uncompiled():
         net.eval()
