@@ -34,6 +34,7 @@ FIRST_VIEWS = {
     "04_architectures": "rx.ArchitectureExplorer()",
     "05_feature_maps": "rx.FeatureMapExplorer().wait()",
     "06_skips": "rx.SkipExplorer().wait()",
+    "07_stream": "rx.StreamExplorer().wait()",
 }
 _SAY = "\nprint('MEASURED', *measured(), flush=True)"
 MB = 1e6

@@ -1,6 +1,7 @@
 """The public names, for editors and type checkers; Python reads it too, to import each when it is first
 used."""
 
+from .analysis.activations.contributions import logit_contributions as logit_contributions
 from .analysis.activations.feature_maps import feature_maps as feature_maps
 from .analysis.activations.residual_stream import residual_stream as residual_stream
 from .analysis.activations.statistics import layer_statistics as layer_statistics
@@ -84,5 +85,6 @@ from .widgets.lesson.explorer import LessonExplorer as LessonExplorer
 from .widgets.playground.explorer import PlaygroundExplorer as PlaygroundExplorer
 from .widgets.saliency.explorer import SaliencyExplorer as SaliencyExplorer
 from .widgets.skips.explorer import SkipExplorer as SkipExplorer
+from .widgets.stream.explorer import StreamExplorer as StreamExplorer
 
 __version__: str

@@ -145,6 +145,16 @@ def test_a_band_of_a_single_point_is_a_bar():
     np.testing.assert_array_equal(bar.get_segments(), [[[1, 1], [1, 5]]])
 
 
+def test_bars_reach_from_0_to_their_values_also_below_it():
+    chart = Chart(
+        "t", Axis("x", 0, 4), Axis("y", -3, 3), (Series("s", [1, 2, 3], [2, -1, np.nan], line="bars"),)
+    )
+    (bars,) = drawn(chart).containers
+    assert [bar.get_height() for bar in bars][:2] == [2, -1]
+    assert [bar.get_y() for bar in bars][:2] == [0, 0]
+    assert [round(bar.get_x() + bar.get_width() / 2, 6) for bar in bars] == [1, 2, 3]
+
+
 def test_marks_and_what_is_chosen_are_drawn_where_they_are():
     marks = [Mark("limit", y=32), Mark("here", x=4), Mark("point", x=1, y=2), Mark("part", x=2, to=3), None]
     marks.append(Mark("nowhere", x=5, y=np.nan))

@@ -15,11 +15,15 @@ import numpy as np
 from resnet_explore.errors import ExploreError, unknown
 
 Scale = Literal["linear", "log"]
-Line = Literal["solid", "dashed", "dotted", "none"]
+Line = Literal["solid", "dashed", "dotted", "none", "bars"]
 Look = Literal["full", "open", "ghost"]
 Marker = Literal["kind", "none", "circle", "square", "diamond", "up", "down"]
 
-SCALES, LINES, LOOKS = ("linear", "log"), ("solid", "dashed", "dotted", "none"), ("full", "open", "ghost")
+SCALES, LINES, LOOKS = (
+    ("linear", "log"),
+    ("solid", "dashed", "dotted", "none", "bars"),
+    ("full", "open", "ghost"),
+)
 MARKERS = ("kind", "none", "circle", "square", "diamond", "up", "down")
 
 
@@ -95,7 +99,7 @@ class Series:
                a logarithmic axis can't hold (0 and below) a cross at its foot
     kind       "plain", "residual", "muted", "ink", or anything else for a colour and a marker of its own
     low, high  (n,), the ends of a band, NaN where there is none; None for no band
-    line       "solid", "dashed", "dotted" or "none"
+    line       "solid", "dashed", "dotted", "none", or "bars" from 0 to each y
     marker     "kind" for the kind's own, "none" or a shape
     look       "full"; "open" for open marks and a paler line: a second series of its kind, or what is not
                finished; "ghost" for what is recorded and stands faintly behind

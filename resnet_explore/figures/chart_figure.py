@@ -132,6 +132,10 @@ def _draw_series(ax: Axes, series: Series, chart: Chart, color: str, shape: str,
     x, y, axis = series.x, series.y, chart.y
     pale = {"full": 1.0, "open": 0.55, "ghost": 0.4}[series.look]
     shown = np.isfinite(y) & ((y > 0) | (axis.scale == "linear"))
+    if series.line == "bars":
+        wide = 0.62 * float(np.diff(x).min()) if len(x) > 1 else 0.62
+        ax.bar(x, np.where(shown, y, np.nan), wide, color=color, alpha=pale, label=series.name, zorder=2.5)
+        return
     _draw_band(ax, series, axis, color)
     every = max(1, -(-len(x) // _MOST_MARKERS))
     ax.plot(
@@ -239,7 +243,10 @@ def _write_above(ax: Axes, chart: Chart, room: float) -> None:
     color = COLORS.get(chart.kind, INK)
     ax.set_title(_titled(chart, room), loc="left", color=color, fontsize=11, weight="bold", pad=5 + 13 * rows)
     if rows:
+        there = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+        named = [curve.name for curve in _there(chart) if curve.name in there]
         ax.legend(
+            [there[name] for name in named], named,
             loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=columns, fontsize=9, frameon=False,
             labelcolor=INK, borderaxespad=0.1, columnspacing=1.2, handlelength=2.0, handletextpad=0.5,
             labelspacing=0.25,

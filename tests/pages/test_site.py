@@ -28,7 +28,7 @@ from resnet_explore.pages.site.stories import (
 
 ROOT = Path(__file__).resolve().parents[2]
 # Where a page may lead out of the site: what it cites.
-CITED = {"arxiv.org", "distill.pub"}
+CITED = {"arxiv.org", "distill.pub", "transformer-circuits.pub"}
 
 
 def offline():

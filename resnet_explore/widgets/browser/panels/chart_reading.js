@@ -43,7 +43,7 @@ function pointsAt(x, at) {
 /** Between two points of a line, where the line is at x; NaN beyond its ends and in gaps. */
 function between({ x, y, line }, at, logX, logY) {
   const next = x.data.findIndex((value) => value > at);
-  if (line === "none" || next < 1) return NaN;
+  if (line === "none" || line === "bars" || next < 1) return NaN;
   const [a, b] = [y.data[next - 1], y.data[next]];
   const flat = logX ? Math.log : Number;
   const t = (flat(at) - flat(x.data[next - 1])) / (flat(x.data[next]) - flat(x.data[next - 1]));

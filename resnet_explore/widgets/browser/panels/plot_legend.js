@@ -12,7 +12,8 @@ function sample({ shape, name }, { line, low, y }) {
   const middle = SAMPLE_H / 2, mere = low && y.data.every(Number.isNaN); // a band without a line
   const parts = [];
   if (low) parts.push(svg("path", { class: `rx-plot-band ${name}`, d: `M0 1H${SAMPLE_W}V${SAMPLE_H - 1}H0z` }));
-  if (line !== "none" && !mere) parts.push(svg("path", { class: `rx-plot-line ${name}`, d: `M0 ${middle}H${SAMPLE_W}` }));
+  const piece = line === "bars" ? `M7 0H${SAMPLE_W - 7}V${SAMPLE_H}H7z` : `M0 ${middle}H${SAMPLE_W}`;
+  if (line !== "none" && !mere) parts.push(svg("path", { class: `rx-plot-line ${name}`, d: piece }));
   if (!mere) parts.push(svg("path", { class: `rx-plot-dots ${name}`, d: marksPath(shape, 3.4, [SAMPLE_W / 2], [middle], () => true) }));
   return svg("svg", { width: SAMPLE_W, height: SAMPLE_H, "aria-hidden": "true" }, ...parts);
 }

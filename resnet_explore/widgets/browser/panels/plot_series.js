@@ -1,7 +1,7 @@
 /* The series of a chart: bands, lines and marks, drawn from pixels that may be on their way to a new place. */
 
 import { svg } from "../dom.js";
-import { bandPath, linePath, marksPath } from "./shapes.js";
+import { bandPath, barsPath, linePath, marksPath } from "./shapes.js";
 
 const OWN = { plain: "circle", residual: "square", muted: "none", ink: "none" };
 const OTHERS = ["diamond", "up", "down", "plus", "cross"];
@@ -16,7 +16,7 @@ export function looksOf(series) {
   return series.map(({ kind, marker, line, look }) => {
     const place = others.indexOf(kind);
     const own = line === "none" && OWN[kind] === "none" ? "circle" : OWN[kind] ?? OTHERS[place % OTHERS.length];
-    const shape = look === "ghost" ? "none" : marker === "kind" ? own : marker;
+    const shape = look === "ghost" || line === "bars" ? "none" : marker === "kind" ? own : marker;
     return { shape, name: `${colourClass(kind, place)} rx-look-${look} rx-line-${line}` };
   });
 }
@@ -80,13 +80,14 @@ export class SeriesLayer {
       const [x, y, low, high] = pixels.slice(4 * i, 4 * i + 4), { line } = this.series[i], { shape } = this.looks[i];
       if (low.length) part.band.setAttribute("d", bandPath(x, low, high, top, bottom));
       else if (part.band.hasAttribute("d")) part.band.removeAttribute("d");
-      if (line !== "none") part.line.setAttribute("d", linePath(x, y));
+      if (line === "bars") part.line.setAttribute("d", barsPath(x, y, this.frame.y.place(0)));
+      else if (line !== "none") part.line.setAttribute("d", linePath(x, y));
       const every = Math.max(1, Math.ceil((APART * x.length) / Math.max(1, right - left)));
       const inside = (k) => y[k] >= top - 1 && y[k] <= bottom + 1 && x[k] >= left - 1 && x[k] <= right + 1;
       const alone = (k) => Number.isNaN(y[k - 1] ?? NaN) && Number.isNaN(y[k + 1] ?? NaN);
       const shown = line === "none" ? inside : (k) => inside(k) && (k % every === i % every || alone(k));
       if (shape !== "none") part.dots.setAttribute("d", marksPath(shape, every > 1 ? 2.6 : 3.2, x, y, shown));
-      else if (line !== "none") part.dots.setAttribute("d", marksPath("circle", 2.2, x, y, (k) => inside(k) && alone(k)));
+      else if (line !== "none" && line !== "bars") part.dots.setAttribute("d", marksPath("circle", 2.2, x, y, (k) => inside(k) && alone(k)));
     });
     this.point(this.chosen ?? null, this.read ?? null);
   }
@@ -115,7 +116,7 @@ export class SeriesLayer {
       const [x, y] = [this.pixels[4 * i], this.pixels[4 * i + 1]], { data } = this.series[i].x;
       const at = (value) => (k) => data[k] === value && y[k] >= top - 1 && y[k] <= bottom + 1;
       const shape = this.looks[i].shape === "none" ? "circle" : this.looks[i].shape;
-      const large = chosen !== null && this.series[i].look !== "ghost";
+      const large = chosen !== null && this.series[i].look !== "ghost" && this.series[i].line !== "bars";
       part.chosen.setAttribute("d", large ? marksPath(shape, 5.2, x, y, at(chosen)) : "");
       part.read.setAttribute("d", read === null ? "" : marksPath(shape, 5.2, x, y, at(read)));
     });

@@ -3,6 +3,7 @@
 /** @typedef {"circle" | "square" | "diamond" | "up" | "down" | "plus" | "cross" | "none"} Shape */
 
 const BAR = 3.5; // half the width, in pixels, of a band at a single point
+const WIDEST = 16; // half the width of a bar
 
 const tenth = (value) => Math.round(value * 10) / 10;
 
@@ -15,6 +16,17 @@ export function linePath(x, y) {
       path += `${pen}${tenth(x[k])} ${tenth(y[k])}`;
       pen = "L";
     }
+  }
+  return path;
+}
+
+/** Upright bars from one level to each y, as wide as there is room. */
+export function barsPath(x, y, level) {
+  const apart = x.length > 1 ? Math.min(...Array.from(x).slice(1).map((px, k) => px - x[k])) : 4 * WIDEST;
+  const half = Math.max(1, Math.min(WIDEST, 0.31 * apart));
+  let path = "";
+  for (let k = 0; k < x.length; k += 1) {
+    if (!Number.isNaN(y[k])) path += `M${tenth(x[k] - half)} ${tenth(level)}h${tenth(2 * half)}V${tenth(y[k])}h${tenth(-2 * half)}z`;
   }
   return path;
 }

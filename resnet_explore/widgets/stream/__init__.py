@@ -1,0 +1,1 @@
+"""What flows along the skips to the answer: what each block adds, and what it would be so far."""

@@ -1,0 +1,180 @@
+"""All sentences of the stream explorer."""
+
+from typing import TYPE_CHECKING
+
+from resnet_explore.widgets.core.words import listed, percent, signed
+
+if TYPE_CHECKING:
+    from resnet_explore.widgets.stream.jobs import Flow
+
+WAITING = "What each block adds to the answer, from the image to the logits."
+
+WHY = (
+    "Along the skips the last features are a sum: what the stem gave and what each block added. Pooling and "
+    "classifier are linear, so each summand has its own share of every logit, and the shares add up. It is "
+    "what a block says to the answer directly: what later blocks make of it counts as theirs."
+)
+
+GLOSSARY = {
+    "logit": "A network's score for a class, before softmax makes shares of all scores.",
+    "logits": "A network's scores for the classes, before softmax makes shares of them.",
+    "softmax": "Turns scores into shares that add up to 100 %: exp(score), divided by their sum.",
+    "stem": "The layers before the first block.",
+    "head": "What stands behind the last block: pooling over all places, then the classifier.",
+    "bias": "What layers add whatever comes in.",
+}
+
+
+# --- the question that comes first --------------------------------------------------------------------------
+
+NEARLY_ALL, MOST = 0.75, 0.5  # shares of the logit
+STAGES = {"nearly": "over three quarters", "most": "half to three quarters", "less": "less than half"}
+STAGE_RULE = "The two blocks' shares of the logit, added up; stem, other blocks and biases are the rest."
+STAGE_REPLIES = {
+    "less": "All blocks write on one stream, so one may expect equal parts.",
+    "most": "All blocks write on one stream, so one may expect more equal parts.",
+}
+STAGE_WHY = (
+    "The head reads the stream once, behind the last block. Early blocks write edges and textures, which "
+    "tell few classes apart; later blocks read these and write what does. So early blocks count by what "
+    "others make of their work."
+)
+
+
+def stage_question(blocks: int) -> str:
+    """Return what is asked of the first photo."""
+    return (
+        f"{blocks} blocks add to one stream, and the answer is read off their sum. How much of the score for "
+        "the right class comes from the last two?"
+    )
+
+
+def stage_told(share: float, label: str) -> str:
+    """Return what was measured."""
+    return f"The last two blocks add {percent(100 * share)} of the logit for “{label}”."
+
+
+# --- on the page --------------------------------------------------------------------------------------------
+
+
+def place_name(flow: "Flow", place: int) -> str:
+    """Return what stands below the slider."""
+    if place == 0:
+        return "stem"
+    return "bias" if place == len(flow.places) - 1 else str(place)
+
+
+def _adds(flow: "Flow", place: int) -> str:
+    if place == 0:
+        return "the stem adds"
+    return "biases add" if place == len(flow.places) - 1 else f"block {place} adds"
+
+
+def headline(flow: "Flow", place: int, target: int) -> str:
+    """Return what a place adds."""
+    added, total = flow.added[place, target], flow.logits[target]
+    label = flow.classes[target]
+    adds = _adds(flow, place)
+    return f"{adds[0].upper()}{adds[1:]} {signed(added)} to “{label}”, whose logit is {signed(total)}."
+
+
+def heading(flow: "Flow", place: int, target: int) -> str:
+    """Return what stands above the heatmap."""
+    what = place_name(flow, place)
+    return f"{what if place in (0, len(flow.places) - 1) else f'block {what}'}, for “{flow.classes[target]}”"
+
+
+MEANING = "{plus} speaks for the class, {minus} against it"
+UNIT = "logit"
+
+
+def alt(flow: "Flow", place: int, target: int) -> str:
+    """Return what the heatmap shows, for who can't see it."""
+    return f"A heatmap of what {_adds(flow, place)} to “{flow.classes[target]}”, place by place."
+
+
+def no_maps(flow: "Flow") -> str:
+    """Return why nothing can be laid over the photo."""
+    return f"Where in the photo it lies can't be said: {flow.why_no_maps}."
+
+
+ADDED, BUILT, SAID = "What each adds to the logit", "Added up so far", "What the head would say here"
+
+
+def answers_title(flow: "Flow", place: int) -> str:
+    """Return what stands above the answers."""
+    if place == 0:
+        return "The answer if all blocks added nothing"
+    if place >= flow.blocks:
+        return "The answer"
+    return f"The answer if blocks after {place} added nothing"
+
+
+def answers_note(flow: "Flow", place: int) -> str:
+    """Return why the network beside has no answer there."""
+    if flow.beside is None or not has_no_answer(flow, place):
+        return ""
+    name = flow.networks[0].name
+    if not flow.one_path:
+        return f"{name} has no answer here: it has another number of blocks."
+    return f"{name} has no answer here: later layers must run, as no skip passes them by."
+
+
+def has_no_answer(flow: "Flow", place: int) -> bool:
+    """Whether the network beside can't be asked behind a place."""
+    return flow.beside is not None and flow.beside[place, 0] != flow.beside[place, 0]
+
+
+def said_note(flow: "Flow") -> str:
+    """Return from where on the network beside can be asked."""
+    if flow.beside is None or not flow.one_path:
+        return ""
+    asked = [k for k in range(len(flow.places) - 1) if not has_no_answer(flow, k)]
+    name = flow.networks[0].name
+    if len(asked) < 2:
+        return f"{name} has one path: its head can only be asked at the end."
+    return f"{name} has one path: its head fits what comes from block {asked[0]} on alone."
+
+
+def exactness(error: float) -> str:
+    """Return an error as percent."""
+    return "0.0001 %" if error < 1e-6 else f"{100 * error:.4f} %"
+
+
+def conditions(flow: "Flow") -> tuple[str, ...]:
+    """Return under what conditions this was measured."""
+    name = flow.networks[-1].name
+    said = [
+        f"Stem, blocks and bias add up to {name}'s logits within {exactness(flow.error)} of the largest.",
+        "ReLUs on the stream are held at what they did on this image; norms run in eval mode.",
+        "A share counts what a block adds directly, not what later blocks make of it.",
+    ]
+    if flow.one_path:
+        beside = flow.networks[0].name
+        said.append(f"{beside} has no skip, so all of its logits come from its last block.")
+    if flow.maps is not None:
+        height, width = flow.maps.shape[-2:]
+        said.append(f"The last features have {height}×{width} places; each has its share of the mean.")
+    return (*said, f"Picture: {flow.about}.", *(f"{network.cited}." for network in flow.networks))
+
+
+def out_of_range(name: str, value: int, labels: "tuple[str, ...]") -> str:
+    """Return which classes there are."""
+    return f"{name} must lie in 0..{len(labels) - 1}, as there are {len(labels)} classes, not {value}."
+
+
+def other_classes(beside: int, count: int) -> str:
+    """Return that two networks tell different classes apart."""
+    return f"Two networks need the same classes, but these have {beside} and {count}."
+
+
+def series_names(flow: "Flow", target: int, rival: int) -> tuple[str, str]:
+    """Return what the two curves of logits are called."""
+    return f"for “{flow.classes[target]}”", f"for “{flow.classes[rival]}”"
+
+
+def in_words(flow: "Flow", target: int) -> str:
+    """Return the bars in words, for who can't see them."""
+    added = flow.added[:, target]
+    named = [f"{place_name(flow, k)} {signed(float(value))}" for k, value in enumerate(added)]
+    return f"{listed(named)}." if len(named) <= 12 else f"The largest: block {flow.largest(target)}."

@@ -1,0 +1,177 @@
+"""What is computed about what blocks add: the residual network's answer, split, and what its twin says."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from resnet_explore.errors import ExploreError
+from resnet_explore.widgets.catalog.images import Images, form_of
+from resnet_explore.widgets.catalog.networks import Loaded, NamedNetwork, Networks
+from resnet_explore.widgets.core.runner import Job, Task
+from resnet_explore.widgets.stream import captions
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+SIDE = 512  # pixels of the shown picture
+
+
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """One image in a residual network, its answer taken apart, and in the network beside it.
+
+    networks  the residual network last
+    places    the stem, the blocks and "bias", in the order of execution
+    added     float64 (places, classes), what each adds to the logits
+    maps      float32 (places, classes, h, w), where it lies; None where there are none
+    why_no_maps   and why that is
+    so_far    float64 (places, classes), the logits that the head gives behind each place
+    beside    the same of the network beside, NaN where it can't be asked; None where there is none
+    one_path  whether that network has no skips
+    error     the largest remainder of the sum as a share of the largest logit
+    classes   names of the answers
+    picture   the photo as a JPEG, `about` in words what it is
+    """
+
+    networks: tuple[NamedNetwork, ...]
+    places: tuple[str, ...]
+    added: np.ndarray
+    maps: np.ndarray | None
+    why_no_maps: str
+    so_far: np.ndarray
+    beside: np.ndarray | None
+    one_path: bool
+    error: float
+    classes: tuple[str, ...]
+    picture: bytes
+    about: str
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks there are."""
+        return len(self.places) - 2
+
+    @property
+    def logits(self) -> np.ndarray:
+        """The residual network's answer, (classes,)."""
+        return self.so_far[-1]
+
+    def first(self, target: int | None) -> int:
+        """Return a class, the network's own first choice for None."""
+        return int(self.logits.argmax()) if target is None else target
+
+    def next(self, target: int, rival: int | None) -> int:
+        """Return the class beside `target`: `rival`, or else the likeliest other one."""
+        if rival is not None and rival != target:
+            return rival
+        others = self.logits.copy()
+        others[target] = -np.inf
+        return int(others.argmax())
+
+    def largest(self, target: int) -> int:
+        """Return the place of the block that adds most to a class."""
+        return 1 + int(self.added[1:-1, target].argmax())
+
+
+class StreamLab:
+    """An explorer's networks and images; a network runs one pass at a time."""
+
+    def __init__(self, networks: Mapping[str, Networks], images: Images) -> None:
+        self.networks, self.images = networks, images
+        self._loaded = Loaded()
+        self._passing = threading.Lock()
+
+    def flow(self, key: str, depth: int, image: str, task: Task) -> Flow:
+        """Return what flows through the networks of a depth.
+
+        Raises `ExploreError` for a network whose answer is no sum over its blocks.
+        """
+        from resnet_explore.analysis.activations.contributions import logit_contributions
+        from resnet_explore.figures.heatmaps import photo_jpeg
+        from resnet_explore.models.threads import one_thread
+
+        picture = self.images.picture(image)
+        with self._passing, one_thread():
+            networks = self._loaded(self.networks[key], depth)
+            about: Mapping[str, Any] = getattr(networks[-1].model, "about", None) or {}
+            batch = picture.batch(self.images.form or form_of(about))
+            task.say("Taking the answer apart ...")
+            found = logit_contributions(networks[-1].model, batch)
+            blocks = len(found.blocks)
+            task.check()
+            beside, one_path = None, False
+            if len(networks) > 1:
+                beside, one_path = _answers_on_the_way(networks[0].model, batch, blocks)
+                if beside.shape[1] != found.logits.shape[1]:
+                    raise ExploreError(captions.other_classes(beside.shape[1], found.logits.shape[1]))
+        so_far = [found.start, *found.running, found.logits]
+        return Flow(
+            networks=networks,
+            places=found.names,
+            added=np.stack([found[name][0].double().cpu().numpy() for name in found]),
+            maps=None if found.places is None else found.places[:, 0].cpu().numpy(),
+            why_no_maps=found.why_no_places,
+            so_far=np.stack([logits[0].double().cpu().numpy() for logits in so_far]),
+            beside=beside,
+            one_path=one_path,
+            error=found.error,
+            classes=self._named(about, found.logits.shape[1]),
+            picture=photo_jpeg(picture.seen(SIDE), SIDE),
+            about=picture.about,
+        )
+
+    def _named(self, about: Mapping[str, Any], count: int) -> tuple[str, ...]:
+        known = about.get("classes") or self.images.classes
+        return tuple(map(str, known)) if len(known) == count else tuple(f"class {k}" for k in range(count))
+
+
+def _answers_on_the_way(model: "nn.Module", batch: "Tensor", blocks: int) -> tuple[np.ndarray, bool]:
+    """Return what a network's own head says behind each of its blocks, and whether none of them has a skip.
+
+    The logits are float64 (2 + blocks, classes), of the stem, the blocks, and at the end once more. Later
+    blocks are passed by, which a plain one lets happen where it keeps the shape: before, they are NaN. A
+    network of another number of blocks says only its answer.
+    """
+    import torch
+
+    from resnet_explore.analysis._batch import answer, as_images, as_logits
+    from resnet_explore.analysis._state import measuring
+    from resnet_explore.analysis.skips.edited import edited
+    from resnet_explore.analysis.topology.blocks_of import blocks_of
+
+    images = as_images(model, batch)
+    size = tuple(images.shape[1:])
+    there = blocks_of(model, size)
+    one_path = not any(block.sums for block in there)
+    with measuring(model), torch.no_grad():
+        model.eval()
+        whole = as_logits(answer(model, images.clone()), 1)[0].double().cpu().numpy()
+        found = np.full((2 + blocks, len(whole)), np.nan)
+        found[-2:] = whole
+        if len(there) != blocks:
+            return found, one_path
+        for k in range(blocks - 1, 0, -1):  # behind block k: all after it are passed by
+            if not there[k].can_go:
+                break
+            later = [block.name for block in there[k:]]
+            with edited(model, delete=later, input_size=size):
+                found[k] = as_logits(answer(model, images.clone()), 1)[0].double().cpu().numpy()
+    return found, one_path
+
+
+@dataclass(frozen=True)
+class Follow(Job):
+    """Take the answer of one depth to one image apart."""
+
+    lab: StreamLab = field(compare=False, repr=False)
+    networks: str
+    depth: int
+    image: str
+    says = "Loading the networks ..."
+
+    def run(self, task: Task) -> Flow:
+        """Return the flow."""
+        return self.lab.flow(self.networks, self.depth, self.image, task)

@@ -1,0 +1,232 @@
+"""The stream explorer without a browser: its numbers, what it plans and shows, and what it refuses."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+from witnesses import fingerprint
+
+import resnet_explore as rx
+from resnet_explore.inputs.images import to_batch
+from resnet_explore.widgets.core.view import Over, encode
+from tests.widgets.pages import assert_kept, numbers, shown
+
+START = {"networks": "imagenette", "image": "temple", "target": None, "rival": None, "block": -1}
+
+
+@pytest.fixture(scope="module")
+def photos():
+    made = rx.StreamExplorer(guess=True)
+    assert made.wait(120)
+    return made
+
+
+@pytest.fixture
+def explorer(photos):
+    shown(photos, **START)
+    return photos
+
+
+@pytest.fixture(scope="module")
+def by_hand():
+    """What the photo's twins say to the temple, without the explorer."""
+    plain, residual = rx.twins("resnet18", weights="imagenette")
+    about = residual.about
+    image = to_batch(rx.sample_photos()["temple"].load(), 128, about["mean"], about["std"])
+    return plain, residual, image, about["classes"].index("church")
+
+
+def charts(page):
+    return page.panels[0][0].charts
+
+
+def test_the_first_view_opens_on_the_block_that_adds_most_to_the_right_class(explorer):
+    page = shown(explorer)
+    assert explorer.block == 8
+    assert "church" in page.headline
+    assert len(page.headline.split()) <= 15
+    bars = charts(page)[0].series[0]
+    assert bars.line == "bars"
+    assert bars.y.argmax() == 8
+    assert page.question.right == "nearly"
+    assert [slider.key for slider in page.sliders] == ["block"]
+    assert page.sliders[0].choices[8].tip == "layer4.1"
+
+
+def test_bars_curves_and_headlines_are_the_networks_own_numbers(explorer, by_hand):
+    plain, residual, image, church = by_hand
+    found = rx.logit_contributions(residual, image)
+    page = shown(explorer)
+    adds, built, said = charts(page)
+    expected = [float(found[name][0, church]) for name in found]
+    np.testing.assert_allclose(adds.series[0].y, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(built.series[0].y, np.cumsum(expected), rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        logits, twin = residual.eval()(image)[0], plain.eval()(image)[0]
+    assert built.series[0].y[-1] == pytest.approx(float(logits[church]), rel=1e-4)
+    assert built.series[1].y[-1] == pytest.approx(float(logits.sort().values[-2]), rel=1e-3)
+    ends = [100 * float(one.softmax(0)[church]) for one in (twin, logits)]
+    assert [series.kind for series in said.series] == ["plain", "residual"]
+    assert [series.y[-1] for series in said.series] == pytest.approx(ends, rel=1e-4)
+    assert numbers(page.headline)[1:] == [round(expected[8], 2), round(float(logits[church]), 2)]
+
+
+def test_what_the_plain_head_says_is_asked_only_where_the_shape_is_kept(explorer, by_hand):
+    plain, _, image, church = by_hand
+    said = charts(shown(explorer))[2].series[0].y
+    assert np.isnan(said[:7]).all()
+    with rx.edited(plain, delete="layer4.1"), torch.no_grad():
+        expected = 100 * float(plain(image)[0].softmax(0)[church])
+    assert said[7] == pytest.approx(expected, rel=1e-4)
+    answers = shown(explorer, block=3).below[0][1]
+    assert answers.answers[0].bars[0].text == "–"
+    assert "no answer here" in answers.note
+
+
+def test_every_map_adds_up_to_its_bar_and_all_share_a_scale(explorer):
+    for block in range(10):
+        page = shown(explorer, block=block)
+        maps = page.below[0][0]
+        added = charts(page)[0].series[0].y[block]
+        assert maps.steps.maps[0].values.sum() == pytest.approx(added, rel=1e-4, abs=1e-5)
+        assert maps.steps.scale == maps.together
+
+
+def test_the_page_moves_alone_and_keeps_its_order(explorer):
+    assert "block" in encode(explorer.page).local
+    assert isinstance(explorer.page.headline, Over)
+    orders = [
+        [answer.value for answer in shown(explorer, block=block).below[0][1].answers] for block in (0, 4, 9)
+    ]
+    assert orders[0] == orders[1] == orders[2]
+
+
+def test_another_class_is_taken_apart_and_compared(explorer):
+    page = shown(explorer, target=8, rival=4)
+    flow = explorer.flow
+    np.testing.assert_allclose(charts(page)[0].series[0].y, flow.added[:, 8])
+    np.testing.assert_allclose(charts(page)[0].series[1].y, flow.added[:, 4])
+    assert page.question is None, "who has moved on is not asked"
+    assert explorer.rival == 4
+    shown(explorer, networks="cifar10")
+    assert (explorer.target, explorer.rival) == (None, None), "other networks have other classes"
+
+
+def test_digits_of_110_layers_have_54_blocks(explorer):
+    page = shown(explorer, networks="digits", depth=110)
+    assert len(page.sliders[0].choices) == 56
+    assert [slider.key for slider in page.sliders] == ["block", "depth"]
+    assert explorer.flow.error < 1e-4
+    assert explorer.flow.added.sum(0) == pytest.approx(explorer.flow.logits, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"target": 10}, r"target must lie in 0\.\.9"),
+        ({"target": -1}, "not -1"),
+        ({"target": 3, "rival": 3}, "no rival of itself"),
+        ({"block": 10}, "a number up to 9"),
+        ({"block": -2}, "at least 0"),
+        ({"networks": "imagenet"}, "Unknown networks"),
+        ({"image": "tempel"}, "did you mean 'temple'"),
+    ],
+)
+def test_what_there_is_not_is_said_and_changes_nothing(explorer, changes, sentence):
+    before = explorer.state
+    with pytest.raises(rx.ExploreError, match=sentence):
+        explorer.update(**changes)
+    assert explorer.state == before
+
+
+def test_a_photo_that_is_dropped_is_taken_apart(explorer):
+    buffer = io.BytesIO()
+    Image.new("RGB", (90, 60), "teal").save(buffer, "PNG")
+    explorer._hear(
+        explorer, {"act": "image.upload", "detail": {"name": "sea.png", "batch": 1}}, [buffer.getvalue()]
+    )
+    page = shown(explorer)
+    assert any("sea.png" in sentence for sentence in page.conditions)
+    assert page.question is None
+
+
+def test_networks_of_others_are_left_as_they_were():
+    torch.manual_seed(0)
+    net = rx.build(rx.ResNetConfig(depths=(1, 1, 1), widths=(8, 16, 32), stem="cifar", order="pre"))
+    before = fingerprint(net)
+    explorer = rx.StreamExplorer(net, torch.randn(1, 3, 24, 40))
+    page = shown(explorer)
+    assert fingerprint(net) == before
+    assert [series.kind for series in charts(page)[2].series] == ["residual"]
+    assert page.below[0][0].steps.maps[0].values.shape == (6, 10)
+    assert len(page.sliders[0].choices) == 5
+
+
+def test_a_network_without_sums_is_refused_in_a_sentence():
+    explorer = rx.StreamExplorer(rx.build("cifar_plain8"), torch.randn(1, 3, 32, 32))
+    assert explorer.wait(60)
+    assert "all of the logits come from its last block" in explorer.problem
+
+
+def test_two_networks_of_others_stand_side_by_side():
+    torch.manual_seed(0)
+    nets = [rx.build("cifar_resnet8"), rx.build("cifar_resnet14")]
+    explorer = rx.StreamExplorer(nets, torch.randn(1, 3, 32, 32))
+    page = shown(explorer, block=2)
+    assert np.isnan(charts(page)[2].series[0].y[:-2]).all()
+    assert "another number of blocks" in page.below[0][1].note
+    assert not any("no skip" in sentence for sentence in page.conditions)
+    other = rx.StreamExplorer([rx.build("resnet18"), rx.build("cifar_resnet8")], torch.randn(1, 3, 32, 32))
+    assert other.wait(60)
+    assert "have 1000 and 10" in other.problem
+
+
+class Tokens(nn.Module):
+    """Reads its first token."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 4, 4)
+        layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, norm_first=True)
+        self.layers = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.fc = nn.Linear(8, 4)
+
+    def forward(self, x):
+        return self.fc(self.layers(self.stem(x).flatten(2).mT)[:, 0])
+
+
+def test_without_a_mean_over_places_the_page_says_why_there_is_no_map():
+    torch.manual_seed(0)
+    explorer = rx.StreamExplorer(Tokens(), torch.randn(1, 3, 16, 16))
+    page = shown(explorer)
+    assert "can't be said" in page.below[0][0].paragraphs[0]
+    assert explorer.flow.error < 1e-4
+
+
+def test_files_and_code(explorer, tmp_path):
+    rows = list(csv.DictReader(explorer.save(tmp_path / "stream.csv").read_text().splitlines()))
+    assert len(rows) > 20
+    assert explorer.save(tmp_path / "stream.png").stat().st_size > 10_000
+    shown(explorer, target=8)
+    assert explorer.code.splitlines()[-1] == "rx.StreamExplorer(guess=True, target=8)"
+    found = {}
+    lines = explorer.call.splitlines()
+    exec("\n".join([*lines[:-1], f"found = {lines[-1]}"]), found)
+    assert found["found"].error < 1e-4
+
+
+def test_sentences_are_those_that_were_read(explorer):
+    page, said = shown(explorer), []
+    for block in range(10):
+        page = shown(explorer, block=block)
+        answers = page.below[0][1]
+        said += [page.headline, answers.label, answers.note, page.below[0][0].alt]
+    said += [page.why, *page.conditions, *page.glossary.values()]
+    asked = page.question
+    said += [asked.text, asked.rule, asked.told, asked.why, *(choice.label for choice in asked.choices)]
+    said += [chart.note for chart in charts(page) if chart.note]
+    assert_kept("stream", dict.fromkeys(filter(None, said)))
