@@ -69,6 +69,7 @@ PICTURES = {
     "architectures": Picture("04_architectures", ".rx-page", ".rx-box"),
     "feature_maps": Picture("05_feature_maps", ".rx-page:has(.rx-sheet)", ".rx-plot"),
     "skips": Picture("06_skips", ".rx-page", ".rx-outcome-bar"),
+    "stream": Picture("07_stream", ".rx-page", ".rx-plot"),
 }
 
 
