@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 PORT   ?= 8888
 
+# Where it is set, each of the tests' hundred processes would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN   := $(VENV)/bin
 # Python's venv writes its activate script last of all, so a half-made environment has none.
 MADE  := $(BIN)/activate

@@ -31,7 +31,7 @@ from resnet_explore.models.summary import receptive_fields
 from resnet_explore.widgets.core.heap import give_back
 from resnet_explore.widgets.core.runner import THREADS
 
-CALLS = 10
+CALLS = 5
 
 # Networks as torchvision and we build them, with few channels ----------------------------------------------
 
@@ -245,7 +245,7 @@ def looked(look, model, images, asked):
 
 @pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("network", NETWORKS)
-def test_ten_looks_leave_nothing(network, look):
+def test_five_looks_leave_nothing(network, look):
     make, images, asked = NETWORKS[network]
     model = make()
     for _ in range(2):  # the first calls fill the caches of torch

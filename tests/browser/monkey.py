@@ -174,13 +174,12 @@ def cell(name: str) -> str:
 
 
 def play(notebook: NotebookPage, name: str, actions: int, seed: int, patience: float = 45) -> str:
-    """Let a monkey play with an explorer; return one line on what it did.
+    """Let a monkey play with an explorer whose cell has been run; return one line on what it did.
 
     patience  seconds to wait for what is computed, before it is told to stop
 
     Raises `AssertionError` with the seed, the last actions and all that went wrong.
     """
-    notebook.run_all()
     notebook.page.locator(".rx-page").wait_for(timeout=60_000)
     # A click that the page has moved away from would otherwise open a dialog, and count as a key that got through.
     fence = notebook.page.add_style_tag(
@@ -354,6 +353,7 @@ def main() -> None:
     ):
         for name in given.names or NAMES:
             notebook = NotebookPage(server, context, server.write_notebook([cell(name)]))
+            notebook.run_all()
             try:
                 print(play(notebook, name, given.actions, given.seed), flush=True)
             except AssertionError as problem:

@@ -1,4 +1,4 @@
-"""Notebook 01 in a real JupyterLab: depths and steps are scrubbed, networks trained, data chosen."""
+"""Notebook 01 and its explorer in a real JupyterLab: depths and steps are scrubbed, networks trained, data chosen."""
 
 import json
 import re
@@ -8,6 +8,7 @@ from PIL import Image
 from resnet_explore.widgets.degradation import captions
 from tests.browser import pictures
 
+CELL = "import resnet_explore as rx\nexplorer = rx.DegradationExplorer()\nexplorer"
 DEPTH = ".rx-slider:has(label:text-is('Depth')) input"
 STEP = ".rx-slider:has(label:text-is('Step')) input"
 _PATHS = """(node) => [...node.querySelectorAll('.rx-plot-line, .rx-plot-dots')].map((path) => path.getAttribute('d')).join()"""
@@ -17,13 +18,6 @@ _PLACES = """() => ['.rx-tabs', '.rx-panels', '.rx-sliders', '.rx-below'].map((n
     const box = document.querySelector(name).getBoundingClientRect();
     return [Math.round(box.left), Math.round(box.top - document.querySelector('.rx-page').getBoundingClientRect().top)];
 })"""
-
-
-def opened(notebook):
-    notebook.run_all()
-    notebook.show_first_code()
-    notebook.skip_question()
-    return drawn_card(notebook)
 
 
 def drawn_card(notebook):
@@ -54,7 +48,10 @@ def drawn(card, before=""):
 
 def test_a_click_on_a_point_chooses_its_depth_and_on_a_curve_nothing(open_notebook):
     notebook = open_notebook("notebooks/01_degradation.ipynb")
-    card = opened(notebook)
+    notebook.run_all()
+    notebook.show_first_code()
+    notebook.skip_question()
+    card = drawn_card(notebook)
     pictures.assert_up_to_date("degradation", notebook)
     overview, curves = (card.locator(".rx-plot").nth(k) for k in (0, 1))
     overview.scroll_into_view_if_needed()
@@ -72,9 +69,8 @@ def test_a_click_on_a_point_chooses_its_depth_and_on_a_curve_nothing(open_notebo
     notebook.assert_clean()
 
 
-def test_train_stop_and_go_on_while_depths_are_looked_at(open_notebook):
-    notebook = open_notebook("notebooks/01_degradation.ipynb")
-    card = opened(notebook)
+def test_train_stop_and_go_on_while_depths_are_looked_at(rerun):
+    notebook, card = rerun, drawn_card(rerun)
     train, stop = (card.get_by_role("button", name=name, exact=True) for name in ("Train", "Stop"))
     progress, runs = card.locator(".rx-progress p"), card.get_by_label("Runs", exact=True)
     assert stop.get_attribute("aria-disabled") == "true"
@@ -106,9 +102,8 @@ def test_train_stop_and_go_on_while_depths_are_looked_at(open_notebook):
     notebook.assert_clean()
 
 
-def test_views_and_data_of_degradation(open_notebook, tmp_path):
-    notebook = open_notebook("notebooks/01_degradation.ipynb")
-    card, page = opened(notebook), notebook.page
+def test_views_and_data_of_degradation(rerun, tmp_path):
+    notebook, card, page = rerun, drawn_card(rerun), rerun.page
     places = page.evaluate(_PLACES)
     card.get_by_role("tab", name="Errors").press("ArrowRight")
     headline(card, "56 layers, step 0. First block's gradient: 1,100×")
@@ -176,10 +171,9 @@ _TIMES = """async (selector) => {
 }"""
 
 
-def test_sliders_move_the_page_alone(run_cell):
+def test_sliders_move_the_page_alone(rerun):
     """No message to the kernel stands between a slider and its picture."""
-    notebook = run_cell("import resnet_explore as rx\nexplorer = rx.DegradationExplorer()\nexplorer")
-    card = drawn_card(notebook)
+    notebook, card = rerun, drawn_card(rerun)
     notebook.execute("explorer.wait()")
     seen = {}
     for view in ("errors", "gradients", "responses"):

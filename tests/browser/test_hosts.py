@@ -160,7 +160,7 @@ def test_marimo(tmp_path, page):
         use(page)
 
 
-def test_a_notebook_without_its_kernel_shows_pictures(lab_server, browser_context, tmp_path):
+def test_a_notebook_without_its_kernel_shows_pictures(lab_server, browser_context, spare_pages, tmp_path):
     """Live the page hides the picture; saved and opened again, in a browser or as HTML, the picture stands."""
     path = lab_server.write_notebook(
         [
@@ -169,7 +169,7 @@ def test_a_notebook_without_its_kernel_shows_pictures(lab_server, browser_contex
             "display(ipywidgets.IntSlider(), rx.ArchitectureExplorer())",
         ]
     )
-    notebook = NotebookPage(lab_server, browser_context, path)
+    notebook = NotebookPage(lab_server, browser_context, path, spare=spare_pages)
     notebook.run_all()
     stills = notebook.locator(".rx-still")
     expect(stills).to_have_count(2, timeout=60_000)
@@ -178,9 +178,9 @@ def test_a_notebook_without_its_kernel_shows_pictures(lab_server, browser_contex
     expect(notebook.locator(".widget-slider")).to_be_visible()  # another widget in a cell with a picture
     notebook.page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
     notebook.assert_clean()
-    notebook.close()
+    notebook.close(spare_pages)
 
-    again = NotebookPage(lab_server, browser_context, path)
+    again = NotebookPage(lab_server, browser_context, path, spare=spare_pages)
     expect(again.locator(".rx-still img").first).to_be_visible()
     assert "plain gets 62 %" in again.locator(".rx-still img").first.get_attribute("alt")
     errors = again.page.locator(".jupyter-widgets:visible", has_text="Error displaying widget")

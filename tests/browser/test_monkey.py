@@ -5,8 +5,11 @@ import pytest
 from tests.browser.explorers import NAMES
 from tests.browser.monkey import cell, play
 
+# More where trainings of minutes begin and stop, and a number is typed.
+ACTIONS = {"DegradationExplorer": 120}
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_breaks(open_notebook, name):
-    print(play(open_notebook([cell(name)]), name, actions=120, seed=0, patience=5))
+def test_nothing_breaks(run_cell, name):
+    print(play(run_cell(cell(name)), name, actions=ACTIONS.get(name, 80), seed=0, patience=5))
