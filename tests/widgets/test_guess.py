@@ -193,12 +193,12 @@ def test_answers_show_themselves(path):
 
 def test_the_picture_of_a_notebook_without_kernel_asks_first(path):
     explorer = SumExplorer(guess=path)
-    before, _, folded = _picture(explorer).partition("<details>")
+    before, _, folded = _picture(explorer, "name").partition("<details>")
     assert ASKED.text in before
     assert "It is 4." not in before
     assert "It is 4." in folded
     explorer._guessed = {"test/sum": 3}
-    assert ASKED.text not in _picture(explorer)
+    assert ASKED.text not in _picture(explorer, "name")
 
 
 def test_a_question_is_data_with_its_view():

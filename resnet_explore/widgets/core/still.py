@@ -34,11 +34,12 @@ def show_with_still(explorer: "Explorer") -> None:
         display({"text/plain": repr(explorer)}, raw=True)
         return
     handle = display({"text/html": "<span></span>", "text/plain": ""}, raw=True, display_id=True)
+    name = str(explorer.model_id)  # which one that is closed meanwhile has no more
     live = explorer._repr_mimebundle_()
     data, about = live if isinstance(live, tuple) else (live or {}, {})
     # Words would stand in the place of the page where there is no kernel.
     display({**data, "text/plain": ""}, metadata=about, raw=True)
-    drawing = threading.Thread(target=_draw, args=(explorer, handle), name=THREADS)
+    drawing = threading.Thread(target=_draw, args=(explorer, handle, name), name=THREADS)
     drawing.start()
     # A notebook's editor says in which cell it runs something. What says nothing runs a notebook from end to
     # end, as nbconvert does, and stops the kernel after the last cell.
@@ -46,15 +47,15 @@ def show_with_still(explorer: "Explorer") -> None:
         drawing.join(_NOBODY_WATCHES)
 
 
-def _draw(explorer: "Explorer", handle: Any) -> None:
+def _draw(explorer: "Explorer", handle: Any, name: str) -> None:
     """Put the picture into the first output once all is computed."""
     while not explorer.wait(1.0):
         if not threading.main_thread().is_alive():
             return
-    handle.update({"text/html": _picture(explorer), "text/plain": ""}, raw=True)
+    handle.update({"text/html": _picture(explorer, name), "text/plain": ""}, raw=True)
 
 
-def _picture(explorer: "Explorer") -> str:
+def _picture(explorer: "Explorer", name: str) -> str:
     """Return HTML with what is shown now, its headline in words too; folded behind what is asked."""
     headline = html.escape(str(explorer.settled_page().headline))
     try:
@@ -69,5 +70,5 @@ def _picture(explorer: "Explorer") -> str:
             f"<p><b>{html.escape(asked.text)}</b></p><ul>{choices}</ul>"
             f"<details><summary>Show what was measured</summary>{shown}</details>"
         )
-    style = f'class="rx-still" data-of="{explorer.model_id}" style="max-width: 1120px"'
+    style = f'class="rx-still" data-of="{name}" style="max-width: 1120px"'
     return f"{_NO_ERROR}<div {style}>{shown}<p>{_HINT}</p></div>"

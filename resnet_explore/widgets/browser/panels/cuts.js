@@ -1,7 +1,7 @@
 /* Two networks as rows of blocks that can be edited: a click takes a block out or cuts its skip, a drag moves it. */
 
 import { make, same, svg } from "../dom.js";
-import { block as drawBlock, measured, stages } from "./cuts_block.js";
+import { bar, block as drawBlock, measured, stages } from "./cuts_block.js";
 import { edits, orderOf } from "./cuts_edits.js";
 import { keys, pointing } from "./cuts_hand.js";
 import { POINT, hint, legend, sentence } from "./cuts_words.js";
@@ -47,7 +47,8 @@ export function cuts(page, props) {
       nodes.set(number, element);
     });
     picture.style.touchAction = extent > (room || extent) ? "pan-x pan-y" : "pan-y"; // a row that is too long is scrolled
-    picture.append(...stages(row.blocks, at), ...nodes.values());
+    const bars = now.flatMap((number, place) => bar(row.blocks.find((one) => one.number === number), row.color, place, at));
+    picture.append(...stages(row.blocks, at), ...bars, ...nodes.values());
     return { nodes, parts: [make("p", `rx-subtitle rx-ink-${row.color}`, { textContent: row.title }), make("div", "rx-across", {}, picture)] };
   }
 

@@ -28,7 +28,6 @@ export function block(each, color, place, { width, tallest, pitch, above }, look
   node.append(svg("rect", { x, y: top, width, height: high, rx: 3, class: `rx-cut-box rx-${color}` }));
   if (each.skip) node.append(...skip(each, x, width, top, look.cut));
   node.append(words(x + width / 2, above + tallest + NUMBER, String(each.number), look.away ? "rx-cut-number rx-away-number" : "rx-cut-number"));
-  if (each.error !== null) node.append(...bar(each.error, color, x, width, above + tallest + BELOW + BAR + 16));
   if (look.asked && each.stays) node.append(words(x + width / 2, middle + 4, "stays", "rx-cut-stays"));
   return node;
 }
@@ -44,13 +43,16 @@ export function stages(blocks, { width, tallest, pitch, above }) {
   });
 }
 
-/** The error without this block as a bar that stands on `foot`. */
-function bar(error, color, x, width, foot) {
+/** The error without a block as a bar below it; nothing where it is not known. The block's own name says it, too. */
+export function bar({ error }, color, place, { width, tallest, pitch, above }) {
+  if (error === null) return [];
+  const x = EDGE + place * pitch, foot = above + tallest + BELOW + BAR + 16;
   const wide = Math.min(BAR_WIDE, width - 4), high = (BAR * error) / 100, left = x + (width - wide) / 2;
   const text = error < 9.95 && width > NARROWEST + 8 ? error.toFixed(1) : error.toFixed(0);
   return [
-    svg("rect", { x: left, y: foot - high, width: wide, height: high, class: `rx-${color}` }),
-    words(x + width / 2, foot - high - 4, width > 44 ? `${text} %` : text, "rx-cut-error"),
+    svg("g", { "aria-hidden": "true" },
+      svg("rect", { x: left, y: foot - high, width: wide, height: high, class: `rx-${color}` }),
+      words(x + width / 2, foot - high - 4, width > 44 ? `${text} %` : text, "rx-cut-error")),
   ];
 }
 
