@@ -71,6 +71,19 @@ def test_a_first_view_that_fails_is_refused(explorer):
         scenes(explorer, [explorer.settled_from(explorer.state, {"base": 5})], {})
 
 
+def test_a_listed_value_that_fails_is_left_out(explorer, tmp_path):
+    page = table(explorer.to_html(tmp_path / "page.html", view="words", base=[7, 5, 3]))
+    assert [scene["state"]["base"] for scene in page["scenes"]] == [7, 3]
+
+
+def test_states_to_start_from_are_counted(explorer, monkeypatch):
+    monkeypatch.setattr("resnet_explore.widgets.core.baked.MOST_VIEWS", 2)
+    starts = [explorer.settled_from(explorer.state, {"base": base}) for base in (2, 3, 7)]
+    assert len(scenes(explorer, starts[:2], {})) == 2
+    with pytest.raises(ExploreError, match="more than 2 views: list fewer values"):
+        scenes(explorer, starts, {})
+
+
 def test_the_explorer_stays_as_it_was(explorer, tmp_path):
     before = explorer.state, explorer.page.headline
     explorer.to_html(tmp_path / "page.html", view="words", base=[7, 3])
