@@ -5,17 +5,12 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import expect
 
-from resnet_explore.widgets.core.guess import Question
 from resnet_explore.widgets.core.view import Button, Choice, Menu, Over, Prose, Slider, Tabs, View
 from tests.browser.bare import message, open_view
-from tests.widgets.made_up import PowerExplorer
+from tests.widgets.made_up import QUESTION, AskedPowers
 from tests.widgets.pages import numbers
 
 NUMBERS = tuple(Choice(n, str(n)) for n in (2, 3, 4))
-QUESTION = Question(
-    "test/sum", "What is 2 + 2?", (Choice("3", "three"), Choice("4", "four"), Choice("5", "five")), "4",
-    "By counting.", "It is 4.", "Two and two more.", {"3": "Close."},
-)  # fmt: skip
 TABS = Tabs("tab", (Choice("sum", "Sum"), Choice("other", "Other")))
 VIEW = View(
     tabs=TABS,
@@ -284,14 +279,6 @@ def test_it_fits_the_page(asked, width, theme):
 
 
 # --- baked --------------------------------------------------------------------------------------------------
-
-
-class AskedPowers(PowerExplorer):
-    """Asks before it shows the first power."""
-
-    def present(self, state, found):
-        view = super().present(state, found)
-        return replace(view, question=QUESTION) if state.base == 2 and state.view == "curve" else view
 
 
 @pytest.fixture(scope="module")
