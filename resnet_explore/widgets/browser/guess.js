@@ -72,12 +72,17 @@ export class Guess {
     return asks;
   }
 
+  /** Put a text into a node; all its words of the glossary explain themselves: who is asked should know what about. */
+  explained(node, text) {
+    glossed(node, whole(text), this.page.view.glossary, Infinity);
+  }
+
   // --- before ---------------------------------------------------------------------------------------------
 
   /** Show the question. What is measured meanwhile must not take back what is ticked. */
   ask() {
     const { key, text, choices, rule } = this.question;
-    glossed(this.legend, whole(text), this.page.view.glossary);
+    this.explained(this.legend, text);
     if (same(this.asked, { key, text, choices, rule })) return;
     this.asked = { key, text, choices, rule };
     const name = freshId();
@@ -151,8 +156,8 @@ export class Guess {
     write(this.judged, is ? "Right." : wrong);
     this.judged.classList.toggle("rx-passed", is);
     const rest = known ? [told, is ? "" : replies[answer], this.score()].filter(Boolean).join(" ") : "";
-    glossed(this.told, whole(rest && ` ${rest}`), this.page.view.glossary);
-    glossed(this.why, known ? whole(why) : "", this.page.view.glossary);
+    this.explained(this.told, rest && ` ${rest}`);
+    this.explained(this.why, known ? why : "");
     this.verdict.ariaLabel = this.judged.textContent + this.told.textContent;
     this.count(known);
     arrange(this.node, [this.verdict, this.side]);

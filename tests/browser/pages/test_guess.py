@@ -203,12 +203,12 @@ def test_an_answer_on_its_way_is_counted_until_the_kernel_has_it(asked):
 
 def test_words_of_a_question_and_its_verdict_explain_themselves(asked):
     gloss = {"sum": "What comes out of an addition.", "two": "The number after one."}
-    question = replace(QUESTION, text="Which sum is 2 + 2?", told="The sum is 4.")
+    question = replace(QUESTION, text="Which sum is 2 + two?", told="The sum is 4.")
     page = asked(replace(VIEW, glossary=gloss, question=question))
     terms = page.locator(".rx-guess .rx-term")
-    assert terms.all_inner_texts() == ["sum"]
-    expect(page.get_by_role("group", name="Which sum is 2 + 2?", exact=True)).to_be_visible()
-    terms.focus()
+    assert terms.all_inner_texts() == ["sum", "two"]
+    expect(page.get_by_role("group", name="Which sum is 2 + two?", exact=True)).to_be_visible()
+    terms.first.focus()
     assert page.evaluate("document.activeElement.dataset.tip") == gloss["sum"]
     answer(page, "four")
     assert terms.all_inner_texts() == ["sum", "Two"]
@@ -276,6 +276,18 @@ def test_it_fits_the_page(asked, width, theme):
     answer(page, "block 27")
     assert page.locator(".rx-distribution li").count() == 2
     assert page.evaluate(fits)
+
+
+@pytest.mark.parametrize("width", [400, 700, 1280])
+def test_without_tabs_the_tools_cover_nothing_of_it(asked, width):
+    page = asked(replace(VIEW, tabs=None), width=width)
+    for act in ("asks", "tells"):
+        card, tools = (page.locator(f".rx-{name}").bounding_box() for name in ("guess", "tools"))
+        beside = card["x"] + card["width"] <= tools["x"]
+        below = tools["y"] + tools["height"] <= card["y"]
+        assert beside or below, act
+        if act == "asks":
+            answer(page, "four")
 
 
 # --- baked --------------------------------------------------------------------------------------------------
