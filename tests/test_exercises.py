@@ -46,6 +46,18 @@ class InPlace(PostActivation):
         return F.relu_(out)
 
 
+class Leaky(PostActivation):
+    """Another activation behind the sum."""
+
+    def forward(self, x):
+        return F.leaky_relu(x + self.branch(x), 0.1)
+
+
+class Elu(PostActivation):
+    def forward(self, x):
+        return F.elu(x + self.branch(x))
+
+
 class PreActivation(nn.Module):
     """The block of 2016, with names of its own for its arguments, and a last convolution that starts at 0."""
 
@@ -210,6 +222,8 @@ RIGHT = {
         *(
             PostActivation,
             InPlace,
+            Leaky,
+            Elu,
             PreActivation,
             WithoutNorm,
             make_block,
@@ -281,6 +295,16 @@ class Detached(PostActivation):
 class Halved(PostActivation):
     def forward(self, x):
         return F.relu(x / 2 + self.branch(x))
+
+
+class Absolute(PostActivation):
+    def forward(self, x):
+        return (x + self.branch(x)).abs()
+
+
+class Gelu(PostActivation):
+    def forward(self, x):
+        return F.gelu(x + self.branch(x))
 
 
 class OnlyInTraining(PostActivation):
@@ -430,6 +454,8 @@ MISTAKES = {
         ),
         *(
             (Halved, "0.5 times x"),
+            (Absolute, "x comes out where it is large, and something else"),
+            (Gelu, "something other than x"),
             (OnlyInTraining, "eval mode"),
             (NothingBetween, "linear"),
             (Unused, "used in forward"),
@@ -617,6 +643,18 @@ def test_without_an_answer_there_is_a_first_hint(task, nothing):
     assert found.hint
 
 
+@pytest.mark.parametrize("text", ["3,7", "12,5", "1 2 3", "5,76", "1,00", "1,2345", "1,000_000", "0,576"])
+def test_separators_stand_before_three_digits_only(text):
+    found = rx.check("shortcut-parameters", (0, 0, text))
+    assert found.wrong == (f"This asks for three numbers, not for the text {text!r}.",)
+    assert not found.right
+
+
+@pytest.mark.parametrize("text", ["21,797,672", "21 797 672", "21_797_672", "21797672", "21,797,672.0"])
+def test_thousands_may_be_separated(text):
+    assert rx.check("count-parameters", text).passed
+
+
 def test_a_misspelt_task_gets_the_closest_names():
     with pytest.raises(rx.ExploreError, match="did you mean 'residual-block'"):
         rx.check("residul_block")
@@ -644,3 +682,19 @@ def test_random_numbers_of_the_student_s_stay_as_they_are():
     random.seed(7)
     rx.check("residual-block", PostActivation)
     assert (torch.rand(1), random.random()) == expected
+
+
+def test_random_numbers_of_a_gpu_stay_as_they_are(monkeypatch):
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    rx.check("residual-block", PostActivation)
+    assert seeded == []
+
+
+@pytest.mark.parametrize("around", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("block", [PostActivation, PostActivation(8)], ids=["class", "block"])
+def test_gradients_may_be_switched_off_around_a_check(around, block):
+    with around():
+        found = rx.check("residual-block", block)
+        assert not torch.is_grad_enabled()
+    assert found.passed, found

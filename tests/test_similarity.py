@@ -1,6 +1,7 @@
 """Debiased linear CKA against slow sums, its invariances, and what it refuses."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -135,6 +136,33 @@ def test_too_large_kernels_are_refused(model_pair, monkeypatch):
     plain, residual, images = model_pair
     monkeypatch.setattr("resnet_explore.analysis.similarity.free_memory", lambda device: 1000)
     with pytest.raises(rx.ExploreError, match="smaller batch_size"):
+        rx.similarity(plain, residual, images)
+
+
+def test_memory_is_asked_for_the_layers_that_are_compared(model_pair, monkeypatch):
+    plain, residual, images = model_pair
+    kernel_bytes = 8 * len(images) ** 2
+    monkeypatch.setattr("resnet_explore.analysis.similarity.free_memory", lambda device: 4 * kernel_bytes)
+    assert rx.similarity(plain, residual, images, ["fc"], ["fc"]).matrix.shape == (1, 1)
+    assert rx.similarity(plain, plain, images, "layer1.0.conv?", "layer1.0.conv?").matrix.shape == (2, 2)
+    with pytest.raises(rx.ExploreError, match="kernels of 3 layers"):
+        rx.similarity(plain, residual, images, ["fc"], "layer1.0.conv?")
+
+
+def test_layers_that_are_not_finite_are_left_out_and_named(model_pair):
+    plain, residual, images = model_pair
+    whole = rx.similarity(plain, residual, images)
+    with torch.no_grad():
+        residual.layer3[0].conv2.weight[0, 0, 0, 0] = math.nan
+    found = rx.similarity(plain, residual, images)
+    assert found.not_finite == ("layer3.0.conv2", "layer3.0", "fc")
+    assert found.columns == whole.columns[:-3]
+    np.testing.assert_allclose(found.matrix, whole.matrix[:, :-3])
+    with pytest.raises(rx.ExploreError, match=r"'layer3\.0' gives NaN or infinity"):
+        rx.similarity(plain, residual, images, layers_b=["conv1", "layer3.0"])
+    with torch.no_grad():
+        residual.conv1.weight.fill_(math.inf)
+    with pytest.raises(rx.ExploreError, match="not finite"):
         rx.similarity(plain, residual, images)
 
 

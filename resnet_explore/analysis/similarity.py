@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_explore.analysis._batch import as_images, run
-from resnet_explore.analysis._brief import Brief
+from resnet_explore.analysis._brief import Brief, counted
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.capture.capture import Capture
 from resnet_explore.analysis.capture.layers import Layers, holders, select_layers
@@ -33,6 +33,7 @@ class Similarity(Brief):
     images    how many images it rests on
     constant  layers that give the same for all images, or for all but one, as some of a plain network of 110
               layers do: nothing can be said of them, so they are left out
+    not_finite  layers that give NaN or infinity for some image, which are left out, too
     """
 
     matrix: np.ndarray
@@ -40,6 +41,7 @@ class Similarity(Brief):
     columns: tuple[str, ...]
     images: int
     constant: tuple[str, ...] = ()
+    not_finite: tuple[str, ...] = ()
 
 
 def similarity(
@@ -68,20 +70,22 @@ def similarity(
     ------
     ExploreError
         For fewer than 4 images, layers that there are not, layers that were asked for and give the same for
-        all images, and where the kernel matrices need more memory than there is.
+        all images or numbers that are not finite, and where the kernel matrices need more memory than there
+        is.
     """
     batch = as_images(model_a, images)
     if len(batch) < LEAST:
         raise ExploreError(f"similarity needs at least {LEAST} images, got {len(batch)}.")
     if batch_size < LEAST:
         raise ExploreError(f"batch_size must be at least {LEAST}, not {batch_size}.")
-    same = model_a is model_b and layers_a == layers_b
-    parts = torch.tensor_split(batch, math.ceil(len(batch) / max(batch_size, LEAST)))
-    _require_memory(model_a, model_b, len(parts[0]), batch.device)
+    names_a, names_b = _names(model_a, layers_a), _names(model_b, layers_b)
+    same = model_a is model_b and names_a == names_b
+    parts = torch.tensor_split(batch, math.ceil(len(batch) / batch_size))
+    _require_memory(len(names_a) + (0 if same else len(names_b)), len(parts[0]))
     sums = _Sums()
     for part in parts:
-        kernels_a = _kernels(model_a, part, layers_a)
-        kernels_b = kernels_a if same else _kernels(model_b, as_images(model_b, part), layers_b)
+        kernels_a = _kernels(model_a, part, names_a)
+        kernels_b = kernels_a if same else _kernels(model_b, as_images(model_b, part), names_b)
         sums.add(kernels_a, kernels_b)
     return sums.result(len(batch), layers_a is not None, layers_b is not None)
 
@@ -112,26 +116,45 @@ class _Sums:
 
     def result(self, images: int, asked_a: bool, asked_b: bool) -> Similarity:
         flat_a, flat_b = self.own_a <= _FLAT * self.scale_a, self.own_b <= _FLAT * self.scale_b
-        for asked, flat, names in ((asked_a, flat_a, self.rows), (asked_b, flat_b, self.columns)):
-            if asked and flat.any():
-                name = names[int(flat.argmax())]
-                raise ExploreError(
-                    f"{name!r} gives the same for all images, or all but one, so it can't be compared: leave "
-                    "it out."
-                )
-        if flat_a.all() or flat_b.all():
+        lost_a, lost_b = ~np.isfinite(self.own_a), ~np.isfinite(self.own_b)
+        if asked_a:
+            _refuse(self.rows, flat_a, lost_a)
+        if asked_b:
+            _refuse(self.columns, flat_b, lost_b)
+        good_a, good_b = ~(flat_a | lost_a), ~(flat_b | lost_b)
+        if not (good_a.any() and good_b.any()):
+            if lost_a.any() or lost_b.any():
+                raise ExploreError("No layer can be compared: they give numbers that are not finite.")
             raise ExploreError("Every layer gives the same for all images: use images that differ.")
-        with np.errstate(invalid="ignore", divide="ignore"):  # of those that are left out
-            matrix = self.both / np.sqrt(np.outer(self.own_a, self.own_b))
-        constant = [n for n, flat in zip(self.rows, flat_a, strict=True) if flat]
-        constant += [n for n, flat in zip(self.columns, flat_b, strict=True) if flat]
+        own = np.outer(self.own_a[good_a], self.own_b[good_b])
         return Similarity(
-            matrix[~flat_a][:, ~flat_b],
-            tuple(n for n, flat in zip(self.rows, flat_a, strict=True) if not flat),
-            tuple(n for n, flat in zip(self.columns, flat_b, strict=True) if not flat),
+            self.both[good_a][:, good_b] / np.sqrt(own),
+            _where(self.rows, good_a),
+            _where(self.columns, good_b),
             images,
-            tuple(dict.fromkeys(constant)),
+            _unique(_where(self.rows, flat_a) + _where(self.columns, flat_b)),
+            _unique(_where(self.rows, lost_a) + _where(self.columns, lost_b)),
         )
+
+
+def _refuse(names: Sequence[str], flat: np.ndarray, lost: np.ndarray) -> None:
+    """Raise ExploreError for the first layer that can't be compared."""
+    for name in _where(names, lost):
+        raise ExploreError(
+            f"{name!r} gives NaN or infinity for some image, so it can't be compared: leave it out."
+        )
+    for name in _where(names, flat):
+        raise ExploreError(
+            f"{name!r} gives the same for all images, or all but one, so it can't be compared: leave it out."
+        )
+
+
+def _where(names: Sequence[str], chosen: np.ndarray) -> tuple[str, ...]:
+    return tuple(name for name, here in zip(names, chosen, strict=True) if here)
+
+
+def _unique(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
 
 
 def hsic(k: Tensor, other: Tensor) -> Tensor:
@@ -157,12 +180,11 @@ def hsic_with_itself(k: Tensor) -> Tensor:
     return (product + rows.sum(1).square() / ((n - 1) * (n - 2)) - 2 / (n - 2) * between) / (n * (n - 3))
 
 
-def _kernels(model: nn.Module, images: Tensor, layers: Layers) -> dict[str, Tensor]:
+def _kernels(model: nn.Module, images: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
     """Return the linear kernel of each layer's output, float64 (n, n) with a diagonal of 0, by name."""
-    chosen = list(select_layers(model, layers)) if layers is not None else _usual(model)
     with measuring(model), torch.no_grad():
         model.eval()
-        with Capture(model, chosen, keep=_kernel, restore=False) as seen:
+        with Capture(model, names, keep=_kernel, restore=False) as seen:
             run(model, images)
         found = {name: kernel for name, kernel in seen.outputs.items() if kernel.shape[0] == len(images)}
     if not found:
@@ -178,6 +200,10 @@ def _kernel(output: Tensor) -> Tensor:
     return kernel.fill_diagonal_(0.0)
 
 
+def _names(model: nn.Module, layers: Layers) -> list[str]:
+    return _usual(model) if layers is None else list(select_layers(model, layers))
+
+
 def _usual(model: nn.Module) -> list[str]:
     modules = dict(model.named_modules())
     layers = [name for name, module in modules.items() if isinstance(module, _WEIGHTED)]
@@ -186,12 +212,11 @@ def _usual(model: nn.Module) -> list[str]:
     return [name for name in modules if name in wanted]
 
 
-def _require_memory(model_a: nn.Module, model_b: nn.Module, size: int, device: torch.device) -> None:
-    """Raise ExploreError if the kernels of all layers, twice while they are compared, don't fit."""
-    layers = sum(len(_usual(model)) for model in (model_a, model_b))
-    needed, free = 2 * 8 * layers * size**2, free_memory(torch.device("cpu"))
+def _require_memory(layers: int, images: int) -> None:
+    """Raise ExploreError if the kernels of so many layers, twice while they are compared, don't fit."""
+    needed, free = 2 * 8 * layers * images**2, free_memory(torch.device("cpu"))
     if needed > free:
         raise ExploreError(
-            f"The kernels of {layers} layers take {in_words(needed)} of memory and {in_words(free)} are "
-            "free: choose fewer layers, or a smaller batch_size."
+            f"The kernels of {counted(layers, 'layer')} take {in_words(needed)} of memory and "
+            f"{in_words(free)} are free: choose fewer layers, or a smaller batch_size."
         )

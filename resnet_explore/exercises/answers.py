@@ -17,7 +17,9 @@ from resnet_explore.paths import PACKAGE
 
 _LIBRARIES = tuple({str(PACKAGE), *(sysconfig.get_paths()[k] for k in ("stdlib", "purelib", "platlib"))})
 _LONGEST = 160  # letters of an error's message
-_NUMBER = re.compile(r"[-+]?[0-9][0-9,_ ]*(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?\s*[×x]?", re.IGNORECASE)
+# Digits, or groups of three behind one kind of separator: "3,7" is no way to write 37.
+_WHOLE = r"(?:[0-9]+|[1-9][0-9]{0,2}(?P<between>[,_ ])[0-9]{3}(?:(?P=between)[0-9]{3})*)"
+_NUMBER = re.compile(rf"[-+]?{_WHOLE}(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?\s*[×x]?", re.IGNORECASE)
 
 
 class NotAnAnswerError(ExploreError):

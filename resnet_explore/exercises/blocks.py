@@ -66,11 +66,11 @@ def _the_sum(block: nn.Module, x: Tensor) -> Iterator[Remark]:
 
 
 def _skip_fault(block: nn.Module, x: Tensor) -> Remark | None:
-    """Return what is wrong with the skip, None if nothing is: without a branch, y = x or ReLU(x)."""
+    """Return what is wrong with the skip, None if nothing is: without a branch, x comes out, or ReLU(x)."""
     silent = _with_weights(block, torch.zeros_like)
     for training in (True, False):
         y = _forward(silent.train(training), x)
-        if _same(y, x) or _same(y, x.relu()):
+        if _passes(x, y):
             continue
         mode = "train" if training else "eval"
         if not y.any():
@@ -80,11 +80,15 @@ def _skip_fault(block: nn.Module, x: Tensor) -> Remark | None:
             )
         above = x > 1
         factor = (y[above] / x[above]).median()
-        scaled = _same(y[above], factor * x[above])
-        found = f"{factor:.3g} times x" if scaled else "something other than x"
+        found = "something other than x comes out"
+        if _same(y[above], x[above]):
+            found = "x comes out where it is large, and something else where it is not"
+        elif _same(y[above], factor * x[above]):
+            found = f"{factor:.3g} times x comes out"
         return wrong(
-            f"With all weights at 0, {found} comes out ({mode} mode).",
-            "Then F(x) adds nothing, so that x should come out as it came, or behind the last ReLU.",
+            f"With all weights at 0, {found} ({mode} mode).",
+            "Then F(x) adds nothing, so that x should come out as it came. Behind the sum only "
+            "what keeps all that is above 0 may stand, as a ReLU does.",
         )
     leaf = x.clone().requires_grad_()
     fault, [gradient] = _backward(_forward(silent, leaf), [leaf])
@@ -96,6 +100,13 @@ def _skip_fault(block: nn.Module, x: Tensor) -> Remark | None:
             "Add x itself: with x.detach(), x.data or no_grad the backward pass does not know of it.",
         )
     return None
+
+
+def _passes(x: Tensor, y: Tensor) -> bool:
+    """Return whether y is x, or x behind an activation that keeps what is above 0, as ReLU does."""
+    up = x > 0
+    shrunk = (y[~up] >= x[~up] - _ALMOST) & (y[~up] <= _ALMOST)
+    return _same(y[up], x[up]) and bool(shrunk.all())
 
 
 def _the_branch(block: nn.Module, x: Tensor) -> Iterator[Remark]:

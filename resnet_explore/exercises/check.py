@@ -29,7 +29,7 @@ def check(task: str | None = None, answer: Any = None) -> CheckResult | Exercise
 
     An answer is judged by what it does: code is run, and its results are compared with what this package
     measures. A class may have other names, norms or biases than you see elsewhere. Random numbers are drawn
-    aside, so that your own stay as they are.
+    aside, so that your own stay as they are. Gradients are computed, also within `torch.no_grad()`.
 
     Returns a `CheckResult`: `passed`, `right`, `wrong` and `hint`. Raises ExploreError, with the closest
     names, for a task that there is not. Whatever an answer is or does, it raises nothing.
@@ -41,8 +41,9 @@ def check(task: str | None = None, answer: Any = None) -> CheckResult | Exercise
         return CheckResult(exercise.title, False, hint=exercise.start, asks=exercise.asks)
     remarks: list[Remark] = []
     try:
-        with torch.random.fork_rng(devices=()):
-            torch.manual_seed(0)
+        # Not torch.manual_seed: it would seed the GPU's generators as well, which are not forked.
+        with torch.random.fork_rng(devices=()), torch.inference_mode(False), torch.enable_grad():
+            torch.default_generator.manual_seed(0)
             for remark in exercise.check(answer):
                 remarks.append(remark)
     except NotAnAnswerError as error:

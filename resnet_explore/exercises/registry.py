@@ -36,7 +36,7 @@ class Exercise:
 
 
 EXERCISES: dict[str, Exercise] = {}
-"""Each task by name, from easy to hard."""
+"""Each task by name, in the order in which their modules are imported; `check` lists them by minutes."""
 
 
 def exercise(title: str, kind: str, minutes: int, asks: str, start: str) -> Callable[[Checker], Checker]:

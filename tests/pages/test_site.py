@@ -17,6 +17,7 @@ from resnet_explore.pages.site.docstrings import docstring_html
 from resnet_explore.pages.site.markdown import MarkdownPage
 from resnet_explore.pages.site.reference import signature
 from resnet_explore.pages.site.stories import (
+    Story,
     StoryCode,
     StoryText,
     StoryWidget,
@@ -25,6 +26,8 @@ from resnet_explore.pages.site.stories import (
     stories,
     without_notebook,
 )
+from tests.widgets.made_up import AskedPowers
+from tests.widgets.pages import table, whole
 
 ROOT = Path(__file__).resolve().parents[2]
 # Where a page may lead out of the site: what it cites.
@@ -259,6 +262,33 @@ def test_what_is_left_out_says_so(site):
         in page.text
     )
     assert "notebooks/06_skips.ipynb" in page.links
+
+
+def test_a_story_that_asks_anywhere_is_baked_with_its_questions(tmp_path, monkeypatch):
+    monkeypatch.setattr(rx, "PowerExplorer", AskedPowers, raising=False)
+    parts = [
+        StoryText("# Powers\n\nThey grow."),
+        StoryWidget("powers", "PowerExplorer", {"offset": 0}),
+        StoryWidget("powers-asked", "PowerExplorer", {"offset": 1, "guess": True}),
+    ]
+    site = build_module._Site(tmp_path, ["powers"], lambda line: None, lambda line: None)
+    said = site.explorers(Story("powers", "10_powers.ipynb", parts))
+    assert said == {"powers": "2 to the 2 is 4.", "powers-asked": "2 to the 2 is 4."}
+    asked = {}
+    page = table(tmp_path / "explorers/powers.html")
+    for scene in page["scenes"]:
+        state, view = scene["state"], whole(scene["tree"], page["shared"])
+        asked[state["view"], state["base"], state["offset"]] = view["question"] is not None
+    assert [place for place, asks in asked.items() if asks] == [("curve", 2, 0), ("curve", 2, 1)]
+    assert asked["curve", 3, 0] is False
+
+
+def test_what_explorers_of_a_story_are_opened_with_is_baked_if_it_is_of_their_state():
+    opened = [{"offset": 0, "base": 2, "guess": True}, {"offset": 1, "base": 3, "guess": True}]
+    story = Story("powers", "10_powers.ipynb", [StoryWidget("powers", "PowerExplorer", a) for a in opened])
+    explorer = AskedPowers()
+    assert build_module._places(story, explorer) == {"offset": [0, 1]}, "a menu leads to the bases"
+    explorer.close()
 
 
 def test_the_live_page_leads_back(tmp_path, monkeypatch):

@@ -1,7 +1,7 @@
 """An explorer of powers, with each kind of control, for tests of pages without Python."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -10,6 +10,7 @@ from resnet_explore.errors import ExploreError
 from resnet_explore.figures.chart import Axis, Chart, Series
 from resnet_explore.widgets.core.chart_panel import Charts
 from resnet_explore.widgets.core.explorer import Explorer
+from resnet_explore.widgets.core.guess import Question
 from resnet_explore.widgets.core.runner import Job, Task
 from resnet_explore.widgets.core.view import (
     Button,
@@ -103,3 +104,17 @@ class PowerExplorer(Explorer):
             (slider,),
             conditions=conditions,
         )
+
+
+QUESTION = Question(
+    "test/sum", "What is 2 + 2?", (Choice("3", "three"), Choice("4", "four"), Choice("5", "five")), "4",
+    "By counting.", "It is 4.", "Two and two more.", {"3": "Close."},
+)  # fmt: skip
+
+
+class AskedPowers(PowerExplorer):
+    """Asks before it shows the first power."""
+
+    def present(self, state: PowerState, found: Mapping[Job, Any]) -> View:
+        view = super().present(state, found)
+        return replace(view, question=QUESTION) if state.base == 2 and state.view == "curve" else view

@@ -1,7 +1,5 @@
 """Pages that need no Python: what is computed beforehand, what is greyed, and what is refused."""
 
-import base64
-import gzip
 import json
 import re
 
@@ -13,8 +11,7 @@ from resnet_explore.widgets.core.baked import scenes
 from resnet_explore.widgets.core.packed import without_python
 from resnet_explore.widgets.core.view import Choice, Group, Menu, Over, Slider, View, encode
 from tests.widgets.made_up import PowerExplorer
-
-_PACKED = re.compile(r'baked\.open\([^)]*\), "([^"]+)"')
+from tests.widgets.pages import table, whole
 
 
 @pytest.fixture
@@ -23,23 +20,6 @@ def explorer():
     assert explorer.wait(20)
     yield explorer
     explorer.close()
-
-
-def table(path):
-    """What a page has packed, as its script reads it."""
-    packed = gzip.decompress(base64.b64decode(_PACKED.search(path.read_text())[1]))
-    length = int.from_bytes(packed[:4], "little")
-    return json.loads(packed[4 : 4 + length])
-
-
-def whole(tree, shared):
-    if isinstance(tree, list):
-        return [whole(entry, shared) for entry in tree]
-    if not isinstance(tree, dict):
-        return tree
-    if "$shared" in tree:
-        return whole(shared[tree["$shared"]], shared)
-    return {name: whole(entry, shared) for name, entry in tree.items()}
 
 
 def test_all_that_can_be_come_to_is_there_once(explorer):
@@ -69,6 +49,19 @@ def test_what_fails_is_left_out_and_its_entry_says_where_it_works(explorer, tmp_
 def test_a_first_view_that_fails_is_refused(explorer):
     with pytest.raises(ExploreError, match="Not 5"):
         scenes(explorer, [explorer.settled_from(explorer.state, {"base": 5})], {})
+
+
+def test_a_listed_value_that_fails_is_left_out(explorer, tmp_path):
+    page = table(explorer.to_html(tmp_path / "page.html", view="words", base=[7, 5, 3]))
+    assert [scene["state"]["base"] for scene in page["scenes"]] == [7, 3]
+
+
+def test_states_to_start_from_are_counted(explorer, monkeypatch):
+    monkeypatch.setattr("resnet_explore.widgets.core.baked.MOST_VIEWS", 2)
+    starts = [explorer.settled_from(explorer.state, {"base": base}) for base in (2, 3, 7)]
+    assert len(scenes(explorer, starts[:2], {})) == 2
+    with pytest.raises(ExploreError, match="more than 2 views: list fewer values"):
+        scenes(explorer, starts, {})
 
 
 def test_the_explorer_stays_as_it_was(explorer, tmp_path):

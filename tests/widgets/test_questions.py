@@ -51,6 +51,17 @@ def test_a_question_has_a_right_answer_and_says_all_there_is_to_say(asked, name)
     assert 2 <= len(re.findall(r"\.(?: |$)", question.why)) <= 3
 
 
+@pytest.mark.parametrize(
+    "name", ["Degradation", "GradientFlow", "Saliency", "Architecture", "FeatureMap", "Skip"]
+)
+def test_words_are_explained_while_it_is_measured(name):
+    explorer = getattr(rx, f"{name}Explorer")(guess=True)
+    view = explorer.present(explorer.state, {})
+    explorer.close()
+    assert view.question
+    assert view.glossary
+
+
 def test_depth_is_judged_by_the_recorded_training_errors(asked):
     explorer = rx.DegradationExplorer()
     table = explorer.table

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -195,8 +196,10 @@ class _Site:
         if story.name not in self.only:
             return {}
         said = {}
+        # All show one baked page, and the address of each says whether it asks.
+        asks = {"guess": True} if any(shown.arguments.get("guess") for shown in story.explorers) else {}
         for shown in story.explorers:
-            explorer = getattr(rx, shown.kind)(**shown.arguments)
+            explorer = getattr(rx, shown.kind)(**{**shown.arguments, **asks})
             try:
                 if shown.name == story.name:
                     self.baked(explorer, f"explorers/{story.name}.html", story, **_places(story, explorer))
@@ -359,8 +362,8 @@ class _Site:
 
 def _places(story: Story, explorer: Explorer) -> dict[str, list[Any]]:
     """Return values that explorers of a story are opened with and that no control leads to, by field."""
-    fields = {name for shown in story.explorers for name in shown.arguments} - set(explorer.bakes)
-    chosen = {name: [shown.arguments.get(name) for shown in story.explorers] for name in sorted(fields)}
+    names = sorted({field.name for field in fields(explorer.State)} - set(explorer.bakes))
+    chosen = {name: [shown.arguments.get(name) for shown in story.explorers] for name in names}
     return {name: values for name, values in chosen.items() if None not in values and len(values) > 1}
 
 

@@ -61,7 +61,9 @@ def _drawing_page(
     asked = _question(state, [found.parameters for _, found in read])
     if len(read) < len(pair):
         waiting = "Two networks, drawn block by block, with their skips as arcs."
-        return View(tabs=_TABS, ask=menus, panels=None, waiting=waiting, question=asked)
+        return View(
+            tabs=_TABS, ask=menus, panels=None, waiting=waiting, question=asked, glossary=captions.GLOSSARY
+        )
     boxes = tuple(
         drawn(found, name, captions.facts(name, found), "residual" if found.skips else "plain")
         for name, found in read

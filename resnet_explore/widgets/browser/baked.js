@@ -29,6 +29,8 @@ export async function open(el, text) {
   model.follow(); // so that what the address asks for is what is drawn first
   render({ model, el });
   model.page = el.querySelector(".rx-page").explorer;
+  model.on("change:_guessed", () => model.tellTitle()); // after the page has heard of it
+  model.tellTitle();
   model.page.tools.offerCopy("Link", "leads to what you see", () => location.href);
   const root = document.documentElement;
   new ResizeObserver(() => tellAround({ height: root.getBoundingClientRect().height })).observe(root);
@@ -136,8 +138,14 @@ class Baked {
     this.values._heard = Math.max(this.values._heard, ...Object.values(this.values._said).map(([count]) => count));
     for (const name of this.table.fields) this.set(name, this.state[name]);
     this.values._code = this.code();
-    document.title = this.page?.root.querySelector(".rx-headline").textContent || document.title; // nothing is told as long as something is asked
+    this.tellTitle();
     this.tellAddress();
+  }
+
+  /** A title tells nothing as long as something is asked. */
+  tellTitle() {
+    const asked = this.page?.guess.asked?.text;
+    document.title = asked || this.page?.root.querySelector(".rx-headline").textContent || document.title;
   }
 
   /** What the page follows by itself has to be there; else it is as it was when the view was made. */

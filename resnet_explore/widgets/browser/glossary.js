@@ -10,29 +10,37 @@ function pattern(gloss) {
   const key = words.join("|");
   if (!split.has(key)) {
     const plain = words.map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|");
-    split.set(key, words.length ? new RegExp(`${START}(${plain})${END}`, "iu") : null);
+    split.set(key, words.length ? new RegExp(`${START}(${plain})${END}`, "giu") : null);
   }
   return split.get(key);
 }
 
-/** Put a text into a node; the first time that it uses a word of the glossary, the word explains itself.
+/** Put a text into a node; the first word of the glossary that it uses explains itself, or the first `most`, each once.
  *
- * @param {HTMLElement} node @param {string} text @param {{[word: string]: string}} gloss
+ * @param {HTMLElement} node @param {string} text @param {{[word: string]: string}} gloss @param {number} most
  */
-export function glossed(node, text, gloss = {}) {
+export function glossed(node, text, gloss = {}, most = 1) {
   const known = `${text}\u0000${Object.keys(gloss ?? {}).join()}`;
   if (node.dataset.text === known) return;
   node.dataset.text = known;
-  const found = gloss ? pattern(gloss)?.exec(text) : null;
-  if (!found) {
-    node.textContent = text;
-    return;
+  const parts = [], said = new Set(), found = gloss ? pattern(gloss) : null;
+  let end = 0;
+  for (const { 0: use, index } of found ? text.matchAll(found) : []) {
+    const word = Object.keys(gloss).find((each) => each.toLowerCase() === use.toLowerCase());
+    if (said.has(gloss[word])) continue; // "gradients" is explained as "gradient" is
+    if (said.add(gloss[word]).size > most) break;
+    parts.push(text.slice(end, index), term(use, gloss[word]));
+    end = index + use.length;
   }
-  const word = Object.keys(gloss).find((each) => each.toLowerCase() === found[0].toLowerCase());
-  const term = control("span", "rx-term", { textContent: found[0], tabIndex: 0 });
-  term.dataset.tip = gloss[word];
-  term.setAttribute("aria-label", `${found[0]}: ${gloss[word]}`);
-  term.setAttribute("role", "button"); // what it does is to show its tip
-  term.addEventListener("keydown", (event) => { if (event.key === "Escape") term.blur(); });
-  node.replaceChildren(text.slice(0, found.index), term, text.slice(found.index + found[0].length));
+  node.replaceChildren(...parts, text.slice(end));
+}
+
+/** @param {string} word as it stands in a text @param {string} tip */
+function term(word, tip) {
+  const node = control("span", "rx-term", { textContent: word, tabIndex: 0 });
+  node.dataset.tip = tip;
+  node.setAttribute("aria-label", `${word}: ${tip}`);
+  node.setAttribute("role", "button"); // what it does is to show its tip
+  node.addEventListener("keydown", (event) => { if (event.key === "Escape") node.blur(); });
+  return node;
 }

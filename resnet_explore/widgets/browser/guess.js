@@ -1,6 +1,7 @@
 /* Guess first: a question in the place of the view until it is answered or skipped, then a verdict above the view. */
 
 import { arrange, control, freshId, make, same, whole, write } from "./dom.js";
+import { glossed } from "./glossary.js";
 
 /** @typedef {{key: string, text: string, choices: any[], right: any, rule: string, told: string, why: string, replies: {[answer: string]: string}}} Question */
 
@@ -15,10 +16,11 @@ export class Guess {
     this.tab = null; // that was open with it
     this.answer = null; // what was said to it
     this.asked = null; // what of a question the form shows
-    this.pending = null; // [key, answer] that is not counted yet
+    this.pending = null; // {key, answer, before} of an answer that is not counted yet, and how often it was given before
     this.away = ""; // the key of a verdict that was put away
     this.again = ""; // the key of a question that another person is asked
     this.unsaid = false; // whether the verdict is yet to be said
+    this.legend = make("legend", "rx-asked");
     this.bars = null; // how often each was given, as it stands there
     this.results = {}; // whether a question's answer was right, {key: boolean}
     this.timer = 0;
@@ -34,10 +36,8 @@ export class Guess {
     this.judged = make("b");
     this.told = make("span");
     this.why = make("p");
-    const sentence = make("p", "rx-judged", { id: freshId() }, this.judged, this.told);
-    this.verdict = control("div", "rx-verdict-told", { tabIndex: -1 }, sentence, this.why);
+    this.verdict = control("div", "rx-verdict-told", { tabIndex: -1 }, make("p", "rx-judged", {}, this.judged, this.told), this.why);
     this.verdict.setAttribute("role", "group");
-    this.verdict.setAttribute("aria-labelledby", sentence.id);
     this.total = make("p", "rx-facts");
     this.distribution = make("ul", "rx-distribution");
     const again = quiet("Another person guesses", () => this.askAgain()), close = quiet("Put this away", () => this.putAway());
@@ -72,11 +72,17 @@ export class Guess {
     return asks;
   }
 
+  /** Put a text into a node; all its words of the glossary explain themselves: who is asked should know what about. */
+  explained(node, text) {
+    glossed(node, whole(text), this.page.view.glossary, Infinity);
+  }
+
   // --- before ---------------------------------------------------------------------------------------------
 
   /** Show the question. What is measured meanwhile must not take back what is ticked. */
   ask() {
     const { key, text, choices, rule } = this.question;
+    this.explained(this.legend, text);
     if (same(this.asked, { key, text, choices, rule })) return;
     this.asked = { key, text, choices, rule };
     const name = freshId();
@@ -93,7 +99,7 @@ export class Guess {
     const list = make("div", "rx-answers", {}, ...choices.map((choice, k) => make("label", "", { title: choice.tip ?? "" }, inputs[k], ` ${choice.label}`)));
     list.classList.toggle("rx-many", choices.length > FEW);
     const form = make("form", "", { noValidate: true },
-      make("fieldset", "", {}, make("legend", "rx-asked", { textContent: whole(text) }), list),
+      make("fieldset", "", { ariaLabel: text }, this.legend, list), // without what the legend's words explain
       make("p", "rx-note", { textContent: rule }), make("div", "rx-group", {}, go, skip));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -112,7 +118,7 @@ export class Guess {
     const { key, right } = this.question;
     this.away = "";
     this.unsaid = right === null; // else the focus is where it is read
-    if (answer !== null) this.pending = [key, answer];
+    if (answer !== null) this.pending = { key, answer, before: this.given(key)[answer] ?? 0 };
     this.shield();
     this.remember({ ...this.guessed(), [key]: answer });
     this.again = ""; // only now is it no longer asked
@@ -150,8 +156,9 @@ export class Guess {
     write(this.judged, is ? "Right." : wrong);
     this.judged.classList.toggle("rx-passed", is);
     const rest = known ? [told, is ? "" : replies[answer], this.score()].filter(Boolean).join(" ") : "";
-    write(this.told, whole(rest && ` ${rest}`));
-    write(this.why, known ? whole(why) : "");
+    this.explained(this.told, rest && ` ${rest}`);
+    this.explained(this.why, known ? why : "");
+    this.verdict.ariaLabel = this.judged.textContent + this.told.textContent;
     this.count(known);
     arrange(this.node, [this.verdict, this.side]);
     if (known && this.unsaid) this.page.say(this.judged.textContent + this.told.textContent);
@@ -164,15 +171,21 @@ export class Guess {
     return results.length > 1 ? `${results.filter(Boolean).length} of ${results.length} right so far.` : "";
   }
 
-  /** The answer that was on its way is counted. */
+  /** How often each answer to a question was given, as far as that is known here. @param {string} key @returns {{[answer: string]: number}} */
+  given(key) {
+    return this.page.model.get("_counts")?.[key] ?? {};
+  }
+
+  /** Answers were counted: the one that was on its way among them, or others. */
   counted() {
-    this.pending = null;
+    const { key, answer, before } = this.pending ?? {};
+    if (this.pending && this.given(key)[answer] > before) this.pending = null;
   }
 
   /** Show how often each answer was given, once there is more than one's own; of many those that were, and the right one. */
   count(known) {
-    const { key, choices, right } = this.question, counts = this.page.model.get("_counts")?.[key] ?? {};
-    const own = (value) => Number(same(this.pending, [key, value]));
+    const { key, choices, right } = this.question, counts = this.given(key);
+    const own = (value) => Number(this.pending?.key === key && same(this.pending.answer, value));
     const bars = choices.map(({ value, label }) => ({ label, n: (counts[value] ?? 0) + own(value), right: same(value, right) }));
     const total = bars.reduce((sum, { n }) => sum + n, 0);
     this.total.hidden = this.distribution.hidden = !known || total < 2;

@@ -60,7 +60,7 @@ def scenes(
     vary    {a field of the state: the values that are baked, None for all that a control offers}
 
     Raises `ExploreError` if the first view can't be computed, or for more than 400 views. A later view that
-    can't be computed is left out.
+    can't be computed is left out, be it that of a state or one that can be reached.
     """
     bench = _Bakery(explorer)
     try:
@@ -72,10 +72,15 @@ def scenes(
 def _explored(
     bench: _Bakery, starts: Sequence[Any], vary: Mapping[str, Sequence[Any] | None]
 ) -> dict[str, BakedView]:
-    known: dict[str, BakedView] = {}
-    for start in starts:
-        scene = _known(known, start) or bench.scene(start)
+    first = bench.scene(starts[0])
+    known = {_key(first): first}
+    for start in starts[1:]:
+        try:
+            scene = _known(known, start) or bench.scene(start)
+        except ExploreError:
+            continue
         known[_key(scene)] = scene
+        _require_few(known)
     waiting = list(known.values())
     while waiting:
         here = waiting.pop(0)
@@ -92,13 +97,14 @@ def _explored(
             if key not in known:
                 known[key] = there
                 waiting.append(there)
-                if len(known) > MOST_VIEWS:
-                    raise ExploreError(
-                        f"The page would have more than {MOST_VIEWS} views: list fewer values, such as "
-                        f"{name}=[{value!r}]."
-                    )
+                _require_few(known, f", such as {name}=[{value!r}]")
             here.moves.add((name, json.dumps(value)))
     return known
+
+
+def _require_few(known: Mapping[str, BakedView], example: str = "") -> None:
+    if len(known) > MOST_VIEWS:
+        raise ExploreError(f"The page would have more than {MOST_VIEWS} views: list fewer values{example}.")
 
 
 def _moves(scene: BakedView, vary: Mapping[str, Sequence[Any] | None]) -> Iterator[tuple[str, Any]]:

@@ -43,7 +43,14 @@ def present(
     at = state.depth if entries[state.networks].depths else 0
     question = _question(state, scenes.get(at))
     if at not in scenes:
-        return View(tabs=_TABS, ask=asked, panels=None, waiting=captions.WAITING, question=question)
+        return View(
+            tabs=_TABS,
+            ask=asked,
+            panels=None,
+            waiting=captions.WAITING,
+            question=question,
+            glossary=captions.GLOSSARY,
+        )
     depths = entries[state.networks].depths
     every = len(scenes) > 1 and set(scenes) == set(depths)  # else the others are still being measured
     pages = {depth: _Page(scene, state.view) for depth, scene in scenes.items() if every or depth == at}

@@ -98,7 +98,9 @@ def here_page(
     known = {at: found for at, found in measured.items() if found is not None}
     asked = _question(state, known, facts)
     if not any(step == state.step for _, step in known):
-        return View(tabs=TABS, ask=ask, panels=None, waiting=WAITING, question=asked)
+        return View(
+            tabs=TABS, ask=ask, panels=None, waiting=WAITING, question=asked, glossary=captions.GLOSSARY
+        )
     shown, steps = state.shown, sorted({step for _, step in measured})
     profiles = {at: profiles_of(found, shown) for at, found in known.items()}
 

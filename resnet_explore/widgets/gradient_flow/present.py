@@ -180,7 +180,14 @@ def puzzle_page(state: GradientFlowState, truth: Measured | None, seed: int) -> 
         ask = (*ask, Button("next", "Next question", puts={"question": number + 1}))
     if truth is None:
         waiting = "A gradient is measured while you think."
-        return View(tabs=TABS, ask=ask, panels=None, waiting=waiting, question=puzzle_question(number, None))
+        return View(
+            tabs=TABS,
+            ask=ask,
+            panels=None,
+            waiting=waiting,
+            question=puzzle_question(number, None),
+            glossary=captions.GLOSSARY,
+        )
     profile = profile_of(truth.flows[asked.kind], "weight_gradient")
     norms = norms_of(truth, "weight_gradient")
     axis = norm_axis(captions.AXES["weight_gradient"], list(norms.values()))

@@ -79,7 +79,9 @@ def present(
     waiting = "Heatmaps of two networks on one photo, block by block."
     asked = _question(state, entries, found.get(state.depth))
     if state.depth not in found:
-        return View(tabs=_TABS, ask=ask, panels=None, waiting=waiting, question=asked)
+        return View(
+            tabs=_TABS, ask=ask, panels=None, waiting=waiting, question=asked, glossary=captions.GLOSSARY
+        )
     page = {"blocks": _blocks, "parts": _parts, "weights": _weights}[state.view]
     about = found[state.depth]
     return View(

@@ -82,7 +82,13 @@ def present(
     if twins is None:
         asked = _out_question(state, None) if state.view == "edit" else None
         return View(
-            tabs=_TABS, ask=ask, panels=None, waiting=captions.WAITING, sliders=depths, question=asked
+            tabs=_TABS,
+            ask=ask,
+            panels=None,
+            waiting=captions.WAITING,
+            sliders=depths,
+            question=asked,
+            glossary=captions.GLOSSARY,
         )
     view = _VIEWS[state.view](state, scene, twins)
     return replace(

@@ -5,17 +5,12 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import expect
 
-from resnet_explore.widgets.core.guess import Question
 from resnet_explore.widgets.core.view import Button, Choice, Menu, Over, Prose, Slider, Tabs, View
 from tests.browser.bare import message, open_view
-from tests.widgets.made_up import PowerExplorer
+from tests.widgets.made_up import QUESTION, AskedPowers
 from tests.widgets.pages import numbers
 
 NUMBERS = tuple(Choice(n, str(n)) for n in (2, 3, 4))
-QUESTION = Question(
-    "test/sum", "What is 2 + 2?", (Choice("3", "three"), Choice("4", "four"), Choice("5", "five")), "4",
-    "By counting.", "It is 4.", "Two and two more.", {"3": "Close."},
-)  # fmt: skip
 TABS = Tabs("tab", (Choice("sum", "Sum"), Choice("other", "Other")))
 VIEW = View(
     tabs=TABS,
@@ -193,6 +188,34 @@ def test_others_guess_too_and_all_answers_are_counted(asked):
     assert len(sent(page)) == 2
 
 
+def test_an_answer_on_its_way_is_counted_until_the_kernel_has_it(asked):
+    page = asked()
+    page.evaluate("window.model.set('_counts', {'test/sum': {'3': 3, '4': 1}})")
+    answer(page, "four")
+    others = [{"test/sum": {"3": 3, "4": 1}, "test/other": {"3": 9}}, {"test/sum": {"3": 5, "4": 1}}]
+    for counts in others:
+        page.evaluate("(counts) => window.model.set('_counts', counts)", counts)
+        right = page.locator(".rx-distribution li", has_text="right")
+        assert numbers(right.inner_text()) == [2], "one's own stays"
+    page.evaluate("window.model.set('_counts', {'test/sum': {'3': 5, '4': 2}})")
+    assert numbers(right.inner_text()) == [2], "and is not counted twice"
+
+
+def test_words_of_a_question_and_its_verdict_explain_themselves(asked):
+    gloss = {"sum": "What comes out of an addition.", "two": "The number after one."}
+    question = replace(QUESTION, text="Which sum is 2 + two?", told="The sum is 4.")
+    page = asked(replace(VIEW, glossary=gloss, question=question))
+    terms = page.locator(".rx-guess .rx-term")
+    assert terms.all_inner_texts() == ["sum", "two"]
+    expect(page.get_by_role("group", name="Which sum is 2 + two?", exact=True)).to_be_visible()
+    terms.first.focus()
+    assert page.evaluate("document.activeElement.dataset.tip") == gloss["sum"]
+    answer(page, "four")
+    assert terms.all_inner_texts() == ["sum", "Two"]
+    assert judged(page) == "Right. The sum is 4."
+    expect(page.get_by_role("group", name="Right. The sum is 4.", exact=True)).to_be_focused()
+
+
 def test_the_verdict_stays_while_one_moves_and_goes_with_the_tab_or_when_put_away(asked):
     page = asked()
     answer(page, "four")
@@ -255,15 +278,19 @@ def test_it_fits_the_page(asked, width, theme):
     assert page.evaluate(fits)
 
 
+@pytest.mark.parametrize("width", [400, 700, 1280])
+def test_without_tabs_the_tools_cover_nothing_of_it(asked, width):
+    page = asked(replace(VIEW, tabs=None), width=width)
+    for act in ("asks", "tells"):
+        card, tools = (page.locator(f".rx-{name}").bounding_box() for name in ("guess", "tools"))
+        beside = card["x"] + card["width"] <= tools["x"]
+        below = tools["y"] + tools["height"] <= card["y"]
+        assert beside or below, act
+        if act == "asks":
+            answer(page, "four")
+
+
 # --- baked --------------------------------------------------------------------------------------------------
-
-
-class AskedPowers(PowerExplorer):
-    """Asks before it shows the first power."""
-
-    def present(self, state, found):
-        view = super().present(state, found)
-        return replace(view, question=QUESTION) if state.base == 2 and state.view == "curve" else view
 
 
 @pytest.fixture(scope="module")
@@ -294,7 +321,9 @@ def test_a_page_without_python_asks_counts_and_keeps_the_code(baked):
     assert page.locator(".rx-headline").inner_text() == ""
     answer(page, "three")
     assert page.locator(".rx-headline").inner_text() == "2 to the 2 is 4."
+    assert page.title() == "2 to the 2 is 4."
     page.get_by_role("button", name="Another person").click()
+    assert page.title() == "What is 2 + 2?", "it does not tell the next person"
     answer(page, "four")
     assert numbers(page.locator(".rx-guess .rx-facts").inner_text()) == [2]
     assert page.locator(".rx-problem").inner_text() == ""
@@ -307,9 +336,10 @@ def test_a_page_without_python_asks_counts_and_keeps_the_code(baked):
 
 def test_a_link_shows_what_it_leads_to_unless_it_asks_to_ask(baked):
     page = baked(True, "#power=3")
-    assert page.locator(".rx-headline").inner_text() == "2 to the 3 is 8."
+    assert page.locator(".rx-headline").inner_text() == page.title() == "2 to the 3 is 8."
     page = baked(True, "#power=3&guess=true")
     assert page.locator(".rx-headline").inner_text() == ""
+    assert page.title() == "What is 2 + 2?"
     assert page.locator(".rx-problem").inner_text() == ""
     answer(page, "four")
     assert page.locator(".rx-headline").inner_text() == "2 to the 3 is 8."
