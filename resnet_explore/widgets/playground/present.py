@@ -54,8 +54,13 @@ def present(state: PlaygroundState, standing: "Standing | None", here: bool) -> 
     skips = state.skips or first_skips(state.networks)
     question = _question(state, standing)
     if standing is None:
-        ask = _ask(state, None, skips, here)
-        return View(ask=ask, panels=None, waiting=captions.WAITING, question=question)
+        return View(
+            ask=_ask(state, None, skips, here),
+            panels=None,
+            waiting=captions.WAITING,
+            question=question,
+            glossary=captions.GLOSSARY,
+        )
     stops: tuple[int, ...] = (*(s for s in standing.kept if s < standing.steps), NOW)
     if state.playing or standing.steps < state.steps or state.step not in stops:
         stops = ()  # on its way it is drawn often, and each picture is of one step
