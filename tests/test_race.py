@@ -131,6 +131,17 @@ def test_many_places_are_thinned_evenly_and_the_first_stays(digits, monkeypatch)
     assert race.kept == (0, 8, 16, 24)
 
 
+def test_a_rewound_race_keeps_places_as_close_as_a_new_one(digits, monkeypatch):
+    monkeypatch.setattr("resnet_explore.training.race.KEPT", 5)
+    race = race_of(digits, "plain-8", every=1)
+    race.advance(12)
+    race.rewind(0)
+    race.advance(3)
+    assert race.kept == (0, 1, 2, 3)
+    race.advance(5)
+    assert race.kept == (0, 2, 4, 6, 8)
+
+
 def test_only_kept_steps_can_be_gone_back_to(digits):
     race = race_of(digits)
     race.advance(4)

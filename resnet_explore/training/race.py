@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -128,7 +128,6 @@ class Race:
         self.steps = 0
         self.changes: list[Change] = []
         self._kept: dict[int, dict[str, Any]] = {}
-        self._keep_every = self.every
         self._at_work = threading.Lock()
         with self._threads():
             self._note_held_out()
@@ -228,8 +227,7 @@ class Race:
         self.steps += 1
         if self.steps % self.every == 0:
             self._note_held_out()
-            if self.steps % self._keep_every == 0:
-                self._keep()
+            self._keep()
 
     def _change(self) -> None:
         """Do what was asked for since the last step, and note it."""
@@ -272,13 +270,23 @@ class Race:
 
     def _keep(self) -> None:
         """Keep this place, and of many every second one."""
-        networks = {name: racer.snapshot() for name, racer in self._racers.items()}
-        self._kept[self.steps] = {"draws": self._draws.state, "lr": self._lr, "networks": networks}
-        size = sum(_bytes(racer["descent"]) for racer in networks.values())
+        apart = self._steps_apart()
+        self._kept = {step: kept for step, kept in self._kept.items() if step % apart == 0}
+        if self.steps % apart == 0:
+            networks = {name: racer.snapshot() for name, racer in self._racers.items()}
+            self._kept[self.steps] = {"draws": self._draws.state, "lr": self._lr, "networks": networks}
+
+    def _steps_apart(self) -> int:
+        """Return how far kept places are from each other: `every`, doubled until those up to here are few.
+
+        It follows from the present step alone, so a race that was rewound keeps as many as any other.
+        """
+        size = sum(racer.snapshot_bytes for racer in self._racers.values())
         most = max(_LEAST_KEPT, min(KEPT, int(_KEPT_BYTES / size)))
-        while len(self._kept) > most:
-            self._keep_every *= 2
-            self._kept = {step: kept for step, kept in self._kept.items() if step % self._keep_every == 0}
+        apart = self.every
+        while self.steps // apart + 1 > most:
+            apart *= 2
+        return apart
 
     def rewind(self, step: int = 0) -> None:
         """Be again where the race was before that step, to the bit; what came later is forgotten.
@@ -365,6 +373,11 @@ class _Racer:
         logits, loss = self.descent.step(images, labels)
         wrong = (logits.detach().argmax(1) != labels).float().mean().item()
         self.noted.append(loss, 100 * wrong, gradient_norms(self.layers))
+
+    @property
+    def snapshot_bytes(self) -> int:
+        """How large a snapshot is: weights and buffers, and the momentum of each weight."""
+        return _bytes(self.network.state_dict().values()) + _bytes(self.network.parameters())
 
     def snapshot(self) -> dict[str, Any]:
         return {"descent": self.descent.snapshot(), "skip": self.skip, "broke_at": self.broke_at}
@@ -466,9 +479,8 @@ def _require_memory(configs: Mapping[str, ResNetConfig], data: ImageSet, batch_s
         )
 
 
-def _bytes(snapshot: Mapping[str, Any]) -> int:
-    parts = (*snapshot["model"].values(), *snapshot["momentum"].values())
-    return sum(tensor.numel() * tensor.element_size() for tensor in parts)
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def _number(value: Any) -> bool:
