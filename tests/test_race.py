@@ -208,6 +208,22 @@ def test_a_race_goes_on_after_skips_were_given(digits):
     assert race.models["plain-8"].config == race.configs["plain-8"]
 
 
+def test_skips_that_cannot_be_change_nothing(digits):
+    race = race_of(digits)
+    race.set_skips(0.5)
+    with pytest.raises(rx.ExploreError, match="residual-8 is a residual network"):
+        race.set_skips(None)
+    assert race.skips == {"plain-8": 0.5, "residual-8": 0.5}
+    config = read_entrant("residual-8").config(1, 10, 8)
+    res2net = config.replace(residual=False, block="bottleneck", scales=4)
+    race = Race({"mine": config, "res2net": res2net}, *digits, batch_size=8, sample=10)
+    with pytest.raises(rx.ExploreError, match="`scales` are above 1"):
+        race.set_skips(0.5)
+    assert race.skips == {"mine": 1.0, "res2net": None}
+    assert race.advance(1) == 1
+    assert race.changes == []
+
+
 # --- what goes wrong ----------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from resnet_explore.models.devices import layout_on
 from resnet_explore.models.memory import free_memory, in_words
 from resnet_explore.models.network import Network
 from resnet_explore.models.presets import build, network_of
-from resnet_explore.models.skip_strength import give_skips, scale_skips, take_skips_back
+from resnet_explore.models.skip_strength import give_skips, scale_skips, take_skips_back, with_skips
 from resnet_explore.models.summary import describe
 from resnet_explore.models.threads import at_most
 from resnet_explore.training.entrants import read_entrant
@@ -168,8 +168,9 @@ class Race:
         """Weaken, strengthen, take away (0) or give skips, from the next step on.
 
         A plain network is given skips without parameters and keeps its weights; None makes it plain again.
-        May be called while another thread takes steps. Raises ExploreError for a factor that is no number of
-        at least 0, and for a network that there is not.
+        May be called while another thread takes steps. Raises ExploreError, and changes nothing, for a factor
+        that is no number of at least 0, for a network that there is not, for None where a residual network is
+        among them, and for a plain one to whose blocks no skips can be given.
 
         Parameters
         ----------
@@ -180,11 +181,15 @@ class Race:
             raise unknown("network", name, self._racers)
         if factor is not None and not (_number(factor) and factor >= 0):
             raise ExploreError(f"Skips need a factor of at least 0, not {factor!r}.")
-        for each in self.names if name is None else (name,):
-            plain = not self.configs[each].residual
-            if factor is None and not plain:
+        wanted = None if factor is None else float(factor)
+        names = self.names if name is None else (name,)
+        for each in names:
+            config = self.configs[each]
+            if wanted is None and config.residual:
                 raise ExploreError(f"{each} is a residual network: take its skips away with 0.")
-            self._skips[each] = None if factor is None else float(factor)
+            if wanted is not None and not config.residual:
+                with_skips(config, wanted)  # raises where its blocks can't have any
+        self._skips.update(dict.fromkeys(names, wanted))
 
     # --- steps ----------------------------------------------------------------------------------------------
 
@@ -238,8 +243,9 @@ class Race:
         for name, racer in self._racers.items():
             racer.descent.lr = lr
             if skips[name] != racer.skip:
-                self.changes.append(Change(self.steps, name, racer.skip, skips[name]))
+                change = Change(self.steps, name, racer.skip, skips[name])
                 racer.set_skip(skips[name])
+                self.changes.append(change)
 
     def _note_held_out(self) -> None:
         for racer in self._racers.values():
