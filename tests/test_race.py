@@ -284,7 +284,20 @@ def test_networks_that_cannot_race(digits, networks, says):
 
 
 @pytest.mark.parametrize(
-    "given", [{"lr": 0}, {"lr": float("nan")}, {"lr": True}, {"batch_size": 0}, {"every": 1.5}]
+    "given",
+    [
+        {"lr": 0},
+        {"lr": float("nan")},
+        {"lr": True},
+        {"batch_size": 0},
+        {"every": 1.5},
+        {"sample": True},
+        {"seed": 1.5},
+        {"seed": -1},
+        {"seed": 2**70},
+        {"seed": "0"},
+    ],
+    ids=str,
 )
 def test_numbers_that_cannot_be(digits, given):
     with pytest.raises(rx.ExploreError, match=next(iter(given))):

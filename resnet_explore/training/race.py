@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.inputs.datasets import ImageSet
-from resnet_explore.models.config import ResNetConfig
+from resnet_explore.models.config import ResNetConfig, count
 from resnet_explore.models.devices import layout_on
 from resnet_explore.models.memory import free_memory, in_words
 from resnet_explore.models.network import Network
@@ -33,8 +33,10 @@ MOST_NETWORKS = 4
 KEPT = 60  # places to which a race can be rewound
 _KEPT_BYTES = 256e6  # that they may take together
 _LEAST_KEPT = 4
+_LARGEST_SEED = 2**32 - 1  # as NumPy's
 _SMALL = 16  # pixels a side: of smaller images one thread has as much as it can do
 _CPU = torch.device("cpu")
+_OWNER = "A race"  # of numbers, in sentences
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +98,8 @@ class Race:
     Raises
     ------
     ExploreError
-        For a network that can't be, more than four, a rate that is no number above 0, and for networks that
-        need more memory than there is.
+        For a network that can't be, more than four, a number that can't be what it is for, and for networks
+        that need more memory than there is.
     """
 
     def __init__(
@@ -116,14 +118,16 @@ class Race:
             raise ExploreError(
                 f"Held-out images must be of the kind that is trained on, {data!r}, not {held_out!r}."
             )
-        self.data, self.held_out, self.seed = data, held_out, seed
-        self.batch_size = min(_count("batch_size", batch_size), len(data))
-        self.every, self.sample = _count("every", every), min(_count("sample", sample), len(held_out))
+        self.data, self.held_out, self.seed = data, held_out, _seed(seed)
+        self.batch_size = min(count(_OWNER, "batch_size", batch_size), len(data))
+        self.every = count(_OWNER, "every", every)
+        self.sample = min(count(_OWNER, "sample", sample), len(held_out))
         self._lr = _rate(lr)
         self.configs: Mapping[str, ResNetConfig] = configs
         _require_memory(configs, data, self.batch_size)
-        self._draws = Draws(len(data), self.batch_size, seed)
-        self._racers = {name: _Racer(build(config, seed=seed), lr) for name, config in configs.items()}
+        self._draws = Draws(len(data), self.batch_size, self.seed)
+        networks = {name: build(config, seed=self.seed) for name, config in configs.items()}
+        self._racers = {name: _Racer(network, self._lr) for name, network in networks.items()}
         self._skips = {name: racer.skip for name, racer in self._racers.items()}  # as they are wanted
         self.steps = 0
         self.changes: list[Change] = []
@@ -209,7 +213,7 @@ class Race:
             raise ExploreError("This race goes on already in another thread.")
         try:
             with self._threads():
-                for taken in range(_count("steps", steps)):
+                for taken in range(count(_OWNER, "steps", steps)):
                     if stop() or not self.running:
                         return taken
                     self._step(watch)
@@ -499,7 +503,7 @@ def _rate(lr: Any) -> float:
     return float(lr)
 
 
-def _count(name: str, value: Any) -> int:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ExploreError(f"{name} must be a whole number of at least 1, not {value!r}.")
-    return int(value)
+def _seed(seed: Any) -> int:
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or not 0 <= seed <= _LARGEST_SEED:
+        raise ExploreError(f"seed must be a whole number from 0 to {_LARGEST_SEED:,}, not {seed!r}.")
+    return int(seed)
