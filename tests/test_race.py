@@ -270,6 +270,7 @@ def test_a_race_is_stopped_and_watched(digits):
         (("",), "is a text such as"),
         (("residual-8 skp=1",), "did you mean 'skip'"),
         (("residual-8 skip=x",), "needs skip as a number"),
+        (("residual-8 skip=0.5 skip=1",), "says skip twice"),
         (("residual-8 skip=-1",), "needs skip as a number"),
         (("residual-8 norm=layer",), "can't be"),
         (("residual-8 init=fixup norm=batch",), "needs norm='none'"),
@@ -325,6 +326,7 @@ def test_networks_that_need_more_memory_than_there_is(digits, monkeypatch):
         "residual-8 init=fixup",
         "residual-8 branch=0.5 order=pre width=4",
         "residual-8 shortcut=projection_all gate=exclusive bias=-3 dropout=0.5",
+        "residual-8 skip=0.1234567 branch=1e-07",
     ],
 )
 def test_a_network_is_written_as_it_is_read(text):
