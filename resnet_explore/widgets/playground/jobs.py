@@ -127,10 +127,18 @@ class Circuit:
         if self._setup is None:
             raise LookupError("No race has begun.")
         self.standing = Standing(
-            self._setup, race.steps, race.curves, race.kept, tuple(race.changes), self._first_lr,
-            in_words(race.data, race.held_out), race.sample, len(race.data.classes), race.running,
-            self._ghosts,
-        )  # fmt: skip
+            setup=self._setup,
+            steps=race.steps,
+            curves=race.curves,
+            kept=race.kept,
+            changes=tuple(race.changes),
+            first_lr=self._first_lr,
+            images=in_words(race.data, race.held_out),
+            held_out=race.sample,
+            classes=len(race.data.classes),
+            running=race.running,
+            ghosts=self._ghosts,
+        )
         return self.standing
 
 
