@@ -15,7 +15,7 @@ from resnet_explore.training.race import Change, RaceCurve
 from resnet_explore.widgets.core.view import Group, Menu, More, Over, encode, settled
 from resnet_explore.widgets.playground.charts import looks_of, race_charts
 from resnet_explore.widgets.playground.curves import are_level, loss_line, places, thinned
-from resnet_explore.widgets.playground.jobs import Setup, Standing
+from resnet_explore.widgets.playground.jobs import Circuit, RunRace, Setup, Standing
 from resnet_explore.widgets.playground.present import present
 from resnet_explore.widgets.playground.rows import network_rows, one_more
 from resnet_explore.widgets.playground.state import NOW, OPENING, PlaygroundState
@@ -259,6 +259,65 @@ def test_play_from_an_earlier_step_leaves_a_ghost(playground):
     assert explorer.problem == ""
     with pytest.raises(rx.ExploreError, match="Unknown kept step 7"):
         explorer.rewind(7)
+
+
+class Alone:
+    """A task that nobody stops, for a job that is run without a page."""
+
+    cancelled = False
+
+    def check(self):
+        pass
+
+    def publish(self, partial):
+        pass
+
+
+def test_a_rewind_that_fails_is_wished_once_and_leaves_no_ghosts():
+    circuit, setup = Circuit(), Setup(SMALL, "digits", "", 8, 0)
+
+    def run(goal, rewinds=0, to=0, lr=0.03):
+        return RunRace(circuit, setup, lr, (None, 1.0), goal, rewinds, to, 0).run(Alone())
+
+    run(30)
+    assert run(10, rewinds=1, to=10).steps == 10
+    ghosts = circuit.standing.ghosts
+    with pytest.raises(rx.ExploreError, match="Unknown kept step 30"):
+        run(30, rewinds=2, to=30)
+    went_on = run(11, rewinds=2, to=30, lr=0.1)
+    assert (went_on.steps, went_on.ghosts) == (11, ghosts)
+    assert [change.what for change in went_on.changes] == ["lr"]
+
+
+def test_a_rewind_that_fails_leaves_the_page_where_the_race_is(playground, monkeypatch):
+    explorer = playground(steps=20)
+    assert explorer.wait(60)
+
+    def gone(race, step):
+        raise rx.ExploreError(f"Unknown kept step {step}.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("resnet_explore.training.race.Race.rewind", gone)
+        explorer.rewind(10)
+        assert explorer.wait(60)
+    assert "Unknown kept step 10" in explorer.problem
+    assert explorer.steps == 20
+    explorer.advance()
+    assert explorer.wait(60)
+    assert (explorer.problem, explorer.steps) == ("", 21)
+    assert explorer.circuit.standing.ghosts == ()
+
+
+def test_a_race_that_has_not_begun_can_be_rewound_to_its_first_step_alone(playground):
+    explorer = playground()
+    assert explorer.wait(60)
+    with explorer.circuit.taken(Alone()):  # so that the new race waits
+        explorer.networks = ("plain-8", "residual-14")
+        with pytest.raises(rx.ExploreError, match="Unknown kept step 10: did you mean '0'"):
+            explorer.rewind(10)
+        explorer.rewind()
+    assert explorer.wait(60)
+    assert (explorer.steps, explorer.circuit.standing.steps) == (0, 0)
 
 
 def test_another_network_is_another_race(playground):

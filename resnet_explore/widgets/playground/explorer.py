@@ -104,6 +104,13 @@ class PlaygroundExplorer(Explorer):
         # To look for CIFAR-10 takes torch, for which the first page doesn't wait.
         return present(state, standing, standing is not None and _cifar_is_here())
 
+    def retreat(self, job: Job) -> Any:
+        """Return where the race stands; where a job of another one failed, what was shown last."""
+        standing = self._standing(self.state, {})
+        if standing is None:
+            return super().retreat(job)
+        return replace(self.state, steps=standing.steps, playing=False, step=NOW)
+
     def _standing(self, state: PlaygroundState, found: Mapping[Job, Any]) -> Standing | None:
         """Return how far the race is; between two jobs what the last one has left."""
         standing: Standing | None = next(iter(found.values()), self.circuit.standing)
@@ -161,7 +168,7 @@ class PlaygroundExplorer(Explorer):
             self._rewind(step)
 
     def _rewind(self, step: int) -> None:
-        standing = self.circuit.standing
+        standing = self._standing(self.state, self._runner.found())
         kept = standing.kept if standing is not None else (0,)
         if step not in kept:
             raise unknown("kept step", step, map(str, kept))

@@ -97,15 +97,17 @@ class Circuit:
         """Return the race of a job as the job wants it to begin: a new one, or this one, perhaps rewound."""
         from resnet_explore.training.race import Race
 
+        # A wish is heard once: each later job would fail, too, where it can't be met.
+        wished, self._rewinds = job.rewinds > self._rewinds, job.rewinds
         if self._race is None or job.setup != self._setup:
             data, held_out = loaded(job.setup.data, job.setup.folder)
             race = Race(job.setup.networks, data, held_out, job.lr, job.setup.batch_size, job.setup.seed)
-            self._leave_ghosts()
+            self._leave_ghosts(self._curves())
             self._race, self._setup = race, job.setup
-        elif job.rewinds > self._rewinds:
-            self._leave_ghosts()
+        elif wished:
+            curves = self._curves()
             self._race.rewind(job.rewound_to)
-        self._rewinds = job.rewinds
+            self._leave_ghosts(curves)
         race = self._race
         if not race.steps:
             self._first_lr = job.lr
@@ -114,11 +116,14 @@ class Circuit:
             race.set_skips(factor, name)
         return race
 
-    def _leave_ghosts(self) -> None:
-        if self._race is not None and self._race.steps:
+    def _curves(self) -> "Mapping[str, RaceCurve]":
+        """Return what the present race leaves behind: nothing before its first step."""
+        return {} if self._race is None or not self._race.steps else self._race.curves
+
+    def _leave_ghosts(self, curves: "Mapping[str, RaceCurve]") -> None:
+        if curves:
             self._left += 1
-            left = ghosts_of(self._race.curves, self._left)
-            self._ghosts = (*self._ghosts, *left)[-_MOST_GHOSTS:]
+            self._ghosts = (*self._ghosts, *ghosts_of(curves, self._left))[-_MOST_GHOSTS:]
 
     def look(self, race: "Race") -> Standing:
         """Return how far the race is, and keep that."""
