@@ -19,7 +19,7 @@ from resnet_explore.widgets.playground.jobs import Circuit, RunRace, Setup, Stan
 from resnet_explore.widgets.playground.present import present
 from resnet_explore.widgets.playground.rows import network_rows, one_more
 from resnet_explore.widgets.playground.state import NOW, OPENING, PlaygroundState
-from tests.widgets.pages import assert_kept, shown
+from tests.widgets.pages import assert_kept, numbers, shown
 
 SMALL = ("plain-8", "residual-8")
 
@@ -414,7 +414,15 @@ def test_images_of_ones_own_race_too(playground, tmp_path):
         Image.new("RGB", (20, 20), shade).save(tmp_path / name / f"{colour}.png")
     explorer = playground(data="folder", folder=str(tmp_path), steps=1, batch_size=4)
     assert explorer.wait(60)
-    assert str(tmp_path) in explorer.circuit.standing.images
+    before = explorer.circuit.standing.images
+    assert str(tmp_path) in before
+    assert sum(numbers(before.removeprefix(f"image folder {tmp_path}"))[:2]) == 12
+    for k in range(6):  # which the next race takes up
+        Image.new("RGB", (20, 20), (40 * k, 200, 90)).save(tmp_path / "cat" / f"more{k}.png")
+    explorer.update(seed=1, steps=1)
+    assert explorer.wait(60)
+    after = explorer.circuit.standing.images
+    assert sum(numbers(after.removeprefix(f"image folder {tmp_path}"))[:2]) == 18
 
 
 @pytest.mark.parametrize(

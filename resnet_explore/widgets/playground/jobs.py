@@ -1,9 +1,8 @@
 """What is computed in the playground: the race goes on, and shows how far it is several times a second."""
 
-import functools
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -77,6 +76,7 @@ class Circuit:
         self.standing: Standing | None = None  # the last one, for all to see
         self._race: Race | None = None
         self._setup: Setup | None = None
+        self._loaded: tuple[Any, tuple[ImageSet, ImageSet]] | None = None  # of what, and the images
         self._ghosts: tuple[Ghost, ...] = ()
         self._left = 0  # races that have left ghosts
         self._rewinds = 0
@@ -100,7 +100,7 @@ class Circuit:
         # A wish is heard once: each later job would fail, too, where it can't be met.
         wished, self._rewinds = job.rewinds > self._rewinds, job.rewinds
         if self._race is None or job.setup != self._setup:
-            data, held_out = loaded(job.setup.data, job.setup.folder)
+            data, held_out = self._images(job.setup)
             race = Race(job.setup.networks, data, held_out, job.lr, job.setup.batch_size, job.setup.seed)
             self._leave_ghosts(self._curves())
             self._race, self._setup = race, job.setup
@@ -115,6 +115,13 @@ class Circuit:
         for name, factor in zip(race.names, job.skips, strict=True):
             race.set_skips(factor, name)
         return race
+
+    def _images(self, setup: Setup) -> "tuple[ImageSet, ImageSet]":
+        """Return training and held-out images; those of the race before, if they are still what lies there."""
+        wanted = (setup.data, setup.folder, _stamps(setup))
+        if self._loaded is None or self._loaded[0] != wanted:
+            self._loaded = wanted, _load(setup)
+        return self._loaded[1]
 
     def _curves(self) -> "Mapping[str, RaceCurve]":
         """Return what the present race leaves behind: nothing before its first step."""
@@ -212,13 +219,23 @@ class _Turn:
         return _Turn._last is not self
 
 
-@functools.lru_cache(2)
-def loaded(name: str, folder: str) -> "tuple[ImageSet, ImageSet]":
+def _load(setup: Setup) -> "tuple[ImageSet, ImageSet]":
     """Return training and held-out images. Raises `ExploreError` where there are none."""
     from resnet_explore.inputs.datasets import is_here, load_dataset
 
-    if not is_here(name):
+    if not is_here(setup.data):
         raise ExploreError(captions.NOT_HERE)
-    more: dict[str, Any] = {"root": folder.strip(), "size": _FOLDER_SIDE} if name == "folder" else {}
-    train, test = (load_dataset(name, split, download=False, **more) for split in ("train", "test"))
+    more: dict[str, Any] = {"root": setup.folder, "size": _FOLDER_SIDE} if setup.data == "folder" else {}
+    train, test = (load_dataset(setup.data, split, download=False, **more) for split in ("train", "test"))
     return train, test
+
+
+def _stamps(setup: Setup) -> Sequence[Any]:
+    """Return what changes when an image in a person's folder does; nothing for data that stay as they are."""
+    from resnet_explore.inputs.datasets import stamp
+    from resnet_explore.inputs.folders import image_splits, usable_root
+
+    if setup.data != "folder":
+        return ()
+    splits, _ = image_splits(usable_root(setup.folder))
+    return [stamp(file) for files in splits.values() for _, file in files]
