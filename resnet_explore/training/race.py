@@ -126,8 +126,9 @@ class Race:
         self.configs: Mapping[str, ResNetConfig] = configs
         _require_memory(configs, data, self.batch_size)
         self._draws = Draws(len(data), self.batch_size, self.seed)
-        networks = {name: build(config, seed=self.seed) for name, config in configs.items()}
-        self._racers = {name: _Racer(network, self._lr) for name, network in networks.items()}
+        self._racers = {
+            name: _Racer(build(config, seed=self.seed), self._lr) for name, config in configs.items()
+        }
         self._skips = {name: racer.skip for name, racer in self._racers.items()}  # as they are wanted
         self.steps = 0
         self.changes: list[Change] = []
@@ -504,6 +505,7 @@ def _rate(lr: Any) -> float:
 
 
 def _seed(seed: Any) -> int:
-    if not isinstance(seed, Integral) or isinstance(seed, bool) or not 0 <= seed <= _LARGEST_SEED:
+    whole = isinstance(seed, Integral) and not isinstance(seed, bool)
+    if not whole or not 0 <= int(seed) <= _LARGEST_SEED:
         raise ExploreError(f"seed must be a whole number from 0 to {_LARGEST_SEED:,}, not {seed!r}.")
     return int(seed)
