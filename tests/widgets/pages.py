@@ -1,10 +1,15 @@
 """An explorer's page as tests look at it."""
 
+import base64
+import gzip
+import json
 import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from resnet_explore.widgets.core.explorer import Explorer
 from resnet_explore.widgets.core.view import View, settled
@@ -16,6 +21,33 @@ def shown(explorer: Explorer, *, seconds: float = 120, **changes: Any) -> View:
         explorer.update(**changes)
     assert explorer.wait(seconds)
     return settled(explorer.page, explorer.state)
+
+
+_PACKED = re.compile(r'baked\.open\([^)]*\), "([^"]+)"')
+
+
+def unpacked(path: Path) -> tuple[dict[str, Any], bytes]:
+    """Return what a baked page has packed, as its script reads it: a table, and the bytes of its arrays."""
+    found = _PACKED.search(path.read_text())
+    assert found
+    packed = gzip.decompress(base64.b64decode(found[1]))
+    length = int.from_bytes(packed[:4], "little")
+    return json.loads(packed[4 : 4 + length]), packed[4 + length :]
+
+
+def whole(tree: Any, table: dict[str, Any], arrays: bytes) -> Any:
+    """Return a tree of such a table with all that it shares with others, and its arrays as NumPy's."""
+    if isinstance(tree, list):
+        return [whole(entry, table, arrays) for entry in tree]
+    if not isinstance(tree, dict):
+        return tree
+    if "$shared" in tree:
+        return whole(table["shared"][tree["$shared"]], table, arrays)
+    if "$array" in tree and tree["dtype"] != "bytes":
+        start, length = table["buffers"][tree["$array"]]
+        kind = np.dtype(tree["dtype"]).newbyteorder("<")
+        return np.frombuffer(arrays[start : start + length], kind).reshape(tree["shape"])
+    return {name: whole(entry, table, arrays) for name, entry in tree.items()}
 
 
 def assert_kept(name: str, sentences: Iterable[str]) -> None:

@@ -1,7 +1,5 @@
 """Pages that need no Python: what is computed beforehand, what is greyed, and what is refused."""
 
-import base64
-import gzip
 import json
 import re
 
@@ -13,8 +11,7 @@ from resnet_explore.widgets.core.baked import scenes
 from resnet_explore.widgets.core.packed import without_python
 from resnet_explore.widgets.core.view import Choice, Group, Menu, Over, Slider, View, encode
 from tests.widgets.made_up import PowerExplorer
-
-_PACKED = re.compile(r'baked\.open\([^)]*\), "([^"]+)"')
+from tests.widgets.pages import unpacked, whole
 
 
 @pytest.fixture
@@ -26,20 +23,7 @@ def explorer():
 
 
 def table(path):
-    """What a page has packed, as its script reads it."""
-    packed = gzip.decompress(base64.b64decode(_PACKED.search(path.read_text())[1]))
-    length = int.from_bytes(packed[:4], "little")
-    return json.loads(packed[4 : 4 + length])
-
-
-def whole(tree, shared):
-    if isinstance(tree, list):
-        return [whole(entry, shared) for entry in tree]
-    if not isinstance(tree, dict):
-        return tree
-    if "$shared" in tree:
-        return whole(shared[tree["$shared"]], shared)
-    return {name: whole(entry, shared) for name, entry in tree.items()}
+    return unpacked(path)[0]
 
 
 def test_all_that_can_be_come_to_is_there_once(explorer):
@@ -57,8 +41,8 @@ def test_a_slider_that_asks_the_kernel_is_baked_where_it_is_varied(explorer):
 
 
 def test_what_fails_is_left_out_and_its_entry_says_where_it_works(explorer, tmp_path):
-    first = table(explorer.to_html(tmp_path / "page.html"))
-    view = whole(first["scenes"][0]["tree"], first["shared"])
+    first, arrays = unpacked(explorer.to_html(tmp_path / "page.html"))
+    view = whole(first["scenes"][0]["tree"], first, arrays)
     menu = next(part for part in view["ask"] if part["kind"] == "menu")
     assert {choice["value"]: bool(choice["missing"]) for choice in menu["choices"]} == {
         2: False, 3: False, 5: True, 7: False,

@@ -2,7 +2,9 @@
 
 import itertools
 import math
+import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,8 +20,8 @@ from resnet_explore.widgets.playground.curves import are_level, loss_line, place
 from resnet_explore.widgets.playground.jobs import Circuit, RunRace, Setup, Standing
 from resnet_explore.widgets.playground.present import present
 from resnet_explore.widgets.playground.rows import network_rows, one_more
-from resnet_explore.widgets.playground.state import NOW, OPENING, PlaygroundState
-from tests.widgets.pages import assert_kept, numbers, shown
+from resnet_explore.widgets.playground.state import NOW, PlaygroundState
+from tests.widgets.pages import assert_kept, numbers, shown, unpacked, whole
 
 SMALL = ("plain-8", "residual-8")
 
@@ -395,16 +397,61 @@ def test_its_code_opens_it_again(playground):
     again.close()
 
 
+def baked(path):
+    """Return (state, held-out errors by network, call) of each view of a baked page."""
+    table, arrays = unpacked(path)
+    found = []
+    for scene in table["scenes"]:
+        error = whole(scene["tree"], table, arrays)["panels"][0][0]["charts"][1]
+        errors = {line["name"]: line["y"] for line in error["series"] if line["listed"]}
+        found.append((scene["state"], errors, scene["call"]))
+    return found
+
+
 def test_a_baked_page_replays_it(playground, tmp_path):
-    explorer = playground(steps=OPENING)  # as each other race that is baked, so none is twice in it
+    explorer = playground()
     assert explorer.wait(60)
-    said = []
-    explorer.to_html(tmp_path / "race.html", say=said.append)
-    assert "1 view" in said[0]
-    before = explorer.table
-    explorer.to_html(tmp_path / "two.html", networks=[SMALL, ("plain-14", "residual-8")], say=said.append)
-    assert "2 views" in said[1]
+    explorer.lr = 0.1
+    explorer.advance(5)
+    assert explorer.wait(60)
+    race, before = explorer.circuit.standing, explorer.table
+    others = ("plain-14", "residual-8")
+    one, at_ten, two, faster = (
+        baked(explorer.to_html(tmp_path / "page.html", say=lambda _: None, **more))
+        for more in ({}, {"step": 10}, {"networks": [SMALL, others]}, {"lr": [0.1, 0.3]})
+    )
+    assert [len(page) for page in (one, at_ten, two, faster)] == [1, 1, 2, 2]
+    assert at_ten[0][0]["step"] == 10
+    for _, errors, call in (one[0], at_ten[0], two[0], faster[0]):
+        assert "race.lr = 0.1" in call
+        for name, curve in race.curves.items():
+            np.testing.assert_allclose(errors[name], curve.held_out_error)
+    assert two[1][0]["steps"] == 15
+    assert two[1][1].keys() == set(others)
+    data = rx.load_dataset("digits"), rx.load_dataset("digits", "test")
+    for (_, errors, _), networks, lr in ((two[1], others, 0.1), (faster[1], SMALL, 0.3)):
+        alone = rx.Race(networks, *data, lr, 8)
+        alone.advance(15)
+        for name, curve in alone.curves.items():
+            np.testing.assert_allclose(errors[name], curve.held_out_error)
     pd.testing.assert_frame_equal(explorer.table, before)
+    assert explorer.circuit.standing.changes == race.changes
+
+
+def test_who_plays_while_a_page_is_written_plays_the_race_that_is_here(playground, tmp_path, monkeypatch):
+    explorer, seen = playground(steps=1), []
+    assert explorer.wait(60)
+    playing = replace(explorer.state, playing=True)
+
+    def beside():
+        other = threading.Thread(target=lambda: seen.append(explorer.plan(playing)[0].circuit))
+        other.start()
+        other.join()
+        return Circuit()
+
+    monkeypatch.setattr(explorer.circuit, "beside", beside)
+    explorer.to_html(tmp_path / "page.html", lr=0.1, say=lambda _: None)
+    assert seen == [explorer.circuit]
 
 
 def test_images_of_ones_own_race_too(playground, tmp_path):

@@ -83,6 +83,12 @@ class Circuit:
         self._first_lr = 0.0
         self._taken = threading.Lock()
 
+    def beside(self) -> "Circuit":
+        """Return another one, for races of the same images."""
+        other = Circuit()
+        other._loaded = self._loaded
+        return other
+
     @contextmanager
     def taken(self, task: Task) -> Iterator[None]:
         """Have it for oneself, once another thread has left it, such as that of a page that is written."""
@@ -117,7 +123,7 @@ class Circuit:
         return race
 
     def _images(self, setup: Setup) -> "tuple[ImageSet, ImageSet]":
-        """Return training and held-out images; those of the race before, if they are still what lies there."""
+        """Return training and held-out images: those of the race before, unless other ones lie there now."""
         wanted = (setup.data, setup.folder, _stamps(setup))
         if self._loaded is None or self._loaded[0] != wanted:
             self._loaded = wanted, _load(setup)
