@@ -91,7 +91,7 @@ class Race:
     held_out : images that are not trained on; of at most `sample` of them, spread evenly, the error is noted
     lr : rate of SGD, above 0; may be changed between steps
     batch_size : images of a step
-    seed : of weights and batches
+    seed : of weights and batches, from 0 to 2**32 - 1
     every : after so many steps each the error of held-out images is noted, and a place kept to come back to
     sample : held-out images that are looked at
 

@@ -261,6 +261,9 @@ def test_play_from_an_earlier_step_leaves_a_ghost(playground):
     assert explorer.problem == ""
     with pytest.raises(rx.ExploreError, match="Unknown kept step 7"):
         explorer.rewind(7)
+    for steps in (0, 1.5, True):
+        with pytest.raises(rx.ExploreError, match="steps as a whole number of at least 1"):
+            explorer.advance(steps)
 
 
 class Alone:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.models.config import count
 from resnet_explore.training.entrants import read_entrant
 from resnet_explore.widgets.core.explorer import Explorer
 from resnet_explore.widgets.core.runner import Job
@@ -157,8 +158,7 @@ class PlaygroundExplorer(Explorer):
 
     def advance(self, steps: int = 1) -> None:
         """Take so many more steps, and rest."""
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-            raise ExploreError(f"steps must be a whole number of at least 1, got {steps!r}.")
+        steps = count("A race", "steps", steps)
         with self.held():
             if self.state.step != NOW:
                 self._rewind(self.state.step)
