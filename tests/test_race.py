@@ -88,16 +88,19 @@ def test_in_lock_step_each_trains_as_alone(digits):
         same_weights(weights(alone), weights(together))
 
 
-def test_held_out_error_is_that_of_the_first_images_in_eval_mode(digits):
+def test_held_out_error_is_that_of_images_spread_evenly_in_eval_mode(digits):
     test = digits[1]
-    race = race_of(digits, sample=len(test))
+    race = race_of(digits, sample=40)
     race.advance(3)
     curve = race.curves["plain-8"]
     assert list(curve.held_out_steps) == [0, 3]
     model = race.models["plain-8"].eval()
+    chosen = torch.tensor([int(k * (len(test) - 1) / 39) for k in range(40)])
     with torch.no_grad():
-        wrong = (model(test.normalized()).argmax(1) != test.labels).float().mean()
-    assert curve.held_out_error[-1] == pytest.approx(100 * float(wrong), abs=1e-4)
+        logits, labels = model(test.normalized(chosen)), test.labels[chosen]
+    wrong = 100 * (logits.argmax(1) != labels).float().mean().item()
+    assert curve.held_out_error[-1] == pytest.approx(wrong, abs=1e-4)
+    assert curve.held_out_loss[-1] == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-4)
 
 
 # --- rewinding ----------------------------------------------------------------------------------------------
@@ -129,6 +132,17 @@ def test_many_places_are_thinned_evenly_and_the_first_stays(digits, monkeypatch)
     monkeypatch.setattr("resnet_explore.training.race._KEPT_BYTES", 1.0)
     race.advance(12)
     assert race.kept == (0, 8, 16, 24)
+
+
+def test_a_rewound_race_keeps_places_as_close_as_a_new_one(digits, monkeypatch):
+    monkeypatch.setattr("resnet_explore.training.race.KEPT", 5)
+    race = race_of(digits, "plain-8", every=1)
+    race.advance(12)
+    race.rewind(0)
+    race.advance(3)
+    assert race.kept == (0, 1, 2, 3)
+    race.advance(5)
+    assert race.kept == (0, 2, 4, 6, 8)
 
 
 def test_only_kept_steps_can_be_gone_back_to(digits):
@@ -197,6 +211,22 @@ def test_a_race_goes_on_after_skips_were_given(digits):
     assert race.models["plain-8"].config == race.configs["plain-8"]
 
 
+def test_skips_that_cannot_be_change_nothing(digits):
+    race = race_of(digits)
+    race.set_skips(0.5)
+    with pytest.raises(rx.ExploreError, match="residual-8 is a residual network"):
+        race.set_skips(None)
+    assert race.skips == {"plain-8": 0.5, "residual-8": 0.5}
+    config = read_entrant("residual-8").config(1, 10, 8)
+    res2net = config.replace(residual=False, block="bottleneck", scales=4)
+    race = Race({"mine": config, "res2net": res2net}, *digits, batch_size=8, sample=10)
+    with pytest.raises(rx.ExploreError, match="`scales` are above 1"):
+        race.set_skips(0.5)
+    assert race.skips == {"mine": 1.0, "res2net": None}
+    assert race.advance(1) == 1
+    assert race.changes == []
+
+
 # --- what goes wrong ----------------------------------------------------------------------------------------
 
 
@@ -240,6 +270,7 @@ def test_a_race_is_stopped_and_watched(digits):
         (("",), "is a text such as"),
         (("residual-8 skp=1",), "did you mean 'skip'"),
         (("residual-8 skip=x",), "needs skip as a number"),
+        (("residual-8 skip=0.5 skip=1",), "says skip twice"),
         (("residual-8 skip=-1",), "needs skip as a number"),
         (("residual-8 norm=layer",), "can't be"),
         (("residual-8 init=fixup norm=batch",), "needs norm='none'"),
@@ -254,7 +285,20 @@ def test_networks_that_cannot_race(digits, networks, says):
 
 
 @pytest.mark.parametrize(
-    "given", [{"lr": 0}, {"lr": float("nan")}, {"lr": True}, {"batch_size": 0}, {"every": 1.5}]
+    "given",
+    [
+        {"lr": 0},
+        {"lr": float("nan")},
+        {"lr": True},
+        {"batch_size": 0},
+        {"every": 1.5},
+        {"sample": True},
+        {"seed": 1.5},
+        {"seed": -1},
+        {"seed": 2**70},
+        {"seed": "0"},
+    ],
+    ids=str,
 )
 def test_numbers_that_cannot_be(digits, given):
     with pytest.raises(rx.ExploreError, match=next(iter(given))):
@@ -282,6 +326,7 @@ def test_networks_that_need_more_memory_than_there_is(digits, monkeypatch):
         "residual-8 init=fixup",
         "residual-8 branch=0.5 order=pre width=4",
         "residual-8 shortcut=projection_all gate=exclusive bias=-3 dropout=0.5",
+        "residual-8 skip=0.1234567 branch=1e-07",
     ],
 )
 def test_a_network_is_written_as_it_is_read(text):

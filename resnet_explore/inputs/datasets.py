@@ -306,7 +306,7 @@ def _train_statistics(
     Remembered for as long as the files stay what they are: whoever loads train and then test should not
     wait for the decoding of train twice.
     """
-    key = hash((size, tuple(_stamp(file) for file in files)))
+    key = hash((size, tuple(stamp(file) for file in files)))
     if key not in _remembered:
         _remembered[key] = channel_statistics(
             read_images(root, files, size, skip)[0] if images is None else images
@@ -314,7 +314,7 @@ def _train_statistics(
     return _remembered[key]
 
 
-def _stamp(file: Path) -> tuple[str, int, int]:
+def stamp(file: Path) -> tuple[str, int, int]:
     """Return what changes when a file does; a link that leads nowhere is a file that cannot be read."""
     try:
         status = file.stat()

@@ -18,15 +18,22 @@ def scale_skips(network: Network, factor: float) -> None:
     network.config = network.config.replace(skip_scale=factor)
 
 
+def with_skips(plain: ResNetConfig, factor: float = 1.0) -> ResNetConfig:
+    """Return the config of a plain network that was given skips without parameters.
+
+    Raises ExploreError where zero channels can't bring x to the branch's shape, and for Res2Net's blocks.
+    """
+    if plain.scales > 1:
+        raise ExploreError("Skips can't be given to plain blocks whose `scales` are above 1.")
+    return plain.replace(residual=True, shortcut="padding", skip_scale=factor)
+
+
 def give_skips(network: Network, factor: float = 1.0) -> None:
     """Give a plain network skips without parameters: x itself, or option A where shapes differ.
 
-    Its weights stay as they are, so a training goes on with them. Raises ExploreError where zero channels
-    can't bring x to the branch's shape, and for Res2Net's blocks.
+    Its weights stay as they are, so a training goes on with them. Raises ExploreError as `with_skips` does.
     """
-    if network.config.scales > 1:
-        raise ExploreError("Skips can't be given to plain blocks whose `scales` are above 1.")
-    config = network.config.replace(residual=True, shortcut="padding", skip_scale=factor)
+    config = with_skips(network.config, factor)
     for block in network.blocks:
         layers = [layer for layer in block.children() if isinstance(layer, nn.Conv2d)]
         stride = math.prod(layer.stride[0] for layer in layers)

@@ -45,7 +45,7 @@ class Entrant:
         for f in fields(self)[2:]:
             value = getattr(self, f.name)
             if value != (usual_norm(self.init) if f.name == "norm" else f.default):
-                said.append(f"{f.name}={value:g}" if isinstance(value, float) else f"{f.name}={value}")
+                said.append(f"{f.name}={value}".removesuffix(".0"))  # all digits, or another network races
         return " ".join(said)
 
     def config(self, in_channels: int = 3, classes: int = 10, side: int = 32) -> ResNetConfig:
@@ -103,6 +103,8 @@ def _read(text: str) -> Entrant:
         key, equals, value = option.partition("=")
         if key not in _OPTIONS or not equals:
             raise unknown(f"option in the network {text!r}:", key, _OPTIONS)
+        if key in given:
+            raise ExploreError(f"The network {text!r} says {key} twice.")
         given[key] = _value(text, key, value)
     given.setdefault("norm", usual_norm(given.get("init", "he")))
     entrant = Entrant(kind, int(depth), **given)

@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.inputs.datasets import ImageSet
-from resnet_explore.models.config import ResNetConfig
+from resnet_explore.models.config import ResNetConfig, count
 from resnet_explore.models.devices import layout_on
 from resnet_explore.models.memory import free_memory, in_words
 from resnet_explore.models.network import Network
 from resnet_explore.models.presets import build, network_of
-from resnet_explore.models.skip_strength import give_skips, scale_skips, take_skips_back
+from resnet_explore.models.skip_strength import give_skips, scale_skips, take_skips_back, with_skips
 from resnet_explore.models.summary import describe
 from resnet_explore.models.threads import at_most
 from resnet_explore.training.entrants import read_entrant
@@ -33,8 +33,10 @@ MOST_NETWORKS = 4
 KEPT = 60  # places to which a race can be rewound
 _KEPT_BYTES = 256e6  # that they may take together
 _LEAST_KEPT = 4
+_LARGEST_SEED = 2**32 - 1  # as NumPy's
 _SMALL = 16  # pixels a side: of smaller images one thread has as much as it can do
 _CPU = torch.device("cpu")
+_OWNER = "A race"  # of numbers, in sentences
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,15 +91,15 @@ class Race:
     held_out : images that are not trained on; of at most `sample` of them, spread evenly, the error is noted
     lr : rate of SGD, above 0; may be changed between steps
     batch_size : images of a step
-    seed : of weights and batches
+    seed : of weights and batches, from 0 to 2**32 - 1
     every : after so many steps each the error of held-out images is noted, and a place kept to come back to
     sample : held-out images that are looked at
 
     Raises
     ------
     ExploreError
-        For a network that can't be, more than four, a rate that is no number above 0, and for networks that
-        need more memory than there is.
+        For a network that can't be, more than four, a number that can't be what it is for, and for networks
+        that need more memory than there is.
     """
 
     def __init__(
@@ -116,19 +118,21 @@ class Race:
             raise ExploreError(
                 f"Held-out images must be of the kind that is trained on, {data!r}, not {held_out!r}."
             )
-        self.data, self.held_out, self.seed = data, held_out, seed
-        self.batch_size = min(_count("batch_size", batch_size), len(data))
-        self.every, self.sample = _count("every", every), min(_count("sample", sample), len(held_out))
+        self.data, self.held_out, self.seed = data, held_out, _seed(seed)
+        self.batch_size = min(count(_OWNER, "batch_size", batch_size), len(data))
+        self.every = count(_OWNER, "every", every)
+        self.sample = min(count(_OWNER, "sample", sample), len(held_out))
         self._lr = _rate(lr)
         self.configs: Mapping[str, ResNetConfig] = configs
         _require_memory(configs, data, self.batch_size)
-        self._draws = Draws(len(data), self.batch_size, seed)
-        self._racers = {name: _Racer(build(config, seed=seed), lr) for name, config in configs.items()}
+        self._draws = Draws(len(data), self.batch_size, self.seed)
+        self._racers = {
+            name: _Racer(build(config, seed=self.seed), self._lr) for name, config in configs.items()
+        }
         self._skips = {name: racer.skip for name, racer in self._racers.items()}  # as they are wanted
         self.steps = 0
         self.changes: list[Change] = []
         self._kept: dict[int, dict[str, Any]] = {}
-        self._keep_every = self.every
         self._at_work = threading.Lock()
         with self._threads():
             self._note_held_out()
@@ -169,8 +173,9 @@ class Race:
         """Weaken, strengthen, take away (0) or give skips, from the next step on.
 
         A plain network is given skips without parameters and keeps its weights; None makes it plain again.
-        May be called while another thread takes steps. Raises ExploreError for a factor that is no number of
-        at least 0, and for a network that there is not.
+        May be called while another thread takes steps. Raises ExploreError, and changes nothing, for a factor
+        that is no number of at least 0, for a network that there is not, for None where a residual network is
+        among them, and for a plain one to whose blocks no skips can be given.
 
         Parameters
         ----------
@@ -181,11 +186,15 @@ class Race:
             raise unknown("network", name, self._racers)
         if factor is not None and not (_number(factor) and factor >= 0):
             raise ExploreError(f"Skips need a factor of at least 0, not {factor!r}.")
-        for each in self.names if name is None else (name,):
-            plain = not self.configs[each].residual
-            if factor is None and not plain:
+        wanted = None if factor is None else float(factor)
+        names = self.names if name is None else (name,)
+        for each in names:
+            config = self.configs[each]
+            if wanted is None and config.residual:
                 raise ExploreError(f"{each} is a residual network: take its skips away with 0.")
-            self._skips[each] = None if factor is None else float(factor)
+            if wanted is not None and not config.residual:
+                with_skips(config, wanted)  # raises where its blocks can't have any
+        self._skips.update(dict.fromkeys(names, wanted))
 
     # --- steps ----------------------------------------------------------------------------------------------
 
@@ -205,7 +214,7 @@ class Race:
             raise ExploreError("This race goes on already in another thread.")
         try:
             with self._threads():
-                for taken in range(_count("steps", steps)):
+                for taken in range(count(_OWNER, "steps", steps)):
                     if stop() or not self.running:
                         return taken
                     self._step(watch)
@@ -228,8 +237,7 @@ class Race:
         self.steps += 1
         if self.steps % self.every == 0:
             self._note_held_out()
-            if self.steps % self._keep_every == 0:
-                self._keep()
+            self._keep()
 
     def _change(self) -> None:
         """Do what was asked for since the last step, and note it."""
@@ -240,8 +248,9 @@ class Race:
         for name, racer in self._racers.items():
             racer.descent.lr = lr
             if skips[name] != racer.skip:
-                self.changes.append(Change(self.steps, name, racer.skip, skips[name]))
+                change = Change(self.steps, name, racer.skip, skips[name])
                 racer.set_skip(skips[name])
+                self.changes.append(change)
 
     def _note_held_out(self) -> None:
         for racer in self._racers.values():
@@ -272,13 +281,23 @@ class Race:
 
     def _keep(self) -> None:
         """Keep this place, and of many every second one."""
-        networks = {name: racer.snapshot() for name, racer in self._racers.items()}
-        self._kept[self.steps] = {"draws": self._draws.state, "lr": self._lr, "networks": networks}
-        size = sum(_bytes(racer["descent"]) for racer in networks.values())
+        apart = self._steps_apart()
+        self._kept = {step: kept for step, kept in self._kept.items() if step % apart == 0}
+        if self.steps % apart == 0:
+            networks = {name: racer.snapshot() for name, racer in self._racers.items()}
+            self._kept[self.steps] = {"draws": self._draws.state, "lr": self._lr, "networks": networks}
+
+    def _steps_apart(self) -> int:
+        """Return how far kept places are from each other: `every`, doubled until those up to here are few.
+
+        It follows from the present step alone, so a race that was rewound keeps as many as any other.
+        """
+        size = sum(racer.snapshot_bytes for racer in self._racers.values())
         most = max(_LEAST_KEPT, min(KEPT, int(_KEPT_BYTES / size)))
-        while len(self._kept) > most:
-            self._keep_every *= 2
-            self._kept = {step: kept for step, kept in self._kept.items() if step % self._keep_every == 0}
+        apart = self.every
+        while self.steps // apart + 1 > most:
+            apart *= 2
+        return apart
 
     def rewind(self, step: int = 0) -> None:
         """Be again where the race was before that step, to the bit; what came later is forgotten.
@@ -365,6 +384,11 @@ class _Racer:
         logits, loss = self.descent.step(images, labels)
         wrong = (logits.detach().argmax(1) != labels).float().mean().item()
         self.noted.append(loss, 100 * wrong, gradient_norms(self.layers))
+
+    @property
+    def snapshot_bytes(self) -> int:
+        """How large a snapshot is: weights and buffers, and the momentum of each weight."""
+        return _bytes(self.network.state_dict().values()) + _bytes(self.network.parameters())
 
     def snapshot(self) -> dict[str, Any]:
         return {"descent": self.descent.snapshot(), "skip": self.skip, "broke_at": self.broke_at}
@@ -466,9 +490,8 @@ def _require_memory(configs: Mapping[str, ResNetConfig], data: ImageSet, batch_s
         )
 
 
-def _bytes(snapshot: Mapping[str, Any]) -> int:
-    parts = (*snapshot["model"].values(), *snapshot["momentum"].values())
-    return sum(tensor.numel() * tensor.element_size() for tensor in parts)
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def _number(value: Any) -> bool:
@@ -481,7 +504,8 @@ def _rate(lr: Any) -> float:
     return float(lr)
 
 
-def _count(name: str, value: Any) -> int:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ExploreError(f"{name} must be a whole number of at least 1, not {value!r}.")
-    return int(value)
+def _seed(seed: Any) -> int:
+    whole = isinstance(seed, Integral) and not isinstance(seed, bool)
+    if not whole or not 0 <= int(seed) <= _LARGEST_SEED:
+        raise ExploreError(f"seed must be a whole number from 0 to {_LARGEST_SEED:,}, not {seed!r}.")
+    return int(seed)

@@ -82,9 +82,12 @@ def test_networks_are_chosen_in_rows_of_menus(rerun):
     card.locator(".rx-plot-legend", has_text="residual-8 norm=none").first.wait_for(timeout=20_000)
 
 
-def test_the_notebook_makes_its_point_before_anything_is_touched(open_notebook):
+def test_the_notebook_makes_its_point_once_its_question_is_answered(open_notebook):
     notebook = open_notebook("notebooks/09_playground.ipynb")
     notebook.run_all()
+    card = notebook.page.locator(".rx-page")
+    card.get_by_role("radio", name=re.compile("^Neither")).check(timeout=60_000)
+    button(card, "Show me").click()
     headline = notebook.page.locator(".rx-headline")
     headline.filter(has_text=re.compile(r"^After 60 steps residual-56 gets \d\.\d\s%")).wait_for(
         timeout=120_000

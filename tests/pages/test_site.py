@@ -27,7 +27,7 @@ from resnet_explore.pages.site.stories import (
     without_notebook,
 )
 from tests.widgets.made_up import AskedPowers
-from tests.widgets.pages import table, whole
+from tests.widgets.pages import unpacked, whole
 
 ROOT = Path(__file__).resolve().parents[2]
 # Where a page may lead out of the site: what it cites.
@@ -275,9 +275,9 @@ def test_a_story_that_asks_anywhere_is_baked_with_its_questions(tmp_path, monkey
     said = site.explorers(Story("powers", "10_powers.ipynb", parts))
     assert said == {"powers": "2 to the 2 is 4.", "powers-asked": "2 to the 2 is 4."}
     asked = {}
-    page = table(tmp_path / "explorers/powers.html")
+    page, arrays = unpacked(tmp_path / "explorers/powers.html")
     for scene in page["scenes"]:
-        state, view = scene["state"], whole(scene["tree"], page["shared"])
+        state, view = scene["state"], whole(scene["tree"], page, arrays)
         asked[state["view"], state["base"], state["offset"]] = view["question"] is not None
     assert [place for place, asks in asked.items() if asks] == [("curve", 2, 0), ("curve", 2, 1)]
     assert asked["curve", 3, 0] is False

@@ -5,9 +5,11 @@ import gzip
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from resnet_explore.widgets.core.explorer import Explorer
 from resnet_explore.widgets.core.view import View, settled
@@ -21,6 +23,30 @@ def shown(explorer: Explorer, *, seconds: float = 120, **changes: Any) -> View:
         explorer.update(**changes)
     assert explorer.wait(seconds)
     return settled(explorer.page, explorer.state)
+
+
+def unpacked(path: Path) -> tuple[dict[str, Any], bytes]:
+    """Return what a baked page has packed, as its script reads it: a table, and the bytes of its arrays."""
+    found = _PACKED.search(path.read_text())
+    assert found
+    packed = gzip.decompress(base64.b64decode(found[1]))
+    length = int.from_bytes(packed[:4], "little")
+    return json.loads(packed[4 : 4 + length]), packed[4 + length :]
+
+
+def whole(tree: Any, table: dict[str, Any], arrays: bytes) -> Any:
+    """Return a tree of such a table with all that it shares with others, and its arrays as NumPy's."""
+    if isinstance(tree, list):
+        return [whole(entry, table, arrays) for entry in tree]
+    if not isinstance(tree, dict):
+        return tree
+    if "$shared" in tree:
+        return whole(table["shared"][tree["$shared"]], table, arrays)
+    if "$array" in tree and tree["dtype"] != "bytes":
+        start, length = table["buffers"][tree["$array"]]
+        kind = np.dtype(tree["dtype"]).newbyteorder("<")
+        return np.frombuffer(arrays[start : start + length], kind).reshape(tree["shape"])
+    return {name: whole(entry, table, arrays) for name, entry in tree.items()}
 
 
 def assert_kept(name: str, sentences: Iterable[str]) -> None:
@@ -41,19 +67,5 @@ def numbers(sentence: str) -> list[float]:
 
 
 def table(path: Path) -> dict[str, Any]:
-    """Return what a page without Python has packed, as its script reads it."""
-    packed = gzip.decompress(base64.b64decode(_PACKED.findall(path.read_text(encoding="utf-8"))[0]))
-    length = int.from_bytes(packed[:4], "little")
-    found: dict[str, Any] = json.loads(packed[4 : 4 + length])
-    return found
-
-
-def whole(tree: Any, shared: Sequence[Any]) -> Any:
-    """Return a tree of such a table with what its views share put in."""
-    if isinstance(tree, list):
-        return [whole(entry, shared) for entry in tree]
-    if not isinstance(tree, dict):
-        return tree
-    if "$shared" in tree:
-        return whole(shared[tree["$shared"]], shared)
-    return {name: whole(entry, shared) for name, entry in tree.items()}
+    """Return the table that a baked page has packed."""
+    return unpacked(path)[0]

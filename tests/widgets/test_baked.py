@@ -11,7 +11,7 @@ from resnet_explore.widgets.core.baked import scenes
 from resnet_explore.widgets.core.packed import without_python
 from resnet_explore.widgets.core.view import Choice, Group, Menu, Over, Slider, View, encode
 from tests.widgets.made_up import PowerExplorer
-from tests.widgets.pages import table, whole
+from tests.widgets.pages import table, unpacked, whole
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def test_a_slider_that_asks_the_kernel_is_baked_where_it_is_varied(explorer):
 
 
 def test_what_fails_is_left_out_and_its_entry_says_where_it_works(explorer, tmp_path):
-    first = table(explorer.to_html(tmp_path / "page.html"))
-    view = whole(first["scenes"][0]["tree"], first["shared"])
+    first, arrays = unpacked(explorer.to_html(tmp_path / "page.html"))
+    view = whole(first["scenes"][0]["tree"], first, arrays)
     menu = next(part for part in view["ask"] if part["kind"] == "menu")
     assert {choice["value"]: bool(choice["missing"]) for choice in menu["choices"]} == {
         2: False, 3: False, 5: True, 7: False,

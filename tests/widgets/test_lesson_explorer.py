@@ -20,7 +20,7 @@ from resnet_explore.widgets.lesson.panels import Sketch, Sum, Ways
 from resnet_explore.widgets.lesson.state import LessonState
 from resnet_explore.widgets.lesson.steps import addition, gradients, training, ways
 from tests.reading_ease import reading_ease
-from tests.widgets.test_baked import table
+from tests.widgets.pages import table
 
 STEPS = ("deeper", "addition", "training", "gradients", "ways")
 SENTENCES = Path(__file__).with_name("lesson_sentences.json")

@@ -2,7 +2,9 @@
 
 import itertools
 import math
+import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,11 +17,11 @@ from resnet_explore.training.race import Change, RaceCurve
 from resnet_explore.widgets.core.view import Group, Menu, More, Over, encode, settled
 from resnet_explore.widgets.playground.charts import looks_of, race_charts
 from resnet_explore.widgets.playground.curves import are_level, loss_line, places, thinned
-from resnet_explore.widgets.playground.jobs import Setup, Standing
+from resnet_explore.widgets.playground.jobs import Circuit, RunRace, Setup, Standing
 from resnet_explore.widgets.playground.present import present
 from resnet_explore.widgets.playground.rows import network_rows, one_more
-from resnet_explore.widgets.playground.state import NOW, OPENING, PlaygroundState
-from tests.widgets.pages import assert_kept, shown
+from resnet_explore.widgets.playground.state import NOW, PlaygroundState
+from tests.widgets.pages import assert_kept, numbers, shown, unpacked, whole
 
 SMALL = ("plain-8", "residual-8")
 
@@ -259,6 +261,68 @@ def test_play_from_an_earlier_step_leaves_a_ghost(playground):
     assert explorer.problem == ""
     with pytest.raises(rx.ExploreError, match="Unknown kept step 7"):
         explorer.rewind(7)
+    for steps in (0, 1.5, True):
+        with pytest.raises(rx.ExploreError, match="steps as a whole number of at least 1"):
+            explorer.advance(steps)
+
+
+class Alone:
+    """A task that nobody stops, for a job that is run without a page."""
+
+    cancelled = False
+
+    def check(self):
+        pass
+
+    def publish(self, partial):
+        pass
+
+
+def test_a_rewind_that_fails_is_wished_once_and_leaves_no_ghosts():
+    circuit, setup = Circuit(), Setup(SMALL, "digits", "", 8, 0)
+
+    def run(goal, rewinds=0, to=0, lr=0.03):
+        return RunRace(circuit, setup, lr, (None, 1.0), goal, rewinds, to, 0).run(Alone())
+
+    run(30)
+    assert run(10, rewinds=1, to=10).steps == 10
+    ghosts = circuit.standing.ghosts
+    with pytest.raises(rx.ExploreError, match="Unknown kept step 30"):
+        run(30, rewinds=2, to=30)
+    went_on = run(11, rewinds=2, to=30, lr=0.1)
+    assert (went_on.steps, went_on.ghosts) == (11, ghosts)
+    assert [change.what for change in went_on.changes] == ["lr"]
+
+
+def test_a_rewind_that_fails_leaves_the_page_where_the_race_is(playground, monkeypatch):
+    explorer = playground(steps=20)
+    assert explorer.wait(60)
+
+    def gone(race, step):
+        raise rx.ExploreError(f"Unknown kept step {step}.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("resnet_explore.training.race.Race.rewind", gone)
+        explorer.rewind(10)
+        assert explorer.wait(60)
+    assert "Unknown kept step 10" in explorer.problem
+    assert explorer.steps == 20
+    explorer.advance()
+    assert explorer.wait(60)
+    assert (explorer.problem, explorer.steps) == ("", 21)
+    assert explorer.circuit.standing.ghosts == ()
+
+
+def test_a_race_that_has_not_begun_can_be_rewound_to_its_first_step_alone(playground):
+    explorer = playground()
+    assert explorer.wait(60)
+    with explorer.circuit.taken(Alone()):  # so that the new race waits
+        explorer.networks = ("plain-8", "residual-14")
+        with pytest.raises(rx.ExploreError, match="Unknown kept step 10: did you mean '0'"):
+            explorer.rewind(10)
+        explorer.rewind()
+    assert explorer.wait(60)
+    assert (explorer.steps, explorer.circuit.standing.steps) == (0, 0)
 
 
 def test_another_network_is_another_race(playground):
@@ -336,16 +400,61 @@ def test_its_code_opens_it_again(playground):
     again.close()
 
 
+def baked(path):
+    """Return (state, held-out errors by network, call) of each view of a baked page."""
+    table, arrays = unpacked(path)
+    found = []
+    for scene in table["scenes"]:
+        error = whole(scene["tree"], table, arrays)["panels"][0][0]["charts"][1]
+        errors = {line["name"]: line["y"] for line in error["series"] if line["listed"]}
+        found.append((scene["state"], errors, scene["call"]))
+    return found
+
+
 def test_a_baked_page_replays_it(playground, tmp_path):
-    explorer = playground(steps=OPENING)  # as each other race that is baked, so none is twice in it
+    explorer = playground()
     assert explorer.wait(60)
-    said = []
-    explorer.to_html(tmp_path / "race.html", say=said.append)
-    assert "1 view" in said[0]
-    before = explorer.table
-    explorer.to_html(tmp_path / "two.html", networks=[SMALL, ("plain-14", "residual-8")], say=said.append)
-    assert "2 views" in said[1]
+    explorer.lr = 0.1
+    explorer.advance(5)
+    assert explorer.wait(60)
+    race, before = explorer.circuit.standing, explorer.table
+    others = ("plain-14", "residual-8")
+    one, at_ten, two, faster = (
+        baked(explorer.to_html(tmp_path / "page.html", say=lambda _: None, **more))
+        for more in ({}, {"step": 10}, {"networks": [SMALL, others]}, {"lr": [0.1, 0.3]})
+    )
+    assert [len(page) for page in (one, at_ten, two, faster)] == [1, 1, 2, 2]
+    assert at_ten[0][0]["step"] == 10
+    for _, errors, call in (one[0], at_ten[0], two[0], faster[0]):
+        assert "race.lr = 0.1" in call
+        for name, curve in race.curves.items():
+            np.testing.assert_allclose(errors[name], curve.held_out_error)
+    assert two[1][0]["steps"] == 15
+    assert two[1][1].keys() == set(others)
+    data = rx.load_dataset("digits"), rx.load_dataset("digits", "test")
+    for (_, errors, _), networks, lr in ((two[1], others, 0.1), (faster[1], SMALL, 0.3)):
+        alone = rx.Race(networks, *data, lr, 8)
+        alone.advance(15)
+        for name, curve in alone.curves.items():
+            np.testing.assert_allclose(errors[name], curve.held_out_error)
     pd.testing.assert_frame_equal(explorer.table, before)
+    assert explorer.circuit.standing.changes == race.changes
+
+
+def test_who_plays_while_a_page_is_written_plays_the_race_that_is_here(playground, tmp_path, monkeypatch):
+    explorer, seen = playground(steps=1), []
+    assert explorer.wait(60)
+    playing = replace(explorer.state, playing=True)
+
+    def beside():
+        other = threading.Thread(target=lambda: seen.append(explorer.plan(playing)[0].circuit))
+        other.start()
+        other.join()
+        return Circuit()
+
+    monkeypatch.setattr(explorer.circuit, "beside", beside)
+    explorer.to_html(tmp_path / "page.html", lr=0.1, say=lambda _: None)
+    assert seen == [explorer.circuit]
 
 
 def test_images_of_ones_own_race_too(playground, tmp_path):
@@ -355,7 +464,15 @@ def test_images_of_ones_own_race_too(playground, tmp_path):
         Image.new("RGB", (20, 20), shade).save(tmp_path / name / f"{colour}.png")
     explorer = playground(data="folder", folder=str(tmp_path), steps=1, batch_size=4)
     assert explorer.wait(60)
-    assert str(tmp_path) in explorer.circuit.standing.images
+    before = explorer.circuit.standing.images
+    assert str(tmp_path) in before
+    assert sum(numbers(before.removeprefix(f"image folder {tmp_path}"))[:2]) == 12
+    for k in range(6):  # which the next race takes up
+        Image.new("RGB", (20, 20), (40 * k, 200, 90)).save(tmp_path / "cat" / f"more{k}.png")
+    explorer.update(seed=1, steps=1)
+    assert explorer.wait(60)
+    after = explorer.circuit.standing.images
+    assert sum(numbers(after.removeprefix(f"image folder {tmp_path}"))[:2]) == 18
 
 
 @pytest.mark.parametrize(

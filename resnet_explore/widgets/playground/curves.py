@@ -59,7 +59,7 @@ def thinned(line: Line, points: int) -> Line:
 
 
 def ghosts_of(curves: "Mapping[str, RaceCurve]", number: int) -> tuple[Ghost, ...]:
-    """Return the curves of a race that is over, and that was the so-manieth."""
+    """Return the curves of a race that is over; `number` counts such races, so that each name is its own."""
     return tuple(
         Ghost(
             f"{name}, race {number}",

@@ -1,12 +1,14 @@
 """The playground: networks that train while one watches, and are changed, stopped and rewound meanwhile."""
 
 import math
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.models.config import count
 from resnet_explore.training.entrants import read_entrant
 from resnet_explore.widgets.core.explorer import Explorer
 from resnet_explore.widgets.core.runner import Job
@@ -40,6 +42,7 @@ class PlaygroundExplorer(Explorer):
 
     def __init__(self, **state: Any) -> None:
         self.circuit = Circuit()
+        self._written = _Written()
         self._presses = self._rewinds = self._rewound_to = 0
         super().__init__(**state)
 
@@ -56,19 +59,11 @@ class PlaygroundExplorer(Explorer):
             fresh: dict[str, Any] = {"skips": (), "steps": OPENING}
             state = replace(state, step=NOW, **{n: v for n, v in fresh.items() if n not in names})
         state = replace(state, skips=_skips(state))
-        return self._looking(state, names)
+        return _looking(state, self._standing(state, {}), names)
 
-    def _looking(self, state: PlaygroundState, names: frozenset[str]) -> PlaygroundState:
-        """Take the step that is looked at to one that is kept; who looks back lets the race rest."""
-        standing = self.circuit.standing
-        if state.step == NOW or standing is None or standing.setup != _setup(state):
-            return state  # a step that is asked for before there is one waits
-        if standing.steps < state.steps and not state.playing:
-            return state
-        earlier = [step for step in standing.kept if step < standing.steps]
-        if not earlier or (state.playing and "playing" in names):
-            return replace(state, step=NOW)
-        return replace(state, step=min(earlier, key=lambda step: abs(step - state.step)), playing=False)
+    def settled_from(self, before: Any, changes: Mapping[str, Any]) -> Any:
+        """Return the state after changes; another race takes as many steps as the one before."""
+        return super().settled_from(before, {"steps": before.steps, **changes})
 
     def arrived(self, state: PlaygroundState, found: Mapping[Job, Any]) -> PlaygroundState:
         """Take over how far the race is."""
@@ -76,8 +71,10 @@ class PlaygroundExplorer(Explorer):
         if standing is None:
             return state
         if standing.over or standing.turned_away:
-            return self._looking(replace(state, steps=standing.steps, playing=False), frozenset())
-        return self._looking(replace(state, steps=max(state.steps, standing.steps)), frozenset())
+            state = replace(state, steps=standing.steps, playing=False)
+        else:
+            state = replace(state, steps=max(state.steps, standing.steps))
+        return _looking(state, standing, frozenset())
 
     # --- what is computed and shown -------------------------------------------------------------------------
 
@@ -87,7 +84,7 @@ class PlaygroundExplorer(Explorer):
         goal = None if state.playing else state.steps
         return (
             RunRace(
-                self.circuit,
+                self._circuit_of(state),
                 _setup(state),
                 state.lr,
                 skips,
@@ -98,15 +95,31 @@ class PlaygroundExplorer(Explorer):
             ),
         )
 
+    def _circuit_of(self, state: PlaygroundState) -> Circuit:
+        """Return where a race takes place: on a page that is written are others than the one that is here."""
+        page, wanted = self._written, _race(state)
+        if page.here is None or wanted == page.here:
+            return self.circuit
+        if page.other is None or wanted != page.other[0]:
+            page.other = wanted, self.circuit.beside()
+        return page.other[1]
+
     def present(self, state: PlaygroundState, found: Mapping[Job, Any]) -> View:
         """Return the page of the race as far as it is."""
         standing = self._standing(state, found)
         # To look for CIFAR-10 takes torch, for which the first page doesn't wait.
         return present(state, standing, standing is not None and _cifar_is_here())
 
+    def retreat(self, job: Job) -> Any:
+        """Return where the race stands; where a job of another one failed, what was shown last."""
+        standing = self._standing(self.state, {})
+        if standing is None:
+            return super().retreat(job)
+        return replace(self.state, steps=standing.steps, playing=False, step=NOW)
+
     def _standing(self, state: PlaygroundState, found: Mapping[Job, Any]) -> Standing | None:
         """Return how far the race is; between two jobs what the last one has left."""
-        standing: Standing | None = next(iter(found.values()), self.circuit.standing)
+        standing: Standing | None = next(iter(found.values()), self._circuit_of(state).standing)
         return standing if standing is not None and standing.setup == _setup(state) else None
 
     def act(self, name: str, detail: Any, buffers: Sequence[memoryview]) -> None:
@@ -145,8 +158,7 @@ class PlaygroundExplorer(Explorer):
 
     def advance(self, steps: int = 1) -> None:
         """Take so many more steps, and rest."""
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-            raise ExploreError(f"steps must be a whole number of at least 1, got {steps!r}.")
+        steps = count("A race", "steps", steps)
         with self.held():
             if self.state.step != NOW:
                 self._rewind(self.state.step)
@@ -161,7 +173,7 @@ class PlaygroundExplorer(Explorer):
             self._rewind(step)
 
     def _rewind(self, step: int) -> None:
-        standing = self.circuit.standing
+        standing = self._standing(self.state, self._runner.found())
         kept = standing.kept if standing is not None else (0,)
         if step not in kept:
             raise unknown("kept step", step, map(str, kept))
@@ -183,16 +195,18 @@ class PlaygroundExplorer(Explorer):
         return table_of(standing.curves if standing is not None else {})
 
     def to_html(self, path: str | Path, **more: Any) -> Path:
-        """Let the race rest, and write a page on which it can be looked through; see `Explorer.to_html`."""
+        """Let the race rest, and write a page on which it can be looked through; see `Explorer.to_html`.
+
+        With other networks, data, rates, skips or steps than are shown, other races are run for that page;
+        the one that is here stays where it is.
+        """
         self.pause()
         self.wait()
-        here = self.circuit
-        if set(more) - {"limit_mb", "say"}:  # other races than this one, which stays where it is
-            self.circuit = Circuit()
+        self._written.here = _race(self.state)
         try:
             return super().to_html(path, **more)
         finally:
-            self.circuit = here
+            self._written.here = self._written.other = None
 
     def numbers(self, shown: View) -> Mapping[str, Any]:
         """Return the race as a table."""
@@ -207,13 +221,41 @@ class PlaygroundExplorer(Explorer):
 
     def call_in_code(self, state: PlaygroundState) -> Sequence[str]:
         """Return the race without the explorer, with what was changed on the way."""
-        standing = self._standing(state, self._runner.found())
+        standing = self._standing(state, {})
         return () if standing is None else race_in_code(state, standing)
+
+
+class _Written(threading.local):
+    """What the thread that writes a page knows of it; for all others the race that is here is the only one.
+
+    here   which race is here, as `_race` says it
+    other  which one was run for the page last, and where
+    """
+
+    here: tuple[Any, ...] | None = None
+    other: tuple[tuple[Any, ...], Circuit] | None = None
 
 
 def _setup(state: PlaygroundState) -> Setup:
     folder = state.folder if state.data == "folder" else ""  # what is typed there is not yet chosen
     return Setup(state.networks, state.data, folder, state.batch_size, state.seed)
+
+
+def _race(state: PlaygroundState) -> tuple[Any, ...]:
+    """Return all of a state that its race depends on; where the same is asked for, the same race is meant."""
+    return _setup(state), state.lr, state.skips, state.steps, state.playing
+
+
+def _looking(state: PlaygroundState, standing: Standing | None, names: frozenset[str]) -> PlaygroundState:
+    """Take the step that is looked at to one that is kept; who looks back lets the race rest."""
+    if state.step == NOW or standing is None:
+        return state  # a step that is asked for before there is one waits
+    if standing.steps < state.steps and not state.playing:
+        return state
+    earlier = [step for step in standing.kept if step < standing.steps]
+    if not earlier or (state.playing and "playing" in names):
+        return replace(state, step=NOW)
+    return replace(state, step=min(earlier, key=lambda step: abs(step - state.step)), playing=False)
 
 
 def _cifar_is_here() -> bool:

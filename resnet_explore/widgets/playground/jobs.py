@@ -1,9 +1,8 @@
 """What is computed in the playground: the race goes on, and shows how far it is several times a second."""
 
-import functools
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -77,11 +76,18 @@ class Circuit:
         self.standing: Standing | None = None  # the last one, for all to see
         self._race: Race | None = None
         self._setup: Setup | None = None
+        self._loaded: tuple[Any, tuple[ImageSet, ImageSet]] | None = None  # of what, and the images
         self._ghosts: tuple[Ghost, ...] = ()
         self._left = 0  # races that have left ghosts
         self._rewinds = 0
         self._first_lr = 0.0
         self._taken = threading.Lock()
+
+    def beside(self) -> "Circuit":
+        """Return another one, for races of the same images."""
+        other = Circuit()
+        other._loaded = self._loaded
+        return other
 
     @contextmanager
     def taken(self, task: Task) -> Iterator[None]:
@@ -97,15 +103,17 @@ class Circuit:
         """Return the race of a job as the job wants it to begin: a new one, or this one, perhaps rewound."""
         from resnet_explore.training.race import Race
 
+        # A wish is heard once: each later job would fail, too, where it can't be met.
+        wished, self._rewinds = job.rewinds > self._rewinds, job.rewinds
         if self._race is None or job.setup != self._setup:
-            data, held_out = loaded(job.setup.data, job.setup.folder)
+            data, held_out = self._images(job.setup)
             race = Race(job.setup.networks, data, held_out, job.lr, job.setup.batch_size, job.setup.seed)
-            self._leave_ghosts()
+            self._leave_ghosts(self._curves())
             self._race, self._setup = race, job.setup
-        elif job.rewinds > self._rewinds:
-            self._leave_ghosts()
+        elif wished:
+            curves = self._curves()
             self._race.rewind(job.rewound_to)
-        self._rewinds = job.rewinds
+            self._leave_ghosts(curves)
         race = self._race
         if not race.steps:
             self._first_lr = job.lr
@@ -114,11 +122,21 @@ class Circuit:
             race.set_skips(factor, name)
         return race
 
-    def _leave_ghosts(self) -> None:
-        if self._race is not None and self._race.steps:
+    def _images(self, setup: Setup) -> "tuple[ImageSet, ImageSet]":
+        """Return training and held-out images: those of the race before, unless other ones lie there now."""
+        wanted = (setup.data, setup.folder, _stamps(setup))
+        if self._loaded is None or self._loaded[0] != wanted:
+            self._loaded = wanted, _load(setup)
+        return self._loaded[1]
+
+    def _curves(self) -> "Mapping[str, RaceCurve]":
+        """Return what the present race leaves behind: nothing before its first step."""
+        return {} if self._race is None or not self._race.steps else self._race.curves
+
+    def _leave_ghosts(self, curves: "Mapping[str, RaceCurve]") -> None:
+        if curves:
             self._left += 1
-            left = ghosts_of(self._race.curves, self._left)
-            self._ghosts = (*self._ghosts, *left)[-_MOST_GHOSTS:]
+            self._ghosts = (*self._ghosts, *ghosts_of(curves, self._left))[-_MOST_GHOSTS:]
 
     def look(self, race: "Race") -> Standing:
         """Return how far the race is, and keep that."""
@@ -127,10 +145,18 @@ class Circuit:
         if self._setup is None:
             raise LookupError("No race has begun.")
         self.standing = Standing(
-            self._setup, race.steps, race.curves, race.kept, tuple(race.changes), self._first_lr,
-            in_words(race.data, race.held_out), race.sample, len(race.data.classes), race.running,
-            self._ghosts,
-        )  # fmt: skip
+            setup=self._setup,
+            steps=race.steps,
+            curves=race.curves,
+            kept=race.kept,
+            changes=tuple(race.changes),
+            first_lr=self._first_lr,
+            images=in_words(race.data, race.held_out),
+            held_out=race.sample,
+            classes=len(race.data.classes),
+            running=race.running,
+            ghosts=self._ghosts,
+        )
         return self.standing
 
 
@@ -199,13 +225,23 @@ class _Turn:
         return _Turn._last is not self
 
 
-@functools.lru_cache(2)
-def loaded(name: str, folder: str) -> "tuple[ImageSet, ImageSet]":
+def _load(setup: Setup) -> "tuple[ImageSet, ImageSet]":
     """Return training and held-out images. Raises `ExploreError` where there are none."""
     from resnet_explore.inputs.datasets import is_here, load_dataset
 
-    if not is_here(name):
+    if not is_here(setup.data):
         raise ExploreError(captions.NOT_HERE)
-    more: dict[str, Any] = {"root": folder.strip(), "size": _FOLDER_SIDE} if name == "folder" else {}
-    train, test = (load_dataset(name, split, download=False, **more) for split in ("train", "test"))
+    more: dict[str, Any] = {"root": setup.folder, "size": _FOLDER_SIDE} if setup.data == "folder" else {}
+    train, test = (load_dataset(setup.data, split, download=False, **more) for split in ("train", "test"))
     return train, test
+
+
+def _stamps(setup: Setup) -> Sequence[Any]:
+    """Return what changes when an image in a person's folder does; nothing for data that stay as they are."""
+    from resnet_explore.inputs.datasets import stamp
+    from resnet_explore.inputs.folders import image_splits, usable_root
+
+    if setup.data != "folder":
+        return ()
+    splits, _ = image_splits(usable_root(setup.folder))
+    return [stamp(file) for files in splits.values() for _, file in files]
