@@ -201,7 +201,7 @@ def test_new_networks_while_the_page_stays_alive(run_cell):
     card.get_by_label("Networks").select_option(label="Digits twins, 8 to 110 layers")
     notebook.press(BLOCK, "ArrowRight")  # what stands there still answers, dimmed
     assert headline(notebook).startswith("Block 2 on")
-    card.get_by_label("Image").wait_for(timeout=30_000)
+    card.get_by_label("Image", exact=True).wait_for(timeout=30_000)
     settle(notebook)
     assert re.search(r"\b8\D+8×8", card.locator(".rx-note").inner_text()), "how many maps of which size"
     assert abs(card.bounding_box()["height"] - before) < 4, "nothing jumps"
