@@ -74,6 +74,22 @@ export function stepped(event, k, count) {
   return next;
 }
 
+/** Call `draw` with the width of a node, in whole pixels, whenever that is another one; not while it is out of sight.
+ *
+ * @param {Element} node @param {(width: number) => void} draw @returns {() => void} what ends it
+ */
+export function onWidth(node, draw) {
+  let last = 0;
+  const resized = new ResizeObserver(([entry]) => {
+    const width = Math.floor(entry.contentRect.width);
+    if (!width || width === last) return;
+    last = width;
+    draw(width);
+  });
+  resized.observe(node);
+  return () => resized.disconnect();
+}
+
 /** Put children into a node in this order. The one that holds the focus stays where it is: moved, it would lose it. */
 export function arrange(node, children) {
   const wanted = new Set(children);

@@ -1,6 +1,6 @@
 /* A chart to draw a guess on, by pointer or keys, before the measured lines appear. */
 
-import { clamp, control, make, svg } from "../dom.js";
+import { clamp, control, make, onWidth, svg } from "../dom.js";
 import { labelOf, numeral } from "../panels/axis.js";
 import { Plot } from "../panels/plot.js";
 
@@ -169,14 +169,11 @@ export function sketch(page, props) {
     else if (!props.drawn.length && done()) values = blank();
   }
 
-  const resized = new ResizeObserver(([entry]) => {
-    const width = Math.floor(entry.contentRect.width);
-    if (!width || width === room) return;
+  const leaveWidth = onWidth(holder, (width) => {
     room = width;
-    plot.size(width, Math.round(clamp(FLATNESS * width, LOWEST, HIGHEST)));
+    plot.size(room, Math.round(clamp(FLATNESS * room, LOWEST, HIGHEST)));
     draw();
   });
-  resized.observe(holder);
   adopt();
   draw();
   return {
@@ -187,7 +184,7 @@ export function sketch(page, props) {
       draw();
     },
     leave() {
-      resized.disconnect();
+      leaveWidth();
       plot.leave();
     },
   };

@@ -1,6 +1,6 @@
 /* One residual block, drawn: what comes in, what its layers make of it, and the sum that goes on, value by value. */
 
-import { clamp, control, make, svg } from "../dom.js";
+import { clamp, control, make, onWidth, svg } from "../dom.js";
 import { SIDE, color, signed } from "../panels/heat_colors.js";
 
 const GAP = 20, HIGH = 104, WIRE = 78, TOP = 20, ROUND = 16, RADIUS = 11, BOX = 24, ROOMY = 560, LETTER = 6.6; // pixels
@@ -128,13 +128,10 @@ export function sum(page, props) {
     tell();
     page.say(read.textContent);
   });
-  const resized = new ResizeObserver(([entry]) => {
-    const width = Math.floor(entry.contentRect.width);
-    if (!width || width === room) return;
+  const leaveWidth = onWidth(node, (width) => {
     room = width;
     lay();
   });
-  resized.observe(node);
   draw();
   return {
     node,
@@ -143,7 +140,7 @@ export function sum(page, props) {
       draw();
     },
     leave() {
-      resized.disconnect();
+      leaveWidth();
       URL.revokeObjectURL(source);
     },
   };

@@ -1,6 +1,6 @@
 /* Networks as rows of boxes, skips as arcs; a box that is clicked shows what it holds. */
 
-import { control, make, same, svg } from "../dom.js";
+import { control, make, onWidth, same, svg } from "../dom.js";
 import { drawInside } from "./blueprint_inside.js";
 import { arc, drawNetwork, sentence, shareOut } from "./blueprint_row.js";
 
@@ -90,14 +90,11 @@ export function blueprint(page, props) {
     return undefined;
   }
 
-  const resized = new ResizeObserver(([entry]) => {
-    const wide = Math.floor(entry.contentRect.width);
-    if (!wide || wide === room) return;
-    room = wide;
+  const leaveWidth = onWidth(rows, (width) => {
+    room = width;
     drawNetworks();
     showInside();
   });
-  resized.observe(rows);
   drawNetworks();
   showInside();
   return {
@@ -108,6 +105,6 @@ export function blueprint(page, props) {
       if (before.networks !== next.networks && !same(before.networks, next.networks)) drawNetworks();
       showInside();
     },
-    leave: () => resized.disconnect(),
+    leave: leaveWidth,
   };
 }

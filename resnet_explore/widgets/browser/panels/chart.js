@@ -1,6 +1,6 @@
 /* A row of charts: beside each other where there is room, and read together where they have the same x axis. */
 
-import { arrange, clamp, make, same } from "../dom.js";
+import { arrange, clamp, make, onWidth, same } from "../dom.js";
 import { Plot } from "./plot.js";
 
 const NARROWEST = 230, GAP = 28; // pixels
@@ -62,13 +62,10 @@ export function charts(page, props) {
     plots.forEach((plot, i) => plot.size(widths[i % columns], height));
   }
 
-  const resized = new ResizeObserver(([entry]) => {
-    const width = Math.floor(entry.contentRect.width);
-    if (!width || width === room) return;
+  const leaveWidth = onWidth(node, (width) => {
     room = width;
     lay();
   });
-  resized.observe(node);
   fill();
   return {
     node,
@@ -78,7 +75,7 @@ export function charts(page, props) {
       fill();
     },
     leave() {
-      resized.disconnect();
+      leaveWidth();
       for (const plot of plots) plot.leave();
     },
   };

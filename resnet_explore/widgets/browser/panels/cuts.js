@@ -1,6 +1,6 @@
 /* Two networks as rows of blocks that can be edited: a click takes a block out or cuts its skip, a drag moves it. */
 
-import { make, same, svg } from "../dom.js";
+import { make, onWidth, same, svg } from "../dom.js";
 import { bar, block as drawBlock, measured, stages } from "./cuts_block.js";
 import { edits, orderOf } from "./cuts_edits.js";
 import { keys, pointing } from "./cuts_hand.js";
@@ -75,13 +75,10 @@ export function cuts(page, props) {
     for (const { nodes } of drawn) for (const [number, element] of nodes) element.classList.toggle("rx-looked", number === looked);
   }
 
-  const resized = new ResizeObserver(([entry]) => {
-    const wide = Math.floor(entry.contentRect.width);
-    if (!wide || wide === room) return;
-    room = wide;
+  const leaveWidth = onWidth(rows, (width) => {
+    room = width;
     draw();
   });
-  resized.observe(rows);
   draw();
   return {
     node,
@@ -89,6 +86,6 @@ export function cuts(page, props) {
       props = next;
       draw();
     },
-    leave: () => resized.disconnect(),
+    leave: leaveWidth,
   };
 }
