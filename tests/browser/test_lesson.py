@@ -44,7 +44,7 @@ def draw_and_compare(notebook, card):
     before = box["height"]
     card.get_by_role("button", name="Show what was measured").click()
     headline(card, "At 110 layers, plain networks get 89.% wrong")
-    expect(card.locator(".rx-prose")).to_contain_text("You drew about 100 % at 110 layers")
+    expect(card.locator(".rx-prose")).to_contain_text("You drew 100 % at 110 layers")
     assert plot.bounding_box()["height"] == before, "nothing jumps"
     # And by keys alone: up from the first stop to the last.
     card.get_by_role("button", name="Draw again").press("Enter")
@@ -52,7 +52,7 @@ def draw_and_compare(notebook, card):
     expect(chart).to_be_focused()
     for key in ("ArrowUp", "ArrowUp", "ArrowRight", "ArrowRight", "ArrowRight", "PageUp", "Enter"):
         chart.press(key)
-    expect(card.locator(".rx-prose")).to_contain_text("You drew about 30 % at 110 layers")
+    expect(card.locator(".rx-prose")).to_contain_text("You drew 30 % at 110 layers")
 
 
 def take_the_addition_away(card):

@@ -43,6 +43,7 @@ class OutcomeBars(Part):
 
     asked    what the answers are to, in words
     missing  why there are no errors, in words; "" where there are
+    reference  what the ticks on the bars stand for
     picture  the image that is looked at, bytes of a PNG; `picture_key` says which it is, "" for none
     """
 
@@ -53,6 +54,7 @@ class OutcomeBars(Part):
     picture: bytes = b""
     picture_key: str = ""
     missing: str = ""
+    reference: str = "where it was before the change"
 
     height: ClassVar[float] = 170.0
 

@@ -1,1 +1,1 @@
-"""The lesson: five steps from the question to the many short ways."""
+"""The lesson: five steps from the question to the many ways."""

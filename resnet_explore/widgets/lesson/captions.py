@@ -46,7 +46,7 @@ def compared(drawn: float, plain: float, depth: int) -> str:
     """Return how a guess of the plain network's error lies to what was measured, in percent."""
     if drawn < 0:
         return "Would you have guessed so?"
-    ends = f"You drew about {drawn:.0f} % at {depth} layers; the plain networks end at {percent(plain)}."
+    ends = f"You drew {drawn:.0f} % at {depth} layers; the plain networks end at {percent(plain)}."
     if abs(drawn - plain) <= 10:
         return f"{ends} That is close."
     if drawn < 10:
@@ -71,20 +71,22 @@ def deeper_conditions(seeds: int) -> tuple[str, ...]:
 ADDITION = (
     "This is one block of a trained network. A photo of a temple has come this far as x. The block's layers "
     "make F(x) of it, and the skip adds x itself: x + F(x) goes on.",
-    "Look at F(x): it is pale, a small change to x. The layers need not build the picture anew. If there is "
-    "nothing to change, F(x) can be 0 and the block does no harm.",
+    "Look at F(x): it is no second temple, but what the block changes. In channel 1 it takes away the sky "
+    "and leaves the temple. The layers need not build the picture anew: if there is nothing to change, F(x) "
+    "can be 0 and the block does no harm.",
     "The network knows ten things. A church is the nearest to a temple. Now take the addition away: untick "
     "“Add x”.",
 )
 ADDITION_TAKEN = (
-    "You took one addition away. What goes on now is F(x) alone: the small change without the picture that "
-    "it was meant for.",
+    "You took one addition away. What goes on now is F(x) alone: the change without the picture that it "
+    "was meant for.",
     "All later blocks have learned to expect x + F(x). They never saw F(x) alone, and the network no longer "
     "says church.",
     "Tick “Add x” again: it is back.",
 )
 ADDITION_LAYERS = ("conv", "norm", "ReLU", "conv", "norm")
-ADDITION_SIGNS = "Red: above 0. Blue: below 0. White: 0."
+ADDITION_SIGNS = "Red: above 0. White: 0. Blue: below 0; in the sum, a ReLU then makes it 0."
+ADDITION_BEFORE = "with the skip"
 
 
 def addition_headline(joined: bool, answer: str, share: float, before: str) -> str:
@@ -161,8 +163,8 @@ def training_conditions(updates: int, window: int) -> tuple[str, ...]:
 # --- 4: gradients -------------------------------------------------------------------------------------------
 
 GRADIENTS_INTRO = (
-    "Training changes each layer along its gradient. Many books say: in deep plain networks the gradient "
-    "vanishes on its way back to the first layers, and skips prevent that."
+    "Training changes each layer against its gradient, downhill. Many books say: in deep plain networks the "
+    "gradient vanishes on its way back to the first layers, and skips prevent that."
 )
 _GRADIENTS_MOVE = "Now move Updates to 10, then to 43."
 _GRADIENTS_SEEN = {
@@ -171,8 +173,8 @@ _GRADIENTS_SEEN = {
     GROWS: "Here the plain gradient does not vanish. It grows towards the image. " + _GRADIENTS_MOVE,
     STAYS: "Here the plain gradient is about the same in all blocks.",
     SHRINKS: "Now the plain gradient shrinks towards the image.",
-    VANISHES: "Now the plain gradient does vanish. So the first blocks get steps that are far too large, and "
-    "a few updates later far too small.",
+    VANISHES: "Now the plain gradient does vanish towards the first blocks. First their steps were far too "
+    "large, now they are far too small.",
 }
 
 
@@ -217,15 +219,15 @@ def gradients_why(growth: float) -> str:
     """Return how the gradients come about, with how much longer each layer makes a new plain network's."""
     return (
         "The numbers compare the gradient of the first block with that of the last. In this new plain "
-        f"network each layer makes the gradient on average {100 * (growth - 1):.0f} % longer on its way "
+        f"network each layer makes the gradient on average {100 * (growth - 1):.0f} % larger on its way "
         "back, and that multiplies up. At 110 layers it vanishes a few updates later: probably because the "
-        "layers with the longest gradients took the largest steps, and hardly pass anything on since then."
+        "layers with the largest gradients took the largest steps, and hardly pass anything on since then."
     )
 
 
 GRADIENTS_QUESTION = (
-    "Training changes a layer along its gradient. In a new plain network of {depth} layers, how large is it "
-    "at the first block?"
+    "Training changes a layer against its gradient. In a new plain network of {depth} layers, how large is "
+    "it at the first block?"
 )
 GRADIENTS_GUESSES = {
     "vanishes": "Much smaller than at the last block: it vanishes",
@@ -234,7 +236,7 @@ GRADIENTS_GUESSES = {
 }
 GRADIENTS_RULE = f"Much means more than {LEVEL**2:g} times, measured before the first update."
 GRADIENTS_REPLIES = {
-    "vanishes": "Most textbooks say so. Keep your guess, and see what comes after a few updates.",
+    "vanishes": "Most textbooks say that it vanishes, as you did. Keep that, and see what comes later.",
     "level": "With skips it is nearly so.",
 }
 
@@ -242,7 +244,7 @@ GRADIENTS_REPLIES = {
 def gradients_short_why(growth: float, depth: int) -> str:
     """Return why it explodes, for who has just guessed."""
     return (
-        f"Each layer makes the gradient about {100 * (growth - 1):.0f} % longer on its way back. Over "
+        f"Each layer makes the gradient about {100 * (growth - 1):.0f} % larger on its way back. Over "
         f"{depth} layers that multiplies up."
     )
 
@@ -265,7 +267,7 @@ def gradients_conditions(seeds: int) -> tuple[str, ...]:
     )
 
 
-# --- 5: many short ways -------------------------------------------------------------------------------------
+# --- 5: many ways -------------------------------------------------------------------------------------------
 
 WAYS_LEARNED = (
     "Both networks have learned to read digits: whole, plain gets {} of new ones wrong, residual {}."
@@ -274,8 +276,9 @@ WAYS = (
     "The plain network is a chain: every signal passes every block. Take one out, and all is lost. In the "
     "residual network a signal goes through a block or past it. Three blocks give 2·2·2 = 8 ways, nine give "
     "512. Take one block out, and half of them are left.",
-    "Most ways are short: {most} of the 512 pass only {few} of the nine blocks.",
+    "Half of the {all} ways pass at most {few} of the nine blocks. Only one passes all.",
 )
+WAYS_BEFORE = "the whole network"
 WAYS_ASK = "Click other blocks. Do all matter alike?"
 
 

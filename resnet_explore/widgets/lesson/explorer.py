@@ -22,8 +22,8 @@ _STEPS: Mapping[str, Any] = {
 class LessonExplorer(Explorer):
     """One step of the lesson in `00_start.ipynb`.
 
-    step   "deeper" (deeper should not be worse), "addition" (one addition), "training" (it can be trained),
-           "gradients" (not what the textbooks say) or "ways" (many short ways)
+    step   "deeper" (deeper should not be worse), "addition" (one addition), "training" (both),
+           "gradients" (is it the gradient?) or "ways" (many ways)
     state  `LessonState`: what is moved in the steps, each a trait
 
     Raises `ExploreError` for a step, a depth, an update or a block that there is not, and for a drawing that

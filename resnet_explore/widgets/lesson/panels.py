@@ -18,12 +18,12 @@ class Sketch(Part):
     """A chart on which a person draws a line before the measured ones appear.
 
     The state's field `drawn` holds the line, a value for each stop, () as long as there is none; `drawn_end`
-    its last value in whole steps, -1 for none; `shown` whether the measured lines are to be seen.
+    its last value in whole units, -1 for none; `shown` whether the measured lines are to be seen.
 
     chart   the measured lines, all with points at the stops
     stops   the x at which values are drawn, rising
     start   the value at the first stop, which is given
-    step    of `drawn_end` and of a press of an arrow key, in units of y
+    step    of a press of an arrow key, in units of y
     """
 
     kind: ClassVar[str] = "sketch"

@@ -13,7 +13,7 @@ class LessonState:
     step       "deeper" (should not be worse), "addition" (one block), "training" (both twins, here),
                "gradients" (before training and after a few updates), "ways" (from the image to the answer)
     drawn      the training error that a person expects, in percent at each depth; () for no guess yet
-    drawn_end  the last of them, to 5 percent; -1 for no guess yet
+    drawn_end  the last of them, in whole percent; -1 for no guess yet
     shown      whether the measured errors are shown
     skip       whether the block's input is added to what its layers make
     channel    the channel of the block that is looked at

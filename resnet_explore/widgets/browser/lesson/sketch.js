@@ -5,7 +5,7 @@ import { labelOf, numeral } from "../panels/axis.js";
 import { Plot } from "../panels/plot.js";
 
 const LOWEST = 220, HIGHEST = 330, FLATNESS = 0.6; // of the picture: its height, and that over its width
-const BEGIN = "Draw your guess: start at the dot and drag to the right edge. Or use the arrow keys.";
+const BEGIN = "Start at the dot and drag to the right edge, or use the arrow keys.";
 const ON = "Go on to the right edge.", DONE = "Done? You can still draw over it.";
 const READ = "Point at the lines to read them.", CUE = "drag from here →";
 
@@ -60,7 +60,7 @@ export function sketch(page, props) {
   function tell() {
     if (!done()) return;
     const drawn = values.map(rounded);
-    page.set({ drawn, drawn_end: props.step * Math.round(drawn.at(-1) / props.step) }, true);
+    page.set({ drawn, drawn_end: drawn.at(-1) }, true);
   }
 
   const row64 = (list) => ({ data: Float64Array.from(list), shape: [list.length] });
@@ -69,7 +69,7 @@ export function sketch(page, props) {
   function lines() {
     const far = values.map((value, k) => [props.stops[k], value]).filter(([, value]) => value !== null);
     const kept = far.length > 1 || !props.shown;
-    const own = { name: "your guess", x: row64(far.map(([x]) => x)), y: row64(far.map(([, y]) => y)), kind: "ink", line: "dashed", marker: "circle", look: "full", low: null, high: null, tips: [] };
+    const own = { name: "your guess", x: row64(far.map(([x]) => x)), y: row64(far.map(([, y]) => Math.round(y))), kind: "ink", line: "dashed", marker: "circle", look: "full", low: null, high: null, tips: [] };
     return [...(kept ? [own] : []), ...(props.shown ? props.chart.series : [])];
   }
 

@@ -2,8 +2,6 @@
 
 import { make, same } from "../dom.js";
 
-const BEFORE = "where it was before the change";
-
 const of = (share) => `${100 * share}%`;
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
@@ -36,7 +34,7 @@ function bar(color) {
   };
 }
 
-/** `props`: {sides: [{name, color, error, answers, note}], asked, missing, picture, picture_key}.
+/** `props`: {sides: [{name, color, error, answers, note}], asked, reference, missing, picture, picture_key}.
  *
  * @type {import("../page.js").Component}
  */
@@ -83,7 +81,7 @@ export function outcome(page, props) {
     if (props.picture_key !== shown?.picture_key) address();
     props.sides.forEach((side, k) => columns[k].tell(side, props.asked));
     missing.textContent = props.missing;
-    meaning.textContent = props.sides.some(({ error }) => error && error.low !== null) ? `${BEFORE}; the thin line across is a 95 % interval` : BEFORE;
+    meaning.textContent = props.sides.some(({ error }) => error && error.low !== null) ? `${props.reference}; the thin line across is a 95 % interval` : props.reference;
     key.hidden = props.sides.every((side) => (side.error ?? side.answers[0] ?? { before: null }).before === null);
     shown = props;
   }

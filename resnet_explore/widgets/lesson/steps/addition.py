@@ -142,7 +142,9 @@ def _sum(looked: Looked) -> Sum:
 def _answers(looked: Looked) -> OutcomeBars:
     """Return the first answers with and without the addition, to the same photo."""
     sides = {joined: (_side(looked, joined),) for joined in (True, False)}
-    return OutcomeBars("answers", Over("skip", sides), "Answers to the photo")
+    return OutcomeBars(
+        "answers", Over("skip", sides), "Answers to the photo", reference=captions.ADDITION_BEFORE
+    )
 
 
 def _side(looked: Looked, joined: bool) -> Side:

@@ -16,7 +16,7 @@ from resnet_explore.widgets.lesson.panels import Sketch
 from resnet_explore.widgets.lesson.state import LessonState
 
 FIELDS = ("drawn", "drawn_end", "shown")
-STEP = 5  # percent
+_STEP = 5  # percent, of a press of an arrow key
 _KINDS = ("plain", "residual")
 
 
@@ -67,7 +67,7 @@ def settle(state: LessonState) -> LessonState:
         raise ExploreError(
             f"drawn must have an error for each of {len(depths)} depths, got {len(state.drawn)}."
         )
-    end = STEP * round(state.drawn[-1] / STEP) if state.drawn else -1
+    end = round(state.drawn[-1]) if state.drawn else -1
     return replace(state, drawn_end=int(end))
 
 
@@ -84,11 +84,11 @@ def present(state: LessonState, found: Mapping[Job, Any]) -> View:
     last = len(errors.depths) - 1
     plain, residual = (errors.mean(kind, last) for kind in _KINDS)
     depth = errors.depths[-1]
-    ends = (-1, *range(0, 101, STEP))
+    ends = range(-1, 101)
     compared = {end: (captions.compared(end, plain, depth), *captions.DEEPER_SHOWN) for end in ends}
     paragraphs = {False: captions.DEEPER_ASKED, True: Over("drawn_end", compared)}
     headline = {False: captions.DEEPER_QUESTION, True: captions.deeper_headline(plain, residual, depth)}
-    sketch = Sketch("drawn", _chart(errors), errors.depths, errors.mean("plain", 0), STEP)
+    sketch = Sketch("drawn", _chart(errors), errors.depths, errors.mean("plain", 0), _STEP)
     return View(
         headline=Over("shown", headline),
         panels=((Prose("words", Over("shown", paragraphs)), sketch),),

@@ -1,4 +1,4 @@
-"""Step 4: not what the textbooks say. Gradients layer by layer, before training and after a few updates."""
+"""Step 4: is it the gradient? Gradients layer by layer, before training and after a few updates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ DEPTHS = (20, 56, 110)
 UPDATES = (0, 1, 3, 10, 30, 43)
 _KINDS = ("plain", "residual")
 _ASKED = 110  # layers that the question is about: moving on to others asks nothing again
-_LOWEST, _HIGHEST = 1e-12, 1e9  # of a layer's gradient over the last block's
+_LOWEST, _HIGHEST = 1e-15, 1e9  # of a layer's gradient over the last block's
 
 
 @dataclass(frozen=True)

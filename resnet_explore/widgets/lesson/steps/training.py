@@ -1,4 +1,4 @@
-"""Step 3: it can be trained. Both twins learn here, from the first update on."""
+"""Step 3: train both. Both twins learn here, from the first update on."""
 
 import time
 from collections.abc import Mapping, Sequence

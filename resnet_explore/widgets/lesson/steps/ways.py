@@ -1,11 +1,10 @@
-"""Step 5: many short ways. Take blocks out of both trained twins, and see what is left."""
+"""Step 5: many ways. Take blocks out of both trained twins, and see what is left."""
 
 import functools
-import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.core.cuts_panel import Cuts, DrawnBlock, DrawnRow
@@ -68,6 +67,7 @@ class TakeOut(Job):
 class TakeOutEach(Job):
     """Count the residual network's errors without each block alone."""
 
+    aside: ClassVar[bool] = True
     says = "Asking without each block ..."
 
     def run(self, task: Task) -> tuple[float, ...]:
@@ -114,10 +114,9 @@ def check(state: LessonState) -> None:
 
 
 def plan(state: LessonState) -> Sequence[Job]:
-    """Return what is counted: as cut, whole, and without each block alone once another one was tried."""
+    """Return what is counted: as cut, whole, and without each block alone, which is told later."""
     gone = tuple(sorted(set(state.deleted)))
-    each = () if gone in ((), _FIRST) else (TakeOutEach(),)
-    return tuple(dict.fromkeys((TakeOut(gone), TakeOut(()), *each)))
+    return (*dict.fromkeys((TakeOut(gone), TakeOut(()))), TakeOutEach())
 
 
 def present(state: LessonState, found: Mapping[Job, Any]) -> View:
@@ -131,8 +130,11 @@ def present(state: LessonState, found: Mapping[Job, Any]) -> View:
     return View(
         headline=captions.ways_headline(gone, not taken["plain"], *left.errors.values()),
         panels=(
-            (_words(before, found.get(TakeOutEach())), Cuts("cuts", left.rows, gone, still=True, uncut=True)),
-            (OutcomeBars("errors", bars),),
+            (
+                _words(before, None if gone in ((), _FIRST) else found.get(TakeOutEach())),
+                Cuts("cuts", left.rows, gone, still=True, uncut=True),
+            ),
+            (OutcomeBars("errors", bars, reference=captions.WAYS_BEFORE),),
         ),
         below=(
             (Prose("left", (captions.ways_left(len(gone), BLOCKS),)),),
@@ -145,9 +147,8 @@ def present(state: LessonState, found: Mapping[Job, Any]) -> View:
 
 def _words(before: Left, each: tuple[float, ...] | None) -> Prose:
     """Return the paragraphs: what is seen, and, once another block was tried, which of them matter."""
-    ways = [math.comb(BLOCKS, k) for k in range(BLOCKS + 1)]
-    usual = [k for k, count in enumerate(ways) if count == max(ways)]
-    short = captions.WAYS[1].format(most=sum(ways[k] for k in usual), few=" or ".join(map(str, usual)))
+    # Of an odd number of blocks half of the ways pass fewer than half.
+    short = captions.WAYS[1].format(all=2**BLOCKS, few=(BLOCKS - 1) // 2)
     last = captions.WAYS_ASK if each is None else captions.ways_matter(each)
     return Prose("words", (captions.ways_learned(*before.errors.values()), captions.WAYS[0], short, last))
 
