@@ -144,10 +144,13 @@ LOOKS = {
     "judge": lambda model, x, asked: rx.judge(model, x, "grad_cam", asked, "stability", draws=1),
     "layer_statistics": lambda model, x, asked: rx.layer_statistics(model, x),
     "lesion_study": lambda model, x, asked: rx.lesion_study(model, x, [0, 1], counts=(1, 2), seeds=(0,)),
+    "logit_contributions": lambda model, x, asked: rx.logit_contributions(model, x),
     "path_lengths": lambda model, x, asked: rx.path_lengths(model, x, [0, 1], samples=1),
     "receptive_fields": lambda model, x, asked: receptive_fields(model, x.shape[1:]),
     "residual_stream": lambda model, x, asked: rx.residual_stream(model, x),
     "sample_gradients": lambda model, x, asked: rx.sample_gradients(model, x, [0, 1], "eval"),
+    # Of four images, with which a kernel can be made.
+    "similarity": lambda model, x, asked: rx.similarity(model, model, x.repeat(2, *[1] * (x.ndim - 1))),
     "skip_ratios": lambda model, x, asked: rx.skip_ratios(model, x, "eval"),
     "split_maps": lambda model, x, asked: split_maps(model, x, asked),
     "structure": lambda model, x, asked: rx.structure(model, x.shape[1:]),
@@ -158,12 +161,12 @@ REFUSED = {  # with a sentence, and that must hold nothing either
     "classifier": {"gradient_autocorrelation"},
     "detector": {
         *("attribute deep_lift", "evaluate", "footprint", "gradient_autocorrelation", "input_gradients"),
-        *("lesion_study", "path_lengths", "sample_gradients"),
+        *("lesion_study", "logit_contributions", "path_lengths", "sample_gradients"),
         "edited",  # heads give several tensors, which can't be scaled as one
     },
     "segmentation": {
         *("evaluate", "gradient_autocorrelation", "input_gradients", "lesion_study", "path_lengths"),
-        "sample_gradients",
+        *("logit_contributions", "sample_gradients"),
     },
     "video": {*LOOKS}
     - {
@@ -172,7 +175,8 @@ REFUSED = {  # with a sentence, and that must hold nothing either
     },
     "numbers": {
         *("class_activation_maps", "edited", "evaluate", "feature_maps", "footprint", "jacobian_spectra"),
-        *("judge", "lesion_study", "path_lengths", "skip_ratios", "split_maps", "whole_map"),
+        *("judge", "lesion_study", "logit_contributions", "path_lengths", "skip_ratios", "split_maps"),
+        "whole_map",
     },
 }
 
