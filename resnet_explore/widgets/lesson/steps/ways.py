@@ -46,21 +46,9 @@ class TakeOut(Job):
 
     def run(self, task: Task) -> Left:
         """Return the twins and their errors."""
-        import torch
-
-        from resnet_explore.analysis.skips.edited import edited
-
-        images, labels = _tests()
-        rows, errors = [], {}
-        for kind, name in _TWINS.items():
-            model, blocks = _opened(name)
-            gone = [b.name for k, b in enumerate(blocks, 1) if k in self.deleted and b.can_go]
-            # The networks are those of all lessons: between edit and answer nobody else may edit them.
-            with _AT_WORK, edited(model, delete=gone), torch.no_grad():
-                wrong = model(images).argmax(1) != labels
-            errors[kind] = 100 * float(wrong.float().mean())
-            rows.append(_row(kind, blocks))
-        return Left(rows, errors, len(labels))
+        errors = {kind: _error(kind, self.deleted) for kind in _TWINS}
+        rows = [_row(kind, _opened(name)[1]) for kind, name in _TWINS.items()]
+        return Left(rows, errors, len(_tests()[1]))
 
 
 @dataclass(frozen=True)
@@ -75,11 +63,26 @@ class TakeOutEach(Job):
         found = []
         for number in range(1, BLOCKS + 1):
             task.check()
-            found.append(TakeOut((number,)).run(task).errors["residual"])
+            found.append(_error("residual", (number,)))
         return tuple(found)
 
 
 _AT_WORK = threading.Lock()
+
+
+def _error(kind: str, deleted: Sequence[int]) -> float:
+    """Return a twin's error in percent without some blocks, as far as they can go."""
+    import torch
+
+    from resnet_explore.analysis.skips.edited import edited
+
+    images, labels = _tests()
+    model, blocks = _opened(_TWINS[kind])
+    gone = [b.name for k, b in enumerate(blocks, 1) if k in deleted and b.can_go]
+    # The networks are those of all lessons: between edit and answer nobody else may edit them.
+    with _AT_WORK, edited(model, delete=gone), torch.no_grad():
+        wrong = model(images).argmax(1) != labels
+    return 100 * float(wrong.float().mean())
 
 
 @functools.cache
@@ -153,8 +156,8 @@ def _words(before: Left, each: tuple[float, ...] | None) -> Prose:
     return Prose("words", (captions.ways_learned(*before.errors.values()), captions.WAYS[0], short, last))
 
 
-def _side(kind: str, error: float, before: Left | None) -> Side:
-    usual = None if before is None else before.errors[kind] / 100
+def _side(kind: str, error: float, before: Left) -> Side:
+    usual = before.errors[kind] / 100
     return Side(kind.capitalize(), kind, OutcomeBar("errors", error / 100, percent(error), before=usual), ())
 
 
