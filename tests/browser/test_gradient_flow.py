@@ -115,6 +115,7 @@ def test_gradient_switches_change_the_picture_and_say_so(open_notebook):
     assert card.locator(".rx-judged").inner_text().startswith("Right.")
     notebook.screenshot("02_gradient_flow-guess")
     notebook.dress("dark")
+    page.mouse.move(0, 0)
     page.set_viewport_size({"width": 480, "height": 900})
     notebook.show_first_code()  # what is out of sight is not laid out
     page.wait_for_function(

@@ -42,5 +42,13 @@ function term(word, tip) {
   node.setAttribute("aria-label", `${word}: ${tip}`);
   node.setAttribute("role", "button"); // what it does is to show its tip
   node.addEventListener("keydown", (event) => { if (event.key === "Escape") node.blur(); });
+  for (const shown of ["pointerenter", "focus"]) node.addEventListener(shown, () => keepInside(node));
   return node;
+}
+
+/** A tip begins under its word, or as far to the left as it needs to end inside the page. @param {HTMLElement} node */
+function keepInside(node) {
+  const wide = parseFloat(getComputedStyle(node, "::after").width) || 0;
+  const { right } = (node.closest(".rx-page") ?? document.documentElement).getBoundingClientRect();
+  node.style.setProperty("--rx-tip-left", `${Math.min(0, right - wide - 8 - node.getBoundingClientRect().left)}px`);
 }

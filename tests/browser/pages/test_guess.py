@@ -216,6 +216,25 @@ def test_words_of_a_question_and_its_verdict_explain_themselves(asked):
     expect(page.get_by_role("group", name="Right. The sum is 4.", exact=True)).to_be_focused()
 
 
+def test_a_tip_at_the_right_edge_ends_inside_the_page(asked):
+    tip = "What comes out of an addition, of which there are many, this one and some others."
+    page = asked(
+        replace(
+            VIEW, glossary={"sum": tip}, question=replace(QUESTION, text="Which, if you please, is the sum?")
+        )
+    )
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.locator(".rx-guess .rx-term").focus()
+    card = page.locator(".rx-page")
+    assert (
+        card.evaluate(
+            "(card) => getComputedStyle(card.querySelector('.rx-guess .rx-term'), '::after').display"
+        )
+        == "block"
+    )
+    assert card.evaluate("(card) => card.scrollWidth <= card.clientWidth")
+
+
 def test_the_verdict_stays_while_one_moves_and_goes_with_the_tab_or_when_put_away(asked):
     page = asked()
     answer(page, "four")

@@ -174,7 +174,9 @@ def test_an_explorer_is_as_high_as_what_it_shows(visit):
 
 def test_lines_to_embed_an_explorer_are_of_this_place_and_view(visit, address):
     page = visit("degradation.html#depth=20")
-    explorer(page, "degradation").get_by_role("slider", name="Depth").press("ArrowRight")
+    depth = explorer(page, "degradation").get_by_role("slider", name="Depth")
+    expect(depth).to_have_attribute("aria-valuetext", "20")  # the place comes after the page
+    depth.press("ArrowRight")
     page.wait_for_url(lambda url: "depth=32" in url)
     page.get_by_text("Embed this").click()
     there = f"{address}explorers/degradation.html#depth=32"
