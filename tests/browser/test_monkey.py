@@ -6,10 +6,10 @@ from tests.browser.explorers import NAMES
 from tests.browser.monkey import cell, play
 
 # More where trainings of minutes begin and stop, and a number is typed.
-ACTIONS = {"DegradationExplorer": 120}
+ACTIONS = {"DegradationExplorer": 60}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_breaks(run_cell, name):
-    print(play(run_cell(cell(name)), name, actions=ACTIONS.get(name, 80), seed=0, patience=5))
+    print(play(run_cell(cell(name)), name, actions=ACTIONS.get(name, 35), seed=0, patience=5))
