@@ -7,6 +7,12 @@ export const REST_MS = 150; // this long without a move, and the kernel is told 
 /** @param {number} value @param {number} low @param {number} high */
 export const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
+/** How high a picture may be, at most `most`, so that its card is seen whole; in a frame, which is as high as what it holds, always `most`.
+ *
+ * @param {HTMLElement} node where it stands, as large type in a lecture hall leaves less room @param {number} most pixels
+ */
+export const lowEnough = (node, most) => (window === window.top ? Math.min(most, (0.4 * innerHeight) / (node.currentCSSZoom ?? 1)) : most);
+
 /** Whether two values of the state are the same; lists are compared by what they hold. */
 export const same = (a, b) => a === b || JSON.stringify(a) === JSON.stringify(b);
 

@@ -1,6 +1,6 @@
 /* A chart to draw a guess on, by pointer or keys, before the measured lines appear. */
 
-import { clamp, control, make, onWidth, svg } from "../dom.js";
+import { clamp, control, lowEnough, make, onWidth, svg } from "../dom.js";
 import { labelOf, numeral } from "../panels/axis.js";
 import { Plot } from "../panels/plot.js";
 
@@ -171,7 +171,7 @@ export function sketch(page, props) {
 
   const leaveWidth = onWidth(holder, (width) => {
     room = width;
-    plot.size(room, Math.round(clamp(FLATNESS * room, LOWEST, HIGHEST)));
+    plot.size(room, Math.round(clamp(FLATNESS * room, LOWEST, Math.max(LOWEST, lowEnough(node, HIGHEST)))));
     draw();
   });
   adopt();

@@ -1,6 +1,6 @@
 /* A row of charts: beside each other where there is room, and read together where they have the same x axis. */
 
-import { arrange, clamp, make, onWidth, same } from "../dom.js";
+import { arrange, clamp, lowEnough, make, onWidth, same } from "../dom.js";
 import { Plot } from "./plot.js";
 
 const NARROWEST = 230, GAP = 28; // pixels
@@ -57,7 +57,7 @@ export function charts(page, props) {
     const shares = columns === plots.length ? props.charts.map((chart) => chart?.share ?? 1) : Array(columns).fill(1);
     const whole = shares.reduce((a, b) => a + b, 0), free = room - GAP * (columns - 1);
     const widths = shares.map((share) => Math.floor((free * share) / whole));
-    const height = Math.round(clamp((FLATNESS * free) / columns, LOWEST, HIGHEST));
+    const height = Math.round(clamp((FLATNESS * free) / columns, LOWEST, Math.max(LOWEST, lowEnough(node, HIGHEST))));
     node.style.gridTemplateColumns = widths.map((width) => `${width}px`).join(" ");
     plots.forEach((plot, i) => plot.size(widths[i % columns], height));
   }
