@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from playwright.sync_api import expect
 
 from resnet_explore.cli.lab import jupyter_arguments
 from tests.browser.lab import LabServer, NotebookPage
@@ -53,10 +54,14 @@ def test_a_notebook_in_a_lecture_hall(hall, browser_context, width, height):
     code.first.wait_for(state="hidden")
     run_button.nth(1).click()
     page.locator(".jp-OutputArea-output", has_text="42").wait_for()
+    active = "window.jupyterapp.shell.currentWidget.content.activeCellIndex"
+    before_all = page.evaluate(active)
     page.get_by_role("button", name="Run all").click()
     headline = page.locator(".rx-headline")
     headline.wait_for(timeout=60_000)
     page.locator(".jp-CodeCell.rx-present-ran").nth(2).wait_for(state="attached")
+    assert page.evaluate(active) == before_all, "one stays where one was"
+    expect(headline).to_be_in_viewport()
     assert not run_button.nth(2).bounding_box()["height"], "what ran and shows nothing takes no room"
     zoom = page.evaluate("document.querySelector('.jp-Cell').currentCSSZoom")
     assert 20 * zoom >= width / 50, "the last row reads it"

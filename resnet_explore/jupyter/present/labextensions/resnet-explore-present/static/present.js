@@ -100,12 +100,19 @@
         bar.append(made);
         return made;
       };
-      button("▶▶ Run all", "Run all cells", () => this.app.commands.execute("notebook:run-all-cells"));
+      button("▶▶ Run all", "Run all cells", () => this.runAll());
       this.code = button("Code", "Show or hide the code (F9)", () => this.toggle());
       this.code.setAttribute("aria-pressed", "false");
       button("A−", "Smaller", () => this.resize(-1));
       button("A+", "Larger", () => this.resize(1));
       return bar;
+    }
+
+    /** JupyterLab goes to the last cell; a lecturer stays where the talk is. */
+    runAll() {
+      const notebook = this.app.shell.currentWidget?.content, here = notebook?.activeCellIndex;
+      this.app.commands.execute("notebook:run-all-cells");
+      if (here >= 0) notebook.activeCellIndex = here;
     }
 
     toggle() {
