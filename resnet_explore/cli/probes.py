@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from resnet_explore.analysis.activations.probes import Probes
     from resnet_explore.models.network import Network
 
-_USUAL: Mapping[str, Any] = {"depths": None, "images": 10_000, "runs": None}
+_USUAL: Mapping[str, Any] = {"depths": None, "images": 4000, "test_images": 2500, "runs": None}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--data", default="", help="what lies there, in words, for the record")
     add("--depths", type=counts, metavar="8,20,...", help="of the twins (default: all that ship)")
     add("--images", type=positive, help="training images, drawn at random (default: %(default)s)")
+    add("--test-images", type=positive, help="test images, drawn at random (default: %(default)s)")
     add("--runs", type=Path, help="the sweep's folder, to measure other seeds of the twins as well")
     add("--out", type=Path, help="folder to write to (default: runs/probes-WEIGHTS)")
     parser.set_defaults(**_USUAL)
@@ -84,11 +85,13 @@ def _write(
 ) -> None:
     import pandas as pd
 
-    from resnet_explore.analysis.activations.probes import FILE, TABLE, save_probes
+    from resnet_explore.analysis.activations.probes import save_probes
+    from resnet_explore.analysis.activations.recorded_probes import FILE, TABLE
     from resnet_explore.training.record import commit
     from resnet_explore.training.runs import write_json, write_text
 
-    out, asked = _out(options), {"weights": options.weights, "depths": depths, "images": options.images}
+    out, numbers = _out(options), {"images": options.images, "test_images": options.test_images}
+    asked = {"weights": options.weights, "depths": depths, **numbers}
     usual = {**_USUAL, "depths": list(twins_of(options.weights))}
     command = kept.command_line("probes", options.weights, asked, usual)
     if options.runs:
@@ -97,7 +100,9 @@ def _write(
     out.mkdir(parents=True, exist_ok=True)
     save_probes(out / FILE, found)
     write_text(out / TABLE, pd.concat(tables).to_csv(index=False, float_format="%.5g"))
-    write_json(out / "about.json", {**about, "training images": len(data.labels)})
+    write_json(
+        out / "about.json", {**about, "fitted to": len(data.labels), "tested on": len(data.test_labels)}
+    )
     write_text(out / "README.md", _page(out))
 
 
@@ -124,15 +129,21 @@ def _networks(options: argparse.Namespace, depths: list[int]) -> "Iterator[tuple
 class _Data:
     """The images, as the networks were trained on them."""
 
+    images: "Tensor"
+    test: "Tensor"
+
     def __init__(self, about: Mapping[str, Any], options: argparse.Namespace) -> None:
         import torch
 
-        train = as_trained(about, options.weights, "train", options.root)
-        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[: options.images]
-        self.images: Tensor = train.normalized(order)
-        self.labels = train.labels[order]
-        test = as_trained(about, options.weights, "test", options.root)
-        self.test, self.test_labels = test.normalized(), test.labels
+        def some(split: str, count: int) -> tuple[Any, Any]:
+            data = as_trained(about, options.weights, split, options.root)
+            order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:count]
+            return data, order
+
+        train, chosen = some("train", options.images)
+        self.images, self.labels = train.normalized(chosen), train.labels[chosen]
+        test, chosen = some("test", options.test_images)
+        self.test, self.test_labels = test.normalized(chosen), test.labels[chosen]
         self.of, self.source = len(test), test.source
 
 
@@ -160,7 +171,7 @@ def _out(options: argparse.Namespace) -> Path:
 
 def _page(out: Path) -> str:
     """Return what a person reads first, in Markdown."""
-    from resnet_explore.analysis.activations.probes import load_probe_accuracies
+    from resnet_explore.analysis.activations.recorded_probes import load_probe_accuracies
 
     about, table = json.loads((out / "about.json").read_text()), load_probe_accuracies(out)
     return "\n".join(
@@ -168,8 +179,8 @@ def _page(out: Path) -> str:
             f"# How early could the answer be read? {about['asked']['weights']}",
             "",
             "Behind the stem and each block of the twins a linear probe (logistic regression on features",
-            f"averaged over all places) was fitted to {about['training images']:,} training images, drawn "
-            "with seed 0;",
+            f"averaged over all places) was fitted to {about['fitted to']:,} training images,",
+            "drawn with seed 0;",
             f"data: {about['data']}. Made by",
             "",
             f"    {about['command']}",
@@ -177,8 +188,8 @@ def _page(out: Path) -> str:
             f"at commit {about['commit']} on {about['date']} with torch {about['torch']}, in "
             f"{about['minutes']:g} minutes of one core.",
             "`probes.safetensors` has the probes of the networks that ship, `accuracy.csv` what share of the",
-            f"{about['test images']:,} test images each gets right; `load_probes` and",
-            "`load_probe_accuracies` of `resnet_explore.analysis.activations.probes` read them.",
+            f"{about['tested on']:,} of {about['test images']:,} test images",
+            "each gets right; `resnet_explore.load_probes` reads the first.",
             "",
             "| network | seeds | stem | best | best behind block | last block |",
             "| --- | --- | --- | --- | --- | --- |",

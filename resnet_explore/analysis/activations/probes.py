@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,14 +13,11 @@ from torch import Tensor, nn
 from resnet_explore.analysis._batch import answer, as_classes, as_images
 from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._state import measuring
+from resnet_explore.analysis.activations.recorded_probes import FILE, folder_of_probes
 from resnet_explore.analysis.topology.blocks_of import blocks_of
 from resnet_explore.analysis.wrapped import unwrapped
 from resnet_explore.errors import ExploreError, an, unknown
 from resnet_explore.models.dispatch import uncompiled
-from resnet_explore.paths import shipped
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 STEM = "stem"
 _AT_ONCE = 250  # images
@@ -155,8 +152,6 @@ def _pooled(net: nn.Module, names: list[str], images: Tensor) -> dict[str, Tenso
 
 # --- recorded -----------------------------------------------------------------------------------------------
 
-FILE, TABLE = "probes.safetensors", "accuracy.csv"
-
 
 def load_probes(weights: str | Path, network: str) -> Probes:
     """Return the recorded probes of a network: `load_probes("digits", "cifar_resnet20")`.
@@ -165,16 +160,15 @@ def load_probes(weights: str | Path, network: str) -> Probes:
 
     Raises ExploreError where there are none.
     """
-    from safetensors import safe_open
+    from resnet_explore.training.runs import load_tensors
 
-    path = _folder(weights) / FILE
-    with safe_open(path, framework="pt") as file:
-        places = json.loads(file.metadata()["places"])
-        if network not in places:
-            raise unknown("network", network, places)
-        names = places[network]
-        weight = tuple(file.get_tensor(f"{network}/{name}") for name in names)
-        return Probes(tuple(names), weight, file.get_tensor(f"{network}/biases"))
+    tensors, header = load_tensors(folder_of_probes(weights) / FILE)
+    places = json.loads(header["places"])
+    if network not in places:
+        raise unknown("network", network, places)
+    names = tuple(places[network])
+    weight = tuple(tensors[f"{network}/{name}"] for name in names)
+    return Probes(names, weight, tensors[f"{network}/biases"])
 
 
 def save_probes(path: Path, probes: Mapping[str, Probes]) -> None:
@@ -186,32 +180,6 @@ def save_probes(path: Path, probes: Mapping[str, Probes]) -> None:
 
 
 def _named(network: str, probes: Probes) -> Iterator[tuple[str, Tensor]]:
-    yield f"{network}/biases", probes.biases.contiguous()
+    yield f"{network}/biases", probes.biases
     for name, weight in zip(probes.names, probes.weights, strict=True):
-        yield f"{network}/{name}", weight.contiguous()
-
-
-def load_probe_accuracies(weights: str | Path) -> "pd.DataFrame":
-    """Return how many test images recorded probes get right.
-
-    A row for each probe: network, kind ("plain" or "residual"), depth, seed, place (0 for the stem), block,
-    and accuracy in percent. `weights` as in `load_probes`. Raises ExploreError where there are none.
-    """
-    import pandas as pd
-
-    return pd.read_csv(_folder(weights) / TABLE)
-
-
-def probed() -> tuple[str, ...]:
-    """Return of which weights that ship there are recorded probes."""
-    return tuple(sorted(path.parent.name for path in shipped("data", "probes").glob(f"*/{FILE}")))
-
-
-def _folder(weights: str | Path) -> Path:
-    ours = shipped("data", "probes", str(weights))
-    folder = ours if ours.is_dir() else Path(weights)
-    if not (folder / FILE).is_file():
-        raise unknown(
-            "record of probes", str(weights), probed(), "Or name a folder that `resnet-explore probes` wrote."
-        )
-    return folder
+        yield f"{network}/{name}", weight
