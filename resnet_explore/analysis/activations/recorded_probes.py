@@ -1,5 +1,7 @@
 """Recorded probes: which there are, and how many test images they get right; reading that needs no torch."""
 
+import csv
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,15 @@ def load_probe_accuracies(weights: str | Path) -> "pd.DataFrame":
 def probed_weights() -> tuple[str, ...]:
     """Return of which weights that ship there are recorded probes."""
     return tuple(sorted(path.parent.name for path in shipped("data", "probes").glob(f"*/{FILE}")))
+
+
+@cache
+def probed_depths(weights: str) -> frozenset[int]:
+    """Return of which depths of such weights that ship there are recorded probes."""
+    if weights not in probed_weights():
+        return frozenset()
+    with (folder_of_probes(weights) / TABLE).open(newline="") as file:
+        return frozenset(int(row["depth"]) for row in csv.DictReader(file))
 
 
 def folder_of_probes(weights: str | Path) -> Path:
