@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from witnesses import fingerprint
 import resnet_explore as rx
 from resnet_explore.analysis.activations.recorded_probes import load_probe_accuracies
 from resnet_explore.inputs.images import to_batch
+from resnet_explore.paths import shipped
 from resnet_explore.widgets.core.view import Over, encode
 from resnet_explore.widgets.stream import loss
 from tests.widgets.pages import assert_kept, numbers, shown
@@ -302,6 +304,53 @@ def test_without_probes_the_tab_says_why(explorer):
     own = rx.StreamExplorer(rx.build("cifar_resnet8"), torch.randn(1, 3, 32, 32))
     with pytest.raises(rx.ExploreError, match="linear_probes"):
         own.view = "early"
+
+
+# --- what the notebook says ---------------------------------------------------------------------------------
+
+
+def prose():
+    cells = json.loads(shipped("notebooks", "07_stream.ipynb").read_text(encoding="utf-8"))["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+
+
+def test_the_notebook_says_what_is_lost_without_a_block(explorer):
+    page, said = shown(explorer, view="loss"), prose()
+    beside, _, left = charts(page)
+    added, lost = (series.y for series in beside.series)
+    logit = explorer.flow.logits[explorer.flow.first(None)]
+    assert f"changes the logit {np.abs(lost).mean() / np.abs(added).mean():.1f} times as much" in said
+    assert (
+        f"next to nothing: −{-added[3]:.2f}. Its loss takes {lost[3]:.2f} of the logit's {logit:.2f}" in said
+    )
+    assert f"It had added {added[7]:.2f}, and its loss takes {lost[7]:.2f}" in said
+    most, least = np.nanmax(left.series[0].y), left.series[1].y.min()
+    assert (
+        f"at most {most:.0f} % are left for *church*. The residual one keeps at least {least:.0f} %" in said
+    )
+
+
+def test_the_notebook_says_what_probes_read():
+    said = prose()
+    digits = load_probe_accuracies("digits").groupby(["depth", "kind", "place"])["accuracy"].mean()
+    deep = {kind: digits[56, kind] for kind in ("plain", "residual")}
+    residual, plain = deep["residual"], deep["plain"]
+    assert f"Behind the stem probes get {residual[0]:.0f} % of the test images right" in said
+    assert f"behind block 14 they get {residual[14]:.0f} %, and at the end {residual[27]:.0f} %" in said
+    assert (
+        f"{plain[0]:.0f} % behind the stem, {plain[14]:.0f} % behind block 14, {plain[27]:.0f} % at" in said
+    )
+    assert min(digits[20, kind].iloc[-1] for kind in deep) > 96
+    assert f"At 110 the plain network ends at {digits[110, 'plain'].iloc[-1]:.0f} %" in said
+    photos = load_probe_accuracies("cifar10").query("depth == 56").set_index(["kind", "place"])["accuracy"]
+    ends = [photos[kind].iloc[-1] for kind in ("plain", "residual")]
+    assert f"end at {ends[0]:.0f} % in the plain and {ends[1]:.0f} % in the residual one" in said
+    assert all(np.corrcoef(range(28), photos[kind])[0, 1] > 0.9 for kind in ("plain", "residual"))
+
+
+def test_early_a_probe_reads_what_the_networks_own_head_does_not(explorer):
+    _, probed, said = charts(shown(explorer, view="early", networks="digits", depth=56, image="digits/0"))
+    assert probed.series[1].y[:5].mean() > 70 > 20 > said.series[1].y[:5].mean()
 
 
 # --- networks of others -------------------------------------------------------------------------------------
