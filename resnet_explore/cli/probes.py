@@ -64,7 +64,7 @@ def _train(options: argparse.Namespace, say: Callable[[str], None], hint: Callab
     with one_thread():
         for name, seed, net in _networks(options, depths):
             hint(f"{name}, seed {seed} ...")
-            data = data or _Data(net.about, options)
+            data = data or _Drawn(net.about, options)
             probes, table = _probed(name, seed, net, data)
             found.setdefault(name, probes)  # those of the network that ships come first
             tables.append(table)
@@ -80,15 +80,15 @@ def _write(
     depths: list[int],
     found: "Mapping[str, Probes]",
     tables: "list[pd.DataFrame]",
-    data: "_Data",
+    data: "_Drawn",
     minutes: float,
 ) -> None:
     import pandas as pd
 
-    from resnet_explore.analysis.activations.probes import save_probes
+    from resnet_explore.analysis.activations.probes import as_tensors
     from resnet_explore.analysis.activations.recorded_probes import FILE, TABLE
     from resnet_explore.training.record import commit
-    from resnet_explore.training.runs import write_json, write_text
+    from resnet_explore.training.runs import save_tensors, write_json, write_text
 
     out, numbers = _out(options), {"images": options.images, "test_images": options.test_images}
     asked = {"weights": options.weights, "depths": depths, **numbers}
@@ -98,7 +98,7 @@ def _write(
         command += f" --runs runs/{options.weights}"
     about = kept.provenance(command, commit(), minutes, options.data or data.source, data.of, asked)
     out.mkdir(parents=True, exist_ok=True)
-    save_probes(out / FILE, found)
+    save_tensors(out / FILE, *as_tensors(found))
     write_text(out / TABLE, pd.concat(tables).to_csv(index=False, float_format="%.5g"))
     write_json(
         out / "about.json", {**about, "fitted to": len(data.labels), "tested on": len(data.test_labels)}
@@ -126,7 +126,7 @@ def _networks(options: argparse.Namespace, depths: list[int]) -> "Iterator[tuple
             yield name, run["seed"], build(name, weights=str(checkpoint))
 
 
-class _Data:
+class _Drawn:
     """The images, as the networks were trained on them."""
 
     images: "Tensor"
@@ -147,7 +147,7 @@ class _Data:
         self.of, self.source = len(test), test.source
 
 
-def _probed(name: str, seed: int, net: "Network", data: _Data) -> "tuple[Probes, pd.DataFrame]":
+def _probed(name: str, seed: int, net: "Network", data: _Drawn) -> "tuple[Probes, pd.DataFrame]":
     """Return a network's probes and how many test images they get right."""
     import pandas as pd
 

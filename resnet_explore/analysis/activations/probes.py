@@ -1,13 +1,14 @@
 """How early could the answer be read? A linear classifier for the features behind each block."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from resnet_explore.analysis._batch import answer, as_classes, as_images
@@ -19,7 +20,7 @@ from resnet_explore.analysis.wrapped import unwrapped
 from resnet_explore.errors import ExploreError, an, unknown
 from resnet_explore.models.dispatch import uncompiled
 
-STEM = "stem"
+STEM, _BIASES = "stem", "biases"
 _AT_ONCE = 250  # images
 _FLAT = 1e-6  # a channel that varies by less, as a share of its largest value, tells nothing
 
@@ -160,26 +161,25 @@ def load_probes(weights: str | Path, network: str) -> Probes:
 
     Raises ExploreError where there are none.
     """
-    from resnet_explore.training.runs import load_tensors
-
-    tensors, header = load_tensors(folder_of_probes(weights) / FILE)
-    places = json.loads(header["places"])
-    if network not in places:
-        raise unknown("network", network, places)
+    path = folder_of_probes(weights) / FILE
+    try:
+        with safe_open(path, framework="pt") as file:
+            places = json.loads(file.metadata()["places"])
+            if network not in places:
+                raise unknown("network", network, places)
+            tensors = {name: file.get_tensor(f"{network}/{name}") for name in (*places[network], _BIASES)}
+    except (SafetensorError, OSError, KeyError) as error:
+        raise ExploreError(f"{path} is no readable file of probes ({error}).") from None
     names = tuple(places[network])
-    weight = tuple(tensors[f"{network}/{name}"] for name in names)
-    return Probes(names, weight, tensors[f"{network}/biases"])
+    return Probes(names, tuple(tensors[name] for name in names), tensors[_BIASES])
 
 
-def save_probes(path: Path, probes: Mapping[str, Probes]) -> None:
-    """Write the probes of several networks to one file, by the networks' names."""
-    from resnet_explore.training.runs import save_tensors
+def as_tensors(probes: Mapping[str, Probes]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the probes of several networks, by the networks' names, as `load_probes` finds them in a file.
 
-    tensors = {name: tensor for network, one in probes.items() for name, tensor in _named(network, one)}
-    save_tensors(path, tensors, {"places": json.dumps({name: one.names for name, one in probes.items()})})
-
-
-def _named(network: str, probes: Probes) -> Iterator[tuple[str, Tensor]]:
-    yield f"{network}/biases", probes.biases
-    for name, weight in zip(probes.names, probes.weights, strict=True):
-        yield f"{network}/{name}", weight
+    These are tensors by name and the header of a safetensors file.
+    """
+    tensors = {f"{network}/{_BIASES}": one.biases for network, one in probes.items()}
+    for network, one in probes.items():
+        tensors |= {f"{network}/{name}": w for name, w in zip(one.names, one.weights, strict=True)}
+    return tensors, {"places": json.dumps({name: one.names for name, one in probes.items()})}

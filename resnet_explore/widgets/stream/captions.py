@@ -260,7 +260,7 @@ def _of_losing(flow: "Flow") -> list[str]:
 def _of_reading(flow: "Flow") -> list[str]:
     return [
         "Probes are logistic regressions on features averaged over all places, fitted to training images.",
-        "The photo's chart and answers are of seed 0; the share of test images is the mean over seeds.",
+        "What is said of this image is of seed 0; of all test images it is the mean over the seeds.",
         "That a probe can read a class does not say that the network uses it.",
     ]
 

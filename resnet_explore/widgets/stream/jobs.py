@@ -238,7 +238,7 @@ def _answers_on_the_way(model: "nn.Module", batch: "Tensor", blocks: int) -> tup
 
 
 @dataclass(frozen=True)
-class _Look(Job):
+class _Asked(Job):
     """Something that networks of one depth are asked about one image."""
 
     lab: StreamLab = field(compare=False, repr=False)
@@ -248,7 +248,7 @@ class _Look(Job):
     says = "Loading the networks ..."
 
 
-class Follow(_Look):
+class Follow(_Asked):
     """Take the answer apart."""
 
     def run(self, task: Task) -> Flow:
@@ -256,7 +256,7 @@ class Follow(_Look):
         return self.lab.flow(self.networks, self.depth, self.image, task)
 
 
-class Lose(_Look):
+class Lose(_Asked):
     """Delete each block, one at a time, and ask again."""
 
     def run(self, task: Task) -> Losses:
@@ -264,7 +264,7 @@ class Lose(_Look):
         return self.lab.losses(self.networks, self.depth, self.image, task)
 
 
-class Read(_Look):
+class Read(_Asked):
     """Ask the probes."""
 
     def run(self, task: Task) -> Reading:
