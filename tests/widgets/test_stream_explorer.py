@@ -361,8 +361,11 @@ def test_a_vision_transformer_is_taken_apart_and_loses_blocks():
     net = torchvision.models.VisionTransformer(
         image_size=64, patch_size=16, num_layers=3, num_heads=2, hidden_dim=16, mlp_dim=32, num_classes=5
     )
-    nn.init.normal_(net.heads.head.weight)  # it begins with zeros, and so without an answer
-    explorer = rx.StreamExplorer(net, torch.randn(1, 3, 64, 64))
+    image = torch.randn(1, 3, 64, 64)
+    page = shown(rx.StreamExplorer(net, image, view="loss"))
+    assert "No block had added anything" in page.headline, "its head begins with zeros"
+    nn.init.normal_(net.heads.head.weight)
+    explorer = rx.StreamExplorer(net, image)
     page = shown(explorer, view="loss", block=3)
     assert explorer.flow.error < 1e-4
     assert [choice.tip for choice in page.sliders[0].choices] == list(explorer.flow.places[1:-1])
@@ -399,10 +402,21 @@ def test_files_and_code(explorer, tmp_path):
     assert explorer.save(tmp_path / "stream.png").stat().st_size > 10_000
     shown(explorer, target=8)
     assert explorer.code.splitlines()[-1] == "rx.StreamExplorer(guess=True, target=8)"
-    found = {}
-    lines = explorer.call.splitlines()
+    assert called(explorer).error < 1e-4
+    church = 4
+    shown(explorer, view="loss", target=None)
+    lost = charts(shown(explorer))[0].series[1].y
+    np.testing.assert_allclose(called(explorer).lost[:, 0, church], lost, rtol=1e-3, atol=1e-4)
+    probed = charts(shown(explorer, view="early", networks="digits", depth=8))[1].series[1].y
+    shares = called(explorer).softmax(-1)[:, 0, explorer.flow.first(None)]
+    np.testing.assert_allclose(100 * shares, probed, rtol=1e-3, atol=1e-3)
+
+
+def called(explorer):
+    """What the code says that stands under *Copy*, *Call*."""
+    lines, found = explorer.call.replace("{depth}", str(explorer.depth)).splitlines(), {}
     exec("\n".join([*lines[:-1], f"found = {lines[-1]}"]), found)
-    assert found["found"].error < 1e-4
+    return found["found"]
 
 
 def test_sentences_are_those_that_were_read(explorer):

@@ -10,7 +10,6 @@ from resnet_explore.analysis._batch import answer, as_images, as_logits
 from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.skips.edited import edited
-from resnet_explore.analysis.skips.passes import Passes, is_chain
 from resnet_explore.analysis.topology.blocks_of import blocks_of
 from resnet_explore.analysis.wrapped import unwrapped
 from resnet_explore.errors import ExploreError, an
@@ -40,7 +39,7 @@ def without_each(model: nn.Module, images: Tensor) -> WithoutEach:
     """Delete each block alone, as `edited` does, and ask the network.
 
     All later blocks see another input then, and answer to it. So what goes from a logit is the block's total
-    effect, where `logit_contributions` gives its direct one. One pass a block; what is before it runs once.
+    effect, where `logit_contributions` gives its direct one. One pass a block.
 
     Parameters
     ----------
@@ -62,13 +61,11 @@ def without_each(model: nn.Module, images: Tensor) -> WithoutEach:
     with measuring(net), uncompiled(), torch.no_grad():
         net.eval()
         whole = as_logits(answer(net, batch.clone()), len(batch))
-        passes = Passes(net, blocks, [batch], is_chain(net, blocks, batch[:1]))
         found = []
-        for place, block in enumerate(blocks):
+        for block in blocks:
             if not block.can_go:
                 found.append(torch.full_like(whole, math.nan))
                 continue
-            passes.go_to(place)
             with edited(net, delete=block.name, input_size=size):
-                found.extend(as_logits(output, len(batch)) for output in passes.outputs())
+                found.append(as_logits(answer(net, batch.clone()), len(batch)))
     return WithoutEach(tuple(block.name for block in blocks), torch.stack(found), whole)

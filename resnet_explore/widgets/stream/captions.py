@@ -1,5 +1,6 @@
 """All sentences of the stream explorer."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -171,7 +172,9 @@ def deleting(name: str) -> str:
 
 
 def loss_headline(ratio: float, label: str) -> str:
-    """Return how many times as much is lost as was added."""
+    """Return how many times as much is lost as was added; NaN where nothing was added."""
+    if not math.isfinite(ratio):
+        return f"No block had added anything to “{label}”."
     return f"Losing a block changes “{label}” {multiple(ratio)} as much as the block had added."
 
 
