@@ -112,16 +112,17 @@ def _networks(options: argparse.Namespace, depths: list[int]) -> "Iterator[tuple
     from resnet_explore.training.runs import RunFolder, collect, model_name
 
     twins = twins_of(options.weights)
-    shipped = [name for depth in depths for name in twins[depth]]
-    for name in shipped:
+    shipped: dict[str, int] = {}
+    for name in (name for depth in depths for name in twins[depth]):
         net = build(name, weights=options.weights)
-        yield name, net.about["run"]["seed"], net
+        shipped[name] = net.about["run"]["seed"]
+        yield name, shipped[name], net
     if options.runs is None:
         return
     runs = collect(options.runs).drop_duplicates("run").sort_values(["depth", "kind", "seed"])
     for run in runs.to_dict("records"):
         name = model_name(run["family"], run["kind"], run["depth"])
-        if name in shipped and run["seed"] != 0:
+        if run["seed"] != shipped.get(name, run["seed"]):
             checkpoint = RunFolder(options.runs / run["run"]).checkpoint
             yield name, run["seed"], build(name, weights=str(checkpoint))
 

@@ -374,6 +374,18 @@ def test_a_vision_transformer_is_taken_apart_and_loses_blocks():
     assert beside.series[1].y[:2] != pytest.approx(beside.series[0].y[:2], rel=0.01)
 
 
+def test_blocks_without_a_skip_that_come_first_are_no_places_and_others_may_not_go():
+    torch.manual_seed(0)
+    net = torchvision.models.mobilenet_v3_small(num_classes=5)
+    explorer = rx.StreamExplorer(net, torch.randn(1, 3, 64, 64))
+    page = shown(explorer, view="loss")
+    beside, stays = charts(page)[0], np.isnan(charts(page)[0].series[1].y)
+    assert len(beside.series[1].y) == len(beside.series[0].y) == explorer.flow.blocks
+    assert stays.any()
+    assert not stays.all()
+    assert "can't go" in charts(shown(explorer, block=int(stays.argmax()) + 1))[0].note
+
+
 class Tokens(nn.Module):
     """Reads its first token."""
 

@@ -44,13 +44,13 @@ class Probes(Brief):
         Raises ExploreError for a network with other blocks or channels than the one that was probed.
         """
         features = pooled_features(model, images)
-        sizes = {name: (1, weight.shape[1]) for name, weight in zip(self.names, self.weights, strict=True)}
-        found = {name: (1, values.shape[1]) for name, values in features.items()}
-        if found != sizes:
+        own = {name: weight.shape[1] for name, weight in zip(self.names, self.weights, strict=True)}
+        found = {name: values.shape[1] for name, values in features.items()}
+        if found != own:
             raise ExploreError(
-                f"These probes are of another network: of {len(sizes) - 1} blocks with up to "
-                f"{max(sizes.values())[1]} channels, this has {len(found) - 1} with up to "
-                f"{max(found.values())[1]}."
+                f"These probes are of another network, of {len(own) - 1} blocks with up to "
+                f"{max(own.values())} channels; this one has {len(found) - 1} with up to "
+                f"{max(found.values())}."
             )
         rows = zip(features.values(), self.weights, self.biases, strict=True)
         return torch.stack([values @ weight.T + bias for values, weight, bias in rows])

@@ -179,7 +179,9 @@ def loss_headline(ratio: float, label: str) -> str:
 
 
 def two_numbers(place: int, added: float, lost: float) -> str:
-    """Return what a block had added, and what its loss takes."""
+    """Return what a block had added, and what its loss takes; NaN for one that can't go."""
+    if math.isnan(lost):
+        return f"Block {place} had added {signed(added)}; it can't go: the shape changes there."
     return f"Block {place} had added {signed(added)}; its loss takes {signed(lost)}."
 
 
@@ -208,7 +210,7 @@ def without_title(place: int) -> str:
 
 def without_note(flow: "Flow", losses: "Losses", place: int) -> str:
     """Return why the network beside has no answer."""
-    if flow.beside is None or not stays(losses, place):
+    if len(losses.without) == 1 or not stays(losses, place):
         return ""
     name = flow.networks[0].name
     return f"{name} has no answer here: without this block the next one gets the wrong shape."

@@ -153,8 +153,9 @@ class StreamLab:
         )
 
     def losses(self, key: str, depth: int, image: str, task: Task) -> Losses:
-        """Return what the networks of a depth answer without each block."""
+        """Return what the networks of a depth answer without each block, from the first with a skip on."""
         from resnet_explore.analysis.skips.without_each import without_each
+        from resnet_explore.analysis.topology.blocks_of import blocks_of
         from resnet_explore.models.threads import one_thread
 
         with self._passing, one_thread():
@@ -164,10 +165,12 @@ class StreamLab:
                 task.say(captions.deleting(network.name))
                 found.append(without_each(network.model, batch))
                 task.check()
-        found = [one for one in found if len(one.blocks) == len(found[-1].blocks)]
+            blocks = blocks_of(networks[-1].model, tuple(batch.shape[1:]))
+        count = len(blocks) - next((k for k, block in enumerate(blocks) if block.sums), 0)
+        found = [one for one in found[:-1] if len(one.blocks) == count] + found[-1:]
         without = []
         for one in found:
-            logits = one.logits[:, 0].double().cpu().numpy()
+            logits = one.logits[-count:, 0].double().cpu().numpy()
             without.append(np.vstack([np.full(logits.shape[1], np.nan), logits]))
         return Losses(tuple(without), tuple(one.whole[0].double().cpu().numpy() for one in found))
 
