@@ -79,6 +79,9 @@ experiments: $(READY)  ## run all recorded experiments again (hours) and record 
 	$(BIN)/resnet-explore lesions digits --out data/skips/digits
 	$(BIN)/resnet-explore lesions cifar10 --depths 20,56 --seeds 3 --recalibrate 256 --out data/skips/cifar10 \
 		$(if $(CIFAR10),--root $(CIFAR10))
+	$(BIN)/resnet-explore probes digits --runs runs/digits-seeds --out data/probes/digits
+	$(BIN)/resnet-explore probes cifar10 --depths 20,56 --out data/probes/cifar10 $(if $(CIFAR10),--root $(CIFAR10))
+	$(BIN)/resnet-explore probes imagenette --out data/probes/imagenette $(if $(IMAGENETTE),--root $(IMAGENETTE))
 
 clean:          ## remove the environment and the tools' caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

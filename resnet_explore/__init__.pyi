@@ -3,6 +3,10 @@ used."""
 
 from .analysis.activations.contributions import logit_contributions as logit_contributions
 from .analysis.activations.feature_maps import feature_maps as feature_maps
+from .analysis.activations.probes import (
+    linear_probes as linear_probes,
+    load_probes as load_probes,
+)
 from .analysis.activations.residual_stream import residual_stream as residual_stream
 from .analysis.activations.statistics import layer_statistics as layer_statistics
 from .analysis.capture.capture import Capture as Capture

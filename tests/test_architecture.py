@@ -53,7 +53,7 @@ HOMES = {
     "traitlets": ("widgets/",),
     "lightning_fabric": ("training/trainer.py",),
     "skimage": ("inputs/", "analysis/explain/scoring/sanity.py"),
-    "sklearn": ("inputs/",),
+    "sklearn": ("inputs/", "analysis/activations/probes.py"),
     "matplotlib": ("figures/",),
     "onnx": ("pages/live/export.py",),
     "mistune": ("pages/site/markdown.py",),

@@ -199,6 +199,31 @@ def test_a_transformers_contributions_are_those_with_the_last_norm_frozen():
         found.maps("stem", 0)
 
 
+def test_torchvisions_vision_transformer_is_taken_apart_block_by_block():
+    torch.manual_seed(0)
+    net = torchvision.models.vit_b_16(weights=None, image_size=64, num_classes=5).eval()
+    nn.init.normal_(net.heads.head.weight, std=0.1)  # it begins with zeros, and so without an answer
+    images, streams = some(2, height=64, width=64).float(), []
+    layers = net.encoder.layers
+    handles = [layers[0].register_forward_pre_hook(lambda _, given: streams.append(given[0]))]
+    handles += [layer.register_forward_hook(lambda *seen: streams.append(seen[-1])) for layer in layers]
+    with torch.no_grad():
+        logits = net(images)
+    for handle in handles:
+        handle.remove()
+    found = rx.logit_contributions(net, images)
+    close(sum(found.values()), logits, 1e-5)
+    assert found.error < 1e-5
+    assert found.blocks == tuple(f"encoder.layers.encoder_layer_{k}" for k in range(12))
+    norm, head = net.encoder.ln, net.heads.head
+    tokens = [stream[:, 0] for stream in streams]  # the class token, which alone is read
+    deviation = (tokens[-1].var(-1, correction=0) + norm.eps).sqrt()[:, None]
+    for name, before, after in zip(found.blocks, tokens, tokens[1:], strict=False):
+        added = after - before
+        normed = (added - added.mean(-1, keepdim=True)) / deviation * norm.weight
+        close(found[name], (normed @ head.weight.T).detach(), 1e-4)
+
+
 OTHERS = {
     "a pre-activation net": preactivation,
     "bottlenecks": lambda: torchvision.models.resnet50(num_classes=5),

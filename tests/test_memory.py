@@ -25,6 +25,7 @@ from resnet_explore.analysis.activations.feature_maps import whole_map
 from resnet_explore.analysis.activations.memory import footprint, foretold
 from resnet_explore.analysis.explain.split import split_maps
 from resnet_explore.analysis.explain.targets import Box, Region
+from resnet_explore.analysis.skips.without_each import without_each
 from resnet_explore.analysis.topology.cam_layers import block_names
 from resnet_explore.analysis.topology.map_layers import map_names
 from resnet_explore.models.summary import receptive_fields
@@ -144,6 +145,7 @@ LOOKS = {
     "judge": lambda model, x, asked: rx.judge(model, x, "grad_cam", asked, "stability", draws=1),
     "layer_statistics": lambda model, x, asked: rx.layer_statistics(model, x),
     "lesion_study": lambda model, x, asked: rx.lesion_study(model, x, [0, 1], counts=(1, 2), seeds=(0,)),
+    "linear_probes": lambda model, x, asked: rx.linear_probes(model, x, [0, 1]),
     "logit_contributions": lambda model, x, asked: rx.logit_contributions(model, x),
     "path_lengths": lambda model, x, asked: rx.path_lengths(model, x, [0, 1], samples=1),
     "receptive_fields": lambda model, x, asked: receptive_fields(model, x.shape[1:]),
@@ -155,18 +157,20 @@ LOOKS = {
     "split_maps": lambda model, x, asked: split_maps(model, x, asked),
     "structure": lambda model, x, asked: rx.structure(model, x.shape[1:]),
     "whole_map": lambda model, x, asked: whole_map(model, x[:1], map_names(model)[0]),
+    "without_each": lambda model, x, asked: without_each(model, x),
 }
 
 REFUSED = {  # with a sentence, and that must hold nothing either
     "classifier": {"gradient_autocorrelation"},
     "detector": {
         *("attribute deep_lift", "evaluate", "footprint", "gradient_autocorrelation", "input_gradients"),
-        *("lesion_study", "logit_contributions", "path_lengths", "sample_gradients"),
+        *("lesion_study", "linear_probes", "logit_contributions", "path_lengths", "sample_gradients"),
+        "without_each",
         "edited",  # heads give several tensors, which can't be scaled as one
     },
     "segmentation": {
         *("evaluate", "gradient_autocorrelation", "input_gradients", "lesion_study", "path_lengths"),
-        *("logit_contributions", "sample_gradients"),
+        *("logit_contributions", "sample_gradients", "without_each"),
     },
     "video": {*LOOKS}
     - {
@@ -176,7 +180,7 @@ REFUSED = {  # with a sentence, and that must hold nothing either
     "numbers": {
         *("class_activation_maps", "edited", "evaluate", "feature_maps", "footprint", "jacobian_spectra"),
         *("judge", "lesion_study", "logit_contributions", "path_lengths", "skip_ratios", "split_maps"),
-        "whole_map",
+        *("linear_probes", "whole_map", "without_each"),
     },
 }
 

@@ -2,20 +2,33 @@
 
 import csv
 import io
+import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+import torchvision
 from PIL import Image
 from torch import nn
 from witnesses import fingerprint
 
 import resnet_explore as rx
+from resnet_explore.analysis.activations.recorded_probes import load_probe_accuracies
 from resnet_explore.inputs.images import to_batch
+from resnet_explore.paths import shipped
 from resnet_explore.widgets.core.view import Over, encode
+from resnet_explore.widgets.stream import loss
 from tests.widgets.pages import assert_kept, numbers, shown
 
-START = {"networks": "imagenette", "image": "temple", "target": None, "rival": None, "block": -1}
+START = {
+    "view": "adds",
+    "networks": "imagenette",
+    "image": "temple",
+    "target": None,
+    "rival": None,
+    "block": -1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +143,10 @@ def test_digits_of_110_layers_have_54_blocks(explorer):
         ({"target": 10}, r"target must lie in 0\.\.9"),
         ({"target": -1}, "not -1"),
         ({"target": 3, "rival": 3}, "no rival of itself"),
-        ({"block": 10}, "a number up to 9"),
+        ({"block": 10}, "a number from 0 to 9"),
+        ({"view": "loss", "block": 0}, "a number from 1 to 8"),
+        ({"view": "early", "block": 9}, "a number from 0 to 8"),
+        ({"view": "late"}, "view"),
         ({"block": -2}, "at least 0"),
         ({"networks": "imagenet"}, "Unknown networks"),
         ({"image": "tempel"}, "did you mean 'temple'"),
@@ -185,6 +201,191 @@ def test_two_networks_of_others_stand_side_by_side():
     assert "have 1000 and 10" in other.problem
 
 
+# --- without a block ----------------------------------------------------------------------------------------
+
+
+def test_what_a_block_had_added_stands_beside_what_its_loss_takes(explorer, by_hand):
+    plain, residual, image, church = by_hand
+    page = shown(explorer, view="loss", block=4)
+    beside, both, left = charts(page)
+    parts, added, lost = rx.logit_contributions(residual, image), [], []
+    for k, name in enumerate(parts.blocks):
+        added.append(float(parts[name][0, church]))
+        with rx.edited(residual, delete=name), torch.no_grad():
+            logits = residual(image)[0]
+        lost.append(float(parts.logits[0, church] - logits[church]))
+        assert left.series[1].y[k] == pytest.approx(100 * float(logits.softmax(0)[church]), rel=1e-3)
+    np.testing.assert_allclose(beside.series[0].y, added, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(beside.series[1].y, lost, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(both.series[1].y, lost, rtol=1e-3, atol=1e-4)
+    assert np.flatnonzero(np.isnan(both.series[0].y)).tolist() == [2, 4, 6], "which change the shape"
+    with torch.no_grad():
+        whole = float(plain.eval()(image)[0, church])
+        with rx.edited(plain, delete="layer2.1"):
+            left_over = float(plain(image)[0, church])
+    assert both.series[0].y[3] == pytest.approx(whole - left_over, rel=1e-3)
+    ratio = np.abs(lost).mean() / np.abs(added).mean()
+    assert ratio > 2, "later blocks answer to the loss"
+    assert numbers(page.headline)[0] == pytest.approx(ratio, rel=0.05)
+    assert len(page.headline.split()) <= 15
+    assert numbers(beside.note) == [4, round(abs(added[3]), 2), round(lost[3], 2)]
+
+
+def test_the_answers_are_those_of_the_network_without_the_block(explorer, by_hand):
+    _, residual, image, church = by_hand
+    answers = shown(explorer, view="loss", block=7).below[0][1]
+    with rx.edited(residual, delete="layer4.0"), torch.no_grad():
+        expected = float(residual(image)[0].softmax(0)[church])
+    assert answers.answers[0].bars[1].share == pytest.approx(expected, rel=1e-3)
+    assert answers.answers[0].bars[0].text == "–"
+    assert "wrong shape" in answers.note
+    assert shown(explorer, block=8).below[0][1].note == ""
+
+
+def test_what_can_t_be_lost_is_no_stop_of_the_slider(explorer):
+    shown(explorer, block=9)
+    page = shown(explorer, view="loss")
+    assert explorer.block == 8
+    assert [choice.value for choice in page.sliders[0].choices] == list(range(1, 9))
+    assert encode(explorer.page).local == ["block"]
+
+
+def test_losses_beyond_all_measure_do_not_hide_the_others(explorer):
+    losses = explorer.lab.losses("imagenette", 0, "temple", Silent())
+    far = [losses.without[0].copy(), losses.without[1]]
+    far[0][2] = -4000.0
+    both = loss.charts(explorer.flow, replace(losses, without=tuple(far)), 4).charts[1]
+    assert both.series[0].y[1] > 3000
+    assert both.y.high < 20
+
+
+class Silent:
+    """A task that nobody waits for."""
+
+    def say(self, sentence):
+        """Tell nobody."""
+
+    def check(self):
+        """Go on."""
+
+
+# --- how early ----------------------------------------------------------------------------------------------
+
+
+def test_what_probes_read_is_what_is_recorded_and_what_they_say(explorer):
+    page = shown(explorer, view="early", networks="digits", depth=20, image="digits/3", block=4)
+    right, probed, said = charts(page)
+    rows = load_probe_accuracies("digits").query("depth == 20")
+    for series, network in zip(right.series, ("cifar_plain20", "cifar_resnet20"), strict=True):
+        by_place = rows[rows["network"] == network].groupby("place")["accuracy"]
+        np.testing.assert_allclose(series.y, by_place.mean())
+        np.testing.assert_allclose(series.low, by_place.min())
+    image = rx.load_dataset("digits", "test").normalized(slice(3, 4))
+    target = explorer.flow.first(None)
+    for series, network in zip(probed.series, ("cifar_plain20", "cifar_resnet20"), strict=True):
+        net = rx.build(network, weights="digits")
+        logits = rx.load_probes("digits", network).logits(net, image)[:, 0]
+        np.testing.assert_allclose(series.y, 100 * logits.softmax(1)[:, target], rtol=1e-3, atol=1e-3)
+    assert len(said.series[0].x) == len(right.series[0].x) == 10
+    assert numbers(page.headline) == [4, round(right.series[0].y[4]), round(right.series[1].y[4])]
+    assert len(page.headline.split()) <= 15
+    bars = page.below[0][1].answers[0].bars
+    assert [100 * bar.share for bar in bars] == pytest.approx([s.y[4] for s in probed.series])
+
+
+def test_without_probes_the_tab_says_why(explorer):
+    shown(explorer, networks="cifar10", depth=32)
+    tab = explorer.page.tabs.choices[2]
+    assert tab.missing == "Probes ship of these twins with 20 and 56 layers"
+    with pytest.raises(rx.ExploreError, match="with 20 and 56 layers"):
+        explorer.view = "early"
+    page = shown(explorer, view="early", depth=56)
+    assert [choice.value for choice in page.sliders[1].choices] == [20, 56]
+    own = rx.StreamExplorer(rx.build("cifar_resnet8"), torch.randn(1, 3, 32, 32))
+    with pytest.raises(rx.ExploreError, match="linear_probes"):
+        own.view = "early"
+
+
+# --- what the notebook says ---------------------------------------------------------------------------------
+
+
+def prose():
+    cells = json.loads(shipped("notebooks", "07_stream.ipynb").read_text(encoding="utf-8"))["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+
+
+def test_the_notebook_says_what_is_lost_without_a_block(explorer):
+    page, said = shown(explorer, view="loss"), prose()
+    beside, _, left = charts(page)
+    added, lost = (series.y for series in beside.series)
+    logit = explorer.flow.logits[explorer.flow.first(None)]
+    assert f"changes the logit {np.abs(lost).mean() / np.abs(added).mean():.1f} times as much" in said
+    assert (
+        f"next to nothing: −{-added[3]:.2f}. Its loss takes {lost[3]:.2f} of the logit's {logit:.2f}" in said
+    )
+    assert f"It had added {added[7]:.2f}, and its loss takes {lost[7]:.2f}" in said
+    most, least = np.nanmax(left.series[0].y), left.series[1].y.min()
+    assert (
+        f"at most {most:.0f} % are left for *church*. The residual one keeps at least {least:.0f} %" in said
+    )
+
+
+def test_the_notebook_says_what_probes_read():
+    said = prose()
+    digits = load_probe_accuracies("digits").groupby(["depth", "kind", "place"])["accuracy"].mean()
+    deep = {kind: digits[56, kind] for kind in ("plain", "residual")}
+    residual, plain = deep["residual"], deep["plain"]
+    assert f"Behind the stem probes get {residual[0]:.0f} % of the test images right" in said
+    assert f"behind block 14 they get {residual[14]:.0f} %, and at the end {residual[27]:.0f} %" in said
+    assert (
+        f"{plain[0]:.0f} % behind the stem, {plain[14]:.0f} % behind block 14, {plain[27]:.0f} % at" in said
+    )
+    assert min(digits[20, kind].iloc[-1] for kind in deep) > 96
+    assert f"At 110 the plain network ends at {digits[110, 'plain'].iloc[-1]:.0f} %" in said
+    photos = load_probe_accuracies("cifar10").query("depth == 56").set_index(["kind", "place"])["accuracy"]
+    ends = [photos[kind].iloc[-1] for kind in ("plain", "residual")]
+    assert f"end at {ends[0]:.0f} % in the plain and {ends[1]:.0f} % in the residual one" in said
+    assert all(np.corrcoef(range(28), photos[kind])[0, 1] > 0.9 for kind in ("plain", "residual"))
+
+
+def test_early_a_probe_reads_what_the_networks_own_head_does_not(explorer):
+    _, probed, said = charts(shown(explorer, view="early", networks="digits", depth=56, image="digits/0"))
+    assert probed.series[1].y[:5].mean() > 70 > 20 > said.series[1].y[:5].mean()
+
+
+# --- networks of others -------------------------------------------------------------------------------------
+
+
+def test_a_vision_transformer_is_taken_apart_and_loses_blocks():
+    torch.manual_seed(0)
+    net = torchvision.models.VisionTransformer(
+        image_size=64, patch_size=16, num_layers=3, num_heads=2, hidden_dim=16, mlp_dim=32, num_classes=5
+    )
+    image = torch.randn(1, 3, 64, 64)
+    page = shown(rx.StreamExplorer(net, image, view="loss"))
+    assert "No block had added anything" in page.headline, "its head begins with zeros"
+    nn.init.normal_(net.heads.head.weight)
+    explorer = rx.StreamExplorer(net, image)
+    page = shown(explorer, view="loss", block=3)
+    assert explorer.flow.error < 1e-4
+    assert [choice.tip for choice in page.sliders[0].choices] == list(explorer.flow.places[1:-1])
+    beside = charts(page)[0]
+    assert np.isfinite(beside.series[1].y).all()
+    assert beside.series[1].y[:2] != pytest.approx(beside.series[0].y[:2], rel=0.01)
+
+
+def test_blocks_without_a_skip_that_come_first_are_no_places_and_others_may_not_go():
+    torch.manual_seed(0)
+    net = torchvision.models.mobilenet_v3_small(num_classes=5)
+    explorer = rx.StreamExplorer(net, torch.randn(1, 3, 64, 64))
+    page = shown(explorer, view="loss")
+    beside, stays = charts(page)[0], np.isnan(charts(page)[0].series[1].y)
+    assert len(beside.series[1].y) == len(beside.series[0].y) == explorer.flow.blocks
+    assert stays.any()
+    assert not stays.all()
+    assert "can't go" in charts(shown(explorer, block=int(stays.argmax()) + 1))[0].note
+
+
 class Tokens(nn.Module):
     """Reads its first token."""
 
@@ -213,10 +414,21 @@ def test_files_and_code(explorer, tmp_path):
     assert explorer.save(tmp_path / "stream.png").stat().st_size > 10_000
     shown(explorer, target=8)
     assert explorer.code.splitlines()[-1] == "rx.StreamExplorer(guess=True, target=8)"
-    found = {}
-    lines = explorer.call.splitlines()
+    assert called(explorer).error < 1e-4
+    church = 4
+    shown(explorer, view="loss", target=None)
+    lost = charts(shown(explorer))[0].series[1].y
+    np.testing.assert_allclose(called(explorer).lost[:, 0, church], lost, rtol=1e-3, atol=1e-4)
+    probed = charts(shown(explorer, view="early", networks="digits", depth=8))[1].series[1].y
+    shares = called(explorer).softmax(-1)[:, 0, explorer.flow.first(None)]
+    np.testing.assert_allclose(100 * shares, probed, rtol=1e-3, atol=1e-3)
+
+
+def called(explorer):
+    """What the code says that stands under *Copy*, *Call*."""
+    lines, found = explorer.call.replace("{depth}", str(explorer.depth)).splitlines(), {}
     exec("\n".join([*lines[:-1], f"found = {lines[-1]}"]), found)
-    assert found["found"].error < 1e-4
+    return found["found"]
 
 
 def test_sentences_are_those_that_were_read(explorer):
@@ -229,4 +441,12 @@ def test_sentences_are_those_that_were_read(explorer):
     asked = page.question
     said += [asked.text, asked.rule, asked.told, asked.why, *(choice.label for choice in asked.choices)]
     said += [chart.note for chart in charts(page) if chart.note]
+    for view, more in (("loss", {"block": 4}), ("early", {"networks": "digits", "depth": 56, "block": 14})):
+        page = shown(explorer, view=view, **more)
+        answers = page.below[0][1]
+        said += [page.headline, page.why, answers.label, page.below[0][0].steps.maps[0].heading]
+        said += [chart.title for chart in charts(page)]
+        said += [chart.note for chart in charts(page) if chart.note]
+        said += page.conditions[:3]
+    said += [page.tabs.choices[k].tip for k in range(3)]
     assert_kept("stream", dict.fromkeys(filter(None, said)))

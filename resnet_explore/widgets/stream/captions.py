@@ -1,18 +1,36 @@
 """All sentences of the stream explorer."""
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from resnet_explore.widgets.core.words import listed, percent, signed
+from resnet_explore.widgets.core.words import listed, multiple, percent, signed
 
 if TYPE_CHECKING:
-    from resnet_explore.widgets.stream.jobs import Flow
+    from resnet_explore.widgets.stream.jobs import Flow, Losses
 
-WAITING = "What each block adds to the answer, from the image to the logits."
+WAITING = {
+    "adds": "What each block adds to the answer, from the image to the logits.",
+    "loss": "What each block had added, beside what changes without it.",
+    "early": "How early the answer could be read: a probe behind each block.",
+}
 
 WHY = (
     "Along the skips the last features are a sum: what the stem gave and what each block added. Pooling and "
     "classifier are linear, so each summand has its own share of every logit, and the shares add up. It is "
     "what a block says to the answer directly: what later blocks make of it counts as theirs."
+)
+
+WHY_LOSS = (
+    "What a block adds is what it says to the answer itself. Without it, all later blocks get another input, "
+    "and add something else: that is lost, too. So the losses don't add up to the logit. Behind the last "
+    "block little is left that could respond, and both numbers are close."
+)
+
+WHY_EARLY = (
+    "A probe is a linear classifier, fitted to the features behind one block, averaged over all places; the "
+    "network itself stays as it is. What a probe reads is there, whether later blocks use it or not. The "
+    "network's own head was fitted to the last features alone, so early it may miss what a probe finds."
 )
 
 GLOSSARY = {
@@ -21,6 +39,8 @@ GLOSSARY = {
     "softmax": "Turns scores into shares that add up to 100 %: exp(score), divided by their sum.",
     "stem": "The layers before the first block.",
     "head": "What stands behind the last block: pooling over all places, then the classifier.",
+    "probe": "A linear classifier of the features at one place, fitted afterwards.",
+    "probes": "Linear classifiers, one for the features at each place, fitted afterwards.",
     "bias": "What layers add whatever comes in.",
 }
 
@@ -80,8 +100,7 @@ def headline(flow: "Flow", place: int, target: int) -> str:
 
 def heading(flow: "Flow", place: int, target: int) -> str:
     """Return what stands above the heatmap."""
-    what = place_name(flow, place)
-    return f"{what if place in (0, len(flow.places) - 1) else f'block {what}'}, for “{flow.classes[target]}”"
+    return f"what {_adds(flow, place)} to “{flow.classes[target]}”"
 
 
 MEANING = "{plus} speaks for the class, {minus} against it"
@@ -141,8 +160,117 @@ def exactness(error: float) -> str:
     return "0.0001 %" if error < 1e-6 else f"{100 * error:.4f} %"
 
 
-def conditions(flow: "Flow") -> tuple[str, ...]:
-    """Return under what conditions this was measured."""
+# --- without a block ----------------------------------------------------------------------------------------
+
+ADDED_AND_LOST, LOST, LEFT = "Added, and lost without it", "What each loss takes", "The answer without it"
+IT_ADDED, ITS_LOSS = "it had added", "its loss takes"
+
+
+def deleting(name: str) -> str:
+    """Return what is done meanwhile."""
+    return f"Deleting each block of {name}, one at a time ..."
+
+
+def loss_headline(ratio: float, label: str) -> str:
+    """Return how many times as much is lost as was added; NaN where nothing was added."""
+    if not math.isfinite(ratio):
+        return f"No block had added anything to “{label}”."
+    return f"Losing a block changes “{label}” {multiple(ratio)} as much as the block had added."
+
+
+def two_numbers(place: int, added: float, lost: float) -> str:
+    """Return what a block had added, and what its loss takes; NaN for one that can't go."""
+    if math.isnan(lost):
+        return f"Block {place} had added {signed(added)}; it can't go: the shape changes there."
+    return f"Block {place} had added {signed(added)}; its loss takes {signed(lost)}."
+
+
+def stays_note(flow: "Flow", losses: "Losses") -> str:
+    """Return which blocks of the network beside can't be lost."""
+    if flow.beside is None:
+        return ""
+    name = flow.networks[0].name
+    if len(losses.without) == 1:
+        return f"{name} has another number of blocks."
+    stay = [str(k) for k in range(1, flow.blocks + 1) if stays(losses, k)]
+    what = "block" if len(stay) == 1 else "blocks"
+    return f"{name} can't do without {what} {listed(stay)}: the shape changes there." if stay else ""
+
+
+def stays(losses: "Losses", place: int) -> bool:
+    """Whether the network beside can't do without a block."""
+    value = losses.without[0][place, 0]
+    return bool(value != value)
+
+
+def without_title(place: int) -> str:
+    """Return what stands above the answers."""
+    return f"The answer without block {place}"
+
+
+def without_note(flow: "Flow", losses: "Losses", place: int) -> str:
+    """Return why the network beside has no answer."""
+    if len(losses.without) == 1 or not stays(losses, place):
+        return ""
+    name = flow.networks[0].name
+    return f"{name} has no answer here: without this block the next one gets the wrong shape."
+
+
+# --- how early ----------------------------------------------------------------------------------------------
+
+READ, PROBED, CHANCE = "Test images that probes get right", "What a probe says here", "chance"
+
+
+def no_probes(depths: Sequence[int]) -> str:
+    """Return why there are no probes; `depths` are those of which there are."""
+    if depths:
+        return f"Probes ship of these twins with {listed([str(depth) for depth in depths])} layers"
+    return "Probes ship for the twins of the menu; rx.linear_probes fits them to networks of your own"
+
+
+def early_headline(place: int, plain: float, residual: float) -> str:
+    """Return what probes read behind a place."""
+    where = f"block {place}" if place else "the stem"
+    return f"Behind {where} probes read {plain:.0f} % (plain) and {residual:.0f} % (residual) of test images."
+
+
+def seeds_note(seeds: int) -> str:
+    """Return what a band is."""
+    return f"Lines are means, bands the range of {seeds} seeds." if seeds > 1 else ""
+
+
+def probed_title(place: int) -> str:
+    """Return what stands above the answers."""
+    return f"What probes say behind {f'block {place}' if place else 'the stem'}"
+
+
+# --- conditions ---------------------------------------------------------------------------------------------
+
+
+def conditions(view: str, flow: "Flow") -> tuple[str, ...]:
+    """Return under what conditions the numbers of a view were measured."""
+    of = {"adds": _of_adding(flow), "loss": _of_losing(flow), "early": _of_reading(flow)}
+    return (*of[view], f"Picture: {flow.about}.", *(f"{network.cited}." for network in flow.networks))
+
+
+def _of_losing(flow: "Flow") -> list[str]:
+    return [
+        "Each block is deleted alone and nothing is trained again: its branch adds nothing, its skip stays.",
+        "The headline divides two means over all blocks: of what each loss changes, and of what each block "
+        "had added, both without their sign.",
+        "Batch norm keeps the numbers that it learned with all blocks in place.",
+    ]
+
+
+def _of_reading(flow: "Flow") -> list[str]:
+    return [
+        "Probes are logistic regressions on features averaged over all places, fitted to training images.",
+        "What is said of this image is of seed 0; of all test images it is the mean over the seeds.",
+        "That a probe can read a class does not say that the network uses it.",
+    ]
+
+
+def _of_adding(flow: "Flow") -> list[str]:
     name = flow.networks[-1].name
     said = [
         f"Stem, blocks and bias add up to {name}'s logits within {exactness(flow.error)} of the largest.",
@@ -155,7 +283,7 @@ def conditions(flow: "Flow") -> tuple[str, ...]:
     if flow.maps is not None:
         height, width = flow.maps.shape[-2:]
         said.append(f"The last features have {height}×{width} places; each has its share of the mean.")
-    return (*said, f"Picture: {flow.about}.", *(f"{network.cited}." for network in flow.networks))
+    return said
 
 
 def out_of_range(name: str, value: int, labels: "tuple[str, ...]") -> str:

@@ -1,9 +1,10 @@
 """The stream explorer: what each block of a residual network adds to its answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from resnet_explore.analysis.activations.recorded_probes import probed_depths
 from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.catalog.code import inputs_in_code
 from resnet_explore.widgets.catalog.images import Images
@@ -12,23 +13,25 @@ from resnet_explore.widgets.catalog.networks import own_networks, usual_networks
 from resnet_explore.widgets.core.runner import Job
 from resnet_explore.widgets.core.view import View
 from resnet_explore.widgets.stream import captions
-from resnet_explore.widgets.stream.jobs import Flow, Follow, StreamLab
-from resnet_explore.widgets.stream.present import present
+from resnet_explore.widgets.stream.jobs import Flow, Follow, Lose, Read, StreamLab
+from resnet_explore.widgets.stream.present import places_of, present
 from resnet_explore.widgets.stream.state import StreamState
 
 _OFFERED = ("imagenette", "cifar10", "digits")
+_DIGIT = "digits/0"
 
 
 class StreamExplorer(LookingExplorer):
     """Slide through the blocks of a residual network and see how its answer to an image adds up.
 
-    A plain twin beside it has one path; what its head says is shown from where on it can be asked.
+    A plain twin beside it has one path; what its head says is shown from where on it can be asked. Two more
+    views: what really happens without a block, and how early a linear probe could read the answer.
 
     models  a residual network of your own, or two networks of which the last one is taken apart, or
             {name: network}; None for a menu of twins that ship
     images  what it is to look at: a float tensor (N, C, H, W) standardised as the model expects, a list of
             such images, an `ImageSet`, or PIL images; None for sample photos and uploads
-    state   `StreamState`: networks, depth, image, target, rival, block, each a trait
+    state   `StreamState`: view, networks, depth, image, target, rival, block, each a trait
     guess   True to be asked before the first picture, or the path of a file that keeps the answers
 
     Networks are only looked at, never changed. Raises `ExploreError` for images in no form that is known and
@@ -36,7 +39,13 @@ class StreamExplorer(LookingExplorer):
     """
 
     State = StreamState
-    bakes: ClassVar = {"image": ("temple", "cat", "rocket"), "target": None}
+    bakes: ClassVar = {
+        "view": None,
+        "networks": ("imagenette", "digits"),
+        "depth": (20, 56),
+        "image": ("temple", "cat", "rocket", _DIGIT),
+        "target": None,
+    }
 
     def __init__(self, models: Any = None, images: Any = None, **state: Any) -> None:
         usual = usual_networks()
@@ -74,8 +83,21 @@ class StreamExplorer(LookingExplorer):
             )
         if before is not None and (moved or state.depth != before.depth) and "block" not in names:
             state = replace(state, block=-1)
-        _require(state, self._known(state) if before is not None else None, names)
-        return state
+        if state.view == "early" and not self._has_probes(state):
+            if {"view", "depth"} & names:
+                raise ExploreError(f"{captions.no_probes(self._probed(state))}.")
+            state = replace(state, view="adds")
+        flow = self._known(state) if before is not None else None
+        _require(state, flow, names)
+        return state if flow is None or "block" in names else _within(state, flow)
+
+    def _probed(self, state: StreamState) -> tuple[int, ...]:
+        """Return of which depths of the networks there are probes."""
+        return tuple(sorted(probed_depths(state.networks)))
+
+    def _has_probes(self, state: StreamState) -> bool:
+        depths = self._probed(state)
+        return state.depth in depths if self.entries[state.networks].depths else bool(depths)
 
     def arrived(self, state: StreamState, found: Mapping[Job, Any]) -> StreamState:
         """Open on the block that adds most, and stay within what there is."""
@@ -85,7 +107,7 @@ class StreamExplorer(LookingExplorer):
         count = len(flow.classes)
         target, rival = (k if k is not None and k < count else None for k in (state.target, state.rival))
         block = flow.largest(flow.first(target)) if state.block < 0 else state.block
-        return replace(state, target=target, rival=rival, block=min(block, len(flow.places) - 1))
+        return _within(replace(state, target=target, rival=rival, block=block), flow)
 
     def filled_in(self) -> Mapping[str, Any]:
         """Return networks, depth, image and block of an explorer that has just been opened."""
@@ -96,21 +118,54 @@ class StreamExplorer(LookingExplorer):
     # --- what is computed and shown -----------------------------------------------------------------------
 
     def plan(self, state: StreamState) -> Sequence[Job]:
-        """Return the split of the answer that is shown."""
-        return (self._job(state),)
+        """Return the split of the answer, and what else the view shows."""
+        return (self._job(state), *self._further(state))
 
     def _job(self, state: StreamState) -> Follow:
         return Follow(self.lab, state.networks, self._depth(state), state.image)
 
+    def _further(self, state: StreamState) -> tuple[Job, ...]:
+        further = {"loss": Lose, "early": Read}.get(state.view)
+        where = self.lab, state.networks, self._depth(state), state.image
+        return () if further is None else (further(*where),)
+
+    def worth_baking(self, state: StreamState) -> bool:
+        """Photos for all classes, one digit for its own answer."""
+        if state.networks == "digits":
+            return state.image == _DIGIT and state.target is None
+        return state.image != _DIGIT
+
+    def unused(self, state: StreamState) -> Collection[str]:
+        """Return what only the first view is about, and the depth of networks that have one only."""
+        rival = () if state.view == "adds" else ("rival",)
+        return rival if self.entries[state.networks].depths else (*rival, "depth")
+
     def present(self, state: StreamState, found: Mapping[Job, Any]) -> View:
         """Return the page."""
         images = self.lab.images.controls("image", self.entries[state.networks].data, state.image)
-        return present(state, self.entries, images, found.get(self._job(state)))
+        further = next((found[job] for job in self._further(state) if job in found), None)
+        flow = found.get(self._job(state))
+        return present(state, self.entries, images, flow, further, self._probed(state))
 
     def call_in_code(self, state: StreamState) -> Sequence[str]:
-        """Return what takes the residual network's answer apart, on an image that ships."""
+        """Return what makes the numbers of the view, on an image that ships."""
         inputs = inputs_in_code(self.entries[state.networks], state.image)
-        return [*inputs, "rx.logit_contributions(residual, image)"] if inputs else ()
+        if not inputs:
+            return ()
+        if state.view == "loss":
+            module = "resnet_explore.analysis.skips.without_each"
+            return [f"from {module} import without_each", *inputs, "without_each(residual, image)"]
+        if state.view == "early":
+            name = self.entries[state.networks].residual.replace("{}", "{depth}")
+            probes = f'probes = rx.load_probes("{state.networks}", "{name}")'
+            return [*inputs, probes, "probes.logits(residual, image)"]
+        return [*inputs, "rx.logit_contributions(residual, image)"]
+
+
+def _within(state: StreamState, flow: Flow) -> StreamState:
+    """Return a state whose block is one that the view has."""
+    places = places_of(state.view, flow)
+    return replace(state, block=min(max(state.block, places[0]), places[-1]))
 
 
 def _require(state: StreamState, flow: Flow | None, names: frozenset[str]) -> None:
@@ -125,5 +180,9 @@ def _require(state: StreamState, flow: Flow | None, names: frozenset[str]) -> No
             raise ExploreError(captions.out_of_range(name, value, flow.classes))
     if state.target is not None and state.target == state.rival:
         raise ExploreError("A class is no rival of itself: choose two classes.")
-    if flow is not None and "block" in names and state.block >= len(flow.places):
-        raise ExploreError(f"block must be a number up to {len(flow.places) - 1}, got {state.block}.")
+    if flow is not None and "block" in names and state.block >= 0:
+        places = places_of(state.view, flow)
+        if state.block not in places:
+            raise ExploreError(
+                f"block must be a number from {places[0]} to {places[-1]} in this view, got {state.block}."
+            )

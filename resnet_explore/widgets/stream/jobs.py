@@ -76,6 +76,36 @@ class Flow:
         return 1 + int(self.added[1:-1, target].argmax())
 
 
+@dataclass(frozen=True, eq=False)
+class Losses:
+    """What networks answer without each of their blocks, one at a time; the residual network last.
+
+    without  float64 (stem and blocks, classes) of each, NaN for the stem and for blocks that can't go; one
+             network where the other has another number of blocks
+    whole    float64 (classes,) of each, with all blocks
+    """
+
+    without: tuple[np.ndarray, ...]
+    whole: tuple[np.ndarray, ...]
+
+    def lost(self, network: int) -> np.ndarray:
+        """Return what goes from a network's logits with each block, (stem and blocks, classes)."""
+        lost: np.ndarray = self.whole[network] - self.without[network]
+        return lost
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What linear probes read behind the stem and each block of two twins.
+
+    logits    float64 (places, classes) of each network, what its probes say to the image
+    accuracy  percent of the test images by kind, (places, seeds)
+    """
+
+    logits: tuple[np.ndarray, ...]
+    accuracy: Mapping[str, np.ndarray]
+
+
 class StreamLab:
     """An explorer's networks and images; a network runs one pass at a time."""
 
@@ -95,9 +125,8 @@ class StreamLab:
 
         picture = self.images.picture(image)
         with self._passing, one_thread():
-            networks = self._loaded(self.networks[key], depth)
+            networks, batch = self._open(key, depth, image)
             about: Mapping[str, Any] = getattr(networks[-1].model, "about", None) or {}
-            batch = picture.batch(self.images.form or form_of(about))
             task.say("Taking the answer apart ...")
             found = logit_contributions(networks[-1].model, batch)
             blocks = len(found.blocks)
@@ -122,6 +151,55 @@ class StreamLab:
             picture=photo_jpeg(picture.seen(SIDE), SIDE),
             about=picture.about,
         )
+
+    def losses(self, key: str, depth: int, image: str, task: Task) -> Losses:
+        """Return what the networks of a depth answer without each block, from the first with a skip on."""
+        from resnet_explore.analysis.skips.without_each import without_each
+        from resnet_explore.analysis.topology.blocks_of import blocks_of
+        from resnet_explore.models.threads import one_thread
+
+        with self._passing, one_thread():
+            networks, batch = self._open(key, depth, image)
+            found = []
+            for network in networks:
+                task.say(captions.deleting(network.name))
+                found.append(without_each(network.model, batch))
+                task.check()
+            blocks = blocks_of(networks[-1].model, tuple(batch.shape[1:]))
+        count = len(blocks) - next((k for k, block in enumerate(blocks) if block.sums), 0)
+        found = [one for one in found[:-1] if len(one.blocks) == count] + found[-1:]
+        without = []
+        for one in found:
+            logits = one.logits[-count:, 0].double().cpu().numpy()
+            without.append(np.vstack([np.full(logits.shape[1], np.nan), logits]))
+        return Losses(tuple(without), tuple(one.whole[0].double().cpu().numpy() for one in found))
+
+    def reading(self, key: str, depth: int, image: str) -> Reading:
+        """Return what the recorded probes of the networks of a depth read."""
+        from resnet_explore.analysis.activations.probes import load_probes
+        from resnet_explore.analysis.activations.recorded_probes import load_probe_accuracies
+        from resnet_explore.models.threads import one_thread
+
+        table = load_probe_accuracies(key)
+        table = table[table["depth"] == depth] if depth else table  # 0 where there is one depth only
+        accuracy, logits = {}, []
+        with self._passing, one_thread():
+            networks, batch = self._open(key, depth, image)
+            for network in networks:
+                own = table[table["kind"] == network.kind]
+                accuracy[network.kind] = own.pivot(
+                    index="place", columns="seed", values="accuracy"
+                ).to_numpy()
+                probes = load_probes(key, own["network"].iloc[0])
+                logits.append(probes.logits(network.model, batch)[:, 0].double().numpy())
+        return Reading(tuple(logits), accuracy)
+
+    def _open(self, key: str, depth: int, image: str) -> "tuple[tuple[NamedNetwork, ...], Tensor]":
+        """Return the networks of a depth, and an image as they take it."""
+        picture = self.images.picture(image)
+        networks = self._loaded(self.networks[key], depth)
+        about: Mapping[str, Any] = getattr(networks[-1].model, "about", None) or {}
+        return networks, picture.batch(self.images.form or form_of(about))
 
     def _named(self, about: Mapping[str, Any], count: int) -> tuple[str, ...]:
         known = about.get("classes") or self.images.classes
@@ -163,8 +241,8 @@ def _answers_on_the_way(model: "nn.Module", batch: "Tensor", blocks: int) -> tup
 
 
 @dataclass(frozen=True)
-class Follow(Job):
-    """Take the answer of one depth to one image apart."""
+class _Asked(Job):
+    """Something that networks of one depth are asked about one image."""
 
     lab: StreamLab = field(compare=False, repr=False)
     networks: str
@@ -172,6 +250,26 @@ class Follow(Job):
     image: str
     says = "Loading the networks ..."
 
+
+class Follow(_Asked):
+    """Take the answer apart."""
+
     def run(self, task: Task) -> Flow:
         """Return the flow."""
         return self.lab.flow(self.networks, self.depth, self.image, task)
+
+
+class Lose(_Asked):
+    """Delete each block, one at a time, and ask again."""
+
+    def run(self, task: Task) -> Losses:
+        """Return the losses."""
+        return self.lab.losses(self.networks, self.depth, self.image, task)
+
+
+class Read(_Asked):
+    """Ask the probes."""
+
+    def run(self, task: Task) -> Reading:
+        """Return the reading."""
+        return self.lab.reading(self.networks, self.depth, self.image)

@@ -1,6 +1,7 @@
 """From the state of the stream explorer to its page."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,76 +11,136 @@ from resnet_explore.widgets.catalog.networks import Networks
 from resnet_explore.widgets.core.chart_panel import Charts
 from resnet_explore.widgets.core.guess import Question
 from resnet_explore.widgets.core.heatmap_panel import Heatmap, Heatmaps, largest, step
-from resnet_explore.widgets.core.view import (
-    AnswerBars,
-    Bar,
-    Choice,
-    Choices,
-    Menu,
-    Named,
-    Over,
-    Part,
-    Prose,
-    Slider,
-    View,
-)
-from resnet_explore.widgets.stream import captions
-from resnet_explore.widgets.stream.jobs import Flow
+from resnet_explore.widgets.core.view import Choice, Menu, Part, Prose, Slider, Tabs, View
+from resnet_explore.widgets.stream import captions, early, loss
+from resnet_explore.widgets.stream.drawing import across, answers, over, shares
+from resnet_explore.widgets.stream.jobs import Flow, Losses, Reading
 from resnet_explore.widgets.stream.state import StreamState
 
-_ANSWERS = 5
-_MANY = 20  # places along an axis that can all be named
 _OPACITY, _PALETTE = 0.7, "red and blue"
 # What the first question is about: who has changed one of them is past it.
-_ASKED = ("networks", "image", "target", "rival")
+_ASKED = ("view", "networks", "image", "target", "rival")
 _FIRST_BLOCKS = 8  # of the photo twins
 
 
+def places_of(view: str, flow: Flow) -> range:
+    """Return where the slider can stand in a view."""
+    every = {"adds": range(len(flow.places)), "loss": loss.places(flow), "early": early.places(flow)}
+    return every[view]
+
+
 def present(
-    state: StreamState, entries: Mapping[str, Networks], images: Sequence[Part], flow: Flow | None
+    state: StreamState,
+    entries: Mapping[str, Networks],
+    images: Sequence[Part],
+    flow: Flow | None,
+    further: Losses | Reading | None,
+    probed: Sequence[int],
 ) -> View:
     """Return the page.
 
-    images  the controls that choose an image
-    flow    what was found, None as long as there is nothing
+    images   the controls that choose an image
+    flow     what was found, None as long as there is nothing
+    further  what else the view shows, None as long as it is not known
+    probed   of which depths of the networks there are probes
     """
     menu = Menu("networks", "Networks", tuple(Choice(e.key, e.label, e.tip) for e in entries.values()))
-    ask: list[Part] = [*images, *([menu] if len(entries) > 1 else []), *_classes(flow)]
-    question = _question(state, flow)
-    if flow is None:
-        return View(ask=ask, panels=None, waiting=captions.WAITING, question=question)
-    target = flow.first(state.target)
-    rival = flow.next(target, state.rival)
-    return View(
+    ask: list[Part] = [*images, *([menu] if len(entries) > 1 else []), *_classes(state, flow)]
+    depths = entries[state.networks].depths
+    there = state.depth in probed if depths else bool(probed)
+    view = View(
+        tabs=_tabs("" if there else captions.no_probes(probed)),
         ask=ask,
-        headline=_over(flow, lambda place: captions.headline(flow, place, target)),
-        why=captions.WHY,
-        panels=((_charts(flow, target, rival),),),
-        sliders=_sliders(entries[state.networks].depths, flow),
-        below=((_heatmaps(state, flow, target), _answers(flow)),),
-        conditions=captions.conditions(flow),
+        panels=None,
+        waiting=captions.WAITING[state.view],
         glossary=captions.GLOSSARY,
-        question=question,
+        question=_question(state, flow),
+    )
+    if flow is None:
+        return view
+    view = replace(
+        view,
+        sliders=_sliders(_shown(depths, state.view, probed), flow, places_of(state.view, flow)),
+        conditions=captions.conditions(state.view, flow),
+    )
+    target = flow.first(state.target)
+    if isinstance(further, Losses):
+        return _lost(view, state, flow, further, target)
+    if isinstance(further, Reading):
+        return _read(view, state, flow, further, target)
+    return _added(view, state, flow, target) if state.view == "adds" else view
+
+
+def _shown(depths: Sequence[int], view: str, probed: Sequence[int]) -> list[int]:
+    """Return the depths that a view has."""
+    return [depth for depth in depths if view != "early" or depth in probed]
+
+
+def _tabs(missing: str) -> Tabs:
+    return Tabs(
+        "view",
+        (
+            Choice("adds", "What blocks add", "The answer as a sum over the blocks"),
+            Choice("loss", "Without a block", "What really happens if a block is taken out"),
+            Choice(
+                "early",
+                "How early?",
+                "What a linear probe can read behind each block",
+                missing,
+            ),
+        ),
     )
 
 
-def _over(flow: Flow, make: Any) -> Over:
-    return Over("block", {place: make(place) for place in range(len(flow.places))})
+def _added(view: View, state: StreamState, flow: Flow, target: int) -> View:
+    """Return the page of what each block adds."""
+    places = places_of("adds", flow)
+    return replace(
+        view,
+        headline=over(places, lambda place: captions.headline(flow, place, target)),
+        why=captions.WHY,
+        panels=((_charts(flow, target, flow.next(target, state.rival)),),),
+        below=((_heatmaps(state, flow, target, places), _answers(flow)),),
+    )
 
 
-def _classes(flow: Flow | None) -> list[Part]:
+def _lost(view: View, state: StreamState, flow: Flow, losses: Losses, target: int) -> View:
+    """Return the page of what each block's loss changes."""
+    maps = _heatmaps(state, flow, target, loss.places(flow))
+    return replace(
+        view,
+        headline=loss.headline(flow, losses, target),
+        why=captions.WHY_LOSS,
+        panels=((loss.charts(flow, losses, target),),),
+        below=((maps, loss.without(flow, losses)),),
+    )
+
+
+def _read(view: View, state: StreamState, flow: Flow, reading: Reading, target: int) -> View:
+    """Return the page of what probes read."""
+    places = early.places(flow)
+    said = _said(flow, target, places)
+    return replace(
+        view,
+        headline=early.headline(flow, reading),
+        why=captions.WHY_EARLY,
+        panels=((early.charts(flow, reading, said, target),),),
+        below=((_heatmaps(state, flow, target, places), early.probed(flow, reading)),),
+    )
+
+
+def _classes(state: StreamState, flow: Flow | None) -> list[Part]:
     labels = () if flow is None else flow.classes
     every = tuple(Choice(k, label) for k, label in enumerate(labels))
-    return [
-        Menu("target", "Class", (Choice(None, "its own answer"), *every)),
-        Menu("rival", "Rival", (Choice(None, "the next likely"), *every)),
-    ]
+    target = Menu("target", "Class", (Choice(None, "its own answer"), *every))
+    rival = Menu("rival", "Rival", (Choice(None, "the next likely"), *every))
+    return [target, rival] if state.view == "adds" else [target]
 
 
-def _sliders(depths: Sequence[int], flow: Flow) -> tuple[Slider, ...]:
+def _sliders(depths: Sequence[int], flow: Flow, places: range) -> tuple[Slider, ...]:
     stops = tuple(
-        Choice(k, captions.place_name(flow, k), "" if name in ("stem", "bias") else name)
-        for k, name in enumerate(flow.places)
+        Choice(k, captions.place_name(flow, k), "" if flow.places[k] in ("stem", "bias") else flow.places[k])
+        for k in places
     )
     block = Slider("block", "Block", stops, play=True, tip="Which block, in the order of the forward pass")
     layers = tuple(Choice(depth, str(depth)) for depth in depths)
@@ -87,7 +148,7 @@ def _sliders(depths: Sequence[int], flow: Flow) -> tuple[Slider, ...]:
     return (block, *([depth] if depths else []))
 
 
-def _heatmaps(state: StreamState, flow: Flow, target: int) -> Part:
+def _heatmaps(state: StreamState, flow: Flow, target: int, places: range) -> Part:
     if flow.maps is None:
         return Prose("nothing", (captions.no_maps(flow),))
     maps, residual = flow.maps[:, target], flow.networks[-1]
@@ -101,12 +162,12 @@ def _heatmaps(state: StreamState, flow: Flow, target: int) -> Part:
         "maps",
         picture=flow.picture,
         picture_key=state.image,
-        steps=_over(flow, shown),
+        steps=over(places, shown),
         together=together,
         unit=captions.UNIT,
         meaning=captions.MEANING,
         columns=1,
-        alt=_over(flow, lambda place: captions.alt(flow, place, target)),
+        alt=over(places, lambda place: captions.alt(flow, place, target)),
         opacity=_OPACITY,
         palette=_PALETTE,
         shared=True,
@@ -114,92 +175,66 @@ def _heatmaps(state: StreamState, flow: Flow, target: int) -> Part:
 
 
 def _answers(flow: Flow) -> Any:
-    """Return what both networks would answer behind each place, always the same classes."""
-    both = [] if flow.beside is None else [_shares(flow.beside)]
-    shares = [*both, _shares(flow.so_far)]
-    order = np.argsort(-flow.logits, kind="stable")
-    names = tuple(Named(network.name, network.kind) for network in flow.networks)
-
-    def shown(place: int) -> Choices:
-        answers = tuple(
-            AnswerBars(
-                int(k),
-                flow.classes[k],
-                tuple(_bar(float(one[place, k]), name) for one, name in zip(shares, names, strict=True)),
-            )
-            for k in order[:_ANSWERS]
-        )
-        title, note = captions.answers_title(flow, place), captions.answers_note(flow, place)
-        return Choices("target", title, names, answers, note)
-
-    return _over(flow, shown)
-
-
-def _bar(share: float, name: Named) -> Bar:
-    known = np.isfinite(share)
-    text = f"{100 * share:.{0 if share > 0.0995 else 1}f} %" if known else "–"  # short, as room is scarce
-    return Bar(share if known else 0.0, text, name.color)
-
-
-def _shares(logits: np.ndarray) -> np.ndarray:
-    """Return the softmax of logits, (places, classes)."""
-    raised = np.exp(logits - logits.max(1, keepdims=True))
-    shares: np.ndarray = raised / raised.sum(1, keepdims=True)
-    return shares
+    """Return what both networks would answer behind each place."""
+    both = [flow.so_far] if flow.beside is None else [flow.beside, flow.so_far]
+    return answers(
+        flow,
+        places_of("adds", flow),
+        both,
+        lambda place: captions.answers_title(flow, place),
+        lambda place: captions.answers_note(flow, place),
+    )
 
 
 # --- charts -------------------------------------------------------------------------------------------------
 
 
 def _charts(flow: Flow, target: int, rival: int) -> Charts:
-    count = len(flow.places)
-    every = np.arange(count)
+    places = places_of("adds", flow)
+    x, every, at = across(flow, places), np.array(places), over(places, float)
     names = captions.series_names(flow, target, rival)
-    apart = 1 if count <= _MANY else 10
-    ticks = [(float(k), captions.place_name(flow, k)) for k in (*range(0, count - 1, apart), count - 1)]
-    across = Axis("block", -0.6, count - 0.4, name="block", ticks=tuple(ticks), whole=True)
     added, built = flow.added[:, [target, rival]], flow.added[:, [target, rival]].cumsum(0)
     kind = flow.networks[-1].kind
     adds = Chart(
         captions.ADDED,
-        across,
+        x,
         Axis.around("logit", added),
         (
             Series(names[0], every, added[:, 0], kind, line="bars"),
             Series(names[1], every, added[:, 1], "ink", line="none", marker="diamond"),
         ),
-        chosen=_over(flow, float),
+        chosen=at,
         kind=kind,
         says=captions.in_words(flow, target),
     )
     up = Chart(
         captions.BUILT,
-        across,
+        x,
         Axis.around("logit", built),
         (
             Series(names[0], every, built[:, 0], kind),
             Series(names[1], every, built[:, 1], "ink", line="dashed"),
         ),
-        chosen=_over(flow, float),
+        chosen=at,
         kind=kind,
     )
-    return Charts("charts", (adds, up, _said(flow, target, across)), chooses="block")
+    return Charts("charts", (adds, up, _said(flow, target, places)), chooses="block")
 
 
-def _said(flow: Flow, target: int, across: Axis) -> Chart:
+def _said(flow: Flow, target: int, places: range) -> Chart:
     """Return how likely the class would be behind each place, in both networks."""
     both = [flow.so_far] if flow.beside is None else [flow.beside, flow.so_far]
-    every = np.arange(len(flow.places))
+    every = np.array(places)
     lines = tuple(
-        Series(network.name, every, 100 * _shares(logits)[:, target], network.kind)
+        Series(network.name, every, 100 * shares(logits)[every, target], network.kind)
         for network, logits in zip(flow.networks, both, strict=True)
     )
     return Chart(
         captions.SAID,
-        across,
+        across(flow, places),
         Axis(f"“{flow.classes[target]}”", 0, 100, unit="%"),
         lines,
-        chosen=_over(flow, float),
+        chosen=over(places, float),
         note=captions.said_note(flow),
     )
 
