@@ -25,6 +25,7 @@ from .analysis.gradients.shattering import (
 )
 from .analysis.gradients.skip_ratios import skip_ratios as skip_ratios
 from .analysis.similarity import similarity as similarity
+from .analysis.similarity_record import load_similarities as load_similarities
 from .analysis.skips.edited import edited as edited
 from .analysis.skips.lesions import lesion_study as lesion_study
 from .analysis.skips.paths import path_lengths as path_lengths

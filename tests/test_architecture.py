@@ -117,7 +117,7 @@ def test_questions_build_on_what_stands_to_their_left(path):
 
 
 # Questions of one measurement each, which need no folder.
-ALONE = {"similarity.py"}
+ALONE = {"similarity.py", "similarity_record.py"}
 
 
 def test_what_serves_all_questions_asks_none():
