@@ -85,6 +85,7 @@ from .widgets.gradient_flow.recorder import GradientRecorder as GradientRecorder
 from .widgets.lesson.explorer import LessonExplorer as LessonExplorer
 from .widgets.playground.explorer import PlaygroundExplorer as PlaygroundExplorer
 from .widgets.saliency.explorer import SaliencyExplorer as SaliencyExplorer
+from .widgets.similarity.explorer import SimilarityExplorer as SimilarityExplorer
 from .widgets.skips.explorer import SkipExplorer as SkipExplorer
 from .widgets.stream.explorer import StreamExplorer as StreamExplorer
 
