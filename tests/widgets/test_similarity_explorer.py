@@ -1,6 +1,8 @@
 """The similarity explorer without a browser: its numbers, what it plans and shows, and what it refuses."""
 
 import csv
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -56,6 +58,12 @@ def test_the_first_view_is_of_56_layers_and_its_headline_of_its_own_numbers(expl
     assert shown(explorer, depth=20).question is None, "who moves on is not asked"
     page = shown(explorer, depth=56)
     assert page.below == ()
+
+
+def test_the_first_view_waits_for_no_torch():
+    code = "import sys, resnet_explore as rx; print(rx.SimilarityExplorer().wait(60), 'torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "True False"
 
 
 def test_the_slider_scrubs_all_depths_in_the_page(explorer):
@@ -266,6 +274,7 @@ def test_it_is_baked_with_all_that_its_menus_offer(explorer, tmp_path):
     table, _ = unpacked(path)
     assert path.stat().st_size < 2_000_000
     assert len(table["scenes"]) == 3 + 1 + 2 + 1
+    assert all(scene["formats"] == [".png", ".svg", ".csv"] for scene in table["scenes"])
 
 
 def test_sentences_are_those_that_were_read(explorer):
