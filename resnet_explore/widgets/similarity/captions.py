@@ -22,7 +22,7 @@ TABS = (
 )
 COMPARING = (
     Choice("itself", "each with itself", "Layers of one network with each other"),
-    Choice("twins", "plain with residual", "Layers of the plain network with those of its twin"),
+    Choice("twins", "with each other", "Layers of one network with those of the other"),
     Choice(
         "seeds", "with another seed", "Layers of a network with those of one that began from other weights"
     ),

@@ -33,6 +33,6 @@ class SimilarityState:
     image: str = "digits/0"
     order: Literal["activation", "channel"] = "activation"
     tile_page: int = 0
-    own_scale: bool = False
+    own_scale: bool = True
     channel: int = -1
     opacity: float = 0.7
