@@ -42,6 +42,12 @@ def test_slide_point_and_look_at_two_layers(open_notebook):
     assert read.inner_text() == "Residual-56, block 1 (layer1.0), block 1 (layer1.0): 1"
     page.mouse.move(box["x"] - 40, box["y"] + box["height"] + 40)
     assert read.inner_text().startswith("Point at a cell")
+    touched = {"pointerType": "touch", "clientX": box["x"] + 2, "clientY": box["y"] + 2}
+    for event in ("pointerdown", "pointerleave"):
+        matrices.nth(1).dispatch_event(event, touched)
+    assert read.inner_text().startswith("Residual-56, block 27 (layer3.8), block 1"), "a finger that lifts"
+    page.mouse.move(box["x"] + 5, box["y"] + 5)
+    page.mouse.move(box["x"] - 40, box["y"] + 5)
     matrices.nth(1).focus()
     for key in ("ArrowUp", "ArrowUp", "ArrowRight"):
         page.keyboard.press(key)

@@ -73,7 +73,7 @@ export function matrices(page, props) {
     const part = { canvas, title, ticks, top, mark, across, cell: null, node: make("div", "", {}, title, grid, across) };
     canvas.addEventListener("pointermove", (event) => look(k, event));
     canvas.addEventListener("pointerdown", (event) => look(k, event));
-    canvas.addEventListener("pointerleave", rest);
+    canvas.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") rest(); }); // a finger leaves as it lifts
     canvas.addEventListener("blur", rest);
     canvas.addEventListener("click", (event) => { look(k, event); choose(k); });
     canvas.addEventListener("keydown", (event) => {
