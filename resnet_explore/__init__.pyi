@@ -29,6 +29,7 @@ from .analysis.gradients.shattering import (
 )
 from .analysis.gradients.skip_ratios import skip_ratios as skip_ratios
 from .analysis.similarity import similarity as similarity
+from .analysis.similarity_record import load_similarities as load_similarities
 from .analysis.skips.edited import edited as edited
 from .analysis.skips.lesions import lesion_study as lesion_study
 from .analysis.skips.paths import path_lengths as path_lengths
@@ -88,6 +89,7 @@ from .widgets.gradient_flow.recorder import GradientRecorder as GradientRecorder
 from .widgets.lesson.explorer import LessonExplorer as LessonExplorer
 from .widgets.playground.explorer import PlaygroundExplorer as PlaygroundExplorer
 from .widgets.saliency.explorer import SaliencyExplorer as SaliencyExplorer
+from .widgets.similarity.explorer import SimilarityExplorer as SimilarityExplorer
 from .widgets.skips.explorer import SkipExplorer as SkipExplorer
 from .widgets.stream.explorer import StreamExplorer as StreamExplorer
 

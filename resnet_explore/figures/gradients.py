@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from resnet_explore.figures.chart import decades as whole_decades
+from resnet_explore.figures.chart import Scale, decades as whole_decades
 from resnet_explore.figures.style import (
     CARD,
     INK,
@@ -59,34 +59,52 @@ def fill_heatmap(
     maps: Mapping[str, tuple[Sequence[str], np.ndarray]],
     limits: tuple[float, float],
     label: str = "gradient norm of the weights",
+    scale: Scale = "log",
+    axes: tuple[str, str] = ("step", "layer"),
+    titles: Sequence[str] = (),
+    square: bool = False,
 ) -> None:
-    """Draw the same on a matplotlib (sub)figure; `maps` is {kind or title: (names of steps, norms)}."""
+    """Draw the same on a matplotlib (sub)figure; `maps` is {kind or title: (names of columns, values)}.
+
+    scale   "log" or "linear"
+    axes    what columns and rows are called
+    titles  what stands above each, () for what the kinds are called
+    square  whether cells are as high as wide
+    """
     width, height = (side * 96 / figure.dpi for side in (figure.bbox.width, figure.bbox.height))
     grid = figure.add_gridspec(
         1, len(maps) + 1, width_ratios=[1] * len(maps) + [0.025], left=60 / width, right=1 - 78 / width,
         top=1 - 41 / height, bottom=54 / height, wspace=0.12,
     )  # fmt: skip
-    low, high = (math.log10(limit) for limit in limits)
+    low, high = (math.log10(limit) if scale == "log" else limit for limit in limits)
     alike = len({norms.shape[1] for _, norms in maps.values()}) == 1
     for i, (kind, (steps, norms)) in enumerate(maps.items()):
         ax = dress(figure.add_subplot(grid[i]))
         ax.grid(False)
-        ax.set_title(label_of(kind), loc="left", color=color_of(kind, i), fontsize=11, weight="bold")
-        ax.set(xlabel="step", ylabel="layer" if i == 0 else "")
+        ax.set_title(
+            titles[i] if titles else label_of(kind),
+            loc="left",
+            color=color_of(kind, i),
+            fontsize=11,
+            weight="bold",
+        )
+        ax.set(xlabel=axes[0], ylabel=axes[1] if i == 0 else "")
+        shrunk = _shrink(_shrink(np.asarray(norms, float), 0), 1).T
         with np.errstate(divide="ignore", invalid="ignore"):
-            logs = np.log10(_shrink(_shrink(np.asarray(norms, float), 0), 1)).T
+            drawn = np.log10(shrunk) if scale == "log" else np.clip(shrunk, low, high)
         shape = (-0.5, len(steps) - 0.5, 0.5, norms.shape[1] + 0.5)
         image = ax.imshow(
-            np.ma.masked_invalid(np.where(np.isneginf(logs), low - 1, logs)),
-            cmap=_COLORS, vmin=low, vmax=high, origin="lower", aspect="auto", extent=shape,
+            np.ma.masked_invalid(np.where(np.isneginf(drawn), low - 1, drawn)), cmap=_COLORS, vmin=low,
+            vmax=high, origin="lower", aspect="equal" if square else "auto", extent=shape,
             interpolation="nearest", interpolation_stage="data",
         )  # fmt: skip
         ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
         ax.tick_params(labelleft=i == 0 or not alike)
         _label_steps(ax, steps, room=max(3, round(width / 100)))
     bar = figure.colorbar(image, cax=figure.add_subplot(grid[-1]))
-    marks = [round(math.log10(power)) for power in powers(*limits)]
-    bar.set_ticks(marks, labels=[power_of_ten(mark) for mark in marks])
+    if scale == "log":
+        marks = [round(math.log10(power)) for power in powers(*limits)]
+        bar.set_ticks(marks, labels=[power_of_ten(mark) for mark in marks])
     bar.set_label(label, color=INK, fontsize=9.5)
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=MUTED, labelsize=9)

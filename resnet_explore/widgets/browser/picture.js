@@ -66,7 +66,7 @@ function copy(drawing, node, dx, dy, page) {
     return;
   }
   fill(drawing, style, at);
-  if (node instanceof HTMLCanvasElement && node.width && node.height) drawing.append(svg("image", { ...at, href: node.toDataURL(), preserveAspectRatio: "none", opacity: style.opacity }));
+  if (node instanceof HTMLCanvasElement && node.width && node.height) drawing.append(svg("image", { ...at, href: node.toDataURL(), preserveAspectRatio: "none", opacity: style.opacity, style: `image-rendering:${style.imageRendering}` }));
   if (node instanceof HTMLImageElement && node.complete && node.naturalWidth) drawing.append(svg("image", { ...at, href: inline(node), preserveAspectRatio: "none", opacity: style.opacity }));
   for (const child of node.childNodes) {
     if (child instanceof Element) copy(drawing, child, dx, dy, page);
@@ -142,7 +142,7 @@ const decimal = (value) => (Number.isNaN(value) ? "nan" : Number.isFinite(value)
 /** The rows of all charts and tables, as Python writes them, below what is true of all. */
 function numbers({ panels, below, headline, conditions }, code) {
   const parts = [...panels ?? [], ...below ?? []].flat().filter(Boolean);
-  const tables = parts.map((part) => [part.key, { charts: points, table: cells }[part.kind]?.(part) ?? []]).filter(([, rows]) => rows.length);
+  const tables = parts.map((part) => [part.key, { charts: points, table: rowsOf, matrices: cells }[part.kind]?.(part) ?? []]).filter(([, rows]) => rows.length);
   const rows = tables.flatMap(([key, each]) => each.map((row) => (tables.length > 1 ? { table: key, ...row } : row)));
   const head = [...new Set(rows.flatMap(Object.keys))];
   const about = { code, headline, ...(conditions?.length ? { conditions: conditions.join(" ") } : {}) };
@@ -161,4 +161,12 @@ function points(part) {
   }));
 }
 
-const cells = (part) => part.rows.map((row) => Object.fromEntries(part.columns.map((column, k) => [column.title, row[k]])));
+const rowsOf = (part) => part.rows.map((row) => Object.fromEntries(part.columns.map((column, k) => [column.title, row[k]])));
+
+function cells({ matrices, row, column, label }) {
+  const across = row === column ? `${column} across` : column;
+  return matrices.flatMap(({ title, values, columns, rows_named: rowNames, columns_named: names }) => Array.from(values.data, (value, k) => {
+    const r = Math.floor(k / columns.length), c = k % columns.length;
+    return { of: title, [across]: (names.length ? names : columns)[c], [row]: rowNames.length ? rowNames[r] : r + 1, [label]: value };
+  }));
+}

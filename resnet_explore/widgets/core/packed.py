@@ -83,7 +83,7 @@ def _formats(view: View) -> list[str]:
     """Return the endings of what the page can write by itself: of numbers those in charts and tables."""
     kinds = {kind.kind for kind in kinds_of([view.panels, view.below])}
     can = {suffix for suffix in formats_of(view) if suffix in (".png", ".svg")}
-    return [*sorted(can), *([".csv"] if kinds & {"charts", "table"} else [])]
+    return [*sorted(can), *([".csv"] if kinds & {"charts", "table", "matrices"} else [])]
 
 
 class _Pool:

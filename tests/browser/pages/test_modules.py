@@ -35,7 +35,7 @@ def run(blank):
     """`run("return view.picked(tree, state)", tree=..., state=...)`: a module is called by its file's name."""
     names = {"view": "view", "dom": "dom", "glossary": "glossary", "table": "panels/table"}
     names |= {"inside": "panels/blueprint_inside", "row": "panels/blueprint_row", "shapes": "panels/shapes"}
-    names |= {"choosing": "controls/choosing", "glide": "panels/glide"}
+    names |= {"choosing": "controls/choosing", "glide": "panels/glide", "matrices": "panels/matrices"}
     begin = "".join(f"const {name} = modules['{path}.js'];\n" for name, path in names.items())
     blank.evaluate("document.body.replaceChildren()")
     return lambda body, **given: blank.evaluate(_CALL, [begin + body, given])
@@ -403,3 +403,20 @@ def test_a_number_stays_within_its_bounds_and_nothing_is_no_number(run, typed, c
         typed=typed,
     )
     assert found == [chosen, shown]
+
+
+# --- panels/matrices.js -------------------------------------------------------------------------------------
+
+
+def test_where_a_value_lies_on_a_scale_of_colours(run):
+    placed = "return values.map((value) => matrices.placed(value ?? NaN, scale));"
+    log = run(
+        placed,
+        values=[0.1, 10, 1000, 0.01, 1e5, 0, -1, None],
+        scale={"low": 0.1, "high": 1e3, "scale": "log"},
+    )
+    assert log[:3] == pytest.approx([0, 0.5, 1])
+    assert (log[3] < 0, log[4] > 1, log[5:7]) == (True, True, [-1, -1])
+    assert math.isnan(log[7])
+    linear = run(placed, values=[-0.02, 0, 0.25, 1, 1.1], scale={"low": 0, "high": 1, "scale": "linear"})
+    assert linear == pytest.approx([0, 0, 0.25, 1, 1]), "a little below 0 is as good as 0"

@@ -1,0 +1,296 @@
+"""The similarity explorer without a browser: its numbers, what it plans and shows, and what it refuses."""
+
+import csv
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from witnesses import fingerprint
+
+import resnet_explore as rx
+from resnet_explore.widgets.core.tiles_panel import Sheet
+from resnet_explore.widgets.core.view import encode
+from tests.widgets.pages import assert_kept, numbers, shown, unpacked
+
+START = {
+    "view": "matrices",
+    "networks": "digits",
+    "depth": 56,
+    "comparing": "itself",
+    "layers": "blocks",
+    "pair": None,
+    "image": "digits/0",
+}
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    made = rx.SimilarityExplorer(guess=True)
+    assert made.wait(60)
+    return made
+
+
+@pytest.fixture
+def explorer(recorded):
+    shown(recorded, **START)
+    return recorded
+
+
+def matrices(page):
+    return page.panels[0][0].matrices
+
+
+def test_the_first_view_is_of_56_layers_and_its_headline_of_its_own_numbers(explorer):
+    page = shown(explorer)
+    plain, residual = matrices(page)
+    record = rx.load_similarities("digits")
+    for matrix, kind in ((plain, "plain"), (residual, "residual")):
+        assert matrix.kind == kind
+        np.testing.assert_allclose(matrix.values, record.matrix(56, "itself", kind), atol=1e-6)
+    far = np.abs(np.subtract.outer(np.arange(27), np.arange(27))) >= 9
+    said = [round(float(m.values[far].mean()), 2) for m in (residual, plain)]
+    assert [n for n in numbers(page.headline) if n < 1 and n > 0] == said
+    assert len(page.headline.split()) <= 15
+    assert page.question.right == "residual"
+    assert shown(explorer, depth=20).question is None, "who moves on is not asked"
+    page = shown(explorer, depth=56)
+    assert page.below == ()
+
+
+def test_the_first_view_waits_for_no_torch():
+    code = "import sys, resnet_explore as rx; print(rx.SimilarityExplorer().wait(60), 'torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "True False"
+
+
+def test_the_slider_scrubs_all_depths_in_the_page(explorer):
+    assert "depth" in encode(explorer.page).local
+    count = explorer._view["count"]
+    for depth, blocks in ((8, 3), (110, 54), (20, 9)):
+        page = shown(explorer, depth=depth)
+        assert [m.values.shape for m in matrices(page)] == [(blocks, blocks)] * 2
+        assert f"-{depth}" in page.headline
+        assert len(page.headline.split()) <= 15
+    assert explorer._view["count"] == count, "all depths are there"
+
+
+def test_twins_and_seeds_are_compared(explorer):
+    record = rx.load_similarities("digits")
+    page = shown(explorer, comparing="twins")
+    (both,) = matrices(page)
+    np.testing.assert_allclose(both.values, record.matrix(56, "twins"), atol=1e-6)
+    assert numbers(page.headline)[-1] == round(float(both.values.diagonal().mean()), 2)
+    page = shown(explorer, comparing="seeds", depth=110)
+    plain, residual = matrices(page)
+    assert np.isnan(plain.values[:, -1]).all(), "constant in seed 1"
+    assert any("Plain-110, seed 1, layer3.0" in sentence for sentence in page.conditions)
+    assert round(float(np.nanmean(residual.values.diagonal())), 2) in numbers(page.headline)
+    shown(explorer, networks="cifar10")
+    assert explorer.comparing == "itself", "one seed of it is recorded"
+    with pytest.raises(rx.ExploreError, match="one seed is recorded"):
+        explorer.comparing = "seeds"
+    assert {c.value: bool(c.missing) for c in explorer.page.ask[1].choices}["seeds"]
+
+
+def test_all_layers_show_the_grid(explorer):
+    page = shown(explorer, layers="all")
+    residual = matrices(page)[1]
+    assert residual.values.shape == (83, 83)
+    assert "layer1.0.conv1" in residual.rows_named
+    assert "block 27 (layer3.8)" in residual.columns_named
+    outputs, branches, *others = [n for n in numbers(page.headline) if 0 < n <= 1]
+    assert outputs - branches > 0.1 > abs(others[0] - others[1])
+
+
+def test_two_layers_look_at_a_picture(explorer):
+    page = shown(explorer, pair=(1, 3, 20))
+    assert page.panels[0][0].chosen == (1, 3, 20)
+    tiles = page.below[1][0]
+    row, column = tiles.shown.sheets
+    network = rx.build("cifar_resnet56", weights="digits")
+    images = rx.load_dataset("digits", split="test").normalized(slice(0, 33))
+    maps = rx.feature_maps(network, images)
+    for sheet, name in ((row, "layer1.3"), (column, "layer3.2")):
+        assert name in sheet.heading
+        assert sheet.kind == "residual"
+        np.testing.assert_allclose(
+            sheet.values(np.arange(len(sheet.tiles))),
+            maps[name].maps,
+            atol=np.abs(maps[name].maps).max() / 100,
+        )
+    assert any("Digits" in sentence or "digits" in sentence for sentence in page.conditions)
+    other = shown(explorer, image="digits/3").below[1][0]
+    assert not np.array_equal(other.shown.sheets[0].tiles, row.tiles)
+    page = shown(explorer, depth=20)
+    assert (explorer.pair, page.below) == (None, ())
+
+
+def test_the_classifier_and_networks_that_are_not_here_have_no_maps(explorer):
+    page = shown(explorer, layers="all", comparing="seeds", pair=(0, 82, 2))
+    first, second = page.below[1][0].shown.sheets
+    assert "fc" in first
+    assert "no maps" in first
+    assert "don't ship" in second
+    page = shown(explorer, layers="blocks", comparing="twins", pair=(0, 1, 2))
+    assert [sheet.kind for sheet in page.below[1][0].shown.sheets] == ["plain", "residual"]
+
+
+def test_through_depth_the_charts_are_the_table(explorer):
+    page = shown(explorer, view="depth")
+    distant, seeds, fewest = page.panels[0][0].charts
+    table = rx.load_similarities("digits").table
+    for chart, name in ((distant, "distant"), (seeds, "other_seed"), (fewest, "fewest_directions")):
+        for series in chart.series[:: 2 if name == "distant" else 1]:
+            rows = table[table["kind"] == series.kind].groupby("depth")[name]
+            np.testing.assert_allclose(series.y, rows.mean())
+            np.testing.assert_allclose(series.low, rows.min())
+            np.testing.assert_allclose(series.high, rows.max())
+    assert any("18 blocks of one seed" in sentence for sentence in page.conditions)
+    assert len(shown(explorer, networks="cifar10").panels[0][0].charts) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"pair": (2, 0, 0)}, "of 2 matrices with 27 rows and 27 columns"),
+        ({"pair": (0, 27, 0)}, "27 rows"),
+        ({"pair": (0, 1)}, "3 entries"),
+        ({"depth": 57}, "Unknown depth"),
+        ({"networks": "imagenette"}, "Unknown networks"),
+        ({"comparing": "twin"}, "did you mean 'twins'"),
+        ({"layers": "convs"}, "Unknown layers"),
+    ],
+)
+def test_what_there_is_not_is_said_and_changes_nothing(explorer, changes, sentence):
+    before = explorer.state
+    with pytest.raises(rx.ExploreError, match=sentence):
+        explorer.update(**changes)
+    assert explorer.state == before
+
+
+# --- networks of others -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def images():
+    return torch.randn(24, 3, 16, 24, generator=torch.Generator().manual_seed(0))
+
+
+def test_networks_of_others_are_measured_and_left_as_they_were(images):
+    nets = {"one": rx.build("cifar_plain8"), "other": rx.build("cifar_resnet14")}
+    before = [fingerprint(net) for net in nets.values()]
+    explorer = rx.SimilarityExplorer(nets, images)
+    page = shown(explorer)
+    assert [fingerprint(net) for net in nets.values()] == before
+    found = rx.similarity(nets["other"], nets["other"], images)
+    blocks = [f"layer{s}.{k}" for s in (1, 2, 3) for k in (0, 1)]
+    places = [found.rows.index(name) for name in blocks]
+    np.testing.assert_allclose(matrices(page)[1].values, found.matrix[np.ix_(places, places)], rtol=1e-4)
+    assert [m.title for m in matrices(page)] == ["one", "other"]
+    assert page.sliders == ()
+    assert page.question is None
+    page = shown(explorer, comparing="twins", layers="all", pair=(0, 1, 2))
+    assert matrices(page)[0].values.shape == (
+        len(rx.similarity(nets["one"], nets["one"], images).rows),
+        len(found.rows),
+    )
+    assert all(isinstance(sheet, Sheet) for sheet in page.below[1][0].shown.sheets)
+    with pytest.raises(rx.ExploreError, match="one depth"):
+        explorer.view = "depth"
+    assert explorer.code.splitlines()[-1].startswith("rx.SimilarityExplorer(models=models, images=images, ")
+
+
+class Silent(nn.Module):
+    """Says the same of all images."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.fc = nn.Linear(4, 2)
+        nn.init.zeros_(self.conv.weight)
+
+    def forward(self, x):
+        return self.fc(self.conv(x).mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("model", "count", "sentence"),
+    [
+        (lambda: rx.build("cifar_resnet8"), 3, "at least 4 images, got 3"),
+        (Silent, 8, "gives the same for all images"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(images, model, count, sentence):
+    explorer = rx.SimilarityExplorer(model(), images[:count])
+    assert explorer.wait(60)
+    assert sentence in explorer.problem
+
+
+def test_too_little_memory_is_said(images, monkeypatch):
+    monkeypatch.setattr("resnet_explore.analysis.similarity.free_memory", lambda device: 1000)
+    explorer = rx.SimilarityExplorer(rx.build("cifar_resnet8"), images)
+    assert explorer.wait(60)
+    assert "choose fewer layers" in explorer.problem
+
+
+def test_layers_that_are_constant_are_left_out_and_named(images):
+    net = rx.build("cifar_plain8")
+    with torch.no_grad():
+        net.layer3[0].bn2.weight.zero_()
+    explorer = rx.SimilarityExplorer(net, images)
+    page = shown(explorer, layers="all")
+    assert any("layer3.0" in sentence for sentence in page.conditions)
+    assert "layer3.0" not in " ".join(matrices(page)[0].rows_named).replace("layer3.0.", "")
+    assert [choice.missing != "" for choice in page.ask[0].choices] == [False, True, True]
+
+
+# --- files --------------------------------------------------------------------------------------------------
+
+
+def test_files_and_code(explorer, tmp_path):
+    lines = explorer.save(tmp_path / "similarity.csv").read_text().splitlines()
+    rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    assert len(rows) == 2 * 27**2
+    assert float(rows[0]["CKA"]) == 1
+    for name in ("similarity.png", "similarity.svg"):
+        assert explorer.save(tmp_path / name).stat().st_size > 10_000
+    shown(explorer, depth=20, comparing="twins")
+    assert explorer.code.splitlines()[-1] == "rx.SimilarityExplorer(guess=True, depth=20, comparing='twins')"
+    found = {}
+    lines = explorer.call.splitlines()
+    exec("\n".join([*lines[:-1], f"found = {lines[-1]}"]), found)
+    page = shown(explorer, layers="all")
+    np.testing.assert_allclose(found["found"].matrix, matrices(page)[0].values, atol=0.004)
+    for changes in ({"comparing": "seeds"}, {"view": "depth"}):
+        shown(explorer, **changes)
+        exec(explorer.call, {})
+
+
+def test_it_is_baked_with_all_that_its_menus_offer(explorer, tmp_path):
+    path = explorer.to_html(tmp_path / "page.html", say=lambda text: None, layers="blocks")
+    table, _ = unpacked(path)
+    assert path.stat().st_size < 2_000_000
+    assert len(table["scenes"]) == 3 + 1 + 2 + 1
+    assert all(scene["formats"] == [".png", ".svg", ".csv"] for scene in table["scenes"])
+
+
+def test_sentences_are_those_that_were_read(explorer):
+    said = []
+    for data, comparing in (("digits", ("itself", "twins", "seeds")), ("cifar10", ("itself", "twins"))):
+        shown(explorer, **{**START, "networks": data, "depth": 56})
+        asked = explorer.settled_page().question
+        if asked:
+            said += [asked.text, asked.rule, asked.told, asked.why, *asked.replies.values()]
+            said += [choice.label for choice in asked.choices]
+        for what in comparing:
+            for layers in ("blocks", "all"):
+                for depth in explorer.page.sliders[0].choices:
+                    page = shown(explorer, comparing=what, layers=layers, depth=depth.value)
+                    said += [page.headline, page.why, *page.conditions, *(m.title for m in matrices(page))]
+        page = shown(explorer, view="depth")
+        said += [page.headline, page.why, *page.conditions]
+    said += page.glossary.values()
+    assert_kept("similarity", dict.fromkeys(filter(None, said)))
