@@ -81,6 +81,7 @@ from .widgets.filmstrip.filmstrip import Filmstrip as Filmstrip
 from .widgets.filmstrip.verdict_chart import VerdictChart as VerdictChart
 from .widgets.gradient_flow.explorer import GradientFlowExplorer as GradientFlowExplorer
 from .widgets.gradient_flow.recorder import GradientRecorder as GradientRecorder
+from .widgets.landscape.explorer import LandscapeExplorer as LandscapeExplorer
 from .widgets.lesson.explorer import LessonExplorer as LessonExplorer
 from .widgets.playground.explorer import PlaygroundExplorer as PlaygroundExplorer
 from .widgets.saliency.explorer import SaliencyExplorer as SaliencyExplorer

@@ -41,15 +41,16 @@ def fill_surfaces(
     """
     norm = (LogNorm if log else Normalize)(*limits)
     count = len(surfaces)
+    space = look == "surface"
     grid = figure.add_gridspec(
-        1, count + 1, width_ratios=[1] * count + [0.035], left=0.03 if look == "surface" else 0.075, right=0.92,
-        top=0.9, bottom=0.08 if look == "surface" else 0.14, wspace=0.12 if look == "surface" else 0.3,
+        1, count + 1, width_ratios=[1] * count + [0.035], left=0.03 if space else 0.075, right=0.92, top=0.9,
+        bottom=0.08 if space else 0.14, wspace=0.12 if space else 0.3,
     )  # fmt: skip
     for k, (name, kind, x, y, loss, path) in enumerate(surfaces):
-        projection = {"projection": "3d"} if look == "surface" else {}
+        projection = {"projection": "3d"} if space else {}
         ax = figure.add_subplot(grid[k], **projection)
         kept = np.where(np.isfinite(loss) & (loss <= limits[1]), np.maximum(loss, limits[0]), np.nan)
-        draw = _surface if look == "surface" else _map
+        draw = _surface if space else _map
         draw(ax, x, y, kept, norm, levels)
         ax.set_title(label_of(name), loc="left", color=color_of(kind, k), fontsize=11, weight="bold")
         ax.set_xlabel(labels[0])
@@ -75,8 +76,8 @@ def _surface(
     ax.set_facecolor(CARD)
     ax.computed_zorder = False
     ax.plot_surface(
-        across, up, heights, facecolors=colors, rcount=len(y), ccount=len(x), linewidth=0.3, edgecolor="#00000033",
-        antialiased=True, shade=False,
+        across, up, heights, facecolors=colors, rcount=len(y), ccount=len(x), linewidth=0.3,
+        edgecolor="#00000033", antialiased=True, shade=False,
     )  # fmt: skip
     ticks = _ticks((norm.vmin, norm.vmax), isinstance(norm, LogNorm))  # type: ignore[arg-type]
     ax.set(zlim=(0, 1), xticks=_ends(x), yticks=_ends(y))

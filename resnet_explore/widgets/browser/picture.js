@@ -139,10 +139,10 @@ async function pixels(text, width, height) {
 const quoted = (value) => (typeof value === "number" ? decimal(value) : `"${String(value ?? "").replaceAll('"', '""')}"`);
 const decimal = (value) => (Number.isNaN(value) ? "nan" : Number.isFinite(value) ? String(value) : value > 0 ? "inf" : "-inf");
 
-/** The rows of all charts and tables, as Python writes them, below what is true of all. */
+/** The rows of all charts, surfaces and tables, as Python writes them, below what is true of all. */
 function numbers({ panels, below, headline, conditions }, code) {
   const parts = [...panels ?? [], ...below ?? []].flat().filter(Boolean);
-  const tables = parts.map((part) => [part.key, { charts: points, table: cells }[part.kind]?.(part) ?? []]).filter(([, rows]) => rows.length);
+  const tables = parts.map((part) => [part.key, { charts: points, surfaces: heights, table: cells }[part.kind]?.(part) ?? []]).filter(([, rows]) => rows.length);
   const rows = tables.flatMap(([key, each]) => each.map((row) => (tables.length > 1 ? { table: key, ...row } : row)));
   const head = [...new Set(rows.flatMap(Object.keys))];
   const about = { code, headline, ...(conditions?.length ? { conditions: conditions.join(" ") } : {}) };
@@ -158,6 +158,13 @@ function points(part) {
     const across = chart.x.name || chart.x.label, up = chart.y.unit ? `${chart.y.label} (${chart.y.unit})` : chart.y.label;
     const band = (k) => (low.length ? [["low", low[k]], ["high", high[k]]] : []);
     return list(series.x).map((x, k) => Object.fromEntries([["chart", chart.title], ["series", series.name], [across, x], [up, y[k]], ...band(k)]));
+  }));
+}
+
+function heights({ surfaces, across, up, label }) {
+  return surfaces.flatMap(({ name, x, y, loss, error }) => list(loss).map((value, k) => {
+    const column = k % x.data.length, row = Math.floor(k / x.data.length);
+    return { network: name, [across]: x.data[column], [up]: y.data[row], [label]: value, ...(error ? { "error (%)": error.data[k] } : {}) };
   }));
 }
 

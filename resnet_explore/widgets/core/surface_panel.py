@@ -43,6 +43,7 @@ class Surfaces(Part):
     log         whether the scale is logarithmic
     label       what is measured; across, up  what the two directions are called
     cut         what is to be said of points above `high`, and of those that are no number
+    middle      what stands in the middle, where a white dot is; way  what a path is, with its red dot
     step        how far a path is walked: the place of a step, -1 for its end
     """
 
@@ -59,6 +60,8 @@ class Surfaces(Part):
     across: str = "direction 1"
     up: str = "direction 2"
     cut: str = ""
+    middle: str = ""
+    way: str = ""
     step: Any = -1
 
     def draw(self, figure: Any) -> None:

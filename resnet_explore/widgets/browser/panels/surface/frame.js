@@ -2,11 +2,11 @@
 
 import { freshId, svg, write } from "../../dom.js";
 import { numeral, ticksOf } from "../axis.js";
-import { isCut, sideOf } from "./grid.js";
+import { forCells, part, sideOf } from "./grid.js";
 
 const TICK_PX = 10, TITLE_PX = 27, BELOW_PX = 4; // from an edge to its numbers and its name; from a text's middle to its foot
 const SIDEWAYS = 0.5; // a text that stands so much to the side begins or ends there
-const LEVELS = 4; // numbers on the axis of the loss, about
+const LEVELS = 6; // numbers on the axis of the loss, about
 
 const path = (points) => points.map(([x, y], k) => `${k ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 
@@ -79,17 +79,13 @@ export class Box {
     };
   }
 
-  /** The floor under cells of which nothing is drawn. */
+  /** The floor under what lies beyond the scale. */
   cells(levels, columns, at) {
     const rows = levels.length / columns, found = [];
-    for (let row = 0; row < rows - 1; row += 1) {
-      for (let column = 0; column < columns - 1; column += 1) {
-        if (!isCut(levels, row * columns + column, columns)) continue;
-        const [left, right] = [column, column + 1].map((k) => (2 * k) / (columns - 1) - 1);
-        const [near, far] = [row, row + 1].map((k) => (2 * k) / (rows - 1) - 1);
-        found.push(`${path([at(left, near), at(right, near), at(right, far), at(left, far)])}Z`);
-      }
-    }
+    forCells(levels, columns, (k) => {
+      const area = part(levels, columns, k, true);
+      if (area.length) found.push(`${path(area.map(([column, row]) => at((2 * column) / (columns - 1) - 1, (2 * row) / (rows - 1) - 1)))}Z`);
+    });
     return found.join("");
   }
 }

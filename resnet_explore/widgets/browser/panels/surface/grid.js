@@ -20,8 +20,38 @@ export function levelsOf({ data }, scale) {
 /** The height at which a level is drawn: what lies beyond the scale is cut. */
 export const drawn = (level) => (level <= 1 ? Math.max(level, 0) : 1);
 
-/** Whether nothing of a cell lies within the scale; k is the place of its first corner. */
-export const isCut = (levels, k, columns) => !(levels[k] <= 1 || levels[k + 1] <= 1 || levels[k + columns] <= 1 || levels[k + columns + 1] <= 1);
+const FAR_UP = 2; // the level at which what is no number is thought to lie, to draw the edge beside it
+
+/** The corners of a cell, round it: places in steps from its first corner. */
+const CORNERS = [[0, 0], [1, 0], [1, 1], [0, 1]];
+
+/** That part of a cell which lies within the scale, or beyond it, as corners of an area: [column, row, level].
+ *
+ * @param {Float64Array} levels @param {number} columns @param {number} k the place of the cell's first corner
+ * @param {boolean} beyond whether the part above the scale is asked for
+ */
+export function part(levels, columns, k, beyond = false) {
+  const column = k % columns, row = (k - column) / columns;
+  const corners = CORNERS.map(([right, up]) => {
+    const level = levels[k + right + up * columns];
+    return [column + right, row + up, Number.isNaN(level) ? FAR_UP : level];
+  });
+  const found = [];
+  corners.forEach((from, side) => {
+    const to = corners[(side + 1) % 4], inside = from[2] <= 1 !== beyond;
+    if (inside) found.push(from);
+    if (inside === (to[2] <= 1 !== beyond)) return;
+    const t = (1 - from[2]) / (to[2] - from[2]);
+    found.push([from[0] + t * (to[0] - from[0]), from[1] + t * (to[1] - from[1]), 1]);
+  });
+  return found;
+}
+
+/** Call `each` with the place of every cell's first corner. */
+export function forCells(levels, columns, each) {
+  const last = levels.length - columns;
+  for (let k = 0; k < last; k += 1) if ((k + 1) % columns) each(k);
+}
 
 /** The place of a value in a rising row, as a number of steps; NaN outside. @param {ArrayLike<number>} row */
 function stepsTo(row, value) {

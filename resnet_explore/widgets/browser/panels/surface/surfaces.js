@@ -84,13 +84,13 @@ export function surfaces(page, props) {
   }
 
   function legend() {
-    const { low, high, label, cut } = row.props;
+    const { low, high, label, cut, middle, way } = row.props;
     const stops = Array.from({ length: 13 }, (_, k) => `rgb(${viridis(k / 12).join(" ")})`).join(", ");
     const bar = make("span", "rx-matrix-bar");
     bar.style.background = `linear-gradient(to right, ${stops})`;
     const end = (value) => make("span", "", { textContent: numeral(Number(value.toPrecision(2))) });
-    const beyond = make("span", "rx-surface-key", {}, make("span", "rx-surface-swatch", { ariaHidden: "true" }), cut);
-    key.replaceChildren(`${label}: `, end(low), bar, end(high), beyond);
+    const sample = (look, text) => (text ? [make("span", "rx-surface-key", {}, make("span", `rx-surface-sample ${look}`, { ariaHidden: "true" }), text)] : []);
+    key.replaceChildren(`${label}: `, end(low), bar, end(high), ...sample("rx-surface-swatch", cut), ...sample("rx-surface-dot", middle), ...sample("rx-surface-dot rx-surface-red", way));
   }
 
   function lay() {

@@ -1,0 +1,189 @@
+"""All sentences of the landscape explorer."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from resnet_explore.widgets.core.words import factor, listed, percent
+
+if TYPE_CHECKING:
+    from resnet_explore.analysis.landscape.plane import Landscape
+    from resnet_explore.widgets.landscape.planes import Planes
+
+LOW = 1.0  # nats; a guess among ten classes has 2.3
+ABOVE = 0.5  # nats above a network's own loss, to which its basin reaches; so it is recorded
+
+WAITING = "The loss over a plane of weights, of both networks on one scale."
+NO_NUMBERS = "Sharpness is recorded for the twins that ship."
+
+WHY = (
+    "The trained network stands in the middle. Both directions change all of its filters at random, each by a "
+    "share of its own length, so large weights make nothing look flat. Every point is another network: its loss "
+    "on the same images is the height. A plane shows two of many thousand directions."
+)
+WHY_TRAINING = (
+    "The line is the way that the training took; its end stands in the middle. The plane is spanned by the two "
+    "main directions of that way, and every point of it is another network. Random planes miss the way: it is "
+    "almost at right angles to them."
+)
+WHY_SHARP = (
+    "The Hessian holds all second derivatives of the loss. Its largest eigenvalue says how sharply the loss "
+    "bends where it bends most, in a direction that no picture need contain. Directions are measured in the "
+    "length of filters, as in the planes: else rescaled weights, which are the same network, would change it."
+)
+
+GLOSSARY = {
+    "loss": "Mean cross-entropy over the images, in nats: 0 is certain and right, 2.3 a guess among ten classes.",
+    "nats": "The unit of cross-entropy with natural logarithms.",
+    "Hessian": "The matrix of all second derivatives of the loss with respect to the weights.",
+    "eigenvalue": "How much a matrix stretches a direction that it does not turn.",
+    "filter": "The weights that make one channel of a convolution's output.",
+    "filters": "The weights that make one channel of a convolution's output, each.",
+    "eval mode": "Batch norm uses the means and variances that it kept in training.",
+    "train mode": "Batch norm uses the means and variances of the images at hand.",
+    "basin": f"The points around a network whose loss is at most {ABOVE:g} nats above its own.",
+    "local minima": "Points that lie lower than all of their neighbours on the grid.",
+}
+
+PLANE_TIP = "Which two directions through the network"
+STEP_TIP = "How many updates the training has made"
+MODE_TIP = "Which means and variances batch norm takes at every point"
+MODES = {
+    "eval": ("Eval mode", "Those that the network kept; they fit the middle"),
+    "train": ("Train mode", "Those of the images, at every point anew"),
+}
+
+
+def plane_name(plane: str) -> str:
+    """Return what a menu calls a plane."""
+    return "Of the training" if plane == "training" else f"Random, seed {_seed(plane)}"
+
+
+def plane_tip(plane: str) -> str:
+    """Return more about a plane."""
+    if plane == "training":
+        return "The two main directions of the weights on their way"
+    return "Two random directions, normalised filter by filter"
+
+
+def _seed(key: str) -> str:
+    return key.split("-")[1]
+
+
+# --- surfaces and maps --------------------------------------------------------------------------------------
+
+MIDDLE, WAY = "the trained network", "on the way of the training"
+
+
+def headline(planes: "Planes", depth: int, key: str) -> str:
+    """Return how much of a plane has a low loss."""
+    said = [percent(100 * found.under(LOW)) for _, found in planes.of(depth, key)]
+    if len(said) == 1:
+        return f"The loss is at most {LOW:g} at {said[0]} of the points."
+    where = f"{depth} layers: the" if depth else "The"
+    return f"{where} loss is at most {LOW:g} at {said[0]} of points, residual: {said[1]}."
+
+
+def spread(planes: "Planes", depth: int, mode: str) -> str:
+    """Return what all random planes say together."""
+    shares = {kind: planes.shares(kind, depth, mode, LOW) for kind in planes.names}
+    said = [f"{planes.names[kind].format(depth)} {_range(each)}" for kind, each in shares.items()]
+    count = len(next(iter(shares.values())))
+    return f"In {count} random planes the loss is at most {LOW:g} at so many of the points: {listed(said)}."
+
+
+def _range(shares: Sequence[float]) -> str:
+    low, high = (percent(100 * share) for share in (min(shares), max(shares)))
+    return low if low == high else f"{low.removesuffix(' %')}–{high}"
+
+
+def cut(high: float) -> str:
+    """Return what is to be said of points that are cut."""
+    return f"hatched: above {high:,.0f}, or no number"
+
+
+def alt(found: "Landscape") -> str:
+    """Return a surface in words, for who can't see it."""
+    known = found.loss[np.isfinite(found.loss)]
+    return f"Loss {number(found.here)} in the middle, from {number(known.min())} to {number(known.max())}."
+
+
+def number(value: float) -> str:
+    """Return a loss with three digits."""
+    if value == 0 or 1e-3 <= value < 1e6:
+        digits = max(0, 2 - math.floor(math.log10(value))) if value else 0
+        return f"{value:,.{digits}f}"
+    return f"{value:.1e}"
+
+
+def conditions(planes: "Planes", depth: int, key: str, scale: tuple[float, float]) -> tuple[str, ...]:
+    """Return under what conditions a plane was measured."""
+    every = [found for _, found in planes.of(depth, key)]
+    first = every[0]
+    rows, columns = first.loss.shape
+    images = f"{first.images:,} {planes.images}" if planes.images else f"the {first.images:,} images given"
+    middle = listed([f"{planes.names[kind].format(depth)} {number(found.here)}" for kind, found in planes.of(depth, key)])
+    return (
+        f"Loss: mean cross-entropy in nats over {images}. In the middle: {middle}.",
+        _directions(key, every),
+        f"Batch norm in {first.mode} mode{_mode(first.mode)}. Biases and its own parameters stay as they are.",
+        f"{rows}×{columns} points; what lies between them is drawn straight.",
+        f"Height and colour: the logarithm of the loss, from {scale[0]:g} to {scale[1]:g} in all pictures of this "
+        "plane; what is higher is cut.",
+        *([] if key != "training" else ["Each network has a plane of its own: places in one are none in the other."]),
+    )
+
+
+def _mode(mode: str) -> str:
+    if mode == "eval":
+        return ", with the statistics of the network in the middle"
+    return ", with the statistics of the images, at every point anew"
+
+
+def _directions(key: str, every: "Sequence[Landscape]") -> str:
+    if key != "training":
+        return (
+            f"Plane: two random directions, seed {_seed(key)}; a step of 1 is as long as the filter itself, in "
+            "each filter (Li et al. 2018)."
+        )
+    shares = listed([percent(100 * found.share) for found in every if found.share is not None])
+    return (
+        "Plane: the two main directions of one training, seen from its end (Li et al. 2018). They hold "
+        f"{shares} of what its snapshots vary; distances are those of the weights."
+    )
+
+
+# --- numbers ------------------------------------------------------------------------------------------------
+
+SHARPNESS = "How sharply the loss bends"
+NEAR = f"Points in the basin: at most {ABOVE:g} above the network"
+EIGENVALUE_TIP = "Of the Hessian in the length of filters: the largest in magnitude"
+ERROR_TIP = "An eigenvalue is no farther away"
+LEAST_TIP = "Below 0 the loss bends down in some direction"
+RAW_TIP = "Not to be compared between networks: rescaled weights change it"
+NEAR_TIP = f"Points of random plane 0 with a loss at most {ABOVE:g} nats above the network's"
+MINIMA_TIP = "Points of that plane that lie lower than all their neighbours"
+
+
+def sharpness(planes: "Planes", depth: int, mode: str) -> str:
+    """Return how much more sharply the loss bends at one of both."""
+    plain, residual = (
+        factor(float(np.median([abs(row.normalised) for row in planes.sharp(kind, depth, mode)])))
+        for kind in ("plain", "residual")
+    )
+    return f"{depth} layers: the loss bends by {plain} at its sharpest, residual: {residual}."
+
+
+def number_conditions(planes: "Planes", mode: str) -> tuple[str, ...]:
+    """Return how sharpness was measured."""
+    first = planes.sharpness[0]
+    return (
+        "Bend: the eigenvalue of the Hessian that is largest in magnitude, by Lanczos' method, with directions in "
+        "the length of filters.",
+        "Lines are medians over trainings with other seeds, bands reach from the least to the greatest; the "
+        "table has every training.",
+        f"Basin and minima: on {first.points}×{first.points} points of the random plane of seed 0.",
+        f"Batch norm in {mode} mode{_mode(mode)}. Loss over 360 {planes.images}.",
+    )

@@ -1,0 +1,267 @@
+"""From the state of the landscape explorer to its page."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from resnet_explore.figures.chart import Axis, Chart, Series
+from resnet_explore.widgets.core.chart_panel import Charts
+from resnet_explore.widgets.core.guess import Question
+from resnet_explore.widgets.core.surface_panel import Surface, Surfaces
+from resnet_explore.widgets.core.view import (
+    Choice,
+    Column,
+    Menu,
+    Now,
+    Over,
+    Part,
+    Prose,
+    Slider,
+    Table,
+    Tabs,
+    View,
+)
+from resnet_explore.widgets.landscape import captions
+from resnet_explore.widgets.landscape.planes import RANDOM, TRAINING, Planes, plane_key
+from resnet_explore.widgets.landscape.state import LandscapeState
+
+_HIGHEST = 100.0  # nats, at which heights are cut: answers there are wrong and sure of it
+_LOWEST = 1e-4
+_NUMBERS = "numbers"
+_TWINS = ("plain", "residual")
+
+
+def present(
+    state: LandscapeState, records: Sequence[Choice], planes: Planes | None, offered: Sequence[str]
+) -> View:
+    """Return the page.
+
+    records  the data that can be chosen
+    planes   what is known, None as long as there is nothing
+    offered  the planes that can be chosen
+    """
+    frame: dict[str, Any] = {
+        "tabs": _tabs(bool(records)),
+        "ask": _ask(state, records, offered),
+        "question": _question(state, planes),
+        "glossary": captions.GLOSSARY,
+    }
+    if planes is None:
+        return View(panels=None, waiting=captions.WAITING, **frame)
+    return (_numbers if state.view == _NUMBERS else _surfaces)(state, planes, frame)
+
+
+def depths_of(state: LandscapeState, planes: Planes) -> tuple[int, ...]:
+    """Return the depths that can be chosen in a view."""
+    plane = RANDOM[0] if state.view == _NUMBERS else state.plane
+    return planes.depths(plane_key(plane, state.mode))
+
+
+def _tabs(recorded: bool) -> Tabs:
+    return Tabs(
+        "view",
+        (
+            Choice("surface", "Surface", "Height is the loss; drag to turn"),
+            Choice("contours", "Contours", "The same from above, with lines of equal loss"),
+            Choice(
+                _NUMBERS,
+                "Numbers",
+                "How sharply the loss bends, at every depth",
+                "" if recorded else captions.NO_NUMBERS,
+            ),
+        ),
+    )
+
+
+def _ask(state: LandscapeState, records: Sequence[Choice], offered: Sequence[str]) -> list[Part]:
+    ask: list[Part] = [Menu("data", "Data", records)] if len(records) > 1 else []
+    if state.view != _NUMBERS:
+        planes = [Choice(plane, captions.plane_name(plane), captions.plane_tip(plane)) for plane in offered]
+        ask.append(Menu("plane", "Plane", planes, captions.PLANE_TIP))
+    if state.view == _NUMBERS or state.plane != TRAINING:
+        modes = [Choice(mode, label, tip) for mode, (label, tip) in captions.MODES.items()]
+        ask.append(Menu("mode", "Batch norm", modes, captions.MODE_TIP))
+    return ask
+
+
+def _depth_slider(depths: Sequence[int]) -> Slider:
+    stops = tuple(Choice(depth, str(depth)) for depth in depths)
+    return Slider("depth", "Depth", stops, play=True, tip="Layers with weights")
+
+
+def _over(depths: Sequence[int], make: Callable[[int], Any]) -> Any:
+    """Return an entry for each depth; the one that there is where networks have no choice of it."""
+    return make(depths[0]) if len(depths) == 1 else Over("depth", {depth: make(depth) for depth in depths})
+
+
+# --- surfaces and maps --------------------------------------------------------------------------------------
+
+
+def _surfaces(state: LandscapeState, planes: Planes, frame: dict[str, Any]) -> View:
+    key, depths = plane_key(state.plane, state.mode), depths_of(state, planes)
+    low, high = limits(planes, key)
+    walks = state.plane == TRAINING
+    panel = Surfaces(
+        "surfaces",
+        _over(depths, lambda depth: _row(planes, depth, key)),
+        low,
+        high,
+        levels(low, high),
+        "contours" if state.view == "contours" else "surface",
+        label="loss",
+        cut=captions.cut(high),
+        middle=captions.MIDDLE,
+        way=captions.WAY if walks else "",
+        step=Now("step"),
+    )
+    sliders = [_depth_slider(depths)] if len(depths) > 1 else []
+    if walks:
+        stops = tuple(Choice(k, name) for k, name in enumerate(planes.snapshots))
+        sliders.append(Slider("step", "Update", stops, play=True, tip=captions.STEP_TIP))
+    return View(
+        headline=_over(depths, lambda depth: captions.headline(planes, depth, key)),
+        why=captions.WHY_TRAINING if walks else captions.WHY,
+        panels=((panel,),),
+        sliders=sliders,
+        below=_spread(state, planes, depths),
+        conditions=_over(depths, lambda depth: captions.conditions(planes, depth, key, (low, high))),
+        **frame,
+    )
+
+
+def _spread(state: LandscapeState, planes: Planes, depths: Sequence[int]) -> Sequence[Sequence[Part]]:
+    """Return a sentence on what other random planes say, where there are any."""
+    if state.plane == TRAINING or len(planes.shares(next(iter(planes.names)), depths[0], state.mode, 1.0)) < 2:
+        return ()
+    said = _over(depths, lambda depth: (captions.spread(planes, depth, state.mode),))
+    return ((Prose("spread", said),),)
+
+
+def _row(planes: Planes, depth: int, key: str) -> tuple[Surface, ...]:
+    return tuple(
+        Surface(
+            planes.names[kind].format(depth),
+            kind,
+            found.x.astype(np.float32),
+            found.y.astype(np.float32),
+            found.loss.astype(np.float32),
+            found.error.astype(np.float32),
+            None if found.trajectory is None else found.trajectory.astype(np.float32),
+            captions.alt(found),
+        )
+        for kind, found in planes.of(depth, key)
+    )
+
+
+def limits(planes: Planes, key: str) -> tuple[float, float]:
+    """Return the ends of the scale that all networks share in a plane: whole powers of ten."""
+    every = [found.loss for (_, _, name), found in planes.landscapes.items() if name == key]
+    known = np.concatenate([loss[np.isfinite(loss)] for loss in every])
+    low = 10.0 ** math.floor(math.log10(max(float(known.min()), _LOWEST)))
+    high = 10.0 ** math.ceil(math.log10(max(float(known.max()), 10 * low)))
+    return low, min(high, max(_HIGHEST, 10 * low))
+
+
+def levels(low: float, high: float) -> tuple[float, ...]:
+    """Return where level lines lie: 1 and 3 times each power of ten."""
+    powers = range(round(math.log10(low)), round(math.log10(high)))
+    every = [factor * 10.0**power for power in powers for factor in (1, 3)]
+    return tuple(float(f"{level:.3g}") for level in every[1:])
+
+
+# --- numbers ------------------------------------------------------------------------------------------------
+
+
+def _numbers(state: LandscapeState, planes: Planes, frame: dict[str, Any]) -> View:
+    depths = depths_of(state, planes)
+    charts = (_bends(planes, depths, state.mode), _basins(planes, depths, state.mode))
+    return View(
+        headline=_over(depths, lambda depth: captions.sharpness(planes, depth, state.mode)),
+        why=captions.WHY_SHARP,
+        panels=((Charts("sharpness", charts, chooses="depth"),),),
+        sliders=[_depth_slider(depths)],
+        below=((_over(depths, lambda depth: _table(planes, depth, state.mode)),),),
+        conditions=captions.number_conditions(planes, state.mode),
+        **frame,
+    )
+
+
+def _bends(planes: Planes, depths: Sequence[int], mode: str) -> Chart:
+    series = [
+        _series(kind, depths, [[abs(row.normalised) for row in planes.sharp(kind, d, mode)] for d in depths])
+        for kind in _TWINS
+    ]
+    return Chart(
+        captions.SHARPNESS,
+        _depth_axis(depths),
+        Axis.around("eigenvalue", *(s.low for s in series), *(s.high for s in series), scale="log"),
+        series,
+        chosen=_over(depths, float),
+    )
+
+
+def _basins(planes: Planes, depths: Sequence[int], mode: str) -> Chart:
+    series = [
+        _series(kind, depths, [[100 * row.near for row in planes.sharp(kind, d, mode)] for d in depths])
+        for kind in _TWINS
+    ]
+    return Chart(
+        captions.NEAR,
+        _depth_axis(depths),
+        Axis.around("points", *(s.high for s in series), unit="%"),
+        series,
+        chosen=_over(depths, float),
+    )
+
+
+def _series(kind: str, depths: Sequence[int], spread: Sequence[Sequence[float]]) -> Series:
+    """Return the middle of several values at each depth, with a band from the least to the greatest."""
+    middle, low, high = ([float(take(values)) for values in spread] for take in (np.median, np.min, np.max))
+    return Series(kind.capitalize(), depths, middle, kind, low, high)
+
+
+def _depth_axis(depths: Sequence[int]) -> Axis:
+    room = 0.04 * (depths[-1] - depths[0])
+    return Axis("depth", depths[0] - room, depths[-1] + room, ticks=tuple(depths), whole=True)
+
+
+def _table(planes: Planes, depth: int, mode: str) -> Table:
+    """Return a row for each training, so that the spread over seeds is seen."""
+    columns = [
+        Column("network"),
+        Column("seed", 0),
+        Column("loss", 3),
+        Column("eigenvalue", 2, -1, captions.EIGENVALUE_TIP),
+        Column("± error", 2, 1, captions.ERROR_TIP),
+        Column("least eigenvalue", 2, 1, captions.LEAST_TIP),
+        Column("of the plain Hessian", 2, -1, captions.RAW_TIP),
+        Column("± its error", 2, 1, captions.ERROR_TIP),
+        Column("basin (%)", 1, -1, captions.NEAR_TIP),
+        Column("local minima", 0, -1, captions.MINIMA_TIP),
+    ]
+    rows = [
+        (
+            planes.names[kind].format(depth),
+            row.seed,
+            row.loss,
+            row.normalised,
+            row.normalised_error,
+            row.lowest,
+            row.eigenvalue,
+            row.eigenvalue_error,
+            100 * row.near,
+            row.minima,
+        )
+        for kind in _TWINS
+        for row in planes.sharp(kind, depth, mode)
+    ]
+    return Table("numbers", columns, rows, "sort")
+
+
+# --- the question -------------------------------------------------------------------------------------------
+
+
+def _question(state: LandscapeState, planes: Planes | None) -> Question | None:
+    return None

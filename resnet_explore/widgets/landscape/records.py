@@ -1,0 +1,26 @@
+"""The planes that ship, in the form that the explorer shows."""
+
+import functools
+import json
+
+from resnet_explore.paths import shipped
+from resnet_explore.widgets.core.words import data_in_brief
+from resnet_explore.widgets.landscape.planes import Planes
+
+_EVERY = 10  # updates between snapshots of a recorded training
+
+
+@functools.cache
+def recorded(data: str) -> Planes:
+    """Return the planes of one record. Raises `ExploreError` where there is none."""
+    from resnet_explore.analysis.landscape.recorded import recorded_landscapes, recorded_sharpness
+
+    landscapes = recorded_landscapes(data)
+    about = json.loads(shipped("data", "landscapes", data, "about.json").read_text())
+    ways = [found.trajectory for found in landscapes.values() if found.trajectory is not None]
+    return Planes(
+        landscapes,
+        sharpness=recorded_sharpness(data),
+        images=f"of {about['training images']:,} training images of {data_in_brief(data)}, drawn at random",
+        snapshots=[str(_EVERY * step) for step in range(len(ways[0]))] if ways else [],
+    )
