@@ -51,8 +51,8 @@ PLANE_TIP = "Which two directions through the network"
 STEP_TIP = "How many updates the training has made"
 MODE_TIP = "Which means and variances batch norm takes at every point"
 MODES = {
-    "eval": ("Eval mode", "Those that the network kept; they fit the middle"),
-    "train": ("Train mode", "Those of the images, at every point anew"),
+    "train": ("Train mode", "Those of the images, at every point anew, as in training"),
+    "eval": ("Eval mode", "Those that the network kept; they fit the middle alone"),
 }
 
 
@@ -72,6 +72,42 @@ def _seed(key: str) -> str:
     return key.split("-")[1]
 
 
+# --- the question that comes first --------------------------------------------------------------------------
+
+ALIKE = 0.1  # of the larger span: how far apart two spans are alike
+FLATTER = {
+    "plain": "around the plain network",
+    "residual": "around the residual network",
+    "alike": "about the same around both",
+}
+FLATTER_RULE = (
+    "The highest loss of a plane less the lowest, in the middle of three random planes; closer than a tenth is "
+    "the same."
+)
+FLATTER_REPLIES = {
+    "residual": "So the surfaces are often told: rough without skips, smooth with them.",
+    "alike": "Both have as many weights, and are changed by as much.",
+}
+FLATTER_WHY = (
+    "The plain network of this depth has hardly learned. Near a guess, at 2.3, it stands on a plateau that goes on "
+    "in all directions, so training finds no slope. Around the residual network there is a funnel, and the network "
+    "has come down to its foot. A flat surface is no easy one."
+)
+
+
+def flatter_question(depth: int) -> str:
+    """Return what is asked of the twins that come first."""
+    return (
+        f"Two trained twins of {depth} layers, one without skips. Change all filters at random, by up to their own "
+        "size. Around which network does the loss change less?"
+    )
+
+
+def flatter_told(plain: float, residual: float) -> str:
+    """Return what was measured."""
+    return f"Over a plane the loss changes by {number(plain)} around plain, {number(residual)} around residual."
+
+
 # --- surfaces and maps --------------------------------------------------------------------------------------
 
 MIDDLE, WAY = "the trained network", "on the way of the training"
@@ -84,6 +120,16 @@ def headline(planes: "Planes", depth: int, key: str) -> str:
         return f"The loss is at most {LOW:g} at {said[0]} of the points."
     where = f"{depth} layers: the" if depth else "The"
     return f"{where} loss is at most {LOW:g} at {said[0]} of points, residual: {said[1]}."
+
+
+def reach(planes: "Planes", depth: int, key: str) -> str:
+    """Return from where to where the loss of a plane goes."""
+    said = []
+    for kind, found in planes.of(depth, key):
+        known = found.loss[np.isfinite(found.loss)]
+        name = planes.names[kind].format(depth)
+        said.append(f"from {number(known.min())} to {number(known.max())} around {name}")
+    return f"On this plane the loss goes {listed(said)}."
 
 
 def spread(planes: "Planes", depth: int, mode: str) -> str:

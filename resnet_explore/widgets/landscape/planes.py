@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from resnet_explore.analysis.landscape.plane import Landscape
     from resnet_explore.analysis.landscape.recorded import Sharpness
@@ -48,6 +50,11 @@ class Planes:
         """Return the share of points of each random plane whose loss is at most so many nats."""
         keys = [(kind, depth, plane_key(plane, mode)) for plane in RANDOM]
         return [self.landscapes[key].under(loss) for key in keys if key in self.landscapes]
+
+    def spans(self, kind: str, depth: int, mode: str) -> list[float]:
+        """Return the highest loss of each random plane less the lowest, in nats."""
+        keys = [(kind, depth, plane_key(plane, mode)) for plane in RANDOM]
+        return [float(np.ptp(self.landscapes[key].loss)) for key in keys if key in self.landscapes]
 
     def sharp(self, kind: str, depth: int, mode: str) -> list["Sharpness"]:
         """Return the sharpness of every training of a network, by its seed."""

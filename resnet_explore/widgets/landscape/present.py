@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,7 @@ def _surfaces(state: LandscapeState, planes: Planes, frame: dict[str, Any]) -> V
         levels(low, high),
         "contours" if state.view == "contours" else "surface",
         label="loss",
-        cut=captions.cut(high),
+        cut=captions.cut(high) if any_beyond(planes, key, high) else "",
         middle=captions.MIDDLE,
         way=captions.WAY if walks else "",
         step=Now("step"),
@@ -125,18 +126,17 @@ def _surfaces(state: LandscapeState, planes: Planes, frame: dict[str, Any]) -> V
         why=captions.WHY_TRAINING if walks else captions.WHY,
         panels=((panel,),),
         sliders=sliders,
-        below=_spread(state, planes, depths),
+        below=((Prose("reach", _over(depths, lambda depth: _reach(state, planes, depth, key))),),),
         conditions=_over(depths, lambda depth: captions.conditions(planes, depth, key, (low, high))),
         **frame,
     )
 
 
-def _spread(state: LandscapeState, planes: Planes, depths: Sequence[int]) -> Sequence[Sequence[Part]]:
-    """Return a sentence on what other random planes say, where there are any."""
-    if state.plane == TRAINING or len(planes.shares(next(iter(planes.names)), depths[0], state.mode, 1.0)) < 2:
-        return ()
-    said = _over(depths, lambda depth: (captions.spread(planes, depth, state.mode),))
-    return ((Prose("spread", said),),)
+def _reach(state: LandscapeState, planes: Planes, depth: int, key: str) -> tuple[str, ...]:
+    """Return sentences on the plane and, where there are several random ones, on all of them."""
+    said = captions.reach(planes, depth, key)
+    several = state.plane != TRAINING and len(planes.shares(_TWINS[-1], depth, state.mode, 1.0)) > 1
+    return (said, captions.spread(planes, depth, state.mode)) if several else (said,)
 
 
 def _row(planes: Planes, depth: int, key: str) -> tuple[Surface, ...]:
@@ -162,6 +162,12 @@ def limits(planes: Planes, key: str) -> tuple[float, float]:
     low = 10.0 ** math.floor(math.log10(max(float(known.min()), _LOWEST)))
     high = 10.0 ** math.ceil(math.log10(max(float(known.max()), 10 * low)))
     return low, min(high, max(_HIGHEST, 10 * low))
+
+
+def any_beyond(planes: Planes, key: str, high: float) -> bool:
+    """Whether some point of a plane, at any depth, is cut."""
+    every = (found.loss for (_, _, name), found in planes.landscapes.items() if name == key)
+    return any(not (loss <= high).all() for loss in every)
 
 
 def levels(low: float, high: float) -> tuple[float, ...]:
@@ -264,4 +270,20 @@ def _table(planes: Planes, depth: int, mode: str) -> Table:
 
 
 def _question(state: LandscapeState, planes: Planes | None) -> Question | None:
-    return None
+    """Return what is asked about the surfaces that come first; of nothing else."""
+    usual = LandscapeState()
+    if replace(state, step=usual.step, sort=usual.sort) != usual or planes is None:
+        return None
+    plain, residual = (float(np.median(planes.spans(kind, state.depth, state.mode))) for kind in _TWINS)
+    apart = abs(plain - residual) > captions.ALIKE * max(plain, residual)
+    right = "alike" if not apart else "plain" if plain < residual else "residual"
+    return Question(
+        f"landscape/flatter/{state.data}",
+        captions.flatter_question(state.depth),
+        tuple(Choice(*pair) for pair in captions.FLATTER.items()),
+        right,
+        captions.FLATTER_RULE,
+        captions.flatter_told(plain, residual),
+        captions.FLATTER_WHY,
+        captions.FLATTER_REPLIES if right == "plain" else {},
+    )

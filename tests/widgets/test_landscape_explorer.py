@@ -1,0 +1,224 @@
+"""The landscape explorer without a browser: its numbers, its pages, what it refuses, and what notebook 08 claims."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import resnet_explore as rx
+from resnet_explore.analysis.landscape.recorded import recorded_landscapes, recorded_sharpness
+from resnet_explore.widgets.core.view import Over, encode
+from resnet_explore.widgets.landscape.state import LandscapeState
+from tests.widgets.pages import assert_kept, numbers, shown, table
+from witnesses import fingerprint
+
+DIGITS = (8, 20, 32, 56, 110)
+PLANES = ("random-0", "random-1", "random-2")
+
+
+@pytest.fixture(scope="module")
+def made():
+    return rx.LandscapeExplorer(guess=True)
+
+
+@pytest.fixture
+def explorer(made):
+    shown(made, view="surface", data="digits")
+    shown(made, plane="random-0", mode="train", depth=56, step=-1, sort=(0, 1))
+    return made
+
+
+@pytest.fixture(scope="module")
+def record():
+    return recorded_landscapes("digits")
+
+
+def surfaces(page):
+    return page.panels[0][0]
+
+
+def test_the_first_view_shows_both_twins_on_one_scale(explorer, record):
+    page = shown(explorer)
+    panel = surfaces(page)
+    assert [(s.name, s.kind) for s in panel.surfaces] == [("plain-56", "plain"), ("residual-56", "residual")]
+    for surface in panel.surfaces:
+        plane = record[surface.kind, 56, "random-0-train"]
+        np.testing.assert_allclose(surface.loss, plane.loss, rtol=1e-6)
+        np.testing.assert_allclose(surface.error, plane.error, rtol=1e-6)
+    expected = [100 * record[kind, 56, "random-0-train"].under(1) for kind in ("plain", "residual")]
+    assert numbers(page.headline)[2:] == pytest.approx([round(share) for share in expected])
+    assert len(page.headline.split()) <= 15
+    assert [tab.value for tab in page.tabs.choices] == ["surface", "contours", "numbers"]
+
+
+def test_the_question_is_judged_by_the_spans_of_three_planes(explorer, record):
+    asked = shown(explorer).question
+    spans = {
+        kind: np.median([np.ptp(record[kind, 56, f"{plane}-train"].loss) for plane in PLANES])
+        for kind in ("plain", "residual")
+    }
+    assert spans["plain"] < 0.9 * spans["residual"]
+    assert asked.right == "plain"
+    assert numbers(asked.told) == pytest.approx([spans["plain"], spans["residual"]], rel=0.01)
+    assert shown(explorer, depth=20).question is None, "who has moved on is not asked"
+
+
+def test_depth_moves_in_the_page_alone_on_the_same_scale(explorer):
+    page = explorer.page
+    assert "depth" in encode(page).local
+    assert isinstance(page.headline, Over)
+    assert tuple(surfaces(page).surfaces.each) == DIGITS
+    scales = {(surfaces(shown(explorer, depth=depth)).low, surfaces(shown(explorer)).high) for depth in DIGITS}
+    assert len(scales) == 1
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+@pytest.mark.parametrize("plane", PLANES)
+def test_every_loss_lies_on_the_scale_or_is_said_to_be_cut(explorer, plane, mode):
+    panel = surfaces(shown(explorer, plane=plane, mode=mode))
+    losses = np.concatenate([s.loss.ravel() for row in surfaces(explorer.page).surfaces.each.values() for s in row])
+    assert panel.low <= max(losses[np.isfinite(losses)].min(), 1e-4)
+    assert all(panel.low < level < panel.high for level in panel.levels)
+    assert bool(panel.cut) == (not (losses <= panel.high).all())
+
+
+def test_the_plane_of_the_training_has_its_way(explorer, record):
+    page = shown(explorer, plane="training")
+    panel = surfaces(page)
+    assert [slider.key for slider in page.sliders] == ["depth", "step"]
+    assert [choice.label for choice in page.sliders[1].choices][::18] == ["0", "180"]
+    for surface in panel.surfaces:
+        way = record[surface.kind, 56, "training"].trajectory
+        np.testing.assert_allclose(surface.path, way, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(way[-1], 0, atol=1e-6)
+        assert np.abs(way).max(0)[0] <= surface.x[-1]
+    assert explorer.step == panel.step == 18
+    assert [menu.key for menu in page.ask] == ["data", "plane"], "it is in train mode"
+    assert surfaces(shown(explorer, step=3)).step == 3
+
+
+def test_a_depth_that_the_plane_has_not_becomes_the_nearest(explorer):
+    shown(explorer, depth=110)
+    assert shown(explorer, plane="training").sliders[0].choices[-1].value == explorer.depth == 56
+
+
+def test_numbers_show_every_training(explorer):
+    page = shown(explorer, view="numbers")
+    bends, basins = page.panels[0][0].charts
+    rows = [row for row in recorded_sharpness("digits") if row.mode == "train"]
+    for series in bends.series:
+        kind = series.kind
+        values = [abs(row.normalised) for row in rows if (row.kind, row.depth) == (kind, 56)]
+        at = list(series.x).index(56)
+        assert (series.low[at], series.y[at], series.high[at]) == pytest.approx(
+            (min(values), np.median(values), max(values)), rel=1e-5
+        )
+    assert [row[:2] for row in page.below[0][0].rows] == [
+        (f"{row.kind}-56", row.seed) for row in rows if row.depth == 56
+    ]
+    assert all(0 <= value <= 100 for series in basins.series for value in series.y)
+    assert "largest in magnitude" in " ".join(page.conditions)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"data": "mnist"}, "Unknown data 'mnist'"),
+        ({"plane": "random-7"}, "Unknown plane"),
+        ({"depth": 21}, "Unknown depth '?21"),
+        ({"mode": "evaluate"}, "Unknown mode"),
+        ({"step": 99}, "from 0 to 18"),
+        ({"step": -2}, "or -1 for the last"),
+        ({"view": "map"}, "Unknown view"),
+    ],
+)
+def test_what_there_is_not_is_said_and_changes_nothing(explorer, changes, sentence):
+    before = explorer.state
+    with pytest.raises(rx.ExploreError, match=sentence):
+        explorer.update(**changes)
+    assert explorer.state == before
+
+
+def test_networks_of_ones_own_are_measured_and_left_as_they_were():
+    torch.manual_seed(0)
+    nets = {"bare": rx.build("cifar_plain8"), "skips": rx.build("cifar_resnet8")}
+    images, labels = torch.randn(12, 3, 8, 8), torch.arange(12) % 10
+    before = [fingerprint(net) for net in nets.values()]
+    explorer = rx.LandscapeExplorer(nets, images, labels, size=3, mode="train")
+    page = shown(explorer)
+    panel = surfaces(page)
+    assert [s.name for s in panel.surfaces] == ["bare", "skips"]
+    expected = rx.loss_landscape(nets["skips"], images, labels, size=3, mode="train")
+    np.testing.assert_allclose(panel.surfaces[1].loss, expected.loss, rtol=1e-5)
+    assert [fingerprint(net) for net in nets.values()] == before
+    assert page.sliders == []
+    assert page.tabs.choices[2].missing
+    shown(explorer, plane="random-2")
+    assert explorer.code.splitlines()[-1] == (
+        "rx.LandscapeExplorer(models=models, images=images, labels=labels, size=3, plane='random-2')"
+    )
+    with pytest.raises(rx.ExploreError, match="ships?"):
+        explorer.update(view="numbers")
+    with pytest.raises(rx.ExploreError, match="networks of your own"):
+        explorer.update(data="digits")
+
+
+def test_what_does_not_fit_is_said_in_a_sentence():
+    net = rx.build("cifar_resnet8")
+    with pytest.raises(rx.ExploreError, match="needs images and labels"):
+        rx.LandscapeExplorer(net)
+    explorer = rx.LandscapeExplorer(net, torch.randn(4, 3, 8, 8), [0, 1, 2], size=3)
+    assert explorer.wait(60)
+    assert "labels" in explorer.problem
+
+
+def test_files_code_and_call(explorer, record, tmp_path):
+    rows = list(csv.DictReader(_lines(explorer.save(tmp_path / "planes.csv"))))
+    assert len(rows) == 2 * record["plain", 56, "random-0-train"].loss.size
+    assert explorer.save(tmp_path / "planes.png").stat().st_size > 10_000
+    with np.load(explorer.save(tmp_path / "planes.npz")) as arrays:
+        np.testing.assert_allclose(arrays["residual-56/loss"], record["residual", 56, "random-0-train"].loss, rtol=1e-6)
+    shown(explorer, view="contours", plane="training", step=4)
+    assert explorer.save(tmp_path / "way.svg").stat().st_size > 10_000
+    assert explorer.code.splitlines()[-1] == (
+        "rx.LandscapeExplorer(guess=True, view='contours', plane='training', step=4)"
+    )
+    exec(explorer.call, found := {})
+    shown(explorer, view="numbers")
+    assert explorer.save(tmp_path / "numbers.png").stat().st_size > 10_000
+    exec(explorer.call, found)
+
+
+def _lines(path):
+    return [line for line in path.read_text().splitlines() if not line.startswith("#")]
+
+
+def test_a_page_without_python_holds_every_plane(tmp_path):
+    said = []
+    rx.LandscapeExplorer().to_html(tmp_path / "page.html", data=["digits"], say=said.append)
+    packed = table(tmp_path / "page.html")
+    states = {json.dumps([s["state"][n] for n in ("view", "plane", "mode")]) for s in packed["scenes"]}
+    assert len(states) == 16
+    assert (tmp_path / "page.html").stat().st_size < 4e6
+
+
+# --- what notebook 08 says ----------------------------------------------------------------------------------
+
+
+def test_sentences_are_those_that_were_read(explorer):
+    said = []
+    for view in ("surface", "contours"):
+        for plane in ("random-0", "training"):
+            for mode in ("train", "eval"):
+                page = shown(explorer, view=view, plane=plane, mode=mode, depth=56)
+                said += [page.headline, page.why, *page.conditions, *page.below[0][0].paragraphs]
+                said += [surface.alt for surface in surfaces(page).surfaces]
+    page = shown(explorer, view="numbers", mode="train")
+    said += [page.headline, page.why, *page.conditions, *page.glossary.values()]
+    asked = shown(explorer, **vars(replace(LandscapeState(), step=18))).question
+    said += [asked.text, asked.rule, asked.told, asked.why, *asked.replies.values()]
+    said += [choice.label for choice in asked.choices]
+    assert_kept("landscape", dict.fromkeys(filter(None, said)))
