@@ -24,6 +24,8 @@ from .analysis.gradients.shattering import (
     input_gradients as input_gradients,
 )
 from .analysis.gradients.skip_ratios import skip_ratios as skip_ratios
+from .analysis.landscape.curvature import top_hessian_eigenvalue as top_hessian_eigenvalue
+from .analysis.landscape.surface import loss_landscape as loss_landscape
 from .analysis.similarity import similarity as similarity
 from .analysis.skips.edited import edited as edited
 from .analysis.skips.lesions import lesion_study as lesion_study

@@ -40,6 +40,7 @@ QUESTIONS = {
     "gradients": {"capture", "topology"},
     "activations": {"capture", "topology"},
     "explain": {"capture", "topology"},
+    "landscape": set(),
     "skips": {"capture", "topology"},
 }
 # Inside widgets: the core knows no explorer, and no explorer another.

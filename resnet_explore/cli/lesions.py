@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from resnet_explore.cli import kept
 from resnet_explore.cli.arguments import counts, positive, several
 from resnet_explore.cli.as_trained import as_trained
-from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.cli.named_twins import depth_and_kind, depths_of, twins_of
+from resnet_explore.errors import ExploreError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,11 +75,8 @@ def _study(options: argparse.Namespace, say: Callable[[str], None], hint: Callab
     from resnet_explore.models.threads import one_thread
     from resnet_explore.training.runs import write_text
 
-    twins = _twins(options.weights)
-    depths = sorted(options.depths or twins)
-    for depth in depths:
-        if depth not in twins:
-            raise unknown("depth", depth, map(str, twins))
+    twins = twins_of(options.weights)
+    depths = depths_of(options.weights, options.depths)
     asked = {"weights": options.weights, **{name: getattr(options, name) for name in _USUAL}}
     asked["depths"] = depths
     out = _out(options)
@@ -253,26 +250,8 @@ def _records(table: "pd.DataFrame") -> list[dict[str, Any]]:
 def _place(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return by what rows are sorted, however often the command was stopped."""
     name, factor = row["network"], row["factor"]
-    by = (*_depth_and_kind(name), _ORDER.index(row["what"]), row["count"], row["seed"])
+    by = (*depth_and_kind(name), _ORDER.index(row["what"]), row["count"], row["seed"])
     return (*by, -1.0 if factor is None or factor != factor else factor)
-
-
-def _depth_and_kind(name: str) -> tuple[int, bool]:
-    return int(re.findall(r"\d+", name)[-1]), "plain" not in name
-
-
-def _twins(weights: str) -> dict[int, list[str]]:
-    """Return by depth the names of a set's networks, the plain one first."""
-    from resnet_explore.models.weights import list_weights
-
-    shipped = list_weights()
-    names = [row.model for row in shipped if row.weights == weights]
-    if not names:
-        raise unknown("weights:", weights, sorted({r.weights for r in shipped if "@" not in r.weights}))
-    found: dict[int, list[str]] = {}
-    for name in sorted(names, key=_depth_and_kind):
-        found.setdefault(_depth_and_kind(name)[0], []).append(name)
-    return found
 
 
 def _grown(out: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -293,7 +272,7 @@ def _out(options: argparse.Namespace) -> Path:
 
 def _command(asked: Mapping[str, Any]) -> str:
     """Return the command that was given, without where the data lay."""
-    usual = {**_USUAL, "depths": list(_twins(asked["weights"]))}
+    usual = {**_USUAL, "depths": list(twins_of(asked["weights"]))}
     return kept.command_line("lesions", asked["weights"], asked, usual)
 
 

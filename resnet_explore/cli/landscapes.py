@@ -1,0 +1,419 @@
+"""`resnet-explore landscapes`: planes through the weights of trained twins, and how sharply they bend."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from resnet_explore.cli import kept
+from resnet_explore.cli.arguments import count, counts, positive
+from resnet_explore.cli.as_trained import as_trained
+from resnet_explore.cli.named_twins import depth_and_kind, depths_of, twins_of
+from resnet_explore.errors import ExploreError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from resnet_explore.analysis.landscape.plane import Landscape
+    from resnet_explore.analysis.landscape.recorded import Sharpness
+    from resnet_explore.models.network import Network
+
+_USUAL: Mapping[str, Any] = {
+    "depths": None,
+    "images": 360,
+    "size": 25,
+    "planes": 3,
+    "further": 17,
+    "curvature": 11,
+    "steps": 25,
+    "trained": (),
+}
+_EVERY, _UPDATES = 10, 180  # of a training: updates between snapshots, and in all, 8 epochs of digits
+_NEAR = 0.5  # nats above a network's own loss
+_ABOUT = "about.json"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    add = parser.add_argument
+    add("weights", nargs="?", default="digits", help="of twins that ship (default: %(default)s)")
+    add("--root", help="where the data lie (default: downloaded to the cache)")
+    add("--data", default="", help="what lies there, in words, for the record")
+    add("--depths", type=counts, metavar="8,20,...", help="of the twins (default: all that ship)")
+    add("--images", type=positive, help="training images, drawn at random (default: %(default)s)")
+    add("--size", type=positive, help="points along each axis of the first plane (default: %(default)s)")
+    add("--planes", type=positive, help="random planes for each network (default: %(default)s)")
+    add("--further", type=positive, help="points along each axis of further planes (default: %(default)s)")
+    add(
+        "--curvature",
+        type=count,
+        help="points of the planes beside eigenvalues; 0: none (default: %(default)s)",
+    )
+    add("--steps", type=positive, help="for each eigenvalue, at most (default: %(default)s)")
+    add("--trained", type=counts, metavar="20,56", help="depths to train anew for the plane of a training")
+    add("--runs", type=Path, help="the sweep's folder, for the eigenvalues of other seeds")
+    add("--out", type=Path, help="folder to write to (default: runs/landscapes-WEIGHTS)")
+    parser.set_defaults(**_USUAL)
+
+
+def interrupted(options: argparse.Namespace) -> str:
+    """Return what to say after Ctrl-C."""
+    return kept.interrupted(_out(options), "plane was measured")
+
+
+def measure_landscapes(options: argparse.Namespace) -> None:
+    """Measure what is not measured yet, and say a line for each.
+
+    OUT/planes.npz, sharpness.csv and about.json are written as each is done, OUT/README.md in the end;
+    OUT/parts keeps what the command goes on from. Raises ExploreError where OUT holds others.
+    """
+    from resnet_explore.cli.terminal import StatusLine
+
+    with StatusLine(sys.stdout) as line:
+        try:
+            _measure(options, line.say, line.hint)
+        except OSError as error:
+            raise ExploreError(f"{_out(options)} can't be written to ({error.strerror}).") from None
+
+
+def _measure(options: argparse.Namespace, say: Callable[[str], None], hint: Callable[[str], None]) -> None:
+    from resnet_explore.models.threads import one_thread
+    from resnet_explore.training.runs import write_text
+
+    asked = {"weights": options.weights, **{name: getattr(options, name) for name in _USUAL}}
+    asked |= {"depths": depths_of(options.weights, options.depths), "trained": list(options.trained)}
+    out = _out(options)
+    nets = list(_networks(options, asked["depths"]))
+    data = _Data(nets[0].net.about, options)
+    keep = _PlaneKeeper(out, asked, options.data or data.source, data.of)
+    say(
+        f"Planes of {len(nets)} networks, on {len(data.labels)} of {data.of:,} training images; kept in "
+        f"{out}."
+    )
+    with one_thread():
+        for name, measure in _tasks(nets, data, options, keep):
+            hint(f"{name} ...")
+            measure()
+            say(f"{name:<28} {keep.minutes:6.1f} core-minutes")
+    write_text(out / "README.md", _page(out))
+
+
+# --- what is measured --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Trained:
+    """A trained network: one that ships, or of another seed."""
+
+    kind: str
+    depth: int
+    seed: int
+    ships: bool
+    net: "Network"
+
+    def __str__(self) -> str:
+        return f"{self.kind}-{self.depth}"
+
+
+class _Data:
+    """Training images as the networks were trained on them."""
+
+    images: "Tensor"
+
+    def __init__(self, about: Mapping[str, Any], options: argparse.Namespace) -> None:
+        import torch
+
+        train = as_trained(about, options.weights, "train", options.root)
+        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[: options.images]
+        self.images, self.labels = train.normalized(order), train.labels[order]
+        self.of, self.source = len(train), train.source
+
+
+def _networks(options: argparse.Namespace, depths: Sequence[int]) -> Iterator[_Trained]:
+    """Yield the networks that ship, then those of other seeds."""
+    from resnet_explore.models.presets import build
+    from resnet_explore.training.runs import RunFolder, collect, model_name
+
+    twins = twins_of(options.weights)
+    shipped = {name: depth for depth in depths for name in twins[depth]}
+
+    def trained(name: str, seed: int, ships: bool, weights: str) -> _Trained:
+        kind = "residual" if depth_and_kind(name)[1] else "plain"
+        return _Trained(kind, shipped[name], seed, ships, build(name, weights=weights))
+
+    for name in shipped:
+        yield trained(name, 0, True, options.weights)
+    if options.runs is not None:
+        runs = collect(options.runs).drop_duplicates("run").sort_values(["seed", "depth", "kind"])
+        for run in runs.to_dict("records"):
+            name = model_name(run["family"], run["kind"], run["depth"])
+            if name in shipped and run["seed"] != 0:
+                checkpoint = str(RunFolder(options.runs / run["run"]).checkpoint)
+                yield trained(name, int(run["seed"]), False, checkpoint)
+
+
+def _tasks(
+    nets: Sequence[_Trained], data: _Data, options: argparse.Namespace, keep: "_PlaneKeeper"
+) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Yield names of measurements, and what makes each: first those of which most is shown."""
+    shipped = [one for one in nets if one.ships]
+    for plane in range(options.planes):
+        for mode in ("eval", "train"):
+            for one in shipped:
+                name = f"{one}/random-{plane}{'' if mode == 'eval' else '-train'}"
+                yield name, _plane(name, one, data, options, keep, plane, mode)
+        if plane == 0:
+            for depth in options.trained:
+                yield f"training of {depth} layers", _trainings(depth, data, options, keep)
+            if options.curvature:
+                for one in nets:
+                    for mode in ("eval", "train"):
+                        name = f"{one}/seed-{one.seed}-{mode}"
+                        yield name, _sharpness(name, one, data, options, keep, mode)
+
+
+def _plane(
+    name: str,
+    one: _Trained,
+    data: _Data,
+    options: argparse.Namespace,
+    keep: "_PlaneKeeper",
+    seed: int,
+    mode: str,
+) -> Callable[[], None]:
+    def measure() -> None:
+        size = options.further if seed else options.size
+        keep.add_plane(name, _surface(name, one.net, data, keep, size=size, seed=seed, mode=mode))
+
+    return measure
+
+
+def _surface(name: str, net: "Network", data: _Data, keep: "_PlaneKeeper", **asked: Any) -> "Landscape":
+    from resnet_explore.analysis.landscape.surface import loss_landscape
+
+    return loss_landscape(net, data.images, data.labels, path=keep.part(f"{name}.npz"), **asked)
+
+
+def _trainings(
+    depth: int, data: _Data, options: argparse.Namespace, keep: "_PlaneKeeper"
+) -> Callable[[], None]:
+    """Train both twins anew, with snapshots, and measure the plane of each training."""
+
+    def measure() -> None:
+        from resnet_explore.training.race import Race
+
+        kinds = ("plain", "residual")
+        if all(keep.has_plane(f"{kind}-{depth}/training") for kind in kinds):
+            return
+        train, test = (
+            as_trained(data_about, options.weights, split, options.root) for split in ("train", "test")
+        )
+        race = Race([f"{kind}-{depth}" for kind in kinds], train, test)
+        snapshots: dict[str, list[dict[str, Tensor]]] = {f"{kind}-{depth}": [] for kind in kinds}
+        for _ in range(_UPDATES // _EVERY + 1):
+            for name, net in race.models.items():
+                snapshots[name].append({key: value.clone() for key, value in net.state_dict().items()})
+            if race.steps < _UPDATES:
+                race.advance(_EVERY)
+        for name, net in race.models.items():
+            found = _surface(
+                f"{name}/training",
+                net,
+                data,
+                keep,
+                size=options.size,
+                trajectory=snapshots[name],
+                mode="train",
+            )
+            keep.add_plane(f"{name}/training", found)
+
+    data_about = _about_of(options.weights, depth)
+    return measure
+
+
+def _about_of(weights: str, depth: int) -> Mapping[str, Any]:
+    from resnet_explore.models.presets import build
+
+    return build(twins_of(weights)[depth][0], weights=weights).about
+
+
+def _sharpness(
+    name: str,
+    one: _Trained,
+    data: _Data,
+    options: argparse.Namespace,
+    keep: "_PlaneKeeper",
+    mode: str,
+) -> Callable[[], None]:
+    def measure() -> None:
+        from resnet_explore.analysis.landscape.curvature import top_hessian_eigenvalue
+        from resnet_explore.analysis.landscape.recorded import Sharpness
+        from resnet_explore.training.runs import write_json
+
+        path = keep.part(f"{name}.json")
+        if not path.is_file():
+            plane = _surface(name, one.net, data, keep, size=options.curvature, mode=mode)
+            plain, fair = (
+                top_hessian_eigenvalue(
+                    one.net, data.images, data.labels, steps=options.steps, mode=mode, normalised=normalised
+                )
+                for normalised in (False, True)
+            )
+            row = Sharpness(
+                one.kind,
+                one.depth,
+                one.seed,
+                mode,
+                plane.here,
+                plane.error_here,
+                plain.value,
+                plain.error,
+                fair.value,
+                fair.error,
+                fair.lowest,
+                plane.under(plane.here + _NEAR),
+                plane.minima,
+                options.curvature,
+            )
+            write_json(path, asdict(row))
+        keep.add_row(Sharpness(**json.loads(path.read_text())))
+
+    return measure
+
+
+# --- what is kept ------------------------------------------------------------------------------------------
+
+
+class _PlaneKeeper:
+    """Writes what is measured so far whenever something is added."""
+
+    def __init__(self, out: Path, asked: Mapping[str, Any], data: str, of: int) -> None:
+        from resnet_explore.training.record import commit
+
+        self.out, self.asked, self.data, self.of = out, asked, data, of
+        known = out / _ABOUT
+        before: dict[str, Any] = json.loads(known.read_text()) if known.is_file() else {"asked": asked}
+        if other := " and ".join(name for name in asked if before["asked"].get(name) != asked[name]):
+            raise ExploreError(
+                f"{out} holds landscapes with other {other}: choose another folder with --out."
+            )
+        self._before, self._started, self._commit = before.get("minutes", 0.0), time.process_time(), commit()
+        self._planes: dict[str, Landscape] = {}
+        self._rows: list[Sharpness] = []
+
+    @property
+    def minutes(self) -> float:
+        """What it took so far, with what it took before it was stopped."""
+        return float(self._before) + (time.process_time() - self._started) / 60
+
+    def part(self, name: str) -> Path:
+        """Return where a measurement is kept that may be unfinished."""
+        path = self.out / "parts" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def has_plane(self, name: str) -> bool:
+        """Whether a plane is ready."""
+        return name in self._planes
+
+    def add_plane(self, name: str, plane: "Landscape") -> None:
+        """Keep a plane."""
+        self._planes[name] = plane
+        self._write()
+
+    def add_row(self, row: "Sharpness") -> None:
+        """Keep the eigenvalues of a network."""
+        self._rows.append(row)
+        self._write()
+
+    def _write(self) -> None:
+        import numpy as np
+        import pandas as pd
+
+        from resnet_explore.analysis.landscape.recorded import PLANES, SHARPNESS, as_arrays
+        from resnet_explore.training.runs import write_json, write_text
+
+        arrays: dict[str, Any] = {
+            f"{name}/{part}": array
+            for name, plane in sorted(self._planes.items())
+            for part, array in as_arrays(plane).items()
+        }
+        unfinished = self.out / f".{PLANES}"
+        with unfinished.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+        unfinished.replace(self.out / PLANES)
+        if self._rows:
+            rows = sorted(map(asdict, self._rows), key=lambda row: [*row.values()][:4])
+            write_text(self.out / SHARPNESS, pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))
+        usual = {**_USUAL, "depths": list(twins_of(self.asked["weights"])), "trained": []}
+        command = kept.command_line("landscapes", self.asked["weights"], self.asked, usual)
+        about = kept.provenance(command, self._commit, self.minutes, self.data, self.of, self.asked)
+        about["training images"] = about.pop("test images")
+        write_json(self.out / _ABOUT, about)
+
+
+def _out(options: argparse.Namespace) -> Path:
+    return options.out or Path("runs") / f"landscapes-{options.weights}"
+
+
+# --- the page ----------------------------------------------------------------------------------------------
+
+
+def _page(out: Path) -> str:
+    """Return what a person reads first, in Markdown."""
+    from resnet_explore.analysis.landscape.recorded import recorded_landscapes, recorded_sharpness
+
+    about, planes = json.loads((out / _ABOUT).read_text()), recorded_landscapes(out)
+    asked = about["asked"]
+    images = min(asked["images"], about["training images"])
+    lines = [
+        f"# Is the loss surface smoother with skips? {asked['weights']}",
+        "",
+        f"{images:,} of {about['training images']:,} training images, drawn with seed 0;",
+        f"data: {about['data']}. Made by",
+        "",
+        f"    {about['command']}",
+        "",
+        f"at commit {about['commit']} on {about['date']} with torch {about['torch']}, in "
+        f"{about['minutes']:g} minutes of one core.",
+        "`planes.npz` holds the planes, `sharpness.csv` eigenvalues of trained networks;",
+        "`recorded_landscapes` and `recorded_sharpness` of `resnet_explore.analysis.landscape.recorded` read",
+        "them.",
+        "",
+        "| plane | loss in the middle | at most 0.5 above | at most 1 | minima | points |",
+        "| --- | --- | --- | --- | --- | --- |",
+        *(
+            f"| {key} | {plane.here:.3g} | {100 * plane.under(plane.here + _NEAR):.1f} % "
+            f"| {100 * plane.under(1):.1f} % | {plane.minima} | {len(plane.y)}×{len(plane.x)} |"
+            for key, plane in sorted(planes.items())
+        ),
+        "",
+        'Planes whose names end in "-train", and those of trainings, use the statistics of the images in',
+        "batch norm, as training does; others the running statistics, which fit the network in the middle",
+        "only.",
+        "",
+    ]
+    if (out / "sharpness.csv").is_file():
+        lines += _table(recorded_sharpness(out))
+    return "\n".join(lines)
+
+
+def _table(rows: "Sequence[Sharpness]") -> list[str]:
+    import pandas as pd
+
+    heads = ["eigenvalue", "normalised", "lowest", "near"]
+    lines = [f"| network | mode | seeds | {' | '.join(heads)} |", "| --- " * (len(heads) + 3) + "|"]
+    for (kind, depth, mode), found in pd.DataFrame(map(asdict, rows)).groupby(["kind", "depth", "mode"]):
+        cells = [_spread(found[name]) for name in heads]
+        lines.append(f"| {kind}-{depth} | {mode} | {len(found)} | {' | '.join(cells)} |")
+    return [*lines, "", "Medians over seeds of the training, and in brackets the least and the greatest.", ""]
+
+
+def _spread(values: Any) -> str:
+    if len(values) == 1:
+        return f"{values.iloc[0]:.3g}"
+    return f"{values.median():.3g} ({values.min():.3g} to {values.max():.3g})"
