@@ -19,14 +19,14 @@ WAITING = "The loss over a plane of weights, of both networks on one scale."
 NO_NUMBERS = "Sharpness is recorded for the twins that ship."
 
 WHY = (
-    "The trained network stands in the middle. Both directions change all of its filters at random, each by a "
-    "share of its own length, so large weights make nothing look flat. Every point is another network: its loss "
-    "on the same images is the height. A plane shows two of many thousand directions."
+    "The trained network stands in the middle. Both directions change all of its filters at random, each "
+    "by a share of its own length, so large weights make nothing look flat. Every point is another "
+    "network: its loss on the same images is the height. A plane shows two of many thousand directions."
 )
 WHY_TRAINING = (
-    "The line is the way that the training took; its end stands in the middle. The plane is spanned by the two "
-    "main directions of that way, and every point of it is another network. Random planes miss the way: it is "
-    "almost at right angles to them."
+    "The line is the way that the training took; its end stands in the middle. The plane is spanned by the "
+    "two main directions of that way, and every point of it is another network. Random planes miss the "
+    "way: it is almost at right angles to them."
 )
 WHY_SHARP = (
     "The Hessian holds all second derivatives of the loss. Its largest eigenvalue says how sharply the loss "
@@ -35,7 +35,7 @@ WHY_SHARP = (
 )
 
 GLOSSARY = {
-    "loss": "Mean cross-entropy over the images, in nats: 0 is certain and right, 2.3 a guess among ten classes.",
+    "loss": "Mean cross-entropy over the images, in nats: 0 is certain and right, 2.3 is a guess among ten.",
     "nats": "The unit of cross-entropy with natural logarithms.",
     "Hessian": "The matrix of all second derivatives of the loss with respect to the weights.",
     "eigenvalue": "How much a matrix stretches a direction that it does not turn.",
@@ -81,31 +81,33 @@ FLATTER = {
     "alike": "about the same around both",
 }
 FLATTER_RULE = (
-    "The highest loss of a plane less the lowest, in the middle of three random planes; closer than a tenth is "
-    "the same."
+    "The highest loss of a plane less the lowest, in the middle of three random planes; closer than a "
+    "tenth is the same."
 )
 FLATTER_REPLIES = {
     "residual": "So the surfaces are often told: rough without skips, smooth with them.",
     "alike": "Both have as many weights, and are changed by as much.",
 }
 FLATTER_WHY = (
-    "The plain network of this depth has hardly learned. Near a guess, at 2.3, it stands on a plateau that goes on "
-    "in all directions, so training finds no slope. Around the residual network there is a funnel, and the network "
-    "has come down to its foot. A flat surface is no easy one."
+    "The plain network of this depth has hardly learned. Near a guess, at 2.3, it stands on a plateau that "
+    "goes on in all directions, so training finds no slope. Around the residual network there is a funnel, "
+    "and the network has come down to its foot. A flat surface is no easy one."
 )
 
 
 def flatter_question(depth: int) -> str:
     """Return what is asked of the twins that come first."""
     return (
-        f"Two trained twins of {depth} layers, one without skips. Change all filters at random, by up to their own "
-        "size. Around which network does the loss change less?"
+        f"Two trained twins of {depth} layers, one without skips. Change all filters at random, by up to "
+        "their own size. Around which network does the loss change less?"
     )
 
 
 def flatter_told(plain: float, residual: float) -> str:
     """Return what was measured."""
-    return f"Over a plane the loss changes by {number(plain)} around plain, {number(residual)} around residual."
+    return (
+        f"Over a plane the loss changes by {number(plain)} around plain, {number(residual)} around residual."
+    )
 
 
 # --- surfaces and maps --------------------------------------------------------------------------------------
@@ -170,15 +172,24 @@ def conditions(planes: "Planes", depth: int, key: str, scale: tuple[float, float
     first = every[0]
     rows, columns = first.loss.shape
     images = f"{first.images:,} {planes.images}" if planes.images else f"the {first.images:,} images given"
-    middle = listed([f"{planes.names[kind].format(depth)} {number(found.here)}" for kind, found in planes.of(depth, key)])
+    middle = listed(
+        [f"{planes.names[kind].format(depth)} {number(found.here)}" for kind, found in planes.of(depth, key)]
+    )
     return (
         f"Loss: mean cross-entropy in nats over {images}. In the middle: {middle}.",
         _directions(key, every),
-        f"Batch norm in {first.mode} mode{_mode(first.mode)}. Biases and its own parameters stay as they are.",
+        (
+            f"Batch norm in {first.mode} mode{_mode(first.mode)}. Biases and its own parameters stay as they "
+            "are."
+        ),
         f"{rows}×{columns} points; what lies between them is drawn straight.",
-        f"Height and colour: the logarithm of the loss, from {scale[0]:g} to {scale[1]:g} in all pictures of this "
-        "plane; what is higher is cut.",
-        *([] if key != "training" else ["Each network has a plane of its own: places in one are none in the other."]),
+        f"Height and colour: the logarithm of the loss, from {scale[0]:g} to {scale[1]:g} in all pictures "
+        "of this plane; what is higher is cut.",
+        *(
+            []
+            if key != "training"
+            else ["Each network has a plane of its own: places in one are none in the other."]
+        ),
     )
 
 
@@ -191,8 +202,8 @@ def _mode(mode: str) -> str:
 def _directions(key: str, every: "Sequence[Landscape]") -> str:
     if key != "training":
         return (
-            f"Plane: two random directions, seed {_seed(key)}; a step of 1 is as long as the filter itself, in "
-            "each filter (Li et al. 2018)."
+            f"Plane: two random directions, seed {_seed(key)}; a step of 1 is as long as the filter itself, "
+            "in each filter (Li et al. 2018)."
         )
     shares = listed([percent(100 * found.share) for found in every if found.share is not None])
     return (
@@ -226,8 +237,8 @@ def number_conditions(planes: "Planes", mode: str) -> tuple[str, ...]:
     """Return how sharpness was measured."""
     first = planes.sharpness[0]
     return (
-        "Bend: the eigenvalue of the Hessian that is largest in magnitude, by Lanczos' method, with directions in "
-        "the length of filters.",
+        "Bend: the eigenvalue of the Hessian that is largest in magnitude, by Lanczos' method, with "
+        "directions in the length of filters.",
         "Lines are medians over trainings with other seeds, bands reach from the least to the greatest; the "
         "table has every training.",
         f"Basin and minima: on {first.points}×{first.points} points of the random plane of seed 0.",

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.widgets.catalog.networks import own_networks
@@ -12,10 +12,13 @@ from resnet_explore.widgets.core.view import Choice, View
 from resnet_explore.widgets.landscape import captions
 from resnet_explore.widgets.landscape.jobs import MeasurePlane
 from resnet_explore.widgets.landscape.own import OwnNetworks
-from resnet_explore.widgets.landscape.planes import RANDOM, TRAINING
+from resnet_explore.widgets.landscape.planes import RANDOM, TRAINING, plane_key
 from resnet_explore.widgets.landscape.present import depths_of, present
 from resnet_explore.widgets.landscape.records import recorded
 from resnet_explore.widgets.landscape.state import LandscapeState
+
+if TYPE_CHECKING:
+    from resnet_explore.analysis.landscape.plane import Landscape
 
 _RECORDS = (Choice("digits", "Digits (8×8, grey)"), Choice("cifar10", "CIFAR-10 (32×32)"))
 _OWN, _SIZE = "own", 13
@@ -31,8 +34,8 @@ class LandscapeExplorer(Explorer):
     state   `LandscapeState`: view, data, depth, plane, mode, step, sort, each a trait
     guess   True to be asked before the first picture, or the path of a file that keeps the answers
 
-    Networks are only looked at, never changed. Raises `ExploreError` for models without images and labels, and
-    for a state that there is not; images that don't fit are said on the page.
+    Networks are only looked at, never changed. Raises `ExploreError` for models without images and labels,
+    and for a state that there is not; images that don't fit are said on the page.
     """
 
     State = LandscapeState
@@ -118,3 +121,45 @@ class LandscapeExplorer(Explorer):
         """Return the arguments that were given beside the state."""
         given = [f"{name}={name}" for name, value in self._given.items() if value is not None]
         return [*given, f"size={self._size}"] if self._own is not None and self._size != _SIZE else given
+
+    def call_in_code(self, state: LandscapeState) -> Sequence[str]:
+        """Return what measures the residual network's plane or sharpness, or reads a training's plane."""
+        if self._own is not None:
+            return ()
+        if state.view != "numbers" and state.plane == TRAINING:
+            key = f'"residual", {{depth}}, "{TRAINING}"'
+            return [
+                "from resnet_explore.analysis.landscape.recorded import recorded_landscapes",
+                "",
+                f'recorded_landscapes("{state.data}")[{key}]',
+            ]
+        measure = (
+            f'rx.top_hessian_eigenvalue(residual, images, labels, mode="{state.mode}", normalised=True)'
+            if state.view == "numbers"
+            else f"rx.loss_landscape(residual, images, labels, seed={state.plane[-1]}, "
+            f'mode="{state.mode}", size={_points(state)})'
+        )
+        return [
+            "import torch",
+            "",
+            f'plain, residual = rx.twins("cifar_resnet{{depth}}", weights="{state.data}")',
+            f'data = rx.load_dataset("{state.data}")',
+            "chance = torch.Generator().manual_seed(0)",
+            f"some = torch.randperm(len(data), generator=chance)[:{_images(state)}]",
+            "images, labels = data.normalized(some), data.labels[some]",
+            measure,
+        ]
+
+
+def _points(state: LandscapeState) -> int:
+    """Return how many points a recorded plane has along each axis."""
+    return len(_first(state).x)
+
+
+def _images(state: LandscapeState) -> int:
+    return _first(state).images
+
+
+def _first(state: LandscapeState) -> "Landscape":
+    planes, key = recorded(state.data), plane_key(state.plane, state.mode)
+    return planes.of(planes.depths(key)[-1], key)[-1][1]
