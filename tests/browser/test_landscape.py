@@ -60,7 +60,7 @@ def test_guess_turn_walk_and_read(open_notebook):
 
     card.get_by_role("tab", name="Contours").click()
     assert card.locator(".rx-surface-lines path[d]").count() > 4
-    card.get_by_label("Plane").select_option(label="Of the training")
+    card.get_by_label("Plane", exact=True).select_option(label="Of the training")
     walk = card.get_by_role("slider", name="Update")
     walk.wait_for()
     place = card.locator(".rx-surface-here").last

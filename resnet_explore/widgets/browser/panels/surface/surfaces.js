@@ -3,9 +3,9 @@
 import { clamp, make, onWidth, same, write } from "../../dom.js";
 import { numeral } from "../axis.js";
 import { Glide } from "../glide.js";
-import { viridis } from "../matrices.js";
 import { USUAL, turned } from "./camera.js";
 import { levelsOf, scaleFor } from "./grid.js";
+import { colorBar } from "./paint.js";
 import { Picture } from "./picture.js";
 import { hint, sentence } from "./words.js";
 
@@ -85,9 +85,7 @@ export function surfaces(page, props) {
 
   function legend() {
     const { low, high, label, cut, middle, way } = row.props;
-    const stops = Array.from({ length: 13 }, (_, k) => `rgb(${viridis(k / 12).join(" ")})`).join(", ");
-    const bar = make("span", "rx-matrix-bar");
-    bar.style.background = `linear-gradient(to right, ${stops})`;
+    const bar = colorBar();
     const end = (value) => make("span", "", { textContent: numeral(Number(value.toPrecision(2))) });
     const sample = (look, text) => (text ? [make("span", "rx-surface-key", {}, make("span", `rx-surface-sample ${look}`, { ariaHidden: "true" }), text)] : []);
     key.replaceChildren(`${label}: `, end(low), bar, end(high), ...sample("rx-surface-swatch", cut), ...sample("rx-surface-dot", middle), ...sample("rx-surface-dot rx-surface-red", way));
