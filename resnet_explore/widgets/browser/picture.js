@@ -163,8 +163,9 @@ function points(part) {
 
 function heights({ surfaces, across, up, label }) {
   return surfaces.flatMap(({ name, x, y, loss, error }) => list(loss).map((value, k) => {
-    const column = k % x.data.length, row = Math.floor(k / x.data.length);
-    return { network: name, [across]: x.data[column], [up]: y.data[row], [label]: value, ...(error ? { "error (%)": error.data[k] } : {}) };
+    const row = { network: name, [across]: x.data[k % x.data.length], [up]: y.data[Math.floor(k / x.data.length)], [label]: value };
+    if (error) row["error (%)"] = error.data[k];
+    return row;
   }));
 }
 

@@ -14,13 +14,12 @@ from resnet_explore.widgets.landscape.jobs import MeasurePlane
 from resnet_explore.widgets.landscape.own import OwnNetworks
 from resnet_explore.widgets.landscape.planes import RANDOM, TRAINING, plane_key
 from resnet_explore.widgets.landscape.present import depths_of, present
-from resnet_explore.widgets.landscape.records import recorded
+from resnet_explore.widgets.landscape.records import TITLES, recorded, records
 from resnet_explore.widgets.landscape.state import LandscapeState
 
 if TYPE_CHECKING:
     from resnet_explore.analysis.landscape.plane import Landscape
 
-_RECORDS = (Choice("digits", "Digits (8×8, grey)"), Choice("cifar10", "CIFAR-10 (32×32)"))
 _OWN, _SIZE = "own", 13
 
 
@@ -58,9 +57,8 @@ class LandscapeExplorer(Explorer):
         """Find data, depth, plane and step that go together."""
         if self._own is not None:
             return self._settle_own(state, names)
-        keys = [choice.value for choice in _RECORDS]
-        if state.data not in keys:
-            raise unknown("data", state.data, keys)
+        if state.data not in records():
+            raise unknown("data", state.data, records())
         planes = recorded(state.data)
         if state.plane not in planes.planes:
             raise unknown("plane", state.plane, planes.planes)
@@ -103,7 +101,8 @@ class LandscapeExplorer(Explorer):
         """Return the page."""
         if self._own is None:
             planes = recorded(state.data)
-            return present(state, _RECORDS, planes, planes.planes)
+            choices = [Choice(data, TITLES[data]) for data in records()]
+            return present(state, choices, planes, planes.planes)
         return present(state, (), found.get(self._job(self._own, state)), RANDOM)
 
     def _job(self, own: OwnNetworks, state: LandscapeState) -> MeasurePlane:

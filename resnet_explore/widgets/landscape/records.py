@@ -7,7 +7,14 @@ from resnet_explore.paths import shipped
 from resnet_explore.widgets.core.words import data_in_brief
 from resnet_explore.widgets.landscape.planes import Planes
 
+TITLES = {"digits": "Digits (8×8, grey)", "cifar10": "CIFAR-10 (32×32)"}
 _EVERY = 10  # updates between snapshots of a recorded training
+
+
+@functools.cache
+def records() -> tuple[str, ...]:
+    """Return the data whose planes ship."""
+    return tuple(data for data in TITLES if shipped("data", "landscapes", data).is_dir())
 
 
 @functools.cache
