@@ -34,6 +34,7 @@ _USUAL: Mapping[str, Any] = {
 }
 _EVERY, _UPDATES = 10, 180  # of a training: updates between snapshots, and in all, 8 epochs of digits
 _NEAR = 0.5  # nats above a network's own loss
+_SMALL, _AT_ONCE = 16, 32  # of images of more pixels a side so many at a time take the least time, one by one
 _ABOUT = "about.json"
 
 
@@ -90,6 +91,8 @@ def _measure(options: argparse.Namespace, say: Callable[[str], None], hint: Call
     nets = list(_networks(options, asked["depths"]))
     data = _Data(nets[0].net.about, options)
     keep = _PlaneKeeper(out, asked, options.data or data.source, data.of)
+    for one in nets:
+        data.laid_out(one.net)
     say(
         f"Planes of {len(nets)} networks, on {len(data.labels)} of {data.of:,} training images; kept in "
         f"{out}."
@@ -131,6 +134,13 @@ class _Data:
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[: options.images]
         self.images, self.labels = train.normalized(order), train.labels[order]
         self.of, self.source = len(train), train.source
+        self.large = max(self.images.shape[2:]) > _SMALL
+
+    def laid_out(self, net: "Network") -> "Network":
+        """Return a network in the layout in which its convolutions take less time."""
+        import torch
+
+        return net.to(memory_format=torch.channels_last) if self.large else net
 
 
 def _networks(options: argparse.Namespace, depths: Sequence[int]) -> Iterator[_Trained]:
@@ -186,6 +196,8 @@ def _plane(
     mode: str,
 ) -> Callable[[], None]:
     def measure() -> None:
+        if keep.has_plane(name):
+            return
         size = options.further if seed else options.size
         keep.add_plane(name, _surface(name, one.net, data, keep, size=size, seed=seed, mode=mode))
 
@@ -195,7 +207,10 @@ def _plane(
 def _surface(name: str, net: "Network", data: _Data, keep: "_PlaneKeeper", **asked: Any) -> "Landscape":
     from resnet_explore.analysis.landscape.surface import loss_landscape
 
-    return loss_landscape(net, data.images, data.labels, path=keep.part(f"{name}.npz"), **asked)
+    # By the statistics of a batch the loss depends on what is in it, so there all images are one.
+    batch_size = _AT_ONCE if asked["mode"] == "eval" and data.large else len(data.images)
+    path = keep.part(f"{name}.npz")
+    return loss_landscape(net, data.images, data.labels, path=path, batch_size=batch_size, **asked)
 
 
 def _trainings(
@@ -292,6 +307,7 @@ class _PlaneKeeper:
     """Writes what is measured so far whenever something is added."""
 
     def __init__(self, out: Path, asked: Mapping[str, Any], data: str, of: int) -> None:
+        from resnet_explore.analysis.landscape.recorded import PLANES, recorded_landscapes
         from resnet_explore.training.record import commit
 
         self.out, self.asked, self.data, self.of = out, asked, data, of
@@ -303,6 +319,8 @@ class _PlaneKeeper:
             )
         self._before, self._started, self._commit = before.get("minutes", 0.0), time.process_time(), commit()
         self._planes: dict[str, Landscape] = {}
+        if (out / PLANES).is_file():
+            self._planes = {str(name): plane for name, plane in recorded_landscapes(out).items()}
         self._rows: list[Sharpness] = []
 
     @property
