@@ -89,8 +89,8 @@ def _measure(options: argparse.Namespace, say: Callable[[str], None], hint: Call
     asked |= {"depths": depths_of(options.weights, options.depths), "trained": list(options.trained)}
     out = _out(options)
     nets = list(_networks(options, asked["depths"]))
-    data = _Data(nets[0].net.about, options)
-    keep = _PlaneKeeper(out, asked, options.data or data.source, data.of)
+    data = _TrainingImages(nets[0].net.about, options)
+    keep = _PlaneKeeper(out, asked, options.data or data.source, data.of, options.runs is not None)
     for one in nets:
         data.laid_out(one.net)
     say(
@@ -122,7 +122,7 @@ class _Trained:
         return f"{self.kind}-{self.depth}"
 
 
-class _Data:
+class _TrainingImages:
     """Training images as the networks were trained on them."""
 
     images: "Tensor"
@@ -167,7 +167,7 @@ def _networks(options: argparse.Namespace, depths: Sequence[int]) -> Iterator[_T
 
 
 def _tasks(
-    nets: Sequence[_Trained], data: _Data, options: argparse.Namespace, keep: "_PlaneKeeper"
+    nets: Sequence[_Trained], data: _TrainingImages, options: argparse.Namespace, keep: "_PlaneKeeper"
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield names of measurements, and what makes each: first those of which most is shown."""
     shipped = [one for one in nets if one.ships]
@@ -189,7 +189,7 @@ def _tasks(
 def _plane(
     name: str,
     one: _Trained,
-    data: _Data,
+    data: _TrainingImages,
     options: argparse.Namespace,
     keep: "_PlaneKeeper",
     seed: int,
@@ -204,7 +204,9 @@ def _plane(
     return measure
 
 
-def _surface(name: str, net: "Network", data: _Data, keep: "_PlaneKeeper", **asked: Any) -> "Landscape":
+def _surface(
+    name: str, net: "Network", data: _TrainingImages, keep: "_PlaneKeeper", **asked: Any
+) -> "Landscape":
     from resnet_explore.analysis.landscape.surface import loss_landscape
 
     # By the statistics of a batch the loss depends on what is in it, so there all images are one.
@@ -214,7 +216,7 @@ def _surface(name: str, net: "Network", data: _Data, keep: "_PlaneKeeper", **ask
 
 
 def _trainings(
-    depth: int, data: _Data, options: argparse.Namespace, keep: "_PlaneKeeper"
+    depth: int, data: _TrainingImages, options: argparse.Namespace, keep: "_PlaneKeeper"
 ) -> Callable[[], None]:
     """Train both twins anew, with snapshots, and measure the plane of each training."""
 
@@ -259,7 +261,7 @@ def _about_of(weights: str, depth: int) -> Mapping[str, Any]:
 def _sharpness(
     name: str,
     one: _Trained,
-    data: _Data,
+    data: _TrainingImages,
     options: argparse.Namespace,
     keep: "_PlaneKeeper",
     mode: str,
@@ -306,11 +308,11 @@ def _sharpness(
 class _PlaneKeeper:
     """Writes what is measured so far whenever something is added."""
 
-    def __init__(self, out: Path, asked: Mapping[str, Any], data: str, of: int) -> None:
+    def __init__(self, out: Path, asked: Mapping[str, Any], data: str, of: int, runs: bool) -> None:
         from resnet_explore.analysis.landscape.recorded import PLANES, recorded_landscapes
         from resnet_explore.training.record import commit
 
-        self.out, self.asked, self.data, self.of = out, asked, data, of
+        self.out, self.asked, self.data, self.of, self._runs = out, asked, data, of, runs
         known = out / _ABOUT
         before: dict[str, Any] = json.loads(known.read_text()) if known.is_file() else {"asked": asked}
         if other := " and ".join(name for name in asked if before["asked"].get(name) != asked[name]):
@@ -369,6 +371,8 @@ class _PlaneKeeper:
             write_text(self.out / SHARPNESS, pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))
         usual = {**_USUAL, "depths": list(twins_of(self.asked["weights"])), "trained": []}
         command = kept.command_line("landscapes", self.asked["weights"], self.asked, usual)
+        if self._runs:
+            command += f" --runs runs/{self.asked['weights']}"
         about = kept.provenance(command, self._commit, self.minutes, self.data, self.of, self.asked)
         about["training images"] = about.pop("test images")
         write_json(self.out / _ABOUT, about)
