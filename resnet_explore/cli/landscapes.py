@@ -34,6 +34,7 @@ _USUAL: Mapping[str, Any] = {
 }
 _EVERY, _UPDATES = 10, 180  # of a training: updates between snapshots, and in all, 8 epochs of digits
 _NEAR = 0.5  # nats above a network's own loss
+_SMALL, _AT_ONCE = 16, 32  # of images of more pixels a side so many at a time take the least time, one by one
 _ABOUT = "about.json"
 
 
@@ -88,8 +89,10 @@ def _measure(options: argparse.Namespace, say: Callable[[str], None], hint: Call
     asked |= {"depths": depths_of(options.weights, options.depths), "trained": list(options.trained)}
     out = _out(options)
     nets = list(_networks(options, asked["depths"]))
-    data = _Data(nets[0].net.about, options)
-    keep = _PlaneKeeper(out, asked, options.data or data.source, data.of)
+    data = _TrainingImages(nets[0].net.about, options)
+    keep = _PlaneKeeper(out, asked, options.data or data.source, data.of, options.runs is not None)
+    for one in nets:
+        data.laid_out(one.net)
     say(
         f"Planes of {len(nets)} networks, on {len(data.labels)} of {data.of:,} training images; kept in "
         f"{out}."
@@ -119,7 +122,7 @@ class _Trained:
         return f"{self.kind}-{self.depth}"
 
 
-class _Data:
+class _TrainingImages:
     """Training images as the networks were trained on them."""
 
     images: "Tensor"
@@ -131,6 +134,13 @@ class _Data:
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[: options.images]
         self.images, self.labels = train.normalized(order), train.labels[order]
         self.of, self.source = len(train), train.source
+        self.large = max(self.images.shape[2:]) > _SMALL
+
+    def laid_out(self, net: "Network") -> "Network":
+        """Return a network in the layout in which its convolutions take less time."""
+        import torch
+
+        return net.to(memory_format=torch.channels_last) if self.large else net
 
 
 def _networks(options: argparse.Namespace, depths: Sequence[int]) -> Iterator[_Trained]:
@@ -157,7 +167,7 @@ def _networks(options: argparse.Namespace, depths: Sequence[int]) -> Iterator[_T
 
 
 def _tasks(
-    nets: Sequence[_Trained], data: _Data, options: argparse.Namespace, keep: "_PlaneKeeper"
+    nets: Sequence[_Trained], data: _TrainingImages, options: argparse.Namespace, keep: "_PlaneKeeper"
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield names of measurements, and what makes each: first those of which most is shown."""
     shipped = [one for one in nets if one.ships]
@@ -179,27 +189,34 @@ def _tasks(
 def _plane(
     name: str,
     one: _Trained,
-    data: _Data,
+    data: _TrainingImages,
     options: argparse.Namespace,
     keep: "_PlaneKeeper",
     seed: int,
     mode: str,
 ) -> Callable[[], None]:
     def measure() -> None:
+        if keep.has_plane(name):
+            return
         size = options.further if seed else options.size
         keep.add_plane(name, _surface(name, one.net, data, keep, size=size, seed=seed, mode=mode))
 
     return measure
 
 
-def _surface(name: str, net: "Network", data: _Data, keep: "_PlaneKeeper", **asked: Any) -> "Landscape":
+def _surface(
+    name: str, net: "Network", data: _TrainingImages, keep: "_PlaneKeeper", **asked: Any
+) -> "Landscape":
     from resnet_explore.analysis.landscape.surface import loss_landscape
 
-    return loss_landscape(net, data.images, data.labels, path=keep.part(f"{name}.npz"), **asked)
+    # By the statistics of a batch the loss depends on what is in it, so there all images are one.
+    batch_size = _AT_ONCE if asked["mode"] == "eval" and data.large else len(data.images)
+    path = keep.part(f"{name}.npz")
+    return loss_landscape(net, data.images, data.labels, path=path, batch_size=batch_size, **asked)
 
 
 def _trainings(
-    depth: int, data: _Data, options: argparse.Namespace, keep: "_PlaneKeeper"
+    depth: int, data: _TrainingImages, options: argparse.Namespace, keep: "_PlaneKeeper"
 ) -> Callable[[], None]:
     """Train both twins anew, with snapshots, and measure the plane of each training."""
 
@@ -244,7 +261,7 @@ def _about_of(weights: str, depth: int) -> Mapping[str, Any]:
 def _sharpness(
     name: str,
     one: _Trained,
-    data: _Data,
+    data: _TrainingImages,
     options: argparse.Namespace,
     keep: "_PlaneKeeper",
     mode: str,
@@ -291,10 +308,11 @@ def _sharpness(
 class _PlaneKeeper:
     """Writes what is measured so far whenever something is added."""
 
-    def __init__(self, out: Path, asked: Mapping[str, Any], data: str, of: int) -> None:
+    def __init__(self, out: Path, asked: Mapping[str, Any], data: str, of: int, runs: bool) -> None:
+        from resnet_explore.analysis.landscape.recorded import PLANES, recorded_landscapes
         from resnet_explore.training.record import commit
 
-        self.out, self.asked, self.data, self.of = out, asked, data, of
+        self.out, self.asked, self.data, self.of, self._runs = out, asked, data, of, runs
         known = out / _ABOUT
         before: dict[str, Any] = json.loads(known.read_text()) if known.is_file() else {"asked": asked}
         if other := " and ".join(name for name in asked if before["asked"].get(name) != asked[name]):
@@ -303,6 +321,8 @@ class _PlaneKeeper:
             )
         self._before, self._started, self._commit = before.get("minutes", 0.0), time.process_time(), commit()
         self._planes: dict[str, Landscape] = {}
+        if (out / PLANES).is_file():
+            self._planes = {str(name): plane for name, plane in recorded_landscapes(out).items()}
         self._rows: list[Sharpness] = []
 
     @property
@@ -351,6 +371,8 @@ class _PlaneKeeper:
             write_text(self.out / SHARPNESS, pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))
         usual = {**_USUAL, "depths": list(twins_of(self.asked["weights"])), "trained": []}
         command = kept.command_line("landscapes", self.asked["weights"], self.asked, usual)
+        if self._runs:
+            command += f" --runs runs/{self.asked['weights']}"
         about = kept.provenance(command, self._commit, self.minutes, self.data, self.of, self.asked)
         about["training images"] = about.pop("test images")
         write_json(self.out / _ABOUT, about)

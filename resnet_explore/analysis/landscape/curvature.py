@@ -118,7 +118,7 @@ def top_hessian_eigenvalue(
         logits = as_logits(answer(net, batch), len(batch))
         loss = F.cross_entropy(logits, as_classes("labels", labels, logits))
         scales = [filter_norms(p.detach()).expand_as(p) for p in trained] if normalised else None
-        product = _Product(loss, trained, scales)
+        product = _HessianProduct(loss, trained, scales)
         values, vector, taken = _extremes(product, int(steps), int(seed), cancel)
         bent = product.times(vector)
     value = float(vector @ bent)
@@ -127,7 +127,7 @@ def top_hessian_eigenvalue(
     return HessianEigenvalue(value, error, low, high, taken + 1, normalised, mode, product.size)
 
 
-class _Product:
+class _HessianProduct:
     """The Hessian of a loss, or D H D, as what it does to vectors."""
 
     def __init__(self, loss: Tensor, parameters: Sequence[Tensor], scales: Sequence[Tensor] | None) -> None:
@@ -169,7 +169,7 @@ class _Product:
 
 
 def _extremes(
-    product: _Product, steps: int, seed: int, cancel: Callable[[], bool] | None
+    product: _HessianProduct, steps: int, seed: int, cancel: Callable[[], bool] | None
 ) -> tuple[np.ndarray, Tensor, int]:
     """Return Lanczos' estimates of eigenvalues, ascending, the vector of the largest, and how many steps.
 

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from resnet_explore.analysis._brief import counted
 from resnet_explore.errors import ExploreError, an
 
 _ROOM = 1.1  # a plane reaches so many times as far as the training's farthest snapshot
@@ -91,15 +90,9 @@ def plane_of_training(model: nn.Module, snapshots: Any) -> Plane:
     Of each snapshot the difference to the model is taken, in the weights that have filters: biases and the
     parameters of batch norm stay as they are at the end, as in random planes. Li et al. 2018, section 7.2.
     """
-    listed = list(snapshots) if isinstance(snapshots, Sequence) else []
-    if len(listed) < _LEAST_SNAPSHOTS or not all(isinstance(one, Mapping) for one in listed):
-        what = counted(len(listed), "entry", "s") if listed else an(snapshots)
-        what = what.replace("entrys", "entries")
-        raise ExploreError(
-            f"trajectory must be a list of at least {_LEAST_SNAPSHOTS} state_dicts of the model, not {what}."
-        )
+    _require_snapshots(snapshots)
     own = filters(model)
-    steps = [_difference(f"trajectory[{i}]", own, one) for i, one in enumerate(listed)]
+    steps = [_difference(f"trajectory[{i}]", own, one) for i, one in enumerate(snapshots)]
     flat = torch.stack([torch.cat([s[name].flatten().cpu().double() for name in own]) for s in steps])
     centred = flat - flat.mean(0)
     # Of so few snapshots the products of all pairs say as much as the covariance of all weights.
@@ -116,6 +109,21 @@ def plane_of_training(model: nn.Module, snapshots: Any) -> Plane:
     along, across = (_named(axis, own) for axis in axes.T)
     share = float(variances[:2].sum() / variances.sum())
     return Plane("training", along, across, (reach[0], reach[1]), places.numpy(), share)
+
+
+def _require_snapshots(snapshots: Any) -> None:
+    kinds = [an(one) for one in snapshots if not isinstance(one, Mapping)] if _listed(snapshots) else []
+    if not _listed(snapshots) or kinds or len(snapshots) < _LEAST_SNAPSHOTS:
+        what = an(snapshots) + (f" of {len(snapshots)}" if _listed(snapshots) else "")
+        held = f" that holds {kinds[0]}" if kinds else ""
+        raise ExploreError(
+            f"trajectory must be a list of at least {_LEAST_SNAPSHOTS} state_dicts of the model, not "
+            f"{what}{held}."
+        )
+
+
+def _listed(snapshots: Any) -> bool:
+    return isinstance(snapshots, Sequence) and not isinstance(snapshots, str)
 
 
 def _named(flat: Tensor, like: Mapping[str, Tensor]) -> Direction:

@@ -32,28 +32,31 @@ class GridFile:
 
     def _read(self, path: Path) -> None:
         try:
-            with np.load(path) as found:
+            with path.open("rb") as file, np.load(file) as found:
                 if str(found["asked"]) != self._asked:
                     raise ExploreError(
                         f"{path} holds another landscape, of other weights, images, plane or grid: choose "
                         "another path."
                     )
                 self.loss, self.error, self.done = found["loss"], found["error"], found["done"]
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             if isinstance(error, ExploreError):
                 raise
             raise ExploreError(f"{path} holds no landscape that was begun: choose another path.") from None
 
     def add(self, row: int, loss: np.ndarray, error: np.ndarray) -> None:
-        """Keep a row, in the file too."""
+        """Keep a row, in the file too; ExploreError if that can't be written."""
         self.loss[row], self.error[row], self.done[row] = loss, error, True
         if self._path is None:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self._path.with_name(f"{self._path.name}.{os.getpid()}.new")
-        with unfinished.open("wb") as file:
-            np.savez(file, loss=self.loss, error=self.error, done=self.done, asked=np.array(self._asked))
-        unfinished.replace(self._path)
+        unfinished = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with unfinished.open("wb") as file:
+                np.savez(file, loss=self.loss, error=self.error, done=self.done, asked=np.array(self._asked))
+            unfinished.replace(self._path)
+        except OSError as error:
+            raise ExploreError(f"{self._path} can't be written to ({error.strerror}).") from None
 
 
 def digest(parts: Iterable[Tensor | np.ndarray | str]) -> str:

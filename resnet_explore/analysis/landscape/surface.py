@@ -86,10 +86,10 @@ def loss_landscape(
     """
     _check(size, span, seed, mode, batch_size)
     net, batch = unwrapped(model), as_images(model, images)
-    plane = _plane(net, seed, towards, trajectory, mode)
-    steps = np.arange(-(size // 2), size // 2 + 1) / (size // 2)  # exactly 0 in the middle
-    x, y = (span * reach * steps for reach in plane.reach)
     with measuring(net), uncompiled(), torch.no_grad(), _standing_in(net) as (weights, put):
+        plane = _plane(net, seed, towards, trajectory, mode)
+        steps = np.arange(-(size // 2), size // 2 + 1) / (size // 2)  # exactly 0 in the middle
+        x, y = (span * reach * steps for reach in plane.reach)
         state = [*net.state_dict().values()]
         batches = batch.tensor_split(math.ceil(len(batch) / batch_size))
         working_in(net, mode, batches)
