@@ -16,8 +16,8 @@ _COLORS = colormaps["viridis"]
 _ANGLE = {"elev": 30, "azim": -55}
 _HATCH = {"facecolor": "#e6e9ee", "hatch": "////", "edgecolor": "#8a919c", "linewidth": 0}
 
-Drawn = tuple[str, str, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
-"""Name, kind, x (columns,), y (rows,), loss (rows, columns) and path (steps, 2) or None."""
+Drawn = tuple[str, str, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]
+"""Name, kind, x (columns,), y (rows,), loss (rows, columns), path (steps, 2) and dents (n, 2) or None."""
 
 
 def fill_surfaces(
@@ -46,7 +46,7 @@ def fill_surfaces(
         1, count + 1, width_ratios=[1] * count + [0.035], left=0.03 if space else 0.075, right=0.92, top=0.9,
         bottom=0.08 if space else 0.14, wspace=0.12 if space else 0.3,
     )  # fmt: skip
-    for k, (name, kind, x, y, loss, path) in enumerate(surfaces):
+    for k, (name, kind, x, y, loss, path, dents) in enumerate(surfaces):
         projection = {"projection": "3d"} if space else {}
         ax = figure.add_subplot(grid[k], **projection)
         kept = np.where(np.isfinite(loss) & (loss <= limits[1]), np.maximum(loss, limits[0]), np.nan)
@@ -55,6 +55,8 @@ def fill_surfaces(
         ax.set_title(label_of(name), loc="left", color=color_of(kind, k), fontsize=11, weight="bold")
         ax.set_xlabel(labels[0])
         ax.set_ylabel(labels[1])
+        if dents is not None and len(dents):
+            _dot(ax, x, y, kept, norm, dents)
         if path is not None and len(path):
             _walk(ax, x, y, kept, norm, path, step)
     bar = figure.colorbar(ScalarMappable(norm, _COLORS), cax=figure.add_subplot(grid[-1]))
@@ -109,6 +111,14 @@ def _map(
         lines = ax.contour(x, y, loss, levels=met, colors="white", linewidths=0.8)
         ax.clabel(lines, fontsize=7, fmt={level: _written(level) for level in met})
     ax.set(xticks=_ends(x), yticks=_ends(y))
+
+
+def _dot(ax: Any, x: np.ndarray, y: np.ndarray, loss: np.ndarray, norm: Normalize, dents: np.ndarray) -> None:
+    columns, rows = dents.T
+    places = [x[columns], y[rows]]
+    if ax.name == "3d":
+        places.append(np.asarray(norm(loss[rows, columns]), float))
+    ax.plot(*places, "o", color=INK, markersize=3.2, markeredgecolor="white", markeredgewidth=0.6, zorder=4)
 
 
 def _walk(

@@ -19,6 +19,7 @@ class Surface:
     loss    float (rows, columns); what is not finite is drawn as cut
     error   float (rows, columns), percent; None where it is not known
     path    float (steps, 2): x and y of the steps of a training, None for none
+    dents   int32 (n, 2): column and row of points to be marked with a dot
     alt     a sentence on what is seen, for who can't see it
     """
 
@@ -29,6 +30,7 @@ class Surface:
     loss: np.ndarray
     error: np.ndarray | None = None
     path: np.ndarray | None = None
+    dents: np.ndarray | None = None
     alt: str = ""
 
 
@@ -43,7 +45,8 @@ class Surfaces(Part):
     log         whether the scale is logarithmic
     label       what is measured; across, up  what the two directions are called
     cut         what is to be said of points above `high`, and of those that are no number
-    middle      what stands in the middle, where a white dot is; way  what a path is, with its red dot
+    middle      what stands in the middle, where a white dot is
+    way, dent   what the red dot is that walks a path, and what the small black ones are
     step        how far a path is walked: the place of a step, -1 for its end
     """
 
@@ -62,6 +65,7 @@ class Surfaces(Part):
     cut: str = ""
     middle: str = ""
     way: str = ""
+    dent: str = ""
     step: Any = -1
 
     def draw(self, figure: Any) -> None:
@@ -70,7 +74,7 @@ class Surfaces(Part):
 
         fill_surfaces(
             figure,
-            [(s.name, s.kind, s.x, s.y, s.loss, s.path) for s in self.surfaces],
+            [(s.name, s.kind, s.x, s.y, s.loss, s.path, s.dents) for s in self.surfaces],
             (self.low, self.high),
             log=self.log,
             levels=self.levels,
@@ -97,6 +101,6 @@ class Surfaces(Part):
         parts = {
             f"{surface.name}/{name}": getattr(surface, name)
             for surface in self.surfaces
-            for name in ("x", "y", "loss", "error", "path")
+            for name in ("x", "y", "loss", "error", "path", "dents")
         }
         return {name: values for name, values in parts.items() if values is not None}

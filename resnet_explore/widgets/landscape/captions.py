@@ -19,7 +19,8 @@ WAITING = "The loss over a plane of weights, of both networks on one scale."
 NO_NUMBERS = "Sharpness is recorded for the twins that ship."
 
 WHY = (
-    "The trained network stands in the middle. Both directions change all of its filters at random, each "
+    "Each dot is lower than its neighbours: on its way down a training can come to rest there. The trained "
+    "network stands in the middle. Both directions change all of its filters at random, each "
     "by a share of its own length, so large weights make nothing look flat. Every point is another "
     "network: its loss on the same images is the height. A plane shows two of many thousand directions."
 )
@@ -74,54 +75,49 @@ def _seed(key: str) -> str:
 
 # --- the question that comes first --------------------------------------------------------------------------
 
-ALIKE = 0.1  # of the larger span: how far apart two spans are alike
-FLATTER = {
-    "plain": "around the plain network",
-    "residual": "around the residual network",
-    "alike": "about the same around both",
+FEW = 10
+MINIMA = {"one": "at 1", "few": f"at 2 to {FEW}", "many": f"at more than {FEW}"}
+MINIMA_RULE = "Counted on a grid of 25×25 networks: lower than all eight neighbours, or fewer at the edge."
+MINIMA_REPLIES = {
+    "few": "With so many weights one may expect a rugged land.",
+    "many": "With so many weights one may expect a rugged land.",
 }
-FLATTER_RULE = (
-    "The highest loss of a plane less the lowest, in the middle of three random planes; closer than a "
-    "tenth is the same."
-)
-FLATTER_REPLIES = {
-    "residual": "So the surfaces are often told: rough without skips, smooth with them.",
-    "alike": "Both have as many weights, and are changed by as much.",
-}
-FLATTER_WHY = (
-    "The plain network of this depth has hardly learned. Near a guess, at 2.3, it stands on a plateau that "
-    "goes on in all directions, so training finds no slope. Around the residual network there is a funnel, "
-    "and the network has come down to its foot. A flat surface is no easy one."
+MINIMA_WHY = (
+    "Around the residual network there is one funnel, and training has come down to its foot. The plain "
+    "network has hardly learned: it stands on a plateau near a guess, 2.3, and in its shallow dents downhill "
+    "leads nowhere. So a flat surface is not an easy one."
 )
 
 
-def flatter_question(depth: int) -> str:
+def minima_question(depth: int) -> str:
     """Return what is asked of the twins that come first."""
     return (
-        f"Two trained twins of {depth} layers, one without skips. Change all filters at random, by up to "
-        "their own size. Around which network does the loss change less?"
+        f"Take a trained residual network of {depth} layers and change all of its filters in two random "
+        "directions. At how many points of that plane is the loss lower than at all points around?"
     )
 
 
-def flatter_told(plain: float, residual: float) -> str:
+def minima_told(plain: int, residual: int) -> str:
     """Return what was measured."""
-    return (
-        f"Over a plane the loss changes by {number(plain)} around plain, {number(residual)} around residual."
-    )
+    return f"There are {_counted(residual)} around the residual network and {plain} around its plain twin."
+
+
+def _counted(count: int) -> str:
+    return "no local minima" if not count else "1 local minimum" if count == 1 else f"{count} local minima"
 
 
 # --- surfaces and maps --------------------------------------------------------------------------------------
 
-MIDDLE, WAY = "the trained network", "on the way of the training"
+MIDDLE, WAY, DENT = "the trained network", "on the way of the training", "lower than all around it"
 
 
 def headline(planes: "Planes", depth: int, key: str) -> str:
-    """Return how much of a plane has a low loss."""
-    said = [percent(100 * found.under(LOW)) for _, found in planes.of(depth, key)]
-    if len(said) == 1:
-        return f"The loss is at most {LOW:g} at {said[0]} of the points."
-    where = f"{depth} layers: the" if depth else "The"
-    return f"{where} loss is at most {LOW:g} at {said[0]} of points, residual: {said[1]}."
+    """Return how many local minima a plane has."""
+    first, *others = [found.minima for _, found in planes.of(depth, key)]
+    where = f"{depth} layers: " if depth else ""
+    residual = f", residual: {others[0]}" if others else ""
+    said = f"{where}{_counted(first)} on this plane{residual}."
+    return said[0].upper() + said[1:]
 
 
 def reach(planes: "Planes", depth: int, key: str) -> str:
@@ -136,10 +132,18 @@ def reach(planes: "Planes", depth: int, key: str) -> str:
 
 def spread(planes: "Planes", depth: int, mode: str) -> str:
     """Return what all random planes say together."""
-    shares = {kind: planes.shares(kind, depth, mode, LOW) for kind in planes.names}
-    said = [f"{planes.names[kind].format(depth)} {_range(each)}" for kind, each in shares.items()]
-    count = len(next(iter(shares.values())))
-    return f"In {count} random planes the loss is at most {LOW:g} at so many of the points: {listed(said)}."
+    every = {kind: planes.random(kind, depth, mode) for kind in planes.names}
+    counts, shares = [], []
+    for kind, found in every.items():
+        name = planes.names[kind].format(depth)
+        counts.append(f"{listed([str(plane.minima) for plane in found])} around {name}")
+        shares.append(f"{_range([plane.under(LOW) for plane in found])} around {name}")
+    sides = [len(plane.x) for plane in next(iter(every.values()))]
+    grids = listed([f"{side}×{side}" for side in sides])
+    return (
+        f"Random planes of seed {listed([str(seed) for seed in range(len(sides))])}, with {grids} points, "
+        f"have {'; '.join(counts)} local minima. The loss is at most {LOW:g} at {listed(shares)}."
+    )
 
 
 def _range(shares: Sequence[float]) -> str:

@@ -46,15 +46,10 @@ class Planes:
         """Return the kinds and landscapes of a depth, plain first."""
         return [(kind, self.landscapes[kind, depth, key]) for kind in self.names]
 
-    def shares(self, kind: str, depth: int, mode: str, loss: float) -> list[float]:
-        """Return the share of points of each random plane whose loss is at most so many nats."""
+    def random(self, kind: str, depth: int, mode: str) -> list["Landscape"]:
+        """Return all random planes of a network."""
         keys = [(kind, depth, plane_key(plane, mode)) for plane in RANDOM]
-        return [self.landscapes[key].under(loss) for key in keys if key in self.landscapes]
-
-    def spans(self, kind: str, depth: int, mode: str) -> list[float]:
-        """Return the highest loss of each random plane less the lowest, in nats."""
-        keys = [(kind, depth, plane_key(plane, mode)) for plane in RANDOM]
-        return [float(np.ptp(self.landscapes[key].loss)) for key in keys if key in self.landscapes]
+        return [self.landscapes[key] for key in keys if key in self.landscapes]
 
     def sharp(self, kind: str, depth: int, mode: str) -> list["Sharpness"]:
         """Return the sharpness of every training of a network, by its seed."""
@@ -65,3 +60,16 @@ class Planes:
 def plane_key(plane: str, mode: str) -> str:
     """Return what a plane is called with batch norm in a mode; that of a training has one only."""
     return f"{plane}-train" if mode == "train" and plane != TRAINING else plane
+
+
+def dents_of(loss: np.ndarray) -> np.ndarray:
+    """Return the points that lie lower than all neighbours, as `Landscape.minima` counts: int32 (n, 2).
+
+    Each is (column, row); eight neighbours inside of the grid, fewer at its edge.
+    """
+    rows, columns = loss.shape
+    known = np.where(np.isnan(loss), np.inf, loss)
+    around = np.pad(known, 1, constant_values=np.inf)
+    shifts = [(i, j) for i in range(3) for j in range(3) if (i, j) != (1, 1)]
+    least = np.min([around[i : i + rows, j : j + columns] for i, j in shifts], axis=0)
+    return np.argwhere(known < least)[:, ::-1].astype(np.int32)

@@ -25,7 +25,7 @@ from resnet_explore.widgets.core.view import (
     View,
 )
 from resnet_explore.widgets.landscape import captions
-from resnet_explore.widgets.landscape.planes import RANDOM, TRAINING, Planes, plane_key
+from resnet_explore.widgets.landscape.planes import RANDOM, TRAINING, Planes, dents_of, plane_key
 from resnet_explore.widgets.landscape.state import LandscapeState
 
 _HIGHEST = 100.0  # nats, at which heights are cut: answers there are wrong and sure of it
@@ -115,6 +115,7 @@ def _surfaces(state: LandscapeState, planes: Planes, frame: dict[str, Any]) -> V
         cut=captions.cut(high) if any_beyond(planes, key, high) else "",
         middle=captions.MIDDLE,
         way=captions.WAY if walks else "",
+        dent=captions.DENT,
         step=Now("step"),
     )
     sliders = [_depth_slider(depths)] if len(depths) > 1 else []
@@ -135,7 +136,7 @@ def _surfaces(state: LandscapeState, planes: Planes, frame: dict[str, Any]) -> V
 def _reach(state: LandscapeState, planes: Planes, depth: int, key: str) -> tuple[str, ...]:
     """Return sentences on the plane and, where there are several random ones, on all of them."""
     said = captions.reach(planes, depth, key)
-    several = state.plane != TRAINING and len(planes.shares(_TWINS[-1], depth, state.mode, 1.0)) > 1
+    several = state.plane != TRAINING and len(planes.random(_TWINS[-1], depth, state.mode)) > 1
     return (said, captions.spread(planes, depth, state.mode)) if several else (said,)
 
 
@@ -149,6 +150,7 @@ def _row(planes: Planes, depth: int, key: str) -> tuple[Surface, ...]:
             found.loss.astype(np.float32),
             found.error.astype(np.float32),
             None if found.trajectory is None else found.trajectory.astype(np.float32),
+            dents_of(found.loss),
             captions.alt(found),
         )
         for kind, found in planes.of(depth, key)
@@ -274,16 +276,17 @@ def _question(state: LandscapeState, planes: Planes | None) -> Question | None:
     usual = LandscapeState()
     if replace(state, step=usual.step, sort=usual.sort) != usual or planes is None:
         return None
-    plain, residual = (float(np.median(planes.spans(kind, state.depth, state.mode))) for kind in _TWINS)
-    apart = abs(plain - residual) > captions.ALIKE * max(plain, residual)
-    right = "alike" if not apart else "plain" if plain < residual else "residual"
+    plain, residual = (
+        found.minima for _, found in planes.of(state.depth, plane_key(state.plane, state.mode))
+    )
+    right = "one" if residual <= 1 else "few" if residual <= captions.FEW else "many"
     return Question(
-        f"landscape/flatter/{state.data}",
-        captions.flatter_question(state.depth),
-        tuple(Choice(*pair) for pair in captions.FLATTER.items()),
+        f"landscape/minima/{state.data}",
+        captions.minima_question(state.depth),
+        tuple(Choice(*pair) for pair in captions.MINIMA.items()),
         right,
-        captions.FLATTER_RULE,
-        captions.flatter_told(plain, residual),
-        captions.FLATTER_WHY,
-        captions.FLATTER_REPLIES if right == "plain" else {},
+        captions.MINIMA_RULE,
+        captions.minima_told(plain, residual),
+        captions.MINIMA_WHY,
+        captions.MINIMA_REPLIES if right == "one" else {},
     )

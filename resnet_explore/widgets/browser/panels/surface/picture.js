@@ -25,8 +25,9 @@ export class Picture {
     this.stem = svg("path", { class: "rx-surface-stem" });
     this.here = svg("circle", { class: "rx-surface-here", r: 5.5 });
     this.network = svg("circle", { class: "rx-surface-network", r: 4 });
+    this.dents = svg("g", { class: "rx-surface-dents" });
     this.point = svg("circle", { class: "rx-surface-point", r: 5 });
-    this.front = svg("svg", { class: "rx-plot rx-surface-front", "aria-hidden": "true" }, this.levels, this.halo, this.ahead, this.walked, this.stem, this.network, this.here, this.point, this.labels);
+    this.front = svg("svg", { class: "rx-plot rx-surface-front", "aria-hidden": "true" }, this.levels, this.dents, this.halo, this.ahead, this.walked, this.stem, this.network, this.here, this.point, this.labels);
     this.title = make("p", "rx-subtitle");
     this.view = control("div", "rx-surface", { tabIndex: 0 }, this.box.node, this.canvas, this.front);
     this.view.setAttribute("role", "img");
@@ -159,6 +160,12 @@ export class Picture {
       node.setAttribute("visibility", spot ? "visible" : "hidden");
       if (spot) for (const [name, value] of [["cx", spot[0]], ["cy", spot[1]]]) node.setAttribute(name, value.toFixed(1));
     };
+    const dents = surface.dents?.data ?? [];
+    while (this.dents.childNodes.length < dents.length / 2) this.dents.append(svg("circle", { r: 2.6 }));
+    [...this.dents.childNodes].forEach((dot, k) => {
+      const [column, line] = [dents[2 * k], dents[2 * k + 1]];
+      put(dot, 2 * k < dents.length ? this.spot(column, line, now[line * columns + column]) : null);
+    });
     put(this.network, onto(0, 0));
     const point = row.reading, k = point ? point[1] * columns + point[0] : -1, top = point ? this.spot(...point, now[k]) : null;
     put(this.point, top);

@@ -84,11 +84,11 @@ export function surfaces(page, props) {
   }
 
   function legend() {
-    const { low, high, label, cut, middle, way } = row.props;
+    const { low, high, label, cut, middle, way, dent } = row.props;
     const bar = colorBar();
     const end = (value) => make("span", "", { textContent: numeral(Number(value.toPrecision(2))) });
     const sample = (look, text) => (text ? [make("span", "rx-surface-key", {}, make("span", `rx-surface-sample ${look}`, { ariaHidden: "true" }), text)] : []);
-    key.replaceChildren(`${label}: `, end(low), bar, end(high), ...sample("rx-surface-swatch", cut), ...sample("rx-surface-dot", middle), ...sample("rx-surface-dot rx-surface-red", way));
+    key.replaceChildren(`${label}: `, end(low), bar, end(high), ...sample("rx-surface-swatch", cut), ...sample("rx-surface-dot", middle), ...sample("rx-surface-dent", dent), ...sample("rx-surface-dot rx-surface-red", way));
   }
 
   function lay() {
