@@ -218,6 +218,69 @@ def test_a_page_without_python_holds_every_plane(tmp_path):
 
 # --- what notebook 08 says ----------------------------------------------------------------------------------
 
+GUESS = np.log(10)
+
+
+def train(record, kind, depth):
+    """The random planes of a network, with batch norm in train mode."""
+    return [record[kind, depth, f"{plane}-train"] for plane in PLANES]
+
+
+def test_plain_56_lies_in_a_dent_of_a_plateau_near_a_guess(record):
+    for plane in train(record, "plain", 56):
+        assert np.mean(np.abs(plane.loss - GUESS) < 0.6) > 0.85
+        assert plane.here > 1
+        assert plane.minima >= 5
+
+
+@pytest.mark.parametrize("depth", DIGITS)
+def test_residual_networks_have_one_minimum_at_every_depth(record, depth):
+    for plane in train(record, "residual", depth):
+        assert plane.minima == 1
+        assert plane.here < 0.02
+        assert plane.under(1) > 0.2
+
+
+def test_at_8_layers_both_look_alike(record):
+    for plain, residual in zip(train(record, "plain", 8), train(record, "residual", 8), strict=True):
+        assert plain.minima == residual.minima == 1
+        assert plain.under(1) == pytest.approx(residual.under(1), abs=0.04)
+
+
+def test_smoother_is_not_lower(record):
+    for depth in (20, 32, 56):
+        for plain, residual in zip(
+            train(record, "plain", depth), train(record, "residual", depth), strict=True
+        ):
+            assert plain.loss.max() < 4 < residual.loss.max()
+
+
+def test_in_eval_mode_both_shoot_up(record):
+    for kind in ("plain", "residual"):
+        for depth in DIGITS:
+            kept, anew = (record[kind, depth, f"random-0{mode}"].loss for mode in ("", "-train"))
+            assert np.nanmax(kept) > 50 * np.nanmax(anew)
+
+
+def test_dents_of_the_plateau_are_shallow(record):
+    loss = record["plain", 56, "random-0-train"].loss
+    inner = loss[1:-1, 1:-1]
+    around = np.min(
+        [np.roll(loss, (i, j), (0, 1))[1:-1, 1:-1] for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j], 0
+    )
+    dents = around - inner
+    assert 0.03 < dents.max() < 0.1
+
+
+def test_the_plain_loss_bends_far_more_sharply_at_its_worst():
+    rows = [row for row in recorded_sharpness("digits") if row.mode == "train"]
+    bends = {
+        (kind, depth): [abs(row.normalised) for row in rows if (row.kind, row.depth) == (kind, depth)]
+        for kind in ("plain", "residual")
+        for depth in DIGITS
+    }
+    assert min(bends["plain", 56]) > 10 * max(bends["residual", 56]), "of every seed"
+
 
 def test_sentences_are_those_that_were_read(explorer):
     said = []

@@ -22,7 +22,7 @@ WHY = (
     "Each dot is lower than its neighbours: on its way down a training can come to rest there. The trained "
     "network stands in the middle. Both directions change all of its filters at random, each "
     "by a share of its own length, so large weights make nothing look flat. Every point is another "
-    "network: its loss on the same images is the height. A plane shows two of many thousand directions."
+    "network: its loss on the same images is the height."
 )
 WHY_TRAINING = (
     "The line is the way that the training took; its end stands in the middle. The plane is spanned by the "
