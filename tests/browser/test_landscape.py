@@ -17,6 +17,18 @@ def floors(notebook):
     return [np.array(re.findall(r"-?[\d.]+", shape), float) for shape in shapes]
 
 
+def turned(notebook, before, back=False):
+    """Wait until the floors stand otherwise than before, or as they did, and return them."""
+    for _ in range(100):
+        now = floors(notebook)
+        if np.allclose(now, before) == back:
+            break
+        notebook.page.wait_for_timeout(50)
+    assert np.allclose(now, before) == back
+    np.testing.assert_allclose(*now, err_msg="both turn together")
+    return now
+
+
 def test_guess_turn_walk_and_read(open_notebook):
     notebook = open_notebook("notebooks/08_landscape.ipynb", height=1200)
     notebook.run_all()
@@ -27,22 +39,18 @@ def test_guess_turn_walk_and_read(open_notebook):
     pictures.assert_up_to_date("landscape", notebook)
     notebook.screenshot("08_landscape")
     before = floors(notebook)
+    notebook.locator(FIRST).hover()  # waits until nothing moves
     box = notebook.locator(FIRST).bounding_box()
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(*middle)
     page.mouse.down()
     page.mouse.move(middle[0] + 80, middle[1], steps=5)
     page.mouse.up()
-    page.wait_for_timeout(100)
-    dragged = floors(notebook)
-    np.testing.assert_allclose(*dragged)
-    assert np.abs(dragged[0] - before[0]).max() > 20
+    dragged = turned(notebook, before)
     notebook.press(FIRST, "ArrowUp")
-    page.wait_for_timeout(100)
-    assert np.abs(floors(notebook)[0] - dragged[0]).max() > 5
+    turned(notebook, dragged)
     notebook.press(FIRST, "Home")
-    page.wait_for_timeout(100)
-    np.testing.assert_allclose(floors(notebook), before)
+    turned(notebook, before, back=True)
     notebook.press(FIRST, "Shift+ArrowRight")
     assert "plain-56: loss" in card.locator(".rx-read").inner_text()
 
@@ -59,7 +67,7 @@ def test_guess_turn_walk_and_read(open_notebook):
     assert notebook.execute("print(explorer.depth, explorer._count)") == f"110 {sent}", "without the kernel"
 
     card.get_by_role("tab", name="Contours").click()
-    assert card.locator(".rx-surface-lines path[d]").count() > 4
+    card.locator(".rx-surface-lines path[d*=L]").nth(4).wait_for(state="attached")
     card.get_by_label("Plane", exact=True).select_option(label="Of the training")
     walk = card.get_by_role("slider", name="Update")
     walk.wait_for()

@@ -61,7 +61,7 @@ def test_the_question_is_judged_by_the_minima_of_the_plane(explorer, record):
     assert residual == 1
     assert asked.right == "one"
     assert numbers(asked.told) == [residual, plain]
-    assert shown(explorer, depth=20).question is None, "who has moved on is not asked"
+    assert shown(explorer, plane="random-1").question is None, "who has moved on is not asked"
 
 
 def test_every_dot_is_lower_than_its_neighbours(explorer):
@@ -105,7 +105,7 @@ def test_the_plane_of_the_training_has_its_way(explorer, record):
         np.testing.assert_allclose(way[-1], 0, atol=1e-6)
         assert np.abs(way).max(0)[0] <= surface.x[-1]
     assert explorer.step == panel.step == 18
-    assert [menu.key for menu in page.ask] == ["data", "plane"], "it is in train mode"
+    assert [menu.key for menu in page.ask][-1] == "plane", "there is no choice of a mode"
     assert surfaces(shown(explorer, step=3)).step == 3
 
 
@@ -184,23 +184,47 @@ def test_what_does_not_fit_is_said_in_a_sentence():
     assert "labels" in explorer.problem
 
 
-def test_files_code_and_call(explorer, record, tmp_path):
+def test_files_and_code(explorer, record, tmp_path):
     rows = list(csv.DictReader(_lines(explorer.save(tmp_path / "planes.csv"))))
     assert len(rows) == 2 * record["plain", 56, "random-0-train"].loss.size
     assert explorer.save(tmp_path / "planes.png").stat().st_size > 10_000
     with np.load(explorer.save(tmp_path / "planes.npz")) as arrays:
-        np.testing.assert_allclose(
-            arrays["residual-56/loss"], record["residual", 56, "random-0-train"].loss, rtol=1e-6
-        )
+        expected = record["residual", 56, "random-0-train"].loss
+        np.testing.assert_allclose(arrays["residual-56/loss"], expected, rtol=1e-6)
     shown(explorer, view="contours", plane="training", step=4)
     assert explorer.save(tmp_path / "way.svg").stat().st_size > 10_000
     assert explorer.code.splitlines()[-1] == (
         "rx.LandscapeExplorer(guess=True, view='contours', plane='training', step=4)"
     )
-    exec(explorer.call, found := {})
     shown(explorer, view="numbers")
     assert explorer.save(tmp_path / "numbers.png").stat().st_size > 10_000
-    exec(explorer.call, found)
+
+
+def run(call):
+    *lines, last = call.splitlines()
+    exec("\n".join(lines), names := {})
+    return eval(last, names)
+
+
+def test_the_call_measures_the_plane_that_is_shown(explorer, record, monkeypatch):
+    measure, mode = rx.loss_landscape, {}
+    monkeypatch.setattr(
+        rx,
+        "loss_landscape",
+        lambda *given, **more: mode.update(more) or measure(*given, **more | {"size": 3}),
+    )
+    shown(explorer, depth=8, plane="random-1", mode="eval")
+    plane = record["residual", 8, "random-1"]
+    assert run(explorer.call).here == pytest.approx(plane.here, rel=1e-3)
+    assert mode == {"seed": 1, "mode": "eval", "size": len(plane.x)}
+
+
+def test_calls_behind_other_views_run(explorer, record, monkeypatch):
+    monkeypatch.setattr(rx, "top_hessian_eigenvalue", lambda *_, **more: more)
+    shown(explorer, plane="training")
+    assert run(explorer.call).share == record["residual", 56, "training"].share
+    shown(explorer, view="numbers", mode="eval")
+    assert run(explorer.call) == {"mode": "eval", "normalised": True}
 
 
 def _lines(path):

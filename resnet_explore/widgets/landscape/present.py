@@ -272,17 +272,17 @@ def _table(planes: Planes, depth: int, mode: str) -> Table:
 
 
 def _question(state: LandscapeState, planes: Planes | None) -> Question | None:
-    """Return what is asked about the surfaces that come first; of nothing else."""
+    """Return what is asked about the plane that comes first; of no other."""
     usual = LandscapeState()
-    if replace(state, step=usual.step, sort=usual.sort) != usual or planes is None:
+    asked = replace(usual, depth=state.depth, step=state.step, sort=state.sort)  # which the page moves alone
+    if state != asked or planes is None:
         return None
-    plain, residual = (
-        found.minima for _, found in planes.of(state.depth, plane_key(state.plane, state.mode))
-    )
+    twins = planes.of(usual.depth, plane_key(state.plane, state.mode))
+    plain, residual = (found.minima for _, found in twins)
     right = "one" if residual <= 1 else "few" if residual <= captions.FEW else "many"
     return Question(
         f"landscape/minima/{state.data}",
-        captions.minima_question(state.depth),
+        captions.minima_question(usual.depth),
         tuple(Choice(*pair) for pair in captions.MINIMA.items()),
         right,
         captions.MINIMA_RULE,

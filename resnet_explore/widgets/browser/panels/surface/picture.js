@@ -30,7 +30,7 @@ export class Picture {
     this.front = svg("svg", { class: "rx-plot rx-surface-front", "aria-hidden": "true" }, this.levels, this.dents, this.halo, this.ahead, this.walked, this.stem, this.network, this.here, this.point, this.labels);
     this.title = make("p", "rx-subtitle");
     this.view = control("div", "rx-surface", { tabIndex: 0 }, this.box.node, this.canvas, this.front);
-    this.view.setAttribute("role", "img");
+    this.view.setAttribute("role", "application"); // screen readers keep the arrow keys of an image to themselves
     this.node = make("div", "rx-surface-part", {}, this.title, this.view);
     this.hold();
   }
@@ -98,9 +98,11 @@ export class Picture {
   }
 
   name(surface, props) {
+    const { row } = this;
     this.surface = surface;
     write(this.title, surface.name);
     this.title.className = `rx-subtitle${surface.kind ? ` rx-ink-${surface.kind}` : ""}`;
+    this.view.setAttribute("aria-roledescription", row.turns() ? "surface" : "map");
     const keys = props.look === "contours" ? "Arrow keys read values." : "Arrow keys turn it, Shift and arrow keys read values, Home turns it back.";
     this.view.setAttribute("aria-label", `${surface.name}: ${props.label} by ${props.across} and ${props.up}. ${surface.alt} ${keys}`);
   }
