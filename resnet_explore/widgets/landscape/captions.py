@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from resnet_explore.widgets.core.words import factor, listed, percent
+from resnet_explore.widgets.core.words import factor, listed, percent, power
 
 if TYPE_CHECKING:
     from resnet_explore.analysis.landscape.plane import Landscape
@@ -108,16 +108,25 @@ def _counted(count: int) -> str:
 
 # --- surfaces and maps --------------------------------------------------------------------------------------
 
-MIDDLE, WAY, DENT = "the trained network", "on the way of the training", "lower than all around it"
+MIDDLE, WAY, DENT = "the trained network", "the training at this update", "lower than all around it"
 
 
 def headline(planes: "Planes", depth: int, key: str) -> str:
-    """Return how many local minima a plane has."""
+    """Return how many local minima a plane has, or how far a training went."""
+    if key == "training":
+        plain, residual = (_travelled(found) for _, found in planes.of(depth, key))
+        return f"{depth} layers: training carries plain weights {plain} away, residual ones {residual}."
     first, *others = [found.minima for _, found in planes.of(depth, key)]
     where = f"{depth} layers: " if depth else ""
     residual = f", residual: {others[0]}" if others else ""
     said = f"{where}{_counted(first)} on this plane{residual}."
     return said[0].upper() + said[1:]
+
+
+def _travelled(found: "Landscape") -> str:
+    """Return how far the start of a training lies from its end, in its plane."""
+    way = found.trajectory
+    return factor(0.0 if way is None else float(np.hypot(*(way[0] - way[-1]))))
 
 
 def reach(planes: "Planes", depth: int, key: str) -> str:
@@ -163,11 +172,13 @@ def alt(found: "Landscape") -> str:
 
 
 def number(value: float) -> str:
-    """Return a loss with three digits."""
-    if value == 0 or 1e-3 <= value < 1e6:
-        digits = max(0, 2 - math.floor(math.log10(value))) if value else 0
-        return f"{value:,.{digits}f}"
-    return f"{value:.1e}"
+    """Return a loss with three digits, or in words where it is beyond all."""
+    if value >= 1e6:
+        return f"{value / 1e6:,.1f} million" if value < 1e9 else power(value)
+    if value and value < 1e-3:
+        return f"{value:.1e}"
+    digits = max(0, 2 - math.floor(math.log10(value))) if value else 0
+    return f"{value:,.{digits}f}"
 
 
 def conditions(planes: "Planes", depth: int, key: str, scale: tuple[float, float]) -> tuple[str, ...]:
@@ -211,7 +222,7 @@ def _directions(key: str, every: "Sequence[Landscape]") -> str:
         )
     shares = listed([percent(100 * found.share) for found in every if found.share is not None])
     return (
-        "Plane: the two main directions of one training, seen from its end (Li et al. 2018). They hold "
+        "Plane: the two main directions of one more training, seen from its end (Li et al. 2018). They hold "
         f"{shares} of what its snapshots vary; distances are those of the weights."
     )
 
