@@ -116,7 +116,7 @@ def test_a_depth_that_the_plane_has_not_becomes_the_nearest(explorer):
 
 def test_numbers_show_every_training(explorer):
     page = shown(explorer, view="numbers")
-    bends, basins = page.panels[0][0].charts
+    bends, low, minima = page.panels[0][0].charts
     rows = [row for row in recorded_sharpness("digits") if row.mode == "train"]
     for series in bends.series:
         kind = series.kind
@@ -128,7 +128,8 @@ def test_numbers_show_every_training(explorer):
     assert [row[:2] for row in page.below[0][0].rows] == [
         (f"{row.kind}-56", row.seed) for row in rows if row.depth == 56
     ]
-    assert all(0 <= value <= 100 for series in basins.series for value in series.y)
+    for chart, worst in ((low, 100), (minima, 121)):
+        assert all(0 <= value <= worst for series in chart.series for value in (*series.low, *series.high))
     assert "largest in magnitude" in " ".join(page.conditions)
 
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from resnet_explore.widgets.landscape.planes import Planes
 
 LOW = 1.0  # nats; a guess among ten classes has 2.3
-ABOVE = 0.5  # nats above a network's own loss, to which its basin reaches; so it is recorded
 
 WAITING = "The loss over a plane of weights, of both networks on one scale."
 NO_NUMBERS = "Sharpness is recorded for the twins that ship."
@@ -44,7 +43,6 @@ GLOSSARY = {
     "filters": "The weights that make one channel of a convolution's output, each.",
     "eval mode": "Batch norm uses the means and variances that it kept in training.",
     "train mode": "Batch norm uses the means and variances of the images at hand.",
-    "basin": f"The points around a network whose loss is at most {ABOVE:g} nats above its own.",
     "local minima": "Points that lie lower than all of their neighbours on the grid.",
 }
 
@@ -146,12 +144,14 @@ def spread(planes: "Planes", depth: int, mode: str) -> str:
     for kind, found in every.items():
         name = planes.names[kind].format(depth)
         counts.append(f"{listed([str(plane.minima) for plane in found])} around {name}")
-        shares.append(f"{_range([plane.under(LOW) for plane in found])} around {name}")
+        shares.append(f"{_range([plane.under(LOW) for plane in found])} of the points around {name}")
     sides = [len(plane.x) for plane in next(iter(every.values()))]
-    grids = listed([f"{side}×{side}" for side in sides])
+    seeds, grids = (
+        listed(words) for words in ([str(k) for k in range(len(sides))], [f"{n}×{n}" for n in sides])
+    )
     return (
-        f"Random planes of seed {listed([str(seed) for seed in range(len(sides))])}, with {grids} points, "
-        f"have {'; '.join(counts)} local minima. The loss is at most {LOW:g} at {listed(shares)}."
+        f"Local minima in the random planes of seed {seeds}: {'; '.join(counts)} ({grids} points). "
+        f"In these planes the loss is at most {LOW:g} at {listed(shares)}."
     )
 
 
@@ -230,13 +230,13 @@ def _directions(key: str, every: "Sequence[Landscape]") -> str:
 # --- numbers ------------------------------------------------------------------------------------------------
 
 SHARPNESS = "How sharply the loss bends"
-NEAR = f"Points in the basin: at most {ABOVE:g} above the network"
+LOW_POINTS = f"Points with a loss of at most {LOW:g}"
+MINIMA_CHART = "Local minima on a plane"
 EIGENVALUE_TIP = "Of the Hessian in the length of filters: the largest in magnitude"
 ERROR_TIP = "An eigenvalue is no farther away"
 LEAST_TIP = "Below 0 the loss bends down in some direction"
 RAW_TIP = "Not to be compared between networks: rescaled weights change it"
-NEAR_TIP = f"Points of random plane 0 with a loss at most {ABOVE:g} nats above the network's"
-MINIMA_TIP = "Points of that plane that lie lower than all their neighbours"
+MINIMA_TIP = "Points of random plane 0 that lie lower than all their neighbours"
 
 
 def sharpness(planes: "Planes", depth: int, mode: str) -> str:
@@ -250,12 +250,13 @@ def sharpness(planes: "Planes", depth: int, mode: str) -> str:
 
 def number_conditions(planes: "Planes", mode: str) -> tuple[str, ...]:
     """Return how sharpness was measured."""
-    first = planes.sharpness[0]
+    points = planes.sharpness[0].points
     return (
         "Bend: the eigenvalue of the Hessian that is largest in magnitude, by Lanczos' method, with "
         "directions in the length of filters.",
-        "Lines are medians over trainings with other seeds, bands reach from the least to the greatest; the "
-        "table has every training.",
-        f"Basin and minima: on {first.points}×{first.points} points of the random plane of seed 0.",
+        "Eigenvalues and minima: lines are medians over trainings with other seeds, bands reach from the "
+        f"least to the greatest; minima on {points}×{points} points of the random plane of seed 0.",
+        "Share of the points: the median of the random planes of the training with seed 0, and from the "
+        "least to the greatest.",
         f"Batch norm in {mode} mode{_mode(mode)}. Loss over 360 {planes.images}.",
     )

@@ -1,6 +1,5 @@
 """From the state of the landscape explorer to its page."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -30,6 +29,7 @@ from resnet_explore.widgets.landscape.state import LandscapeState
 
 _HIGHEST = 100.0  # nats, at which heights are cut: answers there are wrong and sure of it
 _LOWEST = 1e-4
+_ENDS = tuple(float(f"{factor}e{power}") for power in range(-4, 4) for factor in (1, 2, 5))
 _NUMBERS = "numbers"
 _TWINS = ("plain", "residual")
 
@@ -158,12 +158,12 @@ def _row(planes: Planes, depth: int, key: str) -> tuple[Surface, ...]:
 
 
 def limits(planes: Planes, key: str) -> tuple[float, float]:
-    """Return the ends of the scale that all networks share in a plane: whole powers of ten."""
+    """Return the ends of the scale that all networks share in a plane: 1, 2 or 5 times powers of ten."""
     every = [found.loss for (_, _, name), found in planes.landscapes.items() if name == key]
     known = np.concatenate([loss[np.isfinite(loss)] for loss in every])
-    low = 10.0 ** math.floor(math.log10(max(float(known.min()), _LOWEST)))
-    high = 10.0 ** math.ceil(math.log10(max(float(known.max()), 10 * low)))
-    return low, min(high, max(_HIGHEST, 10 * low))
+    lowest, highest = max(float(known.min()), _LOWEST), min(float(known.max()), _HIGHEST)
+    low = max(end for end in _ENDS if end <= lowest * (1 + 1e-9))
+    return low, min(end for end in _ENDS if end >= max(highest, 10 * low) * (1 - 1e-9))
 
 
 def any_beyond(planes: Planes, key: str, high: float) -> bool:
@@ -174,9 +174,8 @@ def any_beyond(planes: Planes, key: str, high: float) -> bool:
 
 def levels(low: float, high: float) -> tuple[float, ...]:
     """Return where level lines lie: 1 and 3 times each power of ten."""
-    powers = range(round(math.log10(low)), round(math.log10(high)))
-    every = [factor * 10.0**power for power in powers for factor in (1, 3)]
-    return tuple(float(f"{level:.3g}") for level in every[1:])
+    every = (float(f"{factor}e{power}") for power in range(-4, 3) for factor in (1, 3))
+    return tuple(level for level in every if low < level < high)
 
 
 # --- numbers ------------------------------------------------------------------------------------------------
@@ -184,7 +183,7 @@ def levels(low: float, high: float) -> tuple[float, ...]:
 
 def _numbers(state: LandscapeState, planes: Planes, frame: dict[str, Any]) -> View:
     depths = depths_of(state, planes)
-    charts = (_bends(planes, depths, state.mode), _basins(planes, depths, state.mode))
+    charts = tuple(chart(planes, depths, state.mode) for chart in (_bends, _low_points, _minima))
     return View(
         headline=_over(depths, lambda depth: captions.sharpness(planes, depth, state.mode)),
         why=captions.WHY_SHARP,
@@ -210,15 +209,33 @@ def _bends(planes: Planes, depths: Sequence[int], mode: str) -> Chart:
     )
 
 
-def _basins(planes: Planes, depths: Sequence[int], mode: str) -> Chart:
+def _low_points(planes: Planes, depths: Sequence[int], mode: str) -> Chart:
     series = [
-        _series(kind, depths, [[100 * row.near for row in planes.sharp(kind, d, mode)] for d in depths])
+        _series(
+            kind,
+            depths,
+            [[100 * found.under(captions.LOW) for found in planes.random(kind, d, mode)] for d in depths],
+        )
         for kind in _TWINS
     ]
     return Chart(
-        captions.NEAR,
+        captions.LOW_POINTS,
         _depth_axis(depths),
         Axis.around("points", *(s.high for s in series), unit="%"),
+        series,
+        chosen=_over(depths, float),
+    )
+
+
+def _minima(planes: Planes, depths: Sequence[int], mode: str) -> Chart:
+    series = [
+        _series(kind, depths, [[row.minima for row in planes.sharp(kind, d, mode)] for d in depths])
+        for kind in _TWINS
+    ]
+    return Chart(
+        captions.MINIMA_CHART,
+        _depth_axis(depths),
+        Axis.around("minima", *(s.high for s in series), whole=True),
         series,
         chosen=_over(depths, float),
     )
@@ -246,7 +263,6 @@ def _table(planes: Planes, depth: int, mode: str) -> Table:
         Column("least eigenvalue", 2, 1, captions.LEAST_TIP),
         Column("of the plain Hessian", 2, -1, captions.RAW_TIP),
         Column("± its error", 2, 1, captions.ERROR_TIP),
-        Column("basin (%)", 1, -1, captions.NEAR_TIP),
         Column("local minima", 0, -1, captions.MINIMA_TIP),
     ]
     rows = [
@@ -259,7 +275,6 @@ def _table(planes: Planes, depth: int, mode: str) -> Table:
             row.lowest,
             row.eigenvalue,
             row.eigenvalue_error,
-            100 * row.near,
             row.minima,
         )
         for kind in _TWINS

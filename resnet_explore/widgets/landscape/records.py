@@ -26,7 +26,7 @@ def recorded(data: str) -> Planes:
     about = json.loads(shipped("data", "landscapes", data, "about.json").read_text())
     ways = [found.trajectory for found in landscapes.values() if found.trajectory is not None]
     return Planes(
-        landscapes,
+        {(key.kind, key.depth, key.plane): found for key, found in landscapes.items()},
         sharpness=recorded_sharpness(data),
         images=f"of {about['training images']:,} training images of {data_in_brief(data)}, drawn at random",
         snapshots=[str(_EVERY * step) for step in range(len(ways[0]))] if ways else [],
