@@ -180,6 +180,8 @@ def test_what_does_not_fit_is_said_in_a_sentence():
     net = rx.build("cifar_resnet8")
     with pytest.raises(rx.ExploreError, match="needs images and labels"):
         rx.LandscapeExplorer(net)
+    with pytest.raises(rx.ExploreError, match="give models"):
+        rx.LandscapeExplorer(images=torch.randn(4, 3, 8, 8))
     explorer = rx.LandscapeExplorer(net, torch.randn(4, 3, 8, 8), [0, 1, 2], size=3)
     assert explorer.wait(60)
     assert "labels" in explorer.problem

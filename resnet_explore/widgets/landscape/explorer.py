@@ -49,6 +49,8 @@ class LandscapeExplorer(Explorer):
             if images is None or labels is None:
                 raise ExploreError("The loss of your own models needs images and labels, too.")
             self._own = OwnNetworks(own_networks(models), images, labels, size)
+        elif images is not None or labels is not None:
+            raise ExploreError("images and labels are for models of your own: give models, too.")
         super().__init__(**state)
 
     # --- the state ------------------------------------------------------------------------------------------
@@ -60,10 +62,12 @@ class LandscapeExplorer(Explorer):
         if state.data not in records():
             raise unknown("data", state.data, records())
         planes = recorded(state.data)
+        if state.plane not in planes.planes and "plane" not in names:
+            state = replace(state, plane=planes.planes[0])
         if state.plane not in planes.planes:
             raise unknown("plane", state.plane, planes.planes)
         depths = depths_of(state, planes)
-        if "depth" in names and not {"data", "plane", "view"} & names and state.depth not in depths:
+        if "depth" in names and state.depth not in depths:
             raise unknown("depth", state.depth, map(str, depths))
         last = len(planes.snapshots) - 1
         if not -1 <= state.step <= last and "step" in names:

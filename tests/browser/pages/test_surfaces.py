@@ -104,6 +104,14 @@ def test_the_pointer_reads_the_nearest_point(shown):
     assert page.locator(READ).inner_text().startswith("direction 1 0, direction 2 0. plain-8: loss 0.1,")
     page.mouse.move(2, 2)
     assert page.locator(READ).inner_text().startswith("Drag")
+    tap = """([x, y]) => {
+        const more = { clientX: x, clientY: y, pointerId: 7, pointerType: "touch", bubbles: true };
+        const surface = document.elementFromPoint(x, y);
+        surface.setPointerCapture = () => {};
+        for (const kind of ["pointerdown", "pointerup", "pointerleave"]) surface.dispatchEvent(new PointerEvent(kind, more));
+    }"""
+    page.evaluate(tap, [dot["x"] + dot["width"] / 2, dot["y"] + dot["height"] / 2])
+    assert page.locator(READ).inner_text().startswith("direction 1 0, direction 2 0."), "a finger taps"
 
 
 def test_what_lies_beyond_is_left_out_hatched_and_said(shown):

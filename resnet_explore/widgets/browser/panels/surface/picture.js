@@ -10,6 +10,7 @@ import { paintMap, paintSurface } from "./paint.js";
 const PADS = { surface: { x: 44, y: 34 }, contours: { x: 46, y: 32 } }; // pixels for numbers and names
 const NEAR_PX = 40; // so near a point has to be to be read
 const APART_PX = 26; // so far labels of level lines stand from each other
+const TO_EDGE = 0.6; // cells between a label and the edge of the map
 
 export class Picture {
   constructor(row) {
@@ -37,10 +38,11 @@ export class Picture {
 
   hold() {
     const { view, row } = this;
-    let from = null;
+    let from = null, still = true; // where a drag is, and whether it has not moved
     view.addEventListener("pointerdown", (event) => {
       if (event.button || !row.turns()) return;
       from = [event.clientX, event.clientY];
+      still = true;
       view.setPointerCapture(event.pointerId);
       view.classList.add("rx-held");
     });
@@ -49,6 +51,7 @@ export class Picture {
         row.point(this.nearest(event));
         return;
       }
+      still = false;
       row.turn(dragged(row.angle, event.clientX - from[0], event.clientY - from[1]));
       from = [event.clientX, event.clientY];
     });
@@ -56,9 +59,12 @@ export class Picture {
       from = null;
       view.classList.remove("rx-held");
     };
-    view.addEventListener("pointerup", release);
+    view.addEventListener("pointerup", (event) => {
+      if (from && still) row.point(this.nearest(event)); // a finger that taps reads
+      release();
+    });
     view.addEventListener("pointercancel", release);
-    view.addEventListener("pointerleave", () => { if (!from) row.point(null); });
+    view.addEventListener("pointerleave", (event) => { if (!from && event.pointerType !== "touch") row.point(null); });
     view.addEventListener("dblclick", () => row.turn(USUAL));
     view.addEventListener("blur", () => row.point(null));
     view.addEventListener("keydown", (event) => {
@@ -127,26 +133,24 @@ export class Picture {
     while (this.labels.childNodes.length < wanted.length) this.labels.append(svg("text", { "text-anchor": "middle" }));
     const taken = [];
     [...this.levels.childNodes].forEach((line, k) => {
-      const level = k < wanted.length ? this.row.scale.place(wanted[k]) : NaN;
-      line.setAttribute("d", k < wanted.length ? lineAt(this.now, columns, level, (column, row) => this.spot(column, row)) : "");
-      const spot = k < wanted.length ? this.crossing(level, columns) : null, free = spot && taken.every(([x, y]) => Math.hypot(x - spot[0], y - spot[1]) > APART_PX);
-      if (free) taken.push(spot);
-      const label = this.labels.childNodes[k];
-      if (!label) return;
+      const label = this.labels.childNodes[k], level = k < wanted.length ? this.row.scale.place(wanted[k]) : NaN;
+      line.setAttribute("d", Number.isNaN(level) ? "" : lineAt(this.now, columns, level, (column, row) => this.spot(column, row)));
+      const spot = this.crossing(level, columns), free = spot && taken.every(([x, y]) => Math.hypot(x - spot[0], y - spot[1]) > APART_PX);
       write(label, free ? numeral(wanted[k]) : "");
-      if (free) for (const [name, value] of [["x", spot[0]], ["y", spot[1] + 4]]) label.setAttribute(name, value.toFixed(1));
+      if (!free) return;
+      taken.push(spot);
+      label.setAttribute("x", spot[0].toFixed(1));
+      label.setAttribute("y", (spot[1] + 4).toFixed(1));
     });
   }
 
   /** Where a level is first met on the way from the middle to the upper right corner; null for nowhere. */
   crossing(level, columns) {
-    const middle = (columns - 1) / 2;
-    for (let k = 0; k + 1 <= middle; k += 1) {
-      const [here, next] = [k, k + 1].map((step) => this.now[(Math.floor(middle) + step) * columns + Math.floor(middle) + step]);
-      if (here < level !== next < level && !Number.isNaN(here + next)) {
-        const at = Math.floor(middle) + k + (level - here) / (next - here);
-        return at < columns - 1.6 ? this.spot(at, at) : null;
-      }
+    for (let k = (columns - 1) >> 1; k + 1 < columns; k += 1) {
+      const here = this.now[k * columns + k], next = this.now[(k + 1) * columns + k + 1];
+      if (Number.isNaN(here + next + level) || here < level === next < level) continue;
+      const at = k + (level - here) / (next - here);
+      return at < columns - 1 - TO_EDGE ? this.spot(at, at) : null;
     }
     return null;
   }

@@ -14,7 +14,8 @@ const FLATNESS = 0.78, LOWEST = 250, HIGHEST = 430; // of a picture: its height 
 const KEY_DEGREES = 10;
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
-/** `props`: {surfaces: [{name, kind, alt, loss, error, x, y, path}], look, label, across, up, low, high, log, levels, cut, step}.
+/** `props`: {surfaces: [{name, kind, alt, loss, error, x, y, path, dents}], look, label, across, up, low, high, log, levels, step,
+ *   cut, middle, way, dent: what stands for these in the legend}.
  *
  * @type {import("../../page.js").Component}
  */
@@ -74,6 +75,7 @@ export function surfaces(page, props) {
       lay();
     }
     row.scale = scaleFor(row.props);
+    if (row.reading?.some((at, k) => at >= shown[0].loss.shape[1 - k])) row.reading = null; // of a finer grid
     node.classList.toggle("rx-turns", row.turns());
     shown.forEach((each, k) => pictures[k].name(each, row.props));
     legend();
