@@ -282,6 +282,14 @@ def test_smoother_is_not_lower(record):
             assert plain.loss.max() < 4 < residual.loss.max()
 
 
+def test_the_first_gradient_throws_plain_56_far_and_momentum_carries_it_on(record):
+    plain, residual = (record[kind, 56, "training"].trajectory for kind in ("plain", "residual"))
+    assert np.hypot(*plain[0]) == pytest.approx(360, abs=5)
+    assert np.hypot(*residual[0]) == pytest.approx(10, abs=0.5)
+    jumps = np.hypot(*np.diff(plain, axis=0).T)
+    np.testing.assert_allclose(jumps[1:4] / jumps[:3], 0.9**10, atol=0.005)  # ten updates, momentum 0.9
+
+
 def test_in_eval_mode_both_shoot_up(record):
     for kind in ("plain", "residual"):
         for depth in DIGITS:
