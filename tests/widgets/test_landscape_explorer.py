@@ -161,6 +161,7 @@ def test_networks_of_ones_own_are_measured_and_left_as_they_were():
     page = shown(explorer)
     panel = surfaces(page)
     assert [s.name for s in panel.surfaces] == ["bare", "skips"]
+    assert [page.headline.find(name) > 0 for name in nets] == [True, True]
     expected = rx.loss_landscape(nets["skips"], images, labels, size=3, mode="train")
     np.testing.assert_allclose(panel.surfaces[1].loss, expected.loss, rtol=1e-5)
     assert [fingerprint(net) for net in nets.values()] == before

@@ -114,11 +114,11 @@ def headline(planes: "Planes", depth: int, key: str) -> str:
     if key == "training":
         plain, residual = (_travelled(found) for _, found in planes.of(depth, key))
         return f"{depth} layers: training carries plain weights {plain} away, residual ones {residual}."
-    first, *others = [found.minima for _, found in planes.of(depth, key)]
-    where = f"{depth} layers: " if depth else ""
-    residual = f", residual: {others[0]}" if others else ""
-    said = f"{where}{_counted(first)} on this plane{residual}."
-    return said[0].upper() + said[1:]
+    counts = [found.minima for _, found in planes.of(depth, key)]
+    if not depth:  # networks that were given have names of their own
+        around = [f"{count} around {name}" for count, name in zip(counts, planes.names.values(), strict=True)]
+        return f"Local minima on this plane: {listed(around)}."
+    return f"{depth} layers: {_counted(counts[0])} on this plane, residual: {counts[1]}."
 
 
 def _travelled(found: "Landscape") -> str:
