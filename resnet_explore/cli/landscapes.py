@@ -34,7 +34,7 @@ _USUAL: Mapping[str, Any] = {
     "trained": (),
 }
 _EVERY, _UPDATES = 10, 180  # of a training: updates between snapshots, and in all, 8 epochs of digits
-_NEAR = 0.5  # nats above a network's own loss
+_LOW = 1.0  # nats: of ten classes, less than half of what chance gives
 _SMALL, _AT_ONCE = 16, 32  # of images of more pixels a side so many at a time take the least time, one by one
 _ABOUT = "about.json"
 
@@ -244,7 +244,7 @@ class _Survey:
                 normalised=fair.value,
                 normalised_error=fair.error,
                 lowest=fair.lowest,
-                near=plane.under(plane.here + _NEAR),
+                low=plane.under(_LOW),
                 minima=plane.minima,
                 points=points,
             )
@@ -364,11 +364,11 @@ def _page(out: Path) -> str:
         "`recorded_landscapes` and `recorded_sharpness` of `resnet_explore.analysis.landscape.recorded` read",
         "them.",
         "",
-        "| plane | loss in the middle | at most 0.5 above | at most 1 | minima | points |",
+        "| plane | loss in the middle | at most 1 nat | beyond 100 nats | minima | points |",
         "| --- | --- | --- | --- | --- | --- |",
         *(
-            f"| {key} | {plane.here:.3g} | {100 * plane.under(plane.here + _NEAR):.1f} % "
-            f"| {100 * plane.under(1):.1f} % | {plane.minima} | {len(plane.y)}×{len(plane.x)} |"
+            f"| {key} | {plane.here:.3g} | {100 * plane.under(_LOW):.1f} % "
+            f"| {100 * plane.beyond.mean():.1f} % | {plane.minima} | {len(plane.y)}×{len(plane.x)} |"
             for key, plane in sorted(planes.items())
         ),
         "",
@@ -385,12 +385,21 @@ def _page(out: Path) -> str:
 def _table(rows: "Sequence[Sharpness]") -> list[str]:
     import pandas as pd
 
-    heads = ["eigenvalue", "normalised", "lowest", "near"]
+    heads = ["eigenvalue", "normalised", "lowest", "low", "minima"]
     lines = [f"| network | mode | seeds | {' | '.join(heads)} |", "| --- " * (len(heads) + 3) + "|"]
     for (kind, depth, mode), found in pd.DataFrame(map(asdict, rows)).groupby(["kind", "depth", "mode"]):
         cells = [_spread(found[name]) for name in heads]
         lines.append(f"| {kind}-{depth} | {mode} | {len(found)} | {' | '.join(cells)} |")
-    return [*lines, "", "Medians over seeds of the training, and in brackets the least and the greatest.", ""]
+    points = rows[0].points
+    return [
+        *lines,
+        "",
+        "Medians over seeds of the training, and in brackets the least and the greatest. Eigenvalue: of the",
+        "Hessian, the largest in magnitude. Normalised: the same in directions measured in filters' norms, by",
+        "which networks can be compared; lowest: its least. Low: the share of points with a loss of at most 1",
+        f"nat in random plane 0, and its minima, at {points}×{points} points.",
+        "",
+    ]
 
 
 def _spread(values: Any) -> str:
