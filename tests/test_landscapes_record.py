@@ -74,6 +74,7 @@ def test_the_page_says_where_it_comes_from(whole):
     assert f"| residual-8/random-1 | {found.here:.3g} |" in page
 
 
+@pytest.mark.training
 def test_the_plane_of_a_training_holds_its_way(capsys, tmp_path):
     asked = ("digits", "--depths", "8", "--images", "20", "--size", "3", "--planes", "1", "--curvature", "0")
     assert run(capsys, *asked, "--trained", "8", "--out", tmp_path)[0] == 0

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ _USUAL: Mapping[str, Any] = {
     "trained": (),
 }
 _EVERY, _UPDATES = 10, 180  # of a training: updates between snapshots, and in all, 8 epochs of digits
-_NEAR = 0.5  # nats above a network's own loss
+_LOW = 1.0  # nats: of ten classes, less than half of what chance gives
 _SMALL, _AT_ONCE = 16, 32  # of images of more pixels a side so many at a time take the least time, one by one
 _ABOUT = "about.json"
 
@@ -82,6 +83,8 @@ def measure_landscapes(options: argparse.Namespace) -> None:
 
 
 def _measure(options: argparse.Namespace, say: Callable[[str], None], hint: Callable[[str], None]) -> None:
+    import torch
+
     from resnet_explore.models.threads import one_thread
     from resnet_explore.training.runs import write_text
 
@@ -90,15 +93,16 @@ def _measure(options: argparse.Namespace, say: Callable[[str], None], hint: Call
     out = _out(options)
     nets = list(_networks(options, asked["depths"]))
     data = _TrainingImages(nets[0].net.about, options)
+    if data.large:  # in this layout convolutions take less time
+        for one in nets:
+            one.net.to(memory_format=torch.channels_last)
     keep = _PlaneKeeper(out, asked, options.data or data.source, data.of, options.runs is not None)
-    for one in nets:
-        data.laid_out(one.net)
     say(
         f"Planes of {len(nets)} networks, on {len(data.labels)} of {data.of:,} training images; kept in "
         f"{out}."
     )
     with one_thread():
-        for name, measure in _tasks(nets, data, options, keep):
+        for name, measure in _Survey(nets, data, options, keep).tasks():
             hint(f"{name} ...")
             measure()
             say(f"{name:<28} {keep.minutes:6.1f} core-minutes")
@@ -136,12 +140,6 @@ class _TrainingImages:
         self.of, self.source = len(train), train.source
         self.large = max(self.images.shape[2:]) > _SMALL
 
-    def laid_out(self, net: "Network") -> "Network":
-        """Return a network in the layout in which its convolutions take less time."""
-        import torch
-
-        return net.to(memory_format=torch.channels_last) if self.large else net
-
 
 def _networks(options: argparse.Namespace, depths: Sequence[int]) -> Iterator[_Trained]:
     """Yield the networks that ship, then those of other seeds."""
@@ -166,140 +164,100 @@ def _networks(options: argparse.Namespace, depths: Sequence[int]) -> Iterator[_T
                 yield trained(name, int(run["seed"]), False, checkpoint)
 
 
-def _tasks(
-    nets: Sequence[_Trained], data: _TrainingImages, options: argparse.Namespace, keep: "_PlaneKeeper"
-) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Yield names of measurements, and what makes each: first those of which most is shown."""
-    shipped = [one for one in nets if one.ships]
-    for plane in range(options.planes):
-        for mode in ("eval", "train"):
-            for one in shipped:
-                name = f"{one}/random-{plane}{'' if mode == 'eval' else '-train'}"
-                yield name, _plane(name, one, data, options, keep, plane, mode)
-        if plane == 0:
-            for depth in options.trained:
-                yield f"training of {depth} layers", _trainings(depth, data, options, keep)
-            if options.curvature:
-                for one in nets:
+@dataclass(frozen=True, eq=False)
+class _Survey:
+    """What is measured of which networks, on which images, and where it is kept."""
+
+    nets: Sequence[_Trained]
+    data: _TrainingImages
+    options: argparse.Namespace
+    keep: "_PlaneKeeper"
+
+    def tasks(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        """Yield names of measurements, and what makes each: first those of which most is shown."""
+        for seed in range(self.options.planes):
+            for mode in ("eval", "train"):
+                for one in self.nets:
+                    if one.ships:
+                        name = f"{one}/random-{seed}{'' if mode == 'eval' else '-train'}"
+                        yield name, partial(self.plane, name, one, seed, mode)
+            if seed == 0:
+                for depth in self.options.trained:
+                    yield f"trainings of {depth} layers", partial(self.trainings, depth)
+                for one in self.nets if self.options.curvature else ():
                     for mode in ("eval", "train"):
                         name = f"{one}/seed-{one.seed}-{mode}"
-                        yield name, _sharpness(name, one, data, options, keep, mode)
+                        yield name, partial(self.sharpness, name, one, mode)
 
+    def plane(self, name: str, one: _Trained, seed: int, mode: str) -> None:
+        """Measure a random plane."""
+        if not self.keep.has_plane(name):
+            size = self.options.further if seed else self.options.size
+            self.keep.add_plane(name, self._surface(name, one.net, size=size, seed=seed, mode=mode))
 
-def _plane(
-    name: str,
-    one: _Trained,
-    data: _TrainingImages,
-    options: argparse.Namespace,
-    keep: "_PlaneKeeper",
-    seed: int,
-    mode: str,
-) -> Callable[[], None]:
-    def measure() -> None:
-        if keep.has_plane(name):
-            return
-        size = options.further if seed else options.size
-        keep.add_plane(name, _surface(name, one.net, data, keep, size=size, seed=seed, mode=mode))
-
-    return measure
-
-
-def _surface(
-    name: str, net: "Network", data: _TrainingImages, keep: "_PlaneKeeper", **asked: Any
-) -> "Landscape":
-    from resnet_explore.analysis.landscape.surface import loss_landscape
-
-    # By the statistics of a batch the loss depends on what is in it, so there all images are one.
-    batch_size = _AT_ONCE if asked["mode"] == "eval" and data.large else len(data.images)
-    path = keep.part(f"{name}.npz")
-    return loss_landscape(net, data.images, data.labels, path=path, batch_size=batch_size, **asked)
-
-
-def _trainings(
-    depth: int, data: _TrainingImages, options: argparse.Namespace, keep: "_PlaneKeeper"
-) -> Callable[[], None]:
-    """Train both twins anew, with snapshots, and measure the plane of each training."""
-
-    def measure() -> None:
+    def trainings(self, depth: int) -> None:
+        """Train both twins anew, with snapshots, and measure the plane of each training."""
         from resnet_explore.training.race import Race
 
-        kinds = ("plain", "residual")
-        if all(keep.has_plane(f"{kind}-{depth}/training") for kind in kinds):
+        names = [f"{kind}-{depth}" for kind in ("plain", "residual")]
+        if all(self.keep.has_plane(f"{name}/training") for name in names):
             return
+        about = next(one.net.about for one in self.nets if one.depth == depth)
         train, test = (
-            as_trained(data_about, options.weights, split, options.root) for split in ("train", "test")
+            as_trained(about, self.options.weights, split, self.options.root) for split in ("train", "test")
         )
-        race = Race([f"{kind}-{depth}" for kind in kinds], train, test)
-        snapshots: dict[str, list[dict[str, Tensor]]] = {f"{kind}-{depth}": [] for kind in kinds}
+        race = Race(names, train, test)
+        snapshots: dict[str, list[dict[str, Tensor]]] = {name: [] for name in names}
         for _ in range(_UPDATES // _EVERY + 1):
             for name, net in race.models.items():
                 snapshots[name].append({key: value.clone() for key, value in net.state_dict().items()})
             if race.steps < _UPDATES:
                 race.advance(_EVERY)
+        size = self.options.size
         for name, net in race.models.items():
-            found = _surface(
-                f"{name}/training",
-                net,
-                data,
-                keep,
-                size=options.size,
-                trajectory=snapshots[name],
-                mode="train",
-            )
-            keep.add_plane(f"{name}/training", found)
+            plane = f"{name}/training"
+            found = self._surface(plane, net, size=size, trajectory=snapshots[name], mode="train")
+            self.keep.add_plane(plane, found)
 
-    data_about = _about_of(options.weights, depth)
-    return measure
-
-
-def _about_of(weights: str, depth: int) -> Mapping[str, Any]:
-    from resnet_explore.models.presets import build
-
-    return build(twins_of(weights)[depth][0], weights=weights).about
-
-
-def _sharpness(
-    name: str,
-    one: _Trained,
-    data: _TrainingImages,
-    options: argparse.Namespace,
-    keep: "_PlaneKeeper",
-    mode: str,
-) -> Callable[[], None]:
-    def measure() -> None:
+    def sharpness(self, name: str, one: _Trained, mode: str) -> None:
+        """Measure eigenvalues, and a coarse plane beside them."""
         from resnet_explore.analysis.landscape.curvature import top_hessian_eigenvalue
         from resnet_explore.analysis.landscape.recorded import Sharpness
         from resnet_explore.training.runs import write_json
 
-        path = keep.part(f"{name}.json")
+        path, points = self.keep.part(f"{name}.json"), self.options.curvature
         if not path.is_file():
-            plane = _surface(name, one.net, data, keep, size=options.curvature, mode=mode)
-            plain, fair = (
-                top_hessian_eigenvalue(
-                    one.net, data.images, data.labels, steps=options.steps, mode=mode, normalised=normalised
-                )
-                for normalised in (False, True)
+            plane = self._surface(name, one.net, size=points, mode=mode)
+            measure = partial(
+                top_hessian_eigenvalue, one.net, self.data.images, self.data.labels, steps=self.options.steps
             )
+            plain, fair = (measure(mode=mode, normalised=normalised) for normalised in (False, True))
             row = Sharpness(
-                one.kind,
-                one.depth,
-                one.seed,
-                mode,
-                plane.here,
-                plane.error_here,
-                plain.value,
-                plain.error,
-                fair.value,
-                fair.error,
-                fair.lowest,
-                plane.under(plane.here + _NEAR),
-                plane.minima,
-                options.curvature,
+                kind=one.kind,
+                depth=one.depth,
+                seed=one.seed,
+                mode=mode,
+                loss=plane.here,
+                error=plane.error_here,
+                eigenvalue=plain.value,
+                eigenvalue_error=plain.error,
+                normalised=fair.value,
+                normalised_error=fair.error,
+                lowest=fair.lowest,
+                low=plane.under(_LOW),
+                minima=plane.minima,
+                points=points,
             )
             write_json(path, asdict(row))
-        keep.add_row(Sharpness(**json.loads(path.read_text())))
+        self.keep.add_row(Sharpness(**json.loads(path.read_text())))
 
-    return measure
+    def _surface(self, name: str, net: "Network", mode: str, **asked: Any) -> "Landscape":
+        from resnet_explore.analysis.landscape.surface import loss_landscape
+
+        # By the statistics of a batch the loss depends on what is in it, so there all images are one.
+        at_once = _AT_ONCE if mode == "eval" and self.data.large else len(self.data.images)
+        path, images, labels = self.keep.part(f"{name}.npz"), self.data.images, self.data.labels
+        return loss_landscape(net, images, labels, mode=mode, batch_size=at_once, path=path, **asked)
 
 
 # --- what is kept ------------------------------------------------------------------------------------------
@@ -406,11 +364,11 @@ def _page(out: Path) -> str:
         "`recorded_landscapes` and `recorded_sharpness` of `resnet_explore.analysis.landscape.recorded` read",
         "them.",
         "",
-        "| plane | loss in the middle | at most 0.5 above | at most 1 | minima | points |",
+        "| plane | loss in the middle | at most 1 nat | beyond 100 nats | minima | points |",
         "| --- | --- | --- | --- | --- | --- |",
         *(
-            f"| {key} | {plane.here:.3g} | {100 * plane.under(plane.here + _NEAR):.1f} % "
-            f"| {100 * plane.under(1):.1f} % | {plane.minima} | {len(plane.y)}×{len(plane.x)} |"
+            f"| {key} | {plane.here:.3g} | {100 * plane.under(_LOW):.1f} % "
+            f"| {100 * plane.beyond.mean():.1f} % | {plane.minima} | {len(plane.y)}×{len(plane.x)} |"
             for key, plane in sorted(planes.items())
         ),
         "",
@@ -427,12 +385,21 @@ def _page(out: Path) -> str:
 def _table(rows: "Sequence[Sharpness]") -> list[str]:
     import pandas as pd
 
-    heads = ["eigenvalue", "normalised", "lowest", "near"]
+    heads = ["eigenvalue", "normalised", "lowest", "low", "minima"]
     lines = [f"| network | mode | seeds | {' | '.join(heads)} |", "| --- " * (len(heads) + 3) + "|"]
     for (kind, depth, mode), found in pd.DataFrame(map(asdict, rows)).groupby(["kind", "depth", "mode"]):
         cells = [_spread(found[name]) for name in heads]
         lines.append(f"| {kind}-{depth} | {mode} | {len(found)} | {' | '.join(cells)} |")
-    return [*lines, "", "Medians over seeds of the training, and in brackets the least and the greatest.", ""]
+    points = rows[0].points
+    return [
+        *lines,
+        "",
+        "Medians over seeds of the training, and in brackets the least and the greatest. Eigenvalue: of the",
+        "Hessian, the largest in magnitude. Normalised: the same in directions measured in filters' norms, by",
+        "which networks can be compared; lowest: its least. Low: the share of points with a loss of at most 1",
+        f"nat in random plane 0, and its minima, at {points}×{points} points.",
+        "",
+    ]
 
 
 def _spread(values: Any) -> str:

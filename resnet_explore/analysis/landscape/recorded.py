@@ -44,8 +44,8 @@ class Sharpness:
     normalised           the same in directions measured in filters' norms, which networks can be compared by
     normalised_error     as above
     lowest               the least normalised eigenvalue: below 0 the loss bends down somewhere
-    near                 share of the points of random plane 0, from -1 to 1 along both directions, whose
-                         loss is at most 0.5 nats above the network's own
+    low                  share of the points of random plane 0, from -1 to 1 along both directions, whose
+                         loss is at most 1 nat; chance among ten classes is ln 10 = 2.3
     minima               how many points of it are lower than all around them, `points` times `points` in all
     points               along each axis
     """
@@ -61,7 +61,7 @@ class Sharpness:
     normalised: float
     normalised_error: float
     lowest: float
-    near: float
+    low: float
     minima: int
     points: int
 
