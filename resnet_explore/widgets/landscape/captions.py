@@ -97,7 +97,7 @@ def minima_question(depth: int) -> str:
 
 def minima_told(plain: int, residual: int) -> str:
     """Return what was measured."""
-    return f"There are {_counted(residual)} around the residual network and {plain} around its plain twin."
+    return f"{_counted(residual).capitalize()} around the residual network, {plain} around its plain twin."
 
 
 def _counted(count: int) -> str:
@@ -124,7 +124,7 @@ def headline(planes: "Planes", depth: int, key: str) -> str:
 def _travelled(found: "Landscape") -> str:
     """Return how far the start of a training lies from its end, in its plane."""
     way = found.trajectory
-    return factor(0.0 if way is None else float(np.hypot(*(way[0] - way[-1]))))
+    return "?" if way is None else f"{float(np.hypot(*(way[0] - way[-1]))):.2g}"
 
 
 def reach(planes: "Planes", depth: int, key: str) -> str:
@@ -222,8 +222,8 @@ def _directions(key: str, every: "Sequence[Landscape]") -> str:
         )
     shares = listed([percent(100 * found.share) for found in every if found.share is not None])
     return (
-        "Plane: the two main directions of one more training, seen from its end (Li et al. 2018). They hold "
-        f"{shares} of what its snapshots vary; distances are those of the weights."
+        "Plane: the two main directions of a further training of each network, seen from its end (Li et "
+        f"al. 2018). They hold {shares} of how its snapshots vary; distances are those of the weights."
     )
 
 
@@ -236,13 +236,14 @@ EIGENVALUE_TIP = "Of the Hessian in the length of filters: the largest in magnit
 ERROR_TIP = "An eigenvalue is no farther away"
 LEAST_TIP = "Below 0 the loss bends down in some direction"
 RAW_TIP = "Not to be compared between networks: rescaled weights change it"
+LOW_TIP = "Of the points of random plane 0"
 MINIMA_TIP = "Points of random plane 0 that lie lower than all their neighbours"
 
 
 def sharpness(planes: "Planes", depth: int, mode: str) -> str:
     """Return how much more sharply the loss bends at one of both."""
     plain, residual = (
-        factor(float(np.median([abs(row.normalised) for row in planes.sharp(kind, depth, mode)])))
+        factor(float(np.median([abs(row.normalised) for row in planes.sharp(kind, depth, mode)] or [np.nan])))
         for kind in ("plain", "residual")
     )
     return f"{depth} layers: the loss bends by {plain} at its sharpest, residual: {residual}."
@@ -254,9 +255,8 @@ def number_conditions(planes: "Planes", mode: str) -> tuple[str, ...]:
     return (
         "Bend: the eigenvalue of the Hessian that is largest in magnitude, by Lanczos' method, with "
         "directions in the length of filters.",
-        "Eigenvalues and minima: lines are medians over trainings with other seeds, bands reach from the "
-        f"least to the greatest; minima on {points}×{points} points of the random plane of seed 0.",
-        "Share of the points: the median of the random planes of the training with seed 0, and from the "
-        "least to the greatest.",
+        "Lines are medians over trainings with other seeds, bands reach from the least to the greatest; "
+        "the table has every training.",
+        f"Shares and minima: on {points}×{points} points of the random plane of seed 0.",
         f"Batch norm in {mode} mode{_mode(mode)}. Loss over 360 {planes.images}.",
     )

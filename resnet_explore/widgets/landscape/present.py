@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +27,9 @@ from resnet_explore.widgets.core.view import (
 from resnet_explore.widgets.landscape import captions
 from resnet_explore.widgets.landscape.planes import RANDOM, TRAINING, Planes, dents_of, plane_key
 from resnet_explore.widgets.landscape.state import LandscapeState
+
+if TYPE_CHECKING:
+    from resnet_explore.analysis.landscape.recorded import Sharpness
 
 _HIGHEST = 100.0  # nats, at which heights are cut: answers there are wrong and sure of it
 _LOWEST = 1e-4
@@ -183,7 +187,21 @@ def levels(low: float, high: float) -> tuple[float, ...]:
 
 def _numbers(state: LandscapeState, planes: Planes, frame: dict[str, Any]) -> View:
     depths = depths_of(state, planes)
-    charts = tuple(chart(planes, depths, state.mode) for chart in (_bends, _low_points, _minima))
+    axis = Axis.around
+    charts = (
+        _chart(
+            planes, depths, state.mode, captions.SHARPNESS,
+            lambda row: abs(row.normalised), partial(axis, "eigenvalue", scale="log"),
+        ),
+        _chart(
+            planes, depths, state.mode, captions.LOW_POINTS,
+            lambda row: 100 * row.low, partial(axis, "points", unit="%"),
+        ),
+        _chart(
+            planes, depths, state.mode, captions.MINIMA_CHART,
+            lambda row: row.minima, partial(axis, "minima", whole=True),
+        ),
+    )  # fmt: skip
     return View(
         headline=_over(depths, lambda depth: captions.sharpness(planes, depth, state.mode)),
         why=captions.WHY_SHARP,
@@ -195,55 +213,30 @@ def _numbers(state: LandscapeState, planes: Planes, frame: dict[str, Any]) -> Vi
     )
 
 
-def _bends(planes: Planes, depths: Sequence[int], mode: str) -> Chart:
+def _chart(
+    planes: Planes,
+    depths: Sequence[int],
+    mode: str,
+    title: str,
+    value: Callable[["Sharpness"], float],
+    axis: Callable[..., Axis],
+) -> Chart:
+    """Return a chart of what was measured of every training, over depth."""
     series = [
-        _series(kind, depths, [[abs(row.normalised) for row in planes.sharp(kind, d, mode)] for d in depths])
+        _series(kind, depths, [[value(row) for row in planes.sharp(kind, d, mode)] for d in depths])
         for kind in _TWINS
     ]
-    return Chart(
-        captions.SHARPNESS,
-        _depth_axis(depths),
-        Axis.around("eigenvalue", *(s.low for s in series), *(s.high for s in series), scale="log"),
-        series,
-        chosen=_over(depths, float),
-    )
-
-
-def _low_points(planes: Planes, depths: Sequence[int], mode: str) -> Chart:
-    series = [
-        _series(
-            kind,
-            depths,
-            [[100 * found.under(captions.LOW) for found in planes.random(kind, d, mode)] for d in depths],
-        )
-        for kind in _TWINS
-    ]
-    return Chart(
-        captions.LOW_POINTS,
-        _depth_axis(depths),
-        Axis.around("points", *(s.high for s in series), unit="%"),
-        series,
-        chosen=_over(depths, float),
-    )
-
-
-def _minima(planes: Planes, depths: Sequence[int], mode: str) -> Chart:
-    series = [
-        _series(kind, depths, [[row.minima for row in planes.sharp(kind, d, mode)] for d in depths])
-        for kind in _TWINS
-    ]
-    return Chart(
-        captions.MINIMA_CHART,
-        _depth_axis(depths),
-        Axis.around("minima", *(s.high for s in series), whole=True),
-        series,
-        chosen=_over(depths, float),
-    )
+    ends = [end for one in series for end in (one.low, one.high)]
+    return Chart(title, _depth_axis(depths), axis(*ends), series, chosen=_over(depths, float))
 
 
 def _series(kind: str, depths: Sequence[int], spread: Sequence[Sequence[float]]) -> Series:
-    """Return the middle of several values at each depth, with a band from the least to the greatest."""
-    middle, low, high = ([float(take(values)) for values in spread] for take in (np.median, np.min, np.max))
+    """Return the middle of several values at each depth, with a band from the least to the greatest.
+
+    Where there is none the line has a gap.
+    """
+    known = [values or [np.nan] for values in spread]
+    middle, low, high = ([float(take(values)) for values in known] for take in (np.median, np.min, np.max))
     return Series(kind.capitalize(), depths, middle, kind, low, high)
 
 
@@ -263,6 +256,7 @@ def _table(planes: Planes, depth: int, mode: str) -> Table:
         Column("least eigenvalue", 2, 1, captions.LEAST_TIP),
         Column("of the plain Hessian", 2, -1, captions.RAW_TIP),
         Column("± its error", 2, 1, captions.ERROR_TIP),
+        Column("loss at most 1 (%)", 1, -1, captions.LOW_TIP),
         Column("local minima", 0, -1, captions.MINIMA_TIP),
     ]
     rows = [
@@ -275,6 +269,7 @@ def _table(planes: Planes, depth: int, mode: str) -> Table:
             row.lowest,
             row.eigenvalue,
             row.eigenvalue_error,
+            100 * row.low,
             row.minima,
         )
         for kind in _TWINS
