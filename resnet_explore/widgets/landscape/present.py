@@ -252,10 +252,10 @@ def _table(planes: Planes, depth: int, mode: str) -> Table:
         Column("seed", 0),
         Column("loss", 3),
         Column("eigenvalue", 2, -1, captions.EIGENVALUE_TIP),
-        Column("± error", 2, 1, captions.ERROR_TIP),
+        Column("± error", 5, 1, captions.ERROR_TIP),
         Column("least eigenvalue", 2, 1, captions.LEAST_TIP),
         Column("of the plain Hessian", 2, -1, captions.RAW_TIP),
-        Column("± its error", 2, 1, captions.ERROR_TIP),
+        Column("± its error", 5, 1, captions.ERROR_TIP),
         Column("loss at most 1 (%)", 1, -1, captions.LOW_TIP),
         Column("local minima", 0, -1, captions.MINIMA_TIP),
     ]
