@@ -187,3 +187,69 @@ def test_a_recorded_point_is_what_one_gets_by_setting_the_weights(name):
 
 def trained(name):
     return rx.build(name, weights="digits")
+
+
+# --- what notebooks may say of it ---------------------------------------------------------------------------
+
+DEPTHS = (8, 20, 32, 56, 110)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return recorded_landscapes("digits")
+
+
+def low(planes, kind, plane):
+    return np.array([planes[kind, depth, plane].under(1) for depth in DEPTHS])
+
+
+@pytest.mark.parametrize(
+    "plane", sorted({k.plane for k in recorded_landscapes("digits") if "random" in k.plane})
+)
+def test_the_bowl_stays_with_skips_and_is_lost_without(digits, plane):
+    plain, residual = low(digits, "plain", plane), low(digits, "residual", plane)
+    assert (np.diff(plain) <= 0).all()
+    assert (plain[3:] == 0).all()
+    assert 0.7 < plain[0] / residual[0] < 1.3, "at 8 layers the twins are alike"
+    assert residual.max() < 1.6 * residual.min()
+    assert (residual[1:] > 1.2 * plain[1:]).all()
+    for depth in DEPTHS:
+        assert digits["residual", depth, plane].minima == 1
+        if plane.endswith("train") and depth > 8:
+            assert digits["plain", depth, plane].minima >= 2
+
+
+def test_running_statistics_send_both_twins_up_and_batch_statistics_neither(digits):
+    for kind in ("plain", "residual"):
+        assert digits[kind, 56, "random-0"].beyond.mean() > 0.3
+        for depth in DEPTHS:
+            for seed in range(3):
+                assert digits[kind, depth, f"random-{seed}-train"].loss.max() < 14
+    assert (
+        digits["plain", 56, "random-0-train"].loss.max()
+        < 3
+        < digits["residual", 56, "random-0-train"].loss.max()
+    )
+    assert digits["plain", 110, "random-0"].here > 10
+    assert digits["plain", 110, "random-0-train"].here == pytest.approx(np.log(10), abs=0.05)
+
+
+def test_the_loss_bends_more_sharply_in_deeper_plain_networks_alone():
+    rows = {(row.kind, row.depth, row.seed, row.mode): row for row in recorded_sharpness("digits")}
+    for seed in {row.seed for row in rows.values()}:
+        for mode in ("eval", "train"):
+            for depth in (20, 32, 56):
+                key = depth, seed, mode
+                if ("plain", *key) in rows and ("residual", *key) in rows:
+                    assert rows["plain", *key].normalised > 1.5 * rows["residual", *key].normalised, key
+
+
+def test_a_plain_training_of_56_layers_is_thrown_far_by_its_first_updates(digits):
+    first = {
+        k: np.hypot(*np.diff(digits[k, 56, "training"].trajectory[:2], axis=0)[0])
+        for k in ("plain", "residual")
+    }
+    assert first["plain"] > 200
+    assert first["residual"] < 5
+    for kind, depth in (("plain", 20), ("residual", 20), ("residual", 56)):
+        assert 0.85 < digits[kind, depth, "training"].share < 0.92

@@ -94,8 +94,8 @@ def top_hessian_eigenvalue(
     Raises
     ------
     ExploreError
-        For images or labels that don't fit, numbers that can't be, float16, and second derivatives that are
-        not finite.
+        For images or labels that don't fit, numbers that can't be, weights in half precision, more steps than
+        memory holds, and second derivatives that are not finite.
 
     Source: Pearlmutter 1994, Fast exact multiplication by the Hessian; Lanczos 1950, with every vector made
     orthogonal to all before; a symmetric matrix has an eigenvalue within the residual (Bauer and Fike 1960).
