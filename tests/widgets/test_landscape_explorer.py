@@ -12,6 +12,8 @@ from witnesses import fingerprint
 import resnet_explore as rx
 from resnet_explore.analysis.landscape.recorded import recorded_landscapes, recorded_sharpness
 from resnet_explore.widgets.core.view import Over, encode
+from resnet_explore.widgets.landscape.planes import Planes
+from resnet_explore.widgets.landscape.records import recorded
 from resnet_explore.widgets.landscape.state import LandscapeState
 from tests.widgets.pages import assert_kept, numbers, shown, table
 
@@ -137,6 +139,32 @@ def test_numbers_show_every_training(explorer):
     assert numbers(page.headline) == pytest.approx([56, *middles], rel=0.05)
 
 
+def test_a_record_of_fewer_planes_offers_those(explorer, record, monkeypatch):
+    few = {
+        (*key[:2], key.plane): plane
+        for key, plane in record.items()
+        if key.plane == "random-0" and key.depth in (20, 56)
+    }
+    module = "resnet_explore.widgets.landscape.explorer"
+    monkeypatch.setattr(f"{module}.records", lambda: ("digits", "cifar10"))
+    monkeypatch.setattr(f"{module}.recorded", {"digits": recorded("digits"), "cifar10": Planes(few)}.get)
+    shown(explorer, view="numbers", plane="training", depth=20)
+    page = shown(explorer, data="cifar10")
+    assert (explorer.view, explorer.plane, explorer.mode, explorer.depth) == (
+        "surface",
+        "random-0",
+        "eval",
+        20,
+    )
+    assert [menu.key for menu in page.ask] == ["data", "plane"]
+    assert [choice.value for choice in page.sliders[0].choices] == [20, 56]
+    assert page.tabs.choices[2].missing
+    for refused in ({"view": "numbers"}, {"mode": "train"}, {"plane": "training"}):
+        with pytest.raises(rx.ExploreError):
+            explorer.update(**refused)
+    shown(explorer, data="digits", mode="train")
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -175,7 +203,7 @@ def test_networks_of_ones_own_are_measured_and_left_as_they_were():
     assert explorer.code.splitlines()[-1] == (
         "rx.LandscapeExplorer(models=models, images=images, labels=labels, size=3, plane='random-2')"
     )
-    with pytest.raises(rx.ExploreError, match="that ship"):
+    with pytest.raises(rx.ExploreError, match="not measured"):
         explorer.update(view="numbers")
     with pytest.raises(rx.ExploreError, match="networks of your own"):
         explorer.update(data="digits")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LOW = 1.0  # nats; a guess among ten classes has 2.3
 
 WAITING = "The loss over a plane of weights, of both networks on one scale."
-NO_NUMBERS = "Sharpness is recorded for the twins that ship."
+NO_NUMBERS = "How sharply the loss bends was not measured for these networks."
 
 WHY = (
     "Each dot is lower than its neighbours: on its way down a training can come to rest there. The trained "
@@ -252,11 +252,12 @@ def sharpness(planes: "Planes", depth: int, mode: str) -> str:
 def number_conditions(planes: "Planes", mode: str) -> tuple[str, ...]:
     """Return how sharpness was measured."""
     points = planes.sharpness[0].points
+    images = next(iter(planes.landscapes.values())).images
     return (
         "Bend: the eigenvalue of the Hessian that is largest in magnitude, by Lanczos' method, with "
         "directions in the length of filters.",
         "Lines are medians over trainings with other seeds, bands reach from the least to the greatest; "
         "the table has every training.",
         f"Shares and minima: on {points}×{points} points of the random plane of seed 0.",
-        f"Batch norm in {mode} mode{_mode(mode)}. Loss over 360 {planes.images}.",
+        f"Batch norm in {mode} mode{_mode(mode)}. Loss over {images:,} {planes.images}.",
     )

@@ -12,7 +12,7 @@ from resnet_explore.widgets.core.view import Choice, View
 from resnet_explore.widgets.landscape import captions
 from resnet_explore.widgets.landscape.jobs import MeasurePlane
 from resnet_explore.widgets.landscape.own import OwnNetworks
-from resnet_explore.widgets.landscape.planes import RANDOM, TRAINING, plane_key
+from resnet_explore.widgets.landscape.planes import MODES, RANDOM, TRAINING, plane_key
 from resnet_explore.widgets.landscape.present import depths_of, present
 from resnet_explore.widgets.landscape.records import TITLES, recorded, records
 from resnet_explore.widgets.landscape.state import LandscapeState
@@ -66,6 +66,14 @@ class LandscapeExplorer(Explorer):
             state = replace(state, plane=planes.planes[0])
         if state.plane not in planes.planes:
             raise unknown("plane", state.plane, planes.planes)
+        if state.view == "numbers" and not planes.sharpness:
+            if "view" in names:
+                raise ExploreError(captions.NO_NUMBERS)
+            state = replace(state, view="surface")
+        modes = planes.modes(state.plane)
+        if state.mode not in modes and "mode" in names:
+            raise unknown("mode", state.mode, modes)
+        state = state if state.mode in modes else replace(state, mode=modes[0])
         depths = depths_of(state, planes)
         if "depth" in names and state.depth not in depths:
             raise unknown("depth", state.depth, map(str, depths))
@@ -106,8 +114,8 @@ class LandscapeExplorer(Explorer):
         if self._own is None:
             planes = recorded(state.data)
             choices = [Choice(data, TITLES[data]) for data in records()]
-            return present(state, choices, planes, planes.planes)
-        return present(state, (), found.get(self._job(self._own, state)), RANDOM)
+            return present(state, choices, planes, planes.planes, planes.modes(state.plane))
+        return present(state, (), found.get(self._job(self._own, state)), RANDOM, MODES)
 
     def _job(self, own: OwnNetworks, state: LandscapeState) -> MeasurePlane:
         return MeasurePlane(own, state.plane, state.mode)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 RANDOM = ("random-0", "random-1", "random-2")
 TRAINING = "training"
+MODES = ("train", "eval")
 _NAMES = {"plain": "plain-{}", "residual": "residual-{}"}
 
 
@@ -36,7 +37,11 @@ class Planes:
     @cached_property
     def planes(self) -> tuple[str, ...]:
         """The planes that there are, without the mode."""
-        return tuple(plane for plane in (*RANDOM, TRAINING) if self.depths(plane_key(plane, "train")))
+        return tuple(plane for plane in (*RANDOM, TRAINING) if self.modes(plane))
+
+    def modes(self, plane: str) -> tuple[str, ...]:
+        """Return the modes of batch norm that a plane was measured in."""
+        return tuple(mode for mode in MODES if self.depths(plane_key(plane, mode)))
 
     def depths(self, key: str) -> tuple[int, ...]:
         """Return the depths that a plane was measured at, the least first."""

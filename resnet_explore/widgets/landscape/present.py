@@ -39,17 +39,22 @@ _TWINS = ("plain", "residual")
 
 
 def present(
-    state: LandscapeState, records: Sequence[Choice], planes: Planes | None, offered: Sequence[str]
+    state: LandscapeState,
+    records: Sequence[Choice],
+    planes: Planes | None,
+    offered: Sequence[str],
+    modes: Sequence[str],
 ) -> View:
     """Return the page.
 
     records  the data that can be chosen
     planes   what is known, None as long as there is nothing
     offered  the planes that can be chosen
+    modes    the modes of batch norm that can be chosen
     """
     frame: dict[str, Any] = {
-        "tabs": _tabs(bool(records)),
-        "ask": _ask(state, records, offered),
+        "tabs": _tabs(planes is not None and bool(planes.sharpness)),
+        "ask": _ask(state, records, offered, modes),
         "question": _question(state, planes),
         "glossary": captions.GLOSSARY,
     }
@@ -64,7 +69,7 @@ def depths_of(state: LandscapeState, planes: Planes) -> tuple[int, ...]:
     return planes.depths(plane_key(plane, state.mode))
 
 
-def _tabs(recorded: bool) -> Tabs:
+def _tabs(sharp: bool) -> Tabs:
     return Tabs(
         "view",
         (
@@ -74,20 +79,22 @@ def _tabs(recorded: bool) -> Tabs:
                 _NUMBERS,
                 "Numbers",
                 "How sharply the loss bends, at every depth",
-                "" if recorded else captions.NO_NUMBERS,
+                "" if sharp else captions.NO_NUMBERS,
             ),
         ),
     )
 
 
-def _ask(state: LandscapeState, records: Sequence[Choice], offered: Sequence[str]) -> list[Part]:
+def _ask(
+    state: LandscapeState, records: Sequence[Choice], offered: Sequence[str], modes: Sequence[str]
+) -> list[Part]:
     ask: list[Part] = [Menu("data", "Data", records)] if len(records) > 1 else []
     if state.view != _NUMBERS:
         planes = [Choice(plane, captions.plane_name(plane), captions.plane_tip(plane)) for plane in offered]
         ask.append(Menu("plane", "Plane", planes, captions.PLANE_TIP))
-    if state.view == _NUMBERS or state.plane != TRAINING:
-        modes = [Choice(mode, label, tip) for mode, (label, tip) in captions.MODES.items()]
-        ask.append(Menu("mode", "Batch norm", modes, captions.MODE_TIP))
+    if len(modes) > 1 and (state.view == _NUMBERS or state.plane != TRAINING):
+        choices = [Choice(mode, *captions.MODES[mode]) for mode in modes]
+        ask.append(Menu("mode", "Batch norm", choices, captions.MODE_TIP))
     return ask
 
 

@@ -20,14 +20,14 @@ def records() -> tuple[str, ...]:
 @functools.cache
 def recorded(data: str) -> Planes:
     """Return the planes of one record. Raises `ExploreError` where there is none."""
-    from resnet_explore.analysis.landscape.recorded import recorded_landscapes, recorded_sharpness
+    from resnet_explore.analysis.landscape.recorded import SHARPNESS, recorded_landscapes, recorded_sharpness
 
-    landscapes = recorded_landscapes(data)
-    about = json.loads(shipped("data", "landscapes", data, "about.json").read_text())
+    folder, landscapes = shipped("data", "landscapes", data), recorded_landscapes(data)
+    about = json.loads((folder / "about.json").read_text())
     ways = [found.trajectory for found in landscapes.values() if found.trajectory is not None]
     return Planes(
         {(key.kind, key.depth, key.plane): found for key, found in landscapes.items()},
-        sharpness=recorded_sharpness(data),
+        sharpness=recorded_sharpness(data) if (folder / SHARPNESS).is_file() else (),
         images=f"of {about['training images']:,} training images of {data_in_brief(data)}, drawn at random",
         snapshots=[str(_EVERY * step) for step in range(len(ways[0]))] if ways else [],
     )
