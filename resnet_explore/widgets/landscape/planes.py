@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 RANDOM = ("random-0", "random-1", "random-2")
 TRAINING = "training"
-MODES = ("train", "eval")
+Mode = Literal["train", "eval"]
+MODES: tuple[Mode, ...] = ("train", "eval")
 _NAMES = {"plain": "plain-{}", "residual": "residual-{}"}
 
 
@@ -39,7 +40,7 @@ class Planes:
         """The planes that there are, without the mode."""
         return tuple(plane for plane in (*RANDOM, TRAINING) if self.modes(plane))
 
-    def modes(self, plane: str) -> tuple[str, ...]:
+    def modes(self, plane: str) -> tuple[Mode, ...]:
         """Return the modes of batch norm that a plane was measured in."""
         return tuple(mode for mode in MODES if self.depths(plane_key(plane, mode)))
 
