@@ -106,6 +106,8 @@ def test_the_plane_of_the_training_has_its_way(explorer, record):
         np.testing.assert_allclose(surface.path, way, rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(way[-1], 0, atol=1e-6)
         assert np.abs(way).max(0)[0] <= surface.x[-1]
+    far = [np.hypot(*record[kind, 56, "training"].trajectory[0]) for kind in ("plain", "residual")]
+    assert numbers(page.headline) == [56, *map(round, far)]
     assert explorer.step == panel.step == 18
     assert [menu.key for menu in page.ask][-1] == "plane", "there is no choice of a mode"
     assert surfaces(shown(explorer, step=3)).step == 3

@@ -124,7 +124,10 @@ def headline(planes: "Planes", depth: int, key: str) -> str:
 def _travelled(found: "Landscape") -> str:
     """Return how far the start of a training lies from its end, in its plane."""
     way = found.trajectory
-    return "?" if way is None else f"{float(np.hypot(*(way[0] - way[-1]))):.2g}"
+    if way is None:
+        return "?"
+    length = float(np.hypot(*(way[0] - way[-1])))
+    return f"{length:.{0 if length >= 9.5 else 1}f}"
 
 
 def reach(planes: "Planes", depth: int, key: str) -> str:
@@ -144,7 +147,8 @@ def spread(planes: "Planes", depth: int, mode: str) -> str:
     for kind, found in every.items():
         name = planes.names[kind].format(depth)
         counts.append(f"{listed([str(plane.minima) for plane in found])} around {name}")
-        shares.append(f"{_range([plane.under(LOW) for plane in found])} of the points around {name}")
+        share = _range([plane.under(LOW) for plane in found]).replace(" %", "\u00a0%")  # where lines break
+        shares.append(f"{share} of the points around {name}")
     sides = [len(plane.x) for plane in next(iter(every.values()))]
     seeds, grids = (
         listed(words) for words in ([str(k) for k in range(len(sides))], [f"{n}×{n}" for n in sides])
