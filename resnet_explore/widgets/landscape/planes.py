@@ -45,8 +45,9 @@ class Planes:
         return tuple(mode for mode in MODES if self.depths(plane_key(plane, mode)))
 
     def depths(self, key: str) -> tuple[int, ...]:
-        """Return the depths that a plane was measured at, the least first."""
-        return tuple(sorted({depth for _, depth, plane in self.landscapes if plane == key}))
+        """Return the depths that a plane of every network was measured at, the least first."""
+        there = sorted({depth for _, depth, plane in self.landscapes if plane == key})
+        return tuple(depth for depth in there if all((k, depth, key) in self.landscapes for k in self.names))
 
     def of(self, depth: int, key: str) -> list[tuple[str, "Landscape"]]:
         """Return the kinds and landscapes of a depth, plain first."""
