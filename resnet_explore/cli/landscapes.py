@@ -360,9 +360,8 @@ def _page(out: Path) -> str:
         "",
         f"at commit {about['commit']} on {about['date']} with torch {about['torch']}, in "
         f"{about['minutes']:g} minutes of one core.",
-        "`planes.npz` holds the planes, `sharpness.csv` eigenvalues of trained networks;",
-        "`recorded_landscapes` and `recorded_sharpness` of `resnet_explore.analysis.landscape.recorded` read",
-        "them.",
+        "`recorded_landscapes` of `resnet_explore.analysis.landscape.recorded` reads the planes, and",
+        "`recorded_sharpness` the eigenvalues where there are any.",
         "",
         "| plane | loss in the middle | at most 1 nat | beyond 100 nats | minima | points |",
         "| --- | --- | --- | --- | --- | --- |",
