@@ -393,10 +393,10 @@ def _table(rows: "Sequence[Sharpness]") -> list[str]:
     return [
         *lines,
         "",
-        "Medians over seeds of the training, and in brackets the least and the greatest. Eigenvalue: of the",
-        "Hessian, the largest in magnitude. Normalised: the same in directions measured in filters' norms, by",
-        "which networks can be compared; lowest: its least. Low: the share of points with a loss of at most 1",
-        f"nat in random plane 0, and its minima, at {points}×{points} points.",
+        "Medians over seeds of the training, and in brackets the least and the greatest. Eigenvalue: of",
+        "the Hessian, the largest in magnitude. Normalised: the same in directions measured in filters'",
+        "norms, by which networks can be compared; lowest: its least. Low: the share of points with a loss",
+        f"of at most 1 nat in random plane 0, and its minima, at {points}×{points} points.",
         "",
     ]
 
