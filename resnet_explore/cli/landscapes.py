@@ -360,9 +360,8 @@ def _page(out: Path) -> str:
         "",
         f"at commit {about['commit']} on {about['date']} with torch {about['torch']}, in "
         f"{about['minutes']:g} minutes of one core.",
-        "`planes.npz` holds the planes, `sharpness.csv` eigenvalues of trained networks;",
-        "`recorded_landscapes` and `recorded_sharpness` of `resnet_explore.analysis.landscape.recorded` read",
-        "them.",
+        "`recorded_landscapes` of `resnet_explore.analysis.landscape.recorded` reads the planes, and",
+        "`recorded_sharpness` the eigenvalues where there are any.",
         "",
         "| plane | loss in the middle | at most 1 nat | beyond 100 nats | minima | points |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -394,10 +393,10 @@ def _table(rows: "Sequence[Sharpness]") -> list[str]:
     return [
         *lines,
         "",
-        "Medians over seeds of the training, and in brackets the least and the greatest. Eigenvalue: of the",
-        "Hessian, the largest in magnitude. Normalised: the same in directions measured in filters' norms, by",
-        "which networks can be compared; lowest: its least. Low: the share of points with a loss of at most 1",
-        f"nat in random plane 0, and its minima, at {points}×{points} points.",
+        "Medians over seeds of the training, and in brackets the least and the greatest. Eigenvalue: of",
+        "the Hessian, the largest in magnitude. Normalised: the same in directions measured in filters'",
+        "norms, by which networks can be compared; lowest: its least. Low: the share of points with a loss",
+        f"of at most 1 nat in random plane 0, and its minima, at {points}×{points} points.",
         "",
     ]
 
