@@ -342,6 +342,14 @@ def test_dents_of_the_plateau_are_shallow(record):
     assert 0.03 < dents.max() < 0.1
 
 
+def test_cifar10_tells_it_less_strongly():
+    found = recorded_landscapes("cifar10")
+    kept, anew = found["plain", 56, "random-0"], found.get(("plain", 56, "random-0-train"))
+    assert kept.under(1) == 0 < found["residual", 56, "random-0"].under(1)
+    assert kept.minima > found["residual", 56, "random-0"].minima == 1
+    assert anew is None or (anew.under(1), anew.minima) == (0, 1)
+
+
 def bends(kind, depth, name="normalised"):
     """The magnitudes of an eigenvalue of all trainings of a network, with batch norm in train mode."""
     rows = [row for row in recorded_sharpness("digits") if row.mode == "train"]
