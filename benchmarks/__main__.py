@@ -7,7 +7,7 @@ from resnet_explore.models.devices import kind_for
 
 NAMES = (
     *("sweep", "training", "collect", "analysis", "capture", "cams", "gradients"),
-    *("feature_maps", "heatmaps", "lesions", "live", "memory", "scrub", "sliders"),
+    *("feature_maps", "heatmaps", "landscape", "lesions", "live", "memory", "scrub", "sliders"),
 )
 
 for name in (*NAMES, "gpu") if kind_for() != "cpu" else NAMES:

@@ -35,6 +35,7 @@ FIRST_VIEWS = {
     "05_feature_maps": "rx.FeatureMapExplorer().wait()",
     "06_skips": "rx.SkipExplorer().wait()",
     "07_stream": "rx.StreamExplorer().wait()",
+    "08_landscape": "rx.LandscapeExplorer().wait()",
     "10_similarity": "rx.SimilarityExplorer().wait()",
 }
 _SAY = "\nprint('MEASURED', *measured(), flush=True)"

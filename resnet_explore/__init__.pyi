@@ -28,6 +28,8 @@ from .analysis.gradients.shattering import (
     input_gradients as input_gradients,
 )
 from .analysis.gradients.skip_ratios import skip_ratios as skip_ratios
+from .analysis.landscape.curvature import top_hessian_eigenvalue as top_hessian_eigenvalue
+from .analysis.landscape.surface import loss_landscape as loss_landscape
 from .analysis.similarity import similarity as similarity
 from .analysis.similarity_record import load_similarities as load_similarities
 from .analysis.skips.edited import edited as edited
@@ -86,6 +88,7 @@ from .widgets.filmstrip.filmstrip import Filmstrip as Filmstrip
 from .widgets.filmstrip.verdict_chart import VerdictChart as VerdictChart
 from .widgets.gradient_flow.explorer import GradientFlowExplorer as GradientFlowExplorer
 from .widgets.gradient_flow.recorder import GradientRecorder as GradientRecorder
+from .widgets.landscape.explorer import LandscapeExplorer as LandscapeExplorer
 from .widgets.lesson.explorer import LessonExplorer as LessonExplorer
 from .widgets.playground.explorer import PlaygroundExplorer as PlaygroundExplorer
 from .widgets.saliency.explorer import SaliencyExplorer as SaliencyExplorer

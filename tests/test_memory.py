@@ -147,6 +147,7 @@ LOOKS = {
     "lesion_study": lambda model, x, asked: rx.lesion_study(model, x, [0, 1], counts=(1, 2), seeds=(0,)),
     "linear_probes": lambda model, x, asked: rx.linear_probes(model, x, [0, 1]),
     "logit_contributions": lambda model, x, asked: rx.logit_contributions(model, x),
+    "loss_landscape": lambda model, x, asked: rx.loss_landscape(model, x, [0, 1], 3),
     "path_lengths": lambda model, x, asked: rx.path_lengths(model, x, [0, 1], samples=1),
     "receptive_fields": lambda model, x, asked: receptive_fields(model, x.shape[1:]),
     "residual_stream": lambda model, x, asked: rx.residual_stream(model, x),
@@ -156,6 +157,7 @@ LOOKS = {
     "skip_ratios": lambda model, x, asked: rx.skip_ratios(model, x, "eval"),
     "split_maps": lambda model, x, asked: split_maps(model, x, asked),
     "structure": lambda model, x, asked: rx.structure(model, x.shape[1:]),
+    "top_hessian_eigenvalue": lambda model, x, asked: rx.top_hessian_eigenvalue(model, x, [0, 1], steps=2),
     "whole_map": lambda model, x, asked: whole_map(model, x[:1], map_names(model)[0]),
     "without_each": lambda model, x, asked: without_each(model, x),
 }
@@ -166,11 +168,13 @@ REFUSED = {  # with a sentence, and that must hold nothing either
         *("attribute deep_lift", "evaluate", "footprint", "gradient_autocorrelation", "input_gradients"),
         *("lesion_study", "linear_probes", "logit_contributions", "path_lengths", "sample_gradients"),
         "without_each",
+        *("loss_landscape", "top_hessian_eigenvalue"),
         "edited",  # heads give several tensors, which can't be scaled as one
     },
     "segmentation": {
         *("evaluate", "gradient_autocorrelation", "input_gradients", "lesion_study", "path_lengths"),
-        *("logit_contributions", "sample_gradients", "without_each"),
+        *("logit_contributions", "loss_landscape", "sample_gradients", "top_hessian_eigenvalue"),
+        "without_each",
     },
     "video": {*LOOKS}
     - {

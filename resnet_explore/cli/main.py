@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_explore import __version__
-from resnet_explore.cli import judge, lab, lesions, probes, saliency, site
+from resnet_explore.cli import judge, lab, landscapes, lesions, probes, saliency, site
 from resnet_explore.cli.arguments import count, counts, numbers, port, positive, words
 from resnet_explore.errors import ExploreError
 
@@ -361,6 +361,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.set_defaults(when_interrupted=probes.interrupted)
     probes.add_arguments(sub)
+
+    sub = command(
+        "landscapes",
+        landscapes.measure_landscapes,
+        "Measure planes through the weights of trained twins, and how sharply the loss bends there.",
+    )
+    sub.set_defaults(when_interrupted=landscapes.interrupted)
+    landscapes.add_arguments(sub)
 
     sub = command("site", site.write_site, "Write a static site: everything that works without Python.")
     sub.set_defaults(when_interrupted=site.interrupted)

@@ -70,6 +70,7 @@ PICTURES = {
     "feature_maps": Picture("05_feature_maps", ".rx-page:has(.rx-sheet)", ".rx-plot"),
     "skips": Picture("06_skips", ".rx-page", ".rx-outcome-bar"),
     "stream": Picture("07_stream", ".rx-page", ".rx-plot"),
+    "landscape": Picture("08_landscape", ".rx-page", ".rx-surface-canvas"),
     "similarity": Picture("10_similarity", ".rx-page", ".rx-matrix"),
 }
 

@@ -13,7 +13,7 @@ from resnet_explore.widgets.core.view import settled
 from resnet_explore.widgets.core.words import listed
 
 pytestmark = pytest.mark.usefixtures("unjudged")
-EXPLORERS = ["Architecture", "Degradation", "FeatureMap", "GradientFlow", "Saliency", "Skip"]
+EXPLORERS = ["Architecture", "Degradation", "FeatureMap", "GradientFlow", "Landscape", "Saliency", "Skip"]
 PLACES = [
     ("Architecture", {"view": "depth", "series": "cifar", "depth": 20}),
     ("Architecture", {"left": "resnet18", "opened": (1, 2)}),
@@ -22,6 +22,7 @@ PLACES = [
     ("FeatureMap", {"networks": "digits", "view": "parts", "depth": 32, "block": 3, "channel": 2}),
     ("GradientFlow", {"view": "skip", "depth": 8, "norm": "none", "strength": 0.3}),
     ("GradientFlow", {"view": "guess", "question": 3}),
+    ("Landscape", {"view": "contours", "plane": "training", "step": 3}),
     ("Saliency", {"networks": "cifar10", "depth": 14, "block": 2, "method": "hirescam", "target": 3}),
     ("Saliency", {"view": "weights", "stage": "fc", "opacity": 0.5}),
     ("Skip", {"depth": 8, "deleted": (), "cut": (2,), "skip": 0.5}),

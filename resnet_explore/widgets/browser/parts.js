@@ -17,6 +17,7 @@ import { matrices } from "./panels/matrices.js";
 import { outcome } from "./panels/outcome.js";
 import { progress } from "./panels/progress.js";
 import { code, prose } from "./panels/prose.js";
+import { surfaces } from "./panels/surface/surfaces.js";
 import { table } from "./panels/table.js";
 import { tiles } from "./panels/tiles.js";
 import { verdict } from "./panels/verdict.js";
@@ -24,5 +25,5 @@ import { verdict } from "./panels/verdict.js";
 /** @type {{[kind: string]: import("./page.js").Component}} */
 export const KINDS = {
   blueprint, button, charts, check, choices, code, cuts, group, heatmaps, matrices, menu, more, number, outcome, progress, prose, sketch, slider,
-  sum, table, tabs, text, thumbs, tiles, upload, verdict, ways,
+  sum, surfaces, table, tabs, text, thumbs, tiles, upload, verdict, ways,
 };

@@ -139,10 +139,10 @@ async function pixels(text, width, height) {
 const quoted = (value) => (typeof value === "number" ? decimal(value) : `"${String(value ?? "").replaceAll('"', '""')}"`);
 const decimal = (value) => (Number.isNaN(value) ? "nan" : Number.isFinite(value) ? String(value) : value > 0 ? "inf" : "-inf");
 
-/** The rows of all charts and tables, as Python writes them, below what is true of all. */
+/** The rows of all charts, surfaces and tables, as Python writes them, below what is true of all. */
 function numbers({ panels, below, headline, conditions }, code) {
   const parts = [...panels ?? [], ...below ?? []].flat().filter(Boolean);
-  const tables = parts.map((part) => [part.key, { charts: points, table: rowsOf, matrices: cells }[part.kind]?.(part) ?? []]).filter(([, rows]) => rows.length);
+  const tables = parts.map((part) => [part.key, { charts: points, surfaces: heights, table: rowsOf, matrices: cells }[part.kind]?.(part) ?? []]).filter(([, rows]) => rows.length);
   const rows = tables.flatMap(([key, each]) => each.map((row) => (tables.length > 1 ? { table: key, ...row } : row)));
   const head = [...new Set(rows.flatMap(Object.keys))];
   const about = { code, headline, ...(conditions?.length ? { conditions: conditions.join(" ") } : {}) };
@@ -168,5 +168,13 @@ function cells({ matrices, row, column, label }) {
   return matrices.flatMap(({ title, values, columns, rows_named: rowNames, columns_named: names }) => Array.from(values.data, (value, k) => {
     const r = Math.floor(k / columns.length), c = k % columns.length;
     return { of: title, [across]: (names.length ? names : columns)[c], [row]: rowNames.length ? rowNames[r] : r + 1, [label]: value };
+  }));
+}
+
+function heights({ surfaces, across, up, label }) {
+  return surfaces.flatMap(({ name, x, y, loss, error }) => list(loss).map((value, k) => {
+    const row = { network: name, [across]: x.data[k % x.data.length], [up]: y.data[Math.floor(k / x.data.length)], [label]: value };
+    if (error) row["error (%)"] = error.data[k];
+    return row;
   }));
 }

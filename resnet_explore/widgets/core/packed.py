@@ -80,10 +80,10 @@ def _scene(scene: BakedView, pool: "_Pool") -> dict[str, Any]:
 
 
 def _formats(view: View) -> list[str]:
-    """Return the endings of what the page can write by itself: of numbers those in charts and tables."""
+    """Return the endings of what the page can write alone: numbers of charts, surfaces and tables."""
     kinds = {kind.kind for kind in kinds_of([view.panels, view.below])}
     can = {suffix for suffix in formats_of(view) if suffix in (".png", ".svg")}
-    return [*sorted(can), *([".csv"] if kinds & {"charts", "table", "matrices"} else [])]
+    return [*sorted(can), *([".csv"] if kinds & {"charts", "matrices", "surfaces", "table"} else [])]
 
 
 class _Pool:

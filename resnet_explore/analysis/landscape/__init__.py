@@ -1,0 +1,1 @@
+"""How does the loss change with the weights? Its surface over planes, and its curvature."""

@@ -1,0 +1,267 @@
+"""All sentences of the landscape explorer."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from resnet_explore.widgets.core.words import factor, listed, percent, power
+
+if TYPE_CHECKING:
+    from resnet_explore.analysis.landscape.plane import Landscape
+    from resnet_explore.widgets.landscape.planes import Planes
+
+LOW = 1.0  # nats; a guess among ten classes has 2.3
+
+WAITING = "The loss over a plane of weights, of both networks on one scale."
+NO_NUMBERS = "How sharply the loss bends was not measured for these networks."
+
+WHY = (
+    "Each dot is lower than its neighbours: on its way down a training can come to rest there. The trained "
+    "network stands in the middle. Both directions change all of its filters at random, each "
+    "by a share of its own length, so large weights make nothing look flat. Every point is another "
+    "network: its loss on the same images is the height."
+)
+WHY_TRAINING = (
+    "The line is the way that the training took; its end stands in the middle. The plane is spanned by the "
+    "two main directions of that way, and every point of it is another network. Random planes miss the "
+    "way: it is almost at right angles to them."
+)
+WHY_SHARP = (
+    "The Hessian holds all second derivatives of the loss. Its largest eigenvalue says how sharply the loss "
+    "bends where it bends most, in a direction that no picture need contain. Directions are measured in the "
+    "length of filters, as in the planes: else rescaled weights, which are the same network, would change it."
+)
+
+GLOSSARY = {
+    "loss": "Mean cross-entropy over the images, in nats: 0 is certain and right, 2.3 is a guess among ten.",
+    "nats": "The unit of cross-entropy with natural logarithms.",
+    "Hessian": "The matrix of all second derivatives of the loss with respect to the weights.",
+    "eigenvalue": "How much a matrix stretches a direction that it does not turn.",
+    "filter": "The weights that make one channel of a convolution's output.",
+    "filters": "The weights that make one channel of a convolution's output, each.",
+    "eval mode": "Batch norm uses the means and variances that it kept in training.",
+    "train mode": "Batch norm uses the means and variances of the images at hand.",
+    "local minima": "Points that lie lower than all of their neighbours on the grid.",
+}
+
+PLANE_TIP = "Which two directions through the network"
+STEP_TIP = "How many updates the training has made"
+MODE_TIP = "Which means and variances batch norm takes at every point"
+MODES = {
+    "train": ("Train mode", "Those of the images, at every point anew, as in training"),
+    "eval": ("Eval mode", "Those that the network kept; they fit the middle alone"),
+}
+
+
+def plane_name(plane: str) -> str:
+    """Return what a menu calls a plane."""
+    return "Of the training" if plane == "training" else f"Random, seed {_seed(plane)}"
+
+
+def plane_tip(plane: str) -> str:
+    """Return more about a plane."""
+    if plane == "training":
+        return "The two main directions of the weights on their way"
+    return "Two random directions, normalised filter by filter"
+
+
+def _seed(key: str) -> str:
+    return key.split("-")[1]
+
+
+# --- the question that comes first --------------------------------------------------------------------------
+
+FEW = 10
+MINIMA = {"one": "at 1", "few": f"at 2 to {FEW}", "many": f"at more than {FEW}"}
+MINIMA_RULE = "Counted on a grid of 25×25 networks: lower than all eight neighbours, or fewer at the edge."
+MINIMA_REPLIES = {
+    "few": "With so many weights one may expect a rugged land.",
+    "many": "With so many weights one may expect a rugged land.",
+}
+MINIMA_WHY = (
+    "Around the residual network there is one funnel, and training has come down to its foot. The plain "
+    "network has hardly learned: it stands on a plateau near a guess, 2.3, and in its shallow dents downhill "
+    "leads nowhere. So a flat surface is not an easy one."
+)
+
+
+def minima_question(depth: int) -> str:
+    """Return what is asked of the twins that come first."""
+    return (
+        f"Take a trained residual network of {depth} layers and change all of its filters in two random "
+        "directions. At how many points of that plane is the loss lower than at all points around?"
+    )
+
+
+def minima_told(plain: int, residual: int) -> str:
+    """Return what was measured."""
+    return f"{_counted(residual).capitalize()} around the residual network, {plain} around its plain twin."
+
+
+def _counted(count: int) -> str:
+    return "no local minima" if not count else "1 local minimum" if count == 1 else f"{count} local minima"
+
+
+# --- surfaces and maps --------------------------------------------------------------------------------------
+
+MIDDLE, WAY, DENT = "the trained network", "the training at this update", "lower than all around it"
+
+
+def headline(planes: "Planes", depth: int, key: str) -> str:
+    """Return how many local minima a plane has, or how far a training went."""
+    if key == "training":
+        plain, residual = (_travelled(found) for _, found in planes.of(depth, key))
+        return f"{depth} layers: training carries plain weights {plain} away, residual ones {residual}."
+    counts = [found.minima for _, found in planes.of(depth, key)]
+    if not depth:  # networks that were given have names of their own
+        around = [f"{count} around {name}" for count, name in zip(counts, planes.names.values(), strict=True)]
+        return f"Local minima on this plane: {listed(around)}."
+    return f"{depth} layers: {_counted(counts[0])} on this plane, residual: {counts[1]}."
+
+
+def _travelled(found: "Landscape") -> str:
+    """Return how far the start of a training lies from its end, in its plane."""
+    way = found.trajectory
+    if way is None:
+        return "?"
+    length = float(np.hypot(*(way[0] - way[-1])))
+    return f"{length:.{0 if length >= 9.5 else 1}f}"
+
+
+def reach(planes: "Planes", depth: int, key: str) -> str:
+    """Return from where to where the loss of a plane goes."""
+    said = []
+    for kind, found in planes.of(depth, key):
+        known = found.loss[np.isfinite(found.loss)]
+        name = planes.names[kind].format(depth)
+        said.append(f"from {number(known.min())} to {number(known.max())} around {name}")
+    return f"On this plane the loss goes {listed(said)}."
+
+
+def spread(planes: "Planes", depth: int, mode: str) -> str:
+    """Return what all random planes say together."""
+    every = {kind: planes.random(kind, depth, mode) for kind in planes.names}
+    counts, shares = [], []
+    for kind, found in every.items():
+        name = planes.names[kind].format(depth)
+        counts.append(f"{listed([str(plane.minima) for plane in found])} around {name}")
+        share = _range([plane.under(LOW) for plane in found]).replace(" %", "\u00a0%")  # where lines break
+        shares.append(f"{share} of the points around {name}")
+    sides = [len(plane.x) for plane in next(iter(every.values()))]
+    seeds, grids = (
+        listed(words) for words in ([str(k) for k in range(len(sides))], [f"{n}×{n}" for n in sides])
+    )
+    return (
+        f"Local minima in the random planes of seed {seeds}: {'; '.join(counts)} ({grids} points). "
+        f"In these planes the loss is at most {LOW:g} at {listed(shares)}."
+    )
+
+
+def _range(shares: Sequence[float]) -> str:
+    low, high = (percent(100 * share) for share in (min(shares), max(shares)))
+    return low if low == high else f"{low.removesuffix(' %')}–{high}"
+
+
+def cut(high: float) -> str:
+    """Return what is to be said of points that are cut."""
+    return f"hatched: above {high:,.0f}, or no number"
+
+
+def alt(found: "Landscape") -> str:
+    """Return a surface in words, for who can't see it."""
+    known = found.loss[np.isfinite(found.loss)]
+    return f"Loss {number(found.here)} in the middle, from {number(known.min())} to {number(known.max())}."
+
+
+def number(value: float) -> str:
+    """Return a loss with three digits, or in words where it is beyond all."""
+    if value >= 1e6:
+        return f"{value / 1e6:,.1f} million" if value < 1e9 else power(value)
+    if value and value < 1e-3:
+        return f"{value:.1e}"
+    digits = max(0, 2 - math.floor(math.log10(value))) if value else 0
+    return f"{value:,.{digits}f}"
+
+
+def conditions(planes: "Planes", depth: int, key: str, scale: tuple[float, float]) -> tuple[str, ...]:
+    """Return under what conditions a plane was measured."""
+    every = [found for _, found in planes.of(depth, key)]
+    first = every[0]
+    rows, columns = first.loss.shape
+    images = f"{first.images:,} {planes.images}" if planes.images else f"the {first.images:,} images given"
+    middle = listed(
+        [f"{planes.names[kind].format(depth)} {number(found.here)}" for kind, found in planes.of(depth, key)]
+    )
+    return (
+        f"Loss: mean cross-entropy in nats over {images}. In the middle: {middle}.",
+        _directions(key, every),
+        (
+            f"Batch norm in {first.mode} mode{_mode(first.mode)}. Biases and its own parameters stay as they "
+            "are."
+        ),
+        f"{rows}×{columns} points; what lies between them is drawn straight.",
+        f"Height and colour: the logarithm of the loss, from {scale[0]:g} to {scale[1]:g} in all pictures "
+        "of this plane; what is higher is cut.",
+        *(
+            []
+            if key != "training"
+            else ["Each network has a plane of its own: places in one are none in the other."]
+        ),
+    )
+
+
+def _mode(mode: str) -> str:
+    if mode == "eval":
+        return ", with the statistics of the network in the middle"
+    return ", with the statistics of the images, at every point anew"
+
+
+def _directions(key: str, every: "Sequence[Landscape]") -> str:
+    if key != "training":
+        return (
+            f"Plane: two random directions, seed {_seed(key)}; a step of 1 is as long as the filter itself, "
+            "in each filter (Li et al. 2018)."
+        )
+    shares = listed([percent(100 * found.share) for found in every if found.share is not None])
+    return (
+        "Plane: the two main directions of a further training of each network, seen from its end (Li et "
+        f"al. 2018). They hold {shares} of how its snapshots vary; distances are those of the weights."
+    )
+
+
+# --- numbers ------------------------------------------------------------------------------------------------
+
+SHARPNESS = "How sharply the loss bends"
+LOW_POINTS = f"Points with a loss of at most {LOW:g}"
+MINIMA_CHART = "Local minima on a plane"
+EIGENVALUE_TIP = "Of the Hessian in the length of filters: the largest in magnitude"
+ERROR_TIP = "An eigenvalue is no farther away"
+LEAST_TIP = "Below 0 the loss bends down in some direction"
+RAW_TIP = "Not to be compared between networks: rescaled weights change it"
+LOW_TIP = "Of the points of random plane 0"
+MINIMA_TIP = "Points of random plane 0 that lie lower than all their neighbours"
+
+
+def sharpness(planes: "Planes", depth: int, mode: str) -> str:
+    """Return how much more sharply the loss bends at one of both."""
+    plain, residual = (
+        factor(float(np.median([abs(row.normalised) for row in planes.sharp(kind, depth, mode)] or [np.nan])))
+        for kind in ("plain", "residual")
+    )
+    return f"{depth} layers: the loss bends by {plain} at its sharpest, residual: {residual}."
+
+
+def number_conditions(planes: "Planes", mode: str) -> tuple[str, ...]:
+    """Return how sharpness was measured."""
+    points = planes.sharpness[0].points
+    images = next(iter(planes.landscapes.values())).images
+    return (
+        "Bend: the eigenvalue of the Hessian that is largest in magnitude, by Lanczos' method, with "
+        "directions in the length of filters.",
+        "Lines are medians over trainings with other seeds, bands reach from the least to the greatest; "
+        "the table has every training.",
+        f"Shares and minima: on {points}×{points} points of the random plane of seed 0.",
+        f"Batch norm in {mode} mode{_mode(mode)}. Loss over {images:,} {planes.images}.",
+    )
