@@ -140,10 +140,8 @@ def test_an_unknown_record_is_one_sentence(tmp_path):
 
 @pytest.mark.parametrize("data", SHIPPED)
 def test_what_ships_is_whole(data):
-    planes, about = (
-        recorded_landscapes(data),
-        json.loads((shipped("data/landscapes") / data / "about.json").read_text()),
-    )
+    planes = recorded_landscapes(data)
+    about = json.loads(shipped("data", "landscapes", data, "about.json").read_text())
     asked = about["asked"]
     for kind in ("plain", "residual"):
         assert {key.depth for key in planes if key.kind == kind} == set(asked["depths"])
@@ -165,28 +163,17 @@ def test_what_ships_is_whole(data):
 
 @pytest.mark.parametrize("name", ["cifar_plain20", "cifar_resnet20"])
 def test_a_recorded_point_is_what_one_gets_by_setting_the_weights(name):
-    kind = "plain" if "plain" in name else "residual"
-    kept, net, (images, labels) = (
-        recorded_landscapes("digits")[kind, 20, "random-0"],
-        trained(name),
-        drawn(360),
-    )
-    own, random = (
-        {n: p.clone() for n, p in net.named_parameters() if p.ndim > 1},
-        torch.Generator().manual_seed(0),
-    )
-    middle = len(kept.x) // 2
+    kept = recorded_landscapes("digits")["plain" if "plain" in name else "residual", 20, "random-0"]
+    net, (images, labels) = rx.build(name, weights="digits"), drawn(360)
+    own = {path: p.clone() for path, p in net.named_parameters() if p.ndim > 1}
+    random, middle = torch.Generator().manual_seed(0), len(kept.x) // 2
     with torch.no_grad():
         for far in (kept.x[middle + 3], kept.y[middle - 2]):
             for path, weight in own.items():
-                for i, filter_drawn in enumerate(torch.randn(weight.shape, generator=random)):
-                    net.get_parameter(path)[i] += far * filter_drawn / filter_drawn.norm() * weight[i].norm()
+                for i, one in enumerate(torch.randn(weight.shape, generator=random)):
+                    net.get_parameter(path)[i] += far * one / one.norm() * weight[i].norm()
         loss = torch.nn.functional.cross_entropy(net.eval()(images), labels).item()
     assert kept.loss[middle - 2, middle + 3] == pytest.approx(loss, rel=1e-3)
-
-
-def trained(name):
-    return rx.build(name, weights="digits")
 
 
 # --- what notebooks may say of it ---------------------------------------------------------------------------
