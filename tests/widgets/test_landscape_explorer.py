@@ -50,8 +50,10 @@ def test_the_first_view_shows_both_twins_on_one_scale(explorer, record):
         plane = record[surface.kind, 56, "random-0-train"]
         np.testing.assert_allclose(surface.loss, plane.loss, rtol=1e-6)
         np.testing.assert_allclose(surface.error, plane.error, rtol=1e-6)
-    minima = [record[kind, 56, "random-0-train"].minima for kind in ("plain", "residual")]
-    assert numbers(page.headline) == [56, *minima]
+    twins = [record[kind, 56, "random-0-train"] for kind in ("plain", "residual")]
+    minima = [twin.minima for twin in twins]
+    low = [round(100 * twin.under(1)) for twin in twins]
+    assert numbers(page.headline) == [56, 1, low[1], low[0]]
     assert [len(surface.dents) for surface in panel.surfaces] == minima
     assert len(page.headline.split()) <= 15
     assert [tab.value for tab in page.tabs.choices] == ["surface", "contours", "numbers"]

@@ -18,10 +18,10 @@ WAITING = "The loss over a plane of weights, of both networks on one scale."
 NO_NUMBERS = "How sharply the loss bends was not measured for these networks."
 
 WHY = (
-    "Each dot is lower than its neighbours: on its way down a training can come to rest there. The trained "
-    "network stands in the middle. Both directions change all of its filters at random, each "
+    "The trained network stands in the middle. Both directions change all of its filters at random, each "
     "by a share of its own length, so large weights make nothing look flat. Every point is another "
-    "network: its loss on the same images is the height."
+    "network: its loss on the same images is the height. Below 1 it knows most of them; a guess among ten "
+    "has 2.3. Small dots are lower than all points around them, mostly by very little."
 )
 WHY_TRAINING = (
     "The line is the way that the training took; its end stands in the middle. The plane is spanned by the "
@@ -110,15 +110,17 @@ MIDDLE, WAY, DENT = "the trained network", "the training at this update", "lower
 
 
 def headline(planes: "Planes", depth: int, key: str) -> str:
-    """Return how many local minima a plane has, or how far a training went."""
+    """Return on how much of a plane the loss is low, or how far a training went."""
     if key == "training":
         plain, residual = (_travelled(found) for _, found in planes.of(depth, key))
         return f"{depth} layers: training carries plain weights {plain} away, residual ones {residual}."
-    counts = [found.minima for _, found in planes.of(depth, key)]
+    shares = [percent(100 * found.under(LOW)) for _, found in planes.of(depth, key)]
     if not depth:  # networks that were given have names of their own
-        around = [f"{count} around {name}" for count, name in zip(counts, planes.names.values(), strict=True)]
-        return f"Local minima on this plane: {listed(around)}."
-    return f"{depth} layers: {_counted(counts[0])} on this plane, residual: {counts[1]}."
+        around = [f"{share} around {name}" for share, name in zip(shares, planes.names.values(), strict=True)]
+        return f"Points of this plane with a loss below {LOW:g}: {listed(around)}."
+    return (
+        f"{depth} layers: residual loss below {LOW:g} on {shares[1]} of the plane, plain {shares[0]}."
+    )
 
 
 def _travelled(found: "Landscape") -> str:

@@ -12,7 +12,7 @@ from resnet_explore.widgets.core.runner import Job
 from resnet_explore.widgets.core.view import View
 from resnet_explore.widgets.similarity import captions
 from resnet_explore.widgets.similarity.grids import Grid, recorded_grids
-from resnet_explore.widgets.similarity.jobs import Compare, Look, Read, SimilarityLab, sides_of
+from resnet_explore.widgets.similarity.jobs import Compare, Look, ReadSimilarities, SimilarityLab, sides_of
 from resnet_explore.widgets.similarity.present import Sources, present, why_not
 from resnet_explore.widgets.similarity.state import SimilarityState
 
@@ -104,9 +104,9 @@ class SimilarityExplorer(LookingExplorer):
     def _found(self) -> Mapping[Job, Any]:
         return self._runner.found()
 
-    def _first(self, state: SimilarityState) -> Read | Compare:
+    def _first(self, state: SimilarityState) -> ReadSimilarities | Compare:
         own = not self.entries[state.networks].depths
-        return Compare(self.lab, state.networks) if own else Read(state.networks)
+        return Compare(self.lab, state.networks) if own else ReadSimilarities(state.networks)
 
     def _grids(self, state: SimilarityState, found: Mapping[Job, Any]) -> tuple[Grid, ...] | None:
         """Return the matrices that are shown, None as long as they are not known."""

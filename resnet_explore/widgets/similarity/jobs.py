@@ -36,7 +36,7 @@ class Recorded:
 
 
 @dataclass(frozen=True)
-class Read(Job):
+class ReadSimilarities(Job):
     """Read what was recorded of a data set's networks."""
 
     data: str
