@@ -201,6 +201,32 @@ def test_two_networks_of_others_stand_side_by_side():
     assert "have 1000 and 10" in other.problem
 
 
+# --- skip and branch ----------------------------------------------------------------------------------------
+
+
+def test_what_skips_carry_and_branches_add_is_read_off_the_blocks(explorer, by_hand):
+    _, residual, image, _ = by_hand
+    length, way, kept = charts(shown(explorer, view="skip", block=4))
+    with torch.no_grad():
+        x = residual.eval().maxpool(residual.relu(residual.bn1(residual.conv1(image))))
+        for k, block in enumerate(
+            block for n in range(1, 5) for block in residual.get_submodule(f"layer{n}")
+        ):
+            skip, branch, left = block.shortcut(x).flatten(), block.branch(x).flatten(), block(x)
+            ratio, cosine = branch.norm() / skip.norm(), branch @ skip / branch.norm() / skip.norm()
+            assert length.series[0].y[k] == pytest.approx(float(ratio), rel=1e-3)
+            assert way.series[0].y[k] == pytest.approx(float(cosine), abs=1e-3)
+            if x.shape == left.shape:
+                cosine = x.flatten() @ left.flatten() / x.norm() / left.norm()
+                assert kept.series[1].y[k] == pytest.approx(float(cosine), abs=1e-3)
+            x = left
+    assert [series.kind for series in kept.series] == ["plain", "residual"]
+    assert np.flatnonzero(np.isnan(kept.series[0].y)).tolist() == [2, 4, 6]
+    headline = explorer.page.headline.each[4]
+    assert numbers(headline) == [4, round(length.series[0].y[3], 2), round(way.series[0].y[3], 2)]
+    assert len(headline.split()) <= 15
+
+
 # --- without a block ----------------------------------------------------------------------------------------
 
 
@@ -295,7 +321,7 @@ def test_what_probes_read_is_what_is_recorded_and_what_they_say(explorer):
 
 def test_without_probes_the_tab_says_why(explorer):
     shown(explorer, networks="cifar10", depth=32)
-    tab = explorer.page.tabs.choices[2]
+    tab = explorer.page.tabs.choices[3]
     assert tab.missing == "Probes ship of these twins with 20 and 56 layers"
     with pytest.raises(rx.ExploreError, match="with 20 and 56 layers"):
         explorer.view = "early"
@@ -312,6 +338,17 @@ def test_without_probes_the_tab_says_why(explorer):
 def prose():
     cells = json.loads(shipped("notebooks", "07_stream.ipynb").read_text(encoding="utf-8"))["cells"]
     return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+
+
+def test_the_notebook_says_what_blocks_keep(explorer):
+    kept, said = charts(shown(explorer, view="skip"))[2], prose()
+    plain, residual = ((np.nanmin(series.y), np.nanmax(series.y)) for series in kept.series)
+    assert f"by a cosine of {residual[0]:.2f} to {residual[1]:.2f}. In the plain network it is" in said
+    assert f"{plain[0]:.2f} to {plain[1]:.2f}: each block" in said
+    assert "from block 5 on, less than half as long" in said
+    for digit in range(3):
+        page = shown(explorer, view="skip", networks="digits", depth=56, image=f"digits/{digit}")
+        assert charts(page)[0].series[0].y[4:].max() < 0.5
 
 
 def test_the_notebook_says_what_is_lost_without_a_block(explorer):
@@ -441,12 +478,16 @@ def test_sentences_are_those_that_were_read(explorer):
     asked = page.question
     said += [asked.text, asked.rule, asked.told, asked.why, *(choice.label for choice in asked.choices)]
     said += [chart.note for chart in charts(page) if chart.note]
-    for view, more in (("loss", {"block": 4}), ("early", {"networks": "digits", "depth": 56, "block": 14})):
+    for view, more in (
+        ("skip", {"block": 4}),
+        ("loss", {"block": 4}),
+        ("early", {"networks": "digits", "depth": 56, "block": 14}),
+    ):
         page = shown(explorer, view=view, **more)
         answers = page.below[0][1]
         said += [page.headline, page.why, answers.label, page.below[0][0].steps.maps[0].heading]
         said += [chart.title for chart in charts(page)]
         said += [chart.note for chart in charts(page) if chart.note]
         said += page.conditions[:3]
-    said += [page.tabs.choices[k].tip for k in range(3)]
+    said += [choice.tip for choice in page.tabs.choices]
     assert_kept("stream", dict.fromkeys(filter(None, said)))

@@ -118,9 +118,7 @@ def headline(planes: "Planes", depth: int, key: str) -> str:
     if not depth:  # networks that were given have names of their own
         around = [f"{share} around {name}" for share, name in zip(shares, planes.names.values(), strict=True)]
         return f"Points of this plane with a loss below {LOW:g}: {listed(around)}."
-    return (
-        f"{depth} layers: residual loss below {LOW:g} on {shares[1]} of the plane, plain {shares[0]}."
-    )
+    return f"{depth} layers: residual loss below {LOW:g} on {shares[1]} of the plane, plain {shares[0]}."
 
 
 def _travelled(found: "Landscape") -> str:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from resnet_explore.widgets.core.words import listed, multiple, percent, signed
 
 if TYPE_CHECKING:
-    from resnet_explore.widgets.stream.jobs import Flow, Losses
+    from resnet_explore.widgets.stream.jobs import Carried, Flow, Losses
 
 WAITING = {
     "adds": "What each block adds to the answer, from the image to the logits.",
+    "skip": "What each skip carries, beside what its branch adds.",
     "loss": "What each block had added, beside what changes without it.",
     "early": "How early the answer could be read: a probe behind each block.",
 }
@@ -19,6 +20,12 @@ WHY = (
     "Along the skips the last features are a sum: what the stem gave and what each block added. Pooling and "
     "classifier are linear, so each summand has its own share of every logit, and the shares add up. It is "
     "what a block says to the answer directly: what later blocks make of it counts as theirs."
+)
+
+WHY_SKIP = (
+    "A skip hands on what comes in, and the branch adds to it. The ratio compares how long both are: the "
+    "root of the sum of all squares. The cosine says which way the branch points: along with the skip (1), "
+    "across (0) or against it (−1). A plain block has no skip: behind it is only what its layers make anew."
 )
 
 WHY_LOSS = (
@@ -41,6 +48,8 @@ GLOSSARY = {
     "head": "What stands behind the last block: pooling over all places, then the classifier.",
     "probe": "A linear classifier of the features at one place, fitted afterwards.",
     "probes": "Linear classifiers, one for the features at each place, fitted afterwards.",
+    "branch": "The layers of a block; the skip leads past them.",
+    "cosine": "1 for the same direction, 0 for a right angle, −1 for the opposite one.",
     "bias": "What layers add whatever comes in.",
 }
 
@@ -160,6 +169,33 @@ def exactness(error: float) -> str:
     return "0.0001 %" if error < 1e-6 else f"{100 * error:.4f} %"
 
 
+# --- skip and branch ----------------------------------------------------------------------------------------
+
+RATIO, COSINE, KEPT = (
+    "Branch, compared with the skip",
+    "Which way the branch points",
+    "What comes in, and goes out",
+)
+EQUAL, ACROSS = "as long as the skip", "across"
+
+
+def carried_headline(place: int, ratio: float, cosine: float) -> str:
+    """Return how long a branch is beside its skip, and which way it points; NaN for no single sum."""
+    if math.isnan(ratio):
+        return f"Block {place} has no skip of its own."
+    return f"Block {place} adds {ratio:.2f} of what its skip carries, at a cosine of {signed(cosine)}."
+
+
+def kept_note(flow: "Flow", carried: "Carried") -> str:
+    """Return where input and output can't be compared."""
+    gaps = [str(k + 1) for k, value in enumerate(carried.kept[-1]) if value != value]
+    return (
+        f"Not at {'block' if len(gaps) == 1 else 'blocks'} {listed(gaps)}: the shape changes there."
+        if gaps
+        else ""
+    )
+
+
 # --- without a block ----------------------------------------------------------------------------------------
 
 ADDED_AND_LOST, LOST, LEFT = "Added, and lost without it", "What each loss takes", "The answer without it"
@@ -249,8 +285,21 @@ def probed_title(place: int) -> str:
 
 def conditions(view: str, flow: "Flow") -> tuple[str, ...]:
     """Return under what conditions the numbers of a view were measured."""
-    of = {"adds": _of_adding(flow), "loss": _of_losing(flow), "early": _of_reading(flow)}
+    of = {
+        "adds": _of_adding(flow),
+        "skip": _of_carrying(flow),
+        "loss": _of_losing(flow),
+        "early": _of_reading(flow),
+    }
     return (*of[view], f"Picture: {flow.about}.", *(f"{network.cited}." for network in flow.networks))
+
+
+def _of_carrying(flow: "Flow") -> list[str]:
+    return [
+        "Skip and branch are compared as they are added, in front of the ReLU behind the sum.",
+        "Where the shape changes, the skip is what its convolution makes of the input, or the input padded.",
+        "What comes in and what goes out are compared behind that ReLU, in both networks alike.",
+    ]
 
 
 def _of_losing(flow: "Flow") -> list[str]:

@@ -13,7 +13,7 @@ from resnet_explore.widgets.catalog.networks import own_networks, usual_networks
 from resnet_explore.widgets.core.runner import Job
 from resnet_explore.widgets.core.view import View
 from resnet_explore.widgets.stream import captions
-from resnet_explore.widgets.stream.jobs import Flow, Follow, Lose, Read, StreamLab
+from resnet_explore.widgets.stream.jobs import Flow, Follow, Lose, Read, StreamLab, Weigh
 from resnet_explore.widgets.stream.present import places_of, present
 from resnet_explore.widgets.stream.state import StreamState
 
@@ -24,8 +24,9 @@ _DIGIT = "digits/0"
 class StreamExplorer(LookingExplorer):
     """Slide through the blocks of a residual network and see how its answer to an image adds up.
 
-    A plain twin beside it has one path; what its head says is shown from where on it can be asked. Two more
-    views: what really happens without a block, and how early a linear probe could read the answer.
+    A plain twin beside it has one path; what its head says is shown from where on it can be asked. More
+    views: what skips carry beside what branches add, what really happens without a block, and how early a
+    linear probe could read the answer.
 
     models  a residual network of your own, or two networks of which the last one is taken apart, or
             {name: network}; None for a menu of twins that ship
@@ -125,7 +126,7 @@ class StreamExplorer(LookingExplorer):
         return Follow(self.lab, state.networks, self._depth(state), state.image)
 
     def _further(self, state: StreamState) -> tuple[Job, ...]:
-        further = {"loss": Lose, "early": Read}.get(state.view)
+        further = {"skip": Weigh, "loss": Lose, "early": Read}.get(state.view)
         where = self.lab, state.networks, self._depth(state), state.image
         return () if further is None else (further(*where),)
 
@@ -155,6 +156,8 @@ class StreamExplorer(LookingExplorer):
         if state.view == "loss":
             module = "resnet_explore.analysis.skips.without_each"
             return [f"from {module} import without_each", *inputs, "without_each(residual, image)"]
+        if state.view == "skip":
+            return [*inputs, "{name: one.ratio for name, one in rx.residual_stream(residual, image).items()}"]
         if state.view == "early":
             name = self.entries[state.networks].residual.replace("{}", "{depth}")
             probes = f'probes = rx.load_probes("{state.networks}", "{name}")'

@@ -95,6 +95,21 @@ class Losses:
 
 
 @dataclass(frozen=True, eq=False)
+class Carried:
+    """What skips carry, and what branches add to it; all by block, NaN where it can't be said.
+
+    ratio   the branch's L2 norm over the skip's, (blocks,)
+    cosine  between branch and skip, (blocks,)
+    kept    cosine between what enters a block and what leaves it, (blocks,) of each network, the residual one
+            last; one network where the other has another number of blocks
+    """
+
+    ratio: np.ndarray
+    cosine: np.ndarray
+    kept: tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Reading:
     """What linear probes read behind the stem and each block of two twins.
 
@@ -155,7 +170,6 @@ class StreamLab:
     def losses(self, key: str, depth: int, image: str, task: Task) -> Losses:
         """Return what the networks of a depth answer without each block, from the first with a skip on."""
         from resnet_explore.analysis.skips.without_each import without_each
-        from resnet_explore.analysis.topology.blocks_of import blocks_of
         from resnet_explore.models.threads import one_thread
 
         with self._passing, one_thread():
@@ -165,14 +179,36 @@ class StreamLab:
                 task.say(captions.deleting(network.name))
                 found.append(without_each(network.model, batch))
                 task.check()
-            blocks = blocks_of(networks[-1].model, tuple(batch.shape[1:]))
-        count = len(blocks) - next((k for k, block in enumerate(blocks) if block.sums), 0)
+            count = len(_on_the_stream(networks[-1].model, batch))
         found = [one for one in found[:-1] if len(one.blocks) == count] + found[-1:]
         without = []
         for one in found:
             logits = one.logits[-count:, 0].double().cpu().numpy()
             without.append(np.vstack([np.full(logits.shape[1], np.nan), logits]))
         return Losses(tuple(without), tuple(one.whole[0].double().cpu().numpy() for one in found))
+
+    def carried(self, key: str, depth: int, image: str) -> Carried:
+        """Return what skips carry and branches add, from the first block with a skip on."""
+        from torch.nn.functional import cosine_similarity
+
+        from resnet_explore.analysis.activations.handed_on import handed_on
+        from resnet_explore.analysis.activations.residual_stream import residual_stream
+        from resnet_explore.models.threads import one_thread
+
+        with self._passing, one_thread():
+            networks, batch = self._open(key, depth, image)
+            sums = residual_stream(networks[-1].model, batch)
+            every = [handed_on(network.model, batch) for network in networks]
+            blocks = _on_the_stream(networks[-1].model, batch)
+        ratio, cosine = np.full((2, len(blocks)), np.nan)
+        for k, name in enumerate(blocks):
+            if name in sums:
+                ratio[k] = float(sums[name].ratio[0])
+                skip, branch = (part.flatten(1) for part in (sums[name].skip, sums[name].branch))
+                cosine[k] = float(cosine_similarity(skip, branch)[0])
+        kept = [np.array([float(of[0]) for of in each.values()]) for each in every]
+        alike = (each[-len(blocks) :] for each in kept if len(each) == len(kept[-1]))
+        return Carried(ratio, cosine, tuple(alike))
 
     def reading(self, key: str, depth: int, image: str) -> Reading:
         """Return what the recorded probes of the networks of a depth read."""
@@ -204,6 +240,15 @@ class StreamLab:
     def _named(self, about: Mapping[str, Any], count: int) -> tuple[str, ...]:
         known = about.get("classes") or self.images.classes
         return tuple(map(str, known)) if len(known) == count else tuple(f"class {k}" for k in range(count))
+
+
+def _on_the_stream(model: "nn.Module", batch: "Tensor") -> list[str]:
+    """Return the names of a network's blocks from the first one with a skip on."""
+    from resnet_explore.analysis.topology.blocks_of import blocks_of
+
+    blocks = blocks_of(model, tuple(batch.shape[1:]))
+    first = next((k for k, block in enumerate(blocks) if block.sums), 0)
+    return [block.name for block in blocks[first:]]
 
 
 def _answers_on_the_way(model: "nn.Module", batch: "Tensor", blocks: int) -> tuple[np.ndarray, bool]:
@@ -257,6 +302,14 @@ class Follow(_Asked):
     def run(self, task: Task) -> Flow:
         """Return the flow."""
         return self.lab.flow(self.networks, self.depth, self.image, task)
+
+
+class Weigh(_Asked):
+    """Set what each branch adds beside what its skip carries."""
+
+    def run(self, task: Task) -> Carried:
+        """Return both."""
+        return self.lab.carried(self.networks, self.depth, self.image)
 
 
 class Lose(_Asked):

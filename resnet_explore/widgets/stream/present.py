@@ -12,9 +12,9 @@ from resnet_explore.widgets.core.chart_panel import Charts
 from resnet_explore.widgets.core.guess import Question
 from resnet_explore.widgets.core.heatmap_panel import Heatmap, Heatmaps, largest, step
 from resnet_explore.widgets.core.view import Choice, Menu, Part, Prose, Slider, Tabs, View
-from resnet_explore.widgets.stream import captions, early, loss
+from resnet_explore.widgets.stream import captions, carried, early, loss
 from resnet_explore.widgets.stream.drawing import across, answers, over, shares
-from resnet_explore.widgets.stream.jobs import Flow, Losses, Reading
+from resnet_explore.widgets.stream.jobs import Carried, Flow, Losses, Reading
 from resnet_explore.widgets.stream.state import StreamState
 
 _OPACITY, _PALETTE = 0.7, "red and blue"
@@ -25,8 +25,9 @@ _FIRST_BLOCKS = 8  # of the photo twins
 
 def places_of(view: str, flow: Flow) -> range:
     """Return where the slider can stand in a view."""
-    every = {"adds": range(len(flow.places)), "loss": loss.places(flow), "early": early.places(flow)}
-    return every[view]
+    if view == "adds":
+        return range(len(flow.places))
+    return {"skip": carried, "loss": loss, "early": early}[view].places(flow)
 
 
 def present(
@@ -34,7 +35,7 @@ def present(
     entries: Mapping[str, Networks],
     images: Sequence[Part],
     flow: Flow | None,
-    further: Losses | Reading | None,
+    further: Carried | Losses | Reading | None,
     probed: Sequence[int],
 ) -> View:
     """Return the page.
@@ -64,6 +65,8 @@ def present(
         conditions=captions.conditions(state.view, flow),
     )
     target = flow.first(state.target)
+    if isinstance(further, Carried):
+        return _carried(view, state, flow, further, target)
     if isinstance(further, Losses):
         return _lost(view, state, flow, further, target)
     if isinstance(further, Reading):
@@ -81,6 +84,7 @@ def _tabs(missing: str) -> Tabs:
         "view",
         (
             Choice("adds", "What blocks add", "The answer as a sum over the blocks"),
+            Choice("skip", "Skip and branch", "What each skip carries, beside what its branch adds"),
             Choice("loss", "Without a block", "What really happens if a block is taken out"),
             Choice(
                 "early",
@@ -100,7 +104,18 @@ def _added(view: View, state: StreamState, flow: Flow, target: int) -> View:
         headline=over(places, lambda place: captions.headline(flow, place, target)),
         why=captions.WHY,
         panels=((_charts(flow, target, flow.next(target, state.rival)),),),
-        below=((_heatmaps(state, flow, target, places), _answers(flow)),),
+        below=((_heatmaps(state, flow, target, places), _answers(flow, places)),),
+    )
+
+
+def _carried(view: View, state: StreamState, flow: Flow, found: Carried, target: int) -> View:
+    """Return the page of what skips carry."""
+    return replace(
+        view,
+        headline=carried.headline(flow, found),
+        why=captions.WHY_SKIP,
+        panels=((carried.charts(flow, found),),),
+        below=((_heatmaps(state, flow, target, carried.places(flow)), _answers(flow, carried.places(flow))),),
     )
 
 
@@ -174,12 +189,12 @@ def _heatmaps(state: StreamState, flow: Flow, target: int, places: range) -> Par
     )
 
 
-def _answers(flow: Flow) -> Any:
+def _answers(flow: Flow, places: range) -> Any:
     """Return what both networks would answer behind each place."""
     both = [flow.so_far] if flow.beside is None else [flow.beside, flow.so_far]
     return answers(
         flow,
-        places_of("adds", flow),
+        places,
         both,
         lambda place: captions.answers_title(flow, place),
         lambda place: captions.answers_note(flow, place),

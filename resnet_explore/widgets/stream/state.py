@@ -8,8 +8,8 @@ from typing import Literal
 class StreamState:
     """Which networks look at which image, which two classes are compared, and where one is on the way.
 
-    view      "adds" is what each block adds to the answer, "loss" what its loss changes, "early" how early
-              the answer could be read
+    view      "adds" is what each block adds to the answer, "skip" what its skip carries and its branch adds,
+              "loss" what its loss changes, "early" how early the answer could be read
     networks  an entry of the menu: "imagenette", "cifar10", "digits", or "own"
     depth     layers, where the networks come in several depths
     image     the id of an image: "temple", "digits/0", "image-0" of those that were given, "upload-1"
@@ -19,7 +19,7 @@ class StreamState:
               adds most. Only a block can be lost, and there is no probe behind the biases
     """
 
-    view: Literal["adds", "loss", "early"] = "adds"
+    view: Literal["adds", "skip", "loss", "early"] = "adds"
     networks: str = "imagenette"
     depth: int = 20
     image: str = "temple"
