@@ -491,6 +491,24 @@ Waits()
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+class Picky(NumberExplorer):
+    """Shows nothing of 3: neither its square nor what comes on the way."""
+
+    def present(self, state: NumberState, found: Mapping[Job, Any]) -> View:
+        if found.get(Square(3)) is not None:
+            raise ZeroDivisionError("a scale without an end")
+        return super().present(state, found)
+
+
+def test_what_can_t_be_shown_is_said_and_the_page_goes_on():
+    explorer = Picky(number=3)
+    assert explorer.wait(10)
+    assert "a scale without an end" in explorer.problem
+    explorer.number = 4
+    assert explorer.wait(10)
+    assert "16" in explorer.page.headline
+
+
 @dataclass(frozen=True)
 class Position:
     number: int = 0

@@ -295,6 +295,12 @@ class Silent:
         """Go on."""
 
 
+def test_a_rival_that_no_menu_shows_refuses_no_class(explorer):
+    shown(explorer, rival=3)
+    shown(explorer, view="loss", target=3)
+    assert (explorer.target, explorer.rival) == (3, None)
+
+
 # --- how early ----------------------------------------------------------------------------------------------
 
 
@@ -420,6 +426,10 @@ def test_blocks_without_a_skip_that_come_first_are_no_places_and_others_may_not_
     assert len(beside.series[1].y) == len(beside.series[0].y) == explorer.flow.blocks
     assert stays.any()
     assert not stays.all()
+    added, lost = (np.abs(series.y[~stays]).mean() for series in beside.series)
+    assert loss.ratio(
+        explorer.flow, explorer.lab.losses("own", 0, "image-0", Silent()), explorer.flow.first(None)
+    ) == pytest.approx(lost / added)
     assert "can't go" in charts(shown(explorer, block=int(stays.argmax()) + 1))[0].note
 
 

@@ -164,8 +164,15 @@ class Runner:
                 self._done.add(job)
             self._forget()
             wanted = job in self._wanted
-        if wanted:
+        if not wanted:
+            return
+        try:
             self._published()
+        except Exception:  # what can't be shown fails its job, and is not there to be shown again
+            with self._changed:
+                self._results.pop(job, None)
+                self._done.discard(job)
+            raise
 
     def _forget(self) -> None:
         spare = [job for job in self._results if job not in self._wanted]

@@ -207,8 +207,10 @@ def deleting(name: str) -> str:
     return f"Deleting each block of {name}, one at a time ..."
 
 
-def loss_headline(ratio: float, label: str) -> str:
+def loss_headline(ratio: float, label: str, any_goes: bool) -> str:
     """Return how many times as much is lost as was added; NaN where nothing was added."""
+    if not any_goes:
+        return "No block can go: each changes the shape."
     if not math.isfinite(ratio):
         return f"No block had added anything to “{label}”."
     return f"Losing a block changes “{label}” {multiple(ratio)} as much as the block had added."
@@ -305,8 +307,8 @@ def _of_carrying(flow: "Flow") -> list[str]:
 def _of_losing(flow: "Flow") -> list[str]:
     return [
         "Each block is deleted alone and nothing is trained again: its branch adds nothing, its skip stays.",
-        "The headline divides two means over all blocks: of what each loss changes, and of what each block "
-        "had added, both without their sign.",
+        "The headline divides two means over all blocks that can go: of what each loss changes, and of what "
+        "each had added, both without their sign.",
         "Batch norm keeps the numbers that it learned with all blocks in place.",
     ]
 

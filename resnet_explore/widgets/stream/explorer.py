@@ -88,6 +88,8 @@ class StreamExplorer(LookingExplorer):
             if {"view", "depth"} & names:
                 raise ExploreError(f"{captions.no_probes(self._probed(state))}.")
             state = replace(state, view="adds")
+        if state.view != "adds" and state.rival == state.target:
+            state = replace(state, rival=None)  # no menu of this view shows it
         flow = self._known(state) if before is not None else None
         _require(state, flow, names)
         return state if flow is None or "block" in names else _within(state, flow)

@@ -20,13 +20,18 @@ def places(flow: Flow) -> range:
 
 def ratio(flow: Flow, losses: Losses, target: int) -> float:
     """Return how many times as much blocks change by their loss as they had added, in the mean of sizes."""
-    added = np.abs(flow.added[1:-1, target]).mean()
-    return float(np.nanmean(np.abs(losses.lost(-1)[1:, target])) / added) if added else float("nan")
+    lost = losses.lost(-1)[1:, target]
+    can_go = np.isfinite(lost)
+    if not can_go.any():
+        return float("nan")
+    added = np.abs(flow.added[1:-1, target][can_go]).mean()
+    return float(np.abs(lost[can_go]).mean() / added) if added else float("nan")
 
 
 def headline(flow: Flow, losses: Losses, target: int) -> str:
     """Return whether what is added and what is lost are alike, over all blocks."""
-    return captions.loss_headline(ratio(flow, losses, target), flow.classes[target])
+    any_goes = bool(np.isfinite(losses.lost(-1)[1:, target]).any())
+    return captions.loss_headline(ratio(flow, losses, target), flow.classes[target], any_goes)
 
 
 def charts(flow: Flow, losses: Losses, target: int) -> Charts:
