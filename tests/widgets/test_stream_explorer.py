@@ -369,7 +369,8 @@ def test_the_notebook_says_what_is_lost_without_a_block(explorer):
     assert f"It had added {added[7]:.2f}, and its loss takes {lost[7]:.2f}" in said
     most, least = np.nanmax(left.series[0].y), left.series[1].y.min()
     assert (
-        f"at most {most:.0f} % are left for *church*. The residual one keeps at least {least:.0f} %" in said
+        f"at most {most:.0f} % are left for *church*. The residual network keeps at least {least:.0f} %"
+        in said
     )
 
 

@@ -74,7 +74,7 @@ def stage_question(blocks: int) -> str:
     """Return what is asked of the first photo."""
     return (
         f"{blocks} blocks add to one stream, and the answer is read off their sum. How much of the score for "
-        "the right class comes from the last two?"
+        "the network's own answer comes from the last two?"
     )
 
 
@@ -213,7 +213,7 @@ def loss_headline(ratio: float, label: str, any_goes: bool) -> str:
         return "No block can go: each changes the shape."
     if not math.isfinite(ratio):
         return f"No block had added anything to “{label}”."
-    return f"Losing a block changes “{label}” {multiple(ratio)} as much as the block had added."
+    return f"On average, losing a block changes “{label}” {multiple(ratio)} as much as it had added."
 
 
 def two_numbers(place: int, added: float, lost: float) -> str:
