@@ -46,7 +46,7 @@ def test_guess_slide_and_ask_about_another_class(open_notebook):
 def lose_a_block(notebook, card):
     """Turn to what is lost without a block, and slide through all of them: by the browser alone."""
     card.get_by_role("tab", name="Without a block").click()
-    card.locator(".rx-headline", has_text="Losing a block").wait_for(timeout=60_000)
+    card.locator(".rx-headline", has_text="losing a block").wait_for(timeout=60_000)
     assert "3.0×" in headline(notebook)
     notebook.page.wait_for_timeout(400)
     notebook.screenshot("07_stream_loss")
