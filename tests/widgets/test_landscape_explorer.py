@@ -7,12 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from witnesses import fingerprint
 
 import resnet_explore as rx
 from resnet_explore.analysis.landscape.recorded import recorded_landscapes, recorded_sharpness
 from resnet_explore.widgets.core.view import Over, encode
 from resnet_explore.widgets.landscape.planes import Planes
+from resnet_explore.widgets.landscape.present import present
 from resnet_explore.widgets.landscape.records import recorded
 from resnet_explore.widgets.landscape.state import LandscapeState
 from tests.widgets.pages import assert_kept, numbers, shown, table
@@ -211,6 +213,24 @@ def test_networks_of_ones_own_are_measured_and_left_as_they_were():
         explorer.update(view="numbers")
     with pytest.raises(rx.ExploreError, match="networks of your own"):
         explorer.update(data="digits")
+
+
+@pytest.mark.parametrize("factor", [np.nan, np.inf, 0.0, 1.0, 1e3, 5e4, 1e12])
+def test_losses_of_any_size_are_shown_on_some_scale(tmp_path, factor):
+    plane = recorded("digits").landscapes["residual", 8, "random-0-train"]
+    loss = np.full_like(plane.loss, np.nan) if np.isnan(factor) else factor * (1 + plane.loss)
+    planes = Planes({(kind, 0, "random-0"): replace(plane, loss=loss) for kind in ("plain", "residual")})
+    state = LandscapeState(data="own", depth=0, mode="eval")
+    page = present(state, (), planes, ("random-0",), ("eval",))
+    panel, said = surfaces(page), [page.headline, *page.conditions, *page.below[0][0].paragraphs]
+    assert 0 < panel.low < panel.high < np.inf
+    assert all(panel.low < level < panel.high for level in panel.levels)
+    assert any(panel.low <= value <= panel.high for value in loss.flat) == (0 < factor < 5e4)
+    assert bool(panel.cut) == (not (loss <= panel.high).all())
+    nowhere = not np.isfinite(factor)
+    assert all(("no number" in text) == nowhere for text in (panel.surfaces[0].alt, said[1], said[-1]))
+    panel.draw(figure := Figure())
+    figure.savefig(tmp_path / "planes.png")
 
 
 def test_what_does_not_fit_is_said_in_a_sentence():

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 LOW = 1.0  # nats; a guess among ten classes has 2.3
 
 WAITING = "The loss over a plane of weights, of both networks on one scale."
+_NO_NUMBER = "no number"
 NO_NUMBERS = "How sharply the loss bends was not measured for these networks."
 
 WHY = (
@@ -134,10 +135,13 @@ def reach(planes: "Planes", depth: int, key: str) -> str:
     """Return from where to where the loss of a plane goes."""
     said = []
     for kind, found in planes.of(depth, key):
-        known = found.loss[np.isfinite(found.loss)]
-        name = planes.names[kind].format(depth)
-        said.append(f"from {number(known.min())} to {number(known.max())} around {name}")
-    return f"On this plane the loss goes {listed(said)}."
+        said.append(f"{_from_to(found.loss)} around {planes.names[kind].format(depth)}")
+    return f"Loss on this plane: {listed(said)}."
+
+
+def _from_to(loss: np.ndarray) -> str:
+    known = loss[np.isfinite(loss)]
+    return f"from {number(known.min())} to {number(known.max())}" if known.size else _NO_NUMBER
 
 
 def spread(planes: "Planes", depth: int, mode: str) -> str:
@@ -171,12 +175,13 @@ def cut(high: float) -> str:
 
 def alt(found: "Landscape") -> str:
     """Return a surface in words, for who can't see it."""
-    known = found.loss[np.isfinite(found.loss)]
-    return f"Loss {number(found.here)} in the middle, from {number(known.min())} to {number(known.max())}."
+    return f"Loss in the middle: {number(found.here)}, on the plane: {_from_to(found.loss)}."
 
 
 def number(value: float) -> str:
-    """Return a loss with three digits, or in words where it is beyond all."""
+    """Return a loss with three digits, or in words where it is beyond all or not finite."""
+    if not math.isfinite(value):
+        return _NO_NUMBER
     if value >= 1e6:
         return f"{value / 1e6:,.1f} million" if value < 1e9 else power(value)
     if value and value < 1e-3:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _HIGHEST = 100.0  # nats, at which heights are cut: answers there are wrong and sure of it
 _LOWEST = 1e-4
 _ENDS = tuple(float(f"{factor}e{power}") for power in range(-4, 4) for factor in (1, 2, 5))
+_NO_LOSS = (0.1, 10.0)  # the scale where no loss is a number
 _NUMBERS = "numbers"
 _TWINS = ("plain", "residual")
 
@@ -169,10 +170,16 @@ def _row(planes: Planes, depth: int, key: str) -> tuple[Surface, ...]:
 
 
 def limits(planes: Planes, key: str) -> tuple[float, float]:
-    """Return the ends of the scale that all networks share in a plane: 1, 2 or 5 times powers of ten."""
+    """Return the ends of the scale that all networks share in a plane: 1, 2 or 5 times powers of ten.
+
+    What is too high for every scale is cut, as is what is no number.
+    """
     every = [found.loss for (_, _, name), found in planes.landscapes.items() if name == key]
     known = np.concatenate([loss[np.isfinite(loss)] for loss in every])
-    lowest, highest = max(float(known.min()), _LOWEST), min(float(known.max()), _HIGHEST)
+    if not known.size:
+        return _NO_LOSS
+    lowest = min(max(float(known.min()), _LOWEST), _ENDS[-1] / 10)
+    highest = min(float(known.max()), _HIGHEST)
     low = max(end for end in _ENDS if end <= lowest * (1 + 1e-9))
     return low, min(end for end in _ENDS if end >= max(highest, 10 * low) * (1 - 1e-9))
 
@@ -185,7 +192,7 @@ def any_beyond(planes: Planes, key: str, high: float) -> bool:
 
 def levels(low: float, high: float) -> tuple[float, ...]:
     """Return where level lines lie: 1 and 3 times each power of ten."""
-    every = (float(f"{factor}e{power}") for power in range(-4, 3) for factor in (1, 3))
+    every = (float(f"{factor}e{power}") for power in range(-4, 4) for factor in (1, 3))
     return tuple(level for level in every if low < level < high)
 
 
