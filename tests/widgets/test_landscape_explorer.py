@@ -67,7 +67,8 @@ def test_the_question_is_judged_by_the_minima_of_the_plane(explorer, record):
     assert residual == 1
     assert asked.right == "one"
     assert numbers(asked.told) == [residual, plain]
-    assert shown(explorer, plane="random-1").question is None, "who has moved on is not asked"
+    assert shown(explorer, depth=8).question is None, "of other depths than that which is asked about"
+    assert shown(explorer, depth=56, plane="random-1").question is None, "who has moved on is not asked"
 
 
 def test_every_dot_is_lower_than_its_neighbours(explorer):

@@ -295,8 +295,8 @@ def _table(planes: Planes, depth: int, mode: str) -> Table:
 # --- the question -------------------------------------------------------------------------------------------
 
 
-def _question(state: LandscapeState, planes: Planes | None) -> Question | None:
-    """Return what is asked about the plane that comes first; of no other."""
+def _question(state: LandscapeState, planes: Planes | None) -> Over | None:
+    """Return what is asked about the plane that comes first; of no other, so at one depth."""
     usual = LandscapeState()
     asked = replace(usual, depth=state.depth, step=state.step, sort=state.sort)  # which the page moves alone
     if state != asked or planes is None:
@@ -304,7 +304,7 @@ def _question(state: LandscapeState, planes: Planes | None) -> Question | None:
     twins = planes.of(usual.depth, plane_key(state.plane, state.mode))
     plain, residual = (found.minima for _, found in twins)
     right = "one" if residual <= 1 else "few" if residual <= captions.FEW else "many"
-    return Question(
+    question = Question(
         f"landscape/minima/{state.data}",
         captions.minima_question(usual.depth),
         tuple(Choice(*pair) for pair in captions.MINIMA.items()),
@@ -314,3 +314,4 @@ def _question(state: LandscapeState, planes: Planes | None) -> Question | None:
         captions.MINIMA_WHY,
         captions.MINIMA_REPLIES if right == "one" else {},
     )
+    return Over("depth", {usual.depth: question})
