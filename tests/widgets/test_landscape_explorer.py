@@ -240,6 +240,9 @@ def test_what_does_not_fit_is_said_in_a_sentence():
         rx.LandscapeExplorer(net)
     with pytest.raises(rx.ExploreError, match="give models"):
         rx.LandscapeExplorer(images=torch.randn(4, 3, 8, 8))
+    for name, value in (("depth", 20), ("step", 3)):
+        with pytest.raises(rx.ExploreError, match=f"{name} must be left out, not {value}"):
+            rx.LandscapeExplorer(net, torch.randn(4, 3, 8, 8), [0, 1, 2, 3], size=3, **{name: value})
     explorer = rx.LandscapeExplorer(net, torch.randn(4, 3, 8, 8), [0, 1, 2], size=3)
     assert explorer.wait(60)
     assert "labels" in explorer.problem
