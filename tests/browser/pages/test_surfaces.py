@@ -97,8 +97,11 @@ def test_arrow_keys_turn_and_with_shift_they_read(shown):
     assert page.locator(READ).inner_text().startswith("Drag")
 
 
-def test_the_pointer_reads_the_nearest_point(shown):
+@pytest.mark.parametrize("zoom", [1, 1.5])
+def test_the_pointer_reads_the_nearest_point(shown, zoom):
     page = shown(panel())
+    page.evaluate("(zoom) => { document.querySelector('main').style.zoom = zoom; }", zoom)
+    settle(page)
     dot = page.locator(FIRST).locator(".rx-surface-network").bounding_box()
     page.mouse.move(dot["x"] + dot["width"] / 2 + 2, dot["y"] + dot["height"] / 2)
     assert page.locator(READ).inner_text().startswith("direction 1 0, direction 2 0. plain-8: loss 0.1,")

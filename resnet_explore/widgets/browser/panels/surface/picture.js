@@ -76,7 +76,8 @@ export class Picture {
 
   /** Column and row of the point that is drawn nearest to the pointer, null where none is near. */
   nearest(event) {
-    const frame = this.view.getBoundingClientRect(), at = [event.clientX - frame.left, event.clientY - frame.top];
+    const frame = this.view.getBoundingClientRect(), share = this.width / frame.width; // large type zooms a page
+    const at = [share * (event.clientX - frame.left), share * (event.clientY - frame.top)];
     const columns = this.surface.x.data.length;
     let best = null, least = NEAR_PX ** 2;
     this.now.forEach((level, k) => {
