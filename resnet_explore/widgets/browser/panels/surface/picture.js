@@ -60,7 +60,7 @@ export class Picture {
       view.classList.remove("rx-held");
     };
     view.addEventListener("pointerup", (event) => {
-      if (from && still) row.point(this.nearest(event)); // a finger that taps reads
+      if (from ? still : event.pointerType === "touch") row.point(this.nearest(event)); // a finger that taps reads
       release();
     });
     view.addEventListener("pointercancel", release);
