@@ -123,6 +123,35 @@ def test_a_finger_that_taps_reads_the_nearest_point(shown, look):
     assert page.locator(READ).inner_text().startswith("direction 1 0, direction 2 0.")
 
 
+def test_a_surface_is_as_sharp_as_the_screen(shown):
+    page = shown(panel())
+    screen = page.context.new_cdp_session(page)
+
+    def sharpness(ratio):
+        """Pixels of the canvas for each of the page's, on a screen that has so many."""
+        height = 800 + ratio  # Chromium looks at media queries where the size is another one, too
+        metrics = {"width": 1000, "height": height, "deviceScaleFactor": ratio, "mobile": False}
+        screen.send("Emulation.setDeviceMetricsOverride", metrics)
+        settle(page)
+        return page.evaluate("kept.width / kept.getBoundingClientRect().width")
+
+    page.evaluate("window.kept = document.querySelector('.rx-surface-canvas')")
+    assert sharpness(2) == pytest.approx(2, rel=0.01)
+    assert ink(page, 0) > 1000, "it is painted anew"
+    assert sharpness(1) == pytest.approx(1, rel=0.01)
+    page.evaluate("document.querySelector('main').style.zoom = 1.5")
+    settle(page)
+    assert sharpness(1) == pytest.approx(1, rel=0.01)
+    before = page.evaluate("leave(), kept.width")
+    sharpness(3)
+    assert page.evaluate("kept.width") == before, "what has left the page is not painted"
+
+
+def test_a_surface_is_low_enough_to_be_seen_whole(shown):
+    page = shown(panel())
+    assert page.locator(FIRST).bounding_box()["height"] == pytest.approx(0.4 * 800, abs=1)
+
+
 def test_what_lies_beyond_is_left_out_hatched_and_said(shown):
     high = BOWL.copy()
     high[:2, :2], high[-1, -1] = 1000, np.inf

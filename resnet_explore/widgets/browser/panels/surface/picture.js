@@ -96,7 +96,7 @@ export class Picture {
 
   size(width, height) {
     Object.assign(this, { width, height });
-    const sharp = globalThis.devicePixelRatio || 1;
+    const sharp = devicePixelRatio * (this.view.currentCSSZoom ?? 1);
     Object.assign(this.canvas, { width: Math.round(width * sharp), height: Math.round(height * sharp) });
     this.brush = this.canvas.getContext("2d");
     this.brush.setTransform(sharp, 0, 0, sharp, 0, 0);

@@ -1,6 +1,6 @@
 /* Losses over a plane of weights as surfaces that turn together, or as maps with level lines; both can be read point by point. */
 
-import { clamp, make, onWidth, same, write } from "../../dom.js";
+import { clamp, lowEnough, make, onResolution, onWidth, same, write } from "../../dom.js";
 import { numeral } from "../axis.js";
 import { Glide } from "../glide.js";
 import { USUAL, turned } from "./camera.js";
@@ -96,7 +96,8 @@ export function surfaces(page, props) {
   function lay() {
     if (!room || !pictures.length) return;
     const columns = clamp(Math.floor((room + GAP) / (NARROWEST + GAP)), 1, pictures.length);
-    const width = Math.floor((room - GAP * (columns - 1)) / columns), height = Math.round(clamp(FLATNESS * width, LOWEST, HIGHEST));
+    const width = Math.floor((room - GAP * (columns - 1)) / columns), highest = Math.max(LOWEST, lowEnough(node, HIGHEST));
+    const height = Math.round(clamp(FLATNESS * width, LOWEST, highest));
     grid.style.gridTemplateColumns = `repeat(${columns}, ${width}px)`;
     for (const picture of pictures) {
       picture.size(width, height);
@@ -108,6 +109,7 @@ export function surfaces(page, props) {
     room = width;
     lay();
   });
+  const leaveResolution = onResolution(lay);
   fill();
   return {
     node,
@@ -121,6 +123,7 @@ export function surfaces(page, props) {
     },
     leave() {
       leaveWidth();
+      leaveResolution();
       glide.stop();
       cancelAnimationFrame(frame);
     },
