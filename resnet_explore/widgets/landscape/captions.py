@@ -21,8 +21,8 @@ NO_NUMBERS = "How sharply the loss bends was not measured for these networks."
 WHY = (
     "The trained network stands in the middle. Both directions change all of its filters at random, each "
     "by a share of its own length, so large weights make nothing look flat. Every point is another "
-    "network: its loss on the same images is the height. Below 1 it knows most of them; a guess among ten "
-    "has 2.3. Small dots are lower than all points around them, mostly by very little."
+    "network: its loss on the same images is the height. With at most 1 it knows most of them; a guess among "
+    "k classes has ln k, 2.3 for ten. Small dots are lower than all points around them, mostly by very little."
 )
 WHY_TRAINING = (
     "The line is the way that the training took; its end stands in the middle. The plane is spanned by the "
@@ -36,7 +36,8 @@ WHY_SHARP = (
 )
 
 GLOSSARY = {
-    "loss": "Mean cross-entropy over the images, in nats: 0 is certain and right, 2.3 is a guess among ten.",
+    "loss": "Mean cross-entropy over the images, in nats: 0 is certain and right. A guess among k classes "
+    "has ln k, 2.3 for ten.",
     "nats": "The unit of cross-entropy with natural logarithms.",
     "Hessian": "The matrix of all second derivatives of the loss with respect to the weights.",
     "eigenvalue": "How much a matrix stretches a direction that it does not turn.",
