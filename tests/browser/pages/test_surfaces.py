@@ -152,6 +152,12 @@ def test_a_surface_is_low_enough_to_be_seen_whole(shown):
     assert page.locator(FIRST).bounding_box()["height"] == pytest.approx(0.4 * 800, abs=1)
 
 
+def test_the_hint_counts_the_surfaces(shown):
+    assert shown(panel()).locator(READ).inner_text().startswith("Drag or use the arrow keys to turn both.")
+    alone = shown(panel(surface())).locator(READ)
+    assert alone.inner_text().startswith("Drag or use the arrow keys to turn it.")
+
+
 def test_what_lies_beyond_is_left_out_hatched_and_said(shown):
     high = BOWL.copy()
     high[:2, :2], high[-1, -1] = 1000, np.inf

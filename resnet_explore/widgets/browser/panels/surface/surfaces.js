@@ -36,7 +36,7 @@ export function surfaces(page, props) {
     point(at) {
       if (same(at, row.reading)) return;
       row.reading = at;
-      write(read, at ? sentence(row.props, at) : hint(row.props.look));
+      write(read, at ? sentence(row.props, at) : hint(row.props));
       for (const picture of pictures) if (picture.camera) picture.mark();
     },
     key(event) {
@@ -79,7 +79,7 @@ export function surfaces(page, props) {
     node.classList.toggle("rx-turns", row.turns());
     shown.forEach((each, k) => pictures[k].name(each, row.props));
     legend();
-    write(read, row.reading ? sentence(row.props, row.reading) : hint(row.props.look));
+    write(read, row.reading ? sentence(row.props, row.reading) : hint(row.props));
     const goals = shown.map(({ loss }) => levelsOf(loss, row.scale));
     if (pictures.every((picture) => picture.now)) glide.to(goals);
     else glide.set(goals);

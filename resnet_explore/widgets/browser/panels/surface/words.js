@@ -21,7 +21,7 @@ export function sentence(props, [column, row]) {
   return surfaces.map((_, k) => `${places[k]}, ${values[k]}`).join("; ") + "."; // each has directions of its own
 }
 
-/** What can be done. @param {"surface" | "contours"} look */
-export const hint = (look) => (look === "contours"
+/** What can be done. @param {any} props */
+export const hint = ({ look, surfaces }) => (look === "contours"
   ? "Point, or use the arrow keys, to read values."
-  : "Drag or use the arrow keys to turn both. Point, or hold Shift with the arrow keys, to read values.");
+  : `Drag or use the arrow keys to turn ${surfaces.length > 1 ? "both" : "it"}. Point, or hold Shift with the arrow keys, to read values.`);
