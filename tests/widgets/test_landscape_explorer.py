@@ -81,6 +81,7 @@ def test_every_dot_is_lower_than_its_neighbours(explorer):
 def test_depth_moves_in_the_page_alone_on_the_same_scale(explorer):
     page = explorer.page
     assert "depth" in encode(page).local
+    assert all(len(headline.split()) <= 15 for headline in page.headline.each.values())
     assert isinstance(page.headline, Over)
     assert tuple(surfaces(page).surfaces.each) == DIGITS
     scales = {
@@ -216,10 +217,11 @@ def test_networks_of_ones_own_are_measured_and_left_as_they_were():
         explorer.update(data="digits")
 
 
-@pytest.mark.parametrize("factor", [np.nan, np.inf, 0.0, 1.0, 1e3, 5e4, 1e12])
+@pytest.mark.parametrize("factor", [np.nan, np.inf, 0.0, 1e-3, 1.0, 1e3, 5e4, 1e12])
 def test_losses_of_any_size_are_shown_on_some_scale(tmp_path, factor):
     plane = recorded("digits").landscapes["residual", 8, "random-0-train"]
     loss = np.full_like(plane.loss, np.nan) if np.isnan(factor) else factor * (1 + plane.loss)
+    loss[0, 0] = np.inf
     planes = Planes({(kind, 0, "random-0"): replace(plane, loss=loss) for kind in ("plain", "residual")})
     state = LandscapeState(data="own", depth=0, mode="eval")
     page = present(state, (), planes, ("random-0",), ("eval",))
@@ -228,6 +230,7 @@ def test_losses_of_any_size_are_shown_on_some_scale(tmp_path, factor):
     assert all(panel.low < level < panel.high for level in panel.levels)
     assert any(panel.low <= value <= panel.high for value in loss.flat) == (0 < factor < 5e4)
     assert bool(panel.cut) == (not (loss <= panel.high).all())
+    assert not panel.cut or numbers(panel.cut) == [panel.high]
     nowhere = not np.isfinite(factor)
     assert all(("no number" in text) == nowhere for text in (panel.surfaces[0].alt, said[1], said[-1]))
     panel.draw(figure := Figure())

@@ -115,12 +115,12 @@ def headline(planes: "Planes", depth: int, key: str) -> str:
     """Return on how much of a plane the loss is low, or how far a training went."""
     if key == "training":
         plain, residual = (_travelled(found) for _, found in planes.of(depth, key))
-        return f"{depth} layers: training carries plain weights {plain} away, residual ones {residual}."
+        return f"{depth} layers: in this plane training carries plain weights {plain} away, residual ones {residual}."
     shares = [percent(100 * found.under(LOW)) for _, found in planes.of(depth, key)]
     if not depth:  # networks that were given have names of their own
         around = [f"{share} around {name}" for share, name in zip(shares, planes.names.values(), strict=True)]
-        return f"Points of this plane with a loss below {LOW:g}: {listed(around)}."
-    return f"{depth} layers: residual loss below {LOW:g} on {shares[1]} of the plane, plain {shares[0]}."
+        return f"Points of this plane with a loss of at most {LOW:g}: {listed(around)}."
+    return f"{depth} layers: residual loss at most {LOW:g} on {shares[1]} of points, plain {shares[0]}."
 
 
 def _travelled(found: "Landscape") -> str:
@@ -171,7 +171,7 @@ def _range(shares: Sequence[float]) -> str:
 
 def cut(high: float) -> str:
     """Return what is to be said of points that are cut."""
-    return f"hatched: above {high:,.0f}, or no number"
+    return f"hatched: above {high:,g}, or no number"
 
 
 def alt(found: "Landscape") -> str:
@@ -233,7 +233,7 @@ def _directions(key: str, every: "Sequence[Landscape]") -> str:
     shares = listed([percent(100 * found.share) for found in every if found.share is not None])
     return (
         "Plane: the two main directions of a further training of each network, seen from its end (Li et "
-        f"al. 2018). They hold {shares} of how its snapshots vary; distances are those of the weights."
+        f"al. 2018). They hold {shares} of how its snapshots vary; distances are measured in the plane."
     )
 
 
