@@ -3,9 +3,9 @@
 import { clamp, lowEnough, make, onResolution, onWidth, same, write } from "../../dom.js";
 import { numeral } from "../axis.js";
 import { Glide } from "../glide.js";
+import { colorBar } from "../matrices.js";
 import { USUAL, turned } from "./camera.js";
 import { levelsOf, scaleFor } from "./grid.js";
-import { colorBar } from "./paint.js";
 import { Picture } from "./picture.js";
 import { hint, sentence } from "./words.js";
 
@@ -87,10 +87,9 @@ export function surfaces(page, props) {
 
   function legend() {
     const { low, high, label, cut, middle, way, dent } = row.props;
-    const bar = colorBar();
     const end = (value) => make("span", "", { textContent: numeral(Number(value.toPrecision(2))) });
     const sample = (look, text) => (text ? [make("span", "rx-surface-key", {}, make("span", `rx-surface-sample ${look}`, { ariaHidden: "true" }), text)] : []);
-    key.replaceChildren(`${label}: `, end(low), bar, end(high), ...sample("rx-surface-swatch", cut), ...sample("rx-surface-dot", middle), ...sample("rx-surface-dent", dent), ...sample("rx-surface-dot rx-surface-red", way));
+    key.replaceChildren(`${label}: `, end(low), colorBar(), end(high), ...sample("rx-surface-swatch", cut), ...sample("rx-surface-dot", middle), ...sample("rx-surface-dent", dent), ...sample("rx-surface-dot rx-surface-red", way));
   }
 
   function lay() {
