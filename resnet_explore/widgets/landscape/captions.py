@@ -21,8 +21,9 @@ NO_NUMBERS = "How sharply the loss bends was not measured for these networks."
 WHY = (
     "The trained network stands in the middle. Both directions change all of its filters at random, each "
     "by a share of its own length, so large weights make nothing look flat. Every point is another "
-    "network: its loss on the same images is the height. With at most 1 it knows most of them; a guess among "
-    "k classes has ln k, 2.3 for ten. Small dots are lower than all points around them, mostly by very little."
+    "network: its loss on the same images is the height. With at most 1 it knows most of them; a guess "
+    "among k classes has ln k, 2.3 for ten. Small dots are lower than all points around them, mostly by very "
+    "little."
 )
 WHY_TRAINING = (
     "The line is the way that the training took; its end stands in the middle. The plane is spanned by the "
@@ -115,7 +116,10 @@ def headline(planes: "Planes", depth: int, key: str) -> str:
     """Return on how much of a plane the loss is low, or how far a training went."""
     if key == "training":
         plain, residual = (_travelled(found) for _, found in planes.of(depth, key))
-        return f"{depth} layers: in this plane training carries plain weights {plain} away, residual ones {residual}."
+        return (
+            f"{depth} layers: in this plane training carries plain weights {plain} away, residual ones "
+            f"{residual}."
+        )
     shares = [percent(100 * found.under(LOW)) for _, found in planes.of(depth, key)]
     if not depth:  # networks that were given have names of their own
         around = [f"{share} around {name}" for share, name in zip(shares, planes.names.values(), strict=True)]
