@@ -123,7 +123,6 @@ def _surfaces(state: LandscapeState, planes: Planes, frame: dict[str, Any]) -> V
         high,
         levels(low, high),
         "contours" if state.view == "contours" else "surface",
-        label="loss",
         cut=captions.cut(high) if any_beyond(planes, key, high) else "",
         middle=captions.MIDDLE,
         way=captions.WAY if walks else "",

@@ -6,6 +6,7 @@ import { Camera, USUAL, dragged } from "./camera.js";
 import { Box } from "./frame.js";
 import { drawn, levelAt, lineAt, sideOf } from "./grid.js";
 import { paintMap, paintSurface } from "./paint.js";
+import { ACROSS, UP } from "./words.js";
 
 const PADS = { surface: { x: 44, y: 34 }, contours: { x: 46, y: 32 } }; // pixels for numbers and names
 const NEAR_PX = 40; // so near a point has to be to be read
@@ -111,7 +112,7 @@ export class Picture {
     this.title.className = `rx-subtitle${surface.kind ? ` rx-ink-${surface.kind}` : ""}`;
     this.view.setAttribute("aria-roledescription", row.turns() ? "surface" : "map");
     const keys = props.look === "contours" ? "Arrow keys read values." : "Arrow keys turn it, Shift and arrow keys read values, Home turns it back.";
-    this.view.setAttribute("aria-label", `${surface.name}: ${props.label} by ${props.across} and ${props.up}. ${surface.alt} ${keys}`);
+    this.view.setAttribute("aria-label", `${surface.name}: loss by ${ACROSS} and ${UP}. ${surface.alt} ${keys}`);
   }
 
   draw(levels) {

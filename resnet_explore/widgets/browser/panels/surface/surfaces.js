@@ -14,7 +14,7 @@ const FLATNESS = 0.78, LOWEST = 250, HIGHEST = 430; // of a picture: its height 
 const KEY_DEGREES = 10;
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
-/** `props`: {surfaces: [{name, kind, alt, loss, error, x, y, path, dents}], look, label, across, up, low, high, log, levels, step,
+/** `props`: {surfaces: [{name, kind, alt, loss, error, x, y, path, dents}], look, low, high, levels, step,
  *   cut, middle, way, dent: what stands for these in the legend}.
  *
  * @type {import("../../page.js").Component}
@@ -86,10 +86,10 @@ export function surfaces(page, props) {
   }
 
   function legend() {
-    const { low, high, label, cut, middle, way, dent } = row.props;
+    const { low, high, cut, middle, way, dent } = row.props;
     const end = (value) => make("span", "", { textContent: numeral(Number(value.toPrecision(2))) });
     const sample = (look, text) => (text ? [make("span", "rx-surface-key", {}, make("span", `rx-surface-sample ${look}`, { ariaHidden: "true" }), text)] : []);
-    key.replaceChildren(`${label}: `, end(low), colorBar(), end(high), ...sample("rx-surface-swatch", cut), ...sample("rx-surface-dot", middle), ...sample("rx-surface-dent", dent), ...sample("rx-surface-dot rx-surface-red", way));
+    key.replaceChildren("loss: ", end(low), colorBar(), end(high), ...sample("rx-surface-swatch", cut), ...sample("rx-surface-dot", middle), ...sample("rx-surface-dent", dent), ...sample("rx-surface-dot rx-surface-red", way));
   }
 
   function lay() {
