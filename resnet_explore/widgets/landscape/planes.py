@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 if TYPE_CHECKING:
     from resnet_explore.analysis.landscape.plane import Landscape
     from resnet_explore.analysis.landscape.recorded import Sharpness
@@ -67,16 +65,3 @@ class Planes:
 def plane_key(plane: str, mode: str) -> str:
     """Return what a plane is called with batch norm in a mode; that of a training has one only."""
     return f"{plane}-train" if mode == "train" and plane != TRAINING else plane
-
-
-def dents_of(loss: np.ndarray) -> np.ndarray:
-    """Return the points that lie lower than all neighbours, as `Landscape.minima` counts: int32 (n, 2).
-
-    Each is (column, row); eight neighbours inside of the grid, fewer at its edge.
-    """
-    rows, columns = loss.shape
-    known = np.where(np.isnan(loss), np.inf, loss)
-    around = np.pad(known, 1, constant_values=np.inf)
-    shifts = [(i, j) for i in range(3) for j in range(3) if (i, j) != (1, 1)]
-    least = np.min([around[i : i + rows, j : j + columns] for i, j in shifts], axis=0)
-    return np.argwhere(known < least)[:, ::-1].astype(np.int32)

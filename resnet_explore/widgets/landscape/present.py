@@ -25,7 +25,7 @@ from resnet_explore.widgets.core.view import (
     View,
 )
 from resnet_explore.widgets.landscape import captions
-from resnet_explore.widgets.landscape.planes import RANDOM, TRAINING, Planes, dents_of, plane_key
+from resnet_explore.widgets.landscape.planes import RANDOM, TRAINING, Planes, plane_key
 from resnet_explore.widgets.landscape.state import LandscapeState
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _row(planes: Planes, depth: int, key: str) -> tuple[Surface, ...]:
             found.loss.astype(np.float32),
             found.error.astype(np.float32),
             None if found.trajectory is None else found.trajectory.astype(np.float32),
-            dents_of(found.loss),
+            found.minima_at[:, ::-1].astype(np.int32),
             captions.alt(found),
         )
         for kind, found in planes.of(depth, key)
