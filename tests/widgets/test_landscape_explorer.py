@@ -147,6 +147,19 @@ def test_numbers_show_every_training(explorer):
     assert numbers(page.headline) == pytest.approx([56, *middles], rel=0.05)
 
 
+def test_one_training_has_no_band_and_none_leaves_a_gap():
+    rows = [
+        row
+        for row in recorded("digits").sharpness
+        if row.depth != 20 and (row.depth != 56 or row.seed == 0)
+    ]
+    state = replace(LandscapeState(), view="numbers")
+    page = present(state, (), replace(recorded("digits"), sharpness=rows), PLANES, ("train", "eval"))
+    for series in (one for chart in page.panels[0][0].charts for one in chart.series):
+        assert [bool(np.isfinite(value)) for value in series.y] == [True, False, True, True, True]
+        assert [bool(np.isfinite(end)) for end in series.low] == [True, False, True, False, True]
+
+
 def test_a_record_of_fewer_planes_offers_those(explorer, record, monkeypatch):
     few = {
         (*key[:2], key.plane): plane

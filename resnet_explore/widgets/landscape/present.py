@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from resnet_explore.figures.chart import Axis, Chart, Series
+from resnet_explore.figures.chart import Axis, Chart, Series, spread
 from resnet_explore.widgets.core.chart_panel import Charts
 from resnet_explore.widgets.core.guess import Question
 from resnet_explore.widgets.core.surface_panel import Surface, Surfaces
@@ -235,22 +235,23 @@ def _chart(
     axis: Callable[..., Axis],
 ) -> Chart:
     """Return a chart of what was measured of every training, over depth."""
-    series = [
-        _series(kind, depths, [[value(row) for row in planes.sharp(kind, d, mode)] for d in depths])
+    every = {
+        kind: _rectangle([[value(row) for row in planes.sharp(kind, d, mode)] for d in depths])
         for kind in _TWINS
+    }
+    series = [
+        Series(kind.capitalize(), depths, kind=kind, **spread(values, np.nanmedian))
+        for kind, values in every.items()
     ]
-    ends = [end for one in series for end in (one.low, one.high)]
-    return Chart(title, _depth_axis(depths), axis(*ends), series, chosen=_over(depths, float))
+    return Chart(title, _depth_axis(depths), axis(*every.values()), series, chosen=_over(depths, float))
 
 
-def _series(kind: str, depths: Sequence[int], spread: Sequence[Sequence[float]]) -> Series:
-    """Return the middle of several values at each depth, with a band from the least to the greatest.
-
-    Where there is none the line has a gap.
-    """
-    known = [values or [np.nan] for values in spread]
-    middle, low, high = ([float(take(values)) for values in known] for take in (np.median, np.min, np.max))
-    return Series(kind.capitalize(), depths, middle, kind, low, high)
+def _rectangle(rows: Sequence[Sequence[float]]) -> np.ndarray:
+    """Return rows as float64 (rows, longest), NaN where one has fewer values; at least one column."""
+    filled = np.full((len(rows), max(1, *map(len, rows))), np.nan)
+    for line, row in zip(filled, rows, strict=True):
+        line[: len(row)] = row
+    return filled
 
 
 def _depth_axis(depths: Sequence[int]) -> Axis:
