@@ -12,7 +12,7 @@ from witnesses import fingerprint
 
 import resnet_explore as rx
 from resnet_explore.analysis.landscape.recorded import recorded_landscapes, recorded_sharpness
-from resnet_explore.widgets.core.view import Over, encode
+from resnet_explore.widgets.core.view import Over, encode, settled
 from resnet_explore.widgets.landscape.planes import Planes
 from resnet_explore.widgets.landscape.present import present
 from resnet_explore.widgets.landscape.records import recorded
@@ -145,6 +145,13 @@ def test_numbers_show_every_training(explorer):
         for kind in ("plain", "residual")
     ]
     assert numbers(page.headline) == pytest.approx([56, *middles], rel=0.05)
+
+
+def test_seeds_of_random_planes_are_those_that_there_are():
+    kept = {key: found for key, found in recorded("digits").landscapes.items() if "random-1" not in key[2]}
+    page = present(LandscapeState(depth=8), (), Planes(kept), PLANES, ("train",))
+    said = settled(page, LandscapeState(depth=8)).below[0][0].paragraphs[1]
+    assert numbers(said)[:2] == [0, 2]
 
 
 def test_one_training_has_no_band_and_none_leaves_a_gap():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from resnet_explore.widgets.core.words import factor, listed, percent, power
+from resnet_explore.widgets.landscape.planes import seed_of
 
 if TYPE_CHECKING:
     from resnet_explore.analysis.landscape.plane import Landscape
@@ -60,7 +61,7 @@ MODES = {
 
 def plane_name(plane: str) -> str:
     """Return what a menu calls a plane."""
-    return "Of the training" if plane == "training" else f"Random, seed {_seed(plane)}"
+    return "Of the training" if plane == "training" else f"Random, seed {seed_of(plane)}"
 
 
 def plane_tip(plane: str) -> str:
@@ -68,10 +69,6 @@ def plane_tip(plane: str) -> str:
     if plane == "training":
         return "The two main directions of the weights on their way"
     return "Two random directions, normalised filter by filter"
-
-
-def _seed(key: str) -> str:
-    return key.split("-")[1]
 
 
 # --- the question that comes first --------------------------------------------------------------------------
@@ -155,13 +152,11 @@ def spread(planes: "Planes", depth: int, mode: str) -> str:
     counts, shares = [], []
     for kind, found in every.items():
         name = planes.names[kind].format(depth)
-        counts.append(f"{listed([str(plane.minima) for plane in found])} around {name}")
-        share = _range([plane.under(LOW) for plane in found]).replace(" %", "\u00a0%")  # where lines break
+        counts.append(f"{listed([str(plane.minima) for plane in found.values()])} around {name}")
+        share = _range([plane.under(LOW) for plane in found.values()]).replace(" %", "\u00a0%")  # where lines break
         shares.append(f"{share} of the points around {name}")
-    sides = [len(plane.x) for plane in next(iter(every.values()))]
-    seeds, grids = (
-        listed(words) for words in ([str(k) for k in range(len(sides))], [f"{n}×{n}" for n in sides])
-    )
+    first = next(iter(every.values()))
+    seeds, grids = listed([*map(str, first)]), listed([f"{len(p.y)}×{len(p.x)}" for p in first.values()])
     return (
         f"Local minima in the random planes of seed {seeds}: {'; '.join(counts)} ({grids} points). "
         f"In these planes the loss is at most {LOW:g} at {listed(shares)}."
@@ -231,7 +226,7 @@ def _mode(mode: str) -> str:
 def _directions(key: str, every: "Sequence[Landscape]") -> str:
     if key != "training":
         return (
-            f"Plane: two random directions, seed {_seed(key)}; a step of 1 is as long as the filter itself, "
+            f"Plane: two random directions, seed {seed_of(key)}; a step of 1 is as long as the filter itself, "
             "in each filter (Li et al. 2018)."
         )
     shares = listed([percent(100 * found.share) for found in every if found.share is not None])

@@ -12,7 +12,7 @@ from resnet_explore.widgets.core.view import Choice, View
 from resnet_explore.widgets.landscape import captions
 from resnet_explore.widgets.landscape.jobs import MeasurePlane
 from resnet_explore.widgets.landscape.own import OwnNetworks
-from resnet_explore.widgets.landscape.planes import MODES, RANDOM, TRAINING, plane_key
+from resnet_explore.widgets.landscape.planes import MODES, RANDOM, TRAINING, plane_key, seed_of
 from resnet_explore.widgets.landscape.present import depths_of, present
 from resnet_explore.widgets.landscape.records import TITLES, recorded, records
 from resnet_explore.widgets.landscape.state import LandscapeState
@@ -156,7 +156,7 @@ class LandscapeExplorer(Explorer):
         measure = (
             f'rx.top_hessian_eigenvalue(residual, images, labels, mode="{state.mode}", normalised=True)'
             if state.view == "numbers"
-            else f"rx.loss_landscape(residual, images, labels, seed={state.plane[-1]}, "
+            else f"rx.loss_landscape(residual, images, labels, seed={seed_of(state.plane)}, "
             f'mode="{state.mode}", size={_points(state)})'
         )
         return [

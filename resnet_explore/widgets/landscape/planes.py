@@ -51,10 +51,10 @@ class Planes:
         """Return the kinds and landscapes of a depth, plain first."""
         return [(kind, self.landscapes[kind, depth, key]) for kind in self.names]
 
-    def random(self, kind: str, depth: int, mode: str) -> list["Landscape"]:
-        """Return all random planes of a network."""
-        keys = [(kind, depth, plane_key(plane, mode)) for plane in RANDOM]
-        return [self.landscapes[key] for key in keys if key in self.landscapes]
+    def random(self, kind: str, depth: int, mode: str) -> dict[int, "Landscape"]:
+        """Return all random planes of a network, by the seed of their directions."""
+        keys = {seed_of(plane): (kind, depth, plane_key(plane, mode)) for plane in RANDOM}
+        return {seed: self.landscapes[key] for seed, key in keys.items() if key in self.landscapes}
 
     def sharp(self, kind: str, depth: int, mode: str) -> list["Sharpness"]:
         """Return the sharpness of every training of a network, by its seed."""
@@ -65,3 +65,8 @@ class Planes:
 def plane_key(plane: str, mode: str) -> str:
     """Return what a plane is called with batch norm in a mode; that of a training has one only."""
     return f"{plane}-train" if mode == "train" and plane != TRAINING else plane
+
+
+def seed_of(plane: str) -> int:
+    """Return the seed of a random plane's directions from what it is called, with its mode or without."""
+    return int(plane.split("-")[1])
