@@ -156,9 +156,7 @@ def test_seeds_of_random_planes_are_those_that_there_are():
 
 def test_one_training_has_no_band_and_none_leaves_a_gap():
     rows = [
-        row
-        for row in recorded("digits").sharpness
-        if row.depth != 20 and (row.depth != 56 or row.seed == 0)
+        row for row in recorded("digits").sharpness if row.depth != 20 and (row.depth != 56 or row.seed == 0)
     ]
     state = replace(LandscapeState(), view="numbers")
     page = present(state, (), replace(recorded("digits"), sharpness=rows), PLANES, ("train", "eval"))

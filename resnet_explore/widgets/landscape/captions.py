@@ -150,10 +150,10 @@ def spread(planes: "Planes", depth: int, mode: str) -> str:
     """Return what all random planes say together."""
     every = {kind: planes.random(kind, depth, mode) for kind in planes.names}
     counts, shares = [], []
-    for kind, found in every.items():
-        name = planes.names[kind].format(depth)
-        counts.append(f"{listed([str(plane.minima) for plane in found.values()])} around {name}")
-        share = _range([plane.under(LOW) for plane in found.values()]).replace(" %", "\u00a0%")  # where lines break
+    for kind, by_seed in every.items():
+        found, name = by_seed.values(), planes.names[kind].format(depth)
+        counts.append(f"{listed([str(plane.minima) for plane in found])} around {name}")
+        share = _range([plane.under(LOW) for plane in found]).replace(" %", "\u00a0%")  # where lines break
         shares.append(f"{share} of the points around {name}")
     first = next(iter(every.values()))
     seeds, grids = listed([*map(str, first)]), listed([f"{len(p.y)}×{len(p.x)}" for p in first.values()])
@@ -226,8 +226,8 @@ def _mode(mode: str) -> str:
 def _directions(key: str, every: "Sequence[Landscape]") -> str:
     if key != "training":
         return (
-            f"Plane: two random directions, seed {seed_of(key)}; a step of 1 is as long as the filter itself, "
-            "in each filter (Li et al. 2018)."
+            f"Plane: two random directions, seed {seed_of(key)}; a step of 1 is as long as the filter "
+            "itself, in each filter (Li et al. 2018)."
         )
     shares = listed([percent(100 * found.share) for found in every if found.share is not None])
     return (
