@@ -419,7 +419,7 @@ def surface(loss):
 )
 def test_shares_and_minima_are_counted(values):
     found = surface(np.reshape(values, (5, 5)))
-    lower = 0
+    lower = []
     for i in range(5):
         for j in range(5):
             around = [
@@ -428,8 +428,10 @@ def test_shares_and_minima_are_counted(values):
                 for q in range(max(j - 1, 0), min(j + 2, 5))
                 if (p, q) != (i, j)
             ]
-            lower += bool(np.isfinite(found.loss[i, j])) and not any(v <= found.loss[i, j] for v in around)
-    assert found.minima == lower
+            if np.isfinite(found.loss[i, j]) and not any(v <= found.loss[i, j] for v in around):
+                lower.append([i, j])
+    assert found.minima == len(lower)
+    assert found.minima_at.tolist() == lower
     assert found.under(1) == sum(v <= 1 for v in values) / 25
     assert found.inside == sum(v <= 2 * values[12] for v in values) / 25
     assert found.beyond.sum() == sum(not v <= 100 for v in values)

@@ -33,7 +33,7 @@ _USUAL: Mapping[str, Any] = {
     "steps": 25,
     "trained": (),
 }
-_EVERY, _UPDATES = 10, 180  # of a training: updates between snapshots, and in all, 8 epochs of digits
+_UPDATES = 180  # of a training, 8 epochs of digits
 _LOW = 1.0  # nats: of ten classes, less than half of what chance gives
 _SMALL, _AT_ONCE = 16, 32  # of images of more pixels a side so many at a time take the least time, one by one
 _ABOUT = "about.json"
@@ -197,6 +197,7 @@ class _Survey:
 
     def trainings(self, depth: int) -> None:
         """Train both twins anew, with snapshots, and measure the plane of each training."""
+        from resnet_explore.analysis.landscape.recorded import SNAPSHOT_EVERY
         from resnet_explore.training.race import Race
 
         names = [f"{kind}-{depth}" for kind in ("plain", "residual")]
@@ -208,11 +209,11 @@ class _Survey:
         )
         race = Race(names, train, test)
         snapshots: dict[str, list[dict[str, Tensor]]] = {name: [] for name in names}
-        for _ in range(_UPDATES // _EVERY + 1):
+        for _ in range(_UPDATES // SNAPSHOT_EVERY + 1):
             for name, net in race.models.items():
                 snapshots[name].append({key: value.clone() for key, value in net.state_dict().items()})
             if race.steps < _UPDATES:
-                race.advance(_EVERY)
+                race.advance(SNAPSHOT_EVERY)
         size = self.options.size
         for name, net in race.models.items():
             plane = f"{name}/training"

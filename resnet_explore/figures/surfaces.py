@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import LogNorm
 
 from resnet_explore.figures.style import CARD, GRID, INK, MUTED, color_of, dress, label_of, power_of_ten
 
@@ -25,21 +25,18 @@ def fill_surfaces(
     surfaces: Sequence[Drawn],
     limits: tuple[float, float],
     *,
-    log: bool = True,
     levels: Sequence[float] = (),
     look: str = "surface",
-    labels: tuple[str, str, str] = ("direction 1", "direction 2", "loss"),
     step: int = -1,
 ) -> None:
     """Draw surfaces beside each other on a matplotlib (sub)figure, with one colour bar.
 
-    limits   the ends of the scale, the same for height and colour; what lies above is left out
+    limits   the ends of the logarithmic scale, of height and colour alike; what lies above is left out
     levels   at which a map has its lines
     look     "surface" or "contours"
-    labels   of both directions and of the values
     step     the place on a path that is marked, -1 for its end
     """
-    norm = (LogNorm if log else Normalize)(*limits)
+    norm = LogNorm(*limits)
     count = len(surfaces)
     space = look == "surface"
     grid = figure.add_gridspec(
@@ -53,23 +50,23 @@ def fill_surfaces(
         draw = _surface if space else _map
         draw(ax, x, y, kept, norm, levels)
         ax.set_title(label_of(name), loc="left", color=color_of(kind, k), fontsize=11, weight="bold")
-        ax.set_xlabel(labels[0])
-        ax.set_ylabel(labels[1])
+        ax.set_xlabel("direction 1")
+        ax.set_ylabel("direction 2")
         if dents is not None and len(dents):
             _dot(ax, x, y, kept, norm, dents)
         if path is not None and len(path):
             _walk(ax, x, y, kept, norm, path, step)
     bar = figure.colorbar(ScalarMappable(norm, _COLORS), cax=figure.add_subplot(grid[-1]))
-    ticks = _ticks(limits, log)
+    ticks = _ticks(*limits)
     bar.set_ticks(ticks, labels=[_written(tick) for tick in ticks])
     bar.minorticks_off()
-    bar.set_label(labels[2], color=INK, fontsize=9.5)
+    bar.set_label("loss", color=INK, fontsize=9.5)
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=MUTED, labelsize=9)
 
 
 def _surface(
-    ax: Any, x: np.ndarray, y: np.ndarray, loss: np.ndarray, norm: Normalize, levels: Sequence[float]
+    ax: Any, x: np.ndarray, y: np.ndarray, loss: np.ndarray, norm: LogNorm, levels: Sequence[float]
 ) -> None:
     heights = np.asarray(norm(loss), float)
     heights[np.isnan(loss)] = np.nan
@@ -81,7 +78,7 @@ def _surface(
         across, up, heights, facecolors=colors, rcount=len(y), ccount=len(x), linewidth=0.3,
         edgecolor="#00000033", antialiased=True, shade=False,
     )  # fmt: skip
-    ticks = _ticks((norm.vmin, norm.vmax), isinstance(norm, LogNorm))  # type: ignore[arg-type]
+    ticks = _ticks(norm.vmin, norm.vmax)  # type: ignore[arg-type]
     ax.set(zlim=(0, 1), xticks=_ends(x), yticks=_ends(y))
     ax.set_zticks([float(norm(tick)) for tick in ticks], labels=[_written(tick) for tick in ticks])
     ax.view_init(**_ANGLE)
@@ -94,7 +91,7 @@ def _surface(
 
 
 def _map(
-    ax: Axes, x: np.ndarray, y: np.ndarray, loss: np.ndarray, norm: Normalize, levels: Sequence[float]
+    ax: Axes, x: np.ndarray, y: np.ndarray, loss: np.ndarray, norm: LogNorm, levels: Sequence[float]
 ) -> None:
     dress(ax).grid(False)
     ax.patch.set(**_HATCH)
@@ -113,7 +110,7 @@ def _map(
     ax.set(xticks=_ends(x), yticks=_ends(y))
 
 
-def _dot(ax: Any, x: np.ndarray, y: np.ndarray, loss: np.ndarray, norm: Normalize, dents: np.ndarray) -> None:
+def _dot(ax: Any, x: np.ndarray, y: np.ndarray, loss: np.ndarray, norm: LogNorm, dents: np.ndarray) -> None:
     columns, rows = dents.T
     places = [x[columns], y[rows]]
     if ax.name == "3d":
@@ -122,7 +119,7 @@ def _dot(ax: Any, x: np.ndarray, y: np.ndarray, loss: np.ndarray, norm: Normaliz
 
 
 def _walk(
-    ax: Any, x: np.ndarray, y: np.ndarray, loss: np.ndarray, norm: Normalize, path: np.ndarray, step: int
+    ax: Any, x: np.ndarray, y: np.ndarray, loss: np.ndarray, norm: LogNorm, path: np.ndarray, step: int
 ) -> None:
     """Draw a path onto a surface, at the height of the point that is nearest to each step."""
     inside = (path[:, 0] >= x[0]) & (path[:, 0] <= x[-1]) & (path[:, 1] >= y[0]) & (path[:, 1] <= y[-1])
@@ -140,10 +137,7 @@ def _ends(axis: np.ndarray) -> list[float]:
     return [float(f"{value:.2g}") for value in (axis[0], 0.0, axis[-1])]
 
 
-def _ticks(limits: tuple[float, float], log: bool) -> list[float]:
-    low, high = limits
-    if not log:
-        return [float(value) for value in np.linspace(low, high, 5)]
+def _ticks(low: float, high: float) -> list[float]:
     first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
     return [10.0**k for k in range(first, last + 1, max(1, math.ceil((last - first) / 5)))]
 

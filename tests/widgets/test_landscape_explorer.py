@@ -7,12 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from witnesses import fingerprint
 
 import resnet_explore as rx
 from resnet_explore.analysis.landscape.recorded import recorded_landscapes, recorded_sharpness
-from resnet_explore.widgets.core.view import Over, encode
+from resnet_explore.widgets.core.view import Over, encode, settled
 from resnet_explore.widgets.landscape.planes import Planes
+from resnet_explore.widgets.landscape.present import present
 from resnet_explore.widgets.landscape.records import recorded
 from resnet_explore.widgets.landscape.state import LandscapeState
 from tests.widgets.pages import assert_kept, numbers, shown, table
@@ -65,7 +67,8 @@ def test_the_question_is_judged_by_the_minima_of_the_plane(explorer, record):
     assert residual == 1
     assert asked.right == "one"
     assert numbers(asked.told) == [residual, plain]
-    assert shown(explorer, plane="random-1").question is None, "who has moved on is not asked"
+    assert shown(explorer, depth=8).question is None, "of other depths than that which is asked about"
+    assert shown(explorer, depth=56, plane="random-1").question is None, "who has moved on is not asked"
 
 
 def test_every_dot_is_lower_than_its_neighbours(explorer):
@@ -78,6 +81,7 @@ def test_every_dot_is_lower_than_its_neighbours(explorer):
 def test_depth_moves_in_the_page_alone_on_the_same_scale(explorer):
     page = explorer.page
     assert "depth" in encode(page).local
+    assert all(len(headline.split()) <= 15 for headline in page.headline.each.values())
     assert isinstance(page.headline, Over)
     assert tuple(surfaces(page).surfaces.each) == DIGITS
     scales = {
@@ -141,6 +145,24 @@ def test_numbers_show_every_training(explorer):
         for kind in ("plain", "residual")
     ]
     assert numbers(page.headline) == pytest.approx([56, *middles], rel=0.05)
+
+
+def test_seeds_of_random_planes_are_those_that_there_are():
+    kept = {key: found for key, found in recorded("digits").landscapes.items() if "random-1" not in key[2]}
+    page = present(LandscapeState(depth=8), (), Planes(kept), PLANES, ("train",))
+    said = settled(page, LandscapeState(depth=8)).below[0][0].paragraphs[1]
+    assert numbers(said)[:2] == [0, 2]
+
+
+def test_one_training_has_no_band_and_none_leaves_a_gap():
+    rows = [
+        row for row in recorded("digits").sharpness if row.depth != 20 and (row.depth != 56 or row.seed == 0)
+    ]
+    state = replace(LandscapeState(), view="numbers")
+    page = present(state, (), replace(recorded("digits"), sharpness=rows), PLANES, ("train", "eval"))
+    for series in (one for chart in page.panels[0][0].charts for one in chart.series):
+        assert [bool(np.isfinite(value)) for value in series.y] == [True, False, True, True, True]
+        assert [bool(np.isfinite(end)) for end in series.low] == [True, False, True, False, True]
 
 
 def test_a_record_of_fewer_planes_offers_those(explorer, record, monkeypatch):
@@ -213,12 +235,35 @@ def test_networks_of_ones_own_are_measured_and_left_as_they_were():
         explorer.update(data="digits")
 
 
+@pytest.mark.parametrize("factor", [np.nan, np.inf, 0.0, 1e-3, 1.0, 1e3, 5e4, 1e12])
+def test_losses_of_any_size_are_shown_on_some_scale(tmp_path, factor):
+    plane = recorded("digits").landscapes["residual", 8, "random-0-train"]
+    loss = np.full_like(plane.loss, np.nan) if np.isnan(factor) else factor * (1 + plane.loss)
+    loss[0, 0] = np.inf
+    planes = Planes({(kind, 0, "random-0"): replace(plane, loss=loss) for kind in ("plain", "residual")})
+    state = LandscapeState(data="own", depth=0, mode="eval")
+    page = present(state, (), planes, ("random-0",), ("eval",))
+    panel, said = surfaces(page), [page.headline, *page.conditions, *page.below[0][0].paragraphs]
+    assert 0 < panel.low < panel.high < np.inf
+    assert all(panel.low < level < panel.high for level in panel.levels)
+    assert any(panel.low <= value <= panel.high for value in loss.flat) == (0 < factor < 5e4)
+    assert bool(panel.cut) == (not (loss <= panel.high).all())
+    assert not panel.cut or numbers(panel.cut) == [panel.high]
+    nowhere = not np.isfinite(factor)
+    assert all(("no number" in text) == nowhere for text in (panel.surfaces[0].alt, said[1], said[-1]))
+    panel.draw(figure := Figure())
+    figure.savefig(tmp_path / "planes.png")
+
+
 def test_what_does_not_fit_is_said_in_a_sentence():
     net = rx.build("cifar_resnet8")
     with pytest.raises(rx.ExploreError, match="needs images and labels"):
         rx.LandscapeExplorer(net)
     with pytest.raises(rx.ExploreError, match="give models"):
         rx.LandscapeExplorer(images=torch.randn(4, 3, 8, 8))
+    for name, value in (("depth", 20), ("step", 3)):
+        with pytest.raises(rx.ExploreError, match=f"{name} must be left out, not {value}"):
+            rx.LandscapeExplorer(net, torch.randn(4, 3, 8, 8), [0, 1, 2, 3], size=3, **{name: value})
     explorer = rx.LandscapeExplorer(net, torch.randn(4, 3, 8, 8), [0, 1, 2], size=3)
     assert explorer.wait(60)
     assert "labels" in explorer.problem
@@ -346,10 +391,10 @@ def test_dents_of_the_plateau_are_shallow(record):
 
 def test_cifar10_tells_it_less_strongly():
     found = recorded_landscapes("cifar10")
-    kept, anew = found["plain", 56, "random-0"], found.get(("plain", 56, "random-0-train"))
+    kept, anew = (found["plain", 56, f"random-0{mode}"] for mode in ("", "-train"))
     assert kept.under(1) == 0 < found["residual", 56, "random-0"].under(1)
     assert kept.minima > found["residual", 56, "random-0"].minima == 1
-    assert anew is None or (anew.under(1), anew.minima) == (0, 1)
+    assert (anew.under(1), anew.minima) == (0, 1)
 
 
 def bends(kind, depth, name="normalised"):
@@ -365,7 +410,7 @@ def test_the_plain_loss_bends_far_more_sharply_at_its_worst():
 
 
 def test_the_hessian_of_bare_weights_says_the_contrary_at_110_layers():
-    plain, residual = (bends(kind, 110, "eigenvalue")[0] for kind in ("plain", "residual"))
+    plain, residual = (np.median(bends(kind, 110, "eigenvalue")) for kind in ("plain", "residual"))
     assert plain < residual
 
 

@@ -66,10 +66,18 @@ class Landscape:
 
     @property
     def minima(self) -> int:
-        """How many points lie lower than all of their neighbours, eight inside, fewer at the edge.
+        """How many points lie lower than all of their neighbours.
 
         1 is a single basin, as far as the grid can see. It grows with the number of points, so compare equal
         grids.
+        """
+        return len(self.minima_at)
+
+    @property
+    def minima_at(self) -> np.ndarray:
+        """Which points lie lower than all of their neighbours, eight inside, fewer at the edge.
+
+        int64 (n, 2), each its row and its column.
         """
         loss = np.pad(np.where(np.isnan(self.loss), np.inf, self.loss), 1, constant_values=np.inf)
         rows, columns = self.loss.shape
@@ -78,7 +86,7 @@ class Landscape:
             for j in range(3):
                 if (i, j) != (1, 1):
                     lower &= loss[1:-1, 1:-1] < loss[i : i + rows, j : j + columns]
-        return int(lower.sum())
+        return np.argwhere(lower)
 
     def __repr__(self) -> str:
         rows, columns = self.loss.shape

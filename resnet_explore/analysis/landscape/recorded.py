@@ -13,6 +13,8 @@ from resnet_explore.errors import unknown
 from resnet_explore.paths import shipped
 
 PLANES, SHARPNESS = "planes.npz", "sharpness.csv"
+SNAPSHOT_EVERY = 10
+"""Updates from one snapshot of a recorded training to the next."""
 Kind = Literal["plain", "residual"]
 
 

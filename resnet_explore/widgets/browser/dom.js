@@ -96,6 +96,24 @@ export function onWidth(node, draw) {
   return () => resized.disconnect();
 }
 
+/** Call `draw` whenever a pixel of the page becomes more or fewer of the screen: the reader zooms, or takes another screen.
+ *
+ * @param {() => void} draw @returns {() => void} what ends it
+ */
+export function onResolution(draw) {
+  let now = null;
+  function watch() {
+    now = matchMedia(`(resolution: ${devicePixelRatio}dppx)`);
+    now.addEventListener("change", changed, { once: true });
+  }
+  function changed() {
+    watch();
+    draw();
+  }
+  watch();
+  return () => now.removeEventListener("change", changed);
+}
+
 /** Put children into a node in this order. The one that holds the focus stays where it is: moved, it would lose it. */
 export function arrange(node, children) {
   const wanted = new Set(children);

@@ -36,14 +36,12 @@ class Surface:
 
 @dataclass(frozen=True)
 class Surfaces(Part):
-    """Surfaces beside each other, on one scale from `low` to `high`; what lies above is cut.
+    """Losses as surfaces beside each other, on one logarithmic scale; what lies above is cut.
 
     surfaces    a row of `Surface`, or an `Over` of rows
     low, high   the ends of the scale, of height and colour alike
     levels      the losses at which a map has its lines
     look        "surface", to be turned, or "contours", a map seen from above
-    log         whether the scale is logarithmic
-    label       what is measured; across, up  what the two directions are called
     cut         what is to be said of points above `high`, and of those that are no number
     middle      what stands in the middle, where a white dot is
     way, dent   what the red dot is that walks a path, and what the small black ones are
@@ -58,10 +56,6 @@ class Surfaces(Part):
     high: float
     levels: Sequence[float]
     look: Literal["surface", "contours"] = "surface"
-    log: bool = True
-    label: str = "loss"
-    across: str = "direction 1"
-    up: str = "direction 2"
     cut: str = ""
     middle: str = ""
     way: str = ""
@@ -76,10 +70,8 @@ class Surfaces(Part):
             figure,
             [(s.name, s.kind, s.x, s.y, s.loss, s.path, s.dents) for s in self.surfaces],
             (self.low, self.high),
-            log=self.log,
             levels=self.levels,
             look=self.look,
-            labels=(self.across, self.up, self.label),
             step=self.step,
         )
 
@@ -90,9 +82,9 @@ class Surfaces(Part):
                 error = {} if surface.error is None else {"error (%)": float(surface.error[row, column])}
                 yield {
                     "network": surface.name,
-                    self.across: float(surface.x[column]),
-                    self.up: float(surface.y[row]),
-                    self.label: float(loss),
+                    "direction 1": float(surface.x[column]),
+                    "direction 2": float(surface.y[row]),
+                    "loss": float(loss),
                     **error,
                 }
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from resnet_explore.widgets.core.words import factor, listed, percent, power
+from resnet_explore.widgets.landscape.planes import seed_of
 
 if TYPE_CHECKING:
     from resnet_explore.analysis.landscape.plane import Landscape
@@ -15,13 +16,15 @@ if TYPE_CHECKING:
 LOW = 1.0  # nats; a guess among ten classes has 2.3
 
 WAITING = "The loss over a plane of weights, of both networks on one scale."
+_NO_NUMBER = "no number"
 NO_NUMBERS = "How sharply the loss bends was not measured for these networks."
 
 WHY = (
     "The trained network stands in the middle. Both directions change all of its filters at random, each "
     "by a share of its own length, so large weights make nothing look flat. Every point is another "
-    "network: its loss on the same images is the height. Below 1 it knows most of them; a guess among ten "
-    "has 2.3. Small dots are lower than all points around them, mostly by very little."
+    "network: its loss on the same images is the height. With at most 1 it knows most of them; a guess "
+    "among k classes has ln k, 2.3 for ten. Small dots are lower than all points around them, mostly by very "
+    "little."
 )
 WHY_TRAINING = (
     "The line is the way that the training took; its end stands in the middle. The plane is spanned by the "
@@ -35,7 +38,8 @@ WHY_SHARP = (
 )
 
 GLOSSARY = {
-    "loss": "Mean cross-entropy over the images, in nats: 0 is certain and right, 2.3 is a guess among ten.",
+    "loss": "Mean cross-entropy over the images, in nats: 0 is certain and right. A guess among k classes "
+    "has ln k, 2.3 for ten.",
     "nats": "The unit of cross-entropy with natural logarithms.",
     "Hessian": "The matrix of all second derivatives of the loss with respect to the weights.",
     "eigenvalue": "How much a matrix stretches a direction that it does not turn.",
@@ -57,7 +61,7 @@ MODES = {
 
 def plane_name(plane: str) -> str:
     """Return what a menu calls a plane."""
-    return "Of the training" if plane == "training" else f"Random, seed {_seed(plane)}"
+    return "Of the training" if plane == "training" else f"Random, seed {seed_of(plane)}"
 
 
 def plane_tip(plane: str) -> str:
@@ -65,10 +69,6 @@ def plane_tip(plane: str) -> str:
     if plane == "training":
         return "The two main directions of the weights on their way"
     return "Two random directions, normalised filter by filter"
-
-
-def _seed(key: str) -> str:
-    return key.split("-")[1]
 
 
 # --- the question that comes first --------------------------------------------------------------------------
@@ -113,12 +113,15 @@ def headline(planes: "Planes", depth: int, key: str) -> str:
     """Return on how much of a plane the loss is low, or how far a training went."""
     if key == "training":
         plain, residual = (_travelled(found) for _, found in planes.of(depth, key))
-        return f"{depth} layers: training carries plain weights {plain} away, residual ones {residual}."
+        return (
+            f"{depth} layers: in this plane training carries plain weights {plain} away, residual ones "
+            f"{residual}."
+        )
     shares = [percent(100 * found.under(LOW)) for _, found in planes.of(depth, key)]
     if not depth:  # networks that were given have names of their own
         around = [f"{share} around {name}" for share, name in zip(shares, planes.names.values(), strict=True)]
-        return f"Points of this plane with a loss below {LOW:g}: {listed(around)}."
-    return f"{depth} layers: residual loss below {LOW:g} on {shares[1]} of the plane, plain {shares[0]}."
+        return f"Points of this plane with a loss of at most {LOW:g}: {listed(around)}."
+    return f"{depth} layers: residual loss at most {LOW:g} on {shares[1]} of points, plain {shares[0]}."
 
 
 def _travelled(found: "Landscape") -> str:
@@ -134,25 +137,26 @@ def reach(planes: "Planes", depth: int, key: str) -> str:
     """Return from where to where the loss of a plane goes."""
     said = []
     for kind, found in planes.of(depth, key):
-        known = found.loss[np.isfinite(found.loss)]
-        name = planes.names[kind].format(depth)
-        said.append(f"from {number(known.min())} to {number(known.max())} around {name}")
-    return f"On this plane the loss goes {listed(said)}."
+        said.append(f"{_from_to(found.loss)} around {planes.names[kind].format(depth)}")
+    return f"Loss on this plane: {listed(said)}."
+
+
+def _from_to(loss: np.ndarray) -> str:
+    known = loss[np.isfinite(loss)]
+    return f"from {number(known.min())} to {number(known.max())}" if known.size else _NO_NUMBER
 
 
 def spread(planes: "Planes", depth: int, mode: str) -> str:
     """Return what all random planes say together."""
     every = {kind: planes.random(kind, depth, mode) for kind in planes.names}
     counts, shares = [], []
-    for kind, found in every.items():
-        name = planes.names[kind].format(depth)
+    for kind, by_seed in every.items():
+        found, name = by_seed.values(), planes.names[kind].format(depth)
         counts.append(f"{listed([str(plane.minima) for plane in found])} around {name}")
         share = _range([plane.under(LOW) for plane in found]).replace(" %", "\u00a0%")  # where lines break
         shares.append(f"{share} of the points around {name}")
-    sides = [len(plane.x) for plane in next(iter(every.values()))]
-    seeds, grids = (
-        listed(words) for words in ([str(k) for k in range(len(sides))], [f"{n}×{n}" for n in sides])
-    )
+    first = next(iter(every.values()))
+    seeds, grids = listed([*map(str, first)]), listed([f"{len(p.y)}×{len(p.x)}" for p in first.values()])
     return (
         f"Local minima in the random planes of seed {seeds}: {'; '.join(counts)} ({grids} points). "
         f"In these planes the loss is at most {LOW:g} at {listed(shares)}."
@@ -166,17 +170,18 @@ def _range(shares: Sequence[float]) -> str:
 
 def cut(high: float) -> str:
     """Return what is to be said of points that are cut."""
-    return f"hatched: above {high:,.0f}, or no number"
+    return f"hatched: above {high:,g}, or no number"
 
 
 def alt(found: "Landscape") -> str:
     """Return a surface in words, for who can't see it."""
-    known = found.loss[np.isfinite(found.loss)]
-    return f"Loss {number(found.here)} in the middle, from {number(known.min())} to {number(known.max())}."
+    return f"Loss in the middle: {number(found.here)}, on the plane: {_from_to(found.loss)}."
 
 
 def number(value: float) -> str:
-    """Return a loss with three digits, or in words where it is beyond all."""
+    """Return a loss with three digits, or in words where it is beyond all or not finite."""
+    if not math.isfinite(value):
+        return _NO_NUMBER
     if value >= 1e6:
         return f"{value / 1e6:,.1f} million" if value < 1e9 else power(value)
     if value and value < 1e-3:
@@ -221,13 +226,13 @@ def _mode(mode: str) -> str:
 def _directions(key: str, every: "Sequence[Landscape]") -> str:
     if key != "training":
         return (
-            f"Plane: two random directions, seed {_seed(key)}; a step of 1 is as long as the filter itself, "
-            "in each filter (Li et al. 2018)."
+            f"Plane: two random directions, seed {seed_of(key)}; a step of 1 is as long as the filter "
+            "itself, in each filter (Li et al. 2018)."
         )
     shares = listed([percent(100 * found.share) for found in every if found.share is not None])
     return (
         "Plane: the two main directions of a further training of each network, seen from its end (Li et "
-        f"al. 2018). They hold {shares} of how its snapshots vary; distances are those of the weights."
+        f"al. 2018). They hold {shares} of how its snapshots vary; distances are measured in the plane."
     )
 
 

@@ -12,7 +12,7 @@ from resnet_explore.widgets.core.view import Choice, View
 from resnet_explore.widgets.landscape import captions
 from resnet_explore.widgets.landscape.jobs import MeasurePlane
 from resnet_explore.widgets.landscape.own import OwnNetworks
-from resnet_explore.widgets.landscape.planes import MODES, RANDOM, TRAINING, plane_key
+from resnet_explore.widgets.landscape.planes import MODES, RANDOM, TRAINING, plane_key, seed_of
 from resnet_explore.widgets.landscape.present import depths_of, present
 from resnet_explore.widgets.landscape.records import TITLES, recorded, records
 from resnet_explore.widgets.landscape.state import LandscapeState
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from resnet_explore.analysis.landscape.plane import Landscape
 
 _OWN, _SIZE = "own", 13
+_OWN_DEPTH, _OWN_STEP = 0, -1  # of networks that were given: there is nothing to choose
 
 
 class LandscapeExplorer(Explorer):
@@ -91,16 +92,24 @@ class LandscapeExplorer(Explorer):
             raise ExploreError(
                 "These are networks of your own: open another explorer for the recorded planes."
             )
+        if "depth" in names and state.depth != _OWN_DEPTH:
+            raise ExploreError(
+                f"depth must be left out, not {state.depth}: your own networks are as deep as they are."
+            )
+        if "step" in names and state.step != _OWN_STEP:
+            raise ExploreError(
+                f"step must be left out, not {state.step}: around your own networks no training is recorded."
+            )
         if state.plane not in RANDOM:
             raise unknown("plane", state.plane, RANDOM)
         if state.view == "numbers":
             raise ExploreError(captions.NO_NUMBERS)
-        return replace(state, data=_OWN, depth=0, step=-1)
+        return replace(state, data=_OWN, depth=_OWN_DEPTH, step=_OWN_STEP)
 
     def filled_in(self) -> Mapping[str, Any]:
         """Return data, depth and step of an explorer that has just been opened."""
         if self._own is not None:
-            return {"data": _OWN, "depth": 0}
+            return {"data": _OWN, "depth": _OWN_DEPTH}
         return {"step": len(recorded(self._state.data).snapshots) - 1}
 
     # --- what is computed and shown -------------------------------------------------------------------------
@@ -147,7 +156,7 @@ class LandscapeExplorer(Explorer):
         measure = (
             f'rx.top_hessian_eigenvalue(residual, images, labels, mode="{state.mode}", normalised=True)'
             if state.view == "numbers"
-            else f"rx.loss_landscape(residual, images, labels, seed={state.plane[-1]}, "
+            else f"rx.loss_landscape(residual, images, labels, seed={seed_of(state.plane)}, "
             f'mode="{state.mode}", size={_points(state)})'
         )
         return [

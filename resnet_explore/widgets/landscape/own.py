@@ -6,7 +6,7 @@ from typing import Any
 
 from resnet_explore.widgets.catalog.networks import Loaded, NamedNetwork, Networks
 from resnet_explore.widgets.core.runner import Task
-from resnet_explore.widgets.landscape.planes import Planes, plane_key
+from resnet_explore.widgets.landscape.planes import Planes, plane_key, seed_of
 
 
 class OwnNetworks:
@@ -25,7 +25,7 @@ class OwnNetworks:
         from resnet_explore.analysis.landscape.surface import loss_landscape
         from resnet_explore.models.threads import one_thread
 
-        seed = int(plane.partition("-")[2])
+        seed = seed_of(plane)
         found = {}
         with self._passing, one_thread():
             pair: Sequence[NamedNetwork] = self._loaded(self.networks, 0)

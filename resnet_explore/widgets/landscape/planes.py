@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 if TYPE_CHECKING:
     from resnet_explore.analysis.landscape.plane import Landscape
     from resnet_explore.analysis.landscape.recorded import Sharpness
@@ -53,10 +51,10 @@ class Planes:
         """Return the kinds and landscapes of a depth, plain first."""
         return [(kind, self.landscapes[kind, depth, key]) for kind in self.names]
 
-    def random(self, kind: str, depth: int, mode: str) -> list["Landscape"]:
-        """Return all random planes of a network."""
-        keys = [(kind, depth, plane_key(plane, mode)) for plane in RANDOM]
-        return [self.landscapes[key] for key in keys if key in self.landscapes]
+    def random(self, kind: str, depth: int, mode: str) -> dict[int, "Landscape"]:
+        """Return all random planes of a network, by the seed of their directions."""
+        keys = {seed_of(plane): (kind, depth, plane_key(plane, mode)) for plane in RANDOM}
+        return {seed: self.landscapes[key] for seed, key in keys.items() if key in self.landscapes}
 
     def sharp(self, kind: str, depth: int, mode: str) -> list["Sharpness"]:
         """Return the sharpness of every training of a network, by its seed."""
@@ -69,14 +67,6 @@ def plane_key(plane: str, mode: str) -> str:
     return f"{plane}-train" if mode == "train" and plane != TRAINING else plane
 
 
-def dents_of(loss: np.ndarray) -> np.ndarray:
-    """Return the points that lie lower than all neighbours, as `Landscape.minima` counts: int32 (n, 2).
-
-    Each is (column, row); eight neighbours inside of the grid, fewer at its edge.
-    """
-    rows, columns = loss.shape
-    known = np.where(np.isnan(loss), np.inf, loss)
-    around = np.pad(known, 1, constant_values=np.inf)
-    shifts = [(i, j) for i in range(3) for j in range(3) if (i, j) != (1, 1)]
-    least = np.min([around[i : i + rows, j : j + columns] for i, j in shifts], axis=0)
-    return np.argwhere(known < least)[:, ::-1].astype(np.int32)
+def seed_of(plane: str) -> int:
+    """Return the seed of a random plane's directions from what it is called, with its mode or without."""
+    return int(plane.split("-")[1])

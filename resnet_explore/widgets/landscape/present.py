@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from resnet_explore.figures.chart import Axis, Chart, Series
+from resnet_explore.figures.chart import Axis, Chart, Series, spread
 from resnet_explore.widgets.core.chart_panel import Charts
 from resnet_explore.widgets.core.guess import Question
 from resnet_explore.widgets.core.surface_panel import Surface, Surfaces
@@ -25,7 +25,7 @@ from resnet_explore.widgets.core.view import (
     View,
 )
 from resnet_explore.widgets.landscape import captions
-from resnet_explore.widgets.landscape.planes import RANDOM, TRAINING, Planes, dents_of, plane_key
+from resnet_explore.widgets.landscape.planes import RANDOM, TRAINING, Planes, plane_key
 from resnet_explore.widgets.landscape.state import LandscapeState
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _HIGHEST = 100.0  # nats, at which heights are cut: answers there are wrong and sure of it
 _LOWEST = 1e-4
 _ENDS = tuple(float(f"{factor}e{power}") for power in range(-4, 4) for factor in (1, 2, 5))
+_NO_LOSS = (0.1, 10.0)  # the scale where no loss is a number
 _NUMBERS = "numbers"
 _TWINS = ("plain", "residual")
 
@@ -122,7 +123,6 @@ def _surfaces(state: LandscapeState, planes: Planes, frame: dict[str, Any]) -> V
         high,
         levels(low, high),
         "contours" if state.view == "contours" else "surface",
-        label="loss",
         cut=captions.cut(high) if any_beyond(planes, key, high) else "",
         middle=captions.MIDDLE,
         way=captions.WAY if walks else "",
@@ -161,7 +161,7 @@ def _row(planes: Planes, depth: int, key: str) -> tuple[Surface, ...]:
             found.loss.astype(np.float32),
             found.error.astype(np.float32),
             None if found.trajectory is None else found.trajectory.astype(np.float32),
-            dents_of(found.loss),
+            found.minima_at[:, ::-1].astype(np.int32),
             captions.alt(found),
         )
         for kind, found in planes.of(depth, key)
@@ -169,10 +169,16 @@ def _row(planes: Planes, depth: int, key: str) -> tuple[Surface, ...]:
 
 
 def limits(planes: Planes, key: str) -> tuple[float, float]:
-    """Return the ends of the scale that all networks share in a plane: 1, 2 or 5 times powers of ten."""
+    """Return the ends of the scale that all networks share in a plane: 1, 2 or 5 times powers of ten.
+
+    What is too high for every scale is cut, as is what is no number.
+    """
     every = [found.loss for (_, _, name), found in planes.landscapes.items() if name == key]
     known = np.concatenate([loss[np.isfinite(loss)] for loss in every])
-    lowest, highest = max(float(known.min()), _LOWEST), min(float(known.max()), _HIGHEST)
+    if not known.size:
+        return _NO_LOSS
+    lowest = min(max(float(known.min()), _LOWEST), _ENDS[-1] / 10)
+    highest = min(float(known.max()), _HIGHEST)
     low = max(end for end in _ENDS if end <= lowest * (1 + 1e-9))
     return low, min(end for end in _ENDS if end >= max(highest, 10 * low) * (1 - 1e-9))
 
@@ -185,7 +191,7 @@ def any_beyond(planes: Planes, key: str, high: float) -> bool:
 
 def levels(low: float, high: float) -> tuple[float, ...]:
     """Return where level lines lie: 1 and 3 times each power of ten."""
-    every = (float(f"{factor}e{power}") for power in range(-4, 3) for factor in (1, 3))
+    every = (float(f"{factor}e{power}") for power in range(-4, 4) for factor in (1, 3))
     return tuple(level for level in every if low < level < high)
 
 
@@ -229,22 +235,23 @@ def _chart(
     axis: Callable[..., Axis],
 ) -> Chart:
     """Return a chart of what was measured of every training, over depth."""
-    series = [
-        _series(kind, depths, [[value(row) for row in planes.sharp(kind, d, mode)] for d in depths])
+    every = {
+        kind: _rectangle([[value(row) for row in planes.sharp(kind, d, mode)] for d in depths])
         for kind in _TWINS
+    }
+    series = [
+        Series(kind.capitalize(), depths, kind=kind, **spread(values, np.nanmedian))
+        for kind, values in every.items()
     ]
-    ends = [end for one in series for end in (one.low, one.high)]
-    return Chart(title, _depth_axis(depths), axis(*ends), series, chosen=_over(depths, float))
+    return Chart(title, _depth_axis(depths), axis(*every.values()), series, chosen=_over(depths, float))
 
 
-def _series(kind: str, depths: Sequence[int], spread: Sequence[Sequence[float]]) -> Series:
-    """Return the middle of several values at each depth, with a band from the least to the greatest.
-
-    Where there is none the line has a gap.
-    """
-    known = [values or [np.nan] for values in spread]
-    middle, low, high = ([float(take(values)) for values in known] for take in (np.median, np.min, np.max))
-    return Series(kind.capitalize(), depths, middle, kind, low, high)
+def _rectangle(rows: Sequence[Sequence[float]]) -> np.ndarray:
+    """Return rows as float64 (rows, longest), NaN where one has fewer values; at least one column."""
+    filled = np.full((len(rows), max(1, *map(len, rows))), np.nan)
+    for line, row in zip(filled, rows, strict=True):
+        line[: len(row)] = row
+    return filled
 
 
 def _depth_axis(depths: Sequence[int]) -> Axis:
@@ -288,8 +295,8 @@ def _table(planes: Planes, depth: int, mode: str) -> Table:
 # --- the question -------------------------------------------------------------------------------------------
 
 
-def _question(state: LandscapeState, planes: Planes | None) -> Question | None:
-    """Return what is asked about the plane that comes first; of no other."""
+def _question(state: LandscapeState, planes: Planes | None) -> Over | None:
+    """Return what is asked about the plane that comes first; of no other, so at one depth."""
     usual = LandscapeState()
     asked = replace(usual, depth=state.depth, step=state.step, sort=state.sort)  # which the page moves alone
     if state != asked or planes is None:
@@ -297,7 +304,7 @@ def _question(state: LandscapeState, planes: Planes | None) -> Question | None:
     twins = planes.of(usual.depth, plane_key(state.plane, state.mode))
     plain, residual = (found.minima for _, found in twins)
     right = "one" if residual <= 1 else "few" if residual <= captions.FEW else "many"
-    return Question(
+    question = Question(
         f"landscape/minima/{state.data}",
         captions.minima_question(usual.depth),
         tuple(Choice(*pair) for pair in captions.MINIMA.items()),
@@ -307,3 +314,4 @@ def _question(state: LandscapeState, planes: Planes | None) -> Question | None:
         captions.MINIMA_WHY,
         captions.MINIMA_REPLIES if right == "one" else {},
     )
+    return Over("depth", {usual.depth: question})

@@ -8,7 +8,6 @@ from resnet_explore.widgets.core.words import data_in_brief
 from resnet_explore.widgets.landscape.planes import Planes
 
 TITLES = {"digits": "Digits (8×8, grey)", "cifar10": "CIFAR-10 (32×32)"}
-_EVERY = 10  # updates between snapshots of a recorded training
 
 
 @functools.cache
@@ -20,7 +19,12 @@ def records() -> tuple[str, ...]:
 @functools.cache
 def recorded(data: str) -> Planes:
     """Return the planes of one record. Raises `ExploreError` where there is none."""
-    from resnet_explore.analysis.landscape.recorded import SHARPNESS, recorded_landscapes, recorded_sharpness
+    from resnet_explore.analysis.landscape.recorded import (
+        SHARPNESS,
+        SNAPSHOT_EVERY,
+        recorded_landscapes,
+        recorded_sharpness,
+    )
 
     folder, landscapes = shipped("data", "landscapes", data), recorded_landscapes(data)
     about = json.loads((folder / "about.json").read_text())
@@ -29,5 +33,5 @@ def recorded(data: str) -> Planes:
         {(key.kind, key.depth, key.plane): found for key, found in landscapes.items()},
         sharpness=recorded_sharpness(data) if (folder / SHARPNESS).is_file() else (),
         images=f"of {about['training images']:,} training images of {data_in_brief(data)}, drawn at random",
-        snapshots=[str(_EVERY * step) for step in range(len(ways[0]))] if ways else [],
+        snapshots=[str(SNAPSHOT_EVERY * step) for step in range(len(ways[0]))] if ways else [],
     )

@@ -97,13 +97,22 @@ def test_arrow_keys_turn_and_with_shift_they_read(shown):
     assert page.locator(READ).inner_text().startswith("Drag")
 
 
-def test_the_pointer_reads_the_nearest_point(shown):
+@pytest.mark.parametrize("zoom", [1, 1.5])
+def test_the_pointer_reads_the_nearest_point(shown, zoom):
     page = shown(panel())
+    page.evaluate("(zoom) => { document.querySelector('main').style.zoom = zoom; }", zoom)
+    settle(page)
     dot = page.locator(FIRST).locator(".rx-surface-network").bounding_box()
     page.mouse.move(dot["x"] + dot["width"] / 2 + 2, dot["y"] + dot["height"] / 2)
     assert page.locator(READ).inner_text().startswith("direction 1 0, direction 2 0. plain-8: loss 0.1,")
     page.mouse.move(2, 2)
     assert page.locator(READ).inner_text().startswith("Drag")
+
+
+@pytest.mark.parametrize("look", ["surface", "contours"])
+def test_a_finger_that_taps_reads_the_nearest_point(shown, look):
+    page = shown(panel(look=look))
+    dot = page.locator(FIRST).locator(".rx-surface-network").bounding_box()
     tap = """([x, y]) => {
         const more = { clientX: x, clientY: y, pointerId: 7, pointerType: "touch", bubbles: true };
         const surface = document.elementFromPoint(x, y);
@@ -111,7 +120,42 @@ def test_the_pointer_reads_the_nearest_point(shown):
         for (const kind of ["pointerdown", "pointerup", "pointerleave"]) surface.dispatchEvent(new PointerEvent(kind, more));
     }"""
     page.evaluate(tap, [dot["x"] + dot["width"] / 2, dot["y"] + dot["height"] / 2])
-    assert page.locator(READ).inner_text().startswith("direction 1 0, direction 2 0."), "a finger taps"
+    assert page.locator(READ).inner_text().startswith("direction 1 0, direction 2 0.")
+
+
+def test_a_surface_is_as_sharp_as_the_screen(shown):
+    page = shown(panel())
+    screen = page.context.new_cdp_session(page)
+
+    def sharpness(ratio):
+        """Pixels of the canvas for each of the page's, on a screen that has so many."""
+        height = 800 + ratio  # Chromium looks at media queries where the size is another one, too
+        metrics = {"width": 1000, "height": height, "deviceScaleFactor": ratio, "mobile": False}
+        screen.send("Emulation.setDeviceMetricsOverride", metrics)
+        settle(page)
+        return page.evaluate("kept.width / kept.getBoundingClientRect().width")
+
+    page.evaluate("window.kept = document.querySelector('.rx-surface-canvas')")
+    assert sharpness(2) == pytest.approx(2, rel=0.01)
+    assert ink(page, 0) > 1000, "it is painted anew"
+    assert sharpness(1) == pytest.approx(1, rel=0.01)
+    page.evaluate("document.querySelector('main').style.zoom = 1.5")
+    settle(page)
+    assert sharpness(1) == pytest.approx(1, rel=0.01)
+    before = page.evaluate("leave(), kept.width")
+    sharpness(3)
+    assert page.evaluate("kept.width") == before, "what has left the page is not painted"
+
+
+def test_a_surface_is_low_enough_to_be_seen_whole(shown):
+    page = shown(panel())
+    assert page.locator(FIRST).bounding_box()["height"] == pytest.approx(0.4 * 800, abs=1)
+
+
+def test_the_hint_counts_the_surfaces(shown):
+    assert shown(panel()).locator(READ).inner_text().startswith("Drag or use the arrow keys to turn both.")
+    alone = shown(panel(surface())).locator(READ)
+    assert alone.inner_text().startswith("Drag or use the arrow keys to turn it.")
 
 
 def test_what_lies_beyond_is_left_out_hatched_and_said(shown):

@@ -24,7 +24,7 @@ export function placed(value, { low, high, scale }) {
 }
 
 /** The colours from one end of the scale to the other; a canvas, so that a saved picture has it. */
-function bar() {
+export function colorBar() {
   const canvas = make("canvas", "rx-matrix-bar", { width: 160, height: 1, ariaHidden: "true" }), image = new ImageData(canvas.width, 1);
   for (let k = 0; k < canvas.width; k += 1) image.data.set([...viridis(k / (canvas.width - 1)), 255], 4 * k);
   canvas.getContext("2d").putImageData(image, 0, 0);
@@ -139,7 +139,7 @@ export function matrices(page, props) {
     const linear = props.scale === "linear";
     const end = (value) => make("span", "", { textContent: linear ? numeral(value) : power(Math.round(Math.log10(value))) });
     const beyond = make("span", "rx-matrix-beyond", { textContent: linear ? "" : "black, red: beyond" });
-    scale.replaceChildren(`${props.label}: `, end(props.low), bar(), end(props.high), beyond);
+    scale.replaceChildren(`${props.label}: `, end(props.low), colorBar(), end(props.high), beyond);
     const held = parts.findIndex(({ cell }, k) => cell && inside(k, cell));
     if (held < 0) return rest();
     parts.forEach((_, k) => frame(k));

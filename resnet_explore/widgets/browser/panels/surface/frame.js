@@ -3,6 +3,7 @@
 import { freshId, svg, write } from "../../dom.js";
 import { numeral, ticksOf } from "../axis.js";
 import { forCells, part, sideOf } from "./grid.js";
+import { ACROSS, UP } from "./words.js";
 
 const TICK_PX = 10, TITLE_PX = 27, BELOW_PX = 4; // from an edge to its numbers and its name; from a text's middle to its foot
 const SIDEWAYS = 0.5; // a text that stands so much to the side begins or ends there
@@ -62,9 +63,9 @@ export class Box {
     ]);
     const top = at(...corner, 1);
     texts(this.names, [
-      beside(props.across, 0, 0.5, TITLE_PX),
-      beside(props.up, 1, 0.5, TITLE_PX),
-      ...(upright ? [{ text: props.label, at: [top[0], top[1] - 14] }] : []),
+      beside(ACROSS, 0, 0.5, TITLE_PX),
+      beside(UP, 1, 0.5, TITLE_PX),
+      ...(upright ? [{ text: "loss", at: [top[0], top[1] - 14] }] : []),
     ]);
   }
 

@@ -3,18 +3,18 @@
 import { scaleOf } from "../axis.js";
 
 /** @typedef {{data: Float32Array, shape: number[]}} Rows
- * @typedef {{low: number, high: number, log: boolean}} Range
+ * @typedef {{low: number, high: number}} Range
  */
 
-/** The scale that takes a loss to a level. @param {Range} range */
-export const scaleFor = ({ low, high, log }) => scaleOf({ scale: log ? "log" : "linear", low, high }, 0, 1);
+/** The scale, a logarithmic one, that takes a loss to a level. @param {Range} range */
+export const scaleFor = ({ low, high }) => scaleOf({ scale: "log", low, high }, 0, 1);
 
 /** Levels of all values: below 0 for what is less than the scale, above 1 for what is more, NaN for what is no number.
  *
  * @param {Rows} rows @param {ReturnType<typeof scaleFor>} scale @returns {Float64Array}
  */
 export function levelsOf({ data }, scale) {
-  return Float64Array.from(data, (value) => (Number.isFinite(value) ? (scale.log && value <= 0 ? 0 : scale.place(value)) : NaN));
+  return Float64Array.from(data, (value) => (Number.isFinite(value) ? (value <= 0 ? 0 : scale.place(value)) : NaN));
 }
 
 /** The height at which a level is drawn: what lies beyond the scale is cut. */

@@ -1,6 +1,6 @@
 /* A surface on a canvas: its cells from far to near, or a map of its colours. */
 
-import { clamp, make } from "../../dom.js";
+import { clamp } from "../../dom.js";
 import { viridis } from "../matrices.js";
 import { drawn, forCells, part } from "./grid.js";
 
@@ -77,14 +77,4 @@ export function paintMap(brush, small, levels, columns, camera) {
   const wide = (right - left) / (columns - 1), high = (bottom - top) / (rows - 1);
   brush.drawImage(small, left - wide / 2, top - high / 2, wide * columns, high * rows);
   brush.restore();
-}
-
-/** The colours from the least level to the greatest, as a picture that a saved page keeps. */
-export function colorBar() {
-  const bar = make("canvas", "rx-matrix-bar", { width: COLORS, height: 1, ariaHidden: "true" }), brush = bar.getContext("2d");
-  for (let k = 0; k < COLORS; k += 1) {
-    brush.fillStyle = `rgb(${viridis(k / (COLORS - 1)).join(" ")})`;
-    brush.fillRect(k, 0, 1, 1);
-  }
-  return bar;
 }

@@ -6,6 +6,7 @@ import { Camera, USUAL, dragged } from "./camera.js";
 import { Box } from "./frame.js";
 import { drawn, levelAt, lineAt, sideOf } from "./grid.js";
 import { paintMap, paintSurface } from "./paint.js";
+import { ACROSS, UP } from "./words.js";
 
 const PADS = { surface: { x: 44, y: 34 }, contours: { x: 46, y: 32 } }; // pixels for numbers and names
 const NEAR_PX = 40; // so near a point has to be to be read
@@ -60,7 +61,7 @@ export class Picture {
       view.classList.remove("rx-held");
     };
     view.addEventListener("pointerup", (event) => {
-      if (from && still) row.point(this.nearest(event)); // a finger that taps reads
+      if (from ? still : event.pointerType === "touch") row.point(this.nearest(event)); // a finger that taps reads
       release();
     });
     view.addEventListener("pointercancel", release);
@@ -76,7 +77,8 @@ export class Picture {
 
   /** Column and row of the point that is drawn nearest to the pointer, null where none is near. */
   nearest(event) {
-    const frame = this.view.getBoundingClientRect(), at = [event.clientX - frame.left, event.clientY - frame.top];
+    const frame = this.view.getBoundingClientRect(), share = this.width / frame.width; // large type zooms a page
+    const at = [share * (event.clientX - frame.left), share * (event.clientY - frame.top)];
     const columns = this.surface.x.data.length;
     let best = null, least = NEAR_PX ** 2;
     this.now.forEach((level, k) => {
@@ -95,7 +97,7 @@ export class Picture {
 
   size(width, height) {
     Object.assign(this, { width, height });
-    const sharp = globalThis.devicePixelRatio || 1;
+    const sharp = devicePixelRatio * (this.view.currentCSSZoom ?? 1);
     Object.assign(this.canvas, { width: Math.round(width * sharp), height: Math.round(height * sharp) });
     this.brush = this.canvas.getContext("2d");
     this.brush.setTransform(sharp, 0, 0, sharp, 0, 0);
@@ -110,7 +112,7 @@ export class Picture {
     this.title.className = `rx-subtitle${surface.kind ? ` rx-ink-${surface.kind}` : ""}`;
     this.view.setAttribute("aria-roledescription", row.turns() ? "surface" : "map");
     const keys = props.look === "contours" ? "Arrow keys read values." : "Arrow keys turn it, Shift and arrow keys read values, Home turns it back.";
-    this.view.setAttribute("aria-label", `${surface.name}: ${props.label} by ${props.across} and ${props.up}. ${surface.alt} ${keys}`);
+    this.view.setAttribute("aria-label", `${surface.name}: loss by ${ACROSS} and ${UP}. ${surface.alt} ${keys}`);
   }
 
   draw(levels) {
