@@ -7,10 +7,12 @@ import sys
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from witnesses import fingerprint
 
 import resnet_explore as rx
+from resnet_explore.inputs.images import to_batch
 from resnet_explore.widgets.core.tiles_panel import Sheet
 from resnet_explore.widgets.core.view import encode
 from tests.widgets.pages import assert_kept, numbers, shown, unpacked
@@ -201,6 +203,25 @@ def test_networks_of_others_are_measured_and_left_as_they_were(images):
     with pytest.raises(rx.ExploreError, match="one depth"):
         explorer.view = "depth"
     assert explorer.code.splitlines()[-1].startswith("rx.SimilarityExplorer(models=models, images=images, ")
+
+
+@pytest.fixture
+def photos():
+    noise = np.random.default_rng(0)
+    return [Image.fromarray(noise.integers(0, 256, (48, 48, 3), np.uint8)) for _ in range(5)]
+
+
+def test_two_networks_are_measured_on_one_batch_in_the_form_of_the_last(photos):
+    nets = {"one": rx.build("cifar_resnet8"), "other": rx.build("cifar_resnet8", seed=1)}
+    for net, side in zip(nets.values(), (48, 16), strict=True):
+        net.about = {"mean": (0.5,) * 3, "std": (0.25,) * 3, "input_size": (3, side, side)}
+    explorer = rx.SimilarityExplorer(nets, photos)
+    batch = torch.cat([to_batch(photo, 16, (0.5,) * 3, (0.25,) * 3) for photo in photos])
+    for comparing, pairs in (("itself", (("one", "one"), ("other", "other"))), ("twins", (("one", "other"),))):
+        page = shown(explorer, comparing=comparing, layers="all")
+        for matrix, (first, second) in zip(matrices(page), pairs, strict=True):
+            found = rx.similarity(nets[first], nets[second], batch)
+            np.testing.assert_allclose(matrix.values, found.matrix, rtol=1e-3, atol=1e-4)
 
 
 class Silent(nn.Module):

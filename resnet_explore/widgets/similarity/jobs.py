@@ -73,9 +73,9 @@ class SimilarityLab:
         with self._passing:
             networks = self._loaded(self.networks[key], 0)
             task.say("Comparing the layers ...")
+            images = self._batch(key, networks)
             found, blocks = {}, []
             for k, network in enumerate(networks):
-                images = self._batch(key, network)
                 found[k, k] = similarity(network.model, network.model, images)
                 blocks.append(_blocks(network.model, images, found[k, k].rows))
                 task.check()
@@ -88,11 +88,15 @@ class SimilarityLab:
         """Return how a photo becomes an input of a network."""
         return self.images.form or form_of(getattr(network.model, "about", None) or {})
 
-    def _batch(self, key: str, network: NamedNetwork) -> "Tensor":
-        """Return all images that are offered beside the networks and have the size of the first."""
+    def _batch(self, key: str, networks: tuple[NamedNetwork, ...]) -> "Tensor":
+        """Return all images that are offered beside the networks and have the size of the first.
+
+        One batch for all matrices, in the form that the last network takes, as for two layers that look at
+        a picture: else a network with itself and with the other would not be measured on the same.
+        """
         import torch
 
-        form = self.form(network)
+        form = self.form(networks[-1])
         choices = self.images.choices(self.networks[key].data)
         batches = [self.images.picture(choice.value).batch(form) for choice in choices]
         return torch.cat([one for one in batches if one.shape == batches[0].shape])
