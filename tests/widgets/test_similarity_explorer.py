@@ -15,7 +15,7 @@ import resnet_explore as rx
 from resnet_explore.inputs.images import to_batch
 from resnet_explore.widgets.core.tiles_panel import Sheet
 from resnet_explore.widgets.core.view import encode
-from tests.widgets.pages import assert_kept, numbers, shown, unpacked
+from tests.widgets.pages import assert_kept, numbers, shown, unpacked, whole
 
 START = {
     "view": "matrices",
@@ -222,6 +222,18 @@ def test_two_networks_are_measured_on_one_batch_in_the_form_of_the_last(photos):
         for matrix, (first, second) in zip(matrices(page), pairs, strict=True):
             found = rx.similarity(nets[first], nets[second], batch)
             np.testing.assert_allclose(matrix.values, found.matrix, rtol=1e-3, atol=1e-4)
+
+
+def test_an_upload_is_looked_at_and_changes_no_measurement(photos, tmp_path):
+    explorer = rx.SimilarityExplorer(rx.build("cifar_resnet8"), photos)
+    before = matrices(shown(explorer))[0].values
+    explorer.show_image(photos[0].rotate(90))
+    page = shown(explorer, layers="all", pair=(0, 0, 1))
+    assert any("5 images" in sentence for sentence in page.conditions)
+    np.testing.assert_array_equal(matrices(shown(explorer, layers="blocks"))[0].values, before)
+    table, arrays = unpacked(explorer.to_html(tmp_path / "page.html", say=lambda text: None))
+    assert "Measured with 5 images" in str(whole(table, table, arrays))
+    assert "Measured with 6 images" not in str(whole(table, table, arrays))
 
 
 class Silent(nn.Module):

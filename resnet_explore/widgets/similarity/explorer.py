@@ -27,7 +27,7 @@ class SimilarityExplorer(LookingExplorer):
             ship, whose similarities are recorded
     images  what is measured with and looked at, at least 4: a float tensor (N, C, H, W) standardised as the
             models expect, a list of such images, an `ImageSet`, or PIL images; None for sample photos or
-            digits, and uploads
+            digits. What is uploaded is only looked at
     state   `SimilarityState`: networks, depth, comparing, layers, pair and more, each a trait
     guess   True to be asked before the first picture, or the path of a file that keeps the answers
 

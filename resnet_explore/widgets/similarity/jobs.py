@@ -89,15 +89,16 @@ class SimilarityLab:
         return self.images.form or form_of(getattr(network.model, "about", None) or {})
 
     def _batch(self, key: str, networks: tuple[NamedNetwork, ...]) -> "Tensor":
-        """Return all images that are offered beside the networks and have the size of the first.
+        """Return all images that are offered from the start and have the size of the first.
 
         One batch for all matrices, in the form that the last network takes, as for two layers that look at
-        a picture: else a network with itself and with the other would not be measured on the same.
+        a picture: else a network with itself and with the other would not be measured on the same. Uploads
+        are looked at alone: what was measured must not depend on when it was.
         """
         import torch
 
         form = self.form(networks[-1])
-        choices = self.images.choices(self.networks[key].data)
+        choices = self.images.given(self.networks[key].data)
         batches = [self.images.picture(choice.value).batch(form) for choice in choices]
         return torch.cat([one for one in batches if one.shape == batches[0].shape])
 
