@@ -3,6 +3,7 @@
 import csv
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -164,6 +165,8 @@ def test_through_depth_the_charts_are_the_table(explorer):
         ({"networks": "imagenette"}, "Unknown networks"),
         ({"comparing": "twin"}, "did you mean 'twins'"),
         ({"layers": "convs"}, "Unknown layers"),
+        ({"networks": "cifar10", "comparing": "seeds"}, "one seed is recorded"),
+        ({"depth": 20, "pair": (0, 20, 0)}, "9 rows and 9 columns"),
     ],
 )
 def test_what_there_is_not_is_said_and_changes_nothing(explorer, changes, sentence):
@@ -171,6 +174,35 @@ def test_what_there_is_not_is_said_and_changes_nothing(explorer, changes, senten
     with pytest.raises(rx.ExploreError, match=sentence):
         explorer.update(**changes)
     assert explorer.state == before
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        ({"pair": (7, 700, 700)}, "of 2 matrices with 27 rows"),
+        ({"networks": "cifar10", "comparing": "seeds"}, "one seed is recorded"),
+    ],
+)
+def test_a_new_explorer_refuses_what_there_is_not(state, sentence):
+    with pytest.raises(rx.ExploreError, match=sentence):
+        rx.SimilarityExplorer(**state)
+
+
+def test_what_is_planned_follows_from_the_state_alone():
+    fresh = rx.SimilarityExplorer()
+    asked = replace(fresh.state, networks="cifar10", depth=20, pair=(0, 1, 2))
+    (look,) = fresh.plan(asked)
+    assert (look.pair, look.cells.networks, look.cells.depth) == ((0, 1, 2), "cifar10", 20)
+
+
+def test_a_page_is_baked_of_a_cell_that_the_explorer_has_not_shown(tmp_path):
+    fresh = rx.SimilarityExplorer()
+    path = tmp_path / "page.html"
+    fresh.to_html(path, say=lambda text: None, networks="cifar10", depth=20, pair=(0, 1, 2), view="matrices")
+    table, arrays = unpacked(path)
+    first = whole(table, table, arrays)["scenes"][0]
+    assert first["tree"]["panels"]
+    assert "Plain-20, layer1.1" in str(first["tree"]["below"])
 
 
 # --- networks of others -------------------------------------------------------------------------------------
@@ -234,6 +266,18 @@ def test_an_upload_is_looked_at_and_changes_no_measurement(photos, tmp_path):
     table, arrays = unpacked(explorer.to_html(tmp_path / "page.html", say=lambda text: None))
     assert "Measured with 5 images" in str(whole(table, table, arrays))
     assert "Measured with 6 images" not in str(whole(table, table, arrays))
+
+
+def test_of_networks_of_others_a_cell_that_there_is_not_is_said_once_they_are_measured(photos):
+    explorer = rx.SimilarityExplorer(rx.build("cifar_resnet8"), photos, pair=(0, 700, 0))
+    assert matrices(shown(explorer))[0].values.shape == (3, 3)
+    assert explorer.pair is None
+    assert "3 rows and 3 columns" in explorer.problem
+    with pytest.raises(rx.ExploreError, match="3 rows"):
+        explorer.pair = (0, 3, 0)
+    for comparing, sentence in (("twins", "one network"), ("seeds", "recorded networks")):
+        with pytest.raises(rx.ExploreError, match=sentence):
+            rx.SimilarityExplorer(rx.build("cifar_resnet8"), photos, comparing=comparing)
 
 
 class Silent(nn.Module):

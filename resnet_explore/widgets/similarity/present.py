@@ -8,7 +8,7 @@ import numpy as np
 
 from resnet_explore.analysis.similarity_record import KINDS, Similarities
 from resnet_explore.figures.chart import Axis, Chart, Series, spread
-from resnet_explore.widgets.catalog.networks import Networks
+from resnet_explore.widgets.catalog.networks import OWN, Networks
 from resnet_explore.widgets.core.chart_panel import Charts
 from resnet_explore.widgets.core.guess import Question
 from resnet_explore.widgets.core.matrix_panel import Matrices, Matrix
@@ -16,7 +16,8 @@ from resnet_explore.widgets.core.tiles_panel import Tiles
 from resnet_explore.widgets.core.view import Choice, Group, Menu, Over, Part, Slider, Tabs, View
 from resnet_explore.widgets.similarity import captions
 from resnet_explore.widgets.similarity.grids import ComparedNetworks, Grid, recorded_grids
-from resnet_explore.widgets.similarity.jobs import Recorded, TwoLayers
+from resnet_explore.widgets.similarity.jobs import TwoLayers
+from resnet_explore.widgets.similarity.records import Recorded
 from resnet_explore.widgets.similarity.state import SimilarityState
 
 # What the first question is about: who has changed one of them is past it.
@@ -28,11 +29,13 @@ _COLLAPSED = 1.5  # directions below which images are said to lie on a line
 class Sources:
     """What a page is made of, as far as it is there.
 
+    lacks     what can't be compared, and why
     recorded  of twins that ship
     measured  of a person's own networks
     looked    what the two layers of the chosen cell say
     """
 
+    lacks: Mapping[str, str]
     recorded: Recorded | None = None
     measured: ComparedNetworks | None = None
     looked: TwoLayers | None = None
@@ -70,7 +73,7 @@ class _View:
 
     @property
     def tabs(self) -> Tabs:
-        own = not self.entries[self.state.networks].depths
+        own = self.state.networks == OWN
         lacks = ("", captions.ONE_DEPTH if own else "")
         choices = [replace(choice, missing=why) for choice, why in zip(captions.TABS, lacks, strict=True)]
         return Tabs("view", tuple(choices))
@@ -81,7 +84,7 @@ class _View:
         parts: list[Part] = [Menu("networks", "Networks", networks)] if len(networks) > 1 else []
         if self.state.view == "depth":
             return parts
-        lacks = why_not(self.sources)
+        lacks = self.sources.lacks
         compared = tuple(replace(one, missing=lacks.get(one.value, "")) for one in captions.COMPARING)
         return [
             *parts,
@@ -225,36 +228,24 @@ class _View:
     def question(self) -> Over | None:
         """What is asked about the twins that come first; of nothing else, so at one depth."""
         usual = SimilarityState()
-        if any(getattr(self.state, name) != getattr(usual, name) for name in _ASKED):
+        moved = any(getattr(self.state, name) != getattr(usual, name) for name in _ASKED)
+        if moved or self.recorded is None:
             return None
-        right, told = None, ""
-        if self.recorded is not None:
-            grids = recorded_grids(self.recorded.similarities, usual.depth, "itself", "blocks")
-            plain, residual = (grid.distant for grid in grids)
-            apart = residual - plain
-            right = "both" if abs(apart) < captions.CLOSE else "residual" if apart > 0 else "plain"
-            told = captions.told(plain, residual)
+        grids = recorded_grids(self.recorded.similarities, usual.depth, "itself", "blocks")
+        plain, residual = (grid.distant for grid in grids)
+        apart = residual - plain
+        right = "both" if abs(apart) < captions.CLOSE else "residual" if apart > 0 else "plain"
         asked = Question(
             f"similarity/distant/{usual.networks}-{usual.depth}",
             captions.question(usual.depth),
             tuple(Choice(*pair) for pair in captions.ANSWERS.items()),
             right,
             captions.RULE,
-            told,
+            captions.told(plain, residual),
             captions.QUESTION_WHY,
             captions.REPLIES if right == "residual" else {},
         )
         return Over("depth", {usual.depth: asked})
-
-
-def why_not(sources: Sources) -> dict[str, str]:
-    """Return what can't be compared, and why."""
-    if sources.recorded is not None:
-        return {} if len(sources.recorded.similarities.seeds) > 1 else {"seeds": captions.ONE_SEED}
-    if sources.measured is None:
-        return {}
-    alone = {"twins": captions.NOT_TWO} if len(sources.measured.names) < 2 else {}
-    return {"seeds": captions.NO_SEEDS, **alone}
 
 
 def _matrix(grid: Grid) -> Matrix:
