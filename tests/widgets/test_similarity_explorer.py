@@ -131,6 +131,18 @@ def test_two_layers_look_at_a_picture(explorer):
     assert (explorer.pair, page.below) == (None, ())
 
 
+def test_other_layers_are_shown_with_all_their_channels(explorer):
+    shown(explorer, pair=(1, 20, 26), channel=31, tile_page=1)
+    assert (explorer.channel, explorer.tile_page) == (31, 1), "what is asked for together"
+    explorer.image = "digits/3"
+    assert explorer.channel == 31, "the same layers"
+    explorer.pair = (1, 1, 2)
+    assert (explorer.channel, explorer.tile_page) == (-1, 0)
+    explorer.channel = 3
+    explorer.depth = 20
+    assert (explorer.pair, explorer.channel) == (None, -1)
+
+
 def test_the_classifier_and_networks_that_are_not_here_have_no_maps(explorer):
     page = shown(explorer, layers="all", comparing="seeds", pair=(0, 82, 2))
     first, second = page.below[1][0].shown.sheets
@@ -167,6 +179,10 @@ def test_through_depth_the_charts_are_the_table(explorer):
         ({"layers": "convs"}, "Unknown layers"),
         ({"networks": "cifar10", "comparing": "seeds"}, "one seed is recorded"),
         ({"depth": 20, "pair": (0, 20, 0)}, "9 rows and 9 columns"),
+        ({"channel": -7}, "channel must be at least -1, got -7"),
+        ({"tile_page": -3}, "tile_page must be at least 0"),
+        ({"opacity": 9}, "opacity must be from 0 to 1"),
+        ({"opacity": float("nan")}, "opacity must be from 0 to 1"),
     ],
 )
 def test_what_there_is_not_is_said_and_changes_nothing(explorer, changes, sentence):

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.catalog.images import Images
-from resnet_explore.widgets.catalog.looking import LookingExplorer
+from resnet_explore.widgets.catalog.looking import TILE_BOUNDS, LookingExplorer, require_bounds
 from resnet_explore.widgets.catalog.networks import OWN, own_networks, usual_networks
 from resnet_explore.widgets.core.runner import Job
 from resnet_explore.widgets.core.view import View
@@ -54,6 +54,7 @@ class SimilarityExplorer(LookingExplorer):
         """Find networks, depth, image, what is compared and a cell that go together."""
         before, moved = self._before, self._moved(state)
         state = super().settle(state, names)
+        require_bounds(state, TILE_BOUNDS)
         deepest = SimilarityState().depth
         if moved and "depth" not in names and deepest in self.entries[state.networks].depths:
             state = replace(state, depth=deepest)
@@ -66,12 +67,21 @@ class SimilarityExplorer(LookingExplorer):
             if "comparing" in names:
                 raise ExploreError(captions.cannot_compare(state.comparing, lacks))
             state = replace(state, comparing="itself")
-        others = before is not None and any(getattr(state, n) != getattr(before, n) for n in _WHOSE)
-        if (others and "pair" not in names) or state.view == "depth":
+        return self._settle_cell(state, names, before)
+
+    def _settle_cell(
+        self, state: SimilarityState, names: frozenset[str], before: SimilarityState | None
+    ) -> SimilarityState:
+        """Find a cell that the matrices have; other layers have other channels, so all are shown of them."""
+        moved = before is not None and any(getattr(state, n) != getattr(before, n) for n in _WHOSE)
+        if (moved and "pair" not in names) or state.view == "depth":
             state = replace(state, pair=None)
         grids = None if state.pair is None else self.lab.grids(self._cells(state))
         if grids is not None and state.pair is not None:
             require_cell(grids, state.pair)
+        if before is not None and state.pair != before.pair:
+            usual = {name: getattr(self.State(), name) for name in ("channel", "tile_page")}
+            state = replace(state, **{name: value for name, value in usual.items() if name not in names})
         return state
 
     def _lacks(self, networks: str) -> dict[str, str]:
