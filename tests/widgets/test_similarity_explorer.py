@@ -164,7 +164,12 @@ def test_through_depth_the_charts_are_the_table(explorer):
             np.testing.assert_allclose(series.low, rows.min())
             np.testing.assert_allclose(series.high, rows.max())
     assert any("18 blocks of one seed" in sentence for sentence in page.conditions)
-    assert len(shown(explorer, networks="cifar10").panels[0][0].charts) == 2
+    assert min(fewest.series[0].low) < 1.5
+    assert "single direction" in page.why
+    page = shown(explorer, networks="cifar10")
+    _, fewest = page.panels[0][0].charts
+    assert min(fewest.series[0].y) > 5
+    assert "direction" not in page.why
 
 
 @pytest.mark.parametrize(

@@ -60,9 +60,12 @@ WHY = {
     "the image itself says, which is the same for both. A deep plain network knows only what its own layers "
     "have left of it.",
     "depth": "A skip hands on what came in, so residual blocks stay alike at any depth. A plain block puts "
-    "something new in its place. In deep plain networks there are blocks behind which images differ along a "
-    "single direction: one number is left of each, and which one depends on the seed.",
+    "something new in its place.",
 }
+LEFT_WHY = (
+    " In deep plain networks there are blocks behind which images differ along a single direction: one number "
+    "is left of each, and which one depends on the seed."
+)
 GRID_WHY = (
     "Behind a sum stands all that the skip has carried, so neighbours are alike. What a branch adds is new, "
     "so branches are less alike: a grid of lines, as Kornblith and others saw in 2019. A plain network has "

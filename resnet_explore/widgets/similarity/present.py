@@ -22,6 +22,7 @@ from resnet_explore.widgets.similarity.state import SimilarityState
 
 # What the first question is about: who has changed one of them is past it.
 _ASKED = ("view", "networks", "comparing", "layers", "pair")
+_FEWEST = "fewest_directions"
 _COLLAPSED = 1.5  # directions below which images are said to lie on a line
 
 
@@ -215,7 +216,7 @@ class _View:
             tabs=self.tabs,
             ask=self.ask,
             headline=captions.depth_headline(record.depths, *means),
-            why=captions.WHY["depth"],
+            why=captions.WHY["depth"] + (captions.LEFT_WHY if _collapses(record) else ""),
             panels=((_depth_charts(record),),),
             sliders=self.slider,
             conditions=(*captions.over_seeds(record), *said),
@@ -248,6 +249,11 @@ class _View:
         return Over("depth", {usual.depth: asked})
 
 
+def _collapses(record: Similarities) -> bool:
+    """Whether plain networks, of several seeds, have blocks behind which images lie on a line."""
+    return len(record.seeds) > 1 and bool(np.nanmin(record.over_seeds("plain", _FEWEST)) < _COLLAPSED)
+
+
 def _matrix(grid: Grid) -> Matrix:
     rows, columns = (
         [captions.layer_name(name, blocks) for name in there]
@@ -261,8 +267,8 @@ def _depth_charts(record: Similarities) -> Charts:
     charts = [_over_depth(record, captions.DISTANT_TITLE, "distant", _share("mean CKA"), "untrained_distant")]
     if len(record.seeds) > 1:
         charts.append(_over_depth(record, captions.SEEDS_TITLE, "other_seed", _share("mean CKA")))
-    left = Axis.around(captions.LEFT_AXIS, *(record.over_seeds(kind, "fewest_directions") for kind in KINDS))
-    charts.append(_over_depth(record, captions.LEFT_TITLE, "fewest_directions", left))
+    left = Axis.around(captions.LEFT_AXIS, *(record.over_seeds(kind, _FEWEST) for kind in KINDS))
+    charts.append(_over_depth(record, captions.LEFT_TITLE, _FEWEST, left))
     return Charts("charts", tuple(charts), chooses="depth")
 
 
