@@ -301,6 +301,38 @@ def test_of_networks_of_others_a_cell_that_there_is_not_is_said_once_they_are_me
             rx.SimilarityExplorer(rx.build("cifar_resnet8"), photos, comparing=comparing)
 
 
+def chain(layers, seed):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        convs = [nn.Conv2d(3, 3, 3, padding=1) for _ in range(layers)]
+        return nn.Sequential(*(part for conv in convs for part in (conv, nn.Tanh())))
+
+
+def test_networks_without_blocks_are_said_to_have_layers(images):
+    nets = {"one": chain(4, 0), "other": chain(4, 1)}
+    explorer = rx.SimilarityExplorer(nets, images)
+    page = shown(explorer)
+    said = [page.headline, *page.conditions, *(m.rows_named[0] for m in matrices(page)), page.panels[0][0].row]
+    assert not any("block" in sentence for sentence in said)
+    assert matrices(page)[0].rows_named == ["0", "2", "4", "6"]
+    assert [part.key for part in page.ask] == ["comparing"], "there are no blocks to choose"
+    one = matrices(page)[0].values
+    far = np.abs(np.subtract.outer(np.arange(4), np.arange(4))) >= 2
+    assert round(float(one[far].mean()), 2) in numbers(page.headline)
+    page = shown(explorer, comparing="twins")
+    assert "block" not in page.headline.lower()
+    assert "plain" not in page.why
+    assert round(float(matrices(page)[0].values.diagonal().mean()), 2) in numbers(page.headline)
+
+
+@pytest.mark.parametrize("nets", [lambda: chain(1, 0), lambda: [chain(1, 0), chain(4, 1)]])
+def test_a_network_of_one_layer_has_none_to_compare(images, nets):
+    page = shown(rx.SimilarityExplorer(nets(), images))
+    assert "nan" not in page.headline
+    assert "no two layers" in page.headline
+    assert matrices(page)[0].values.shape == (1, 1)
+
+
 class Silent(nn.Module):
     """Says the same of all images."""
 

@@ -177,7 +177,7 @@ def _sheet(network: NamedNetwork, side: ComparedLayer, batch: "Tensor") -> Sheet
 
 
 def _blocks(model: "nn.Module", images: "Tensor", layers: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the blocks among the layers; all layers where there are not two blocks."""
+    """Return the blocks among the layers, () where there are not two."""
     from resnet_explore.analysis.topology.blocks_of import blocks_of
 
     try:
@@ -185,7 +185,7 @@ def _blocks(model: "nn.Module", images: "Tensor", layers: tuple[str, ...]) -> tu
     except ExploreError:  # it can't be traced
         names = []
     blocks = tuple(name for name in names if name in layers)
-    return blocks if len(blocks) > 1 else layers
+    return blocks if len(blocks) > 1 else ()
 
 
 @dataclass(frozen=True)

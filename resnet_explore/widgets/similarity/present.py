@@ -87,11 +87,9 @@ class _View:
             return parts
         lacks = self.sources.lacks
         compared = tuple(replace(one, missing=lacks.get(one.value, "")) for one in captions.COMPARING)
-        return [
-            *parts,
-            Menu("comparing", "Compare", compared),
-            Menu("layers", "Layers", captions.LAYERS),
-        ]
+        parts.append(Menu("comparing", "Compare", compared))
+        no_blocks = self.measured is not None and not any(self.measured.blocks)
+        return parts if no_blocks else [*parts, Menu("layers", "Layers", captions.LAYERS)]
 
     @property
     def slider(self) -> tuple[Slider, ...]:
@@ -139,8 +137,8 @@ class _View:
             0.0,
             1.0,
             captions.LABEL,
-            captions.AXES[self.state.layers],
-            captions.AXES[self.state.layers],
+            captions.axis(grids, self.state.layers),
+            captions.axis(grids, self.state.layers),
             scale="linear",
             chooses="pair",
             chosen=self.state.pair if here else None,
@@ -148,11 +146,12 @@ class _View:
             square=True,
         )
 
-    def _why(self, depth: int, _: Sequence[Grid]) -> str:
+    def _why(self, depth: int, grids: Sequence[Grid]) -> str:
         state = self.state
-        if state.comparing == "itself" and state.layers == "all":
+        if state.comparing == "itself" and state.layers == "all" and all(grid.has_branches for grid in grids):
             return captions.GRID_WHY
-        said = captions.WHY[state.comparing]
+        own_pair = self.recorded is None and state.comparing == "twins"
+        said = captions.WHY["two" if own_pair else state.comparing]
         if self.recorded is None or state.comparing != "itself":
             return said
         left = self.recorded.similarities.directions(depth, "plain")
@@ -162,7 +161,7 @@ class _View:
         return said + captions.collapsed(f"Plain-{depth}", narrowest + 1, float(left[narrowest]))
 
     def _conditions(self, depth: int, grids: Sequence[Grid]) -> tuple[str, ...]:
-        said = [captions.MEASURE, captions.DISTANT, captions.ROWS]
+        said = [captions.MEASURE, captions.distant(grids), captions.ROWS]
         if self.recorded is not None:
             record = self.recorded.similarities
             said.insert(0, captions.recorded(record))
