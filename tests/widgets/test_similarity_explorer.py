@@ -389,14 +389,33 @@ def test_files_and_code(explorer, tmp_path):
         assert explorer.save(tmp_path / name).stat().st_size > 10_000
     shown(explorer, depth=20, comparing="twins")
     assert explorer.code.splitlines()[-1] == "rx.SimilarityExplorer(guess=True, depth=20, comparing='twins')"
-    found = {}
-    lines = explorer.call.splitlines()
-    exec("\n".join([*lines[:-1], f"found = {lines[-1]}"]), found)
-    page = shown(explorer, layers="all")
-    np.testing.assert_allclose(found["found"].matrix, matrices(page)[0].values, atol=0.004)
-    for changes in ({"comparing": "seeds"}, {"view": "depth"}):
-        shown(explorer, **changes)
-        exec(explorer.call, {})
+
+
+def called(explorer):
+    """What the last line of the call gives."""
+    *lines, last = explorer.call.splitlines()
+    there = {}
+    exec("\n".join(lines), there)
+    return eval(last, there)
+
+
+@pytest.mark.parametrize("layers", ["blocks", "all"])
+@pytest.mark.parametrize("comparing", ["itself", "twins", "seeds"])
+def test_the_call_gives_what_the_page_shows(explorer, comparing, layers):
+    page = shown(explorer, depth=20, comparing=comparing, layers=layers)
+    found = called(explorer)
+    matrix = matrices(page)[-1]
+    # The weights that ship are the recorded ones in half precision.
+    np.testing.assert_allclose(getattr(found, "matrix", found), matrix.values, atol=0.004)
+    assert matrix.kind == ("" if comparing == "twins" else "residual")
+
+
+def test_the_call_of_the_charts_gives_their_table(explorer):
+    page = shown(explorer, view="depth")
+    table = called(explorer)
+    for series in page.panels[0][0].charts[0].series[::2]:
+        rows = table[table["kind"] == series.kind].groupby("depth")["distant"]
+        np.testing.assert_allclose(series.y, rows.mean())
 
 
 def test_it_is_baked_with_all_that_its_menus_offer(explorer, tmp_path):

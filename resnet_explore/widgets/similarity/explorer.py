@@ -144,12 +144,16 @@ class SimilarityExplorer(LookingExplorer):
             return ()
         if state.view == "depth":
             return [f'rx.load_similarities("{data}").table']
+        record = f'rx.load_similarities("{data}")'
         if state.comparing == "seeds":
-            return [f'rx.load_similarities("{data}").matrix({{depth}}, "seeds", "residual")']
+            return [f'{record}.matrix({{depth}}, "seeds", "residual", which="{state.layers}")']
         first = "residual" if state.comparing == "itself" else "plain"
+        blocks = [f"blocks = {record}.layers({{depth}})"] if state.layers == "blocks" else []
+        chosen = ", blocks, blocks" if blocks else ""
+        images = recorded(data).similarities.images
         return [
             f'plain, residual = rx.twins("cifar_resnet{{depth}}", weights="{data}")',
-            f'images = rx.load_dataset("{data}", split="test").normalized(slice(0, 500))',
-            f"rx.similarity({first}, residual, images)",
+            f'images = rx.load_dataset("{data}", split="test").normalized(slice(0, {images}))',
+            *blocks,
+            f"rx.similarity({first}, residual, images{chosen})",
         ]
-
