@@ -270,7 +270,8 @@ def test_two_networks_are_measured_on_one_batch_in_the_form_of_the_last(photos):
         net.about = {"mean": (0.5,) * 3, "std": (0.25,) * 3, "input_size": (3, side, side)}
     explorer = rx.SimilarityExplorer(nets, photos)
     batch = torch.cat([to_batch(photo, 16, (0.5,) * 3, (0.25,) * 3) for photo in photos])
-    for comparing, pairs in (("itself", (("one", "one"), ("other", "other"))), ("twins", (("one", "other"),))):
+    compared = {"itself": (("one", "one"), ("other", "other")), "twins": (("one", "other"),)}
+    for comparing, pairs in compared.items():
         page = shown(explorer, comparing=comparing, layers="all")
         for matrix, (first, second) in zip(matrices(page), pairs, strict=True):
             found = rx.similarity(nets[first], nets[second], batch)
@@ -312,7 +313,7 @@ def test_networks_without_blocks_are_said_to_have_layers(images):
     nets = {"one": chain(4, 0), "other": chain(4, 1)}
     explorer = rx.SimilarityExplorer(nets, images)
     page = shown(explorer)
-    said = [page.headline, *page.conditions, *(m.rows_named[0] for m in matrices(page)), page.panels[0][0].row]
+    said = [page.headline, *page.conditions, *matrices(page)[0].rows_named, page.panels[0][0].row]
     assert not any("block" in sentence for sentence in said)
     assert matrices(page)[0].rows_named == ["0", "2", "4", "6"]
     assert [part.key for part in page.ask] == ["comparing"], "there are no blocks to choose"

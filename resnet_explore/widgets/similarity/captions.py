@@ -56,8 +56,8 @@ WHY = {
     "something new in the place of its input, and small changes add up.",
     "twins": "CKA asks whether two layers find the same pairs of images alike. Shallow twins learn the same "
     "task and sort the images alike. The deeper they are, the less the plain one learns of it.",
-    "two": "CKA asks whether two layers find the same pairs of images alike. Channels may be many or few, and "
-    "in any order. So two networks can have different weights and still do the same.",
+    "two": "CKA asks whether two layers find the same pairs of images alike. Channels may be many or few, "
+    "and in any order. So two networks can have different weights and still do the same.",
     "seeds": "Both runs see the same images, from other first weights. A likely reason: a skip hands on what "
     "the image itself says, which is the same for both. A deep plain network knows only what its own layers "
     "have left of it.",
@@ -65,8 +65,8 @@ WHY = {
     "something new in its place.",
 }
 LEFT_WHY = (
-    " In deep plain networks there are blocks behind which images differ along a single direction: one number "
-    "is left of each, and which one depends on the seed."
+    " In deep plain networks there are blocks behind which images differ along a single direction: one "
+    "number is left of each, and which one depends on the seed."
 )
 GRID_WHY = (
     "Behind a sum stands all that the skip has carried, so neighbours are alike. What a branch adds is new, "
@@ -142,8 +142,8 @@ def headline(grids: "Sequence[Grid]", comparing: str, layers: str) -> str:
 def _last_headline(grids: "Sequence[Grid]") -> str:
     most, other = sorted(grids, key=lambda grid: -grid.like_last)
     return (
-        f"{percent(100 * most.like_last)} of {most.title}'s {most.noun} resemble its last one ({other.title}: "
-        f"{percent(100 * other.like_last)})."
+        f"{percent(100 * most.like_last)} of {most.title}'s {most.noun} resemble its last one "
+        f"({other.title}: {percent(100 * other.like_last)})."
     )
 
 

@@ -156,7 +156,9 @@ class ComparedNetworks:
         blocks = tuple(
             tuple(n for n in self.blocks[k] if n in there) for k, there in zip(pair, sides, strict=True)
         )
-        shown = [own or side for own, side in zip(blocks, sides, strict=True)] if layers == "blocks" else sides
+        shown = (
+            [own or side for own, side in zip(blocks, sides, strict=True)] if layers == "blocks" else sides
+        )
         places = [[there.index(n) for n in side] for there, side in zip(sides, shown, strict=True)]
         values = one.matrix[np.ix_(*places)]
         names = (self.names[pair[0]], self.names[pair[1]])

@@ -83,7 +83,7 @@ class SimilarityLab:
         return torch.cat([one for one in batches if one.shape == batches[0].shape])
 
     def looked(self, cells: "Cells", pair: tuple[int, int, int], image: str, task: Task) -> "TwoLayers":
-        """Return what the layers of a cell say to an image. Raises `ExploreError` if there is no such cell."""
+        """Return what the layers of a cell say to an image; raises `ExploreError` if there is no such one."""
         from resnet_explore.figures.mosaic import common_scale
         from resnet_explore.models.threads import one_thread
 
