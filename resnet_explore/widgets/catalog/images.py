@@ -117,6 +117,10 @@ class Images:
         self._remarks: list[str] = []
         self._last = ""
 
+    def form_for(self, about: Mapping[str, Any]) -> InputForm:
+        """Return how a photo becomes an input: as the images say, or else the network's `about`."""
+        return self.form or form_of(about)
+
     # --- what can be chosen -------------------------------------------------------------------------------
 
     def choices(self, data: str = "") -> tuple[Choice, ...]:

@@ -36,9 +36,14 @@ class NamedNetwork:
     source: str = ""
 
     @property
+    def about(self) -> Mapping[str, Any]:
+        """What the network carries of its training and its inputs, {} for nothing."""
+        return getattr(self.model, "about", None) or {}
+
+    @property
     def cited(self) -> str:
         """What somebody has to know to get the same network again, as far as that is known."""
-        about: Mapping[str, Any] = getattr(self.model, "about", None) or {}
+        about = self.about
         words = [f"{self.name}: {self.source or f'a {type(self.model).__name__} as it was given'}"]
         if "data" in about:
             words.append(f"trained on {about['data'].partition(' (')[0]}")

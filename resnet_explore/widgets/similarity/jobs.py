@@ -9,7 +9,7 @@ import numpy as np
 
 from resnet_explore.analysis.similarity_record import KINDS
 from resnet_explore.errors import ExploreError
-from resnet_explore.widgets.catalog.images import Images, InputForm, form_of
+from resnet_explore.widgets.catalog.images import Images
 from resnet_explore.widgets.catalog.networks import OWN, Loaded, NamedNetwork, Networks
 from resnet_explore.widgets.core.runner import Job, Task
 from resnet_explore.widgets.core.tiles_panel import DEAD, MARK, SATURATED, Sheet, Shown, sheet
@@ -64,10 +64,6 @@ class SimilarityLab:
         names, kinds = (tuple(getattr(one, what) for one in networks) for what in ("name", "kind"))
         return ComparedNetworks(names, kinds, tuple(blocks), found)
 
-    def form(self, network: NamedNetwork) -> InputForm:
-        """Return how a photo becomes an input of a network."""
-        return self.images.form or form_of(getattr(network.model, "about", None) or {})
-
     def _batch(self, networks: tuple[NamedNetwork, ...]) -> "Tensor":
         """Return all images that are offered from the start and have the size of the first.
 
@@ -77,7 +73,7 @@ class SimilarityLab:
         """
         import torch
 
-        form = self.form(networks[-1])
+        form = self.images.form_for(networks[-1].about)
         choices = self.images.given(self.networks[OWN].data)
         batches = [self.images.picture(choice.value).batch(form) for choice in choices]
         return torch.cat([one for one in batches if one.shape == batches[0].shape])
@@ -92,7 +88,7 @@ class SimilarityLab:
         sides = self._sides(cells, pair)
         with self._passing, one_thread():
             networks = self._loaded(self.networks[cells.networks], cells.depth)
-            form = self.form(networks[-1])
+            form = self.images.form_for(networks[-1].about)
             picture = self.images.picture(image)
             batch = self.images.batch(image, form)
             sheets = [
