@@ -117,14 +117,18 @@ class Loaded:
             return self._networks[depth]
 
 
-def usual_networks() -> dict[str, Networks]:
-    """Return what can be chosen by key, the trained twins that ship first."""
+def usual_networks(only: Sequence[str] | None = None) -> dict[str, Networks]:
+    """Return what can be chosen by key, the trained twins that ship first.
+
+    only  the keys of those that are offered, in their order, as far as they are there; None for all
+    """
     entries = [
         *_shipped_twins(),
         Networks("random", "ResNet-50 twins, random weights", _random_twins, trained=False),
         Networks("imagenet", "ResNet-18 and -50 (142 MB)", _torchvision, tip="Downloaded once"),
     ]
-    return {entry.key: entry for entry in entries}
+    usual = {entry.key: entry for entry in entries}
+    return usual if only is None else {key: usual[key] for key in only if key in usual}
 
 
 def own_networks(models: Any, label: str = "your networks") -> Networks:

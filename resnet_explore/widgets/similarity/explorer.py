@@ -39,12 +39,7 @@ class SimilarityExplorer(LookingExplorer):
     bakes: ClassVar = {"view": None, "networks": None, "comparing": None, "layers": None}
 
     def __init__(self, models: Any = None, images: Any = None, **state: Any) -> None:
-        usual = usual_networks()
-        entries = (
-            {key: usual[key] for key in _OFFERED if key in usual}
-            if models is None
-            else {OWN: own_networks(models)}
-        )
+        entries = usual_networks(_OFFERED) if models is None else {OWN: own_networks(models)}
         self.lab = SimilarityLab(entries, Images(images))
         super().__init__(entries, self.lab.images, {"models": models, "images": images}, **state)
 
