@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from resnet_explore.analysis.similarity_record import KINDS, Similarities, distant, like_last
+from resnet_explore.analysis.similarity_record import KINDS, Similarities, distant, like_last, same
 from resnet_explore.widgets.similarity import captions
 
 if TYPE_CHECKING:
@@ -72,9 +72,8 @@ class Grid:
     @property
     def same(self) -> float:
         """Mean CKA of each block with the same one of the other network; NaN where they differ in number."""
-        matrix = self.of_blocks
-        known = matrix.diagonal()[np.isfinite(matrix.diagonal())]
-        return float(known.mean()) if known.size and matrix.shape[0] == matrix.shape[1] else float("nan")
+        rows, columns = self.of_blocks.shape
+        return same(self.of_blocks) if rows == columns else float("nan")
 
     @property
     def _branches(self) -> list[int]:
