@@ -313,7 +313,8 @@ def test_networks_without_blocks_are_said_to_have_layers(images):
     nets = {"one": chain(4, 0), "other": chain(4, 1)}
     explorer = rx.SimilarityExplorer(nets, images)
     page = shown(explorer)
-    said = [page.headline, *page.conditions, *matrices(page)[0].rows_named, page.panels[0][0].row]
+    named = [*matrices(page)[0].rows_named, page.panels[0][0].row]
+    said = [page.headline, page.why, *page.conditions, *named]
     assert not any("block" in sentence for sentence in said)
     assert matrices(page)[0].rows_named == ["0", "2", "4", "6"]
     assert [part.key for part in page.ask] == ["comparing"], "there are no blocks to choose"

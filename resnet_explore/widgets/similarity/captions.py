@@ -56,6 +56,8 @@ WHY = {
     "something new in the place of its input, and small changes add up.",
     "twins": "CKA asks whether two layers find the same pairs of images alike. Shallow twins learn the same "
     "task and sort the images alike. The deeper they are, the less the plain one learns of it.",
+    "layers": "CKA asks whether two layers find the same pairs of images alike. Each layer changes what it "
+    "gets. Small changes add up, so layers that lie far apart are often less alike.",
     "two": "CKA asks whether two layers find the same pairs of images alike. Channels may be many or few, "
     "and in any order. So two networks can have different weights and still do the same.",
     "seeds": "Both runs see the same images, from other first weights. A likely reason: a skip hands on what "
@@ -186,6 +188,13 @@ def depth_headline(depths: Sequence[int], plain: Sequence[float], residual: Sequ
 # --- matrices -----------------------------------------------------------------------------------------------
 
 LABEL = "CKA"
+
+
+def why_measured(grids: "Sequence[Grid]", comparing: str) -> str:
+    """Return why a person's own networks, of which nothing more is known, are as alike as they are."""
+    if comparing == "twins":
+        return WHY["two"]
+    return WHY["itself"] if _noun(grids) == "blocks" else WHY["layers"]
 
 
 def axis(grids: "Sequence[Grid]", layers: str) -> str:

@@ -150,9 +150,10 @@ class _View:
         state = self.state
         if state.comparing == "itself" and state.layers == "all" and all(grid.has_branches for grid in grids):
             return captions.GRID_WHY
-        own_pair = self.recorded is None and state.comparing == "twins"
-        said = captions.WHY["two" if own_pair else state.comparing]
-        if self.recorded is None or state.comparing != "itself":
+        if self.recorded is None:
+            return captions.why_measured(grids, state.comparing)
+        said = captions.WHY[state.comparing]
+        if state.comparing != "itself":
             return said
         left = self.recorded.similarities.directions(depth, "plain")
         narrowest = int(np.nanargmin(left))
