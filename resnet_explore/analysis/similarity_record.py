@@ -114,8 +114,8 @@ class Similarities:
                         "like_last": like_last(own),
                         "constant": int(np.isnan(own.diagonal()).sum()),
                         "fewest_directions": float(np.nanmin(self.directions(depth, kind, seed))),
-                        "other_seed": _same(self.matrix(depth, "seeds", kind, seed)) if several else np.nan,
-                        "twin": _same(self.matrix(depth, "twins", seed=seed)),
+                        "other_seed": same(self.matrix(depth, "seeds", kind, seed)) if several else np.nan,
+                        "twin": same(self.matrix(depth, "twins", seed=seed)),
                     }
 
 
@@ -134,8 +134,8 @@ def like_last(matrix: np.ndarray) -> float:
     return float((matrix[-1, :-1] > ALIKE).mean())
 
 
-def _same(matrix: np.ndarray) -> float:
-    """Return the mean CKA of each layer with the same one of another network."""
+def same(matrix: np.ndarray) -> float:
+    """Return the mean CKA of each layer with the same one of another network; constant ones are left out."""
     return _mean(matrix.diagonal())
 
 

@@ -19,6 +19,8 @@ def test_slide_point_and_look_at_two_layers(open_notebook):
     matrices, read = card.locator(".rx-matrix"), card.locator(".rx-read").first
     matrices.first.wait_for(timeout=60_000)
     assert matrices.count() == 2
+    named = page.get_by_role("application", name="CKA by block and block. Arrow keys read the values. Enter")
+    assert named.count() == 2, "a screen reader hands the keys on"
     assert headline(notebook).startswith("Distant blocks are 0.83 alike in Residual-56")
     pictures.assert_up_to_date("similarity", notebook)
     notebook.screenshot("10_similarity")

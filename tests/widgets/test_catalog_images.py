@@ -11,7 +11,7 @@ from PIL import Image
 
 import resnet_explore as rx
 from resnet_explore.inputs.images import to_batch
-from resnet_explore.widgets.catalog.images import Images, InputForm, form_of
+from resnet_explore.widgets.catalog.images import Images, InputForm
 
 FORM = InputForm(32, (0.5,) * 3, (0.25,) * 3)
 
@@ -55,8 +55,11 @@ def test_a_photo_becomes_what_a_network_takes():
     )
     assert images.picture("cat").colors(FORM).shape == (32, 32, 3)
     assert images.picture("cat").seen(100).size == (100, 100)
-    assert form_of({}).side == 224
-    assert form_of({"mean": (0.1,), "std": (0.2,), "input_size": (1, 8, 8)}) == InputForm(8, (0.1,), (0.2,))
+    about = {"mean": (0.1,), "std": (0.2,), "input_size": (1, 8, 8)}
+    assert images.form_for({}).side == 224
+    assert images.form_for(about) == InputForm(8, (0.1,), (0.2,))
+    digits = rx.load_dataset("digits", split="test")
+    assert Images(digits).form_for(about).mean == digits.mean, "the images know best"
 
 
 def test_statistics_are_over_the_image_first_and_others_where_they_are_small():

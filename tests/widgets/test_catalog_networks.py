@@ -20,6 +20,10 @@ def test_the_menu_needs_no_torch():
     assert out.stdout.strip() == "['cifar10', 'digits', 'imagenette', 'random', 'imagenet'] False"
 
 
+def test_some_networks_are_offered_in_the_order_that_is_asked_for():
+    assert list(usual_networks(("imagenet", "digits", "nothing"))) == ["imagenet", "digits"]
+
+
 @pytest.mark.parametrize(
     ("depths", "start"),
     [((20, 56), 20), ((8, 14, 20, 32, 44, 56), 20), ((8, 14, 32), 14), ((8, 56), 56), ((), 0)],

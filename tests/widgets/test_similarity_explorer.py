@@ -3,17 +3,20 @@
 import csv
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from witnesses import fingerprint
 
 import resnet_explore as rx
+from resnet_explore.inputs.images import to_batch
 from resnet_explore.widgets.core.tiles_panel import Sheet
 from resnet_explore.widgets.core.view import encode
-from tests.widgets.pages import assert_kept, numbers, shown, unpacked
+from tests.widgets.pages import assert_kept, numbers, shown, unpacked, whole
 
 START = {
     "view": "matrices",
@@ -128,6 +131,18 @@ def test_two_layers_look_at_a_picture(explorer):
     assert (explorer.pair, page.below) == (None, ())
 
 
+def test_other_layers_are_shown_with_all_their_channels(explorer):
+    shown(explorer, pair=(1, 20, 26), channel=31, tile_page=1)
+    assert (explorer.channel, explorer.tile_page) == (31, 1), "what is asked for together"
+    explorer.image = "digits/3"
+    assert explorer.channel == 31, "the same layers"
+    explorer.pair = (1, 1, 2)
+    assert (explorer.channel, explorer.tile_page) == (-1, 0)
+    explorer.channel = 3
+    explorer.depth = 20
+    assert (explorer.pair, explorer.channel) == (None, -1)
+
+
 def test_the_classifier_and_networks_that_are_not_here_have_no_maps(explorer):
     page = shown(explorer, layers="all", comparing="seeds", pair=(0, 82, 2))
     first, second = page.below[1][0].shown.sheets
@@ -149,7 +164,12 @@ def test_through_depth_the_charts_are_the_table(explorer):
             np.testing.assert_allclose(series.low, rows.min())
             np.testing.assert_allclose(series.high, rows.max())
     assert any("18 blocks of one seed" in sentence for sentence in page.conditions)
-    assert len(shown(explorer, networks="cifar10").panels[0][0].charts) == 2
+    assert min(fewest.series[0].low) < 1.5
+    assert "single direction" in page.why
+    page = shown(explorer, networks="cifar10")
+    _, fewest = page.panels[0][0].charts
+    assert min(fewest.series[0].y) > 5
+    assert "direction" not in page.why
 
 
 @pytest.mark.parametrize(
@@ -162,6 +182,12 @@ def test_through_depth_the_charts_are_the_table(explorer):
         ({"networks": "imagenette"}, "Unknown networks"),
         ({"comparing": "twin"}, "did you mean 'twins'"),
         ({"layers": "convs"}, "Unknown layers"),
+        ({"networks": "cifar10", "comparing": "seeds"}, "one seed is recorded"),
+        ({"depth": 20, "pair": (0, 20, 0)}, "9 rows and 9 columns"),
+        ({"channel": -7}, "channel must be at least -1, got -7"),
+        ({"tile_page": -3}, "tile_page must be at least 0"),
+        ({"opacity": 9}, "opacity must be from 0 to 1"),
+        ({"opacity": float("nan")}, "opacity must be from 0 to 1"),
     ],
 )
 def test_what_there_is_not_is_said_and_changes_nothing(explorer, changes, sentence):
@@ -169,6 +195,35 @@ def test_what_there_is_not_is_said_and_changes_nothing(explorer, changes, senten
     with pytest.raises(rx.ExploreError, match=sentence):
         explorer.update(**changes)
     assert explorer.state == before
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        ({"pair": (7, 700, 700)}, "of 2 matrices with 27 rows"),
+        ({"networks": "cifar10", "comparing": "seeds"}, "one seed is recorded"),
+    ],
+)
+def test_a_new_explorer_refuses_what_there_is_not(state, sentence):
+    with pytest.raises(rx.ExploreError, match=sentence):
+        rx.SimilarityExplorer(**state)
+
+
+def test_what_is_planned_follows_from_the_state_alone():
+    fresh = rx.SimilarityExplorer()
+    asked = replace(fresh.state, networks="cifar10", depth=20, pair=(0, 1, 2))
+    (look,) = fresh.plan(asked)
+    assert (look.pair, look.cells.networks, look.cells.depth) == ((0, 1, 2), "cifar10", 20)
+
+
+def test_a_page_is_baked_of_a_cell_that_the_explorer_has_not_shown(tmp_path):
+    fresh = rx.SimilarityExplorer()
+    path = tmp_path / "page.html"
+    fresh.to_html(path, say=lambda text: None, networks="cifar10", depth=20, pair=(0, 1, 2), view="matrices")
+    table, arrays = unpacked(path)
+    first = whole(table, table, arrays)["scenes"][0]
+    assert first["tree"]["panels"]
+    assert "Plain-20, layer1.1" in str(first["tree"]["below"])
 
 
 # --- networks of others -------------------------------------------------------------------------------------
@@ -201,6 +256,83 @@ def test_networks_of_others_are_measured_and_left_as_they_were(images):
     with pytest.raises(rx.ExploreError, match="one depth"):
         explorer.view = "depth"
     assert explorer.code.splitlines()[-1].startswith("rx.SimilarityExplorer(models=models, images=images, ")
+
+
+@pytest.fixture
+def photos():
+    noise = np.random.default_rng(0)
+    return [Image.fromarray(noise.integers(0, 256, (48, 48, 3), np.uint8)) for _ in range(5)]
+
+
+def test_two_networks_are_measured_on_one_batch_in_the_form_of_the_last(photos):
+    nets = {"one": rx.build("cifar_resnet8"), "other": rx.build("cifar_resnet8", seed=1)}
+    for net, side in zip(nets.values(), (48, 16), strict=True):
+        net.about = {"mean": (0.5,) * 3, "std": (0.25,) * 3, "input_size": (3, side, side)}
+    explorer = rx.SimilarityExplorer(nets, photos)
+    batch = torch.cat([to_batch(photo, 16, (0.5,) * 3, (0.25,) * 3) for photo in photos])
+    compared = {"itself": (("one", "one"), ("other", "other")), "twins": (("one", "other"),)}
+    for comparing, pairs in compared.items():
+        page = shown(explorer, comparing=comparing, layers="all")
+        for matrix, (first, second) in zip(matrices(page), pairs, strict=True):
+            found = rx.similarity(nets[first], nets[second], batch)
+            np.testing.assert_allclose(matrix.values, found.matrix, rtol=1e-3, atol=1e-4)
+
+
+def test_an_upload_is_looked_at_and_changes_no_measurement(photos, tmp_path):
+    explorer = rx.SimilarityExplorer(rx.build("cifar_resnet8"), photos)
+    before = matrices(shown(explorer))[0].values
+    explorer.show_image(photos[0].rotate(90))
+    page = shown(explorer, layers="all", pair=(0, 0, 1))
+    assert any("5 images" in sentence for sentence in page.conditions)
+    np.testing.assert_array_equal(matrices(shown(explorer, layers="blocks"))[0].values, before)
+    table, arrays = unpacked(explorer.to_html(tmp_path / "page.html", say=lambda text: None))
+    assert "Measured with 5 images" in str(whole(table, table, arrays))
+    assert "Measured with 6 images" not in str(whole(table, table, arrays))
+
+
+def test_of_networks_of_others_a_cell_that_there_is_not_is_said_once_they_are_measured(photos):
+    explorer = rx.SimilarityExplorer(rx.build("cifar_resnet8"), photos, pair=(0, 700, 0))
+    assert matrices(shown(explorer))[0].values.shape == (3, 3)
+    assert explorer.pair is None
+    assert "3 rows and 3 columns" in explorer.problem
+    with pytest.raises(rx.ExploreError, match="3 rows"):
+        explorer.pair = (0, 3, 0)
+    for comparing, sentence in (("twins", "one network"), ("seeds", "recorded networks")):
+        with pytest.raises(rx.ExploreError, match=sentence):
+            rx.SimilarityExplorer(rx.build("cifar_resnet8"), photos, comparing=comparing)
+
+
+def chain(layers, seed):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        convs = [nn.Conv2d(3, 3, 3, padding=1) for _ in range(layers)]
+        return nn.Sequential(*(part for conv in convs for part in (conv, nn.Tanh())))
+
+
+def test_networks_without_blocks_are_said_to_have_layers(images):
+    nets = {"one": chain(4, 0), "other": chain(4, 1)}
+    explorer = rx.SimilarityExplorer(nets, images)
+    page = shown(explorer)
+    named = [*matrices(page)[0].rows_named, page.panels[0][0].row]
+    said = [page.headline, page.why, *page.conditions, *named]
+    assert not any("block" in sentence for sentence in said)
+    assert matrices(page)[0].rows_named == ["0", "2", "4", "6"]
+    assert [part.key for part in page.ask] == ["comparing"], "there are no blocks to choose"
+    one = matrices(page)[0].values
+    far = np.abs(np.subtract.outer(np.arange(4), np.arange(4))) >= 2
+    assert round(float(one[far].mean()), 2) in numbers(page.headline)
+    page = shown(explorer, comparing="twins")
+    assert "block" not in page.headline.lower()
+    assert "plain" not in page.why
+    assert round(float(matrices(page)[0].values.diagonal().mean()), 2) in numbers(page.headline)
+
+
+@pytest.mark.parametrize("nets", [lambda: chain(1, 0), lambda: [chain(1, 0), chain(4, 1)]])
+def test_a_network_of_one_layer_has_none_to_compare(images, nets):
+    page = shown(rx.SimilarityExplorer(nets(), images))
+    assert "nan" not in page.headline
+    assert "no two layers" in page.headline
+    assert matrices(page)[0].values.shape == (1, 1)
 
 
 class Silent(nn.Module):
@@ -259,14 +391,33 @@ def test_files_and_code(explorer, tmp_path):
         assert explorer.save(tmp_path / name).stat().st_size > 10_000
     shown(explorer, depth=20, comparing="twins")
     assert explorer.code.splitlines()[-1] == "rx.SimilarityExplorer(guess=True, depth=20, comparing='twins')"
-    found = {}
-    lines = explorer.call.splitlines()
-    exec("\n".join([*lines[:-1], f"found = {lines[-1]}"]), found)
-    page = shown(explorer, layers="all")
-    np.testing.assert_allclose(found["found"].matrix, matrices(page)[0].values, atol=0.004)
-    for changes in ({"comparing": "seeds"}, {"view": "depth"}):
-        shown(explorer, **changes)
-        exec(explorer.call, {})
+
+
+def called(explorer):
+    """What the last line of the call gives."""
+    *lines, last = explorer.call.splitlines()
+    there = {}
+    exec("\n".join(lines), there)
+    return eval(last, there)
+
+
+@pytest.mark.parametrize("layers", ["blocks", "all"])
+@pytest.mark.parametrize("comparing", ["itself", "twins", "seeds"])
+def test_the_call_gives_what_the_page_shows(explorer, comparing, layers):
+    page = shown(explorer, depth=20, comparing=comparing, layers=layers)
+    found = called(explorer)
+    matrix = matrices(page)[-1]
+    # The weights that ship are the recorded ones in half precision.
+    np.testing.assert_allclose(getattr(found, "matrix", found), matrix.values, atol=0.004)
+    assert matrix.kind == ("" if comparing == "twins" else "residual")
+
+
+def test_the_call_of_the_charts_gives_their_table(explorer):
+    page = shown(explorer, view="depth")
+    table = called(explorer)
+    for series in page.panels[0][0].charts[0].series[::2]:
+        rows = table[table["kind"] == series.kind].groupby("depth")["distant"]
+        np.testing.assert_allclose(series.y, rows.mean())
 
 
 def test_it_is_baked_with_all_that_its_menus_offer(explorer, tmp_path):

@@ -117,21 +117,25 @@ class Images:
         self._remarks: list[str] = []
         self._last = ""
 
+    def form_for(self, about: Mapping[str, Any]) -> InputForm:
+        """Return how a photo becomes an input: as the images say, or else the network's `about`."""
+        return self.form or form_of(about)
+
     # --- what can be chosen -------------------------------------------------------------------------------
 
     def choices(self, data: str = "") -> tuple[Choice, ...]:
         """Return what a menu offers beside the networks that were trained on `data`, uploads last."""
-        if self._own is not None:
-            listed = self._own.choices()
-        elif data == "digits":
-            listed = _test_choices(data)  # of a photo, 8x8 grey pixels say nothing
-        else:
-            listed = tuple(
-                Choice(p.name, p.title, p.credit, group="Photos") for p in sample_photos().values()
-            )
-            listed += _test_choices(data)
         uploads = (Choice(key, one.about, group="Yours") for key, one in self._uploads.items())
-        return (*listed, *uploads)
+        return (*self.given(data), *uploads)
+
+    def given(self, data: str = "") -> tuple[Choice, ...]:
+        """Return what a menu offers before anything is uploaded: always the same."""
+        if self._own is not None:
+            return self._own.choices()
+        if data == "digits":
+            return _test_choices(data)  # of a photo, 8x8 grey pixels say nothing
+        photos = (Choice(p.name, p.title, p.credit, group="Photos") for p in sample_photos().values())
+        return (*photos, *_test_choices(data))
 
     def fitting(self, key: str, data: str = "", first: str = "") -> str:
         """Return `key` if it is offered beside these networks, else `first` or the first that is."""

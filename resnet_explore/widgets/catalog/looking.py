@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resnet_explore.errors import unknown
+from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.widgets.catalog.images import Images
 from resnet_explore.widgets.catalog.networks import Networks
 from resnet_explore.widgets.core.explorer import Explorer
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _UPLOAD = "image.upload"
+# The least and the most, None for no limit, of what a state says of tiles; see `Tiles`.
+TILE_BOUNDS: Mapping[str, tuple[float, float | None]] = {
+    "tile_page": (0, None),
+    "channel": (-1, None),
+    "opacity": (0, 1),
+}
 
 
 class LookingExplorer(Explorer):
@@ -103,6 +109,15 @@ class LookingExplorer(Explorer):
     def notes_in_code(self) -> Sequence[str]:
         """Return what has to be filled in."""
         return [*super().notes_in_code(), *self.images.notes_in_code(self._state.image)]
+
+
+def require_bounds(state: Any, bounds: Mapping[str, tuple[float, float | None]]) -> None:
+    """Raise `ExploreError` for the first field whose number is outside of its bounds."""
+    for name, (low, high) in bounds.items():
+        value = getattr(state, name)
+        if not (low <= value and (high is None or value <= high)):  # NaN is nowhere
+            said = f"at least {low}" if high is None else f"from {low} to {high}"
+            raise ExploreError(f"{name} must be {said}, got {value}.")
 
 
 def _written(name: str, value: Any) -> str:

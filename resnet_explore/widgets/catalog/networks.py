@@ -36,9 +36,14 @@ class NamedNetwork:
     source: str = ""
 
     @property
+    def about(self) -> Mapping[str, Any]:
+        """What the network carries of its training and its inputs, {} for nothing."""
+        return getattr(self.model, "about", None) or {}
+
+    @property
     def cited(self) -> str:
         """What somebody has to know to get the same network again, as far as that is known."""
-        about: Mapping[str, Any] = getattr(self.model, "about", None) or {}
+        about = self.about
         words = [f"{self.name}: {self.source or f'a {type(self.model).__name__} as it was given'}"]
         if "data" in about:
             words.append(f"trained on {about['data'].partition(' (')[0]}")
@@ -112,14 +117,18 @@ class Loaded:
             return self._networks[depth]
 
 
-def usual_networks() -> dict[str, Networks]:
-    """Return what can be chosen by key, the trained twins that ship first."""
+def usual_networks(only: Sequence[str] | None = None) -> dict[str, Networks]:
+    """Return what can be chosen by key, the trained twins that ship first.
+
+    only  the keys of those that are offered, in their order, as far as they are there; None for all
+    """
     entries = [
         *_shipped_twins(),
         Networks("random", "ResNet-50 twins, random weights", _random_twins, trained=False),
         Networks("imagenet", "ResNet-18 and -50 (142 MB)", _torchvision, tip="Downloaded once"),
     ]
-    return {entry.key: entry for entry in entries}
+    usual = {entry.key: entry for entry in entries}
+    return usual if only is None else {key: usual[key] for key in only if key in usual}
 
 
 def own_networks(models: Any, label: str = "your networks") -> Networks:

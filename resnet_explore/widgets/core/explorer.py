@@ -307,7 +307,8 @@ class Explorer(anywidget.AnyWidget):
     ) -> Path:
         """Write a page that shows the explorer without Python and network, and return where it lies.
 
-        Sliders, tabs, pointer and keys work as here, and saving of PNG, SVG, and a CSV of charts and tables.
+        Sliders, tabs, pointer and keys work as here, and saving of PNG, SVG, and a CSV of charts, tables,
+        matrices and surfaces.
         Menus work as far as their answers are baked into the page; the rest is greyed.
 
         Parameters

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from resnet_explore.errors import ExploreError
 from resnet_explore.widgets.catalog.code import inputs_in_code
 from resnet_explore.widgets.catalog.images import Images
-from resnet_explore.widgets.catalog.looking import LookingExplorer
+from resnet_explore.widgets.catalog.looking import TILE_BOUNDS, LookingExplorer, require_bounds
 from resnet_explore.widgets.catalog.networks import own_networks, usual_networks
 from resnet_explore.widgets.core.runner import Job
 from resnet_explore.widgets.core.view import View
@@ -53,7 +53,7 @@ class FeatureMapExplorer(LookingExplorer):
         """Find networks, depth and image that go together; a block keeps its share of the way."""
         before, moved = self._before, self._moved(state)
         state = super().settle(state, names)
-        _require(state)
+        require_bounds(state, {"block": (1, None), **TILE_BOUNDS})
         if before is None:
             return state
         state = self._settle_block(state, names, before, moved)
@@ -136,17 +136,3 @@ class FeatureMapExplorer(LookingExplorer):
         if state.view == "parts":
             return [*inputs, "rx.residual_stream(residual, image)"]
         return [*inputs, "[rx.feature_maps(model, image) for model in (plain, residual)]"]
-
-
-def _require(state: FeatureMapState) -> None:
-    """Raise `ExploreError` for a number that is outside of its bounds."""
-    for name, low, high in (
-        ("block", 1, None),
-        ("tile_page", 0, None),
-        ("channel", -1, None),
-        ("opacity", 0, 1),
-    ):
-        value = getattr(state, name)
-        if value < low or (high is not None and value > high):
-            bounds = f"at least {low}" if high is None else f"from {low} to {high}"
-            raise ExploreError(f"{name} must be {bounds}, got {value}.")

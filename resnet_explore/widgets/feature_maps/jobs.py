@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from resnet_explore.errors import ExploreError
-from resnet_explore.widgets.catalog.images import SMALL, Images, InputForm, form_of
+from resnet_explore.widgets.catalog.images import SMALL, Images
 from resnet_explore.widgets.catalog.networks import Loaded, NamedNetwork, Networks
 from resnet_explore.widgets.core.runner import Job, Task
 from resnet_explore.widgets.feature_maps import captions
@@ -48,13 +48,6 @@ class FeatureMapLab:
         with self._passing:
             yield self._loaded(self.networks[key], depth)
 
-    def form(self, network: NamedNetwork) -> InputForm:
-        """Return how a photo becomes an input of a network."""
-        if self.images.form is not None:
-            return self.images.form
-        about = getattr(network.model, "about", None) or {}
-        return form_of(about)
-
     def blocks(self, key: str, depth: int, image: str) -> int | None:
         """Return how many stops the block slider has, None as long as that is not known."""
         scene = self.scenes.get((key, depth, image))
@@ -89,7 +82,7 @@ class Measure(Job):
         lab = self.lab
         with lab.passing(self.networks, self.depth) as networks:
             task.check()
-            form = lab.form(networks[-1])
+            form = lab.images.form_for(networks[-1].about)
             picture = lab.images.picture(self.image)
             batch = lab.images.batch(self.image, form)
             task.say(_running(networks, batch, lab.layers))
@@ -163,7 +156,7 @@ class ReadChannel(Job):
         which = scene.streaming if self.view == "parts" else None
         asked = list(enumerate(layers)) if which is None else [(which, layers[which])]
         with self.lab.passing(self.networks, self.depth) as networks:
-            batch = self.lab.images.picture(self.image).batch(self.lab.form(networks[-1]))
+            batch = self.lab.images.picture(self.image).batch(self.lab.images.form_for(networks[-1].about))
             fields = self.lab.fields(self.networks, self.depth, tuple(batch.shape[1:]))
             task.check()
             maps = []
@@ -210,7 +203,7 @@ def whole_maps(lab: FeatureMapLab, scene: Scene, key: str, depth: int, image: st
     if whole > free:
         raise ExploreError(captions.too_large(in_words(whole), in_words(free)))
     with lab.passing(key, depth) as networks:
-        batch = lab.images.picture(image).batch(lab.form(networks[-1]))
+        batch = lab.images.picture(image).batch(lab.images.form_for(networks[-1].about))
         arrays: dict[str, np.ndarray] = {"image": batch[0].cpu().numpy()}
         for network in networks:
             for name, layer in feature_maps(network.model, batch, lab.layers).items():

@@ -275,8 +275,7 @@ class SaliencyExplorer(LookingExplorer):
 def _entries(models: Any) -> dict[str, Networks]:
     """Return what the menu of networks offers."""
     if models is None:
-        usual = usual_networks()
-        return {key: usual[key] for key in _OFFERED if key in usual}
+        return usual_networks(_OFFERED)
     if isinstance(models, Mapping) and all(isinstance(one, Networks) for one in models.values()):
         if not models:
             raise ExploreError("models must hold at least one network, got none.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from resnet_explore.analysis.explain.methods.registry import PIXELS, methods
 from resnet_explore.errors import ExploreError
-from resnet_explore.widgets.catalog.images import Images, InputForm, form_of
+from resnet_explore.widgets.catalog.images import Images
 from resnet_explore.widgets.catalog.networks import Loaded, NamedNetwork, Networks
 
 if TYPE_CHECKING:  # torch is loaded by what computes, behind the first page
@@ -103,11 +103,7 @@ class SaliencyLab:
 
     def batch(self, about: Mapping[str, Any], image: str) -> "Tensor":
         """Return an image as networks of which this is known take it."""
-        return self.images.picture(image).batch(self.form(about))
-
-    def form(self, about: Mapping[str, Any]) -> InputForm:
-        """Return how a photo becomes an input of networks of which this is known."""
-        return self.images.form if self.images.form is not None else form_of(about)
+        return self.images.picture(image).batch(self.images.form_for(about))
 
     def _described(self, entry: Networks, found: tuple[NamedNetwork, ...], image: str) -> Opened:
         from resnet_explore.models.summary import fields_if_known

@@ -56,13 +56,20 @@ WHY = {
     "something new in the place of its input, and small changes add up.",
     "twins": "CKA asks whether two layers find the same pairs of images alike. Shallow twins learn the same "
     "task and sort the images alike. The deeper they are, the less the plain one learns of it.",
+    "layers": "CKA asks whether two layers find the same pairs of images alike. Each layer changes what it "
+    "gets. Small changes add up, so layers that lie far apart are often less alike.",
+    "two": "CKA asks whether two layers find the same pairs of images alike. Channels may be many or few, "
+    "and in any order. So two networks can have different weights and still do the same.",
     "seeds": "Both runs see the same images, from other first weights. A likely reason: a skip hands on what "
     "the image itself says, which is the same for both. A deep plain network knows only what its own layers "
     "have left of it.",
     "depth": "A skip hands on what came in, so residual blocks stay alike at any depth. A plain block puts "
-    "something new in its place. In deep plain networks there are blocks behind which images differ along a "
-    "single direction: one number is left of each, and which one depends on the seed.",
+    "something new in its place.",
 }
+LEFT_WHY = (
+    " In deep plain networks there are blocks behind which images differ along a single direction: one "
+    "number is left of each, and which one depends on the seed."
+)
 GRID_WHY = (
     "Behind a sum stands all that the skip has carried, so neighbours are alike. What a branch adds is new, "
     "so branches are less alike: a grid of lines, as Kornblith and others saw in 2019. A plain network has "
@@ -117,10 +124,14 @@ def headline(grids: "Sequence[Grid]", comparing: str, layers: str) -> str:
         grid = grids[0]
         first, second = grid.names
         if not math.isfinite(grid.same):
-            return f"Distant blocks of {first} and {second} are {grid.distant:.2f} alike."
-        return f"Block for block, {first} and {second} are {grid.same:.2f} alike."
+            return f"Distant {grid.noun} of {first} and {second} are {grid.distant:.2f} alike."
+        one = grid.noun.removesuffix("s")
+        return f"{one.capitalize()} for {one}, {first} and {second} are {grid.same:.2f} alike."
+    for grid in grids:
+        if not math.isfinite(grid.distant):
+            return f"{grid.title} has no two {grid.noun} that can be compared."
     if len(grids) == 1:
-        return f"Distant blocks of {grids[0].title} are {grids[0].distant:.2f} alike."
+        return f"Distant {grids[0].noun} of {grids[0].title} are {grids[0].distant:.2f} alike."
     if comparing == "seeds":
         return _seeds_headline(grids)
     if layers == "all" and all(grid.has_branches for grid in grids):
@@ -133,17 +144,22 @@ def headline(grids: "Sequence[Grid]", comparing: str, layers: str) -> str:
 def _last_headline(grids: "Sequence[Grid]") -> str:
     most, other = sorted(grids, key=lambda grid: -grid.like_last)
     return (
-        f"{percent(100 * most.like_last)} of {most.title}'s blocks resemble its last one ({other.title}: "
-        f"{percent(100 * other.like_last)})."
+        f"{percent(100 * most.like_last)} of {most.title}'s {most.noun} resemble its last one "
+        f"({other.title}: {percent(100 * other.like_last)})."
     )
 
 
 def _distant_headline(grids: "Sequence[Grid]") -> str:
     less, more = sorted(grids, key=lambda grid: grid.distant)
+    noun = _noun(grids)
     if more.distant - less.distant < CLOSE:
         both = ", ".join(f"{grid.title} {grid.distant:.2f}" for grid in grids)
-        return f"Distant blocks are about as alike in both: {both}."
-    return f"Distant blocks are {more.distant:.2f} alike in {more.title}, {less.distant:.2f} in {less.title}."
+        return f"Distant {noun} are about as alike in both: {both}."
+    return f"Distant {noun} are {more.distant:.2f} alike in {more.title}, {less.distant:.2f} in {less.title}."
+
+
+def _noun(grids: "Sequence[Grid]") -> str:
+    return "blocks" if all(grid.noun == "blocks" for grid in grids) else "layers"
 
 
 def _neighbours_headline(grids: "Sequence[Grid]") -> str:
@@ -172,7 +188,18 @@ def depth_headline(depths: Sequence[int], plain: Sequence[float], residual: Sequ
 # --- matrices -----------------------------------------------------------------------------------------------
 
 LABEL = "CKA"
-AXES = {"blocks": "block", "all": "layer"}
+
+
+def why_measured(grids: "Sequence[Grid]", comparing: str) -> str:
+    """Return why a person's own networks, of which nothing more is known, are as alike as they are."""
+    if comparing == "twins":
+        return WHY["two"]
+    return WHY["itself"] if _noun(grids) == "blocks" else WHY["layers"]
+
+
+def axis(grids: "Sequence[Grid]", layers: str) -> str:
+    """Return what rows and columns are."""
+    return "layer" if layers == "all" else _noun(grids).removesuffix("s")
 
 
 def with_each_other(first: str, second: str) -> str:
@@ -221,8 +248,13 @@ def scaled(scale: float) -> str:
 # --- conditions ---------------------------------------------------------------------------------------------
 
 MEASURE = "Debiased linear CKA; 1 at most, and a little below 0 where two layers have nothing in common."
-DISTANT = "Distant blocks are at least a third of the depth apart."
+DISTANT = "Distant {} are at least a third of the depth apart."
 ROWS = "Row 1, at the bottom, is nearest to the image."
+
+
+def distant(grids: "Sequence[Grid]") -> str:
+    """Return what is called distant."""
+    return DISTANT.format(_noun(grids))
 
 
 def recorded(record: Similarities) -> str:
@@ -294,7 +326,7 @@ def over_seeds(record: Similarities) -> tuple[str, ...]:
         recorded(record),
         several if count > 1 else "One network of each kind and depth, so no spread is known.",
         MEASURE,
-        DISTANT,
+        DISTANT.format("blocks"),
         "Untrained: the same networks with fresh weights, in eval mode.",
         "Directions: (sum of the variances)² over the sum of their squares, along the principal axes.",
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from resnet_explore.analysis.similarity_record import KINDS, Similarities, distant, like_last
+from resnet_explore.analysis.similarity_record import KINDS, Similarities, distant, like_last, same
 from resnet_explore.widgets.similarity import captions
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Grid:
     kind     "plain" or "residual", "" for one of both
     values   debiased linear CKA, float (rows, columns), NaN where a layer can't be compared
     rows, columns  the layers' names
-    blocks   the blocks' names, among the rows and among the columns
+    blocks   the blocks' names, among the rows and among the columns; () of a network without blocks
     networks the place of the network of the rows and of that of the columns; None for one that is not here
     names    what both are called
     network  what the network of the rows is called without its seed
@@ -46,17 +46,22 @@ class Grid:
         return {name: tuple(np.array(layers)[gone]) for name, layers, gone in sides if gone.any()}
 
     @property
+    def noun(self) -> str:
+        """What the headline counts: "blocks", or "layers" where a network has no blocks."""
+        return "blocks" if all(self.blocks) else "layers"
+
+    @property
     def of_blocks(self) -> np.ndarray:
-        """The matrix of blocks alone."""
+        """The matrix of blocks alone; of a network without blocks, of all its layers."""
         rows, columns = (
-            [there.index(name) for name in blocks if name in there]
+            [there.index(name) for name in blocks or there if name in there]
             for there, blocks in zip((list(self.rows), list(self.columns)), self.blocks, strict=True)
         )
         return self.values[np.ix_(rows, columns)]
 
     @property
     def distant(self) -> float:
-        """Mean CKA of blocks at least a third of the depth apart."""
+        """Mean CKA of blocks at least a third of the depth apart; NaN where there are no two."""
         return distant(self.of_blocks)
 
     @property
@@ -67,9 +72,8 @@ class Grid:
     @property
     def same(self) -> float:
         """Mean CKA of each block with the same one of the other network; NaN where they differ in number."""
-        matrix = self.of_blocks
-        known = matrix.diagonal()[np.isfinite(matrix.diagonal())]
-        return float(known.mean()) if known.size and matrix.shape[0] == matrix.shape[1] else float("nan")
+        rows, columns = self.of_blocks.shape
+        return same(self.of_blocks) if rows == columns else float("nan")
 
     @property
     def _branches(self) -> list[int]:
@@ -116,7 +120,7 @@ class ComparedNetworks:
     """What was measured of a person's own networks.
 
     names, kinds  of each network
-    blocks        of each, in order; of one without blocks all its layers
+    blocks        of each, in order; () of one without blocks
     found         by the places of the two networks that were compared
     """
 
@@ -151,7 +155,9 @@ class ComparedNetworks:
         blocks = tuple(
             tuple(n for n in self.blocks[k] if n in there) for k, there in zip(pair, sides, strict=True)
         )
-        shown = blocks if layers == "blocks" else sides
+        shown = (
+            [own or side for own, side in zip(blocks, sides, strict=True)] if layers == "blocks" else sides
+        )
         places = [[there.index(n) for n in side] for there, side in zip(sides, shown, strict=True)]
         values = one.matrix[np.ix_(*places)]
         names = (self.names[pair[0]], self.names[pair[1]])

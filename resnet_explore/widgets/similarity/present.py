@@ -8,7 +8,7 @@ import numpy as np
 
 from resnet_explore.analysis.similarity_record import KINDS, Similarities
 from resnet_explore.figures.chart import Axis, Chart, Series, spread
-from resnet_explore.widgets.catalog.networks import Networks
+from resnet_explore.widgets.catalog.networks import OWN, Networks
 from resnet_explore.widgets.core.chart_panel import Charts
 from resnet_explore.widgets.core.guess import Question
 from resnet_explore.widgets.core.matrix_panel import Matrices, Matrix
@@ -16,11 +16,13 @@ from resnet_explore.widgets.core.tiles_panel import Tiles
 from resnet_explore.widgets.core.view import Choice, Group, Menu, Over, Part, Slider, Tabs, View
 from resnet_explore.widgets.similarity import captions
 from resnet_explore.widgets.similarity.grids import ComparedNetworks, Grid, recorded_grids
-from resnet_explore.widgets.similarity.jobs import Recorded, TwoLayers
+from resnet_explore.widgets.similarity.jobs import TwoLayers
+from resnet_explore.widgets.similarity.records import Recorded
 from resnet_explore.widgets.similarity.state import SimilarityState
 
 # What the first question is about: who has changed one of them is past it.
 _ASKED = ("view", "networks", "comparing", "layers", "pair")
+_FEWEST = "fewest_directions"
 _COLLAPSED = 1.5  # directions below which images are said to lie on a line
 
 
@@ -28,11 +30,13 @@ _COLLAPSED = 1.5  # directions below which images are said to lie on a line
 class Sources:
     """What a page is made of, as far as it is there.
 
+    lacks     what can't be compared, and why
     recorded  of twins that ship
     measured  of a person's own networks
     looked    what the two layers of the chosen cell say
     """
 
+    lacks: Mapping[str, str]
     recorded: Recorded | None = None
     measured: ComparedNetworks | None = None
     looked: TwoLayers | None = None
@@ -70,7 +74,7 @@ class _View:
 
     @property
     def tabs(self) -> Tabs:
-        own = not self.entries[self.state.networks].depths
+        own = self.state.networks == OWN
         lacks = ("", captions.ONE_DEPTH if own else "")
         choices = [replace(choice, missing=why) for choice, why in zip(captions.TABS, lacks, strict=True)]
         return Tabs("view", tuple(choices))
@@ -81,13 +85,11 @@ class _View:
         parts: list[Part] = [Menu("networks", "Networks", networks)] if len(networks) > 1 else []
         if self.state.view == "depth":
             return parts
-        lacks = why_not(self.sources)
+        lacks = self.sources.lacks
         compared = tuple(replace(one, missing=lacks.get(one.value, "")) for one in captions.COMPARING)
-        return [
-            *parts,
-            Menu("comparing", "Compare", compared),
-            Menu("layers", "Layers", captions.LAYERS),
-        ]
+        parts.append(Menu("comparing", "Compare", compared))
+        no_blocks = self.measured is not None and not any(self.measured.blocks)
+        return parts if no_blocks else [*parts, Menu("layers", "Layers", captions.LAYERS)]
 
     @property
     def slider(self) -> tuple[Slider, ...]:
@@ -135,8 +137,8 @@ class _View:
             0.0,
             1.0,
             captions.LABEL,
-            captions.AXES[self.state.layers],
-            captions.AXES[self.state.layers],
+            captions.axis(grids, self.state.layers),
+            captions.axis(grids, self.state.layers),
             scale="linear",
             chooses="pair",
             chosen=self.state.pair if here else None,
@@ -144,12 +146,14 @@ class _View:
             square=True,
         )
 
-    def _why(self, depth: int, _: Sequence[Grid]) -> str:
+    def _why(self, depth: int, grids: Sequence[Grid]) -> str:
         state = self.state
-        if state.comparing == "itself" and state.layers == "all":
+        if state.comparing == "itself" and state.layers == "all" and all(grid.has_branches for grid in grids):
             return captions.GRID_WHY
+        if self.recorded is None:
+            return captions.why_measured(grids, state.comparing)
         said = captions.WHY[state.comparing]
-        if self.recorded is None or state.comparing != "itself":
+        if state.comparing != "itself":
             return said
         left = self.recorded.similarities.directions(depth, "plain")
         narrowest = int(np.nanargmin(left))
@@ -158,7 +162,7 @@ class _View:
         return said + captions.collapsed(f"Plain-{depth}", narrowest + 1, float(left[narrowest]))
 
     def _conditions(self, depth: int, grids: Sequence[Grid]) -> tuple[str, ...]:
-        said = [captions.MEASURE, captions.DISTANT, captions.ROWS]
+        said = [captions.MEASURE, captions.distant(grids), captions.ROWS]
         if self.recorded is not None:
             record = self.recorded.similarities
             said.insert(0, captions.recorded(record))
@@ -212,7 +216,7 @@ class _View:
             tabs=self.tabs,
             ask=self.ask,
             headline=captions.depth_headline(record.depths, *means),
-            why=captions.WHY["depth"],
+            why=captions.WHY["depth"] + (captions.LEFT_WHY if _collapses(record) else ""),
             panels=((_depth_charts(record),),),
             sliders=self.slider,
             conditions=(*captions.over_seeds(record), *said),
@@ -225,36 +229,29 @@ class _View:
     def question(self) -> Over | None:
         """What is asked about the twins that come first; of nothing else, so at one depth."""
         usual = SimilarityState()
-        if any(getattr(self.state, name) != getattr(usual, name) for name in _ASKED):
+        moved = any(getattr(self.state, name) != getattr(usual, name) for name in _ASKED)
+        if moved or self.recorded is None:
             return None
-        right, told = None, ""
-        if self.recorded is not None:
-            grids = recorded_grids(self.recorded.similarities, usual.depth, "itself", "blocks")
-            plain, residual = (grid.distant for grid in grids)
-            apart = residual - plain
-            right = "both" if abs(apart) < captions.CLOSE else "residual" if apart > 0 else "plain"
-            told = captions.told(plain, residual)
+        grids = recorded_grids(self.recorded.similarities, usual.depth, "itself", "blocks")
+        plain, residual = (grid.distant for grid in grids)
+        apart = residual - plain
+        right = "both" if abs(apart) < captions.CLOSE else "residual" if apart > 0 else "plain"
         asked = Question(
             f"similarity/distant/{usual.networks}-{usual.depth}",
             captions.question(usual.depth),
             tuple(Choice(*pair) for pair in captions.ANSWERS.items()),
             right,
             captions.RULE,
-            told,
+            captions.told(plain, residual),
             captions.QUESTION_WHY,
             captions.REPLIES if right == "residual" else {},
         )
         return Over("depth", {usual.depth: asked})
 
 
-def why_not(sources: Sources) -> dict[str, str]:
-    """Return what can't be compared, and why."""
-    if sources.recorded is not None:
-        return {} if len(sources.recorded.similarities.seeds) > 1 else {"seeds": captions.ONE_SEED}
-    if sources.measured is None:
-        return {}
-    alone = {"twins": captions.NOT_TWO} if len(sources.measured.names) < 2 else {}
-    return {"seeds": captions.NO_SEEDS, **alone}
+def _collapses(record: Similarities) -> bool:
+    """Whether plain networks, of several seeds, have blocks behind which images lie on a line."""
+    return len(record.seeds) > 1 and bool(np.nanmin(record.over_seeds("plain", _FEWEST)) < _COLLAPSED)
 
 
 def _matrix(grid: Grid) -> Matrix:
@@ -270,8 +267,8 @@ def _depth_charts(record: Similarities) -> Charts:
     charts = [_over_depth(record, captions.DISTANT_TITLE, "distant", _share("mean CKA"), "untrained_distant")]
     if len(record.seeds) > 1:
         charts.append(_over_depth(record, captions.SEEDS_TITLE, "other_seed", _share("mean CKA")))
-    left = Axis.around(captions.LEFT_AXIS, *(record.over_seeds(kind, "fewest_directions") for kind in KINDS))
-    charts.append(_over_depth(record, captions.LEFT_TITLE, "fewest_directions", left))
+    left = Axis.around(captions.LEFT_AXIS, *(record.over_seeds(kind, _FEWEST) for kind in KINDS))
+    charts.append(_over_depth(record, captions.LEFT_TITLE, _FEWEST, left))
     return Charts("charts", tuple(charts), chooses="depth")
 
 

@@ -192,7 +192,7 @@ def _outcome(
     model = twins.networks[k].model
     batches = [] if tests is None else [tests.batch]
     if image:
-        batches.append(lab.images.picture(image).batch(lab.form(twins.networks[k])))
+        batches.append(lab.images.picture(image).batch(lab.images.form_for(twins.networks[k].about)))
     if len({batch.shape[1:] for batch in batches}) == 1:
         batches = [torch.cat(batches)]  # one pass costs less than two
     if isinstance(model, ResNet):  # in this layout convolutions take less time; others may not bear it
@@ -275,7 +275,7 @@ class LookInside(_OfImage):
         from resnet_explore.analysis.activations.feature_maps import feature_maps
 
         network, blocks = twins.networks[which], twins.blocks[which]
-        batch = self.lab.images.picture(self.image).batch(self.lab.form(network))
+        batch = self.lab.images.picture(self.image).batch(self.lab.images.form_for(network.about))
         with changed(twins, which, self.edit):
             maps = feature_maps(network.model, batch, [b.name for b in blocks], _LARGEST_MAP)
         return {k: maps[b.name] for k, b in enumerate(blocks, 1) if b.name in maps}
@@ -321,7 +321,7 @@ class Heat(_OfImage):
         twins = self.twins
         found = []
         for k, network in enumerate(twins.networks):
-            batch = self.lab.images.picture(self.image).batch(self.lab.form(network))
+            batch = self.lab.images.picture(self.image).batch(self.lab.images.form_for(network.about))
             with changed(twins, k, Edit()):
                 first = int(logits_of(network.model, batch)[0].argmax())
             order = self.edit.order or range(1, len(twins.blocks[k]) + 1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from resnet_explore.errors import ExploreError
 from resnet_explore.models.presets import config_of
-from resnet_explore.widgets.catalog.images import Images, InputForm, form_of
+from resnet_explore.widgets.catalog.images import Images
 from resnet_explore.widgets.catalog.networks import Loaded, NamedNetwork, Networks
 from resnet_explore.widgets.skips.edit import partners
 
@@ -144,10 +144,6 @@ class SkipLab:
                 self._opened = {**others, (key, depth): self._open(key, depth)}
             return self._opened[key, depth]
 
-    def form(self, network: NamedNetwork) -> InputForm:
-        """Return how a photo becomes an input of a network."""
-        return self.images.form or form_of(getattr(network.model, "about", None) or {})
-
     def _open(self, key: str, depth: int) -> OpenTwins:
         from resnet_explore.analysis.topology.blocks_of import blocks_of
 
@@ -161,7 +157,7 @@ class SkipLab:
         if entry.data not in self._tested:
             self._tested = {entry.data: self._held_out(entry.data)}
         held_out, missing = self._tested[entry.data]
-        about = getattr(networks[-1].model, "about", None) or {}
+        about = networks[-1].about
         classes = tuple(about.get("classes", ())) or tuple(getattr(self._tests, "classes", ()))
         return OpenTwins(networks, blocks, classes, held_out, missing)
 
@@ -169,7 +165,7 @@ class SkipLab:
         given = self.images.picture(self.images.choices()[0].value).tensor if self.images.own else None
         if given is not None:
             return tuple(given.shape[1:])
-        about: Mapping[str, Any] = getattr(networks[-1].model, "about", None) or entry.about or {}
+        about = networks[-1].about or entry.about or {}
         return tuple(about["input_size"]) if "input_size" in about else None
 
     def _held_out(self, data: str) -> tuple[HeldOut | None, str]:

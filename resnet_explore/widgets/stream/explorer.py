@@ -49,12 +49,7 @@ class StreamExplorer(LookingExplorer):
     }
 
     def __init__(self, models: Any = None, images: Any = None, **state: Any) -> None:
-        usual = usual_networks()
-        entries = (
-            {key: usual[key] for key in _OFFERED if key in usual}
-            if models is None
-            else {"own": own_networks(models)}
-        )
+        entries = usual_networks(_OFFERED) if models is None else {"own": own_networks(models)}
         self.lab = StreamLab(entries, Images(images))
         super().__init__(entries, self.lab.images, {"models": models, "images": images}, **state)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from resnet_explore.errors import ExploreError
-from resnet_explore.widgets.catalog.images import Images, form_of
+from resnet_explore.widgets.catalog.images import Images
 from resnet_explore.widgets.catalog.networks import Loaded, NamedNetwork, Networks
 from resnet_explore.widgets.core.runner import Job, Task
 from resnet_explore.widgets.stream import captions
@@ -234,8 +234,7 @@ class StreamLab:
         """Return the networks of a depth, and an image as they take it."""
         picture = self.images.picture(image)
         networks = self._loaded(self.networks[key], depth)
-        about: Mapping[str, Any] = getattr(networks[-1].model, "about", None) or {}
-        return networks, picture.batch(self.images.form or form_of(about))
+        return networks, picture.batch(self.images.form_for(networks[-1].about))
 
     def _named(self, about: Mapping[str, Any], count: int) -> tuple[str, ...]:
         known = about.get("classes") or self.images.classes

@@ -66,7 +66,7 @@ export function matrices(page, props) {
 
   function fresh(k) {
     const canvas = control("canvas", "rx-matrix", { tabIndex: 0 }), title = make("p"), ticks = make("div", "rx-matrix-ticks");
-    canvas.setAttribute("role", "img");
+    canvas.setAttribute("role", "application"); // screen readers keep the arrow keys of an image to themselves
     const mark = make("span", "rx-matrix-mark", { hidden: true, ariaHidden: "true" }), across = make("p", "rx-plot-x");
     const top = make("span"), side = make("div", "rx-matrix-side", { ariaHidden: "true" }, top, make("span", "", { textContent: "1" }));
     const grid = make("div", "rx-matrix-rows", {}, side, make("div", "rx-matrix-box", {}, canvas, mark), make("span"), ticks);
