@@ -135,6 +135,18 @@ def test_more_than_half_of_the_blocks_resemble_the_last_one_only_at_110_layers(d
         assert like["plain", depth].max() < 0.145
         if depth >= 20:
             assert (like["residual", depth] > like["plain", depth]).all()
+    residual = np.concatenate([like["residual", depth] for depth in (20, 32, 56)])
+    assert (residual.min(), residual.max()) == (pytest.approx(0.25), pytest.approx(0.46, abs=0.005))
+
+
+def test_training_makes_distant_residual_blocks_more_alike_on_digits_and_less_on_cifar10(digits):
+    cifar = rx.load_similarities("cifar10")
+    for record, more in ((digits, True), (cifar, False)):
+        before, after = column(record, "untrained_distant"), column(record, "distant")
+        for depth in record.depths:
+            assert (after["residual", depth].mean() > before["residual", depth].mean()) == more, depth
+    far = column(cifar, "distant")
+    assert all(far["residual", depth] > far["plain", depth] for depth in cifar.depths)
 
 
 def test_a_deep_plain_network_has_a_block_that_leaves_one_direction(digits):

@@ -47,7 +47,6 @@ GLOSSARY = {
     "filters": "The weights that make one channel of a convolution's output, each.",
     "eval mode": "Batch norm uses the means and variances that it kept in training.",
     "train mode": "Batch norm uses the means and variances of the images at hand.",
-    "local minima": "Points that lie lower than all of their neighbours on the grid.",
 }
 
 PLANE_TIP = "Which two directions through the network"
@@ -73,35 +72,45 @@ def plane_tip(plane: str) -> str:
 
 # --- the question that comes first --------------------------------------------------------------------------
 
-FEW = 10
-MINIMA = {"one": "at 1", "few": f"at 2 to {FEW}", "many": f"at more than {FEW}"}
-MINIMA_RULE = "Counted on a grid of 25×25 networks: lower than all eight neighbours, or fewer at the edge."
-MINIMA_REPLIES = {
-    "few": "With so many weights one may expect a rugged land.",
-    "many": "With so many weights one may expect a rugged land.",
+SAME = 2  # climbs that differ by no more than this factor count as equal
+STEEPER = {
+    "plain": "Around the plain network",
+    "residual": "Around the residual network",
+    "same": "About the same around both",
 }
-MINIMA_WHY = (
-    "Around the residual network there is one funnel, and training has come down to its foot. The plain "
-    "network has hardly learned: it stands on a plateau near a guess, 2.3, and in its shallow dents downhill "
-    "leads nowhere. So a flat surface is not an easy one."
+STEEPER_RULE = (
+    "Compared: the largest loss on the plane over the smallest. What differs by less than "
+    f"{SAME}× counts as the same."
+)
+STEEPER_REPLIES = {
+    "plain": "Many books show a rugged land without skips, so one may expect that.",
+    "same": "Both have as many weights, moved by as much, so one may expect that.",
+}
+STEEPER_WHY = (
+    "Around the residual network there is a bowl, and training has come down to its foot. The plain network "
+    "has learned little: it stands on a plateau near a guess, 2.3, with dents that are shallow. So a flat "
+    "surface is not an easy one. A plane shows two directions of many: in others there are ways down."
 )
 
 
-def minima_question(depth: int) -> str:
+def steeper_question(depth: int) -> str:
     """Return what is asked of the twins that come first."""
     return (
-        f"Take a trained residual network of {depth} layers and change all of its filters in two random "
-        "directions. At how many points of that plane is the loss lower than at all points around?"
+        f"Take both trained networks of {depth} layers and change all of their filters in two random "
+        "directions. Around which one does the loss change more?"
     )
 
 
-def minima_told(plain: int, residual: int) -> str:
+def climb(found: "Landscape") -> float:
+    """Return the largest loss on a plane over the smallest, of those that are known."""
+    known = found.loss[np.isfinite(found.loss)]
+    return float(known.max() / known.min())
+
+
+def steeper_told(plain: "Landscape", residual: "Landscape") -> str:
     """Return what was measured."""
-    return f"{_counted(residual).capitalize()} around the residual network, {plain} around its plain twin."
-
-
-def _counted(count: int) -> str:
-    return "no local minima" if not count else "1 local minimum" if count == 1 else f"{count} local minima"
+    ends = _from_to(plain.loss), _from_to(residual.loss)
+    return f"The loss goes {ends[0]} around the plain network, {ends[1]} around the other."
 
 
 # --- surfaces and maps --------------------------------------------------------------------------------------
@@ -149,18 +158,12 @@ def _from_to(loss: np.ndarray) -> str:
 def spread(planes: "Planes", depth: int, mode: str) -> str:
     """Return what all random planes say together."""
     every = {kind: planes.random(kind, depth, mode) for kind in planes.names}
-    counts, shares = [], []
+    shares = []
     for kind, by_seed in every.items():
-        found, name = by_seed.values(), planes.names[kind].format(depth)
-        counts.append(f"{listed([str(plane.minima) for plane in found])} around {name}")
-        share = _range([plane.under(LOW) for plane in found]).replace(" %", "\u00a0%")  # where lines break
-        shares.append(f"{share} of the points around {name}")
-    first = next(iter(every.values()))
-    seeds, grids = listed([*map(str, first)]), listed([f"{len(p.y)}×{len(p.x)}" for p in first.values()])
-    return (
-        f"Local minima in the random planes of seed {seeds}: {'; '.join(counts)} ({grids} points). "
-        f"In these planes the loss is at most {LOW:g} at {listed(shares)}."
-    )
+        share = _range([plane.under(LOW) for plane in by_seed.values()])
+        shares.append(f"{share} around {planes.names[kind].format(depth)}".replace(" %", "\u00a0%"))
+    seeds = listed([*map(str, next(iter(every.values())))])
+    return f"Points with a loss of at most {LOW:g} in the random planes of seed {seeds}: {listed(shares)}."
 
 
 def _range(shares: Sequence[float]) -> str:
@@ -207,6 +210,7 @@ def conditions(planes: "Planes", depth: int, key: str, scale: tuple[float, float
             "are."
         ),
         f"{rows}×{columns} points; what lies between them is drawn straight.",
+        "Small dots are lower than all points around them on this grid; another grid has another number.",
         f"Height and colour: the logarithm of the loss, from {scale[0]:g} to {scale[1]:g} in all pictures "
         "of this plane; what is higher is cut.",
         *(
@@ -240,13 +244,11 @@ def _directions(key: str, every: "Sequence[Landscape]") -> str:
 
 SHARPNESS = "How sharply the loss bends"
 LOW_POINTS = f"Points with a loss of at most {LOW:g}"
-MINIMA_CHART = "Local minima on a plane"
 EIGENVALUE_TIP = "Of the Hessian in the length of filters: the largest in magnitude"
 ERROR_TIP = "An eigenvalue is no farther away"
 LEAST_TIP = "Below 0 the loss bends down in some direction"
 RAW_TIP = "Not to be compared between networks: rescaled weights change it"
 LOW_TIP = "Of the points of random plane 0"
-MINIMA_TIP = "Points of random plane 0 that lie lower than all their neighbours"
 
 
 def sharpness(planes: "Planes", depth: int, mode: str) -> str:
@@ -255,7 +257,7 @@ def sharpness(planes: "Planes", depth: int, mode: str) -> str:
         factor(float(np.median([abs(row.normalised) for row in planes.sharp(kind, depth, mode)] or [np.nan])))
         for kind in ("plain", "residual")
     )
-    return f"{depth} layers: the loss bends by {plain} at its sharpest, residual: {residual}."
+    return f"{depth} layers: at its sharpest the plain loss bends by {plain}, the residual by {residual}."
 
 
 def number_conditions(planes: "Planes", mode: str) -> tuple[str, ...]:
@@ -267,6 +269,6 @@ def number_conditions(planes: "Planes", mode: str) -> tuple[str, ...]:
         "directions in the length of filters.",
         "Lines are medians over trainings with other seeds, bands reach from the least to the greatest; "
         "the table has every training.",
-        f"Shares and minima: on {points}×{points} points of the random plane of seed 0.",
+        f"Shares: on {points}×{points} points of the random plane of seed 0.",
         f"Batch norm in {mode} mode{_mode(mode)}. Loss over {images:,} {planes.images}.",
     )

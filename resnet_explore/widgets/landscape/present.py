@@ -210,10 +210,6 @@ def _numbers(state: LandscapeState, planes: Planes, frame: dict[str, Any]) -> Vi
             planes, depths, state.mode, captions.LOW_POINTS,
             lambda row: 100 * row.low, partial(axis, "points", unit="%"),
         ),
-        _chart(
-            planes, depths, state.mode, captions.MINIMA_CHART,
-            lambda row: row.minima, partial(axis, "minima", whole=True),
-        ),
     )  # fmt: skip
     return View(
         headline=_over(depths, lambda depth: captions.sharpness(planes, depth, state.mode)),
@@ -271,7 +267,6 @@ def _table(planes: Planes, depth: int, mode: str) -> Table:
         Column("of the plain Hessian", 2, -1, captions.RAW_TIP),
         Column("± its error", 5, 1, captions.ERROR_TIP),
         Column("loss at most 1 (%)", 1, -1, captions.LOW_TIP),
-        Column("local minima", 0, -1, captions.MINIMA_TIP),
     ]
     rows = [
         (
@@ -284,7 +279,6 @@ def _table(planes: Planes, depth: int, mode: str) -> Table:
             row.eigenvalue,
             row.eigenvalue_error,
             100 * row.low,
-            row.minima,
         )
         for kind in _TWINS
         for row in planes.sharp(kind, depth, mode)
@@ -302,16 +296,17 @@ def _question(state: LandscapeState, planes: Planes | None) -> Over | None:
     if state != asked or planes is None:
         return None
     twins = planes.of(usual.depth, plane_key(state.plane, state.mode))
-    plain, residual = (found.minima for _, found in twins)
-    right = "one" if residual <= 1 else "few" if residual <= captions.FEW else "many"
+    plain, residual = (found for _, found in twins)
+    ratio = captions.climb(residual) / captions.climb(plain)
+    right = "same" if 1 / captions.SAME <= ratio <= captions.SAME else "residual" if ratio > 1 else "plain"
     question = Question(
-        f"landscape/minima/{state.data}",
-        captions.minima_question(usual.depth),
-        tuple(Choice(*pair) for pair in captions.MINIMA.items()),
+        f"landscape/steeper/{state.data}",
+        captions.steeper_question(usual.depth),
+        tuple(Choice(*pair) for pair in captions.STEEPER.items()),
         right,
-        captions.MINIMA_RULE,
-        captions.minima_told(plain, residual),
-        captions.MINIMA_WHY,
-        captions.MINIMA_REPLIES if right == "one" else {},
+        captions.STEEPER_RULE,
+        captions.steeper_told(plain, residual),
+        captions.STEEPER_WHY,
+        captions.STEEPER_REPLIES if right == "residual" else {},
     )
     return Over("depth", {usual.depth: question})

@@ -284,7 +284,8 @@ def over_all_seeds(what: str, seeds: Sequence[int], plain: Sequence[float], resi
     ]
     if what == "twins":
         spreads = [spreads[0].removeprefix("plain ")]
-    return f"{noun}, seeds {seeds[0]} to {seeds[-1]}: {', '.join(spreads)}."
+    drawn = "seeds 0 and 1" if what == "seeds" else "seed 0"
+    return f"Drawn: {drawn}. {noun}, mean of seeds {seeds[0]} to {seeds[-1]}: {', '.join(spreads)}."
 
 
 def empty(network: str, layers: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """From the state of the similarity explorer to its page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from resnet_explore.widgets.core.chart_panel import Charts
 from resnet_explore.widgets.core.guess import Question
 from resnet_explore.widgets.core.matrix_panel import Matrices, Matrix
 from resnet_explore.widgets.core.tiles_panel import Tiles
-from resnet_explore.widgets.core.view import Choice, Group, Menu, Over, Part, Slider, Tabs, View
+from resnet_explore.widgets.core.view import Choice, Group, Menu, Over, Part, Prose, Slider, Tabs, View
 from resnet_explore.widgets.similarity import captions
 from resnet_explore.widgets.similarity.grids import ComparedNetworks, Grid, recorded_grids
 from resnet_explore.widgets.similarity.jobs import TwoLayers
@@ -121,7 +121,7 @@ class _View:
             ask=self.ask,
             headline=over(lambda _, each: captions.headline(each, state.comparing, state.layers)),
             why=over(self._why),
-            panels=((over(self._matrices),),),
+            panels=((over(self._matrices),), *self._of_all_seeds(over)),
             sliders=self.slider,
             below=self._below(images),
             conditions=over(self._conditions),
@@ -167,14 +167,19 @@ class _View:
             record = self.recorded.similarities
             said.insert(0, captions.recorded(record))
             said += [captions.errors(depth, *self.recorded.errors[depth, seed], seed) for seed in self._seeds]
-            if len(record.seeds) > 1:
-                said.append(self._spread(record, depth))
             said += [captions.empty(*each) for grid in grids for each in grid.lost.items()]
         elif self.measured is not None:
             said = [captions.measured(self.measured), *said, captions.left_out(self.measured.constant)]
         if self.sources.looked is not None and self.state.pair is not None:
             said.append(captions.looked(self.sources.looked))
         return tuple(filter(None, said))
+
+    def _of_all_seeds(self, over: Callable[[Callable[..., Any]], Any]) -> tuple[tuple[Any, ...], ...]:
+        """Return what stands below the matrices: they are of one seed, which may be no usual one."""
+        record = self.recorded.similarities if self.recorded else None
+        if record is None or len(record.seeds) < 2:
+            return ()
+        return ((over(lambda depth, _: Prose("seeds", (self._spread(record, depth),))),),)
 
     def _spread(self, record: Similarities, depth: int) -> str:
         comparing, place = self.state.comparing, record.depths.index(depth)
