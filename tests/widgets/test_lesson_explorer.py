@@ -246,10 +246,12 @@ def test_sentences(lesson):
     """What each step says, in one file: `KEEP_SENTENCES=1 pytest` writes it anew."""
     said = {}
     for step in STEPS:
-        view = shown(lesson, step=step)
+        view = shown(lesson, **{**vars(LessonState()), "step": step})
         words = [part.paragraphs for row in view.panels for part in row if hasattr(part, "paragraphs")]
         said[step] = [view.headline, *words, view.why, *view.conditions]
     said["shown"] = [*shown(lesson, step="deeper", shown=True, drawn=(0, 0, 0, 0, 0)).panels[0][0].paragraphs]
+    later = shown(lesson, step="gradients", after=43)
+    said["vanished"] = [later.headline, *later.panels[0][0].paragraphs, later.why]
     said["cut"] = shown(lesson, step="addition", skip=False).headline
     if os.environ.get("KEEP_SENTENCES"):
         SENTENCES.write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n")
