@@ -1,24 +1,31 @@
 /* What stands around a surface: the floor with its two directions, the walls behind it, and the axis of the loss. */
 
-import { freshId, svg, write } from "../../dom.js";
+import { clamp, freshId, svg, write } from "../../dom.js";
 import { numeral, ticksOf } from "../axis.js";
 import { forCells, part, sideOf } from "./grid.js";
 import { ACROSS, UP } from "./words.js";
 
 const TICK_PX = 10, TITLE_PX = 27, BELOW_PX = 4; // from an edge to its numbers and its name; from a text's middle to its foot
 const SIDEWAYS = 0.5; // a text that stands so much to the side begins or ends there
+const LETTER_PX = 6.4; // about, of a text
 const LEVELS = 6; // numbers on the axis of the loss, about
 
 const path = (points) => points.map(([x, y], k) => `${k ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 
+/** Where a text stands so that it lies within the picture. @param {number} width of the picture, pixels */
+function within({ text, at: [x], anchor }, width) {
+  const wide = text.length * LETTER_PX, before = anchor === "end" ? wide : anchor === "start" ? 0 : wide / 2;
+  return clamp(x, before, Math.max(before, width - wide + before));
+}
+
 /** Text elements, of which only as many are made as are needed, and the rest is emptied. */
-function texts(group, labels) {
+function texts(group, labels, width) {
   while (group.childNodes.length < labels.length) group.append(svg("text"));
   [...group.childNodes].forEach((node, k) => {
     const label = labels[k];
     write(node, label?.text ?? "");
     if (!label) return;
-    node.setAttribute("x", label.at[0].toFixed(1));
+    node.setAttribute("x", within(label, width).toFixed(1));
     node.setAttribute("y", (label.at[1] + BELOW_PX).toFixed(1));
     node.setAttribute("text-anchor", label.anchor ?? "middle");
   });
@@ -60,13 +67,13 @@ export class Box {
     texts(this.numbers, [
       ...[x, y].flatMap((values, axis) => ends[axis].filter((value) => free(axis, sideOf(values, value))).map((value) => beside(numeral(Number(value.toPrecision(2))), axis, sideOf(values, value), TICK_PX))),
       ...ticks.map(({ label, level }) => ({ text: label, at: [at(...corner, level)[0] - 6, at(...corner, level)[1]], anchor: "end" })),
-    ]);
+    ], 2 * camera.left);
     const top = at(...corner, 1);
     texts(this.names, [
       beside(ACROSS, 0, 0.5, TITLE_PX),
       beside(UP, 1, 0.5, TITLE_PX),
       ...(upright ? [{ text: "loss", at: [top[0], top[1] - 14] }] : []),
-    ]);
+    ], 2 * camera.left);
   }
 
   /** A text so many pixels outside of the floor, over an edge: where it stands and where it begins. */
