@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from resnet_explore.cli import kept
 from resnet_explore.cli.arguments import count, counts, positive
 from resnet_explore.cli.as_trained import as_trained
-from resnet_explore.cli.named_twins import depth_and_kind, depths_of, twins_of
+from resnet_explore.cli.named_twins import NamedTwin, depths_of, trained_twins, twins_of
 from resnet_explore.errors import ExploreError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _measure(options: argparse.Namespace, say: Callable[[str], None], hint: Call
     asked = {"weights": options.weights, **{name: getattr(options, name) for name in _USUAL}}
     asked |= {"depths": depths_of(options.weights, options.depths), "trained": list(options.trained)}
     out = _out(options)
-    nets = list(_networks(options, asked["depths"]))
+    nets = list(trained_twins(options.weights, asked["depths"], options.runs))
     data = _TrainingImages(nets[0].net.about, options)
     if data.large:  # in this layout convolutions take less time
         for one in nets:
@@ -112,20 +112,6 @@ def _measure(options: argparse.Namespace, say: Callable[[str], None], hint: Call
 # --- what is measured --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class _Trained:
-    """A trained network: one that ships, or of another seed."""
-
-    kind: str
-    depth: int
-    seed: int
-    ships: bool
-    net: "Network"
-
-    def __str__(self) -> str:
-        return f"{self.kind}-{self.depth}"
-
-
 class _TrainingImages:
     """Training images as the networks were trained on them."""
 
@@ -141,34 +127,11 @@ class _TrainingImages:
         self.large = max(self.images.shape[2:]) > _SMALL
 
 
-def _networks(options: argparse.Namespace, depths: Sequence[int]) -> Iterator[_Trained]:
-    """Yield the networks that ship, then those of other seeds."""
-    from resnet_explore.models.presets import build
-    from resnet_explore.training.runs import RunFolder, collect, model_name
-
-    twins = twins_of(options.weights)
-    shipped = {name: depth for depth in depths for name in twins[depth]}
-
-    def trained(name: str, seed: int, ships: bool, weights: str) -> _Trained:
-        kind = "residual" if depth_and_kind(name)[1] else "plain"
-        return _Trained(kind, shipped[name], seed, ships, build(name, weights=weights))
-
-    for name in shipped:
-        yield trained(name, 0, True, options.weights)
-    if options.runs is not None:
-        runs = collect(options.runs).drop_duplicates("run").sort_values(["seed", "depth", "kind"])
-        for run in runs.to_dict("records"):
-            name = model_name(run["family"], run["kind"], run["depth"])
-            if name in shipped and run["seed"] != 0:
-                checkpoint = str(RunFolder(options.runs / run["run"]).checkpoint)
-                yield trained(name, int(run["seed"]), False, checkpoint)
-
-
 @dataclass(frozen=True, eq=False)
 class _Survey:
     """What is measured of which networks, on which images, and where it is kept."""
 
-    nets: Sequence[_Trained]
+    nets: Sequence[NamedTwin]
     data: _TrainingImages
     options: argparse.Namespace
     keep: "_PlaneKeeper"
@@ -189,7 +152,7 @@ class _Survey:
                         name = f"{one}/seed-{one.seed}-{mode}"
                         yield name, partial(self.sharpness, name, one, mode)
 
-    def plane(self, name: str, one: _Trained, seed: int, mode: str) -> None:
+    def plane(self, name: str, one: NamedTwin, seed: int, mode: str) -> None:
         """Measure a random plane."""
         if not self.keep.has_plane(name):
             size = self.options.further if seed else self.options.size
@@ -219,7 +182,7 @@ class _Survey:
             found = self._surface(plane, net, size=size, trajectory=snapshots[name], mode="train")
             self.keep.add_plane(plane, found)
 
-    def sharpness(self, name: str, one: _Trained, mode: str) -> None:
+    def sharpness(self, name: str, one: NamedTwin, mode: str) -> None:
         """Measure eigenvalues, and a coarse plane beside them."""
         from resnet_explore.analysis.landscape.curvature import top_hessian_eigenvalue
         from resnet_explore.analysis.landscape.recorded import Sharpness
