@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resnet_explore.errors import unknown
+from resnet_explore.errors import ExploreError, unknown
 
 if TYPE_CHECKING:
     from resnet_explore.models.network import Network
@@ -64,11 +64,20 @@ class NamedTwin:
 def trained_twins(weights: str, depths: Sequence[int], runs: Path | None) -> Iterator[NamedTwin]:
     """Return the networks that ship, then those of a sweep's other seeds; each is built when it is its turn.
 
-    Raises ExploreError at once for a folder without runs.
+    Raises ExploreError at once for a folder without runs, and for two runs of one network and seed.
     """
-    others = [] if runs is None else _rows(runs)
     twins = twins_of(weights)
-    return _built(weights, [name for depth in depths for name in twins[depth]], others, runs)
+    names = [name for depth in depths for name in twins[depth]]
+    others = [] if runs is None else [row for row in _rows(runs) if row["name"] in names]
+    first: dict[tuple[str, int], str] = {}
+    for row in others:
+        known = first.setdefault((row["name"], row["seed"]), row["run"])
+        if known != row["run"]:
+            raise ExploreError(
+                f"{runs} holds two runs of {row['name']} with seed {row['seed']}, {known} and {row['run']}: "
+                "move one of them away."
+            )
+    return _built(weights, names, others, runs)
 
 
 def _rows(runs: Path) -> list[dict[str, Any]]:
@@ -97,5 +106,5 @@ def _built(
         shipped[name] = one.seed
         yield one
     for row in others if runs is not None else ():
-        if row["seed"] != shipped.get(row["name"], row["seed"]):
+        if row["seed"] != shipped[row["name"]]:
             yield twin(row["name"], row["seed"], str(RunFolder(runs / row["run"]).checkpoint))
