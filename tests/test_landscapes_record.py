@@ -1,12 +1,14 @@
 """Recorded landscapes: the command that measures them, and what ships."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+from made_up import untrained_sweep
 
 import resnet_explore as rx
 from resnet_explore.analysis.landscape import surface
@@ -112,6 +114,39 @@ def test_the_command_goes_on_from_where_it_was_stopped(capsys, tmp_path, monkeyp
     assert status == cli.MISTAKE
     assert "holds landscapes with other images" in complained
     assert (out / "planes.npz").read_bytes() == kept
+
+
+def test_a_folder_of_other_weights_or_images_is_refused(capsys, tmp_path):
+    runs = [
+        untrained_sweep(tmp_path / name, {("plain", 8, 1, 1): drawn}) for name, drawn in (("A", 5), ("B", 6))
+    ]
+    asked = ("digits", "--depths", "8", "--images", "20", "--size", "3", "--planes", "1", "--further", "3")
+    asked += ("--curvature", "3", "--steps", "1", "--out", tmp_path / "out")
+    assert run(capsys, *asked, "--runs", runs[0])[0] == 0
+    kept = (tmp_path / "out" / "sharpness.csv").read_bytes()
+    status, _, complained = run(capsys, *asked, "--runs", runs[1])
+    assert status == cli.MISTAKE
+    assert "other weights or images of plain-8, seed 1" in complained
+    assert (tmp_path / "out" / "sharpness.csv").read_bytes() == kept
+
+
+def test_a_copy_of_a_record_keeps_its_rows_and_where_it_was_begun(capsys, tmp_path, whole):
+    out = tmp_path / "digits"
+    shutil.copytree(whole, out, ignore=shutil.ignore_patterns("parts"))
+    about = json.loads((out / "about.json").read_text())
+    (out / "about.json").write_text(json.dumps({**about, "commit": "abc1234", "date": "2020-01-01"}))
+    head, *rows = (out / "sharpness.csv").read_text().splitlines()
+    other_seed = rows[0].replace("plain,8,0,", "plain,8,3,")
+    (out / "sharpness.csv").write_text("\n".join([head, *rows[1:], other_seed]) + "\n")
+    assert run(capsys, *ASKED, "--out", out)[0] == 0
+    again = (out / "sharpness.csv").read_text().splitlines()
+    assert sorted(again) == sorted([head, *rows, other_seed])
+    found = json.loads((out / "about.json").read_text())
+    assert (found["commit"], found["date"]) == ("abc1234", "2020-01-01")
+    assert found["finished"] == {"commit": about["commit"], "date": about["date"]}
+    assert found["command"].endswith("--runs runs/digits")
+    page = (out / "README.md").read_text()
+    assert f"begun at commit abc1234 on 2020-01-01 and finished at {about['commit']} on" in page
 
 
 # --- what ships --------------------------------------------------------------------------------------------

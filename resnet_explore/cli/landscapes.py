@@ -96,7 +96,8 @@ def _measure(options: argparse.Namespace, say: Callable[[str], None], hint: Call
     if data.large:  # in this layout convolutions take less time
         for one in nets:
             one.net.to(memory_format=torch.channels_last)
-    keep = _PlaneKeeper(out, asked, options.data or data.source, data.of, options.runs is not None)
+    made_of = {f"{one}, seed {one.seed}": _digest(one.net, data) for one in nets}
+    keep = _PlaneKeeper(out, asked, made_of, options.data or data.source, data.of, options.runs is not None)
     say(
         f"Planes of {len(nets)} networks, on {len(data.labels)} of {data.of:,} training images; kept in "
         f"{out}."
@@ -125,6 +126,13 @@ class _TrainingImages:
         self.images, self.labels = train.normalized(order), train.labels[order]
         self.of, self.source = len(train), train.source
         self.large = max(self.images.shape[2:]) > _SMALL
+
+
+def _digest(net: "Network", data: _TrainingImages) -> str:
+    """Return what tells a network on its images from another one, or from the same on others."""
+    from resnet_explore.analysis.landscape.grid_file import digest
+
+    return digest([*net.state_dict().values(), data.images, data.labels])
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,16 +194,17 @@ class _Survey:
         """Measure eigenvalues, and a coarse plane beside them."""
         from resnet_explore.analysis.landscape.curvature import top_hessian_eigenvalue
         from resnet_explore.analysis.landscape.recorded import Sharpness
-        from resnet_explore.training.runs import write_json
 
-        path, points = self.keep.part(f"{name}.json"), self.options.curvature
-        if not path.is_file():
-            plane = self._surface(name, one.net, size=points, mode=mode)
-            measure = partial(
-                top_hessian_eigenvalue, one.net, self.data.images, self.data.labels, steps=self.options.steps
-            )
-            plain, fair = (measure(mode=mode, normalised=normalised) for normalised in (False, True))
-            row = Sharpness(
+        if self.keep.has_row(one, mode):
+            return
+        points = self.options.curvature
+        plane = self._surface(name, one.net, size=points, mode=mode)
+        measure = partial(
+            top_hessian_eigenvalue, one.net, self.data.images, self.data.labels, steps=self.options.steps
+        )
+        plain, fair = (measure(mode=mode, normalised=normalised) for normalised in (False, True))
+        self.keep.add_row(
+            Sharpness(
                 kind=one.kind,
                 depth=one.depth,
                 seed=one.seed,
@@ -211,8 +220,7 @@ class _Survey:
                 minima=plane.minima,
                 points=points,
             )
-            write_json(path, asdict(row))
-        self.keep.add_row(Sharpness(**json.loads(path.read_text())))
+        )
 
     def _surface(self, name: str, net: "Network", mode: str, **asked: Any) -> "Landscape":
         from resnet_explore.analysis.landscape.surface import loss_landscape
@@ -229,9 +237,21 @@ class _Survey:
 class _PlaneKeeper:
     """Writes what is measured so far whenever something is added."""
 
-    def __init__(self, out: Path, asked: Mapping[str, Any], data: str, of: int, runs: bool) -> None:
-        from resnet_explore.analysis.landscape.recorded import PLANES, recorded_landscapes
-        from resnet_explore.training.record import commit
+    def __init__(
+        self,
+        out: Path,
+        asked: Mapping[str, Any],
+        made_of: Mapping[str, str],
+        data: str,
+        of: int,
+        runs: bool,
+    ) -> None:
+        from resnet_explore.analysis.landscape.recorded import (
+            PLANES,
+            SHARPNESS,
+            recorded_landscapes,
+            recorded_sharpness,
+        )
 
         self.out, self.asked, self.data, self.of, self._runs = out, asked, data, of, runs
         known = out / _ABOUT
@@ -240,16 +260,24 @@ class _PlaneKeeper:
             raise ExploreError(
                 f"{out} holds landscapes with other {other}: choose another folder with --out."
             )
-        self._before, self._started, self._commit = before.get("minutes", 0.0), time.process_time(), commit()
+        self._made_of = {**before.get("made of", {}), **made_of}
+        if other := [one for one, found in before.get("made of", {}).items() if found != self._made_of[one]]:
+            raise ExploreError(
+                f"{out} holds landscapes of other weights or images of {other[0]}: choose another folder "
+                "with --out."
+            )
+        self._before, self._started = before, time.process_time()
         self._planes: dict[str, Landscape] = {}
         if (out / PLANES).is_file():
             self._planes = {str(name): plane for name, plane in recorded_landscapes(out).items()}
         self._rows: list[Sharpness] = []
+        if (out / SHARPNESS).is_file():
+            self._rows = list(recorded_sharpness(out))
 
     @property
     def minutes(self) -> float:
         """What it took so far, with what it took before it was stopped."""
-        return float(self._before) + (time.process_time() - self._started) / 60
+        return float(self._before.get("minutes", 0.0)) + (time.process_time() - self._started) / 60
 
     def part(self, name: str) -> Path:
         """Return where a measurement is kept that may be unfinished."""
@@ -266,6 +294,11 @@ class _PlaneKeeper:
         self._planes[name] = plane
         self._write()
 
+    def has_row(self, one: NamedTwin, mode: str) -> bool:
+        """Whether the eigenvalues of a network are ready."""
+        asked = (one.kind, one.depth, one.seed, mode)
+        return any((row.kind, row.depth, row.seed, row.mode) == asked for row in self._rows)
+
     def add_row(self, row: "Sharpness") -> None:
         """Keep the eigenvalues of a network."""
         self._rows.append(row)
@@ -278,6 +311,9 @@ class _PlaneKeeper:
         from resnet_explore.analysis.landscape.recorded import PLANES, SHARPNESS, as_arrays
         from resnet_explore.training.runs import write_json, write_text
 
+        self.out.mkdir(parents=True, exist_ok=True)
+        # What it is of comes first: should the process die in between, nothing goes unchecked.
+        write_json(self.out / _ABOUT, self._about())
         arrays: dict[str, Any] = {
             f"{name}/{part}": array
             for name, plane in sorted(self._planes.items())
@@ -290,13 +326,20 @@ class _PlaneKeeper:
         if self._rows:
             rows = sorted(map(asdict, self._rows), key=lambda row: [*row.values()][:4])
             write_text(self.out / SHARPNESS, pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))
+
+    def _about(self) -> dict[str, Any]:
+        """Return how all came about: where it was begun, and where and when it was continued, if it was."""
+        from resnet_explore.training.record import commit
+
         usual = {**_USUAL, "depths": list(twins_of(self.asked["weights"])), "trained": []}
         command = kept.command_line("landscapes", self.asked["weights"], self.asked, usual)
-        if self._runs:
+        if self._runs or len({row.seed for row in self._rows}) > 1:
             command += f" --runs runs/{self.asked['weights']}"
-        about = kept.provenance(command, self._commit, self.minutes, self.data, self.of, self.asked)
-        about["training images"] = about.pop("test images")
-        write_json(self.out / _ABOUT, about)
+        about = kept.provenance(command, commit(), self.minutes, self.data, self.of, self.asked)
+        now = {name: about[name] for name in ("commit", "date")}
+        begun = {name: self._before.get(name, now[name]) for name in now}
+        about |= begun if begun == now else {**begun, "finished": now}
+        return {**about, "training images": about.pop("test images"), "made of": self._made_of}
 
 
 def _out(options: argparse.Namespace) -> Path:
@@ -321,8 +364,7 @@ def _page(out: Path) -> str:
         "",
         f"    {about['command']}",
         "",
-        f"at commit {about['commit']} on {about['date']} with torch {about['torch']}, in "
-        f"{about['minutes']:g} minutes of one core.",
+        f"{_when(about)} with torch {about['torch']}, in {about['minutes']:g} minutes of one core.",
         "`recorded_landscapes` of `resnet_explore.analysis.landscape.recorded` reads the planes, and",
         "`recorded_sharpness` the eigenvalues where there are any.",
         "",
@@ -342,6 +384,12 @@ def _page(out: Path) -> str:
     if (out / "sharpness.csv").is_file():
         lines += _table(recorded_sharpness(out))
     return "\n".join(lines)
+
+
+def _when(about: Mapping[str, Any]) -> str:
+    """Say at which commit and on which day something was measured, or begun and finished."""
+    begun, last = f"at commit {about['commit']} on {about['date']}", about.get("finished")
+    return f"begun {begun} and finished at {last['commit']} on {last['date']}" if last else begun
 
 
 def _table(rows: "Sequence[Sharpness]") -> list[str]:
