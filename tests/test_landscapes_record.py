@@ -149,6 +149,40 @@ def test_a_copy_of_a_record_keeps_its_rows_and_where_it_was_begun(capsys, tmp_pa
     assert f"begun at commit abc1234 on 2020-01-01 and finished at {about['commit']} on" in page
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--size", "4"), "an odd number of at least 3, not 4"),
+        (("--further", "1"), "an odd number of at least 3, not 1"),
+        (("--curvature", "6"), "an odd number of at least 3, not 6"),
+        (("--curvature", "1"), "an odd number of at least 3, not 1"),
+        (("--images", "1"), "at least 2, not 1"),
+        (("--trained", "20"), "Unknown depth to train anew 20: known: 8. It must be among --depths."),
+    ],
+)
+def test_options_are_checked_before_the_first_plane(capsys, tmp_path, words, sentence):
+    try:
+        status, said, complained = run(capsys, *ASKED, *words, "--out", tmp_path / "out")
+    except SystemExit as left:
+        status, (said, complained) = left.code, capsys.readouterr()
+    assert status == cli.MISTAKE
+    assert sentence in complained
+    assert not said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["about.json", "planes.npz", "sharpness.csv"])
+@pytest.mark.parametrize("junk", [b"", b"words", b'{"asked": 3}', b"kind,depth\nplain,8\n"])
+def test_a_damaged_folder_is_one_sentence(capsys, tmp_path, whole, name, junk):
+    out = tmp_path / "digits"
+    shutil.copytree(whole, out)
+    (out / name).write_bytes(junk)
+    status, _, complained = run(capsys, *ASKED, "--out", out)
+    assert status == cli.MISTAKE
+    assert f"{out / name} " in complained
+    assert (out / name).read_bytes() == junk
+
+
 # --- what ships --------------------------------------------------------------------------------------------
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resnet_explore.cli import kept
-from resnet_explore.cli.arguments import count, counts, positive
+from resnet_explore.cli.arguments import counts, odd, odd_or_none, positive, several
 from resnet_explore.cli.as_trained import as_trained
 from resnet_explore.cli.named_twins import NamedTwin, depths_of, trained_twins, twins_of
-from resnet_explore.errors import ExploreError
+from resnet_explore.errors import ExploreError, unknown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,13 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--root", help="where the data lie (default: downloaded to the cache)")
     add("--data", default="", help="what lies there, in words, for the record")
     add("--depths", type=counts, metavar="8,20,...", help="of the twins (default: all that ship)")
-    add("--images", type=positive, help="training images, drawn at random (default: %(default)s)")
-    add("--size", type=positive, help="points along each axis of the first plane (default: %(default)s)")
+    add("--images", type=several, help="training images, drawn at random (default: %(default)s)")
+    add("--size", type=odd, help="points along each axis of the first plane (default: %(default)s)")
     add("--planes", type=positive, help="random planes for each network (default: %(default)s)")
-    add("--further", type=positive, help="points along each axis of further planes (default: %(default)s)")
+    add("--further", type=odd, help="points along each axis of further planes (default: %(default)s)")
     add(
         "--curvature",
-        type=count,
+        type=odd_or_none,
         help="points of the planes beside eigenvalues; 0: none (default: %(default)s)",
     )
     add("--steps", type=positive, help="for each eigenvalue, at most (default: %(default)s)")
@@ -90,6 +90,11 @@ def _measure(options: argparse.Namespace, say: Callable[[str], None], hint: Call
 
     asked = {"weights": options.weights, **{name: getattr(options, name) for name in _USUAL}}
     asked |= {"depths": depths_of(options.weights, options.depths), "trained": list(options.trained)}
+    for depth in asked["trained"]:
+        if depth not in asked["depths"]:
+            raise unknown(
+                "depth to train anew", depth, map(str, asked["depths"]), "It must be among --depths."
+            )
     out = _out(options)
     nets = list(trained_twins(options.weights, asked["depths"], options.runs))
     data = _TrainingImages(nets[0].net.about, options)
@@ -255,7 +260,7 @@ class _PlaneKeeper:
 
         self.out, self.asked, self.data, self.of, self._runs = out, asked, data, of, runs
         known = out / _ABOUT
-        before: dict[str, Any] = json.loads(known.read_text()) if known.is_file() else {"asked": asked}
+        before = _read_about(known) if known.is_file() else {"asked": asked}
         if other := " and ".join(name for name in asked if before["asked"].get(name) != asked[name]):
             raise ExploreError(
                 f"{out} holds landscapes with other {other}: choose another folder with --out."
@@ -340,6 +345,16 @@ class _PlaneKeeper:
         begun = {name: self._before.get(name, now[name]) for name in now}
         about |= begun if begun == now else {**begun, "finished": now}
         return {**about, "training images": about.pop("test images"), "made of": self._made_of}
+
+
+def _read_about(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+        if {"asked", "commit", "minutes"} <= {*found} and isinstance(found["asked"], dict):
+            return found
+    except (TypeError, ValueError):
+        pass
+    raise ExploreError(f"{path} is damaged, or of something else: choose another folder with --out.")
 
 
 def _out(options: argparse.Namespace) -> Path:

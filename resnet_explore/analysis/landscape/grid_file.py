@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resnet_explore.analysis._unreadable import UNREADABLE
 from resnet_explore.errors import ExploreError
 
 
@@ -39,7 +39,7 @@ class GridFile:
                         "another path."
                     )
                 self.loss, self.error, self.done = found["loss"], found["error"], found["done"]
-        except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             if isinstance(error, ExploreError):
                 raise
             raise ExploreError(f"{path} holds no landscape that was begun: choose another path.") from None
