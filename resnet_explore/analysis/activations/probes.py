@@ -105,10 +105,12 @@ def _fitted(features: np.ndarray, classes: np.ndarray, strength: float) -> tuple
 
     middle, spread = features.mean(0), features.std(0)
     spread[spread <= _FLAT * np.abs(features).max(0)] = np.inf
+    # Of two classes there is one row w, which becomes -w/2 and w/2, with half its square: half the penalty.
+    strength *= 2 if classes.max() == 1 else 1
     regression = LogisticRegression(C=strength, tol=1e-5, max_iter=5000)
     regression.fit((features - middle) / spread, classes)
     weight, bias = regression.coef_, regression.intercept_
-    if len(weight) == 1:  # two classes: one row, of the second against the first
+    if len(weight) == 1:
         weight, bias = np.vstack([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
     weight = weight / spread
     return torch.from_numpy(weight).float(), torch.from_numpy(bias - weight @ middle).float()
