@@ -137,6 +137,23 @@ def test_what_does_not_fit_is_one_sentence(net, train):
         rx.load_probes("digits", "cifar_resnet9")
 
 
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        ([0, 20_000_000, 1, 1], r"with an image of each; these are of 0, 1, 20000000\.$"),
+        ([1, 1, 2, 2], r"counted from 0.* of 1, 2\.$"),
+        ([-1, 0, 0, 1], r"of -1, 0, 1\.$"),
+        ([0, 0, 0, 0], r"two classes or more.* of 0\.$"),
+        (torch.zeros(4), "labels must be 4 whole numbers"),
+        ([[0], [1, 2], [0], [1]], "labels must be 4 whole numbers"),
+        ([], "labels must be 4 whole numbers"),
+    ],
+)
+def test_labels_that_lack_a_class_are_one_sentence(net, train, labels, sentence):
+    with pytest.raises(rx.ExploreError, match=sentence):
+        rx.linear_probes(net, train[0][:4], labels)
+
+
 @pytest.mark.training
 def test_the_command_writes_what_ships_and_other_seeds(tmp_path, capsys):
     runs, out = tmp_path / "runs", tmp_path / "probes"

@@ -86,17 +86,27 @@ def linear_probes(model: nn.Module, images: Tensor, labels: Any, strength: float
     1610.01644.
     """
     features = pooled_features(model, images)
-    found = np.asarray(labels)
-    count = int(found.max()) + 1 if found.size and found.dtype.kind in "iu" else 0
-    classes = as_classes("labels", labels, torch.empty(len(images), count)).numpy()
-    missing = sorted(set(range(count)) - set(classes.tolist()))
-    if missing or count < 2:
-        raise ExploreError(
-            f"labels must hold two classes or more and an image of each, not {count} without {missing[:5]}."
-        )
+    classes = _classes(labels, len(images))
     fitted = [_fitted(values.double().numpy(), classes, strength) for values in features.values()]
     weights, biases = zip(*fitted, strict=True)
     return Probes(tuple(features), weights, torch.stack(biases))
+
+
+def _classes(labels: Any, count: int) -> np.ndarray:
+    """Return a class index for each of so many images; of each class there is an image."""
+    given = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else labels
+    try:
+        found = np.asarray(given)
+    except ValueError:  # a ragged list
+        found = np.empty(0)
+    present = np.unique(found) if found.shape == (count,) and found.dtype.kind in "iu" else np.arange(2)
+    if len(present) < 2 or present[0] != 0 or present[-1] != len(present) - 1:
+        more = f" and {len(present) - 5} more" if len(present) > 5 else ""
+        raise ExploreError(
+            "labels must be of two classes or more, counted from 0, with an image of each; these are of "
+            f"{', '.join(map(str, present[:5]))}{more}."
+        )
+    return as_classes("labels", labels, torch.empty(1).expand(count, len(present))).numpy()
 
 
 def _fitted(features: np.ndarray, classes: np.ndarray, strength: float) -> tuple[Tensor, Tensor]:
