@@ -94,8 +94,8 @@ def top_hessian_eigenvalue(
     Raises
     ------
     ExploreError
-        For images or labels that don't fit, numbers that can't be, weights in half precision, more steps than
-        memory holds, and second derivatives that are not finite.
+        For images or labels that don't fit, numbers that can't be, weights in half precision or made in
+        inference mode, more steps than memory holds, and second derivatives that are not finite.
 
     Source: Pearlmutter 1994, Fast exact multiplication by the Hessian; Lanczos 1950, with every vector made
     orthogonal to all before; a symmetric matrix has an eigenvalue within the residual (Bauer and Fike 1960).
@@ -107,6 +107,11 @@ def top_hessian_eigenvalue(
     net, batch = unwrapped(model), as_images(model, images)
     if any(p.dtype in (torch.float16, torch.bfloat16) for p in net.parameters()):
         raise ExploreError("The model is in half precision, too coarse to bend: call model.float() first.")
+    if any(p.is_inference() for p in net.parameters()):
+        raise ExploreError(
+            "The model's weights were made in inference mode, where nothing has derivatives: make it outside "
+            "of torch.inference_mode()."
+        )
     with measuring(net), uncompiled():
         working_in(net, mode, [batch])
         chosen = filters(net) if normalised else dict(net.named_parameters())

@@ -20,10 +20,12 @@ class GridFile:
     asked  says which grid it is: a file of another one is refused
     shape  (rows, columns)
 
-    Raises ExploreError for a file of another grid, or of something else.
+    Raises ExploreError for a file of another grid or of something else, and for what is no path.
     """
 
     def __init__(self, path: str | Path | None, asked: str, shape: tuple[int, int]) -> None:
+        if not isinstance(path, str | Path | None):
+            raise ExploreError(f"path must be the name of a file, not {path!r:.60}.")
         self._path, self._asked = None if path is None else Path(path), asked
         self.loss, self.error = np.full(shape, np.nan), np.full(shape, np.nan)
         self.done = np.zeros(shape[0], dtype=bool)
