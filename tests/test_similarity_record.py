@@ -108,6 +108,18 @@ def test_what_is_not_there_is_said(digits):
         digits.matrix(57, "itself", "plain")
 
 
+@pytest.mark.parametrize("junk", [b"", b"PK\x03\x04 nothing", b"words", "npy", "other arrays"])
+def test_a_file_that_holds_none_is_said(tmp_path, junk):
+    path = tmp_path / "mine.npz"
+    if isinstance(junk, bytes):
+        path.write_bytes(junk)
+    else:
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3)) if junk == "npy" else np.savez(file, values=np.zeros(3))
+    with pytest.raises(rx.ExploreError, match="holds no similarities"):
+        rx.load_similarities(path)
+
+
 # --- what the notebook says ---------------------------------------------------------------------------------
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from resnet_explore.errors import unknown
+from resnet_explore.analysis._unreadable import UNREADABLE
+from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.paths import shipped
 
 if TYPE_CHECKING:
@@ -147,15 +148,17 @@ def _mean(values: np.ndarray) -> float:
 def load_similarities(data: str | Path = "digits") -> Similarities:
     """Return the recorded similarities of layers: what ships for a data set, or a file that `record` wrote.
 
-    Raises `ExploreError` if there is no such record.
+    Raises `ExploreError` if there is no such record, or none that can be read.
     """
     path = shipped("data", "similarity", f"{data}.npz")
     path = path if path.is_file() else Path(data)
     try:
-        with np.load(path) as file:
+        with path.open("rb") as opened, np.load(opened) as file:
             arrays = {name: file[name] for name in file.files}
         depths, seeds, (images,) = (arrays.pop(name) for name in ("depths", "seeds", "images"))
-    except (OSError, ValueError, KeyError):
+    except UNREADABLE:
+        if path.is_file():
+            raise ExploreError(f"{path} holds no similarities of layers that can be read.") from None
         names = sorted(file.stem for file in shipped("data", "similarity").glob("*.npz"))
         raise unknown("record of similarities", str(data), names) from None
     return Similarities(path.stem, arrays, tuple(map(int, depths)), tuple(map(int, seeds)), int(images))
