@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from torch import nn
 from witnesses import fingerprint
 
@@ -152,6 +153,62 @@ def test_what_does_not_fit_is_one_sentence(net, train):
 def test_labels_that_lack_a_class_are_one_sentence(net, train, labels, sentence):
     with pytest.raises(rx.ExploreError, match=sentence):
         rx.linear_probes(net, train[0][:4], labels)
+
+
+@pytest.mark.parametrize("strength", [0, -1.0, float("nan"), float("inf"), "a", True])
+def test_a_strength_that_can_not_be_is_one_sentence(net, train, strength):
+    with pytest.raises(rx.ExploreError, match="strength must be a finite number above 0"):
+        rx.linear_probes(net, train[0][:4], [0, 1, 0, 1], strength)
+
+
+def test_a_network_whose_features_are_not_finite_is_one_sentence(train):
+    net = rx.build("cifar_resnet8", weights="digits")
+    with torch.no_grad():
+        net.layer1[0].conv1.weight[0] = float("nan")
+    with pytest.raises(rx.ExploreError, match=r"at layer1.0 is not finite: its own layer1.0.conv1.weight"):
+        rx.linear_probes(net, train[0][:4], [0, 1, 0, 1])
+
+
+class Wordy(nn.Module):
+    """Calls its block by keyword, and the block gives a tuple."""
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1, self.conv2 = (nn.Conv2d(2, 2, 3, padding=1) for _ in range(2))
+
+        def forward(self, x):
+            return (x + self.conv2(self.conv1(x).relu()), None)
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.block, self.fc = nn.Conv2d(1, 2, 3, padding=1), self.Block(), nn.Linear(2, 2)
+
+    def forward(self, images):
+        return self.fc(self.block(x=self.conv(images))[0].mean((2, 3)))
+
+
+def test_a_block_called_by_keyword_that_gives_a_tuple_has_features(train):
+    net, images = Wordy(), train[0][:4]
+    found = pooled_features(net, images)
+    with torch.no_grad():
+        stem = net.conv(images)
+        expected = {"stem": stem.mean((2, 3)), "block": net.block(stem)[0].mean((2, 3))}
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_file_without_a_header_is_one_sentence(tmp_path):
+    save_file({"a": torch.zeros(1)}, tmp_path / "probes.safetensors")
+    with pytest.raises(rx.ExploreError, match="no readable file of probes"):
+        rx.load_probes(tmp_path, "cifar_resnet8")
+
+
+def test_where_nothing_can_be_written_is_said_before_the_fitting(capsys, tmp_path):
+    (tmp_path / "file").touch()
+    assert cli.main(["probes", "digits", "--depths", "8", "--out", str(tmp_path / "file" / "out")]) == 2
+    said, complained = capsys.readouterr()
+    assert "can't be written to" in complained
+    assert not said
 
 
 @pytest.mark.training

@@ -12,6 +12,7 @@ from resnet_explore.cli import kept
 from resnet_explore.cli.arguments import counts, positive
 from resnet_explore.cli.as_trained import as_trained
 from resnet_explore.cli.named_twins import NamedTwin, depths_of, trained_twins, twins_of
+from resnet_explore.errors import ExploreError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,18 +46,23 @@ def train_probes(options: argparse.Namespace) -> None:
     """Fit the probes of each twin, count what they get right, and write both; a line for each network.
 
     OUT/probes.safetensors has the probes of the networks that ship, accuracy.csv a row for each probe of
-    each seed, about.json and README.md how they came about.
+    each seed, about.json and README.md how they came about. Raises ExploreError, before the first is fitted,
+    if OUT can't be written to.
     """
     from resnet_explore.cli.terminal import StatusLine
 
     with StatusLine(sys.stdout) as line:
-        _train(options, line.say, line.hint)
+        try:
+            _train(options, line.say, line.hint)
+        except OSError as error:
+            raise ExploreError(f"{_out(options)} can't be written to ({error.strerror}).") from None
 
 
 def _train(options: argparse.Namespace, say: Callable[[str], None], hint: Callable[[str], None]) -> None:
     from resnet_explore.models.threads import one_thread
 
     depths = depths_of(options.weights, options.depths)
+    kept.require_folder(_out(options))
     started, data = time.process_time(), None
     found: dict[str, Probes] = {}
     tables = []
