@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from witnesses import fingerprint
 
 import resnet_explore as rx
 from resnet_explore.analysis import similarity_record as recorded
@@ -70,6 +71,36 @@ def test_what_is_written_is_read_and_constant_layers_are_empty(tmp_path):
     assert row["constant"] == 1
     assert np.isnan(row["like_last"])
     assert np.isnan(record.directions(8, "plain", 1)[-1])
+
+
+def quiet(text):
+    pass
+
+
+def test_directions_are_those_in_eval_mode_and_networks_are_left_as_found(tmp_path):
+    networks = {(8, 0): rx.twins("cifar_resnet8", widths=(2, 4, 8))}
+    images = torch.randn(12, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    kept = [recorded.record(tmp_path / "eval", networks, images, quiet)]
+    for network in networks[8, 0]:
+        network.train()
+    before = [fingerprint(network) for network in networks[8, 0]]
+    kept.append(recorded.record(tmp_path / "train", networks, images, quiet))
+    assert [fingerprint(network) for network in networks[8, 0]] == before
+    found = [rx.load_similarities(path).directions(8, "plain") for path in kept]
+    np.testing.assert_array_equal(*found)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["eval", "train"]
+
+
+def test_a_block_has_directions_where_it_can_be_compared(digits):
+    for kind, depth, seed in itertools.product(recorded.KINDS, digits.depths, digits.seeds):
+        own = digits.matrix(depth, "itself", kind, seed).diagonal()
+        np.testing.assert_array_equal(np.isnan(own), np.isnan(digits.directions(depth, kind, seed)))
+
+
+def test_a_seed_that_a_depth_lacks_is_said(tmp_path):
+    pair = rx.twins("cifar_resnet8", widths=(2, 4, 8))
+    with pytest.raises(rx.ExploreError, match="14 layers lack seed 1"):
+        recorded.record(tmp_path / "mine.npz", {(8, 0): pair, (8, 1): pair, (14, 0): pair}, torch.zeros(1))
 
 
 def test_directions_are_counted_by_the_variances_along_the_principal_axes():

@@ -69,9 +69,11 @@ class Similarities:
         """Return for each block along how many directions images differ, float (blocks,).
 
         The participation ratio of the covariance's eigenvalues, (sum)² / sum of squares: 1 where all images
-        lie on a line, at most the number of images; NaN where the block gives the same for all.
+        lie on a line, at most the number of images; NaN where the block can't be compared, as in
+        `matrix`.
         """
-        return self.arrays[f"{depth}/directions/{kind}/{seed}"].astype(float)
+        known = np.isfinite(self.matrix(depth, "itself", kind, seed).diagonal())
+        return np.where(known, self.arrays[f"{depth}/directions/{kind}/{seed}"].astype(float), np.nan)
 
     @cached_property
     def table(self) -> "pd.DataFrame":
@@ -114,7 +116,7 @@ class Similarities:
                         "untrained_distant": distant(self.matrix(depth, "untrained", kind, seed)),
                         "like_last": like_last(own),
                         "constant": int(np.isnan(own.diagonal()).sum()),
-                        "fewest_directions": float(np.nanmin(self.directions(depth, kind, seed))),
+                        "fewest_directions": _least(self.directions(depth, kind, seed)),
                         "other_seed": _same(self.matrix(depth, "seeds", kind, seed)) if several else np.nan,
                         "twin": _same(self.matrix(depth, "twins", seed=seed)),
                     }
@@ -143,6 +145,11 @@ def _same(matrix: np.ndarray) -> float:
 def _mean(values: np.ndarray) -> float:
     known = values[np.isfinite(values)]
     return float(known.mean()) if known.size else float("nan")
+
+
+def _least(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.min()) if known.size else float("nan")
 
 
 def load_similarities(data: str | Path = "digits") -> Similarities:
@@ -177,15 +184,25 @@ def record(
 
     networks  (plain, residual) by (depth, seed); every depth has every seed
     images    float (N, C, H, W), standardised as all networks expect
+
+    Raises ExploreError, before anything is measured, where a depth lacks a seed.
     """
     depths, seeds = (sorted({key[k] for key in networks}) for k in (0, 1))
+    if lacking := [(depth, seed) for depth in depths for seed in seeds if (depth, seed) not in networks]:
+        depth, seed = lacking[0]
+        raise ExploreError(
+            f"networks must hold each seed of each depth, but {depth} layers lack seed {seed}."
+        )
     arrays: dict[str, Any] = {"depths": depths, "seeds": seeds, "images": [len(images)]}
     for depth in depths:
         say(f"{depth} layers ...")
         pairs = [networks[depth, seed] for seed in seeds]
         arrays |= {f"{depth}/{name}": array for name, array in _measured(pairs, seeds, images).items()}
-    np.savez_compressed(path, **arrays)
-    return Path(path)
+    path = Path(path)
+    unfinished = path.with_name(f".{path.name}")
+    with unfinished.open("wb") as file:  # by a name alone, numpy would append its own ending
+        np.savez_compressed(file, **arrays)
+    return unfinished.replace(path)
 
 
 def _measured(
@@ -233,6 +250,7 @@ def _stored(found: "Similarity", layers: Sequence[str]) -> np.ndarray:
 def _directions(network: "nn.Module", images: "Tensor", blocks: Sequence[str]) -> np.ndarray:
     import torch
 
+    from resnet_explore.analysis._state import measuring
     from resnet_explore.analysis.capture.capture import Capture
 
     def ratio(output: "Tensor") -> "Tensor":
@@ -241,6 +259,6 @@ def _directions(network: "nn.Module", images: "Tensor", blocks: Sequence[str]) -
         kernel = flat @ flat.T
         return (kernel.trace().square() / kernel.square().sum()).reshape(1)
 
-    with Capture(network, list(blocks), keep=ratio) as seen, torch.no_grad():
-        network(images)
+    with measuring(network), Capture(network, list(blocks), keep=ratio) as seen, torch.no_grad():
+        network.eval()(images)
     return np.array([seen.outputs[name].item() for name in blocks]).round(2).astype(np.float32)
