@@ -90,15 +90,15 @@ def test_the_plane_of_a_training_holds_its_way(capsys, tmp_path):
 
 
 def test_the_command_goes_on_from_where_it_was_stopped(capsys, tmp_path, monkeypatch, whole):
-    out, calls, scored = tmp_path / "digits", [], surface._scored
+    out, points, measure = tmp_path / "digits", [], surface.loss_landscape
 
-    def stopping(*given):
-        calls.append(given)
-        if len(calls) == 55:
+    def stopped():
+        points.append(1)
+        if len(points) == 55:
             raise KeyboardInterrupt
-        return scored(*given)
+        return False
 
-    monkeypatch.setattr(surface, "_scored", stopping)
+    monkeypatch.setattr(surface, "loss_landscape", lambda *a, **kw: measure(*a, **kw, cancel=stopped))
     status, _, complained = run(capsys, *ASKED, "--out", out)
     assert status == cli.INTERRUPTED
     assert complained.startswith("Stopped. What is measured is kept")
@@ -106,9 +106,9 @@ def test_the_command_goes_on_from_where_it_was_stopped(capsys, tmp_path, monkeyp
     assert run(capsys, *ASKED, "--out", out)[0] == 0
     for name in ("planes.npz", "sharpness.csv"):
         assert (out / name).read_bytes() == (whole / name).read_bytes()
-    before = len(calls)
+    before = len(points)
     assert run(capsys, *ASKED, "--out", out)[0] == 0
-    assert len(calls) == before
+    assert len(points) == before
     kept = (out / "planes.npz").read_bytes()
     status, _, complained = run(capsys, *ASKED, "--images", "19", "--out", out)
     assert status == cli.MISTAKE
@@ -227,7 +227,14 @@ def test_what_ships_is_whole(data):
     assert len({(row.kind, row.depth, row.seed, row.mode) for row in rows}) == len(rows)
     for row in rows:
         assert row.normalised_error <= 0.05 * abs(row.normalised)
-        assert row.lowest <= row.normalised
+        assert row.seed or row.loss == pytest.approx(
+            planes[row.kind, row.depth, "random-0" if row.mode == "eval" else "random-0-train"].here, rel=1e-4
+        )
+    seeds: dict[tuple[str, int, str], set[int]] = {}
+    for row in rows:
+        seeds.setdefault((row.kind, row.depth, row.mode), set()).add(row.seed)
+    assert len(seeds) == (4 * len(asked["depths"]) if rows else 0)
+    assert all(own == next(iter(seeds.values())) for own in seeds.values())
 
 
 @pytest.mark.parametrize("name", ["cifar_plain20", "cifar_resnet20"])
@@ -297,8 +304,7 @@ def test_the_loss_bends_more_sharply_in_deeper_plain_networks_alone():
             # Plain networks of 110 layers end on a plateau, some where it bends and some where it doesn't.
             for depth in (20, 32, 56):
                 key = depth, seed, mode
-                if ("plain", *key) in rows and ("residual", *key) in rows:
-                    assert rows["plain", *key].normalised > 1.5 * rows["residual", *key].normalised, key
+                assert rows["plain", *key].normalised > 1.5 * rows["residual", *key].normalised, key
 
 
 def test_a_plain_training_of_56_layers_is_thrown_far_by_its_first_updates(digits):
@@ -316,10 +322,9 @@ def test_cifar10_agrees():
     planes = recorded_landscapes("cifar10")
     for plane in {key.plane for key in planes if key.plane.startswith("random")}:
         for depth in (20, 56):
-            if all((kind, depth, plane) in planes for kind in ("plain", "residual")):
-                plain, residual = (planes[kind, depth, plane] for kind in ("plain", "residual"))
-                assert plain.under(1) < residual.under(1)
-                assert residual.minima == 1
+            plain, residual = (planes[kind, depth, plane] for kind in ("plain", "residual"))
+            assert plain.under(1) < residual.under(1)
+            assert residual.minima == 1
     assert planes["plain", 56, "random-0"].under(1) == 0
     assert planes["plain", 56, "random-0"].minima > 3
     assert planes["residual", 56, "random-0"].under(1) > 0.1
