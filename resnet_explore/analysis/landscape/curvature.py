@@ -32,7 +32,7 @@ class HessianEigenvalue:
 
     value    the eigenvalue that is largest in magnitude. It may be negative: the loss then bends down more
              sharply than up, so the network is at no minimum
-    error    |Hv - value v| for the unit vector v that was found: no farther away is an eigenvalue
+    error    |Hv - value v| for the unit vector v that was found: an eigenvalue lies within this of `value`
     lowest, highest   the least and the greatest eigenvalue, as far as the steps tell: the true ones are no
              closer to each other
     steps    products with the Hessian that were taken, the last one for `error`
@@ -72,10 +72,14 @@ def top_hessian_eigenvalue(
 ) -> HessianEigenvalue:
     """Measure how sharply the mean cross-entropy bends in the direction in which it bends most.
 
-    Where batch norm follows a layer, twice its weights are the same network, with a quarter of the plain
-    Hessian's eigenvalues. So those of two networks can't be compared, which is what `normalised` is for:
-    directions are then measured as in `loss_landscape`, and the eigenvalues are those of D H D, where D holds
-    for every weight the norm of its filter. Rescaled filters change nothing there.
+    Where batch norm follows a layer, twice its weights are the same network by the batch's statistics, and
+    the eigenvalues of that layer's own block of the plain Hessian are a quarter. So those of two networks
+    can't be compared, which is what `normalised` is for: the eigenvalues are then those of D H D, where D
+    holds for every weight the norm of its filter. Rescaled filters change nothing there.
+
+    Each weight is then measured in its filter's norm, as in `loss_landscape`, but a step of 1 is another: an
+    eigenvector has the norm 1 over all filters together, where a step of 1 in a random plane moves every
+    filter by its norm, which is as long as the square root of the number of filters such steps.
 
     Parameters
     ----------

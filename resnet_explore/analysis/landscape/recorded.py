@@ -41,7 +41,7 @@ class Sharpness:
     mode                 how batch norm works, as in `Landscape`
     loss, error          of the network, in nats and percent
     eigenvalue           of the Hessian, the largest in magnitude, of all parameters
-    eigenvalue_error     no farther from it is a true one
+    eigenvalue_error     a true one lies within this of it
     normalised           the same in directions measured in filters' norms, which networks can be compared by
     normalised_error     as above
     lowest               the least normalised eigenvalue: below 0 the loss bends down somewhere
