@@ -307,6 +307,50 @@ def test_the_loss_bends_more_sharply_in_deeper_plain_networks_alone():
                 assert rows["plain", *key].normalised > 1.5 * rows["residual", *key].normalised, key
 
 
+def test_the_page_of_all_records_agrees_with_the_rows():
+    page = " ".join(shipped("data", "landscapes", "README.md").read_text().split())
+    found: dict[tuple[str, int], list[float]] = {}
+    for row in recorded_sharpness("digits"):
+        if row.mode == "train":
+            found.setdefault((row.kind, row.depth), []).append(row.normalised)
+    assert {len(values) for values in found.values()} == {5}
+    assert "medians of 5 trainings" in page
+
+    def medians(kind):
+        *most, last = (np.median(found[kind, depth]) for depth in (8, 20, 32, 56))
+        return ", ".join(in_digits(m) for m in most) + f" and {in_digits(last)}"
+
+    assert f"plain {medians('plain')} at 8, 20, 32 and 56 layers, residual {medians('residual')};" in page
+    for depth in (20, 32, 56):
+        assert min(found["plain", depth]) > max(found["residual", depth])
+    deepest = found["plain", 110]
+    assert f"At 110 layers residual {np.median(found['residual', 110]):.0f}, plain" in page
+    assert f"from {min(deepest):.1f} to {round(max(deepest), -2):,.0f}:" in page
+
+
+def in_digits(value):
+    return f"{value:.1f}" if value < 10 else f"{value:.0f}"
+
+
+def test_the_page_says_how_far_up_running_statistics_send_twins(digits):
+    page = " ".join(shipped("data", "landscapes", "README.md").read_text().split())
+
+    def on_axes(kind, depth):
+        planes = [digits[kind, depth, f"random-{seed}"].loss for seed in range(3)]
+        found = [loss[i, j] for loss in planes for i, j in places(len(loss))]
+        return min(found), max(found)
+
+    def places(size):
+        middle = size // 2
+        return (middle, 0), (middle, size - 1), (0, middle), (size - 1, middle)
+
+    least, most = zip(*(on_axes(kind, 8) for kind in ("plain", "residual")), strict=True)
+    assert f"at {min(least):.0f} to {max(most):.0f} nats with 8 layers" in page
+    plain, residual = on_axes("plain", 56), on_axes("residual", 56)
+    assert f"with 56 at {plain[0]:.0f} to {round(plain[1], -3):,.0f} plain" in page
+    assert f"and {residual[0]:.0f} to {residual[1]:.0f} residual" in page
+
+
 def test_a_plain_training_of_56_layers_is_thrown_far_by_its_first_updates(digits):
     first = {
         k: np.hypot(*np.diff(digits[k, 56, "training"].trajectory[:2], axis=0)[0])
