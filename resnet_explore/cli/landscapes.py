@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from resnet_explore.cli import kept
 from resnet_explore.cli.arguments import counts, odd, odd_or_none, positive, several
-from resnet_explore.cli.as_trained import as_trained
+from resnet_explore.cli.as_trained import as_trained, drawn
 from resnet_explore.cli.named_twins import NamedTwin, depths_of, trained_twins, twins_of
 from resnet_explore.errors import ExploreError, unknown
 
@@ -124,10 +124,8 @@ class _TrainingImages:
     images: "Tensor"
 
     def __init__(self, about: Mapping[str, Any], options: argparse.Namespace) -> None:
-        import torch
-
         train = as_trained(about, options.weights, "train", options.root)
-        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[: options.images]
+        order = drawn(train, options.images)
         self.images, self.labels = train.normalized(order), train.labels[order]
         self.of, self.source = len(train), train.source
         self.large = max(self.images.shape[2:]) > _SMALL

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from resnet_explore.cli import kept
 from resnet_explore.cli.arguments import counts, positive
-from resnet_explore.cli.as_trained import as_trained
+from resnet_explore.cli.as_trained import as_trained, drawn
 from resnet_explore.cli.named_twins import NamedTwin, depths_of, trained_twins, twins_of
 from resnet_explore.errors import ExploreError
 
@@ -119,12 +119,9 @@ class _Drawn:
     test: "Tensor"
 
     def __init__(self, about: Mapping[str, Any], options: argparse.Namespace) -> None:
-        import torch
-
         def some(split: str, count: int) -> tuple[Any, Any]:
             data = as_trained(about, options.weights, split, options.root)
-            order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:count]
-            return data, order
+            return data, drawn(data, count)
 
         train, chosen = some("train", options.images)
         self.images, self.labels = train.normalized(chosen), train.labels[chosen]
