@@ -62,12 +62,13 @@ def _train(options: argparse.Namespace, say: Callable[[str], None], hint: Callab
     from resnet_explore.models.threads import one_thread
 
     depths = depths_of(options.weights, options.depths)
+    twins = trained_twins(options.weights, depths, options.runs)
     kept.require_folder(_out(options))
     started, data = time.process_time(), None
     found: dict[str, Probes] = {}
     tables = []
     with one_thread():
-        for one in trained_twins(options.weights, depths, options.runs):
+        for one in twins:
             hint(f"{one.name}, seed {one.seed} ...")
             data = data or _Drawn(one.net.about, options)
             probes, table = _probed(one, data)
