@@ -13,7 +13,7 @@ from made_up import untrained_sweep
 import resnet_explore as rx
 from resnet_explore.analysis.landscape import surface
 from resnet_explore.analysis.landscape.recorded import recorded_landscapes, recorded_sharpness
-from resnet_explore.cli import main as cli
+from resnet_explore.cli import landscapes, main as cli
 from resnet_explore.paths import shipped
 
 ASKED = (
@@ -116,7 +116,7 @@ def test_the_command_goes_on_from_where_it_was_stopped(capsys, tmp_path, monkeyp
     assert (out / "planes.npz").read_bytes() == kept
 
 
-def test_a_folder_of_other_weights_or_images_is_refused(capsys, tmp_path):
+def test_a_folder_of_other_weights_is_refused(capsys, tmp_path):
     runs = [
         untrained_sweep(tmp_path / name, {("plain", 8, 1, 1): drawn}) for name, drawn in (("A", 5), ("B", 6))
     ]
@@ -128,6 +128,15 @@ def test_a_folder_of_other_weights_or_images_is_refused(capsys, tmp_path):
     assert status == cli.MISTAKE
     assert "other weights or images of plain-8, seed 1" in complained
     assert (tmp_path / "out" / "sharpness.csv").read_bytes() == kept
+
+
+def test_a_folder_of_other_images_is_refused(capsys, tmp_path, whole, monkeypatch):
+    shutil.copytree(whole, tmp_path / "out")
+    others = rx.load_dataset("digits", "test")
+    monkeypatch.setattr(landscapes, "as_trained", lambda *asked: others)
+    status, _, complained = run(capsys, *ASKED, "--out", tmp_path / "out")
+    assert status == cli.MISTAKE
+    assert "other weights or images of plain-8, seed 0" in complained
 
 
 def test_a_copy_of_a_record_keeps_its_rows_and_where_it_was_begun(capsys, tmp_path, whole):

@@ -258,15 +258,16 @@ class _PlaneKeeper:
 
         self.out, self.asked, self.data, self.of, self._runs = out, asked, data, of, runs
         known = out / _ABOUT
-        before = _read_about(known) if known.is_file() else {"asked": asked}
+        before: dict[str, Any] = _read_about(known) if known.is_file() else {"asked": asked}
         if other := " and ".join(name for name in asked if before["asked"].get(name) != asked[name]):
             raise ExploreError(
                 f"{out} holds landscapes with other {other}: choose another folder with --out."
             )
         self._made_of = {**before.get("made of", {}), **made_of}
-        if other := [one for one, found in before.get("made of", {}).items() if found != self._made_of[one]]:
+        changed = [name for name, found in before.get("made of", {}).items() if found != self._made_of[name]]
+        if changed:
             raise ExploreError(
-                f"{out} holds landscapes of other weights or images of {other[0]}: choose another folder "
+                f"{out} holds landscapes of other weights or images of {changed[0]}: choose another folder "
                 "with --out."
             )
         self._before, self._started = before, time.process_time()
@@ -341,7 +342,9 @@ class _PlaneKeeper:
         about = kept.provenance(command, commit(), self.minutes, self.data, self.of, self.asked)
         now = {name: about[name] for name in ("commit", "date")}
         begun = {name: self._before.get(name, now[name]) for name in now}
-        about |= begun if begun == now else {**begun, "finished": now}
+        about |= begun
+        if begun != now or "finished" in self._before:
+            about["finished"] = now
         return {**about, "training images": about.pop("test images"), "made of": self._made_of}
 
 
