@@ -83,7 +83,8 @@ experiments: $(READY)  ## run all recorded experiments again (hours) and record 
 	$(BIN)/resnet-explore probes cifar10 --depths 20,56 --out data/probes/cifar10 $(if $(CIFAR10),--root $(CIFAR10))
 	$(BIN)/resnet-explore probes imagenette --out data/probes/imagenette $(if $(IMAGENETTE),--root $(IMAGENETTE))
 	$(BIN)/resnet-explore landscapes digits --trained 20,56 --runs runs/digits-seeds
-	$(BIN)/resnet-explore landscapes cifar10 --depths 20,56 --images 128 --size 17 $(if $(CIFAR10),--root $(CIFAR10))
+	$(BIN)/resnet-explore landscapes cifar10 --depths 20,56 --images 128 --size 17 \
+		--further 13 --curvature 7 --steps 20 $(if $(CIFAR10),--root $(CIFAR10))
 	for data in digits cifar10; do cp runs/landscapes-$$data/*.* data/landscapes/$$data; done
 
 clean:          ## remove the environment and the tools' caches

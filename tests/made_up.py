@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 import resnet_explore as rx
-from resnet_explore.training.runs import save_tensors
+from resnet_explore.training.runs import RunFolder, save_tensors
 
 CIFAR_SEEDS = {8: (0,), 14: (0,), 20: (0, 1, 2), 32: (0,), 44: (0,), 56: (0, 1, 2)}
 RECIPE = {
@@ -92,3 +92,19 @@ def write_weights(path, model, size, classes=("cat", "dog", "ship"), **fields):
     path.mkdir(parents=True, exist_ok=True)
     header = {key: json.dumps(value) for key, value in about.items()}
     save_tensors(path / f"{model}.safetensors", network.state_dict(), header)
+
+
+def untrained_sweep(folder, runs):
+    """A sweep's folder of untrained networks: {(kind, depth, seed, epochs): what they are drawn with}."""
+    rows = []
+    for (kind, depth, seed, epochs), drawn in runs.items():
+        name = f"{kind}{depth}-seed{seed}-{epochs}"
+        ours = rx.build(f"cifar_{'resnet' if kind == 'residual' else 'plain'}{depth}", "digits")
+        header = {key: json.dumps(value) for key, value in ours.about.items()}
+        (folder / name).mkdir(parents=True)
+        weights = rx.build(ours.config, seed=drawn).state_dict()
+        save_tensors(RunFolder(folder / name).checkpoint, weights, header)
+        own = {"run": name, "family": "cifar", "kind": kind, "depth": depth, "seed": seed}
+        rows.append({**own, "epoch": epochs, "epochs": epochs})
+    pd.DataFrame(rows).to_csv(folder / "history.csv", index=False)
+    return folder

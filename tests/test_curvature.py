@@ -163,6 +163,13 @@ def test_what_is_not_finite_is_said():
         rx.top_hessian_eigenvalue(net, images, labels)
 
 
+def test_weights_made_in_inference_mode_are_said():
+    with torch.inference_mode():
+        net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    with pytest.raises(rx.ExploreError, match="made in inference mode"):
+        rx.top_hessian_eigenvalue(net, torch.zeros(2, 1, 2, 2), [0, 1])
+
+
 def test_it_stops_when_asked_and_leaves_the_model_as_found():
     net, (images, labels) = small(), batch()
     before, asked = fingerprint(net), iter([False, False, True])

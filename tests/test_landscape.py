@@ -210,6 +210,14 @@ def walked(net, steps=6):
     return snapshots
 
 
+def lost():
+    """A network whose training diverged."""
+    net = small(1)
+    with torch.no_grad():
+        net[0].weight[1] = float("inf")
+    return net
+
+
 def test_the_plane_of_a_training_holds_its_principal_components():
     net, (images, labels) = small(), batch()
     snapshots = walked(net)
@@ -367,6 +375,14 @@ def test_a_place_that_takes_no_file_is_said(tmp_path):
         ({"span": float("nan")}, "span must be a finite number above 0"),
         ({"span": float("inf")}, "span must be a finite number above 0"),
         ({"span": "1"}, "span must be a finite number above 0"),
+        ({"span": 1e300}, "span must be small enough"),
+        ({"path": 3}, "path must be the name of a file, not 3"),
+        (
+            {"trajectory": [*walked(small()), lost().state_dict()]},
+            r"trajectory\[6\] holds .* not finite, in 0",
+        ),
+        ({"trajectory": walked(small()), "model": lost()}, "The model holds weights that are not finite"),
+        ({"towards": lost()}, "towards holds weights that are not finite, in 0.weight"),
         ({"seed": -1}, "seed must be a whole number"),
         ({"mode": "test"}, "Unknown mode 'test'"),
         ({"batch_size": 0}, "batch_size must be a whole number"),

@@ -1,17 +1,19 @@
 """Recorded landscapes: the command that measures them, and what ships."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+from made_up import untrained_sweep
 
 import resnet_explore as rx
 from resnet_explore.analysis.landscape import surface
 from resnet_explore.analysis.landscape.recorded import recorded_landscapes, recorded_sharpness
-from resnet_explore.cli import main as cli
+from resnet_explore.cli import landscapes, main as cli
 from resnet_explore.paths import shipped
 
 ASKED = (
@@ -88,15 +90,15 @@ def test_the_plane_of_a_training_holds_its_way(capsys, tmp_path):
 
 
 def test_the_command_goes_on_from_where_it_was_stopped(capsys, tmp_path, monkeypatch, whole):
-    out, calls, scored = tmp_path / "digits", [], surface._scored
+    out, points, measure = tmp_path / "digits", [], surface.loss_landscape
 
-    def stopping(*given):
-        calls.append(given)
-        if len(calls) == 55:
+    def stopped():
+        points.append(1)
+        if len(points) == 55:
             raise KeyboardInterrupt
-        return scored(*given)
+        return False
 
-    monkeypatch.setattr(surface, "_scored", stopping)
+    monkeypatch.setattr(surface, "loss_landscape", lambda *a, **kw: measure(*a, **kw, cancel=stopped))
     status, _, complained = run(capsys, *ASKED, "--out", out)
     assert status == cli.INTERRUPTED
     assert complained.startswith("Stopped. What is measured is kept")
@@ -104,14 +106,90 @@ def test_the_command_goes_on_from_where_it_was_stopped(capsys, tmp_path, monkeyp
     assert run(capsys, *ASKED, "--out", out)[0] == 0
     for name in ("planes.npz", "sharpness.csv"):
         assert (out / name).read_bytes() == (whole / name).read_bytes()
-    before = len(calls)
+    before = len(points)
     assert run(capsys, *ASKED, "--out", out)[0] == 0
-    assert len(calls) == before
+    assert len(points) == before
     kept = (out / "planes.npz").read_bytes()
     status, _, complained = run(capsys, *ASKED, "--images", "19", "--out", out)
     assert status == cli.MISTAKE
     assert "holds landscapes with other images" in complained
     assert (out / "planes.npz").read_bytes() == kept
+
+
+def test_a_folder_of_other_weights_is_refused(capsys, tmp_path):
+    runs = [
+        untrained_sweep(tmp_path / name, {("plain", 8, 1, 1): drawn}) for name, drawn in (("A", 5), ("B", 6))
+    ]
+    asked = ("digits", "--depths", "8", "--images", "20", "--size", "3", "--planes", "1", "--further", "3")
+    asked += ("--curvature", "3", "--steps", "1", "--out", tmp_path / "out")
+    assert run(capsys, *asked, "--runs", runs[0])[0] == 0
+    kept = (tmp_path / "out" / "sharpness.csv").read_bytes()
+    status, _, complained = run(capsys, *asked, "--runs", runs[1])
+    assert status == cli.MISTAKE
+    assert "other weights or images of plain-8, seed 1" in complained
+    assert (tmp_path / "out" / "sharpness.csv").read_bytes() == kept
+
+
+def test_a_folder_of_other_images_is_refused(capsys, tmp_path, whole, monkeypatch):
+    shutil.copytree(whole, tmp_path / "out")
+    others = rx.load_dataset("digits", "test")
+    monkeypatch.setattr(landscapes, "as_trained", lambda *asked: others)
+    status, _, complained = run(capsys, *ASKED, "--out", tmp_path / "out")
+    assert status == cli.MISTAKE
+    assert "other weights or images of plain-8, seed 0" in complained
+
+
+def test_a_copy_of_a_record_keeps_its_rows_and_where_it_was_begun(capsys, tmp_path, whole):
+    out = tmp_path / "digits"
+    shutil.copytree(whole, out, ignore=shutil.ignore_patterns("parts"))
+    about = json.loads((out / "about.json").read_text())
+    (out / "about.json").write_text(json.dumps({**about, "commit": "abc1234", "date": "2020-01-01"}))
+    head, *rows = (out / "sharpness.csv").read_text().splitlines()
+    other_seed = rows[0].replace("plain,8,0,", "plain,8,3,")
+    (out / "sharpness.csv").write_text("\n".join([head, *rows[1:], other_seed]) + "\n")
+    assert run(capsys, *ASKED, "--out", out)[0] == 0
+    again = (out / "sharpness.csv").read_text().splitlines()
+    assert sorted(again) == sorted([head, *rows, other_seed])
+    found = json.loads((out / "about.json").read_text())
+    assert (found["commit"], found["date"]) == ("abc1234", "2020-01-01")
+    assert found["finished"] == {"commit": about["commit"], "date": about["date"]}
+    assert found["command"].endswith("--runs runs/digits")
+    page = (out / "README.md").read_text()
+    assert f"begun at commit abc1234 on 2020-01-01 and finished at {about['commit']} on" in page
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--size", "4"), "an odd number of at least 3, not 4"),
+        (("--further", "1"), "an odd number of at least 3, not 1"),
+        (("--curvature", "6"), "an odd number of at least 3, not 6"),
+        (("--curvature", "1"), "an odd number of at least 3, not 1"),
+        (("--images", "1"), "at least 2, not 1"),
+        (("--trained", "20"), "Unknown depth to train anew 20: known: 8. It must be among --depths."),
+    ],
+)
+def test_options_are_checked_before_the_first_plane(capsys, tmp_path, words, sentence):
+    try:
+        status, said, complained = run(capsys, *ASKED, *words, "--out", tmp_path / "out")
+    except SystemExit as left:
+        status, (said, complained) = left.code, capsys.readouterr()
+    assert status == cli.MISTAKE
+    assert sentence in complained
+    assert not said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["about.json", "planes.npz", "sharpness.csv"])
+@pytest.mark.parametrize("junk", [b"", b"words", b'{"asked": 3}', b"kind,depth\nplain,8\n"])
+def test_a_damaged_folder_is_one_sentence(capsys, tmp_path, whole, name, junk):
+    out = tmp_path / "digits"
+    shutil.copytree(whole, out)
+    (out / name).write_bytes(junk)
+    status, _, complained = run(capsys, *ASKED, "--out", out)
+    assert status == cli.MISTAKE
+    assert f"{out / name} " in complained
+    assert (out / name).read_bytes() == junk
 
 
 # --- what ships --------------------------------------------------------------------------------------------
@@ -158,7 +236,14 @@ def test_what_ships_is_whole(data):
     assert len({(row.kind, row.depth, row.seed, row.mode) for row in rows}) == len(rows)
     for row in rows:
         assert row.normalised_error <= 0.05 * abs(row.normalised)
-        assert row.lowest <= row.normalised
+        assert row.seed or row.loss == pytest.approx(
+            planes[row.kind, row.depth, "random-0" if row.mode == "eval" else "random-0-train"].here, rel=1e-4
+        )
+    seeds: dict[tuple[str, int, str], set[int]] = {}
+    for row in rows:
+        seeds.setdefault((row.kind, row.depth, row.mode), set()).add(row.seed)
+    assert len(seeds) == (4 * len(asked["depths"]) if rows else 0)
+    assert all(own == next(iter(seeds.values())) for own in seeds.values())
 
 
 @pytest.mark.parametrize("name", ["cifar_plain20", "cifar_resnet20"])
@@ -228,8 +313,51 @@ def test_the_loss_bends_more_sharply_in_deeper_plain_networks_alone():
             # Plain networks of 110 layers end on a plateau, some where it bends and some where it doesn't.
             for depth in (20, 32, 56):
                 key = depth, seed, mode
-                if ("plain", *key) in rows and ("residual", *key) in rows:
-                    assert rows["plain", *key].normalised > 1.5 * rows["residual", *key].normalised, key
+                assert rows["plain", *key].normalised > 1.5 * rows["residual", *key].normalised, key
+
+
+def test_the_page_of_all_records_agrees_with_the_rows():
+    page = " ".join(shipped("data", "landscapes", "README.md").read_text().split())
+    found: dict[tuple[str, int], list[float]] = {}
+    for row in recorded_sharpness("digits"):
+        if row.mode == "train":
+            found.setdefault((row.kind, row.depth), []).append(row.normalised)
+    assert {len(values) for values in found.values()} == {5}
+    assert "medians of 5 trainings" in page
+
+    def medians(kind):
+        *most, last = (np.median(found[kind, depth]) for depth in (8, 20, 32, 56))
+        return ", ".join(in_digits(m) for m in most) + f" and {in_digits(last)}"
+
+    assert f"plain {medians('plain')} at 8, 20, 32 and 56 layers, residual {medians('residual')};" in page
+    for depth in (20, 32, 56):
+        assert min(found["plain", depth]) > max(found["residual", depth])
+    deepest = found["plain", 110]
+    assert f"At 110 layers residual {np.median(found['residual', 110]):.0f}, plain" in page
+    assert f"from {min(deepest):.1f} to {round(max(deepest), -2):,.0f}:" in page
+
+
+def in_digits(value):
+    return f"{value:.1f}" if value < 10 else f"{value:.0f}"
+
+
+def test_the_page_says_how_far_up_running_statistics_send_twins(digits):
+    page = " ".join(shipped("data", "landscapes", "README.md").read_text().split())
+
+    def on_axes(kind, depth):
+        planes = [digits[kind, depth, f"random-{seed}"].loss for seed in range(3)]
+        found = [loss[i, j] for loss in planes for i, j in places(len(loss))]
+        return min(found), max(found)
+
+    def places(size):
+        middle = size // 2
+        return (middle, 0), (middle, size - 1), (0, middle), (size - 1, middle)
+
+    least, most = zip(*(on_axes(kind, 8) for kind in ("plain", "residual")), strict=True)
+    assert f"at {min(least):.0f} to {max(most):.0f} nats with 8 layers" in page
+    plain, residual = on_axes("plain", 56), on_axes("residual", 56)
+    assert f"with 56 at {plain[0]:.0f} to {round(plain[1], -3):,.0f} plain" in page
+    assert f"and {residual[0]:.0f} to {residual[1]:.0f} residual" in page
 
 
 def test_a_plain_training_of_56_layers_is_thrown_far_by_its_first_updates(digits):
@@ -247,10 +375,16 @@ def test_cifar10_agrees():
     planes = recorded_landscapes("cifar10")
     for plane in {key.plane for key in planes if key.plane.startswith("random")}:
         for depth in (20, 56):
-            if all((kind, depth, plane) in planes for kind in ("plain", "residual")):
-                plain, residual = (planes[kind, depth, plane] for kind in ("plain", "residual"))
+            plain, residual = (planes[kind, depth, plane] for kind in ("plain", "residual"))
+            assert residual.minima == 1
+            if depth == 20 and plane.endswith("train"):
+                assert plain.under(1) == pytest.approx(residual.under(1), abs=0.03), "alike"
+            else:
                 assert plain.under(1) < residual.under(1)
-                assert residual.minima == 1
+    batch = [planes["residual", 56, f"random-{seed}-train"].under(1) for seed in range(3)]
+    assert (min(batch), max(batch)) == (pytest.approx(0.42, abs=0.005), pytest.approx(0.46, abs=0.005))
+    kept = [planes["plain", 56, f"random-{seed}"].minima for seed in range(3)]
+    assert kept == [7, 1, 2]
     assert planes["plain", 56, "random-0"].under(1) == 0
     assert planes["plain", 56, "random-0"].minima > 3
     assert planes["residual", 56, "random-0"].under(1) > 0.1

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from torch import nn
 from witnesses import fingerprint
 
@@ -55,9 +56,9 @@ def test_features_are_means_over_places_of_what_the_blocks_give(net, test):
         torch.testing.assert_close(found[name], values, rtol=1e-5, atol=1e-6)
 
 
-def test_what_ships_is_the_one_minimum_of_the_penalised_cross_entropy(net, train):
-    """At the minimum the gradient is zero, whoever found it."""
-    probes, features = rx.load_probes("digits", "cifar_resnet8"), pooled_features(net, train[0])
+def greatest_slope(probes, net, images, labels, strength=1.0):
+    """The largest derivative of the penalised cross-entropy: at its one minimum it is 0, whoever found it."""
+    features, slopes = pooled_features(net, images), []
     assert probes.names == tuple(features)
     for name, weight, bias in zip(probes.names, probes.weights, probes.biases, strict=True):
         values = features[name].double()
@@ -65,9 +66,23 @@ def test_what_ships_is_the_one_minimum_of_the_penalised_cross_entropy(net, train
         own = (weight.double() * spread).requires_grad_()
         shift = (bias.double() + weight.double() @ middle).requires_grad_()
         standard = (values - middle) / spread
-        loss = F.cross_entropy(standard @ own.T + shift, train[1], reduction="sum") + own.square().sum() / 2
-        gradients = torch.autograd.grad(loss, (own, shift))
-        assert max(float(each.abs().max()) for each in gradients) < 0.05, "of 1,437 summands"
+        loss = F.cross_entropy(standard @ own.T + shift, labels, reduction="sum")
+        loss = loss + own.square().sum() / (2 * strength)
+        slopes += [each.abs().max().item() for each in torch.autograd.grad(loss, (own, shift))]
+    return max(slopes)
+
+
+def test_what_ships_is_the_one_minimum_of_the_penalised_cross_entropy(net, train):
+    probes = rx.load_probes("digits", "cifar_resnet8")
+    assert greatest_slope(probes, net, *train) < 0.05, "of 1,437 summands"
+
+
+@pytest.mark.parametrize("strength", [0.1, 1.0])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_few_classes_have_that_minimum_too(net, train, classes, strength):
+    images, labels = (part[train[1] < classes][:90] for part in train)
+    probes = rx.linear_probes(net, images, labels, strength)
+    assert greatest_slope(probes, net, images, labels, strength) < 0.005
 
 
 def test_the_same_images_give_the_same_probes(net, train):
@@ -121,6 +136,79 @@ def test_what_does_not_fit_is_one_sentence(net, train):
         rx.load_probes("digit", "cifar_resnet8")
     with pytest.raises(rx.ExploreError, match="cifar_resnet8"):
         rx.load_probes("digits", "cifar_resnet9")
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        ([0, 20_000_000, 1, 1], r"with an image of each; these are of 0, 1, 20000000\.$"),
+        ([1, 1, 2, 2], r"counted from 0.* of 1, 2\.$"),
+        ([-1, 0, 0, 1], r"of -1, 0, 1\.$"),
+        ([0, 0, 0, 0], r"two classes or more.* of 0\.$"),
+        (torch.zeros(4), "labels must be 4 whole numbers"),
+        ([[0], [1, 2], [0], [1]], "labels must be 4 whole numbers"),
+        ([], "labels must be 4 whole numbers"),
+    ],
+)
+def test_labels_that_lack_a_class_are_one_sentence(net, train, labels, sentence):
+    with pytest.raises(rx.ExploreError, match=sentence):
+        rx.linear_probes(net, train[0][:4], labels)
+
+
+@pytest.mark.parametrize("strength", [0, -1.0, float("nan"), float("inf"), "a", True])
+def test_a_strength_that_can_not_be_is_one_sentence(net, train, strength):
+    with pytest.raises(rx.ExploreError, match="strength must be a finite number above 0"):
+        rx.linear_probes(net, train[0][:4], [0, 1, 0, 1], strength)
+
+
+def test_a_network_whose_features_are_not_finite_is_one_sentence(train):
+    net = rx.build("cifar_resnet8", weights="digits")
+    with torch.no_grad():
+        net.layer1[0].conv1.weight[0] = float("nan")
+    with pytest.raises(rx.ExploreError, match=r"at layer1.0 is not finite: its own layer1.0.conv1.weight"):
+        rx.linear_probes(net, train[0][:4], [0, 1, 0, 1])
+
+
+class Wordy(nn.Module):
+    """Calls its block by keyword, and the block gives a tuple."""
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1, self.conv2 = (nn.Conv2d(2, 2, 3, padding=1) for _ in range(2))
+
+        def forward(self, x):
+            return (x + self.conv2(self.conv1(x).relu()), None)
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.block, self.fc = nn.Conv2d(1, 2, 3, padding=1), self.Block(), nn.Linear(2, 2)
+
+    def forward(self, images):
+        return self.fc(self.block(x=self.conv(images))[0].mean((2, 3)))
+
+
+def test_a_block_called_by_keyword_that_gives_a_tuple_has_features(train):
+    net, images = Wordy(), train[0][:4]
+    found = pooled_features(net, images)
+    with torch.no_grad():
+        stem = net.conv(images)
+        expected = {"stem": stem.mean((2, 3)), "block": net.block(stem)[0].mean((2, 3))}
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_file_without_a_header_is_one_sentence(tmp_path):
+    save_file({"a": torch.zeros(1)}, tmp_path / "probes.safetensors")
+    with pytest.raises(rx.ExploreError, match="no readable file of probes"):
+        rx.load_probes(tmp_path, "cifar_resnet8")
+
+
+def test_where_nothing_can_be_written_is_said_before_the_fitting(capsys, tmp_path):
+    (tmp_path / "file").touch()
+    assert cli.main(["probes", "digits", "--depths", "8", "--out", str(tmp_path / "file" / "out")]) == 2
+    said, complained = capsys.readouterr()
+    assert "can't be written to" in complained
+    assert not said
 
 
 @pytest.mark.training

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from witnesses import fingerprint
 
 import resnet_explore as rx
 from resnet_explore.analysis import similarity_record as recorded
@@ -72,6 +73,36 @@ def test_what_is_written_is_read_and_constant_layers_are_empty(tmp_path):
     assert np.isnan(record.directions(8, "plain", 1)[-1])
 
 
+def quiet(text):
+    pass
+
+
+def test_directions_are_those_in_eval_mode_and_networks_are_left_as_found(tmp_path):
+    networks = {(8, 0): rx.twins("cifar_resnet8", widths=(2, 4, 8))}
+    images = torch.randn(12, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    kept = [recorded.record(tmp_path / "eval", networks, images, quiet)]
+    for network in networks[8, 0]:
+        network.train()
+    before = [fingerprint(network) for network in networks[8, 0]]
+    kept.append(recorded.record(tmp_path / "train", networks, images, quiet))
+    assert [fingerprint(network) for network in networks[8, 0]] == before
+    found = [rx.load_similarities(path).directions(8, "plain") for path in kept]
+    np.testing.assert_array_equal(*found)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["eval", "train"]
+
+
+def test_a_block_has_directions_where_it_can_be_compared(digits):
+    for kind, depth, seed in itertools.product(recorded.KINDS, digits.depths, digits.seeds):
+        own = digits.matrix(depth, "itself", kind, seed).diagonal()
+        np.testing.assert_array_equal(np.isnan(own), np.isnan(digits.directions(depth, kind, seed)))
+
+
+def test_a_seed_that_a_depth_lacks_is_said(tmp_path):
+    pair = rx.twins("cifar_resnet8", widths=(2, 4, 8))
+    with pytest.raises(rx.ExploreError, match="14 layers lack seed 1"):
+        recorded.record(tmp_path / "mine.npz", {(8, 0): pair, (8, 1): pair, (14, 0): pair}, torch.zeros(1))
+
+
 def test_directions_are_counted_by_the_variances_along_the_principal_axes():
     record = rx.load_similarities("digits")
     network = rx.build("cifar_resnet20", weights="digits")
@@ -106,6 +137,18 @@ def test_what_is_not_there_is_said(digits):
         rx.load_similarities("digit")
     with pytest.raises(rx.ExploreError, match="Unknown matrix"):
         digits.matrix(57, "itself", "plain")
+
+
+@pytest.mark.parametrize("junk", [b"", b"PK\x03\x04 nothing", b"words", "npy", "other arrays"])
+def test_a_file_that_holds_none_is_said(tmp_path, junk):
+    path = tmp_path / "mine.npz"
+    if isinstance(junk, bytes):
+        path.write_bytes(junk)
+    else:
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3)) if junk == "npy" else np.savez(file, values=np.zeros(3))
+    with pytest.raises(rx.ExploreError, match="holds no similarities"):
+        rx.load_similarities(path)
 
 
 # --- what the notebook says ---------------------------------------------------------------------------------

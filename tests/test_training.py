@@ -4,7 +4,9 @@ import contextlib
 import json
 import math
 import os
+import re
 import statistics
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -27,7 +29,7 @@ from resnet_explore.training.commands import command_of, fewest, one_after_anoth
 from resnet_explore.training.coverage import in_words
 from resnet_explore.training.measure import LayerProbe, evaluate
 from resnet_explore.training.plan import fast_precision
-from resnet_explore.training.record import Provenance, record
+from resnet_explore.training.record import Provenance, commit, record
 from resnet_explore.training.runs import FORMAT, RunFolder, load_tensors, save_tensors
 from resnet_explore.training.schedule import WarmUp, learning_rate
 from resnet_explore.training.summary import summarize, to_markdown
@@ -680,3 +682,22 @@ def test_run_ids_depend_on_every_field():
         changed = {str: "x", int: 11, float: 0.123, bool: True, tuple: (7,), type(None): 5}[type(value)]
         ids.add(type(base)(**{**asdict(base), name: changed}).id)
     assert len(ids) == 1 + len(asdict(base))
+
+
+def test_a_commit_says_whether_the_source_was_changed_since(tmp_path):
+    def git(*words):
+        who = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    source = tmp_path / "source"
+    source.mkdir()
+    assert commit(source) == "unknown"
+    (source / "a.py").touch()
+    for words in (("init",), ("add", "."), ("commit", "-m", "Begin")):
+        git(*words)
+    clean = commit(source)
+    assert re.fullmatch("[0-9a-f]{7,}", clean)
+    (tmp_path / "result.csv").touch()
+    assert commit(source) == clean, "what lies beside the source is none of it"
+    (source / "a.py").write_text("1")
+    assert commit(source) == f"{clean}, with changes"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from resnet_explore.errors import unknown
+from resnet_explore.analysis._unreadable import UNREADABLE
+from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.paths import shipped
 
 if TYPE_CHECKING:
@@ -68,9 +69,11 @@ class Similarities:
         """Return for each block along how many directions images differ, float (blocks,).
 
         The participation ratio of the covariance's eigenvalues, (sum)² / sum of squares: 1 where all images
-        lie on a line, at most the number of images; NaN where the block gives the same for all.
+        lie on a line, at most the number of images; NaN where the block can't be compared, as in
+        `matrix`.
         """
-        return self.arrays[f"{depth}/directions/{kind}/{seed}"].astype(float)
+        known = np.isfinite(self.matrix(depth, "itself", kind, seed).diagonal())
+        return np.where(known, self.arrays[f"{depth}/directions/{kind}/{seed}"].astype(float), np.nan)
 
     @cached_property
     def table(self) -> "pd.DataFrame":
@@ -113,7 +116,7 @@ class Similarities:
                         "untrained_distant": distant(self.matrix(depth, "untrained", kind, seed)),
                         "like_last": like_last(own),
                         "constant": int(np.isnan(own.diagonal()).sum()),
-                        "fewest_directions": float(np.nanmin(self.directions(depth, kind, seed))),
+                        "fewest_directions": _least(self.directions(depth, kind, seed)),
                         "other_seed": same(self.matrix(depth, "seeds", kind, seed)) if several else np.nan,
                         "twin": same(self.matrix(depth, "twins", seed=seed)),
                     }
@@ -144,18 +147,25 @@ def _mean(values: np.ndarray) -> float:
     return float(known.mean()) if known.size else float("nan")
 
 
+def _least(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.min()) if known.size else float("nan")
+
+
 def load_similarities(data: str | Path = "digits") -> Similarities:
     """Return the recorded similarities of layers: what ships for a data set, or a file that `record` wrote.
 
-    Raises `ExploreError` if there is no such record.
+    Raises `ExploreError` if there is no such record, or none that can be read.
     """
     path = shipped("data", "similarity", f"{data}.npz")
     path = path if path.is_file() else Path(data)
     try:
-        with np.load(path) as file:
+        with path.open("rb") as opened, np.load(opened) as file:
             arrays = {name: file[name] for name in file.files}
         depths, seeds, (images,) = (arrays.pop(name) for name in ("depths", "seeds", "images"))
-    except (OSError, ValueError, KeyError):
+    except UNREADABLE:
+        if path.is_file():
+            raise ExploreError(f"{path} holds no similarities of layers that can be read.") from None
         names = sorted(file.stem for file in shipped("data", "similarity").glob("*.npz"))
         raise unknown("record of similarities", str(data), names) from None
     return Similarities(path.stem, arrays, tuple(map(int, depths)), tuple(map(int, seeds)), int(images))
@@ -174,15 +184,25 @@ def record(
 
     networks  (plain, residual) by (depth, seed); every depth has every seed
     images    float (N, C, H, W), standardised as all networks expect
+
+    Raises ExploreError, before anything is measured, where a depth lacks a seed.
     """
     depths, seeds = (sorted({key[k] for key in networks}) for k in (0, 1))
+    if lacking := [(depth, seed) for depth in depths for seed in seeds if (depth, seed) not in networks]:
+        depth, seed = lacking[0]
+        raise ExploreError(
+            f"networks must hold each seed of each depth, but {depth} layers lack seed {seed}."
+        )
     arrays: dict[str, Any] = {"depths": depths, "seeds": seeds, "images": [len(images)]}
     for depth in depths:
         say(f"{depth} layers ...")
         pairs = [networks[depth, seed] for seed in seeds]
         arrays |= {f"{depth}/{name}": array for name, array in _measured(pairs, seeds, images).items()}
-    np.savez_compressed(path, **arrays)
-    return Path(path)
+    path = Path(path)
+    unfinished = path.with_name(f".{path.name}")
+    with unfinished.open("wb") as file:  # by a name alone, numpy would append its own ending
+        np.savez_compressed(file, **arrays)
+    return unfinished.replace(path)
 
 
 def _measured(
@@ -230,6 +250,7 @@ def _stored(found: "Similarity", layers: Sequence[str]) -> np.ndarray:
 def _directions(network: "nn.Module", images: "Tensor", blocks: Sequence[str]) -> np.ndarray:
     import torch
 
+    from resnet_explore.analysis._state import measuring
     from resnet_explore.analysis.capture.capture import Capture
 
     def ratio(output: "Tensor") -> "Tensor":
@@ -238,6 +259,6 @@ def _directions(network: "nn.Module", images: "Tensor", blocks: Sequence[str]) -
         kernel = flat @ flat.T
         return (kernel.trace().square() / kernel.square().sum()).reshape(1)
 
-    with Capture(network, list(blocks), keep=ratio) as seen, torch.no_grad():
-        network(images)
+    with measuring(network), Capture(network, list(blocks), keep=ratio) as seen, torch.no_grad():
+        network.eval()(images)
     return np.array([seen.outputs[name].item() for name in blocks]).round(2).astype(np.float32)

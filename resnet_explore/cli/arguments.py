@@ -28,6 +28,18 @@ def several(text: str) -> int:
     return number
 
 
+def odd(text: str) -> int:
+    """Read an odd whole number, 3 or more: points along an axis, one of them in the middle."""
+    if (number := count(text)) < 3 or number % 2 == 0:
+        raise argparse.ArgumentTypeError(f"an odd number of at least 3, not {number}")
+    return number
+
+
+def odd_or_none(text: str) -> int:
+    """Read an odd whole number, 3 or more, or 0 for none."""
+    return count(text) and odd(text)
+
+
 def counts(text: str) -> tuple[int, ...]:
     """Read whole numbers, separated by commas."""
     return tuple(count(part) for part in words(text))

@@ -4,6 +4,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from resnet_explore.inputs.datasets import ImageSet
 
 
@@ -13,3 +15,13 @@ def as_trained(about: Any, dataset: str, split: str = "test", root: str | None =
 
     data = load_dataset(dataset, split, root=root, size=about["input_size"][1])
     return replace(data, mean=tuple(about["mean"]), std=tuple(about["std"]))
+
+
+def drawn(data: "ImageSet", count: int) -> "Tensor":
+    """Return which images are measured: so many indices in a random order, all of them if there are fewer.
+
+    They are drawn with seed 0, so that all commands measure the same ones.
+    """
+    import torch
+
+    return torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:count]

@@ -1,6 +1,7 @@
 """What commands say of measurements that they keep in a folder, and about.json beside them."""
 
 import datetime
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,13 @@ def interrupted(out: Path, first: str) -> str:
     if not (out / "about.json").is_file():
         return f"Stopped before the first {first}."
     return f"Stopped. What is measured is kept in {out}; the same command goes on from there."
+
+
+def require_folder(out: Path) -> None:
+    """Make a folder where there is none; OSError if it then takes no file."""
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=out):
+        pass
 
 
 def provenance(

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resnet_explore.cli import kept
-from resnet_explore.cli.arguments import count, counts, positive
-from resnet_explore.cli.as_trained import as_trained
-from resnet_explore.cli.named_twins import depth_and_kind, depths_of, twins_of
-from resnet_explore.errors import ExploreError
+from resnet_explore.cli.arguments import counts, odd, odd_or_none, positive, several
+from resnet_explore.cli.as_trained import as_trained, drawn
+from resnet_explore.cli.named_twins import NamedTwin, depths_of, trained_twins, twins_of
+from resnet_explore.errors import ExploreError, unknown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,13 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--root", help="where the data lie (default: downloaded to the cache)")
     add("--data", default="", help="what lies there, in words, for the record")
     add("--depths", type=counts, metavar="8,20,...", help="of the twins (default: all that ship)")
-    add("--images", type=positive, help="training images, drawn at random (default: %(default)s)")
-    add("--size", type=positive, help="points along each axis of the first plane (default: %(default)s)")
+    add("--images", type=several, help="training images, drawn at random (default: %(default)s)")
+    add("--size", type=odd, help="points along each axis of the first plane (default: %(default)s)")
     add("--planes", type=positive, help="random planes for each network (default: %(default)s)")
-    add("--further", type=positive, help="points along each axis of further planes (default: %(default)s)")
+    add("--further", type=odd, help="points along each axis of further planes (default: %(default)s)")
     add(
         "--curvature",
-        type=count,
+        type=odd_or_none,
         help="points of the planes beside eigenvalues; 0: none (default: %(default)s)",
     )
     add("--steps", type=positive, help="for each eigenvalue, at most (default: %(default)s)")
@@ -90,13 +90,19 @@ def _measure(options: argparse.Namespace, say: Callable[[str], None], hint: Call
 
     asked = {"weights": options.weights, **{name: getattr(options, name) for name in _USUAL}}
     asked |= {"depths": depths_of(options.weights, options.depths), "trained": list(options.trained)}
+    for depth in asked["trained"]:
+        if depth not in asked["depths"]:
+            raise unknown(
+                "depth to train anew", depth, map(str, asked["depths"]), "It must be among --depths."
+            )
     out = _out(options)
-    nets = list(_networks(options, asked["depths"]))
+    nets = list(trained_twins(options.weights, asked["depths"], options.runs))
     data = _TrainingImages(nets[0].net.about, options)
     if data.large:  # in this layout convolutions take less time
         for one in nets:
             one.net.to(memory_format=torch.channels_last)
-    keep = _PlaneKeeper(out, asked, options.data or data.source, data.of, options.runs is not None)
+    made_of = {f"{one}, seed {one.seed}": _digest(one.net, data) for one in nets}
+    keep = _PlaneKeeper(out, asked, made_of, options.data or data.source, data.of, options.runs is not None)
     say(
         f"Planes of {len(nets)} networks, on {len(data.labels)} of {data.of:,} training images; kept in "
         f"{out}."
@@ -112,63 +118,31 @@ def _measure(options: argparse.Namespace, say: Callable[[str], None], hint: Call
 # --- what is measured --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class _Trained:
-    """A trained network: one that ships, or of another seed."""
-
-    kind: str
-    depth: int
-    seed: int
-    ships: bool
-    net: "Network"
-
-    def __str__(self) -> str:
-        return f"{self.kind}-{self.depth}"
-
-
 class _TrainingImages:
     """Training images as the networks were trained on them."""
 
     images: "Tensor"
 
     def __init__(self, about: Mapping[str, Any], options: argparse.Namespace) -> None:
-        import torch
-
         train = as_trained(about, options.weights, "train", options.root)
-        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[: options.images]
+        order = drawn(train, options.images)
         self.images, self.labels = train.normalized(order), train.labels[order]
         self.of, self.source = len(train), train.source
         self.large = max(self.images.shape[2:]) > _SMALL
 
 
-def _networks(options: argparse.Namespace, depths: Sequence[int]) -> Iterator[_Trained]:
-    """Yield the networks that ship, then those of other seeds."""
-    from resnet_explore.models.presets import build
-    from resnet_explore.training.runs import RunFolder, collect, model_name
+def _digest(net: "Network", data: _TrainingImages) -> str:
+    """Return what tells a network on its images from another one, or from the same on others."""
+    from resnet_explore.analysis.landscape.grid_file import digest
 
-    twins = twins_of(options.weights)
-    shipped = {name: depth for depth in depths for name in twins[depth]}
-
-    def trained(name: str, seed: int, ships: bool, weights: str) -> _Trained:
-        kind = "residual" if depth_and_kind(name)[1] else "plain"
-        return _Trained(kind, shipped[name], seed, ships, build(name, weights=weights))
-
-    for name in shipped:
-        yield trained(name, 0, True, options.weights)
-    if options.runs is not None:
-        runs = collect(options.runs).drop_duplicates("run").sort_values(["seed", "depth", "kind"])
-        for run in runs.to_dict("records"):
-            name = model_name(run["family"], run["kind"], run["depth"])
-            if name in shipped and run["seed"] != 0:
-                checkpoint = str(RunFolder(options.runs / run["run"]).checkpoint)
-                yield trained(name, int(run["seed"]), False, checkpoint)
+    return digest([*net.state_dict().values(), data.images, data.labels])
 
 
 @dataclass(frozen=True, eq=False)
 class _Survey:
     """What is measured of which networks, on which images, and where it is kept."""
 
-    nets: Sequence[_Trained]
+    nets: Sequence[NamedTwin]
     data: _TrainingImages
     options: argparse.Namespace
     keep: "_PlaneKeeper"
@@ -189,7 +163,7 @@ class _Survey:
                         name = f"{one}/seed-{one.seed}-{mode}"
                         yield name, partial(self.sharpness, name, one, mode)
 
-    def plane(self, name: str, one: _Trained, seed: int, mode: str) -> None:
+    def plane(self, name: str, one: NamedTwin, seed: int, mode: str) -> None:
         """Measure a random plane."""
         if not self.keep.has_plane(name):
             size = self.options.further if seed else self.options.size
@@ -220,20 +194,21 @@ class _Survey:
             found = self._surface(plane, net, size=size, trajectory=snapshots[name], mode="train")
             self.keep.add_plane(plane, found)
 
-    def sharpness(self, name: str, one: _Trained, mode: str) -> None:
+    def sharpness(self, name: str, one: NamedTwin, mode: str) -> None:
         """Measure eigenvalues, and a coarse plane beside them."""
         from resnet_explore.analysis.landscape.curvature import top_hessian_eigenvalue
         from resnet_explore.analysis.landscape.recorded import Sharpness
-        from resnet_explore.training.runs import write_json
 
-        path, points = self.keep.part(f"{name}.json"), self.options.curvature
-        if not path.is_file():
-            plane = self._surface(name, one.net, size=points, mode=mode)
-            measure = partial(
-                top_hessian_eigenvalue, one.net, self.data.images, self.data.labels, steps=self.options.steps
-            )
-            plain, fair = (measure(mode=mode, normalised=normalised) for normalised in (False, True))
-            row = Sharpness(
+        if self.keep.has_row(one, mode):
+            return
+        points = self.options.curvature
+        plane = self._surface(name, one.net, size=points, mode=mode)
+        measure = partial(
+            top_hessian_eigenvalue, one.net, self.data.images, self.data.labels, steps=self.options.steps
+        )
+        plain, fair = (measure(mode=mode, normalised=normalised) for normalised in (False, True))
+        self.keep.add_row(
+            Sharpness(
                 kind=one.kind,
                 depth=one.depth,
                 seed=one.seed,
@@ -249,8 +224,7 @@ class _Survey:
                 minima=plane.minima,
                 points=points,
             )
-            write_json(path, asdict(row))
-        self.keep.add_row(Sharpness(**json.loads(path.read_text())))
+        )
 
     def _surface(self, name: str, net: "Network", mode: str, **asked: Any) -> "Landscape":
         from resnet_explore.analysis.landscape.surface import loss_landscape
@@ -267,27 +241,48 @@ class _Survey:
 class _PlaneKeeper:
     """Writes what is measured so far whenever something is added."""
 
-    def __init__(self, out: Path, asked: Mapping[str, Any], data: str, of: int, runs: bool) -> None:
-        from resnet_explore.analysis.landscape.recorded import PLANES, recorded_landscapes
-        from resnet_explore.training.record import commit
+    def __init__(
+        self,
+        out: Path,
+        asked: Mapping[str, Any],
+        made_of: Mapping[str, str],
+        data: str,
+        of: int,
+        runs: bool,
+    ) -> None:
+        from resnet_explore.analysis.landscape.recorded import (
+            PLANES,
+            SHARPNESS,
+            recorded_landscapes,
+            recorded_sharpness,
+        )
 
         self.out, self.asked, self.data, self.of, self._runs = out, asked, data, of, runs
         known = out / _ABOUT
-        before: dict[str, Any] = json.loads(known.read_text()) if known.is_file() else {"asked": asked}
+        before: dict[str, Any] = _read_about(known) if known.is_file() else {"asked": asked}
         if other := " and ".join(name for name in asked if before["asked"].get(name) != asked[name]):
             raise ExploreError(
                 f"{out} holds landscapes with other {other}: choose another folder with --out."
             )
-        self._before, self._started, self._commit = before.get("minutes", 0.0), time.process_time(), commit()
+        self._made_of = {**before.get("made of", {}), **made_of}
+        changed = [name for name, found in before.get("made of", {}).items() if found != self._made_of[name]]
+        if changed:
+            raise ExploreError(
+                f"{out} holds landscapes of other weights or images of {changed[0]}: choose another folder "
+                "with --out."
+            )
+        self._before, self._started = before, time.process_time()
         self._planes: dict[str, Landscape] = {}
         if (out / PLANES).is_file():
             self._planes = {str(name): plane for name, plane in recorded_landscapes(out).items()}
         self._rows: list[Sharpness] = []
+        if (out / SHARPNESS).is_file():
+            self._rows = list(recorded_sharpness(out))
 
     @property
     def minutes(self) -> float:
         """What it took so far, with what it took before it was stopped."""
-        return float(self._before) + (time.process_time() - self._started) / 60
+        return float(self._before.get("minutes", 0.0)) + (time.process_time() - self._started) / 60
 
     def part(self, name: str) -> Path:
         """Return where a measurement is kept that may be unfinished."""
@@ -304,6 +299,11 @@ class _PlaneKeeper:
         self._planes[name] = plane
         self._write()
 
+    def has_row(self, one: NamedTwin, mode: str) -> bool:
+        """Whether the eigenvalues of a network are ready."""
+        asked = (one.kind, one.depth, one.seed, mode)
+        return any((row.kind, row.depth, row.seed, row.mode) == asked for row in self._rows)
+
     def add_row(self, row: "Sharpness") -> None:
         """Keep the eigenvalues of a network."""
         self._rows.append(row)
@@ -316,6 +316,9 @@ class _PlaneKeeper:
         from resnet_explore.analysis.landscape.recorded import PLANES, SHARPNESS, as_arrays
         from resnet_explore.training.runs import write_json, write_text
 
+        self.out.mkdir(parents=True, exist_ok=True)
+        # What it is of comes first: should the process die in between, nothing goes unchecked.
+        write_json(self.out / _ABOUT, self._about())
         arrays: dict[str, Any] = {
             f"{name}/{part}": array
             for name, plane in sorted(self._planes.items())
@@ -328,13 +331,32 @@ class _PlaneKeeper:
         if self._rows:
             rows = sorted(map(asdict, self._rows), key=lambda row: [*row.values()][:4])
             write_text(self.out / SHARPNESS, pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))
+
+    def _about(self) -> dict[str, Any]:
+        """Return how all came about: where it was begun, and where and when it was continued, if it was."""
+        from resnet_explore.training.record import commit
+
         usual = {**_USUAL, "depths": list(twins_of(self.asked["weights"])), "trained": []}
         command = kept.command_line("landscapes", self.asked["weights"], self.asked, usual)
-        if self._runs:
+        if self._runs or len({row.seed for row in self._rows}) > 1:
             command += f" --runs runs/{self.asked['weights']}"
-        about = kept.provenance(command, self._commit, self.minutes, self.data, self.of, self.asked)
-        about["training images"] = about.pop("test images")
-        write_json(self.out / _ABOUT, about)
+        about = kept.provenance(command, commit(), self.minutes, self.data, self.of, self.asked)
+        now = {name: about[name] for name in ("commit", "date")}
+        begun = {name: self._before.get(name, now[name]) for name in now}
+        about |= begun
+        if begun != now or "finished" in self._before:
+            about["finished"] = now
+        return {**about, "training images": about.pop("test images"), "made of": self._made_of}
+
+
+def _read_about(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+        if {"asked", "commit", "minutes"} <= {*found} and isinstance(found["asked"], dict):
+            return found
+    except (TypeError, ValueError):
+        pass
+    raise ExploreError(f"{path} is damaged, or of something else: choose another folder with --out.")
 
 
 def _out(options: argparse.Namespace) -> Path:
@@ -359,8 +381,7 @@ def _page(out: Path) -> str:
         "",
         f"    {about['command']}",
         "",
-        f"at commit {about['commit']} on {about['date']} with torch {about['torch']}, in "
-        f"{about['minutes']:g} minutes of one core.",
+        f"{_when(about)} with torch {about['torch']}, in {about['minutes']:g} minutes of one core.",
         "`recorded_landscapes` of `resnet_explore.analysis.landscape.recorded` reads the planes, and",
         "`recorded_sharpness` the eigenvalues where there are any.",
         "",
@@ -380,6 +401,12 @@ def _page(out: Path) -> str:
     if (out / "sharpness.csv").is_file():
         lines += _table(recorded_sharpness(out))
     return "\n".join(lines)
+
+
+def _when(about: Mapping[str, Any]) -> str:
+    """Say at which commit and on which day something was measured, or begun and finished."""
+    begun, last = f"at commit {about['commit']} on {about['date']}", about.get("finished")
+    return f"begun {begun} and finished at {last['commit']} on {last['date']}" if last else begun
 
 
 def _table(rows: "Sequence[Sharpness]") -> list[str]:

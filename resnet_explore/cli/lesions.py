@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from resnet_explore.cli import kept
 from resnet_explore.cli.arguments import counts, positive, several
-from resnet_explore.cli.as_trained import as_trained
+from resnet_explore.cli.as_trained import as_trained, drawn
 from resnet_explore.cli.named_twins import depth_and_kind, depths_of, twins_of
 from resnet_explore.errors import ExploreError
 
@@ -150,12 +150,9 @@ class _Data:
     fresh: "Tensor"
 
     def __init__(self, about: Mapping[str, Any], options: argparse.Namespace) -> None:
-        import torch
-
         def some(split: str, count: int) -> tuple[Any, Any]:
             data = as_trained(about, options.weights, split, options.root)
-            order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:count]
-            return data, order
+            return data, drawn(data, count)
 
         test, chosen = some("test", options.images)
         self.images, self.labels = test.normalized(chosen), test.labels[chosen]

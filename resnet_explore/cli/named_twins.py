@@ -1,8 +1,15 @@
 """The trained twins that a command is asked for by the name of their weights."""
 
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from resnet_explore.errors import unknown
+from resnet_explore.errors import ExploreError, unknown
+
+if TYPE_CHECKING:
+    from resnet_explore.models.network import Network
 
 
 def depth_and_kind(name: str) -> tuple[int, bool]:
@@ -37,3 +44,67 @@ def depths_of(weights: str, asked: "tuple[int, ...] | None") -> list[int]:
         if depth not in twins:
             raise unknown("depth", depth, map(str, twins))
     return sorted(asked or twins)
+
+
+@dataclass(frozen=True, eq=False)
+class NamedTwin:
+    """A trained network: one that ships, or one of a sweep, of another seed."""
+
+    name: str
+    kind: str
+    depth: int
+    seed: int
+    ships: bool
+    net: "Network"
+
+    def __str__(self) -> str:
+        return f"{self.kind}-{self.depth}"
+
+
+def trained_twins(weights: str, depths: Sequence[int], runs: Path | None) -> Iterator[NamedTwin]:
+    """Return the networks that ship, then those of a sweep's other seeds; each is built when it is its turn.
+
+    Raises ExploreError at once for a folder without runs, and for two runs of one network and seed.
+    """
+    twins = twins_of(weights)
+    names = [name for depth in depths for name in twins[depth]]
+    others = [] if runs is None else [row for row in _rows(runs) if row["name"] in names]
+    first: dict[tuple[str, int], str] = {}
+    for row in others:
+        known = first.setdefault((row["name"], row["seed"]), row["run"])
+        if known != row["run"]:
+            raise ExploreError(
+                f"{runs} holds two runs of {row['name']} with seed {row['seed']}, {known} and {row['run']}: "
+                "move one of them away."
+            )
+    return _built(weights, names, others, runs)
+
+
+def _rows(runs: Path) -> list[dict[str, Any]]:
+    """Return what is known of each run of a sweep, and the name of its network."""
+    from resnet_explore.training.runs import collect, model_name
+
+    table = collect(runs).drop_duplicates("run").sort_values(["seed", "depth", "kind"])
+    rows = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+    return [{**row, "name": model_name(row["family"], row["kind"], row["depth"])} for row in rows]
+
+
+def _built(
+    weights: str, names: Sequence[str], others: Sequence[dict[str, Any]], runs: Path | None
+) -> Iterator[NamedTwin]:
+    from resnet_explore.models.presets import build
+    from resnet_explore.training.runs import RunFolder
+
+    def twin(name: str, seed: int | None, source: str) -> NamedTwin:
+        net, (depth, residual) = build(name, weights=source), depth_and_kind(name)
+        own = net.about["run"]["seed"] if seed is None else seed
+        return NamedTwin(name, "residual" if residual else "plain", depth, int(own), seed is None, net)
+
+    shipped: dict[str, int] = {}
+    for name in names:
+        one = twin(name, None, weights)
+        shipped[name] = one.seed
+        yield one
+    for row in others if runs is not None else ():
+        if row["seed"] != shipped[row["name"]]:
+            yield twin(row["name"], row["seed"], str(RunFolder(runs / row["run"]).checkpoint))

@@ -4,21 +4,21 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resnet_explore.cli import kept
 from resnet_explore.cli.arguments import counts, positive
-from resnet_explore.cli.as_trained import as_trained
-from resnet_explore.cli.named_twins import depth_and_kind, depths_of, twins_of
+from resnet_explore.cli.as_trained import as_trained, drawn
+from resnet_explore.cli.named_twins import NamedTwin, depths_of, trained_twins, twins_of
+from resnet_explore.errors import ExploreError
 
 if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
     from resnet_explore.analysis.activations.probes import Probes
-    from resnet_explore.models.network import Network
 
 _USUAL: Mapping[str, Any] = {"depths": None, "images": 4000, "test_images": 2500, "runs": None}
 
@@ -46,30 +46,37 @@ def train_probes(options: argparse.Namespace) -> None:
     """Fit the probes of each twin, count what they get right, and write both; a line for each network.
 
     OUT/probes.safetensors has the probes of the networks that ship, accuracy.csv a row for each probe of
-    each seed, about.json and README.md how they came about.
+    each seed, about.json and README.md how they came about. Raises ExploreError, before the first is fitted,
+    if OUT can't be written to.
     """
     from resnet_explore.cli.terminal import StatusLine
 
     with StatusLine(sys.stdout) as line:
-        _train(options, line.say, line.hint)
+        try:
+            _train(options, line.say, line.hint)
+        except OSError as error:
+            raise ExploreError(f"{_out(options)} can't be written to ({error.strerror}).") from None
 
 
 def _train(options: argparse.Namespace, say: Callable[[str], None], hint: Callable[[str], None]) -> None:
     from resnet_explore.models.threads import one_thread
 
     depths = depths_of(options.weights, options.depths)
+    twins = trained_twins(options.weights, depths, options.runs)
+    kept.require_folder(_out(options))
     started, data = time.process_time(), None
     found: dict[str, Probes] = {}
     tables = []
     with one_thread():
-        for name, seed, net in _networks(options, depths):
-            hint(f"{name}, seed {seed} ...")
-            data = data or _Drawn(net.about, options)
-            probes, table = _probed(name, seed, net, data)
-            found.setdefault(name, probes)  # those of the network that ships come first
+        for one in twins:
+            hint(f"{one.name}, seed {one.seed} ...")
+            data = data or _Drawn(one.net.about, options)
+            probes, table = _probed(one, data)
+            found.setdefault(one.name, probes)  # those of the network that ships come first
             tables.append(table)
             first, last = table["accuracy"].iloc[[0, -1]]
-            say(f"{name:<16} seed {seed}: {first:.1f} % behind the stem, {last:.1f} % behind the last block")
+            who = f"{one.name:<16} seed {one.seed}"
+            say(f"{who}: {first:.1f} % behind the stem, {last:.1f} % behind the last block")
     if data is not None:
         _write(options, depths, found, tables, data, (time.process_time() - started) / 60)
     say(f"Written to {_out(options)}.")
@@ -106,27 +113,6 @@ def _write(
     write_text(out / "README.md", _page(out))
 
 
-def _networks(options: argparse.Namespace, depths: list[int]) -> "Iterator[tuple[str, int, Network]]":
-    """Yield the networks that ship, then those of other seeds: name, seed, network."""
-    from resnet_explore.models.presets import build
-    from resnet_explore.training.runs import RunFolder, collect, model_name
-
-    twins = twins_of(options.weights)
-    shipped: dict[str, int] = {}
-    for name in (name for depth in depths for name in twins[depth]):
-        net = build(name, weights=options.weights)
-        shipped[name] = net.about["run"]["seed"]
-        yield name, shipped[name], net
-    if options.runs is None:
-        return
-    runs = collect(options.runs).drop_duplicates("run").sort_values(["depth", "kind", "seed"])
-    for run in runs.to_dict("records"):
-        name = model_name(run["family"], run["kind"], run["depth"])
-        if run["seed"] != shipped.get(name, run["seed"]):
-            checkpoint = RunFolder(options.runs / run["run"]).checkpoint
-            yield name, run["seed"], build(name, weights=str(checkpoint))
-
-
 class _Drawn:
     """The images, as the networks were trained on them."""
 
@@ -134,12 +120,9 @@ class _Drawn:
     test: "Tensor"
 
     def __init__(self, about: Mapping[str, Any], options: argparse.Namespace) -> None:
-        import torch
-
         def some(split: str, count: int) -> tuple[Any, Any]:
             data = as_trained(about, options.weights, split, options.root)
-            order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:count]
-            return data, order
+            return data, drawn(data, count)
 
         train, chosen = some("train", options.images)
         self.images, self.labels = train.normalized(chosen), train.labels[chosen]
@@ -148,16 +131,15 @@ class _Drawn:
         self.of, self.source = len(test), test.source
 
 
-def _probed(name: str, seed: int, net: "Network", data: _Drawn) -> "tuple[Probes, pd.DataFrame]":
+def _probed(one: NamedTwin, data: _Drawn) -> "tuple[Probes, pd.DataFrame]":
     """Return a network's probes and how many test images they get right."""
     import pandas as pd
 
     from resnet_explore.analysis.activations.probes import linear_probes
 
-    probes = linear_probes(net, data.images, data.labels)
-    accuracy = 100 * probes.accuracy(net, data.test, data.test_labels)
-    depth, residual = depth_and_kind(name)
-    about = {"network": name, "kind": "residual" if residual else "plain", "depth": depth, "seed": seed}
+    probes = linear_probes(one.net, data.images, data.labels)
+    accuracy = 100 * probes.accuracy(one.net, data.test, data.test_labels)
+    about = {"network": one.name, "kind": one.kind, "depth": one.depth, "seed": one.seed}
     return probes, pd.DataFrame(
         {**about, "place": range(len(accuracy)), "block": probes.names, "accuracy": accuracy}
     )

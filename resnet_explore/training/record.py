@@ -213,16 +213,18 @@ def _shrunk(layers: pd.DataFrame) -> pd.DataFrame:
     return layers.astype(types)
 
 
-def commit() -> str:
-    """Return the short name of the source's commit, "unknown" where there is none."""
+def commit(source: Path = Path(__file__).parents[1]) -> str:
+    """Return the short name of the source's commit, "unknown" where there is none.
+
+    "a86fccf, with changes" says that files of the source were changed or added since.
+    """
+
+    def git(*words: str) -> str:
+        found = subprocess.run(["git", *words], cwd=source, capture_output=True, text=True, check=True)
+        return found.stdout.strip()
+
     try:
-        found = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        name, changes = git("rev-parse", "--short", "HEAD"), git("status", "--porcelain", "--", ".")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return found.stdout.strip()
+    return f"{name}, with changes" if changes else name

@@ -1,8 +1,10 @@
 """How early could the answer be read? A linear classifier for the features behind each block."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from resnet_explore.analysis._batch import answer, as_classes, as_images
+from resnet_explore.analysis._batch import answer, as_classes, as_images, main_output, why_not_finite
 from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._state import measuring
+from resnet_explore.analysis._unreadable import UNREADABLE
 from resnet_explore.analysis.activations.recorded_probes import FILE, folder_of_probes
 from resnet_explore.analysis.topology.blocks_of import blocks_of
 from resnet_explore.analysis.wrapped import unwrapped
@@ -80,23 +83,40 @@ def linear_probes(model: nn.Module, images: Tensor, labels: Any, strength: float
     Raises
     ------
     ExploreError
-        For a network without blocks or whose blocks give no maps, labels that don't fit or lack a class.
+        For a network without blocks, whose blocks give no maps or whose features are not finite, labels that
+        don't fit or lack a class, and a strength that is no number above 0.
 
     Source: Alain and Bengio 2016, Understanding intermediate layers using linear classifier probes, arXiv
     1610.01644.
     """
+    if not isinstance(strength, Real) or isinstance(strength, bool) or not 0 < strength < math.inf:
+        raise ExploreError(f"strength must be a finite number above 0, not {strength!r:.60}.")
     features = pooled_features(model, images)
-    found = np.asarray(labels)
-    count = int(found.max()) + 1 if found.size and found.dtype.kind in "iu" else 0
-    classes = as_classes("labels", labels, torch.empty(len(images), count)).numpy()
-    missing = sorted(set(range(count)) - set(classes.tolist()))
-    if missing or count < 2:
-        raise ExploreError(
-            f"labels must hold two classes or more and an image of each, not {count} without {missing[:5]}."
-        )
+    for name, values in features.items():
+        if not values.isfinite().all():
+            why = why_not_finite(unwrapped(model))
+            raise ExploreError(f"What the model gives at {name} is not finite: {why}.")
+    classes = _classes(labels, len(images))
     fitted = [_fitted(values.double().numpy(), classes, strength) for values in features.values()]
     weights, biases = zip(*fitted, strict=True)
     return Probes(tuple(features), weights, torch.stack(biases))
+
+
+def _classes(labels: Any, count: int) -> np.ndarray:
+    """Return a class index for each of so many images; of each class there is an image."""
+    given = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else labels
+    try:
+        found = np.asarray(given)
+    except ValueError:  # a ragged list
+        found = np.empty(0)
+    present = np.unique(found) if found.shape == (count,) and found.dtype.kind in "iu" else np.arange(2)
+    if len(present) < 2 or present[0] != 0 or present[-1] != len(present) - 1:
+        more = f" and {len(present) - 5} more" if len(present) > 5 else ""
+        raise ExploreError(
+            "labels must be of two classes or more, counted from 0, with an image of each; these are of "
+            f"{', '.join(map(str, present[:5]))}{more}."
+        )
+    return as_classes("labels", labels, torch.empty(1).expand(count, len(present))).numpy()
 
 
 def _fitted(features: np.ndarray, classes: np.ndarray, strength: float) -> tuple[Tensor, Tensor]:
@@ -105,10 +125,12 @@ def _fitted(features: np.ndarray, classes: np.ndarray, strength: float) -> tuple
 
     middle, spread = features.mean(0), features.std(0)
     spread[spread <= _FLAT * np.abs(features).max(0)] = np.inf
+    # Of two classes there is one row w, which becomes -w/2 and w/2, with half its square: half the penalty.
+    strength *= 2 if classes.max() == 1 else 1
     regression = LogisticRegression(C=strength, tol=1e-5, max_iter=5000)
     regression.fit((features - middle) / spread, classes)
     weight, bias = regression.coef_, regression.intercept_
-    if len(weight) == 1:  # two classes: one row, of the second against the first
+    if len(weight) == 1:
         weight, bias = np.vstack([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
     weight = weight / spread
     return torch.from_numpy(weight).float(), torch.from_numpy(bias - weight @ middle).float()
@@ -136,11 +158,18 @@ def _pooled(net: nn.Module, names: list[str], images: Tensor) -> dict[str, Tenso
     """Return the features of one batch."""
     found: dict[str, Tensor] = {}
 
-    def keep(name: str, values: Tensor) -> None:
+    def keep(name: str, given: Any) -> None:
+        values = main_output(given, len(images), 4)
+        if values is None:
+            raise ExploreError(f"There is no single map at {name}, so it can't be probed.")
         found[name] = values.mean((2, 3)).float().cpu()
 
     modules = [net.get_submodule(name) for name in names]
-    handles = [modules[0].register_forward_pre_hook(lambda _, given: keep(STEM, given[0]))]
+    handles: list[Any] = [
+        modules[0].register_forward_pre_hook(
+            lambda _, given, named: keep(STEM, [*given, *named.values()]), with_kwargs=True
+        )
+    ]
     for name, module in zip(names, modules, strict=True):
         handles.append(module.register_forward_hook(lambda _, __, made, name=name: keep(name, made)))
     try:
@@ -164,12 +193,13 @@ def load_probes(weights: str | Path, network: str) -> Probes:
     path = folder_of_probes(weights) / FILE
     try:
         with safe_open(path, framework="pt") as file:
-            places = json.loads(file.metadata()["places"])
-            if network not in places:
-                raise unknown("network", network, places)
-            tensors = {name: file.get_tensor(f"{network}/{name}") for name in (*places[network], _BIASES)}
-    except (SafetensorError, OSError, KeyError) as error:
-        raise ExploreError(f"{path} is no readable file of probes ({error}).") from None
+            places = json.loads((file.metadata() or {})["places"])
+            asked = (*places[network], _BIASES) if network in places else ()
+            tensors = {name: file.get_tensor(f"{network}/{name}") for name in asked}
+    except (SafetensorError, *UNREADABLE) as error:
+        raise ExploreError(f"{path} is no readable file of probes ({type(error).__name__}).") from None
+    if network not in places:
+        raise unknown("network", network, places)
     names = tuple(places[network])
     return Probes(names, tuple(tensors[name] for name in names), tensors[_BIASES])
 

@@ -32,7 +32,7 @@ class HessianEigenvalue:
 
     value    the eigenvalue that is largest in magnitude. It may be negative: the loss then bends down more
              sharply than up, so the network is at no minimum
-    error    |Hv - value v| for the unit vector v that was found: no farther away is an eigenvalue
+    error    |Hv - value v| for the unit vector v that was found: an eigenvalue lies within this of `value`
     lowest, highest   the least and the greatest eigenvalue, as far as the steps tell: the true ones are no
              closer to each other
     steps    products with the Hessian that were taken, the last one for `error`
@@ -72,10 +72,14 @@ def top_hessian_eigenvalue(
 ) -> HessianEigenvalue:
     """Measure how sharply the mean cross-entropy bends in the direction in which it bends most.
 
-    Where batch norm follows a layer, twice its weights are the same network, with a quarter of the plain
-    Hessian's eigenvalues. So those of two networks can't be compared, which is what `normalised` is for:
-    directions are then measured as in `loss_landscape`, and the eigenvalues are those of D H D, where D holds
-    for every weight the norm of its filter. Rescaled filters change nothing there.
+    Where batch norm follows a layer, twice its weights are the same network by the batch's statistics, and
+    the eigenvalues of that layer's own block of the plain Hessian are a quarter. So those of two networks
+    can't be compared, which is what `normalised` is for: the eigenvalues are then those of D H D, where D
+    holds for every weight the norm of its filter. Rescaled filters change nothing there.
+
+    Each weight is then measured in its filter's norm, as in `loss_landscape`, but a step of 1 is another: an
+    eigenvector has the norm 1 over all filters together, where a step of 1 in a random plane moves every
+    filter by its norm, which is as long as the square root of the number of filters such steps.
 
     Parameters
     ----------
@@ -94,8 +98,8 @@ def top_hessian_eigenvalue(
     Raises
     ------
     ExploreError
-        For images or labels that don't fit, numbers that can't be, weights in half precision, more steps than
-        memory holds, and second derivatives that are not finite.
+        For images or labels that don't fit, numbers that can't be, weights in half precision or made in
+        inference mode, more steps than memory holds, and second derivatives that are not finite.
 
     Source: Pearlmutter 1994, Fast exact multiplication by the Hessian; Lanczos 1950, with every vector made
     orthogonal to all before; a symmetric matrix has an eigenvalue within the residual (Bauer and Fike 1960).
@@ -107,6 +111,11 @@ def top_hessian_eigenvalue(
     net, batch = unwrapped(model), as_images(model, images)
     if any(p.dtype in (torch.float16, torch.bfloat16) for p in net.parameters()):
         raise ExploreError("The model is in half precision, too coarse to bend: call model.float() first.")
+    if any(p.is_inference() for p in net.parameters()):
+        raise ExploreError(
+            "The model's weights were made in inference mode, where nothing has derivatives: make it outside "
+            "of torch.inference_mode()."
+        )
     with measuring(net), uncompiled():
         working_in(net, mode, [batch])
         chosen = filters(net) if normalised else dict(net.named_parameters())

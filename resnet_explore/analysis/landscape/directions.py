@@ -132,7 +132,7 @@ def _named(flat: Tensor, like: Mapping[str, Tensor]) -> Direction:
 
 
 def _difference(what: str, own: Mapping[str, Tensor], other: Mapping[str, Any]) -> Direction:
-    """Return how to come from one's own weights to others; ExploreError where names or shapes differ."""
+    """Return how to come from one's own weights to others; ExploreError if names or shapes differ."""
     for name, weight in own.items():
         theirs = other.get(name)
         if not isinstance(theirs, Tensor) or theirs.shape != weight.shape:
@@ -142,4 +142,7 @@ def _difference(what: str, own: Mapping[str, Tensor], other: Mapping[str, Any]) 
             )
     if what == "towards" and (more := [name for name in other if name not in own]):
         raise ExploreError(f"{what} must have the model's parameters, but has {more[0]}, which is not here.")
+    for who, weights in ((what, other), ("The model", own)):
+        if lost := [name for name in own if not torch.isfinite(weights[name]).all()]:
+            raise ExploreError(f"{who} holds weights that are not finite, in {lost[0]}: it leads nowhere.")
     return {name: other[name].detach().to(weight) - weight for name, weight in own.items()}

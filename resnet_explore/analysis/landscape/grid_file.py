@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resnet_explore.analysis._unreadable import UNREADABLE
 from resnet_explore.errors import ExploreError
 
 
@@ -20,10 +20,12 @@ class GridFile:
     asked  says which grid it is: a file of another one is refused
     shape  (rows, columns)
 
-    Raises ExploreError for a file of another grid, or of something else.
+    Raises ExploreError for a file of another grid or of something else, and for what is no path.
     """
 
     def __init__(self, path: str | Path | None, asked: str, shape: tuple[int, int]) -> None:
+        if not isinstance(path, str | Path | None):
+            raise ExploreError(f"path must be the name of a file, not {path!r:.60}.")
         self._path, self._asked = None if path is None else Path(path), asked
         self.loss, self.error = np.full(shape, np.nan), np.full(shape, np.nan)
         self.done = np.zeros(shape[0], dtype=bool)
@@ -39,7 +41,7 @@ class GridFile:
                         "another path."
                     )
                 self.loss, self.error, self.done = found["loss"], found["error"], found["done"]
-        except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             if isinstance(error, ExploreError):
                 raise
             raise ExploreError(f"{path} holds no landscape that was begun: choose another path.") from None

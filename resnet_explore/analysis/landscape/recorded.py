@@ -8,8 +8,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from resnet_explore.analysis._unreadable import UNREADABLE
 from resnet_explore.analysis.landscape.plane import Landscape
-from resnet_explore.errors import unknown
+from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.paths import shipped
 
 PLANES, SHARPNESS = "planes.npz", "sharpness.csv"
@@ -42,7 +43,7 @@ class Sharpness:
     mode                 how batch norm works, as in `Landscape`
     loss, error          of the network, in nats and percent
     eigenvalue           of the Hessian, the largest in magnitude, of all parameters
-    eigenvalue_error     no farther from it is a true one
+    eigenvalue_error     a true one lies within this of it
     normalised           the same in directions measured in filters' norms, which networks can be compared by
     normalised_error     as above
     lowest               the least normalised eigenvalue: below 0 the loss bends down somewhere
@@ -72,29 +73,39 @@ def recorded_landscapes(data: str | Path = "digits") -> Mapping[PlaneKey, Landsc
     """Return recorded planes by (kind, depth, plane): what ships for "digits" or "cifar10", or of a folder.
 
     `recorded_landscapes("digits")["residual", 56, "random-0"]` is one. Raises ExploreError if there is no
-    such record.
+    such record, or none that can be read.
     """
+    path = _file(data, PLANES)
     found: dict[PlaneKey, Landscape] = {}
-    with np.load(_file(data, PLANES)) as arrays:
-        parts: dict[str, dict[str, Any]] = {}
-        for name in arrays.files:
-            plane, _, part = name.rpartition("/")
-            parts.setdefault(plane, {})[part] = arrays[name]
-    for name, part in parts.items():
-        network, _, plane = name.partition("/")
-        kind, _, depth = network.rpartition("-")
-        found[PlaneKey(kind, int(depth), plane)] = _landscape(part)
+    try:
+        with path.open("rb") as file, np.load(file) as arrays:
+            parts: dict[str, dict[str, Any]] = {}
+            for name in arrays.files:
+                plane, _, part = name.rpartition("/")
+                parts.setdefault(plane, {})[part] = arrays[name]
+        for name, part in parts.items():
+            network, _, plane = name.partition("/")
+            kind, _, depth = network.rpartition("-")
+            found[PlaneKey(kind, int(depth), plane)] = _landscape(part)
+    except UNREADABLE:
+        raise ExploreError(f"{path} holds no landscapes that can be read.") from None
     return found
 
 
 def recorded_sharpness(data: str | Path = "digits") -> tuple[Sharpness, ...]:
     """Return a row for each trained network and mode; see `recorded_landscapes` for what can be asked."""
-    with _file(data, SHARPNESS).open(encoding="utf-8", newline="") as file:
-        kinds = {field.name: field.type for field in fields(Sharpness)}
-        return tuple(
-            Sharpness(**{name: _value(kinds[name], text) for name, text in row.items()})
-            for row in csv.DictReader(file)
-        )
+    path, kinds = _file(data, SHARPNESS), {field.name: field.type for field in fields(Sharpness)}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            table = csv.DictReader(file)
+            if list(table.fieldnames or ()) == list(kinds):
+                return tuple(
+                    Sharpness(**{name: _value(kinds[name], text) for name, text in row.items()})
+                    for row in table
+                )
+    except UNREADABLE:
+        pass
+    raise ExploreError(f"{path} holds no table of eigenvalues: other columns, or no numbers.")
 
 
 def as_arrays(plane: Landscape) -> dict[str, np.ndarray]:

@@ -90,6 +90,9 @@ def loss_landscape(
         plane = _plane(net, seed, towards, trajectory, mode)
         steps = np.arange(-(size // 2), size // 2 + 1) / (size // 2)  # exactly 0 in the middle
         x, y = (span * reach * steps for reach in plane.reach)
+        farthest = max(np.abs(x).max(), np.abs(y).max())
+        if farthest > min(torch.finfo(step.dtype).max for step in plane.along.values()):
+            raise ExploreError(f"span must be small enough for the weights' precision, not {span!r}.")
         state = [*net.state_dict().values()]
         batches = batch.tensor_split(math.ceil(len(batch) / batch_size))
         working_in(net, mode, batches)
