@@ -268,7 +268,9 @@ def number_conditions(planes: "Planes", mode: str) -> tuple[str, ...]:
         "Bend: the eigenvalue of the Hessian that is largest in magnitude, by Lanczos' method, with "
         "directions in the length of filters.",
         "Lines are medians over trainings with other seeds, bands reach from the least to the greatest; "
-        "the table has every training.",
+        "the table has every training."
+        if len({row.seed for row in planes.sharpness}) > 1
+        else "One training of each network.",
         f"Shares: on {points}×{points} points of the random plane of seed 0.",
         f"Batch norm in {mode} mode{_mode(mode)}. Loss over {images:,} {planes.images}.",
     )
