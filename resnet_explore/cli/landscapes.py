@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from resnet_explore.cli import kept
 from resnet_explore.cli.arguments import counts, odd, odd_or_none, positive, several
 from resnet_explore.cli.as_trained import as_trained, drawn
-from resnet_explore.cli.named_twins import NamedTwin, depths_of, trained_twins, twins_of
+from resnet_explore.cli.named_twins import NamedTwin, add_twins, depths_of, trained_twins, twins_of
 from resnet_explore.errors import ExploreError, unknown
 
 if TYPE_CHECKING:
@@ -41,11 +41,8 @@ _ABOUT = "about.json"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
+    add_twins(parser, "landscapes")
     add = parser.add_argument
-    add("weights", nargs="?", default="digits", help="of twins that ship (default: %(default)s)")
-    add("--root", help="where the data lie (default: downloaded to the cache)")
-    add("--data", default="", help="what lies there, in words, for the record")
-    add("--depths", type=counts, metavar="8,20,...", help="of the twins (default: all that ship)")
     add("--images", type=several, help="training images, drawn at random (default: %(default)s)")
     add("--size", type=odd, help="points along each axis of the first plane (default: %(default)s)")
     add("--planes", type=positive, help="random planes for each network (default: %(default)s)")
@@ -58,7 +55,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--steps", type=positive, help="for each eigenvalue, at most (default: %(default)s)")
     add("--trained", type=counts, metavar="20,56", help="depths to train anew for the plane of a training")
     add("--runs", type=Path, help="the sweep's folder, for the eigenvalues of other seeds")
-    add("--out", type=Path, help="folder to write to (default: runs/landscapes-WEIGHTS)")
     parser.set_defaults(**_USUAL)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resnet_explore.cli import kept
-from resnet_explore.cli.arguments import counts, positive, several
+from resnet_explore.cli.arguments import positive, several
 from resnet_explore.cli.as_trained import as_trained, drawn
-from resnet_explore.cli.named_twins import depth_and_kind, depths_of, twins_of
+from resnet_explore.cli.named_twins import add_twins, depth_and_kind, depths_of, twins_of
 from resnet_explore.errors import ExploreError
 
 if TYPE_CHECKING:
@@ -35,16 +35,12 @@ _WRITTEN_EVERY = 5.0  # seconds
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
+    add_twins(parser, "lesions")
     add = parser.add_argument
-    add("weights", nargs="?", default="digits", help="of twins that ship (default: %(default)s)")
-    add("--root", help="where the data lie (default: downloaded to the cache)")
-    add("--data", default="", help="what lies there, in words, for the record")
-    add("--depths", type=counts, metavar="8,20,...", help="of the twins (default: all that ship)")
     add("--images", type=positive, help="how many test images, drawn at random (default: %(default)s)")
     add("--recalibrate", type=several, help="training images for batch norm (default: %(default)s)")
     add("--seeds", type=positive, help="draws of blocks for each count (default: %(default)s)")
     add("--path-images", type=positive, help="images for the lengths of paths (default: %(default)s)")
-    add("--out", type=Path, help="folder to write to (default: runs/lesions-WEIGHTS)")
     parser.set_defaults(**_USUAL)
 
 

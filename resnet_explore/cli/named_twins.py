@@ -1,15 +1,27 @@
 """The trained twins that a command is asked for by the name of their weights."""
 
+import argparse
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resnet_explore.cli.arguments import counts
 from resnet_explore.errors import ExploreError, unknown
 
 if TYPE_CHECKING:
     from resnet_explore.models.network import Network
+
+
+def add_twins(parser: argparse.ArgumentParser, command: str) -> None:
+    """Let a command be told which twins it is about, on which data, and where it writes."""
+    add = parser.add_argument
+    add("weights", nargs="?", default="digits", help="of twins that ship (default: %(default)s)")
+    add("--root", help="where the data lie (default: downloaded to the cache)")
+    add("--data", default="", help="what lies there, in words, for the record")
+    add("--depths", type=counts, metavar="8,20,...", help="of the twins (default: all that ship)")
+    add("--out", type=Path, help=f"folder to write to (default: runs/{command}-WEIGHTS)")
 
 
 def depth_and_kind(name: str) -> tuple[int, bool]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resnet_explore.cli import kept
-from resnet_explore.cli.arguments import counts, positive
+from resnet_explore.cli.arguments import positive
 from resnet_explore.cli.as_trained import as_trained, drawn
-from resnet_explore.cli.named_twins import NamedTwin, depths_of, trained_twins, twins_of
+from resnet_explore.cli.named_twins import NamedTwin, add_twins, depths_of, trained_twins, twins_of
 from resnet_explore.errors import ExploreError
 
 if TYPE_CHECKING:
@@ -25,15 +25,11 @@ _USUAL: Mapping[str, Any] = {"depths": None, "images": 4000, "test_images": 2500
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
+    add_twins(parser, "probes")
     add = parser.add_argument
-    add("weights", nargs="?", default="digits", help="of twins that ship (default: %(default)s)")
-    add("--root", help="where the data lie (default: downloaded to the cache)")
-    add("--data", default="", help="what lies there, in words, for the record")
-    add("--depths", type=counts, metavar="8,20,...", help="of the twins (default: all that ship)")
     add("--images", type=positive, help="training images, drawn at random (default: %(default)s)")
     add("--test-images", type=positive, help="test images, drawn at random (default: %(default)s)")
     add("--runs", type=Path, help="the sweep's folder, to measure other seeds of the twins as well")
-    add("--out", type=Path, help="folder to write to (default: runs/probes-WEIGHTS)")
     parser.set_defaults(**_USUAL)
 
 
