@@ -227,6 +227,18 @@ def test_what_skips_carry_and_branches_add_is_read_off_the_blocks(explorer, by_h
     assert len(headline.split()) <= 15
 
 
+def test_a_network_all_of_whose_blocks_change_the_shape_keeps_its_charts():
+    torch.manual_seed(0)
+    net = rx.build(rx.ResNetConfig(depths=(1, 1), widths=(8, 16), stem="cifar"))
+    net.layer1[0] = rx.build(rx.ResNetConfig(depths=(1, 1), widths=(4, 8), stem="cifar")).layer2[0]
+    net.conv1, net.bn1 = nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)
+    page = shown(rx.StreamExplorer(net, torch.randn(1, 3, 24, 40), view="skip"))
+    kept = charts(page)[2]
+    assert np.isnan(kept.series[0].y).all()
+    assert (kept.y.low, kept.y.high) == (0, 1)
+    assert "blocks 1 and 2" in kept.note
+
+
 # --- without a block ----------------------------------------------------------------------------------------
 
 

@@ -49,7 +49,7 @@ def charts(flow: Flow, carried: Carried) -> Charts:
     kept = Chart(
         captions.KEPT,
         x,
-        Axis("cosine", min(0.0, *(np.nanmin(one) for one in carried.kept)), 1),
+        Axis("cosine", float(np.nanmin([0.0, *np.concatenate(carried.kept)])), 1),
         tuple(
             Series(network.name, blocks, one, network.kind)
             for network, one in zip(flow.networks[-len(carried.kept) :], carried.kept, strict=True)
