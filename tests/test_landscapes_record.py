@@ -13,7 +13,7 @@ from made_up import untrained_sweep
 import resnet_explore as rx
 from resnet_explore.analysis.landscape import surface
 from resnet_explore.analysis.landscape.recorded import recorded_landscapes, recorded_sharpness
-from resnet_explore.cli import landscapes, main as cli
+from resnet_explore.cli import main as cli
 from resnet_explore.paths import shipped
 
 ASKED = (
@@ -133,7 +133,7 @@ def test_a_folder_of_other_weights_is_refused(capsys, tmp_path):
 def test_a_folder_of_other_images_is_refused(capsys, tmp_path, whole, monkeypatch):
     shutil.copytree(whole, tmp_path / "out")
     others = rx.load_dataset("digits", "test")
-    monkeypatch.setattr(landscapes, "as_trained", lambda *asked: others)
+    monkeypatch.setattr("resnet_explore.cli.as_trained.as_trained", lambda *asked: others)
     status, _, complained = run(capsys, *ASKED, "--out", tmp_path / "out")
     assert status == cli.MISTAKE
     assert "other weights or images of plain-8, seed 0" in complained

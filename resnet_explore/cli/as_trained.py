@@ -17,11 +17,13 @@ def as_trained(about: Any, dataset: str, split: str = "test", root: str | None =
     return replace(data, mean=tuple(about["mean"]), std=tuple(about["std"]))
 
 
-def drawn(data: "ImageSet", count: int) -> "Tensor":
-    """Return which images are measured: so many indices in a random order, all of them if there are fewer.
+def drawn(about: Any, dataset: str, split: str, root: str | None, count: int) -> "tuple[ImageSet, Tensor]":
+    """Return a split as trained on, and which images are measured: `count` indices, or all there are.
 
-    They are drawn with seed 0, so that all commands measure the same ones.
+    Their order is random, drawn with seed 0, so that all commands measure the same ones.
     """
     import torch
 
-    return torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:count]
+    data = as_trained(about, dataset, split, root)
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
+    return data, order[:count]

@@ -120,8 +120,7 @@ class _TrainingImages:
     images: "Tensor"
 
     def __init__(self, about: Mapping[str, Any], options: argparse.Namespace) -> None:
-        train = as_trained(about, options.weights, "train", options.root)
-        order = drawn(train, options.images)
+        train, order = drawn(about, options.weights, "train", options.root, options.images)
         self.images, self.labels = train.normalized(order), train.labels[order]
         self.of, self.source = len(train), train.source
         self.large = max(self.images.shape[2:]) > _SMALL

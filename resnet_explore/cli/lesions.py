@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from resnet_explore.cli import kept
 from resnet_explore.cli.arguments import positive, several
-from resnet_explore.cli.as_trained import as_trained, drawn
+from resnet_explore.cli.as_trained import drawn
 from resnet_explore.cli.named_twins import add_twins, depth_and_kind, depths_of, twins_of
 from resnet_explore.errors import ExploreError
 
@@ -146,14 +146,10 @@ class _Data:
     fresh: "Tensor"
 
     def __init__(self, about: Mapping[str, Any], options: argparse.Namespace) -> None:
-        def some(split: str, count: int) -> tuple[Any, Any]:
-            data = as_trained(about, options.weights, split, options.root)
-            return data, drawn(data, count)
-
-        test, chosen = some("test", options.images)
+        test, chosen = drawn(about, options.weights, "test", options.root, options.images)
         self.images, self.labels = test.normalized(chosen), test.labels[chosen]
         self.of, self.source = len(test), test.source
-        train, chosen = some("train", options.recalibrate)
+        train, chosen = drawn(about, options.weights, "train", options.root, options.recalibrate)
         self.fresh = train.normalized(chosen)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from resnet_explore.cli import kept
 from resnet_explore.cli.arguments import positive
-from resnet_explore.cli.as_trained import as_trained, drawn
+from resnet_explore.cli.as_trained import drawn
 from resnet_explore.cli.named_twins import NamedTwin, add_twins, depths_of, trained_twins, twins_of
 from resnet_explore.errors import ExploreError
 
@@ -116,13 +116,9 @@ class _Drawn:
     test: "Tensor"
 
     def __init__(self, about: Mapping[str, Any], options: argparse.Namespace) -> None:
-        def some(split: str, count: int) -> tuple[Any, Any]:
-            data = as_trained(about, options.weights, split, options.root)
-            return data, drawn(data, count)
-
-        train, chosen = some("train", options.images)
+        train, chosen = drawn(about, options.weights, "train", options.root, options.images)
         self.images, self.labels = train.normalized(chosen), train.labels[chosen]
-        test, chosen = some("test", options.test_images)
+        test, chosen = drawn(about, options.weights, "test", options.root, options.test_images)
         self.test, self.test_labels = test.normalized(chosen), test.labels[chosen]
         self.of, self.source = len(test), test.source
 
