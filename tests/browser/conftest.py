@@ -71,7 +71,7 @@ def bare_page(browser_context: BrowserContext, _spare_bare_pages: list[Page]) ->
 
 @pytest.fixture(scope="session")
 def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
-    with LabServer(tmp_path_factory.mktemp("lab")) as server:
+    with LabServer(tmp_path_factory.mktemp("lab"), warm=True) as server:
         yield server
 
 

@@ -32,6 +32,7 @@ import psutil
 from PIL import Image
 from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, WebSocket, sync_playwright
 
+from tests.browser import warm_kernels
 from tests.install_browser import find
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -72,11 +73,14 @@ class LabServer:
     """JupyterLab on a free local port, over a copy of the notebooks, with all its folders below `folder`.
 
     more  arguments on its command line
+    warm  whether kernels are forked off a process that has imported what they need, where the system can do that
     """
 
-    def __init__(self, folder: Path, more: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, more: Sequence[str] = (), warm: bool = False) -> None:
         self.folder = folder
         self.more = more
+        # The name of a socket may have 107 letters.
+        self.warm = warm and warm_kernels.FORKS and len(os.fsencode(folder)) < 90
         self.root = folder / "root"
         self.token = secrets.token_hex(16)
 
@@ -93,10 +97,14 @@ class LabServer:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
+        commands = [self._command(port)]
+        if self.warm:
+            commands += [self._warm_kernels()]
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                self._command(port), env=self._environment(), cwd=self.root, stdout=log, stderr=log
-            )
+            self.processes = [
+                subprocess.Popen(command, env=self._environment(), cwd=self.root, stdout=log, stderr=log)
+                for command in commands
+            ]
         try:
             self._wait_until_ready(90)
         except BaseException:
@@ -125,12 +133,27 @@ class LabServer:
             arguments.append("--allow-root")
         return [sys.executable, "-m", "jupyterlab", *arguments, *self.more]
 
+    def _warm_kernels(self) -> list[str]:
+        """Let notebooks ask for warm kernels; return the command that makes them."""
+        here, door = warm_kernels.__file__, str(self.folder / "kernels.socket")
+        spec = {
+            "argv": [sys.executable, "-I", "-S", here, "launch", door, "-f", "{connection_file}"],
+            "display_name": "Python 3",
+            "language": "python",
+            "interrupt_mode": "message",
+        }
+        path = self.folder / "path" / "kernels" / "python3" / "kernel.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(spec))
+        return [sys.executable, "-P", here, "serve", door]
+
     def _environment(self) -> dict[str, str]:
         """The kernel is found where Python is installed; everything else is ours and starts empty."""
         ours = {
             "JUPYTER_CONFIG_DIR": "config",
             "JUPYTER_DATA_DIR": "data",
             "JUPYTER_RUNTIME_DIR": "runtime",
+            "JUPYTER_PATH": "path",
             "IPYTHONDIR": "ipython",
             "MPLCONFIGDIR": "matplotlib",
         }
@@ -139,27 +162,28 @@ class LabServer:
 
     def _wait_until_ready(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and self.process.poll() is None:
+        while time.monotonic() < deadline and all(process.poll() is None for process in self.processes):
             with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
                 self.api("status")
-                return
+                if not self.warm or (self.folder / "kernels.socket").exists():
+                    return
             time.sleep(0.1)
         raise RuntimeError(f"JupyterLab did not start; its log ends:\n{self.log.read_text()[-2000:]}")
 
     def _end(self) -> None:
         """End the server and then what it has left behind, which are kernels that didn't listen."""
-        with contextlib.suppress(psutil.NoSuchProcess):
-            kernels = psutil.Process(self.process.pid).children(recursive=True)
-            self.process.terminate()
-            try:
-                self.process.wait(15)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-            for process in psutil.wait_procs(kernels, timeout=3)[1]:
-                with contextlib.suppress(psutil.NoSuchProcess):
+        for process in self.processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                kernels = psutil.Process(process.pid).children(recursive=True)
+                process.terminate()
+                try:
+                    process.wait(15)
+                except subprocess.TimeoutExpired:
                     process.kill()
-        self.process.wait()
+                for kernel in psutil.wait_procs(kernels, timeout=3)[1]:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        kernel.kill()
+            process.wait()
 
     def api(self, path: str, method: str = "GET") -> Any:
         """Call Jupyter's REST interface; returns what it answers, None if that is nothing."""
