@@ -1,7 +1,8 @@
 """Find or install the Chromium that the browser tests drive: `python tests/install_browser.py`.
 
 Tests call `find()` for its path. In this order: the one on PATH; one that Playwright has downloaded before;
-Debian's package, where we may install packages; Playwright's download.
+Debian's package, where we may install packages; Playwright's download. Of those on PATH the one that has no
+windows comes first: it is the same browser and takes a tenth less of a processor.
 """
 
 import os
@@ -10,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def find() -> str | None:
@@ -41,12 +42,12 @@ def install() -> str:
     failure = ""
     if shutil.which("apt-get") and os.geteuid() == 0:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        failure = _run(["apt-get", "update", "-qq"], environment) or _run(
-            ["apt-get", "install", "-qq", "-y", "--no-install-recommends", "chromium", "fonts-liberation"],
-            environment,
-        )
-        if find():
-            return ""
+        get = ["apt-get", "install", "-qq", "-y", "--no-install-recommends", "fonts-liberation"]
+        failure = _run(["apt-get", "update", "-qq"], environment)
+        for package in () if failure else ("chromium-headless-shell", "chromium"):
+            failure = _run([*get, package], environment)
+            if find():
+                return ""
     return _run([sys.executable, "-m", "playwright", "install", "chromium"]) or failure
 
 
