@@ -4,6 +4,7 @@ import errno
 import socket
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 _MOST_NAMES = 20  # names in a sentence
 _UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
@@ -25,6 +26,15 @@ def an(thing: object) -> str:
     """Return what kind of thing it is: "a ResNet", "an Inception3"."""
     name = type(thing).__name__
     return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+def require_module(model: Any, name: str = "model") -> None:
+    """Raise ExploreError for what is no network, such as the name of one; `name` is that of the argument."""
+    from torch import nn
+
+    if not isinstance(model, nn.Module):
+        build = f": resnet_explore.build({model!r:.40}) may give one" if isinstance(model, str) else ""
+        raise ExploreError(f"{name} must be a torch.nn.Module, not {type(model).__name__}{build}.")
 
 
 def why_not_downloaded(error: BaseException) -> str:

@@ -132,6 +132,14 @@ def test_what_can_not_be_compared_is_refused(model_pair, change, words):
         rx.similarity(plain, residual, **{"images": images, **change})
 
 
+@pytest.mark.parametrize("name", ["model_a", "model_b"])
+def test_the_name_of_a_network_is_no_network(model_pair, name):
+    plain, residual, images = model_pair
+    given = {"model_a": plain, "model_b": residual, name: "cifar_resnet8"}
+    with pytest.raises(rx.ExploreError, match=rf"{name} must be a torch.nn.Module, not str: .*build\('cifar"):
+        rx.similarity(images=images, **given)
+
+
 def test_too_large_kernels_are_refused(model_pair, monkeypatch):
     plain, residual, images = model_pair
     monkeypatch.setattr("resnet_explore.analysis.similarity.free_memory", lambda device: 1000)

@@ -180,6 +180,12 @@ class Counting(nn.Module):
 
 
 @pytest.mark.parametrize("measure", [rx.describe, rx.structure])
+def test_the_name_of_a_network_is_no_network(measure):
+    with pytest.raises(rx.ExploreError, match=r"model must be a torch.nn.Module, not str: .*\('resnet50'"):
+        measure("resnet50", (3, 32, 24))
+
+
+@pytest.mark.parametrize("measure", [rx.describe, rx.structure])
 def test_a_model_is_left_as_it_was(measure):
     model = Counting().train()
     model.conv.weight.requires_grad_(False)

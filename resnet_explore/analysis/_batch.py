@@ -9,17 +9,10 @@ from torch import Tensor, nn
 
 from resnet_explore.analysis._outputs import tensors
 from resnet_explore.analysis.wrapped import require_weights
-from resnet_explore.errors import ExploreError, an
+from resnet_explore.errors import ExploreError, an, require_module
 from resnet_explore.inputs.images import require_finite
 
 _USUAL = ("logits", "out")  # what transformers and torchvision call the answer among other outputs
-
-
-def require_module(model: Any) -> None:
-    """Raise ExploreError for what is no network, such as a name."""
-    if not isinstance(model, nn.Module):
-        build = f": resnet_explore.build({model!r:.40}) may give one" if isinstance(model, str) else ""
-        raise ExploreError(f"model must be a torch.nn.Module, not {type(model).__name__}{build}.")
 
 
 def as_images(model: nn.Module, images: Any, finite: bool = True) -> Tensor:

@@ -15,7 +15,7 @@ from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.capture.capture import Capture
 from resnet_explore.analysis.capture.layers import Layers, holders, select_layers
 from resnet_explore.analysis.topology.blocks import smallest_blocks
-from resnet_explore.errors import ExploreError
+from resnet_explore.errors import ExploreError, require_module
 from resnet_explore.models.memory import free_memory, in_words
 
 LEAST = 4  # images: the debiased estimate divides by n - 3
@@ -69,10 +69,12 @@ def similarity(
     Raises
     ------
     ExploreError
-        For fewer than 4 images, layers that there are not, layers that were asked for and give the same for
-        all images or numbers that are not finite, and where the kernel matrices need more memory than there
-        is.
+        For models that are none, fewer than 4 images, layers that there are not, layers that were asked for
+        and give the same for all images or numbers that are not finite, and where the kernel matrices need
+        more memory than there is.
     """
+    require_module(model_a, "model_a")
+    require_module(model_b, "model_b")
     batch = as_images(model_a, images)
     if len(batch) < LEAST:
         raise ExploreError(f"similarity needs at least {LEAST} images, got {len(batch)}.")

@@ -3,18 +3,17 @@
 import torch
 from torch import nn
 
-from resnet_explore.errors import ExploreError, an
+from resnet_explore.errors import ExploreError, an, require_module
 
 _PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
 
-def unwrapped(model: object) -> nn.Module:
+def unwrapped(model: nn.Module) -> nn.Module:
     """Return the module that holds the layers; same weights, no copy.
 
     Raises ExploreError for what is no module, has no weights yet, or lets nobody watch its layers.
     """
-    if not isinstance(model, nn.Module):
-        raise ExploreError(f"model must be a torch.nn.Module, not {type(model).__name__}.")
+    require_module(model)
     while True:
         inner = model.module if isinstance(model, _PARALLEL) else getattr(model, "_orig_mod", None)
         if not isinstance(inner, nn.Module):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from resnet_explore.errors import ExploreError
+from resnet_explore.errors import ExploreError, require_module
 from resnet_explore.models.dispatch import Shapes, uncompiled
 
 
@@ -37,6 +37,7 @@ def dry_run(
     `computing` is False. Raises ExploreError if the model can't take such an input. The model is left as it
     was.
     """
+    require_module(model)
     size = as_size(input_size)
     try:
         return _run(model, size, watcher, torch.device("meta"))

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from resnet_explore.analysis._batch import as_images, require_module, run
+from resnet_explore.analysis._batch import as_images, run
 from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.capture.capture import Capture
 from resnet_explore.analysis.capture.layers import Layers
-from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.errors import ExploreError, require_module, unknown
 from resnet_explore.models.devices import widest
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.utils.hooks import RemovableHandle
 
-from resnet_explore.analysis._batch import require_module
 from resnet_explore.analysis._brief import counted
 from resnet_explore.analysis._outputs import call_name, tensors
 from resnet_explore.analysis._state import left_as_found, refuse_replicas
@@ -19,7 +18,7 @@ from resnet_explore.analysis.capture._aliases import Writes, hands_on, viewed
 from resnet_explore.analysis.capture.keep import Levels, as_keep
 from resnet_explore.analysis.capture.layers import Layers, select_layers
 from resnet_explore.analysis.capture.report import check
-from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.errors import ExploreError, require_module, unknown
 from resnet_explore.models.devices import is_full
 from resnet_explore.models.dispatch import uncompiled
 

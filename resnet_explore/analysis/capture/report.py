@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resnet_explore.analysis._batch import as_images, first_line, require_module
+from resnet_explore.analysis._batch import as_images, first_line
 from resnet_explore.analysis._brief import counted
 from resnet_explore.analysis._state import measuring, refuse_replicas
 from resnet_explore.analysis.capture._watch import CLONED, SAFE, UNREACHABLE, Finding, Watch
-from resnet_explore.errors import ExploreError, an
+from resnet_explore.errors import ExploreError, an, require_module
 from resnet_explore.models.dispatch import uncompiled
 
 _ORDER = (UNREACHABLE, CLONED, SAFE)

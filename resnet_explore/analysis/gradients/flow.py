@@ -20,14 +20,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 
-from resnet_explore.analysis._batch import answer, as_classes, as_images, as_logits, require_module
+from resnet_explore.analysis._batch import answer, as_classes, as_images, as_logits
 from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis._norms import each_norm, gather, norm
 from resnet_explore.analysis._state import measuring
 from resnet_explore.analysis.capture.capture import Capture
 from resnet_explore.analysis.topology.blocks import in_shortcut
 from resnet_explore.analysis.topology.comparable import Alike, alike, is_spatial
-from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.errors import ExploreError, require_module, unknown
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from resnet_explore.analysis.gradients.conditions import OWN, STEPS, Conditions
 from resnet_explore.analysis.gradients.flow import GradientFlow, gradient_flow
 from resnet_explore.analysis.gradients.jacobian import JacobianSpectra, jacobian_spectra
-from resnet_explore.errors import ExploreError
+from resnet_explore.errors import ExploreError, require_module
 from resnet_explore.inputs.datasets import load_dataset
 from resnet_explore.models.activations import with_activation
 from resnet_explore.models.presets import build, config_of
@@ -90,8 +90,7 @@ class GradientLab:
         self._flows: dict[tuple[Any, ...], GradientFlow] = {}
         self._locks: dict[tuple[Any, ...], threading.Lock] = {}
         for name, model in self.models.items():
-            if not isinstance(model, nn.Module):
-                raise ExploreError(f"models[{name!r}] must be a torch.nn.Module, not {type(model).__name__}.")
+            require_module(model, f"models[{name!r}]")
         if images is None and (self.models or labels is not None):
             raise ExploreError("images are missing: pass a batch as a float tensor (N, C, H, W).")
         if images is not None:

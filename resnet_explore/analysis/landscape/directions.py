@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from resnet_explore.errors import ExploreError, an
+from resnet_explore.errors import ExploreError, an, require_module
 
 _ROOM = 1.1  # a plane reaches so many times as far as the training's farthest snapshot
 _LEAST_SNAPSHOTS = 3
@@ -73,8 +73,7 @@ def random_plane(model: nn.Module, seed: int) -> Plane:
 
 def plane_towards(model: nn.Module, other: Any, seed: int) -> Plane:
     """Return the plane of the way to another network, all of its parameters, and a random direction."""
-    if not isinstance(other, nn.Module):
-        raise ExploreError(f"towards must be a torch.nn.Module, not {type(other).__name__}.")
+    require_module(other, "towards")
     own = {name: p.detach() for name, p in model.named_parameters()}
     along = _difference("towards", own, {name: p.detach() for name, p in other.named_parameters()})
     if not any(bool(step.any()) for step in along.values()):
