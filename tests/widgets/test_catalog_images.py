@@ -86,6 +86,8 @@ def test_an_upload_has_an_id_and_the_same_file_the_same_one():
     assert images.fitting("nothing", "digits", "rocket") == "digits/0"
     with pytest.raises(rx.ExploreError, match="did you mean 'upload-"):
         images.picture("upload-9")
+    with pytest.raises(rx.ExploreError, match="Digits has the test images digits/0 to digits/359"):
+        images.picture("digits/9999")
 
 
 @pytest.fixture

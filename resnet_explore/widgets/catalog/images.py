@@ -153,8 +153,11 @@ class Images:
         if key in sample_photos():
             return _sample(key)
         name, _, number = key.partition("/")
-        if name in _QUICK and number.isdecimal() and int(number) < len(_test_images(name)):
-            return _test_picture(key, _test_images(name), int(number))
+        if name in _QUICK and number.isdecimal():
+            images = _test_images(name)
+            if int(number) >= len(images):
+                raise ExploreError(f"{_QUICK[name]} has the test images {name}/0 to {name}/{len(images) - 1}.")
+            return _test_picture(key, images, int(number))
         raise unknown("image", key, [*sample_photos(), *self._uploads])
 
     def batch(self, key: str, form: InputForm) -> "Tensor":
