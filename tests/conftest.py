@@ -4,18 +4,14 @@ import functools
 import os
 from typing import Any
 
-os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks; the tests are about processors and stand-ins
+# Before torch looks, here and in kernels, servers and commands that tests start.
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the tests are about processors and stand-ins
+os.environ["OMP_NUM_THREADS"] = "1"  # or they would wait for one another
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.slow import function, listed
-
-# Imported where tests run: the process that only hands them out needs no torch.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    import torch
-
-    torch.set_num_threads(1)  # or they would wait for one another
 
 
 class BrowserTogether(LoadScopeScheduling):
