@@ -183,7 +183,7 @@ def carried_headline(place: int, ratio: float, cosine: float) -> str:
     """Return how long a branch is beside its skip, and which way it points; NaN for no single sum."""
     if math.isnan(ratio):
         return f"Block {place} has no skip of its own."
-    return f"Block {place} adds {ratio:.2f} of what its skip carries, at a cosine of {signed(cosine)}."
+    return f"Block {place} adds {ratio:.2f} times what its skip carries, at a cosine of {signed(cosine)}."
 
 
 def kept_note(flow: "Flow", carried: "Carried") -> str:
