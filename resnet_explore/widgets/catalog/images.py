@@ -156,7 +156,8 @@ class Images:
         if name in _QUICK and number.isdecimal():
             images = _test_images(name)
             if int(number) >= len(images):
-                raise ExploreError(f"{_QUICK[name]} has the test images {name}/0 to {name}/{len(images) - 1}.")
+                last = len(images) - 1
+                raise ExploreError(f"{_QUICK[name]} has the test images {name}/0 to {name}/{last}.")
             return _test_picture(key, images, int(number))
         raise unknown("image", key, [*sample_photos(), *self._uploads])
 
