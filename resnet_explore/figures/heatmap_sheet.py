@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from PIL import Image
 
-from resnet_explore.figures.heatmaps import signed_overlay
+from resnet_explore.figures.heatmaps import signed_overlay, under_map
 from resnet_explore.figures.style import CARD, INK, MUTED, new_figure
 
 _TILE, _GAP, _LINE = 176, 14, 34  # pixels of a tile, between tiles, and of the line below each
@@ -67,8 +67,7 @@ def heatmap_sheet(
 def _overlaid(photo: Image.Image, values: np.ndarray, scale: float) -> Image.Image:
     overlay = signed_overlay(values, scale, photo.size)
     overlay.putalpha(overlay.getchannel("A").point(lambda a: round(a * 0.75)))
-    grey = photo.convert("L").convert("RGB")  # red and blue are the map's alone
-    return Image.alpha_composite(grey.convert("RGBA"), overlay).convert("RGB")
+    return Image.alpha_composite(under_map(photo), overlay).convert("RGB")
 
 
 def _color_bar(figure: Figure, width: int, height: int, foot: int, unit: str) -> None:

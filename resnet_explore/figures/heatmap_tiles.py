@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from resnet_explore.figures.heatmaps import PALETTES, SIGNS, signed_overlay
+from resnet_explore.figures.heatmaps import PALETTES, SIGNS, signed_overlay, under_map
 from resnet_explore.figures.style import COLORS, INK, MUTED
 
 
@@ -55,8 +55,8 @@ def _overlaid(
 ) -> Image.Image:
     overlay = signed_overlay(values, scale, photo.size, palette)
     overlay.putalpha(overlay.getchannel("A").point(lambda alpha: round(alpha * opacity)))
-    grey = photo.convert("L").convert("RGBA") if opacity else photo.convert("RGBA")  # colours are the map's
-    return Image.alpha_composite(grey, overlay).convert("RGB")
+    under = under_map(photo) if opacity else photo.convert("RGBA")
+    return Image.alpha_composite(under, overlay).convert("RGB")
 
 
 def _color_bar(figure: Any, scale: float, unit: str, meaning: str, palette: str) -> None:

@@ -20,6 +20,8 @@ def _signed_colors(name: str) -> np.ndarray:
     return table
 
 
+_DARKEST = 100  # of 255, of a photo under a map
+
 # Signed, with 0 left bare; all three can be told apart by people who don't see red or green.
 PALETTES = {
     name: _signed_colors(theirs)
@@ -48,6 +50,15 @@ def signed_overlay(
     enlarged = Image.fromarray(np.asarray(values, np.float32)).resize(size, Image.Resampling.BILINEAR)
     share = np.clip(np.asarray(enlarged) / scale if scale > 0 else np.zeros(size[::-1]), -1, 1)
     return Image.fromarray(PALETTES[palette][np.round((share + 1) * 127.5).astype(int)])
+
+
+def under_map(photo: Image.Image) -> Image.Image:
+    """Return what lies under a map, RGBA: a photo without its colours, which are the map's alone.
+
+    Nor is it dark anywhere: over black each colour would look like one near the end of its scale.
+    """
+    pale = photo.convert("L").point(lambda grey: round(_DARKEST + grey * (1 - _DARKEST / 255)))
+    return pale.convert("RGBA")
 
 
 def photo_jpeg(picture: Image.Image, side: int) -> bytes:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from resnet_explore.figures.heatmaps import PALETTES
+from resnet_explore.figures.heatmaps import PALETTES, under_map
 from resnet_explore.widgets.core.heatmap_panel import Heatmap, Heatmaps, SeenBy, step
 from resnet_explore.widgets.core.view import (
     AnswerBars,
@@ -28,11 +28,16 @@ from tests.browser.bare import message, open_view
 
 STATE = {"block": 1, "depth": 8, "opacity": 1.0, "palette": "red and blue", "shared": False, "target": None}
 GRID = ".rx-heat-grid"
+BARE = 100  # what lies under a map where the photo is black
 
 
 def png(color=(0, 0, 0), size=256):
+    return png_of(Image.new("RGB", (size, size), color))
+
+
+def png_of(photo):
     buffer = io.BytesIO()
-    Image.new("RGB", (size, size), color).save(buffer, "PNG")
+    photo.save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -76,7 +81,8 @@ def colored(values, scale, palette="red and blue"):
     table = PALETTES[palette][np.clip(np.floor(large / scale * 127.5 + 128), 0, 255).astype(int)].astype(
         float
     )
-    return table[..., :3] * table[..., 3:] / 255
+    opacity = table[..., 3:] / 255
+    return table[..., :3] * opacity + BARE * (1 - opacity)
 
 
 def test_maps_are_enlarged_as_torch_does_and_share_one_scale(shown):
@@ -92,8 +98,19 @@ def test_maps_are_enlarged_as_torch_does_and_share_one_scale(shown):
 
 def test_what_is_no_number_stays_bare(shown):
     page = shown(panel(pair(np.full((2, 2), np.nan), np.ones((2, 2)))))
-    assert pixels(page, 0)[..., :3].max() <= 2
-    assert pixels(page, 1)[..., :3].max() > 50
+    assert np.abs(pixels(page, 0)[..., :3] - BARE).max() <= 2
+    assert np.abs(pixels(page, 1)[..., :3] - BARE).max() > 50
+
+
+def test_under_a_map_the_photo_is_grey_and_nowhere_dark_on_the_page_as_in_files(shown):
+    random = np.random.default_rng(0)
+    photo = Image.fromarray(random.integers(0, 256, (6, 9, 3), dtype=np.uint8))
+    page = shown(panel(pair([[0.0]], [[0.0]]), picture=png_of(photo)))
+    there, expected = pixels(page)[..., :3], np.asarray(under_map(photo)).astype(int)[..., :3]
+    assert np.abs(there - expected).max() <= 1
+    red, green, blue = np.moveaxis(np.asarray(photo), 2, 0).astype(float)
+    grey = 0.299 * red + 0.587 * green + 0.114 * blue
+    assert np.abs(expected - (BARE + grey * (255 - BARE) / 255)[..., None]).max() <= 1
 
 
 def test_opacity_palette_and_scale_need_no_kernel(shown):
@@ -107,7 +124,8 @@ def test_opacity_palette_and_scale_need_no_kernel(shown):
     own = pixels(page)
     page.get_by_label("One scale").check()
     together = pixels(page)
-    assert together.sum() < own.sum(), "0.1 of 1 is fainter than 0.1 of 0.2"
+    strength = [np.abs(each[..., :3] - BARE).sum() for each in (own, together)]
+    assert strength[1] < strength[0], "0.1 of 1 is fainter than 0.1 of 0.2"
     assert "+1.00 logits" in page.locator(".rx-legend").inner_text()
     page.get_by_label("Colours").select_option(label="brown and teal")
     assert not np.array_equal(pixels(page), together)
@@ -187,7 +205,7 @@ def test_a_click_or_enter_asks_about_a_place_and_what_is_asked_is_framed(shown):
     zeros = np.zeros((2, 3))
     marked = step([heat(zeros, mark=(0.25, 0.5, 0.75, 1.0)), heat(zeros, "Residual")], "1.0")
     page = shown(panel(marked, asks="ask"))
-    frame = np.argwhere((pixels(page)[..., :3] > 100).all(2))
+    frame = np.argwhere((pixels(page)[..., :3] > BARE + 60).all(2))
     assert frame[:, 1].min() == pytest.approx(64, abs=2)
     assert frame[:, 1].max() == pytest.approx(192, abs=2)
     assert frame[:, 0].min() == pytest.approx(128, abs=2)
@@ -214,11 +232,11 @@ def test_full_colour_below_the_largest_value_is_said_on_the_bar(shown):
 
 def test_another_photo_and_its_maps_come_together(shown):
     page = shown(panel(pair([[0.0]], [[0.0]])))
-    assert pixels(page)[..., :3].max() == 0
+    assert pixels(page)[..., :3].max() == BARE
     other = Heatmaps("maps", png((255, 255, 255)), "b", pair([[1.0]], [[1.0]], "2.0"), 1.0, "logits", "")
     page.evaluate("window.receive", message(View(panels=((other,),)), STATE, 2))
     page.wait_for_function(
-        "document.querySelector('canvas.rx-heat').getContext('2d').getImageData(9, 9, 1, 1).data[0] > 60"
+        "document.querySelector('canvas.rx-heat').getContext('2d').getImageData(9, 9, 1, 1).data[0] !== 100"
     )
     red = pixels(page)[9, 9]
     assert red[0] > red[2], "the new map on the new photo"

@@ -52,14 +52,22 @@ export function signed(value) {
   return (value < 0 ? "−" : "+") + text;
 }
 
-/** The photo without its colours: those are the map's alone. @param {ImageBitmap} photo */
-export function greyOf(photo) {
-  const grey = new OffscreenCanvas(photo.width, photo.height), context = grey.getContext("2d");
+const DARKEST = 100; // of 255, as in figures/heatmaps.py
+
+/** What lies under a map: a photo without its colours, which are the map's alone.
+ *
+ * Nor is it dark anywhere: over black each colour would look like one near the end of its scale.
+ *
+ * @param {ImageBitmap} photo
+ */
+export function underMap(photo) {
+  const under = new OffscreenCanvas(photo.width, photo.height), context = under.getContext("2d");
   context.drawImage(photo, 0, 0);
   const image = context.getImageData(0, 0, photo.width, photo.height), { data } = image;
   for (let i = 0; i < data.length; i += 4) {
-    data.fill(Math.round(0.299 * data[i] + 0.587 * data[i + 1] + 0.114 * data[i + 2]), i, i + 3);
+    const grey = 0.299 * data[i] + 0.587 * data[i + 1] + 0.114 * data[i + 2];
+    data.fill(Math.round(DARKEST + grey * (1 - DARKEST / 255)), i, i + 3);
   }
   context.putImageData(image, 0, 0);
-  return grey;
+  return under;
 }

@@ -1,7 +1,7 @@
 /* Signed maps over one photo, side by side: opacity, colours, scale and the value under the pointer need no kernel. */
 
 import { control, make, write } from "../dom.js";
-import { SIDE, color, greyOf, signed } from "./heat_colors.js";
+import { SIDE, color, signed, underMap } from "./heat_colors.js";
 import { drawCell, drawMark, movedBy, placeOf, words } from "./heat_pointing.js";
 
 /** @type {import("../page.js").Component} */
@@ -16,7 +16,7 @@ export function heatmaps(page, props) {
   grid.setAttribute("aria-roledescription", "heatmaps");
   readout.setAttribute("role", "status");
   const cells = []; // the elements of each map
-  let photo = null, grey = null, photoKey = null, wanted = null, gone = false;
+  let photo = null, under = null, photoKey = null, wanted = null, gone = false;
   let place = null, drawn = [], count = 0;
 
   function makeCell() {
@@ -61,7 +61,7 @@ export function heatmaps(page, props) {
     photo?.close();
     photo = found;
     photoKey = key;
-    grey = greyOf(photo);
+    under = underMap(photo);
     place = null;
     draw();
   }
@@ -99,7 +99,7 @@ export function heatmaps(page, props) {
   function paint(canvas, map, { opacity, scale, table }) {
     if (canvas.width !== photo.width || canvas.height !== photo.height) Object.assign(canvas, { width: photo.width, height: photo.height });
     const context = canvas.getContext("2d");
-    context.drawImage(opacity > 0 ? grey : photo, 0, 0);
+    context.drawImage(opacity > 0 ? under : photo, 0, 0);
     color(pixels.data, map.values, scale, table, props.crisp);
     layer.getContext("2d").putImageData(pixels, 0, 0);
     context.globalAlpha = opacity;
