@@ -5,9 +5,9 @@ import functools
 import pytest
 import timm
 import torch
-import torchvision
 from torch import nn
-from witnesses import fingerprint
+from torchvision.models.resnet import BasicBlock, Bottleneck
+from witnesses import fingerprint, thin_resnet
 
 import resnet_explore as rx
 from resnet_explore.analysis.explain.methods.registry import BLOCKS, methods
@@ -45,12 +45,8 @@ NETS = {
             "basic", (2, 2), (8, 16), "cifar", shortcut="padding", num_classes=5, gate="exclusive"
         )
     ),
-    "torchvision": lambda: torchvision.models.ResNet(
-        torchvision.models.resnet.BasicBlock, [2, 1, 1, 1], num_classes=5
-    ),
-    "torchvision bottleneck": lambda: torchvision.models.ResNet(
-        torchvision.models.resnet.Bottleneck, [1, 2, 1, 1], num_classes=5, groups=4, width_per_group=8
-    ),
+    "torchvision": lambda: thin_resnet(BasicBlock, [2, 2, 2, 2], 5),
+    "torchvision bottleneck": lambda: thin_resnet(Bottleneck, [1, 2, 1, 1], 5),
     "timm with squeeze and excitation": lambda: timm.create_model(
         "seresnet18", num_classes=5, zero_init_last=False, channels=(8, 16, 32, 64), stem_width=8
     ),
@@ -136,7 +132,7 @@ def test_what_cannot_be_split_is_said(norm, sentence):
 
 
 def test_a_layer_that_runs_twice_cannot_be_split():
-    net = torchvision.models.resnet18(num_classes=5).double()
+    net = thin_resnet(BasicBlock, [1, 1, 1, 1], 5).double()
     with pytest.raises(rx.ExploreError, match=r"'layer1\.0\.relu:1' is one of several runs"):
         split_maps(net, IMAGES, 1, "layer1.0.relu")
 

@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from torch import nn
-from witnesses import fingerprint
+from torchvision.models.resnet import BasicBlock
+from witnesses import fingerprint, thin_resnet
 
 import resnet_explore as rx
 from resnet_explore.analysis.explain.maps import maps_of_targets
@@ -89,7 +90,7 @@ def test_a_network_in_which_earlier_layers_are_concatenated():
 
 
 def test_the_call_that_is_meant_is_ablated():
-    net = lived_in(torchvision.models.ResNet(torchvision.models.resnet.BasicBlock, [1, 1, 1, 1], 10))
+    net = lived_in(thin_resnet(BasicBlock, [1, 1, 1, 1], 10))
     maps = rx.class_activation_maps(net, IMAGES[:1], 3, "layer1.0.relu", "ablation_cam")
     assert list(maps) == ["layer1.0.relu:1", "layer1.0.relu:2"]
     for call, layer in enumerate(maps, start=1):

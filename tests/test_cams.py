@@ -5,7 +5,8 @@ import pytest
 import torch
 import torchvision
 from torch import nn
-from witnesses import derivatives, fingerprint
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+from witnesses import derivatives, fingerprint, thin_resnet
 
 import resnet_explore as rx
 from resnet_explore.analysis.explain.maps import weighted_sum
@@ -14,11 +15,9 @@ from resnet_explore.analysis.topology.cam_layers import block_names, choose_laye
 
 NARROW = {"widths": (8, 16, 32, 64), "stem_width": 8}
 NETS = {
-    "torchvision basic": lambda: torchvision.models.ResNet(
-        torchvision.models.resnet.BasicBlock, [1, 2, 1, 1], num_classes=10
-    ),
-    "torchvision resnext": lambda: torchvision.models.ResNet(
-        torchvision.models.resnet.Bottleneck, [1, 2, 1, 1], num_classes=10, groups=4, width_per_group=8
+    "torchvision basic": lambda: thin_resnet(BasicBlock, [1, 2, 1, 1], 10),
+    "torchvision resnext": lambda: ResNet(
+        Bottleneck, [1, 2, 1, 1], num_classes=10, groups=4, width_per_group=8
     ),
     "cifar_resnet14": lambda: rx.build("cifar_resnet14"),
     "cifar_plain14": lambda: rx.build("cifar_plain14"),
@@ -100,7 +99,7 @@ def test_every_formula_is_derived_again():
 @functools.cache
 def derived(*targets):
     """Return a network of torchvision, and all its outputs and gradients without our code."""
-    net, images = lived_in(torchvision.models.resnet18(num_classes=10)).double(), IMAGES.double()
+    net, images = lived_in(thin_resnet(BasicBlock, [2, 2, 2, 2], 10)).double(), IMAGES.double()
     outputs, gradients, _ = derivatives(net, lambda model: model(images)[range(3), targets].sum())
     return net, outputs, gradients
 
