@@ -28,7 +28,7 @@ def lived_in(net):
     """Return a network in double precision and eval mode whose norms have seen something."""
     net = net.double().train()
     with torch.no_grad():
-        for _ in range(20):
+        for _ in range(5):
             net(TRAINING)
     return net.eval()
 
