@@ -136,7 +136,7 @@ def sabotage(module, args):
 
 
 @pytest.mark.parametrize("config", SMALL, ids=SMALL.values())
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(data=st.data())
 def test_after_any_capture_a_model_is_what_it_was(config, data):
     net = rx.build(config)
