@@ -8,7 +8,7 @@ is, nothing here can tell.
 
 import contextlib
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
@@ -18,7 +18,6 @@ from lightning_fabric.accelerators.mps import MPSAccelerator
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
 
 MPS = torch.device("mps", 0)
 # What C++ is told instead, as it knows no mps here: a device without values, so that nothing reads them by
@@ -74,7 +73,9 @@ class _Renaming(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.device:
             return func(*args, **(kwargs or {}))
-        args, kwargs = tree_map(_alias, (args, kwargs or {}))
+        # A device stands among the arguments, never inside one; a deepcopy's memo takes long to look through.
+        args = tuple(map(_alias, args))
+        kwargs = {name: _alias(value) for name, value in (kwargs or {}).items()}
         if func is Tensor.to and len(args) > 1 and isinstance(args[1], OnMps):
             args = (args[0], _ALIAS, args[1].dtype, *args[2:])
         if func in (torch.tensor, torch.as_tensor) and kwargs.get("device") == _ALIAS:
@@ -104,7 +105,7 @@ class _Placing(TorchDispatchMode):
 
 def _run(func: Any, args: Any, kwargs: Any) -> Any:
     """Do on the processor what is asked of the stand-in, and refuse what it refuses."""
-    name, given = func.overloadpacket.__name__, tree_leaves((args, kwargs))
+    name, given = func.overloadpacket.__name__, list(_flat((args, *kwargs.values())))
     there = [t for t in given if isinstance(t, OnMps)]
     asked = kwargs.get("device")
     if not there and asked != _ALIAS:
@@ -120,14 +121,30 @@ def _run(func: Any, args: Any, kwargs: Any) -> Any:
         strays = [t for t in given if isinstance(t, Tensor) and not isinstance(t, OnMps) and t.ndim]
         if strays and name not in ("copy_", "_to_copy", *_INDEXING):
             raise RuntimeError(f"Expected all tensors to be on the same device: {name} got mps:0 and cpu.")
-    inner_args, inner_kwargs = tree_map(_unwrapped, (args, kwargs))
-    found = func(*inner_args, **inner_kwargs)
+    inner_kwargs = {key: _each(_unwrapped, value) for key, value in kwargs.items()}
+    found = func(*_each(_unwrapped, args), **inner_kwargs)
     if not stays:
         return found
     known = {id(t.held): t for t in there}  # what was changed in place is the tensor that came
     if name == "copy_":
         return args[0]
-    return tree_map(lambda v: _wrapped(v, known), found)
+    return _each(lambda v: _wrapped(v, known), found)
+
+
+def _flat(values: Any) -> Iterator[Any]:
+    """Yield what is in lists in lists: operators take and give nothing more nested, and much of it."""
+    for value in values:
+        if isinstance(value, (list, tuple)):
+            yield from _flat(value)
+        else:
+            yield value
+
+
+def _each(change: Callable[[Any], Any], value: Any) -> Any:
+    """Return a value changed, or a list with all in it changed."""
+    if isinstance(value, (list, tuple)):
+        return type(value)([_each(change, one) for one in value])
+    return change(value)
 
 
 def _wrapped(value: Any, known: dict[int, OnMps]) -> Any:

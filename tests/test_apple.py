@@ -35,7 +35,12 @@ from tests.apple import MPS, OnMps, apple_chip, from_mps
 
 IMAGES = torch.randn(3, 3, 16, 24, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([1, 2, 7])
-FEW = {"smoothgrad": {"samples": 2}, "gradient_shap": {"samples": 2}, "integrated_gradients": {"steps": 3}}
+FEW = {
+    "smoothgrad": {"samples": 2},
+    "gradient_shap": {"samples": 2},
+    "integrated_gradients": {"steps": 3},
+    "occlusion": {"window": 8, "stride": 8},
+}
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +143,7 @@ MEASUREMENTS = {
     "gradient_flow": lambda m, x, y: [rx.gradient_flow(m, x, y, mode=mode) for mode in ("train", "eval")],
     "sample_gradients": lambda m, x, y: [rx.sample_gradients(m, x, y, mode=k) for k in ("train", "eval")],
     "jacobian_spectra": lambda m, x, y: rx.jacobian_spectra(
-        m, x[:1, :, :8, :6], mode="eval", steps=3, probes=1
+        m, x[:1, :, :8, :6], ["layer2.0"], mode="eval", steps=3, probes=1
     ),
     "input_gradients": lambda m, x, y: rx.input_gradients(m, x),
     "skip_ratios": lambda m, x, y: rx.skip_ratios(m, x),

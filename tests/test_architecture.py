@@ -1,6 +1,7 @@
 """The house rules, checked: who may import whom, and what may stand where."""
 
 import ast
+import functools
 import json
 import re
 import subprocess
@@ -68,21 +69,23 @@ HOME = {
 }
 
 
+@functools.cache
 def imports(path):
-    """Yield the absolute dotted names that a module imports, inside functions too.
+    """Return the absolute dotted names that a module imports, inside functions too.
 
-    `from a import b` yields "a.b": b may be a module, and so a room. A public name stands for its own room.
+    `from a import b` gives "a.b": b may be a module, and so a room. A public name stands for its own room.
     """
-    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    package, found = path.relative_to(ROOT).with_suffix("").parts[:-1], []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
             base = ".".join([*base, *([node.module] if node.module else [])])
             for alias in node.names:
                 home = HOME.get(alias.name) if base == "resnet_explore" else None
-                yield f"{base}.{home or alias.name}"
+                found.append(f"{base}.{home or alias.name}")
+    return found
 
 
 def where(path):
@@ -164,9 +167,10 @@ def test_scripts_are_documented_and_at_home(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=where)
 def test_modules_are_documented_and_quiet(path):
-    tree = ast.parse(path.read_text())
-    assert ast.get_docstring(tree), "every module says what it is for"
-    for node in ast.walk(tree):
+    text = path.read_text()
+    assert re.match(r'"""\S', text), "every module says what it is for"
+    suspect = re.search(r"\b(assert|print)\b", text)  # or it need not be read as Python
+    for node in ast.walk(ast.parse(text)) if suspect else ():
         assert not isinstance(node, ast.Assert), "assert is for tests"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
             assert where(path) in ("cli/main.py", "cli/lab.py")
@@ -199,7 +203,10 @@ def test_editors_know_every_public_name(tmp_path):
     assert (PACKAGE / "py.typed").exists()
     typed = tmp_path / "typed.py"
     typed.write_text("import resnet_explore as rx\nreveal_type(rx.build)\nrx.biuld\n")
-    command = [sys.executable, "-m", "mypy", typed]
+    home = PACKAGE / HOME["build"].replace(".", "/")
+    # Nothing else is read: torch alone takes mypy 20 seconds.
+    files = [typed, PACKAGE / "__init__.pyi", home.with_suffix(".py")]
+    command = [sys.executable, "-m", "mypy", "--follow-imports=skip", "--cache-dir", tmp_path, *files]
     found = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert 'Revealed type is "def (model: ' in found.stdout
     assert 'Module has no attribute "biuld"' in found.stdout
@@ -232,7 +239,7 @@ rx.GradientFlowExplorer(depths=[8, 14]).wait()
 rx.FeatureMapExplorer().wait()
 rx.SkipExplorer().wait()
 rx.SaliencyExplorer(method="score_cam", networks="cifar10", depth=8).wait()
-rx.judge(rx.build("cifar_resnet8"), torch.rand(1, 3, 16, 24), "grad_cam")  # as its verdict does
+rx.judge(rx.build("cifar_resnet8"), torch.rand(1, 3, 16, 24), "grad_cam", draws=2)  # as its verdict does
 print(loaded("pandas", "pyarrow"))
 rx.DegradationExplorer(), rx.ArchitectureExplorer()
 print(loaded("torch._dynamo", "sympy", "torchvision", "lightning_fabric", "captum", "matplotlib.pyplot"))
@@ -245,7 +252,6 @@ print(loaded("sklearn", "skimage", "scipy.stats"))
 def test_no_two_classes_have_one_name():
     found = {}
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ClassDef):
-                found.setdefault(node.name, []).append(f"{where(path)}:{node.lineno}")
+        for name in re.findall(r"^ *class (\w+)[:(]", path.read_text(), re.MULTILINE):
+            found.setdefault(name, []).append(where(path))
     assert {name: places for name, places in found.items() if len(places) > 1} == {}

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import nn
-from witnesses import fingerprint
+from torchvision.models.resnet import Bottleneck
+from witnesses import fingerprint, thin_resnet
 
 import resnet_explore as rx
 from resnet_explore.analysis.explain.attribution import attribute
@@ -165,8 +165,8 @@ def test_gradient_shap_tends_to_the_integral_and_is_seeded(net):
 # Networks as people have them ----------------------------------------------------------------------------
 
 NETS = {
-    "torchvision, with ReLUs in place and called three times": lambda: torchvision.models.ResNet(
-        torchvision.models.resnet.Bottleneck, [1, 1, 1, 1], num_classes=6, width_per_group=16
+    "torchvision, with ReLUs in place and called three times": lambda: thin_resnet(
+        Bottleneck, [1, 1, 1, 1], 6
     ),
     "ours": lambda: rx.build("cifar_resnet8"),
     "plain": lambda: rx.build("cifar_plain8"),
@@ -199,7 +199,7 @@ def test_every_method_leaves_every_network_and_its_surroundings_as_found(method,
 @pytest.mark.parametrize("method", ["guided_backprop", "deep_lift", "saliency"])
 def test_an_activation_that_is_shared_and_in_place_is_the_same_as_many(method):
     torchvisions = lived_in(NETS["torchvision, with ReLUs in place and called three times"]())
-    config = rx.ResNetConfig("bottleneck", (1, 1, 1, 1), num_classes=6, group_width=16)
+    config = rx.ResNetConfig("bottleneck", (1, 1, 1, 1), (8, 16, 32, 64), stem_width=8, num_classes=6)
     ours = rx.build(config).double().eval()
     ours.load_state_dict(torchvisions.state_dict())
     one, other = (attribute(net, IMAGES, 3, method).values for net in (torchvisions, ours))

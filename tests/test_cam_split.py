@@ -1,11 +1,13 @@
 """What came through the skip and what through the branch: the parts add up, and each is what it says."""
 
+import functools
+
 import pytest
 import timm
 import torch
-import torchvision
 from torch import nn
-from witnesses import fingerprint
+from torchvision.models.resnet import BasicBlock, Bottleneck
+from witnesses import fingerprint, thin_resnet
 
 import resnet_explore as rx
 from resnet_explore.analysis.explain.methods.registry import BLOCKS, methods
@@ -22,8 +24,10 @@ def lived_in(net):
 
 
 NETS = {
-    "ours": lambda: rx.build("cifar_resnet20"),
-    "pre-activation": lambda: rx.build("resnetv2_50", num_classes=5),
+    "ours": lambda: rx.build("cifar_resnet14"),
+    "pre-activation": lambda: rx.build(
+        "resnetv2_50", depths=(2, 2, 1), widths=(16, 32, 64), stem_width=8, num_classes=5
+    ),
     "weighed skip": lambda: rx.build(
         rx.ResNetConfig(
             "basic",
@@ -41,21 +45,24 @@ NETS = {
             "basic", (2, 2), (8, 16), "cifar", shortcut="padding", num_classes=5, gate="exclusive"
         )
     ),
-    "torchvision": lambda: torchvision.models.resnet18(num_classes=5),
-    "torchvision bottleneck": lambda: torchvision.models.ResNet(
-        torchvision.models.resnet.Bottleneck, [1, 2, 1, 1], num_classes=5
-    ),
+    "torchvision": lambda: thin_resnet(BasicBlock, [2, 2, 2, 2], 5),
+    "torchvision bottleneck": lambda: thin_resnet(Bottleneck, [1, 2, 1, 1], 5),
     "timm with squeeze and excitation": lambda: timm.create_model(
-        "seresnet18", num_classes=5, zero_init_last=False
+        "seresnet18", num_classes=5, zero_init_last=False, channels=(8, 16, 32, 64), stem_width=8
     ),
 }
+
+
+@functools.cache
+def network(name):
+    torch.manual_seed(0)
+    return lived_in(NETS[name]())
 
 
 @pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize("method", ["grad_cam", "hirescam", "xgrad_cam"])
 def test_skip_and_branch_add_up_to_the_heatmap(name, method):
-    torch.manual_seed(0)
-    net = lived_in(NETS[name]())
+    net = network(name)
     before = fingerprint(net)
     parts = split_maps(net, IMAGES, [1, 4], method=method)
     whole = rx.class_activation_maps(net, IMAGES, [1, 4], method=method)
@@ -125,7 +132,7 @@ def test_what_cannot_be_split_is_said(norm, sentence):
 
 
 def test_a_layer_that_runs_twice_cannot_be_split():
-    net = torchvision.models.resnet18(num_classes=5).double()
+    net = thin_resnet(BasicBlock, [1, 1, 1, 1], 5).double()
     with pytest.raises(rx.ExploreError, match=r"'layer1\.0\.relu:1' is one of several runs"):
         split_maps(net, IMAGES, 1, "layer1.0.relu")
 

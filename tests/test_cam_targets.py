@@ -6,7 +6,10 @@ import torch
 import torchvision
 from torch import nn
 from torchvision.models import detection, segmentation
-from witnesses import fingerprint
+from torchvision.models._utils import IntermediateLayerGetter
+from torchvision.models.resnet import Bottleneck
+from torchvision.models.segmentation.fcn import FCN, FCNHead
+from witnesses import fingerprint, thin_resnet
 
 import resnet_explore as rx
 from resnet_explore.analysis.explain.maps import maps_of_targets
@@ -84,7 +87,9 @@ def test_an_empty_heatmap_says_why():
 @pytest.fixture(scope="module")
 def segmenter():
     torch.manual_seed(0)
-    return segmentation.fcn_resnet50(weights=None, weights_backbone=None, num_classes=4, aux_loss=True).eval()
+    layers = {"layer4": "out", "layer3": "aux"}  # as in fcn_resnet50
+    backbone = IntermediateLayerGetter(thin_resnet(Bottleneck, [1, 2, 3, 1], 4), layers)
+    return FCN(backbone, FCNHead(256, 4), FCNHead(128, 4)).eval()
 
 
 def masks():

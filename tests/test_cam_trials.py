@@ -1,11 +1,14 @@
 """Score-CAM and Ablation-CAM: against slow loops, in batches, told of, stopped."""
 
+import functools
+
 import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
 from torch import nn
-from witnesses import fingerprint
+from torchvision.models.resnet import BasicBlock
+from witnesses import fingerprint, thin_resnet
 
 import resnet_explore as rx
 from resnet_explore.analysis.explain.maps import maps_of_targets
@@ -64,19 +67,28 @@ def ablation_cam_by_loops(net, layer, image, target, call=1):
     return cam
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 1000])
-@pytest.mark.parametrize("layer", ["layer1.0", "layer2.0.conv1", "layer3.0"])
-@pytest.mark.parametrize(
-    ("method", "slowly"), [("score_cam", score_cam_by_loops), ("ablation_cam", ablation_cam_by_loops)]
-)
-def test_trials_follow_their_formula(method, slowly, layer, batch_size):
+BY_LOOPS = {"score_cam": score_cam_by_loops, "ablation_cam": ablation_cam_by_loops}
+TARGETS = [4, 9]
+
+
+@functools.cache
+def by_loops(method, layer):
+    """Return a network and the maps of both images by slow loops: what no size of batches changes."""
     net = lived_in(rx.build("cifar_resnet8"))
+    asked = zip(IMAGES.split(1), TARGETS, strict=True)
+    return net, [BY_LOOPS[method](net, layer, image, target).detach() for image, target in asked]
+
+
+@pytest.mark.parametrize("method", BY_LOOPS)
+@pytest.mark.parametrize("layer", ["layer1.0", "layer2.0.conv1", "layer3.0"])
+@pytest.mark.parametrize("batch_size", [1, 7, 1000])
+def test_trials_follow_their_formula(method, layer, batch_size):
+    net, expected = by_loops(method, layer)
     before = fingerprint(net)
-    maps = rx.class_activation_maps(net, IMAGES, [4, 9], layer, method, batch_size=batch_size)
+    maps = rx.class_activation_maps(net, IMAGES, TARGETS, layer, method, batch_size=batch_size)
     assert fingerprint(net) == before
-    for i, target in enumerate([4, 9]):
-        expected = slowly(net, layer, IMAGES[i : i + 1], target).detach()
-        torch.testing.assert_close(maps[layer][i], expected, rtol=1e-6, atol=1e-9)
+    for found, cam in zip(maps[layer], expected, strict=True):
+        torch.testing.assert_close(found, cam, rtol=1e-6, atol=1e-9)
 
 
 def test_a_network_in_which_earlier_layers_are_concatenated():
@@ -89,7 +101,7 @@ def test_a_network_in_which_earlier_layers_are_concatenated():
 
 
 def test_the_call_that_is_meant_is_ablated():
-    net = lived_in(torchvision.models.ResNet(torchvision.models.resnet.BasicBlock, [1, 1, 1, 1], 10))
+    net = lived_in(thin_resnet(BasicBlock, [1, 1, 1, 1], 10))
     maps = rx.class_activation_maps(net, IMAGES[:1], 3, "layer1.0.relu", "ablation_cam")
     assert list(maps) == ["layer1.0.relu:1", "layer1.0.relu:2"]
     for call, layer in enumerate(maps, start=1):

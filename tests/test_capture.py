@@ -6,7 +6,8 @@ import torch
 import torchvision
 from hypothesis import assume, given, settings, strategies as st
 from torch import nn
-from witnesses import derivatives, fingerprint
+from torchvision.models.resnet import BasicBlock
+from witnesses import derivatives, fingerprint, thin_resnet
 
 import resnet_explore as rx
 from resnet_explore.analysis.capture.layers import select_layers
@@ -18,9 +19,7 @@ def vgg():
 
 
 NETS = {
-    "torchvision resnet18": lambda: torchvision.models.ResNet(
-        torchvision.models.resnet.BasicBlock, [2, 2, 2, 2], num_classes=10
-    ),
+    "torchvision resnet18": lambda: thin_resnet(BasicBlock, [2, 2, 2, 2], 10),
     "vgg, in-place ReLU": vgg,
     "mobilenet": lambda: torchvision.models.mobilenet_v3_small(num_classes=10, dropout=0.0),
     "cifar_resnet8": lambda: rx.build("cifar_resnet8"),
@@ -126,7 +125,7 @@ def test_a_later_in_place_operation_does_not_reach_what_was_captured(tiny):
 
 
 def test_each_call_of_a_reused_module_is_kept_apart():
-    net = torchvision.models.resnet18(num_classes=2).eval()
+    net = thin_resnet(BasicBlock, [1, 1, 1, 1], 2).eval()
     with rx.Capture(net, ["layer1.0.relu", "layer1.0.bn1", "layer1.0"]) as seen:
         net(torch.randn(1, 3, 32, 48))
     assert list(seen.outputs) == ["layer1.0.bn1", "layer1.0.relu:1", "layer1.0.relu:2", "layer1.0"]

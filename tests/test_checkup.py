@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from torch import nn
-from witnesses import fingerprint
+from torchvision.models.resnet import BasicBlock
+from witnesses import fingerprint, thin_resnet
 
 import resnet_explore as rx
 
@@ -15,14 +16,18 @@ def densenet():
     return torchvision.models.DenseNet(growth_rate=4, block_config=(2, 2), num_init_features=8, num_classes=3)
 
 
+def resnet18():
+    return thin_resnet(BasicBlock, [2, 2, 2, 2], 3)
+
+
 NETS = {
-    "resnet18": lambda: torchvision.models.resnet18(num_classes=3),
+    "resnet18": resnet18,
     "mobilenet_v3_small": lambda: torchvision.models.mobilenet_v3_small(num_classes=3),
     "densenet": densenet,
     "googlenet": lambda: torchvision.models.googlenet(
         num_classes=3, aux_logits=False, init_weights=False, dropout=0.0
     ),
-    "res2net": lambda: timm.create_model("res2net50_26w_4s", num_classes=3),
+    "res2net": lambda: timm.create_model("res2net50_26w_4s", layers=[1, 1, 1, 1], num_classes=3),
     "cifar_resnet8": lambda: rx.build("cifar_resnet8"),
 }
 
@@ -69,7 +74,7 @@ def test_safe_and_cloned_are_what_references_show(name):
 
 
 def test_a_pass_without_values_finds_the_same_as_one_with():
-    net = torchvision.models.resnet18()
+    net = resnet18()
     real, meta = check(net, torch.zeros(2, 3, 224, 224)), check(net)
     assert real.findings == meta.findings
     assert "2×3×224×224 images without values, train mode" in str(meta)
@@ -77,14 +82,14 @@ def test_a_pass_without_values_finds_the_same_as_one_with():
 
 
 def test_who_writes_over_what_is_said():
-    found = {f.name: f.why for f in check(torchvision.models.resnet18()).of("cloned")}
+    found = {f.name: f.why for f in check(resnet18()).of("cloned")}
     assert found["bn1"] == "later overwritten by relu (ReLU, in-place)"
     assert found["layer1.0.bn2"] == "later overwritten by add_ in layer1.0"
     assert "layer1.0.relu:2" not in found
 
 
 def test_functional_calls_are_reported_with_the_module_that_makes_them():
-    missed = words(check(torchvision.models.resnet18()))
+    missed = words(check(resnet18()))
     assert "layer1.0: add" in missed
     assert "flatten" in missed
     assert len(missed) == 9  # eight sums
@@ -245,7 +250,7 @@ def test_detection_segmentation_dicts_and_lists():
 
 
 def test_a_table_in_text_and_in_html():
-    found = check(torchvision.models.resnet18())
+    found = check(resnet18())
     text, page = str(found), found._repr_html_()
     assert text.index("not reachable (9)") < text.index("cloned (17)") < text.index("safe (58)")
     assert page.count("<tr>") == 9 + 17 + 58 + 3

@@ -8,7 +8,8 @@ import torch
 import torchvision
 from hypothesis import given, settings, strategies as st
 from torch import nn
-from witnesses import fingerprint
+from torchvision.models.resnet import BasicBlock, Bottleneck
+from witnesses import fingerprint, thin_resnet
 
 import resnet_explore as rx
 from resnet_explore.models.blocks import ORDERS
@@ -141,7 +142,7 @@ def test_contributions_are_those_of_a_network_run_by_hand(config, seed):
 
 
 def test_contributions_of_torchvisions_resnet18_are_those_run_by_hand():
-    net, images = stirred(torchvision.models.resnet18(num_classes=5)), some(2, height=64, width=96)
+    net, images = stirred(thin_resnet(BasicBlock, [2, 2, 2, 2], 5)), some(2, height=64, width=96)
     found = rx.logit_contributions(net, images)
     with torch.no_grad():
         hand = ByHand(net.maxpool(net.relu(net.bn1(net.conv1(images)))))
@@ -201,7 +202,7 @@ def test_a_transformers_contributions_are_those_with_the_last_norm_frozen():
 
 def test_torchvisions_vision_transformer_is_taken_apart_block_by_block():
     torch.manual_seed(0)
-    net = torchvision.models.vit_b_16(weights=None, image_size=64, num_classes=5).eval()
+    net = torchvision.models.VisionTransformer(64, 16, 12, 3, 48, 96, num_classes=5).eval()
     nn.init.normal_(net.heads.head.weight, std=0.1)  # it begins with zeros, and so without an answer
     images, streams = some(2, height=64, width=64).float(), []
     layers = net.encoder.layers
@@ -226,9 +227,9 @@ def test_torchvisions_vision_transformer_is_taken_apart_block_by_block():
 
 OTHERS = {
     "a pre-activation net": preactivation,
-    "bottlenecks": lambda: torchvision.models.resnet50(num_classes=5),
+    "bottlenecks": lambda: thin_resnet(Bottleneck, [2, 2, 1, 1], 5),
     "squeeze and excitation": lambda: (
-        timm.create_model("seresnet18", num_classes=5)
+        timm.create_model("seresnet18", num_classes=5, channels=(8, 16, 32, 64), stem_width=8)
         if "seresnet18" in timm.list_models()
         else timm.create_model("legacy_seresnet18", num_classes=5)
     ),
@@ -305,7 +306,7 @@ def test_more_images_than_the_memory_holds_are_refused(monkeypatch):
 
 def test_single_precision_adds_up_within_a_ten_thousandth():
     torch.manual_seed(0)
-    for net in (torchvision.models.resnet18(), preactivation(), transformer()):
+    for net in (thin_resnet(BasicBlock, [2, 2, 2, 2], 5), preactivation(), transformer()):
         images = some(2) if hasattr(net, "patch_embed") else some(2, height=64, width=96)
         found = rx.logit_contributions(net, images.float())
         assert found.error <= 1e-4

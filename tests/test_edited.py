@@ -13,8 +13,8 @@ import torch.nn.functional as F
 import torchvision
 from hypothesis import given, settings, strategies as st
 from torch import nn
-from torchvision.models.resnet import Bottleneck, ResNet
-from witnesses import fingerprint
+from torchvision.models.resnet import BasicBlock, Bottleneck
+from witnesses import fingerprint, thin_resnet, thin_vgg
 
 import resnet_explore as rx
 from resnet_explore.analysis._state import measuring
@@ -54,8 +54,8 @@ NETS = {
     "plain": lambda: small(residual=False),
     "plain bottleneck": lambda: small(residual=False, block="bottleneck"),
     "plain pre-activation": lambda: small(residual=False, order="pre"),
-    "torchvision resnet18": lambda: torchvision.models.resnet18(num_classes=5),
-    "torchvision bottleneck": lambda: ResNet(Bottleneck, [2, 2, 2, 2], num_classes=5),
+    "torchvision resnet18": lambda: thin_resnet(BasicBlock, [2, 2, 2, 2], 5),
+    "torchvision bottleneck": lambda: thin_resnet(Bottleneck, [2, 2, 2, 2], 5),
 }
 
 
@@ -344,7 +344,8 @@ def test_what_measures_a_network_measures_the_edited_one(nets, name, measure):
 
 
 def test_ours_and_torchvisions_agree_inside():
-    ours, theirs = rx.build("resnet18", num_classes=5), torchvision.models.resnet18(num_classes=5)
+    ours = rx.build("resnet18", widths=(8, 16, 32, 64), stem_width=8, num_classes=5)
+    theirs = thin_resnet(BasicBlock, [2, 2, 2, 2], 5)
     theirs.load_state_dict(ours.state_dict())
     ours, theirs = ours.double().eval(), theirs.double().eval()
     edits = {
@@ -385,7 +386,7 @@ def test_gradients_reach_what_is_left(nets):
 
 
 def test_what_is_cut_adds_nothing_even_if_it_is_infinite():
-    for net in (small().double(), torchvision.models.resnet18(num_classes=5).double()):
+    for net in (small().double(), thin_resnet(BasicBlock, [2, 2, 2, 2], 5).double()):
         with torch.no_grad():
             net.layer1[1].conv2.weight.fill_(float("inf"))
         net.eval()
@@ -634,23 +635,28 @@ def test_a_block_is_edited_once_at_a_time(nets):
 
 
 @pytest.mark.parametrize(
-    ("net", "edits", "sentence"),
+    ("make", "edits", "sentence"),
     [
-        (torchvision.models.vgg11(init_weights=False), {"delete": "*"}, "a VGG, has no blocks"),
+        (thin_vgg, {"delete": "*"}, "a VGG, has no blocks"),
         (
-            nn.Sequential(nn.Conv2d(3, 3, 1), OutOfReach()),
+            lambda: nn.Sequential(nn.Conv2d(3, 3, 1), OutOfReach()),
             {"delete": "1"},
             "where it adds skip and branch is not known",
         ),
-        (torchvision.models.googlenet(init_weights=False), {"order": {"": [0]}}, "they stand in no list"),
         (
-            nn.Sequential(nn.Flatten(), nn.Bilinear(2, 2, 2)),
+            lambda: torchvision.models.googlenet(init_weights=False),
+            {"order": {"": [0]}},
+            "they stand in no list",
+        ),
+        (
+            lambda: nn.Sequential(nn.Flatten(), nn.Bilinear(2, 2, 2)),
             {"delete": "*"},
             "takes no image of a usual size",
         ),
     ],
 )
-def test_networks_without_what_is_asked(net, edits, sentence):
+def test_networks_without_what_is_asked(make, edits, sentence):
+    net = make()
     before = everything(net)
     with pytest.raises(rx.ExploreError, match=sentence), rx.edited(net, **edits):
         pass

@@ -180,15 +180,7 @@ def field_from_behind(stack):
     return torch.tensor(size)
 
 
-def near_identity(network):
-    """Each plain block begins near the identity; what is given is changed, and nothing is returned."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d) and module.in_channels > 1:
-            drawn = module.weight.detach().clone()
-            nn.init.dirac_(module.weight)
-            module.weight.data += 0.1 * drawn
-
-
+# "train-plain" trains for seconds; its right answer is that of docs/teaching.md, which runs with that page.
 RIGHT = {
     "plain-fails": [56, 56.0, "56", np.int64(56), torch.tensor([56])],
     "larger-gradient": [
@@ -236,7 +228,6 @@ RIGHT = {
     ],
     "receptive-field": [field, field_from_behind, lambda layers: str(field(layers))],
     "grad-cam": [cam, cam_of_captum, cam_over_the_photo],
-    "train-plain": [near_identity],
 }
 
 
@@ -260,7 +251,7 @@ def test_a_right_answer_passes_in_any_form(task, answer):
 
 def test_every_task_has_a_right_answer_here_and_they_get_harder():
     minutes = [EXERCISES[name].minutes for name in NAMES]
-    assert sorted(NAMES) == sorted(RIGHT)
+    assert sorted(NAMES) == sorted([*RIGHT, "train-plain"])
     assert minutes == sorted(minutes)
     assert len(NAMES) == 13
     kinds = [EXERCISES[name].kind for name in NAMES]
@@ -613,7 +604,7 @@ ANSWERS = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(task=st.sampled_from(NAMES), answer=ANSWERS)
 def test_no_answer_makes_a_traceback(task, answer):
     found = rx.check(task, answer)

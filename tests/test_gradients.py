@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from torch import nn
-from witnesses import derivatives, fingerprint
+from torchvision.models.resnet import BasicBlock
+from witnesses import derivatives, fingerprint, thin_resnet
 
 import resnet_explore as rx
 from resnet_explore.analysis._norms import each_norm, norm
@@ -18,7 +19,7 @@ NETS = {
     "cifar_resnet8": lambda: rx.build("cifar_resnet8"),
     "cifar_plain14": lambda: rx.build("cifar_plain14"),
     "projections": lambda: rx.build("cifar_resnet8", shortcut="projection"),
-    "torchvision resnet18": lambda: torchvision.models.resnet18(num_classes=10),
+    "torchvision resnet18": lambda: thin_resnet(BasicBlock, [2, 2, 2, 2], 10),
 }
 
 
@@ -60,7 +61,7 @@ def test_norms_are_those_of_loss_backward(name, mode):
     assert (flow.mode, flow.batch_size, flow.finite) == (mode, 6, True)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_at_initialisation_plain_gradients_explode_towards_the_input_and_residual_ones_do_not(seed):
     images, labels = noise(32, seed, (16, 24))
     ratios = {}
@@ -74,12 +75,11 @@ def test_at_initialisation_plain_gradients_explode_towards_the_input_and_residua
     assert 5 < ratios[56][1] < 16
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_ten_steps_of_sgd_turn_the_slope_of_a_plain_network_round(seed):
+def test_ten_steps_of_sgd_turn_the_slope_of_a_plain_network_round():
     digits = rx.load_dataset("digits")
     images, labels = digits.normalized(slice(64)), digits.labels[:64]
     before, after = {}, {}
-    for run in rx.Sweep(depths=(56,), seeds=(seed,)).runs():
+    for run in rx.Sweep(depths=(56,)).runs():
         net = rx.build(run.config(1, 10), seed=run.seed)
         before[run.kind] = rx.gradient_flow(net, images, labels).ratio
         after[run.kind] = rx.gradient_flow(first_steps(run, net, digits, 10), images, labels).ratio

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-import torchvision
 from hypothesis import given, settings, strategies as st
 from scipy.stats import kendalltau
 from torch import nn
-from witnesses import fingerprint
+from torchvision.models.resnet import BasicBlock
+from witnesses import fingerprint, thin_resnet, thin_vgg
 
 import resnet_explore as rx
 from resnet_explore.analysis.skips.lesions import kendall_tau, possible_lesions
@@ -28,7 +28,7 @@ def lived_in(net):
     """Return a network in double precision and eval mode whose norms have seen something."""
     net = net.double().train()
     with torch.no_grad():
-        for _ in range(20):
+        for _ in range(5):
             net(TRAINING)
     return net.eval()
 
@@ -90,7 +90,7 @@ NETS = {
     "projection": lambda: small(shortcut="projection", skip_scale=0.8),
     "pre-activation": lambda: small(order="pre"),
     "plain": lambda: small(residual=False),
-    "torchvision": lambda: torchvision.models.resnet18(num_classes=5),
+    "torchvision": lambda: thin_resnet(BasicBlock, [2, 2, 2, 2], 5),
     "foreign": foreign,
     "no chain": Jumping,
 }
@@ -430,13 +430,13 @@ def test_what_cannot_be_studied_is_said_and_changes_nothing(nets, name, asked, s
 
 
 @pytest.mark.parametrize(
-    ("net", "what", "sentence"),
+    ("make", "what", "sentence"),
     [
-        (torchvision.models.vgg11(init_weights=False), "delete", "a VGG, has no blocks"),
-        (small((1, 1)), "shuffle", "has no two blocks of a stage whose shapes agree"),
+        (thin_vgg, "delete", "a VGG, has no blocks"),
+        (lambda: small((1, 1)), "shuffle", "has no two blocks of a stage whose shapes agree"),
     ],
     ids=["vgg", "one block a stage"],
 )
-def test_networks_without_what_it_takes(net, what, sentence):
+def test_networks_without_what_it_takes(make, what, sentence):
     with pytest.raises(rx.ExploreError, match=sentence):
-        rx.lesion_study(net, torch.zeros(2, 3, 32, 32), [0, 1], what)
+        rx.lesion_study(make(), torch.zeros(2, 3, 32, 32), [0, 1], what)

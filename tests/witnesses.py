@@ -5,8 +5,33 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torchvision.models import VGG, ResNet
+from torchvision.models.vgg import make_layers
 
 HOOKS = [name for name in vars(nn.Module()) if "hook" in name]
+
+
+class _Thin(ResNet):
+    def _make_layer(self, block, planes, *args, **kwargs):
+        if planes == 64:
+            self.inplanes, self.conv1, self.bn1 = 8, nn.Conv2d(3, 8, 7, 2, 3, bias=False), nn.BatchNorm2d(8)
+        return super()._make_layer(block, planes // 8, *args, **kwargs)
+
+
+def thin_resnet(block: type, layers: list[int], num_classes: int) -> ResNet:
+    """Return a network of torchvision, by its own code, with an eighth of the channels: quick to copy."""
+    net = _Thin(block, layers)
+    net.fc = nn.Linear(64 * block.expansion, num_classes)
+    net.__class__ = ResNet
+    return net
+
+
+def thin_vgg() -> VGG:
+    """Return a VGG with two convolutions instead of 130 million weights."""
+    with torch.device("meta"):
+        net = VGG(nn.Identity(), init_weights=False)
+    net.features, net.classifier = make_layers([8, "M", 8, "M"]), nn.Linear(8 * 7 * 7, 5)
+    return net
 
 
 def fingerprint(model: nn.Module) -> dict[str, object]:

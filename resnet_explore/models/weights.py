@@ -1,5 +1,6 @@
 """Trained weights: those that ship with us, torchvision's, and a person's own files. Never a raw pickle."""
 
+import functools
 import json
 import re
 from collections.abc import Mapping
@@ -148,7 +149,7 @@ def list_weights(pattern: str = "*") -> list[ShippedWeights]:
         model, at, step = path.stem.partition("@")
         if not fnmatchcase(model, pattern):
             continue
-        about = _header(path)
+        about = _kept_header(path, path.stat().st_mtime_ns)
         rows.append(
             ShippedWeights(
                 model=model,
@@ -216,6 +217,12 @@ def _header(path: Path) -> dict[str, Any]:
     if "data" in about:  # older files say "160x160"
         about["data"] = re.sub(r"(\d)x(\d)", r"\1×\2", about["data"])
     return about
+
+
+@functools.lru_cache(maxsize=256)
+def _kept_header(path: Path, _changed: int) -> Mapping[str, Any]:
+    """Return the header of a file that ships. Kept, as each list of what ships asks for all of them."""
+    return _header(path)
 
 
 def _config_from(path: Path, about: Mapping[str, Any]) -> ResNetConfig | HRNetConfig | None:
