@@ -7,6 +7,7 @@ is, nothing here can tell.
 """
 
 import contextlib
+import importlib
 import platform
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +15,6 @@ from unittest import mock
 
 import numpy as np
 import torch
-from lightning_fabric.accelerators.mps import MPSAccelerator
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -158,6 +158,10 @@ def _unwrapped(value: Any) -> Any:
 @contextlib.contextmanager
 def answers(macos: tuple[int, int] = (14, 0), cuda: bool = False) -> Iterator[None]:
     """Let torch say of the machine that it is a Mac with an Apple chip; with `cuda` also one with a GPU."""
+    # Not when tests are collected, which every worker does, and by way of our own import, which loads less.
+    importlib.import_module("resnet_explore.training.fabric")
+    from lightning_fabric.accelerators.mps import MPSAccelerator
+
     with contextlib.ExitStack() as stack:
         for place, changes in (
             (torch.backends.mps, {"is_available": lambda: True, "is_macos_or_newer": lambda *v: v <= macos}),

@@ -53,7 +53,7 @@ HOMES = {
     "ipywidgets": ("widgets/",),
     "anywidget": ("widgets/",),
     "traitlets": ("widgets/",),
-    "lightning_fabric": ("training/trainer.py",),
+    "lightning_fabric": ("training/fabric.py", "training/trainer.py"),
     "skimage": ("inputs/", "analysis/explain/scoring/sanity.py"),
     "sklearn": ("inputs/", "analysis/activations/probes.py"),
     "matplotlib": ("figures/",),

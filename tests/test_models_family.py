@@ -161,8 +161,8 @@ def test_names_that_follow_a_rule():
 
 @pytest.mark.parametrize("name", ["resnext50_32x4d", "res2net50_26w_4s", "cifar_preresnet20", "hrnet_w18"])
 def test_every_relative_has_its_plain_twin(name):
-    small = {"modules": (1, 1, 1), "width": 4} if name.startswith("hrnet") else {}
-    plain, residual = rx.twins(name, seed=4, **small)
+    smaller = {"hrnet_w18": {"modules": (1, 1, 1), "width": 4}, "cifar_preresnet20": {}}
+    plain, residual = rx.twins(name, seed=4, **smaller.get(name, {"depths": (1, 2, 1, 1)}))
     assert (plain.config.residual, residual.config.residual) == (False, True)
     values = residual.state_dict()
     assert all(torch.equal(value, values[key]) for key, value in plain.state_dict().items())

@@ -30,9 +30,18 @@ def small(**changes):
     return rx.build(config)
 
 
+class Thin(torchvision.models.ResNet):
+    """Torchvision's network with an eighth of the channels."""
+
+    def _make_layer(self, block, planes, *rest, **options):
+        self.inplanes = min(self.inplanes, planes // 8)
+        return super()._make_layer(block, planes // 8, *rest, **options)
+
+
 def theirs():
-    net = torchvision.models.ResNet(torchvision.models.resnet.BasicBlock, [1, 1, 1, 1], num_classes=5)
-    net.conv1, net.maxpool = nn.Conv2d(3, 64, 3, padding=1), nn.Identity()
+    net = Thin(torchvision.models.resnet.BasicBlock, [1, 1, 1, 1])
+    net.conv1, net.bn1, net.maxpool = nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.Identity()
+    net.fc = nn.Linear(64, 5)
     return net
 
 

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from lightning_fabric import Fabric
 from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -108,6 +107,8 @@ def test_a_lightning_trainer(tmp_path):
 
 
 def test_fabric():
+    from resnet_explore.training.fabric import Fabric  # not when tests are collected: it takes seconds
+
     fabric = Fabric(accelerator="cpu", devices=1)
     net = network()
     model, optimizer = fabric.setup(net, torch.optim.SGD(net.parameters(), lr=0.1))

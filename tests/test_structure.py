@@ -1,13 +1,18 @@
 """How networks are wired, read off the live module: counts of the papers, skips of every sort."""
 
+from collections import OrderedDict
+from typing import NamedTuple
+
 import pytest
 import timm
 import torch
 import torch.nn.functional as F
 import torchvision
 from torch import nn
+from torch.utils._pytree import tree_leaves
 
 import resnet_explore as rx
+from resnet_explore.models.dispatch import tensors_in
 
 
 def bare(name, **options):
@@ -128,7 +133,9 @@ def test_a_skip_past_one_layer_counts_however_it_is_written(activation):
         ),  # two auxiliary heads rest in eval mode
         (lambda: bare("inception_v3", init_weights=False), 0, 3_326_696),  # a pooled copy beside is no skip
         (
-            lambda: torchvision.models.detection.fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None),
+            lambda: torchvision.models.detection.fasterrcnn_resnet50_fpn(
+                weights=None, weights_backbone=None, min_size=64, max_size=96
+            ),
             16,
             0,
         ),
@@ -221,6 +228,22 @@ def test_values_are_used_where_shapes_are_not_enough_and_loose_arithmetic_is_one
     assert (loose.inputs, up.inputs) == ((0,), (1,))
     assert up.macs == 4 * 5 * 7 * 2 * 2 * 2, "each of the 4 x 5 x 7 inputs meets 2 filters of 2 x 2"
     assert up.shape == (2, 10, 14)
+
+
+class Named(NamedTuple):
+    """As some networks return."""
+
+    mask: torch.Tensor
+    size: tuple[int, int]
+
+
+def test_tensors_are_found_in_the_order_in_which_torch_finds_them():
+    a, b, c, d = torch.ones(4, 1)
+    nested = [(a, 1.5, None, "b"), {"x": [b, {"y": a}]}, Named(c, (3, 5)), OrderedDict(z=d), torch.float32]
+    for values in (nested, a, None, torch.Size([3]), tuple(nested)):
+        expected = [leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)]
+        assert [id(t) for t in tensors_in(values)] == [id(t) for t in expected]
+    assert len(tensors_in(nested)) == 5
 
 
 # --- blocks ------------------------------------------------------------------------------------------------

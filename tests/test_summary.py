@@ -7,6 +7,7 @@ import pytest
 import torch
 import torchvision
 from torch import nn
+from torchvision.models import vgg
 
 import resnet_explore as rx
 
@@ -67,7 +68,7 @@ class Last(nn.Module):
             (3, 256, 288),
             ["conv1", "maxpool", "layer1", "layer2", "layer3", "layer4"],
         ),
-        (lambda: torchvision.models.vgg11(weights=None).features[:16], (3, 192, 224), [""]),
+        (lambda: vgg.make_layers(vgg.cfgs["A"])[:16], (3, 192, 224), [""]),
     ],
 )
 def test_the_receptive_field_is_what_gradients_reach(model, size, steps):

@@ -3,15 +3,17 @@
 import contextlib
 import gc
 import json
+import multiprocessing
 import os
 import re
+import runpy
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,32 @@ from resnet_explore.training.runs import RunFolder, load_tensors
 pytestmark = pytest.mark.training
 
 TINY = {"depths": (8,), "epochs": 3, "width": 2, "batch_size": 128}
+LONGER = rx.Sweep(depths=(20,), epochs=4, width=4)  # long enough to be interrupted
+
+
+def trained_alone(sweep, out):
+    """Train without a process or a neighbour more, and return the folder."""
+    with ThreadPoolExecutor(1) as pool:
+        rx.run_sweep(sweep, out, executor=pool)
+    return out
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The folder of a tiny sweep, to compare with."""
+    return trained_alone(rx.Sweep(**TINY), tmp_path_factory.mktemp("tiny") / "s")
+
+
+@pytest.fixture(scope="module")
+def longer(tmp_path_factory):
+    """The folder of the longer sweep, to compare with."""
+    return trained_alone(LONGER, tmp_path_factory.mktemp("longer") / "s")
+
+
+@pytest.fixture
+def own_tiny(tiny, tmp_path):
+    """The folder of a tiny sweep, to spoil."""
+    return Path(shutil.copytree(tiny, tmp_path / "s"))
 
 
 def weights(out, run):
@@ -34,6 +62,7 @@ def weights(out, run):
 def assert_same_weights(sweep, out, other):
     for run in sweep.runs():
         a, b = weights(out, run), weights(other, run)
+        assert a.keys() == b.keys()
         assert all(torch.equal(a[key], b[key]) for key in a)
 
 
@@ -62,89 +91,81 @@ def test_a_run_that_goes_on_keeps_its_precision_and_its_names(tmp_path):
 
 
 def test_a_callers_executor_is_used_and_left_open(tmp_path):
+    sweep = rx.Sweep(**{**TINY, "epochs": 1})
     with ThreadPoolExecutor(1) as pool:
-        table = rx.run_sweep(rx.Sweep(**TINY), tmp_path / "s", executor=pool)
+        table = rx.run_sweep(sweep, tmp_path / "s", executor=pool)
         assert pool.submit(int, "7").result() == 7
-    assert len(table) == 6
+    assert len(table) == 2
 
 
 def test_stop_and_go_on(tmp_path):
-    sweep, out = rx.Sweep(**{**TINY, "epochs": 24}), tmp_path / "s"
-    seen = []
-    rx.run_sweep(sweep, out, progress=seen.append, stop=lambda: bool(seen))
-    done = seen[-1].epochs_done
-    assert 0 < done < 48
-    kept = rx.collect(out)
-    whole = rx.run_sweep(sweep, out)
-    assert len(whole) == 48
-    merged = kept.merge(whole, on=["run", "epoch"], suffixes=("", "_later"))
+    sweep = rx.Sweep(**{**TINY, "epochs": 10_000})  # so that no machine is at the end before the stop comes
+
+    def until_there_are_more_epochs_than(known):
+        seen = []
+        enough = lambda: bool(seen) and seen[-1].epochs_done > known  # noqa: E731
+        return rx.run_sweep(sweep, tmp_path / "s", progress=seen.append, stop=enough)
+
+    kept = until_there_are_more_epochs_than(0)
+    later = until_there_are_more_epochs_than(len(kept))
+    assert 0 < len(kept) < len(later) < 2 * 10_000
+    merged = kept.merge(later, on=["run", "epoch"], suffixes=("", "_later"))
     assert len(merged) == len(kept)
     assert (merged["train_error"] == merged["train_error_later"]).all()
     assert (merged["seconds"] == merged["seconds_later"]).all(), "finished epochs were not trained again"
 
 
-def test_kill_9_and_go_on_is_bit_equal(tmp_path):
-    sweep = rx.Sweep(depths=(20,), kinds=("plain",), epochs=5, width=4)
-    script = tmp_path / "go.py"
-    script.write_text(
-        "import sys, resnet_explore as rx\n"
-        "if __name__ == '__main__':\n"
-        "    sweep = rx.Sweep(depths=(20,), kinds=('plain',), epochs=5, width=4)\n"
-        "    rx.run_sweep(sweep, sys.argv[1])\n"
-    )
-    out = tmp_path / "killed"
-    process = subprocess.Popen([sys.executable, str(script), str(out)], start_new_session=True)
-    history = out / sweep.runs()[0].id / "history.jsonl"
-    deadline = time.monotonic() + 60
-    while not (history.exists() and history.read_text().count("\n") >= 2):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not RunFolder(history.parent).finished
-    with ThreadPoolExecutor(1) as pool:
-        for folder in (out, tmp_path / "whole"):
-            rx.run_sweep(sweep, folder, executor=pool)
-    name = f"{sweep.runs()[0].id}/checkpoint.safetensors"
-    a, b = (load_tensors(folder / name)[0] for folder in (out, tmp_path / "whole"))
-    assert all(torch.equal(a[key], b[key]) for key in a)
+def test_kill_9_and_go_on_is_bit_equal(tmp_path, longer):
+    sweep, out = replace(LONGER, kinds=("plain",)), tmp_path / "s"
+    folder = RunFolder(out / sweep.runs()[0].id)
+    with executors.processes(1) as pool:
+        pool.submit(trained_alone, sweep, out)
+        try:
+            wait_until(folder.rows, "an epoch is finished")
+        finally:
+            for worker in multiprocessing.active_children():
+                worker.kill()
+    assert not folder.finished
+    trained_alone(sweep, out)
+    assert_same_weights(sweep, out, longer)
 
 
-def run_script(folder, *lines):
-    """Run lines as a saved script, in a folder, and return what came of it."""
-    script = folder / "saved.py"
-    script.write_text("\n".join(["import resnet_explore as rx", *lines]))
-    return subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, cwd=folder, check=False
-    )
+def script(folder, *lines):
+    """Save a script that uses the package."""
+    path = folder / "saved.py"
+    path.write_text("\n".join(["import resnet_explore as rx", *lines]))
+    return path
 
 
-def test_a_script_without_a_guard_is_told_what_is_missing(tmp_path):
-    out = run_script(
+def test_a_script_without_a_guard_is_told_what_is_missing(tmp_path, capsys):
+    path = script(
         tmp_path,
         "try:",
-        "    rx.run_sweep(rx.Sweep(depths=(8,), epochs=1, width=2), 's')",
+        f"    rx.run_sweep(rx.Sweep(depths=(8,), epochs=1, width=2), {str(tmp_path / 's')!r})",
         "except rx.ExploreError as problem:",
         "    print(problem)",
     )
-    told = out.stdout.splitlines()[-1]
+    runpy.run_path(str(path), run_name="__main__")  # its workers read it, as those of any script
+    told = capsys.readouterr().out.splitlines()[-1]
     assert 'below `if __name__ == "__main__":`' in told
 
 
 def test_a_script_that_needs_results_outside_of_its_guard_is_told_where_they_belong(tmp_path):
-    out = run_script(
+    path = script(
         tmp_path,
+        "from pathlib import Path",
         "if __name__ == '__main__':",
-        "    try:",
-        "        rx.run_sweep(rx.Sweep(depths=(8,), epochs=1, width=2), 's')",
-        "    except rx.ExploreError as problem:",
-        "        raise SystemExit(str(problem))",
-        "rx.collect('s/none')",
+        f"    rx.run_sweep(rx.Sweep(depths=(8,), epochs=1, width=2), {str(tmp_path / 's')!r})",
+        "try:",
+        f"    rx.collect({str(tmp_path / 'none')!r})",
+        "except rx.ExploreError as problem:",
+        f"    Path({str(tmp_path)!r}, __name__).write_text(str(problem))",
+        "    raise",
     )
-    assert out.returncode == 1
-    told = out.stderr.splitlines()[-1]
-    assert "There is no folder of runs" in out.stderr, "the worker's own error"
-    assert "all that is slow or needs its results, must stand below `if __name__" in told
+    with pytest.raises(rx.ExploreError, match="all that is slow or needs its results, must stand below"):
+        runpy.run_path(str(path), run_name="__main__")
+    assert "There is no folder of runs" in (tmp_path / "__mp_main__").read_text(), "the worker's own error"
+    assert not (tmp_path / "__main__").exists()
 
 
 def test_the_readmes_script_runs_to_its_end(tmp_path):
@@ -152,19 +173,18 @@ def test_the_readmes_script_runs_to_its_end(tmp_path):
     (block,) = (b for b in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "run_sweep" in b)
     start = block.index('if __name__ == "__main__":')
     smaller = block[start:].replace("seeds=(0, 1, 2)", "epochs=1, width=2").replace("(8, 56)", "(8,)")
-    out = run_script(tmp_path, smaller)
+    command = [sys.executable, str(script(tmp_path, smaller))]
+    out = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert out.returncode == 0, out.stderr
     assert "[2 rows" in out.stdout
     assert len(rx.collect(tmp_path / "runs" / "mine")) == 2
 
 
-def test_another_sweeps_folder_is_refused_and_left_alone(tmp_path):
-    with ThreadPoolExecutor(1) as pool:
-        rx.run_sweep(rx.Sweep(**TINY), tmp_path / "s", executor=pool)
-    before = {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file()}
+def test_another_sweeps_folder_is_refused_and_left_alone(tmp_path, own_tiny):
+    before = {p: p.read_bytes() for p in own_tiny.rglob("*") if p.is_file()}
     with pytest.raises(rx.ExploreError, match=r"belongs to another sweep \(it differs in lr, seeds\)"):
-        rx.run_sweep(rx.Sweep(**TINY, lr=0.01, seeds=(3,)), tmp_path / "s")
-    assert before == {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file()}
+        rx.run_sweep(rx.Sweep(**TINY, lr=0.01, seeds=(3,)), own_tiny)
+    assert before == {p: p.read_bytes() for p in own_tiny.rglob("*") if p.is_file()}
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(rx.ExploreError, match="is no folder of runs"):
@@ -218,7 +238,7 @@ def test_collect_without_runs(tmp_path):
 # --- failures ----------------------------------------------------------------------------------------------
 
 
-def test_a_full_disk_is_named_and_the_others_end(tmp_path, monkeypatch):
+def test_a_full_disk_is_named_and_the_others_end(tmp_path, monkeypatch, tiny):
     sweep = rx.Sweep(**TINY)
     full = sweep.runs()[0].id
     save = trainer.save_tensors
@@ -233,10 +253,8 @@ def test_a_full_disk_is_named_and_the_others_end(tmp_path, monkeypatch):
         rx.run_sweep(sweep, tmp_path / "s", executor=pool)
     monkeypatch.undo()
     assert len(rx.collect(tmp_path / "s")) == 4, "an epoch that was written down, and the three of the other"
-    with ThreadPoolExecutor(1) as pool:
-        rx.run_sweep(sweep, tmp_path / "s", executor=pool)
-        rx.run_sweep(sweep, tmp_path / "whole", executor=pool)
-    assert_same_weights(sweep, tmp_path / "s", tmp_path / "whole")
+    trained_alone(sweep, tmp_path / "s")
+    assert_same_weights(sweep, tmp_path / "s", tiny)
 
 
 def test_safetensors_own_complaint_about_a_full_disk_is_told_alike(tmp_path, monkeypatch):
@@ -251,38 +269,28 @@ def test_safetensors_own_complaint_about_a_full_disk_is_told_alike(tmp_path, mon
         rx.run_sweep(rx.Sweep(**TINY), tmp_path / "s", executor=pool)
 
 
-def test_a_damaged_final_checkpoint_is_named_and_repaired_when_deleted(tmp_path):
+def test_a_damaged_final_checkpoint_is_named_and_repaired_when_deleted(own_tiny, tiny):
     sweep = rx.Sweep(**TINY)
-    with ThreadPoolExecutor(1) as pool:
-        rx.run_sweep(sweep, tmp_path / "s", executor=pool)
-        before = {k: v.clone() for k, v in weights(tmp_path / "s", sweep.runs()[1]).items()}  # not the file's
-        path = tmp_path / "s" / sweep.runs()[1].id / "checkpoint.safetensors"
-        path.write_bytes(path.read_bytes()[:-10])
-        with pytest.raises(
-            rx.ExploreError, match=rf"1 of 1 runs .*{path.name} is damaged .* delete the folder"
-        ):
-            rx.run_sweep(sweep, tmp_path / "s", executor=pool)
-        path.unlink()
-        rx.run_sweep(sweep, tmp_path / "s", executor=pool)
-    after = weights(tmp_path / "s", sweep.runs()[1])
-    assert all(torch.equal(before[key], after[key]) for key in before)
+    path = own_tiny / sweep.runs()[1].id / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(rx.ExploreError, match=rf"1 of 1 runs .*{path.name} is damaged .* delete the folder"):
+        trained_alone(sweep, own_tiny)
+    path.unlink()
+    trained_alone(sweep, own_tiny)
+    assert_same_weights(sweep, own_tiny, tiny)
 
 
-def test_folders_of_another_version_are_named_and_kept(tmp_path):
-    sweep, out = rx.Sweep(**TINY), tmp_path / "s"
-    with ThreadPoolExecutor(1) as pool:
-        rx.run_sweep(sweep, out, executor=pool)
-        config = out / sweep.runs()[0].id / "config.json"
-        config.write_text(config.read_text().replace('"format": 2', '"format": 1'))
-        with pytest.raises(
-            rx.ExploreError, match=r"another version of resnet_explore \(format 1; this is 2\)"
-        ):
-            rx.run_sweep(sweep, out, executor=pool)
-        assert set(rx.collect(out)["kind"]) == {"residual"}, "what the other version wrote is no row of ours"
-        identity = out / "sweep.json"
-        identity.write_text(identity.read_text().replace('"format": 2', '"format": 1'))
-        with pytest.raises(rx.ExploreError, match="was made by another version"):
-            rx.run_sweep(sweep, out, executor=pool)
+def test_folders_of_another_version_are_named_and_kept(own_tiny):
+    sweep = rx.Sweep(**TINY)
+    config = own_tiny / sweep.runs()[0].id / "config.json"
+    config.write_text(config.read_text().replace('"format": 2', '"format": 1'))
+    with pytest.raises(rx.ExploreError, match=r"another version of resnet_explore \(format 1; this is 2\)"):
+        trained_alone(sweep, own_tiny)
+    assert set(rx.collect(own_tiny)["kind"]) == {"residual"}, "what the other version wrote is no row of ours"
+    identity = own_tiny / "sweep.json"
+    identity.write_text(identity.read_text().replace('"format": 2', '"format": 1'))
+    with pytest.raises(rx.ExploreError, match="was made by another version"):
+        trained_alone(sweep, own_tiny)
 
 
 @pytest.mark.parametrize(
@@ -365,6 +373,16 @@ def test_with_gpus_each_process_sees_one(monkeypatch):
     assert executors.usual_executor(3, "cpu")._max_workers == min(3, os.cpu_count())
 
 
+def test_workers_load_nothing_that_training_does_not_need():
+    with executors.processes(1) as pool:
+        assert pool.submit(_loaded, ("torchmetrics", "torchvision", "matplotlib")).result() == []
+        assert pool.submit(_loaded, ("torch", "lightning_fabric")).result() == ["torch", "lightning_fabric"]
+
+
+def _loaded(names):
+    return [name for name in names if name in sys.modules]
+
+
 def _visible_gpus(_):
     time.sleep(0.02)
     return os.environ["CUDA_VISIBLE_DEVICES"]
@@ -426,8 +444,8 @@ def cluster(folder, workers=2):
         yield address, [start([*worker, "--local-directory", str(folder)]) for _ in range(workers)]
 
 
-def test_dask_workers_lose_and_double_nothing_and_stop_when_their_client_leaves(tmp_path):
-    sweep, out = rx.Sweep(depths=(20,), epochs=4, width=4), tmp_path / "s"
+def test_dask_workers_lose_and_double_nothing_and_stop_when_their_client_leaves(tmp_path, longer):
+    out = tmp_path / "s"
     with cluster(tmp_path) as (address, workers):
         left = rx.Sweep(depths=(8,), kinds=("plain",), epochs=10_000, width=2, batch_size=128)
         folder = RunFolder(tmp_path / "left" / left.runs()[0].id)
@@ -446,13 +464,12 @@ def test_dask_workers_lose_and_double_nothing_and_stop_when_their_client_leaves(
                 killed.append(workers[0].pid)
 
         with executors.dask(address) as executor:
-            table = rx.run_sweep(sweep, out, executor=executor, progress=kill_one)
+            table = rx.run_sweep(LONGER, out, executor=executor, progress=kill_one)
         assert killed, "the kill came before the end"
     assert not table.duplicated(["run", "epoch"]).any()
-    for run in sweep.runs():
+    for run in LONGER.runs():
         assert [row["epoch"] for row in RunFolder(out / run.id).rows()] == [1, 2, 3, 4]
-    rx.run_sweep(sweep, tmp_path / "here")
-    assert_same_weights(sweep, out, tmp_path / "here")
+    assert_same_weights(LONGER, out, longer)
 
 
 def wait_until(happened, what, seconds=300):  # a busy machine takes a minute to start two workers

@@ -25,8 +25,9 @@ from resnet_explore.analysis.explain.scoring.evaluation import block_before_last
 from resnet_explore.analysis.explain.scoring.verdict import explainer
 from resnet_explore.analysis.explain.split import split_maps
 from resnet_explore.analysis.topology.cam_layers import choose_layers
+from resnet_explore.analysis.topology.laid import module_name
 from resnet_explore.analysis.topology.places import Places
-from resnet_explore.analysis.topology.tokens import TokenGrid, grid_of
+from resnet_explore.analysis.topology.tokens import TokenGrid, grid_of, grids
 from resnet_explore.widgets.core.view import settled
 
 VIT = {"img_size": (32, 48), "patch_size": 8, "embed_dim": 16, "depth": 3, "num_heads": 2}
@@ -169,15 +170,22 @@ def test_noise_in_one_patch_changes_the_token_that_lies_there_most(name):
     found = feature_maps(net, images[:1], layers=list(choose_layers(net).names[:1]))
     layer = next(iter(found))
     assert found[layer].shape[1:] == (height, width)
+    np.testing.assert_allclose(whole_map(net, images[:1], layer), found[layer].maps, rtol=1e-4, atol=1e-5)
     cell = images.shape[2] // height, images.shape[3] // width
     draw = torch.Generator().manual_seed(2)
-    for row, column in ((0, 0), (height - 1, 1), (height // 2, width - 1), (1, width // 2)):
-        noisy = images[:1].clone()
+    places = ((0, 0), (height - 1, 1), (height // 2, width - 1), (1, width // 2))
+    noisy = images[:1].repeat(len(places), 1, 1, 1)
+    for image, (row, column) in zip(noisy, places, strict=True):
         rows = slice(row * cell[0], (row + 1) * cell[0])
         columns = slice(column * cell[1], (column + 1) * cell[1])
-        patch = noisy[:, :, rows, columns]
+        patch = image[:, rows, columns]
         patch += 3 * torch.randn(patch.shape, generator=draw)
-        change = abs(whole_map(net, noisy, layer) - found[layer].maps).sum(0)
+    module = module_name(layer)  # "block[0]" is an output of a block that has several
+    with torch.no_grad():
+        seen, _ = outputs_of(net, [module], noisy)
+    maps = grids(net, images, module)[layer].lay(seen[module])
+    changes = (maps - torch.from_numpy(found[layer].maps)).abs().sum(1)
+    for change, (row, column) in zip(changes, places, strict=True):
         found_row, found_column = divmod(int(change.argmax()), width)
         away = max(abs(found_row - row), abs(found_column - column))
         assert away <= (name in OVERLAPPING)

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import shutil
 import statistics
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -320,16 +321,30 @@ def test_bf16_trains_too(tmp_path, digits):
     assert RunFolder(tmp_path).rows()[0]["train_error"] < 95
 
 
+@pytest.fixture(scope="module")
+def few(digits):
+    """As many digits as four steps take."""
+    train, test = digits
+    return replace(train, images=train.images[:512], labels=train.labels[:512]), test
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, few):
+    """A run of twelve steps that nothing stopped, and its folder."""
+    run, folder = run_of(augment="crop"), tmp_path_factory.mktemp("whole")
+    with one_thread():
+        assert train_run(run, *few, folder)
+    return run, folder
+
+
 @settings(max_examples=6, deadline=None)
-@given(stops=st.lists(st.integers(0, 32), min_size=1, max_size=3))
-def test_a_stopped_run_ends_bit_equal(tmp_path_factory, digits, stops):
-    run, folder = run_of(augment="crop"), tmp_path_factory.mktemp("stopped")
+@given(stops=st.lists(st.integers(0, 11), min_size=1, max_size=3))
+def test_a_stopped_run_ends_bit_equal(tmp_path_factory, few, whole, stops):
+    (run, whole), folder = whole, tmp_path_factory.mktemp("stopped")
     for steps in stops:
         countdown = iter(range(steps))
-        train_run(run, *digits, folder, stop=lambda left=countdown: next(left, None) is None)
-    assert train_run(run, *digits, folder)
-    whole = tmp_path_factory.mktemp("whole")
-    assert train_run(run, *digits, whole)
+        train_run(run, *few, folder, stop=lambda left=countdown: next(left, None) is None)
+    assert train_run(run, *few, folder)
     a, b = (load_tensors(p / "checkpoint.safetensors")[0] for p in (folder, whole))
     assert all(torch.equal(a[key], b[key]) for key in a)
     lines = [[{**row, "seconds": 0} for row in RunFolder(p).rows()] for p in (folder, whole)]
@@ -363,10 +378,28 @@ def test_a_damaged_resume_file_is_named(tmp_path, digits):
 # --- records and what they show ----------------------------------------------------------------------------
 
 
-def test_a_record_is_the_sweep_made_small(tmp_path):
-    sweep = rx.Sweep(**TINY)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a sweep with seeds 0 and 1."""
+    folder = tmp_path_factory.mktemp("trained") / "s"
     with ThreadPoolExecutor(1) as pool:
-        table = rx.run_sweep(sweep, tmp_path / "runs", executor=pool)
+        rx.run_sweep(rx.Sweep(**TINY, seeds=(0, 1)), folder, executor=pool)
+    return folder
+
+
+def of_one_seed(trained, seed, folder):
+    """Copy what a sweep of one of the seeds leaves."""
+    folder.mkdir()
+    for path in trained.glob(f"*-seed{seed}-*"):
+        shutil.copytree(path, folder / path.name)
+    identity = json.loads((trained / "sweep.json").read_text())
+    (folder / "sweep.json").write_text(json.dumps(identity | {"seeds": [seed]}))
+
+
+def test_a_record_is_the_sweep_made_small(tmp_path, trained):
+    sweep = rx.Sweep(**TINY)
+    of_one_seed(trained, 0, tmp_path / "runs")
+    table = rx.collect(tmp_path / "runs")
     with pytest.raises(rx.ExploreError, match="has seed 7"):
         record([Provenance(tmp_path / "runs", "make it so")], tmp_path / "rec", seed=7)
     assert not (tmp_path / "rec").exists()
@@ -415,22 +448,18 @@ def test_a_summary_is_mean_and_deviation_of_the_finished_runs():
 
 
 def test_an_unfinished_sweep_is_not_recorded(tmp_path):
-    seen = []
-    rx.run_sweep(
-        rx.Sweep(**{**TINY, "epochs": 60}), tmp_path / "s", progress=seen.append, stop=lambda: bool(seen)
-    )
+    source = made_up_runs(tmp_path / "s", rx.Sweep(**TINY))
+    next((tmp_path / "s").glob("*/checkpoint.safetensors")).unlink()
     with pytest.raises(rx.ExploreError, match="not finished"):
-        record([Provenance(tmp_path / "s", "")], tmp_path / "rec")
+        record([source], tmp_path / "rec")
     assert not (tmp_path / "rec").exists()
 
 
-def test_a_record_grows_with_its_seeds(tmp_path):
+def test_a_record_grows_with_its_seeds(tmp_path, trained):
     """Seed 0 is recorded while seed 1 trains, and seed 1 added later, where seed 0's runs no longer are."""
-    first, second, both, dest = (tmp_path / name for name in ("first", "second", "both", "rec"))
-    with ThreadPoolExecutor(1) as pool:
-        rx.run_sweep(rx.Sweep(**{**TINY, "seeds": (0,)}), first, executor=pool)
-        rx.run_sweep(rx.Sweep(**{**TINY, "seeds": (1,)}), second, executor=pool)
-        rx.run_sweep(rx.Sweep(**{**TINY, "seeds": (0, 1)}), both, executor=pool)
+    first, second, dest = (tmp_path / name for name in ("first", "second", "rec"))
+    of_one_seed(trained, 0, first)
+    of_one_seed(trained, 1, second)
     unfinished = next(iter(second.glob("plain*"))) / "checkpoint.safetensors"
     hidden = unfinished.rename(tmp_path / "hidden")
     started = Provenance(second, "train seed 1", root="there")
@@ -444,7 +473,7 @@ def test_a_record_grows_with_its_seeds(tmp_path):
     weights = (dest / "cifar_plain8.safetensors").read_bytes()
     record([started], dest, add=True)
     assert (dest / "cifar_plain8.safetensors").read_bytes() == weights
-    record([Provenance(both, "train both")], tmp_path / "whole")
+    record([Provenance(trained, "train both")], tmp_path / "whole")
     for read in (rx.collect, rx.collect_layers):
         pd.testing.assert_frame_equal(
             read(dest).drop(columns="seconds", errors="ignore"),
@@ -460,21 +489,20 @@ def test_a_record_grows_with_its_seeds(tmp_path):
 
 
 def test_what_can_not_grow_is_left_alone(tmp_path):
-    with ThreadPoolExecutor(1) as pool:
-        rx.run_sweep(rx.Sweep(**TINY), tmp_path / "runs", executor=pool)
-        rx.run_sweep(rx.Sweep(**{**TINY, "lr": 0.01}), tmp_path / "other", executor=pool)
+    runs = made_up_runs(tmp_path / "runs", rx.Sweep(**TINY))
+    other = made_up_runs(tmp_path / "other", rx.Sweep(**TINY, lr=0.01))
     with pytest.raises(rx.ExploreError, match=r"no record in .*rec to add to"):
-        record([Provenance(tmp_path / "runs", "")], tmp_path / "rec", add=True)
+        record([runs], tmp_path / "rec", add=True)
     assert not (tmp_path / "rec").exists()
-    record([Provenance(tmp_path / "runs", "")], tmp_path / "rec")
+    record([runs], tmp_path / "rec")
     before = {path: path.read_bytes() for path in (tmp_path / "rec").iterdir()}
     with pytest.raises(rx.ExploreError, match="these differ in lr"):
-        record([Provenance(tmp_path / "other", "")], tmp_path / "rec", add=True)
+        record([other], tmp_path / "rec", add=True)
     assert {path: path.read_bytes() for path in (tmp_path / "rec").iterdir()} == before
     for checkpoint in (tmp_path / "runs").glob("*/checkpoint.safetensors"):
         checkpoint.unlink()
     with pytest.raises(rx.ExploreError, match=r"No run in .*runs is finished yet"):
-        record([Provenance(tmp_path / "runs", "")], tmp_path / "new", finished_only=True)
+        record([runs], tmp_path / "new", finished_only=True)
 
 
 def made_up_runs(folder, sweep):

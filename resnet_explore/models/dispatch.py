@@ -4,7 +4,7 @@ Both save what an open notebook costs: torch's own way loads torch._dynamo and s
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakTensorKeyDictionary
 
 
 class OperationMode(TorchDispatchMode):
@@ -30,6 +32,38 @@ def uncompiled() -> AbstractContextManager[object]:
     if "torch._dynamo" not in sys.modules:  # nothing can be compiled yet, and importing it is slow
         return nullcontext()
     return torch.compiler.set_stance("force_eager")
+
+
+def tensors_in(values: Any) -> list[Tensor]:
+    """Return the tensors in a nested structure, in order.
+
+    It is torch's `tree_leaves` that knows every structure. What operations are given is nearly always made of
+    Python's own, and there are thousands of operations in a pass, so we look at those ourselves.
+    """
+    found: list[Tensor] = []
+    _gather(values, found)
+    return found
+
+
+_WITHOUT_TENSORS = (int, float, str, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format)
+
+
+def _gather(values: Any, found: list[Tensor]) -> None:
+    if isinstance(values, Tensor):
+        found.append(values)
+    elif type(values) is tuple or type(values) is list:
+        for value in values:
+            _gather(value, found)
+    elif type(values) is dict:
+        for value in values.values():
+            _gather(value, found)
+    elif not isinstance(values, _WITHOUT_TENSORS):
+        found += [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
+
+
+def noted(notes: WeakTensorKeyDictionary, tensors: Iterable[Tensor]) -> list[Any]:
+    """Return the notes on those tensors that have one, in order."""
+    return [note for note in map(notes.get, tensors) if note is not None]
 
 
 class Shapes(OperationMode):

@@ -14,10 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes
-from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from resnet_explore.models.dispatch import OperationMode
+from resnet_explore.models.dispatch import OperationMode, noted, tensors_in
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ class Tracer(OperationMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        sources = [self._origins[t] for t in tensors_in((args, kwargs)) if t in self._origins]
+        sources = noted(self._origins, tensors_in((args, kwargs)))
         if sources:
             rule = _RULES.get(func.overloadpacket.__name__)
             origin = _join(sources)
@@ -180,7 +179,7 @@ class Tracer(OperationMode):
             call, tensors = self.calls[path], tensors_in(output)
             call.outputs = [tuple(t.shape[1:]) for t in tensors]
             call.depth += self._depth_of(output)
-            known = [self._origins[t] for t in tensors if t in self._origins]
+            known = noted(self._origins, tensors)
             call.field = None
             if known:
                 origin = _join(known)
@@ -189,12 +188,7 @@ class Tracer(OperationMode):
         return hook
 
     def _depth_of(self, values: Any) -> int:
-        return max((self._origins[t].depth for t in tensors_in(values) if t in self._origins), default=0)
-
-
-def tensors_in(values: Any) -> list[Tensor]:
-    """Return the tensors in a nested structure, in order."""
-    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
+        return max((origin.depth for origin in noted(self._origins, tensors_in(values))), default=0)
 
 
 # --- what single operations do: (watch, joined origin of the inputs, arguments, result) -> origin ----------

@@ -32,7 +32,7 @@ def processes(workers: int, accelerator: str = "cpu") -> ProcessPoolExecutor:
         method = "forkserver"
     context: Any = multiprocessing.get_context(method)
     if method == "forkserver":
-        context.set_forkserver_preload(["resnet_explore.training.sweep", "lightning_fabric"])
+        context.set_forkserver_preload(["resnet_explore.training.sweep", "resnet_explore.training.fabric"])
     if kind != "cuda":
         return ProcessPoolExecutor(workers, mp_context=context)
     gpus = _visible_gpus(gpu_count(kind))

@@ -212,8 +212,7 @@ def engine(run: Run, accelerator: str = "auto") -> Fabric:
     Raises ExploreError if there is no such device here, or it can't compute in the run's precision.
     """
     # Not before there is something to train: it brings 280 MB, of which a recorded picture needs nothing.
-    from lightning_fabric import Fabric
-    from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+    from resnet_explore.training.fabric import Fabric, LightningEnvironment, TorchElasticEnvironment
 
     device = device_for(accelerator)
     if distributed() and device.kind == "mps":

@@ -1,5 +1,6 @@
 """The static site: that it is whole, leads nowhere astray, and replaces nothing that isn't a site."""
 
+import functools
 import json
 import re
 from html.parser import HTMLParser
@@ -92,6 +93,7 @@ def squeezed(text):
     return re.sub(r"\s+", "", text)
 
 
+@functools.cache
 def pages(site):
     return {path.relative_to(site).as_posix(): Page(path) for path in sorted(site.rglob("*.html"))}
 

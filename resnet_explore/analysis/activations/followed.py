@@ -15,14 +15,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from resnet_explore.analysis.topology.structure import SkipSum, TracedBlock
 from resnet_explore.analysis.topology.sum_calls import SumCalls
 from resnet_explore.analysis.topology.tokens import slow_attention
 from resnet_explore.errors import ExploreError
-from resnet_explore.models.dispatch import OperationMode
+from resnet_explore.models.dispatch import OperationMode, tensors_in
 
 _aten = torch.ops.aten
 _SAME = ("clone", "alias", "detach", "contiguous", "lift_fresh", "dropout", "native_dropout")
@@ -180,7 +179,7 @@ class Followed(OperationMode):
 
     def _passed(self, block: TracedBlock) -> Callable[..., None]:
         def leave(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            for tensor in _tensors(output):
+            for tensor in tensors_in(output):
                 if isinstance(self._state.get(tensor), (Node, _Lost)):
                     value = self._copy(tensor)
                     self._state[tensor] = Plain(self._next(), block=block.name, value=value)
@@ -204,7 +203,7 @@ class Followed(OperationMode):
         kwargs = kwargs or {}
         if self._away:
             return func(*args, **kwargs)
-        given = _tensors((args, kwargs))
+        given = tensors_in((args, kwargs))
         states = [self._state[t] for t in given if t in self._state]
         if not states:
             return func(*args, **kwargs)
@@ -224,12 +223,12 @@ class Followed(OperationMode):
         base = args[0]._base if inputs is not args else None
         if base is not None:  # whoever goes on with the whole has a part that was written over
             self._state[base] = _Lost(name.strip("_"))
-        for tensor, node in zip(_tensors(result), made, strict=False):
+        for tensor, node in zip(tensors_in(result), made, strict=False):
             self._state[tensor] = node
         return result
 
     def _mark(self, result: Any, state: Any) -> None:
-        for tensor in _tensors(result):
+        for tensor in tensors_in(result):
             self._state[tensor] = state
 
     def _node(self, value: Any) -> Node | None:
@@ -248,12 +247,12 @@ class Followed(OperationMode):
         first = self._node(args[0]) if args and isinstance(args[0], Tensor) else None
         if plain in ("addmm", "linear"):
             return self._product(plain, args, kwargs)
-        others = any(self._node(t) for t in _tensors((args[1:], kwargs)))
+        others = any(self._node(t) for t in tensors_in((args[1:], kwargs)))
         if first is None or others:
             return []
         if plain in _ACTIVATIONS:
-            return [self._activated(plain, func, first, args, kwargs, _tensors(result)[0])]
-        if plain in _SAME or (plain == "_to_copy" and args[0].dtype == _tensors(result)[0].dtype):
+            return [self._activated(plain, func, first, args, kwargs, tensors_in(result)[0])]
+        if plain in _SAME or (plain == "_to_copy" and args[0].dtype == tensors_in(result)[0].dtype):
             return [self.made((first,))]
         if plain == "as_strided" and torch.equal(args[0], result):  # a pooling that sets its own strides
             return [self.made((first,))]
@@ -292,7 +291,7 @@ class Followed(OperationMode):
         if isinstance(result, Tensor):
             pools = args[0].ndim == 4 and _is_mean_over_places(name, args, kwargs, result)
             return [self.made((first,), lambda x: func(x, *rest, **kwargs), pools=pools)]
-        parts = range(len(_tensors(result)))
+        parts = range(len(tensors_in(result)))
         return [self.made((first,), lambda x, i=i: func(x, *rest, **kwargs)[i]) for i in parts]
 
     def _added(self, name: str, args: Any, kwargs: Any) -> list[Node]:
@@ -424,7 +423,7 @@ class _Ends(SumCalls):
         """Return what is to run before a block."""
 
         def hook(_module: nn.Module, inputs: Any) -> None:
-            for tensor in _tensors(inputs):
+            for tensor in tensors_in(inputs):
                 if tensor.is_floating_point():
                     self._followed.begin(tensor)
             self._running.append((block, self.count))
@@ -485,7 +484,3 @@ def _is_mean_over_places(name: str, args: Any, kwargs: Any, result: Tensor) -> b
         kernel = [*args[1]] * (2 if len(args[1]) == 1 else 1)
         return list(args[0].shape[2:]) == kernel
     return name == "_adaptive_avg_pool2d"
-
-
-def _tensors(values: Any) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]

@@ -14,10 +14,9 @@ from torch import Tensor, nn
 from resnet_explore.analysis.capture.layers import Layers, select_layers, token_blocks
 from resnet_explore.analysis.topology.map_layers import map_names
 from resnet_explore.errors import ExploreError, an
-from resnet_explore.models.dispatch import OperationMode
+from resnet_explore.models.dispatch import OperationMode, tensors_in
 from resnet_explore.models.dry_run import dry_run
 from resnet_explore.models.memory import free_memory, in_words
-from resnet_explore.models.trace import tensors_in
 
 _PARTS = 3  # a block's maps are kept, and the skip and the branch that they are the sum of
 _GROWING = (nn.ConvTranspose2d, nn.Upsample, nn.PixelShuffle)

@@ -16,10 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves
 
 from resnet_explore.analysis._outputs import call_name, tensors
-from resnet_explore.models.dispatch import OperationMode
+from resnet_explore.models.dispatch import OperationMode, tensors_in
 
 SAFE, CLONED, UNREACHABLE = "safe", "cloned", "not reachable"
 _CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
@@ -195,9 +194,8 @@ class _Functions(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         name = getattr(func, "__name__", "")
         if name and name not in ("__get__", "__set__"):  # those read attributes such as .shape and .data
-            inputs = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
-            results = [t for t in tree_leaves(result) if isinstance(t, Tensor)]
-            self.watch.called(name.split(".")[0].strip("_"), inputs, results)
+            operation = name.split(".")[0].strip("_")
+            self.watch.called(operation, tensors_in((args, kwargs)), tensors_in(result))
         return result
 
 
@@ -214,10 +212,9 @@ class _Writes(OperationMode):
             for i, argument in enumerate(func._schema.arguments):
                 if argument.alias_info is not None and argument.alias_info.is_write:
                     value = args[i] if i < len(args) else kwargs.get(argument.name)
-                    for tensor in tree_leaves(value):
-                        if isinstance(tensor, Tensor):
-                            name = func._schema.name.removeprefix("aten::")
-                            self.watch.written(_storage(tensor), name)
+                    for tensor in tensors_in(value):
+                        name = func._schema.name.removeprefix("aten::")
+                        self.watch.written(_storage(tensor), name)
         return func(*args, **kwargs)
 
 

@@ -20,9 +20,10 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from resnet_explore.analysis.capture.layers import CONTAINERS, holders
 from resnet_explore.analysis.topology.blocks import innermost, skip_side, smallest_blocks, stage_of
 from resnet_explore.analysis.topology.sum_calls import SumCalls
+from resnet_explore.models.dispatch import noted, tensors_in
 from resnet_explore.models.dry_run import as_size, dry_run
 from resnet_explore.models.shortcuts import Add
-from resnet_explore.models.trace import Tracer, tensors_in
+from resnet_explore.models.trace import Tracer
 
 _FORMS = ("new_zeros", "new_ones", "zeros_like", "ones_like")
 _SUMS, _CONCATENATIONS = ("add", "Add"), ("cat", "stack")
@@ -268,8 +269,8 @@ class _Wiring(Tracer):
         operation = func.overloadpacket.__name__
         # A mask takes only its form from a tensor and is not made of it.
         inputs, outputs = [] if operation in _FORMS else tensors_in((args, kwargs)), tensors_in(result)
-        sources = tuple(dict.fromkeys(self._made[t] for t in inputs if t in self._made))
-        learned = set[int]().union(*(self._learned[t] for t in inputs if t in self._learned))
+        sources = tuple(dict.fromkeys(noted(self._made, inputs)))
+        learned = set[int]().union(*noted(self._learned, inputs))
         if sources and outputs:
             made = self._note(operation, sources, outputs[0], self.macs - before, learned)
             if self._sums.inside and operation.rstrip("_") in _SUMS:

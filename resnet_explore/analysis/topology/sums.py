@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from resnet_explore.analysis._batch import answer, as_images
@@ -26,7 +25,7 @@ from resnet_explore.analysis._brief import Brief
 from resnet_explore.analysis.topology.blocks import skip_side
 from resnet_explore.analysis.topology.places import Places
 from resnet_explore.analysis.topology.tokens import REORDERS, TokenGrid, grid_of, slow_attention
-from resnet_explore.models.dispatch import OperationMode, uncompiled
+from resnet_explore.models.dispatch import OperationMode, noted, tensors_in, uncompiled
 from resnet_explore.models.shortcuts import Add
 
 _WEIGHTED = ("convolution", "_convolution", "addmm", "mm", "linear", "_native_multi_head_attention")
@@ -135,12 +134,12 @@ class Sums(OperationMode):
         if self._away:
             return func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
-        known = [self._depths[t] for t in _tensors((args, kwargs)) if t in self._depths]
+        known = noted(self._depths, tensors_in((args, kwargs)))
         made = self._stream(*args[:2], **kwargs or {}) if len(known) == 2 and name in _SUMS else None
         result = func(*args, **(kwargs or {}))
         if known:
             depth, call = max(known) + (name in _WEIGHTED), self._running[-1]
-            for tensor in _tensors(result):
+            for tensor in tensors_in(result):
                 self._depths[tensor] = depth
                 self.reorders |= name in REORDERS and tensor.ndim > 2
             if made is not None:
@@ -225,10 +224,6 @@ def _as_one(sums: list[Stream]) -> Stream:
     shape = last.skip.shape
     added = torch.stack([one.branch.reshape(shape) for one in sums]).sum(0)
     return Stream(sums[0].skip.reshape(shape), added)
-
-
-def _tensors(values: Any) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
 
 
 def sum_grids(
