@@ -9,15 +9,29 @@ import pytest
 
 import resnet_explore as rx
 from resnet_explore.inputs.images import to_batch
+from resnet_explore.training import race
 from tests.widgets.pages import assert_kept
 
-pytestmark = pytest.mark.usefixtures("unjudged")
+pytestmark = pytest.mark.usefixtures("unjudged", "seen_only")
 NAMES = ("Degradation", "GradientFlow", "Saliency", "Architecture", "FeatureMap", "Skip", "Playground")
 QUICK = {"GradientFlow": {"depths": (8, 20)}}
 
 
 @pytest.fixture(scope="module")
-def asked():
+def shallow_race():
+    """Networks of 8 layers race instead of those of 56, which take seconds."""
+
+    def configs(names, data):
+        return {name: config.replace(depths=(1, 1, 1)) for name, config in of_56(names, data).items()}
+
+    of_56 = race._configs
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(race, "_configs", configs)
+        yield
+
+
+@pytest.fixture(scope="module")
+def asked(shallow_race):
     """Returns a new explorer's question, once it has been measured."""
     made = {}
 
@@ -54,7 +68,7 @@ def test_a_question_has_a_right_answer_and_says_all_there_is_to_say(asked, name)
 @pytest.mark.parametrize(
     "name", ["Degradation", "GradientFlow", "Saliency", "Architecture", "FeatureMap", "Skip"]
 )
-def test_words_are_explained_while_it_is_measured(name):
+def test_words_are_explained_while_it_is_measured(unmeasured, name):
     explorer = getattr(rx, f"{name}Explorer")(guess=True)
     view = explorer.present(explorer.state, {})
     explorer.close()
@@ -142,7 +156,7 @@ def test_a_block_that_is_out_is_judged_by_the_errors(asked):
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value)),
 )
-def test_who_has_changed_what_is_asked_about_is_not_asked(name, changes):
+def test_who_has_changed_what_is_asked_about_is_not_asked(unmeasured, name, changes):
     explorer = getattr(rx, f"{name}Explorer")(guess=True, **QUICK.get(name, {}))
     assert explorer.open_question is not None
     explorer.update(**changes)
