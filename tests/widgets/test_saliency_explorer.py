@@ -381,7 +381,7 @@ def test_any_two_networks_stand_side_by_side():
     models = torchvision.models
     about = {**ABOUT, "input_size": (3, 64, 64)}
     two = (
-        NamedNetwork("VGG", "", models.vgg11(weights=None, num_classes=10)),
+        NamedNetwork("SqueezeNet", "", models.squeezenet1_1(weights=None, num_classes=10)),
         NamedNetwork("MobileNet", "", models.mobilenet_v3_small(weights=None, num_classes=10)),
     )
     explorer = opened({"mine": Networks("mine", "mine", lambda _: two, about=about)})
