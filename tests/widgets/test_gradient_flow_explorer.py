@@ -153,9 +153,10 @@ def test_activation_and_what_is_shown(explorer):
     )
 
 
-def test_ten_steps_are_taken_and_looked_back_from(explorer):
-    before = explorer.flows[20]["plain"].ratio
+def test_ten_steps_are_taken_and_looked_back_from():
+    explorer = rx.GradientFlowExplorer(depths=(20,))
     assert "step" not in controls(shown(explorer)), "no slider before there are steps"
+    before = explorer.flows[20]["plain"].ratio
     explorer.act("take", None, [])
     page = shown(explorer)
     assert (explorer.step, explorer.steps) == (10, 10)
@@ -173,6 +174,7 @@ def test_ten_steps_are_taken_and_looked_back_from(explorer):
     assert (explorer.step, explorer.steps) == (0, 0), "another network begins anew"
     assert explorer.update(step=20) is None
     assert (explorer.step, explorer.steps) == (20, 20), "a step that is asked for is taken"
+    explorer.close()
 
 
 def test_norm_and_start_fit_each_other_and_come_back(explorer):
@@ -257,7 +259,9 @@ def test_skip_strength_goes_from_plain_to_residual(explorer):
     assert over.chosen == 0.5
     assert series(over)["skip"].tolist() == pytest.approx([flow["skip"].ratio for flow in flows.values()])
     assert page.panels[0][0].chooses == "strength", "a click chooses a strength"
-    assert "step" in controls(shown(explorer, steps=10, step=10)), "where no slider does, a menu goes back"
+    assert "step" in controls(shown(explorer, depth=8, steps=10, step=10)), (
+        "where no slider does, a menu goes back"
+    )
 
 
 def test_jacobians_of_the_twins_and_what_comes_back_of_a_gradient(explorer):
@@ -455,7 +459,7 @@ def test_a_picture_is_saved_with_its_conditions_and_numbers(explorer, tmp_path):
 
 
 def test_the_code_opens_what_is_shown(explorer):
-    explorer.update(depth=14, mode="eval", view="skip", strength=0.3)
+    explorer.update(depth=8, mode="eval", view="skip", strength=0.3)
     again = eval(explorer.code.splitlines()[-1])
     assert again.state == explorer.state
     assert again.depths == [8, 14, 20]
