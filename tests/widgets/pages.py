@@ -5,14 +5,16 @@ import gzip
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from resnet_explore.widgets.core.explorer import Explorer
+from resnet_explore.widgets.core.runner import Job
 from resnet_explore.widgets.core.view import View, settled
+from resnet_explore.widgets.skips.jobs import Turn
 
 _PACKED = re.compile(r'baked\.open\([^)]*\), "([^"]+)"')
 
@@ -23,6 +25,15 @@ def shown(explorer: Explorer, *, seconds: float = 120, **changes: Any) -> View:
         explorer.update(**changes)
     assert explorer.wait(seconds)
     return settled(explorer.page, explorer.state)
+
+
+def what_is_seen(jobs: Sequence[Job]) -> list[Job]:
+    """Return the jobs of what a page shows, without those of other depths and stops of its sliders.
+
+    These are most of what is measured, and most tests don't look at them.
+    """
+    depth = next((job.depth for job in jobs if hasattr(job, "depth")), None)  # the most urgent is first
+    return [job for job in jobs if not isinstance(job, Turn) and getattr(job, "depth", depth) == depth]
 
 
 def unpacked(path: Path) -> tuple[dict[str, Any], bytes]:

@@ -64,13 +64,13 @@ def test_inside_a_bottleneck_stand_its_three_convolutions():
 
 
 def test_what_is_too_long_to_draw_is_counted():
-    found = structure(rx.build("cifar_resnet602"), (3, 32, 32))
+    found = structure(rx.build("cifar_resnet302"), (3, 32, 32))
     boxes = drawn(found, "", "", "").boxes
-    assert len(found.units) == 303
-    assert [box["count"] for box in boxes] == [1, 100, 1, 99, 1, 99, 1, 1]
+    assert len(found.units) == 153
+    assert [box["count"] for box in boxes] == [1, 50, 1, 49, 1, 49, 1, 1]
     assert [box["from"] for box in boxes[1:]] == [[k] for k in range(7)]
     assert sum(box["parameters"] for box in boxes) == found.parameters
-    assert boxes[1]["name"] == "layer1.0 to layer1.99"
+    assert boxes[1]["name"] == "layer1.0 to layer1.49"
 
 
 def test_networks_of_ones_own_are_drawn_and_a_bad_one_is_a_sentence():

@@ -161,11 +161,15 @@ def test_degradation_fits_a_megabyte(tmp_path, capsys):
             {"view": "training", "depth": 8, "deleted": (1,)},
             {"deleted": (2, 3), "cut": (1,), "skip": 0.5, "branch": 0.5, "image": "digits/3", "depth": 20},
         ),
-        ("GradientFlow", {"view": "layers", "depth": 8}, {"claim": "shattered-line", "question": 3}),
+        (
+            "GradientFlow",
+            {"view": "layers", "depths": (8, 20), "depth": 8},
+            {"claim": "shattered-line", "question": 3},
+        ),
         ("GradientFlow", {"view": "guess", "question": 2}, {"mode": "eval", "depth": 8, "claim": "growth"}),
         (
             "GradientFlow",
-            {"view": "claims"},
+            {"view": "claims", "claim": "branch-over-skip", "depths": (8, 20)},
             {"mode": "eval", "norm": "none", "depth": 8, "source": "digits"},
         ),
     ],

@@ -12,7 +12,7 @@ from resnet_explore.training.recorded import list_records
 from resnet_explore.widgets.core.view import settled
 from resnet_explore.widgets.core.words import listed
 
-pytestmark = pytest.mark.usefixtures("unjudged")
+pytestmark = pytest.mark.usefixtures("unjudged", "seen_only")
 EXPLORERS = ["Architecture", "Degradation", "FeatureMap", "GradientFlow", "Landscape", "Saliency", "Skip"]
 PLACES = [
     ("Architecture", {"view": "depth", "series": "cifar", "depth": 20}),
@@ -24,7 +24,7 @@ PLACES = [
     ("GradientFlow", {"view": "guess", "question": 3}),
     ("Landscape", {"view": "contours", "plane": "training", "step": 3}),
     ("Saliency", {"networks": "cifar10", "depth": 14, "block": 2, "method": "hirescam", "target": 3}),
-    ("Saliency", {"view": "weights", "stage": "fc", "opacity": 0.5}),
+    ("Saliency", {"networks": "cifar10", "depth": 8, "view": "weights", "stage": "fc", "opacity": 0.5}),
     ("Skip", {"depth": 8, "deleted": (), "cut": (2,), "skip": 0.5}),
     ("Skip", {"networks": "imagenette", "view": "inside", "block": 2, "deleted": (3,)}),
 ]
@@ -60,8 +60,7 @@ def test_a_new_explorer_has_nothing_to_say(name):
 
 @pytest.mark.parametrize(("name", "place"), PLACES, ids=[f"{n}-{next(iter(p))}" for n, p in PLACES])
 def test_the_code_of_any_place_opens_it(name, place):
-    explorer = getattr(rx, f"{name}Explorer")()
-    explorer.update(**place)
+    explorer = getattr(rx, f"{name}Explorer")(**place)
     again = run(explorer.code)
     same(explorer, again)
     for each in (explorer, again):
@@ -103,7 +102,11 @@ def test_the_call_behind_skips_of_a_strength(called):
 
 @pytest.mark.parametrize(
     "place",
-    [{"view": "jacobians", "depth": 8}, {"view": "claims"}, {"source": "digits"}],
+    [
+        {"view": "jacobians", "depth": 8},
+        {"view": "claims", "claim": "branch-over-skip"},
+        {"source": "digits"},
+    ],
     ids=lambda place: next(iter(place)),
 )
 def test_calls_behind_other_views_of_gradients_run(called, place):

@@ -43,6 +43,7 @@ from tests.made_up import write_record
 from tests.widgets.pages import numbers, shown
 
 TINY = {"depths": (8, 14), "epochs": 2, "width": 2, "batch_size": 128}
+LONG = {**TINY, "depths": (8,), "epochs": 16}  # so that there is time to stop it
 
 
 def charts(page):
@@ -501,7 +502,7 @@ STOPPED = captions.outcome(False, 0, None, False, True, ())
 
 @pytest.mark.training
 def test_training_stops_and_goes_on_while_the_page_is_used(tmp_path):
-    explorer = digits(tmp_path, sweep=rx.Sweep(**{**TINY, "epochs": 16}))
+    explorer = digits(tmp_path, sweep=rx.Sweep(**LONG))
     told = []
     explorer.observe(lambda _: told.append(explorer._view["tree"]["below"][0][0]["parts"][3]), "_view")
     explorer._hear(None, {"act": "train"}, [])
@@ -517,7 +518,7 @@ def test_training_stops_and_goes_on_while_the_page_is_used(tmp_path):
     explorer._hear(None, {"act": "stop-training"}, [])
     page = shown(explorer)
     assert said(page) == STOPPED
-    assert 0 < len(explorer.table) < 64
+    assert 0 < len(explorer.table) < 32
     sentences = [one["sentence"] for one in told]
     train, _ = load_sets(explorer.sweep)
     assert any(train.source in one and len(train) in numbers(one) for one in sentences), "on which data"
@@ -527,33 +528,33 @@ def test_training_stops_and_goes_on_while_the_page_is_used(tmp_path):
     page = shown(explorer)
     trained = [s for s in (one["sentence"] for one in told) if s.startswith("Trained ")]
     # How long is left is told once it can be: of little that is left, never.
-    form = re.compile(r"Trained \d+ of 64 epochs in \d+ s(, about \d+ (s|min) left)?\.")
+    form = re.compile(r"Trained \d+ of 32 epochs in \d+ s(, about \d+ (s|min) left)?\.")
     assert all(form.fullmatch(sentence) for sentence in trained)
-    assert len(explorer.table) == 64
+    assert len(explorer.table) == 32
     assert part(page, "progress").share == 1
     seconds = numbers(said(page))[1]
-    assert said(page) == captions.outcome(True, 4, seconds, resumed=True, begun=True, lost=())
+    assert said(page) == captions.outcome(True, 2, seconds, resumed=True, begun=True, lost=())
     with ThreadPoolExecutor(1) as here:
-        at_once = rx.run_sweep(explorer.sweep, tmp_path / "at once", executor=here)
+        half = replace(explorer.sweep, kinds=("residual",))
+        at_once = rx.run_sweep(half, tmp_path / "at once", executor=here)
     names = ["train_loss", "train_error", "test_loss", "test_error"]
-    pd.testing.assert_frame_equal(explorer.table[names], at_once[names])
-    assert page.headline == captions.errors(Runs(at_once.to_dict("records")), 14)
-    assert numbers(shown(explorer, view="gradients").headline)[:2] == [14, 0]
-    assert said(shown(explorer, seed=1)) == captions.offer(4, False, math.nan)
+    residual = explorer.table[explorer.table["kind"] == "residual"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(residual[names], at_once[names])
+    assert page.headline == captions.errors(Runs(explorer.table.to_dict("records")), 8)
+    assert numbers(shown(explorer, view="gradients").headline)[:2] == [8, 0]
+    assert said(shown(explorer, seed=1)) == captions.offer(2, False, math.nan)
     explorer.update(seed=0, runs="recorded")
     assert "Recorded runs" in shown(explorer, view="errors").conditions[0]
     again = digits(tmp_path, sweep=explorer.sweep)
-    assert said(shown(again)) == captions.offer(4, True, math.nan)
+    assert said(shown(again)) == captions.offer(2, True, math.nan)
     again.start()
-    assert said(shown(again)) == captions.outcome(True, 4, None, True, True, ())
+    assert said(shown(again)) == captions.outcome(True, 2, None, True, True, ())
     assert not [t for t in threading.enumerate() if t.name == "resnet_explore" and t.is_alive()]
 
 
 @pytest.mark.training
 def test_a_cell_that_is_run_again_takes_over_what_the_first_one_trains(tmp_path):
-    first, second = (
-        digits(tmp_path, sweep=rx.Sweep(**{**TINY, "depths": (8,), "epochs": 16})) for _ in range(2)
-    )
+    first, second = (digits(tmp_path, sweep=rx.Sweep(**LONG)) for _ in range(2))
     first.start()
     _until(lambda: len(first.table) > 0)
     second.start()

@@ -23,18 +23,26 @@ from resnet_explore.widgets.core.tiles_panel import MARK, SCALE, Sheet
 from resnet_explore.widgets.core.view import Over
 from resnet_explore.widgets.feature_maps import captions
 from resnet_explore.widgets.feature_maps.jobs import Measure, ReadChannel
-from tests.widgets.pages import numbers, shown
+from tests.widgets.pages import numbers, shown, what_is_seen
 
 IMAGES = torch.randn(2, 3, 40, 56, generator=torch.Generator().manual_seed(1))
 START = {"view": "maps", "networks": "cifar10", "depth": 20, "image": "cat", "block": 1, "channel": -1}
 PLAIN = {"order": "activation", "tile_page": 0, "own_scale": False, "opacity": 0.7}
 
 
+class OfOneDepth(rx.FeatureMapExplorer):
+    """Measures the depth that is looked at, and not also those to which the slider could move."""
+
+    def plan(self, state):
+        return what_is_seen(super().plan(state))
+
+
 @pytest.fixture(scope="module")
 def twins():
-    made = rx.FeatureMapExplorer()
+    made = OfOneDepth()
     assert made.wait(120)
-    return made
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -153,7 +161,9 @@ def test_filters_are_colours_of_the_first_layer(explorer):
     assert exact(explorer, channel=2)[1] == pytest.approx(weights[2].transpose(1, 2, 0))
 
 
-def test_all_depths_are_in_the_view_and_a_block_keeps_its_share_of_the_way(explorer):
+def test_all_depths_are_in_the_view_and_a_block_keeps_its_share_of_the_way():
+    explorer = rx.FeatureMapExplorer()
+    assert explorer.wait(120)
     page = explorer.page
     shown_panel = page.panels[0][0].shown
     assert isinstance(shown_panel, Over)
@@ -167,6 +177,7 @@ def test_all_depths_are_in_the_view_and_a_block_keeps_its_share_of_the_way(explo
     shown(explorer, depth=8, block=2)
     assert (explorer.depth, explorer.block) == (8, 2)
     assert explorer._view["count"] == count, "the browser has all of it"
+    explorer.close()
 
 
 def test_curves_go_through_all_blocks(explorer):
@@ -183,10 +194,10 @@ def test_curves_go_through_all_blocks(explorer):
 
 def test_what_is_looked_at_is_computed_first(explorer):
     lab = explorer.lab
-    jobs = explorer.plan(explorer.state)
+    jobs = rx.FeatureMapExplorer.plan(explorer, explorer.state)
     assert jobs[0] == Measure(lab, "cifar10", 20, "cat")
     assert {job.depth for job in jobs[1:]} == {8, 14, 32, 44, 56}
-    enlarged = explorer.plan(explorer.state.__class__(channel=3, block=2))
+    enlarged = rx.FeatureMapExplorer.plan(explorer, explorer.state.__class__(channel=3, block=2))
     assert enlarged[1] == ReadChannel(lab, "maps", "cifar10", 20, "cat", 2, 3)
 
 

@@ -38,6 +38,7 @@ from tests.widgets.pages import numbers
 from tests.witnesses import fingerprint
 
 FIRST = GradientFlowState(depth=20)
+MEASURE = "resnet_explore.analysis.gradients.claims.curves.measure_claim"
 
 
 def noise(count=6, size=8, channels=1):
@@ -152,9 +153,10 @@ def test_activation_and_what_is_shown(explorer):
     )
 
 
-def test_ten_steps_are_taken_and_looked_back_from(explorer):
-    before = explorer.flows[20]["plain"].ratio
+def test_ten_steps_are_taken_and_looked_back_from():
+    explorer = rx.GradientFlowExplorer(depths=(20,))
     assert "step" not in controls(shown(explorer)), "no slider before there are steps"
+    before = explorer.flows[20]["plain"].ratio
     explorer.act("take", None, [])
     page = shown(explorer)
     assert (explorer.step, explorer.steps) == (10, 10)
@@ -172,6 +174,7 @@ def test_ten_steps_are_taken_and_looked_back_from(explorer):
     assert (explorer.step, explorer.steps) == (0, 0), "another network begins anew"
     assert explorer.update(step=20) is None
     assert (explorer.step, explorer.steps) == (20, 20), "a step that is asked for is taken"
+    explorer.close()
 
 
 def test_norm_and_start_fit_each_other_and_come_back(explorer):
@@ -242,7 +245,7 @@ def test_what_there_is_not_changes_nothing(explorer, changes, sentence):
 
 
 def test_skip_strength_goes_from_plain_to_residual(explorer):
-    page = shown(explorer, view="skip")
+    page = shown(explorer, view="skip", depth=14)
     flows = explorer.flows
     assert tuple(flows) == STRENGTHS
     for strength, kind in ((0, "plain"), (1, "residual")):
@@ -256,21 +259,23 @@ def test_skip_strength_goes_from_plain_to_residual(explorer):
     assert over.chosen == 0.5
     assert series(over)["skip"].tolist() == pytest.approx([flow["skip"].ratio for flow in flows.values()])
     assert page.panels[0][0].chooses == "strength", "a click chooses a strength"
-    assert "step" in controls(shown(explorer, steps=10, step=10)), "where no slider does, a menu goes back"
+    assert "step" in controls(shown(explorer, depth=8, steps=10, step=10)), (
+        "where no slider does, a menu goes back"
+    )
 
 
 def test_jacobians_of_the_twins_and_what_comes_back_of_a_gradient(explorer):
-    page = shown(explorer, view="jacobians")
+    page = shown(explorer, view="jacobians", depth=14)
     lab, given = explorer.lab, Conditions()
-    spectra = {kind: lab.spectra(kind, 20, given) for kind in ("plain", "residual")}
+    spectra = {kind: lab.spectra(kind, 14, given) for kind in ("plain", "residual")}
     images = rx.load_dataset("digits").normalized(slice(64))
-    truth = rx.jacobian_spectra(lab.network("plain", 20, given), images, top=1, steps=12, probes=1)
+    truth = rx.jacobian_spectra(lab.network("plain", 14, given), images, top=1, steps=12, probes=1)
     np.testing.assert_allclose(spectra["plain"].top, truth.top, rtol=1e-3)
     plain, residual, back = charts(page)
     for chart, kind in ((plain, "plain"), (residual, "residual")):
         np.testing.assert_allclose(series(chart)["median"], spectra[kind].quantile(0.5), rtol=1e-3)
         np.testing.assert_allclose(series(chart)["mean square"], spectra[kind].back, rtol=1e-3)
-    flow = lab.flow("plain", 20, given)
+    flow = lab.flow("plain", 14, given)
     ways = way_back(spectra["plain"], flow)
     norms = flow.part_norms("activation_gradient_norms")
     np.testing.assert_allclose(ways["measured"], norms / norms[-1])
@@ -338,7 +343,7 @@ def test_claims_come_seed_by_seed_and_are_kept():
     assert looks[0] == "open", "undecided as long as seeds are missing"
     assert measured.look == "full"
     assert page.conditions == CLAIMS["branch-over-skip"].conditions(truth, 0)
-    shown(explorer, claim="modes")
+    explorer.update(claim="modes")
     explorer.update(claim="branch-over-skip")
     assert explorer.page.panels is not None, "there at once"
 
@@ -368,7 +373,7 @@ def test_a_claim_that_was_left_goes_on_where_it_was(monkeypatch):
             yield ready
 
     ready = rx.claim_curves("modes", seeds=1)
-    monkeypatch.setattr("resnet_explore.analysis.gradients.claims.curves.measure_claim", measure)
+    monkeypatch.setattr(MEASURE, measure)
     explorer = rx.GradientFlowExplorer(depths=(8,), view="claims", claim="modes")
     while len(asked) < 2:
         gate.wait(0.01)
@@ -381,13 +386,15 @@ def test_a_claim_that_was_left_goes_on_where_it_was(monkeypatch):
 
 
 def test_a_claim_that_fails_is_said_and_can_be_tried_again(explorer, monkeypatch):
+    of_one_seed = {name: rx.claim_curves(name, 1) for name in ("branch-over-skip", "coupled")}
+    monkeypatch.setattr(MEASURE, lambda name, *_: iter([of_one_seed[name]]))
     shown(explorer, view="claims", claim="branch-over-skip")
 
     def fails(*_):
         raise ValueError("no room")
 
     with monkeypatch.context() as broken:
-        broken.setattr("resnet_explore.analysis.gradients.claims.curves.measure_claim", fails)
+        broken.setattr(MEASURE, fails)
         explorer.update(claim="coupled")
         assert explorer.wait(30)
     assert "ValueError: no room" in explorer.problem
@@ -452,7 +459,7 @@ def test_a_picture_is_saved_with_its_conditions_and_numbers(explorer, tmp_path):
 
 
 def test_the_code_opens_what_is_shown(explorer):
-    explorer.update(depth=14, mode="eval", view="skip", strength=0.3)
+    explorer.update(depth=8, mode="eval", view="skip", strength=0.3)
     again = eval(explorer.code.splitlines()[-1])
     assert again.state == explorer.state
     assert again.depths == [8, 14, 20]

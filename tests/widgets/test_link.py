@@ -7,7 +7,7 @@ from PIL import Image
 import resnet_explore as rx
 from tests.widgets.made_up import PowerExplorer
 
-pytestmark = pytest.mark.usefixtures("unjudged")
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 
 @pytest.fixture

@@ -494,9 +494,8 @@ def test_images_of_ones_own_race_too(playground, tmp_path):
         ({"steps": 10**6}, "steps must be from 0 to 2,000"),
     ],
 )
-def test_what_cannot_be_is_said_and_nothing_is_lost(playground, change, says):
+def test_what_cannot_be_is_said_and_nothing_is_lost(playground, unmeasured, change, says):
     explorer = playground()
-    assert explorer.wait(60)
     before = explorer.state
     with pytest.raises(rx.ExploreError, match=says):
         explorer.update(**change)

@@ -21,6 +21,7 @@ from resnet_explore.analysis.explain.scoring.verdict import Verdict, explainer
 from resnet_explore.analysis.explain.targets import Difference
 from resnet_explore.inputs.images import to_batch
 from resnet_explore.widgets.catalog.networks import NamedNetwork, Networks
+from resnet_explore.widgets.core.state import values_of
 from resnet_explore.widgets.core.view import Over
 from resnet_explore.widgets.core.words import first_of
 from resnet_explore.widgets.saliency import captions, jobs
@@ -32,7 +33,7 @@ ABOUT = {"classes": [f"thing {k}" for k in range(10)], "mean": (0.5,) * 3, "std"
 ABOUT |= {"input_size": (3, 32, 32)}
 
 
-def twins(key="twins", depths=(8, 14)):
+def twins(key="twins", depths=(8, 14), side=32):
     """Random CIFAR twins, which take milliseconds."""
 
     def load(depth):
@@ -41,11 +42,11 @@ def twins(key="twins", depths=(8, 14)):
             f"Residual-{depth}", "residual", pair.residual
         )
 
-    return Networks(key, key, load, depths, about=ABOUT)
+    return Networks(key, key, load, depths, about={**ABOUT, "input_size": (3, side, side)})
 
 
-def cat():
-    return to_batch(rx.sample_photos()["cat"].load(), 32, ABOUT["mean"], ABOUT["std"])
+def cat(side=32):
+    return to_batch(rx.sample_photos()["cat"].load(), side, ABOUT["mean"], ABOUT["std"])
 
 
 def network(depth=14, side=1):
@@ -72,9 +73,29 @@ def png(value, shape):
     return buffer.getvalue()
 
 
+@pytest.fixture(scope="module")
+def shared():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs, "verdicts", lambda *_: iter(()))
+        made = opened({"twins": twins()})
+    yield made, values_of(made.state)
+    made.close()
+
+
 @pytest.fixture
-def explorer(unjudged):
-    return opened({"twins": twins()})
+def explorer(unjudged, shared):
+    """One for the tests that only change its state; each begins with its first one."""
+    made, first = shared
+    shown(made, **first)
+    return made
+
+
+@pytest.fixture
+def fresh(unjudged):
+    """One of its own for tests that bring photos or stop it."""
+    made = opened({"twins": twins()})
+    yield made
+    made.close()
 
 
 def opened(*arguments, **more):
@@ -251,15 +272,15 @@ def test_pixels_are_explained_by_captum(explorer):
     assert labels(shown(explorer).sliders[0].choices) == ["pixels"]
 
 
-def test_trials_can_be_stopped_and_the_picture_stays(explorer):
-    kept = maps(explorer, method="ablation_cam")
-    assert explorer.maps[0].method == "ablation_cam"
-    explorer.method = "score_cam"
-    explorer._hear(explorer, {"act": "stop"}, [])
-    assert explorer.wait(60)
-    assert explorer.method in ("ablation_cam", "score_cam")
-    if explorer.method == "ablation_cam":
-        np.testing.assert_array_equal(maps(explorer)[0], kept[0])
+def test_trials_can_be_stopped_and_the_picture_stays(fresh):
+    kept = maps(fresh, method="ablation_cam")
+    assert fresh.maps[0].method == "ablation_cam"
+    fresh.method = "score_cam"
+    fresh._hear(fresh, {"act": "stop"}, [])
+    assert fresh.wait(60)
+    assert fresh.method in ("ablation_cam", "score_cam")
+    if fresh.method == "ablation_cam":
+        np.testing.assert_array_equal(maps(fresh)[0], kept[0])
 
 
 def test_slow_methods_compute_the_depth_that_is_looked_at(explorer):
@@ -273,43 +294,43 @@ def test_slow_methods_compute_the_depth_that_is_looked_at(explorer):
 # --- photos -------------------------------------------------------------------------------------------------
 
 
-def test_uploads_stand_in_the_strip_and_none_is_lost(explorer):
-    first = maps(explorer)
-    said = upload(explorer, "wide.png", png(200, (50, 90)))
+def test_uploads_stand_in_the_strip_and_none_is_lost(fresh):
+    first = maps(fresh)
+    said = upload(fresh, "wide.png", png(200, (50, 90)))
     assert (said.said, said.wrong) == ("wide.png arrived.", False)
-    assert explorer.image == "upload-1"
-    assert "your photo wide.png" in " ".join(shown(explorer).conditions)
-    assert not np.allclose(maps(explorer)[1], first[1])
+    assert fresh.image == "upload-1"
+    assert "your photo wide.png" in " ".join(shown(fresh).conditions)
+    assert not np.allclose(maps(fresh)[1], first[1])
     for k in range(14):
-        explorer.show_image(Image.new("RGB", (40, 30), (k, 0, 0)), f"photo {k}")
-    strip = control(shown(explorer), "image")
+        fresh.show_image(Image.new("RGB", (40, 30), (k, 0, 0)), f"photo {k}")
+    strip = control(shown(fresh), "image")
     assert [one.value for one in strip.choices[-15:]] == [f"upload-{k}" for k in range(1, 16)]
-    np.testing.assert_allclose(maps(explorer, image="cat")[1], first[1], atol=1e-6)
-    upload(explorer, "wide.png", png(200, (50, 90)))
-    assert explorer.image == "upload-1", "the same file again is the one in the strip"
+    np.testing.assert_allclose(maps(fresh, image="cat")[1], first[1], atol=1e-6)
+    upload(fresh, "wide.png", png(200, (50, 90)))
+    assert fresh.image == "upload-1", "the same file again is the one in the strip"
 
 
-def test_of_several_files_all_are_taken_and_what_is_wrong_with_one_is_said(explorer):
+def test_of_several_files_all_are_taken_and_what_is_wrong_with_one_is_said(fresh):
     files = [("a.png", png(50, (30, 40))), ("page.png", b"<html></html>"), ("b.png", png(90, (30, 40)))]
     for name, data in files:
-        said = upload(explorer, name, data, batch="one")
-    assert explorer.image == "upload-2"
+        said = upload(fresh, name, data, batch="one")
+    assert fresh.image == "upload-2"
     assert said.wrong
     assert said.said.startswith("page.png ")
     assert not any(name in said.said for name in ("a.png", "b.png")), "of what is right nothing is said"
     assert said.taken == 3
-    said = upload(explorer, "c.png", png(10, (30, 40)))
+    said = upload(fresh, "c.png", png(10, (30, 40)))
     assert (said.wrong, said.said) == (False, "c.png arrived.")
 
 
-def test_a_bad_upload_keeps_the_picture(explorer):
-    before = maps(explorer)
+def test_a_bad_upload_keeps_the_picture(fresh):
+    before = maps(fresh)
     for name, data in (("page.png", b"<html></html>"), ("cut.png", png(9, (40, 30))[:60])):
-        said = upload(explorer, name, data)
+        said = upload(fresh, name, data)
         assert said.wrong
         assert name in said.said
-        assert explorer.image == "cat"
-        np.testing.assert_array_equal(maps(explorer)[1], before[1])
+        assert fresh.image == "cat"
+        np.testing.assert_array_equal(maps(fresh)[1], before[1])
 
 
 # --- networks -----------------------------------------------------------------------------------------------
@@ -360,7 +381,7 @@ def test_any_two_networks_stand_side_by_side():
     models = torchvision.models
     about = {**ABOUT, "input_size": (3, 64, 64)}
     two = (
-        NamedNetwork("VGG", "", models.vgg11(weights=None, num_classes=10)),
+        NamedNetwork("SqueezeNet", "", models.squeezenet1_1(weights=None, num_classes=10)),
         NamedNetwork("MobileNet", "", models.mobilenet_v3_small(weights=None, num_classes=10)),
     )
     explorer = opened({"mine": Networks("mine", "mine", lambda _: two, about=about)})
@@ -531,67 +552,84 @@ def verdict(explorer):
     return shown(explorer).aside["verdict"]
 
 
+@pytest.fixture(scope="module")
+def at_first():
+    """Twins of 8 layers that see 16 pixels a side, and the verdict on their last block."""
+    made = opened({"twins": twins(depths=(8,), side=16)}, block=3)
+    yield made, values_of(made.state)
+    made.close()
+
+
+@pytest.fixture
+def judging(judged, at_first):
+    """One explorer for the tests of verdicts; each measures another one besides."""
+    made, first = at_first
+    shown(made, **first)
+    yield made
+    made.unobserve_all("_aside")
+
+
 def is_said(number, words):
     """Whether a text holds a number, with as many digits as tell it from chance."""
     return any(words.startswith(f"{number:.{digits}f}") for digits in (2, 3, 4))
 
 
-def test_a_verdict_stands_below_the_block_that_is_shown(judged, explorer):
-    found = verdict(explorer)
-    assert found.of == (14, 6)
+def test_a_verdict_stands_below_the_block_that_is_shown(judging):
+    found = verdict(judging)
+    assert found.of == (8, 3)
     assert [len(row.cells) for row in found.rows] == [2] * 5
     assert found.note.startswith(jobs.METHODS["grad_cam"].title)
-    assert numbers(found.note)[0] == 6, "the block"
-    target = int(explorer.maps[1].targets[0])
-    expected = rx.judge(network(14), cat(), explainer("grad_cam", "layer3.1"), target, ["deletion"])
+    assert numbers(found.note)[0] == 3, "the block"
+    target = int(judging.maps[1].targets[0])
+    expected = rx.judge(network(8), cat(16), explainer("grad_cam", "layer3.0"), target, ["deletion"])
     assert is_said(expected["deletion"].value, found.rows[0].cells[1].value)
     assert found.rows[0].cells[1].passed == expected["deletion"].passed
     assert found.press == ""
-    explorer.block = 2
-    assert verdict(explorer).of == (14, 2)
+    judging.block = 2
+    assert verdict(judging).of == (8, 2)
 
 
-def test_a_verdict_that_is_not_complete_counts_nothing(judged, explorer):
+def test_a_verdict_that_is_not_complete_counts_nothing(judging):
     said = []
-    explorer.observe(lambda _: said.append(explorer.page.aside["verdict"].title), "_aside")
-    explorer.block = 3
-    verdict(explorer)
+    judging.observe(lambda _: said.append(judging.page.aside["verdict"].title), "_aside")
+    judging.block = 1
+    verdict(judging)
     measuring = captions.verdict_title((), (), complete=False)
     assert {title for title in said if " of " not in title} == {measuring}
     assert all(" of 3" in title for title in said if title != measuring)
-    passed = [[row.cells[side].passed for row in verdict(explorer).rows] for side in (0, 1)]
+    passed = [[row.cells[side].passed for row in verdict(judging).rows] for side in (0, 1)]
     (better, sane), (better_residual, sane_residual) = [(sum(one[:3]), sum(one[3:])) for one in passed]
-    counts = [14, better, 3, 14, better_residual, 3, sane, 2, sane_residual, 2]
+    counts = [8, better, 3, 8, better_residual, 3, sane, 2, sane_residual, 2]
     assert numbers(said[-1]) == counts, "three measures and two checks of each network"
 
 
-def test_a_difference_is_judged_by_how_likely_the_one_is_of_the_two(judged, explorer):
-    shown(explorer, target=5, rather=3)
-    found = verdict(explorer)
-    assert numbers(found.note)[:4] == [6, 5, 3, 5], "thing 5, of the two"
-    batch, net, curve = cat(), network(14).eval(), []
-    cam = class_activation_maps(net, batch, Difference(5, 3))["layer3.1"]
-    large = nn.functional.interpolate(cam[:, None], (32, 32), mode="bilinear")[0, 0].flatten()
+def test_a_difference_is_judged_by_how_likely_the_one_is_of_the_two(judging):
+    shown(judging, target=5, rather=3)
+    found = verdict(judging)
+    assert numbers(found.note)[:4] == [3, 5, 3, 5], "thing 5, of the two"
+    batch, net, curve = cat(16), network(8).eval(), []
+    cam = class_activation_maps(net, batch, Difference(5, 3))["layer3.0"]
+    large = nn.functional.interpolate(cam[:, None], (16, 16), mode="bilinear")[0, 0].flatten()
     order = large.argsort(descending=True, stable=True)
     for step in range(17):  # deletion, pixel by pixel, derived anew
         image = batch.clone().flatten(2)
-        image[..., order[: round(step / 16 * 1024)]] = 0
+        image[..., order[: round(step / 16 * 256)]] = 0
         with torch.no_grad():
             curve.append(float(net(image.reshape(batch.shape))[0, [5, 3]].softmax(0)[0]))
     assert is_said(np.trapezoid(curve, dx=1 / 16), found.rows[0].cells[1].value)
 
 
-def test_slow_methods_are_judged_when_asked_and_a_verdict_can_be_stopped(explorer):
-    shown(explorer, method="score_cam")
-    found = verdict(explorer)
+def test_slow_methods_are_judged_when_asked_and_a_verdict_can_be_stopped(fresh):
+    shown(fresh, method="score_cam")
+    found = verdict(fresh)
     assert (found.press, found.act, found.rows) == ("Judge", "judge", ())
     assert "hundreds of passes" in found.note
-    explorer._hear(explorer, {"act": "judge"}, [])
-    assert [job for job in explorer.plan(explorer.state) if isinstance(job, jobs.Judge)]
-    assert verdict(explorer).act == "halt"
-    explorer._hear(explorer, {"act": "halt"}, [])
-    assert not [job for job in explorer.plan(explorer.state) if isinstance(job, jobs.Judge)]
-    assert verdict(explorer).act == "judge"
+    fresh._hear(fresh, {"act": "judge"}, [])
+    assert [job for job in fresh.plan(fresh.state) if isinstance(job, jobs.Judge)]
+    assert verdict(fresh).act == "halt"
+    fresh._hear(fresh, {"act": "halt"}, [])
+    assert not [job for job in fresh.plan(fresh.state) if isinstance(job, jobs.Judge)]
+    assert verdict(fresh).act == "judge"
 
 
 # --- files --------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import re
 import threading
 import time
@@ -17,8 +18,8 @@ import resnet_explore as rx
 from resnet_explore.analysis.topology.blocks_of import blocks_of
 from resnet_explore.widgets.core.view import Over, settled
 from resnet_explore.widgets.skips.edit import Edit, arguments, is_order, partners
-from resnet_explore.widgets.skips.jobs import DIAL, Outcome, asked
-from tests.widgets.pages import assert_kept, shown
+from resnet_explore.widgets.skips.jobs import DIAL, Outcome, Turn, asked
+from tests.widgets.pages import assert_kept, shown, what_is_seen
 
 START = {
     "view": "edit", "networks": "digits", "depth": 20, "image": "digits/0",
@@ -27,9 +28,16 @@ START = {
 }  # fmt: skip
 
 
+class Undialled(rx.SkipExplorer):
+    """Tries no stop of a dial beforehand: 36 edits of both networks, which most tests don't look at."""
+
+    def plan(self, state):
+        return what_is_seen(super().plan(state))
+
+
 @pytest.fixture(scope="module")
 def twins():
-    made = rx.SkipExplorer()
+    made = Undialled()
     assert made.wait(120)
     yield made
     made.close()
@@ -56,9 +64,15 @@ def errors(explorer, **changes):
     return [100 * side.error.share for side in sides(explorer, **changes)]
 
 
+@functools.cache
+def built(name):
+    """Return a shipped network, which edits and measurements leave as it was."""
+    return rx.build(name, weights="digits").eval()
+
+
 def by_hand(name, digits, **edit):
     """Return the error of a shipped network under `rx.edited`, counted here."""
-    model = rx.build(name, weights="digits").eval()
+    model = built(name)
     with torch.no_grad(), rx.edited(model, **edit):
         wrong = model(digits.normalized()).argmax(1) != digits.labels
     return 100 * wrong.double().mean().item()
@@ -99,7 +113,7 @@ def test_errors_are_those_of_the_same_edit_made_by_hand(explorer, digits, change
 
 
 def test_answers_to_the_image_are_probabilities_beside_those_before(explorer, digits):
-    model = rx.build("cifar_resnet20", weights="digits").eval()
+    model = built("cifar_resnet20")
     image = digits.normalized(slice(7, 8))
     with torch.no_grad(), rx.edited(model, delete="layer1.1"):
         now = model(image).softmax(1)[0].double()
@@ -149,8 +163,10 @@ def test_the_whisker_holds_the_error_and_is_wilsons(wrong, of):
 
 
 def test_each_stop_of_both_dials_is_there_already_and_right(explorer):
-    shown(explorer, deleted=(5,))
-    ready = explorer.page.panels[2][0].sides
+    dialled = rx.SkipExplorer(**START)
+    shown(dialled)
+    ready = dialled.page.panels[2][0].sides
+    dialled.close()
     assert isinstance(ready, Over)
     assert ready.field == "skip"
     assert list(ready.each) == sorted(DIAL)
@@ -163,7 +179,8 @@ def test_each_stop_of_both_dials_is_there_already_and_right(explorer):
 
 def test_turning_one_dial_asks_for_no_new_series_of_it(explorer):
     def turns(state):
-        return {job.dial: job for job in explorer.plan(state) if hasattr(job, "dial")}
+        planned = rx.SkipExplorer.plan(explorer, state)
+        return {job.dial: job for job in planned if isinstance(job, Turn)}
 
     before = turns(explorer.state)
     shown(explorer, skip=0.5)
@@ -180,7 +197,7 @@ def test_turning_one_dial_asks_for_no_new_series_of_it(explorer):
 def test_an_edit_reaches_the_blocks_that_can_bear_it(deleted, cut, first):
     order = (*(1 + k for k in first), *range(4, 10))
     for name in ("cifar_plain20", "cifar_resnet20"):
-        blocks = blocks_of(BUILT[name], (1, 8, 8))
+        blocks = blocks_of(built(name), (1, 8, 8))
         asked = arguments(Edit(tuple(deleted), tuple(cut), order), blocks)
         names = [block.name for block in blocks]
         assert {names.index(n) + 1 for n in asked["delete"]} == {k for k in deleted if blocks[k - 1].can_go}
@@ -188,15 +205,12 @@ def test_an_edit_reaches_the_blocks_that_can_bear_it(deleted, cut, first):
         assert asked["order"] == ({} if list(first) == sorted(first) else {"layer1": list(first)})
         assert is_order(order, blocks)
         assert not is_order(order[::-1], blocks)
-        with rx.edited(BUILT[name], **asked):
+        with rx.edited(built(name), **asked):
             pass
 
 
-BUILT = {name: rx.build(name, weights="digits") for name in ("cifar_plain20", "cifar_resnet20")}
-
-
 def test_blocks_can_stand_where_the_shapes_agree():
-    blocks = blocks_of(BUILT["cifar_resnet20"], (1, 8, 8))
+    blocks = blocks_of(built("cifar_resnet20"), (1, 8, 8))
     assert [partners(blocks, k) for k in (1, 4, 5, 9)] == [(1, 2, 3), (4,), (5, 6), (8, 9)]
 
 
@@ -204,7 +218,7 @@ def test_blocks_can_stand_where_the_shapes_agree():
 
 
 def test_undo_takes_back_one_change_after_the_other(explorer):
-    explorer.update(depth=32)
+    explorer.update(depth=8)
     shown(explorer, depth=20, deleted=())
     shown(explorer, deleted=(2,))
     shown(explorer, deleted=(2,), skip=0.5)
@@ -217,11 +231,11 @@ def test_undo_takes_back_one_change_after_the_other(explorer):
 
 def test_undo_ends_where_other_networks_begin(explorer):
     shown(explorer, deleted=(2,))
-    shown(explorer, depth=32)
+    shown(explorer, depth=8)
     kept = explorer.deleted
     explorer.undo()
     assert explorer.deleted == kept
-    assert explorer.depth == 32
+    assert explorer.depth == 8
 
 
 def test_nothing_is_left_to_undo_on_a_page_of_other_networks(explorer):
@@ -237,7 +251,7 @@ def test_nothing_is_left_to_undo_on_a_page_of_other_networks(explorer):
 def test_changes_in_two_threads_at_once_can_both_be_undone():
     inside = threading.Event()
 
-    class Slow(rx.SkipExplorer):
+    class Slow(Undialled):
         def settle(self, state, names):
             if state.deleted == (2,) and not inside.is_set():
                 inside.set()
@@ -295,7 +309,7 @@ def test_the_three_pictures_add_up_and_are_what_the_block_computes(explorer, dig
         one.values for one in settled(explorer.page, explorer.state).panels[0][0].steps.maps
     )
     np.testing.assert_allclose(x + branch, total, atol=1e-6)
-    model = rx.build("cifar_resnet20", weights="digits").eval()
+    model = built("cifar_resnet20")
     caught = {}
     with torch.no_grad(), rx.edited(model, skip={"*": 0.5}):
         model.layer1[1].register_forward_pre_hook(lambda _, given: caught.update(x=given[0][0, 3]))
@@ -328,7 +342,7 @@ def test_gradients_before_and_after_are_those_of_gradient_flow(explorer):
     tests = explorer.lab.open("digits", 20).held_out
     some = tests.batch[:64], tests.labels[:64]
     for chart, name in zip(charts, ("cifar_plain20", "cifar_resnet20"), strict=True):
-        model = rx.build(name, weights="digits")
+        model = built(name)
         before = rx.gradient_flow(model, *some, mode="eval").weight_gradient_norms
         with rx.edited(model, delete="layer1.1"):
             after = rx.gradient_flow(model, *some, mode="eval").weight_gradient_norms
@@ -343,7 +357,7 @@ def test_heatmaps_before_and_after_are_for_the_same_class(explorer, digits):
         .panels[0][0]
         .steps.maps
     )
-    model, image = rx.build("cifar_resnet20", weights="digits").eval(), digits.normalized(slice(0, 1))
+    model, image = built("cifar_resnet20"), digits.normalized(slice(0, 1))
     first = int(model(image).argmax())
     before = rx.class_activation_maps(model, image, first, "layer3.2")["layer3.2"][0]
     with rx.edited(model, delete="layer1.1"):
@@ -372,9 +386,9 @@ def test_each_block_is_taken_out_alone(explorer):
     assert residual.index(max(residual)) == 0
 
 
-@pytest.mark.parametrize("study", ["count", "order", "dial", "paths"])
-def test_recorded_studies_are_shown_for_each_depth(explorer, study):
-    for depth in (8, 20, 32, 56, 110):
+@pytest.mark.parametrize("depth", [8, 20, 32, 56, 110])
+def test_recorded_studies_are_shown_for_each_depth(explorer, depth):
+    for study in ("count", "order", "dial", "paths"):
         view = shown(explorer, view="studies", study=study, depth=depth)
         assert explorer.problem == ""
         [panel] = view.panels[0]
@@ -436,7 +450,7 @@ def foreign():
 
 def test_a_network_of_ones_own_with_test_images_of_ones_own(digits):
     model = foreign()
-    explorer = rx.SkipExplorer(model, digits)
+    explorer = Undialled(model, digits)
     [side] = sides(explorer, deleted=(2,))
     with torch.no_grad(), rx.edited(model.eval(), delete="1.1"):
         wrong = (model(digits.normalized()).argmax(1) != digits.labels).double().mean()
@@ -450,18 +464,19 @@ def test_a_network_of_ones_own_with_test_images_of_ones_own(digits):
 def test_images_that_lie_class_by_class_are_drawn(digits):
     order = digits.labels.argsort()
     tests = dataclasses.replace(digits, images=digits.images[order], labels=digits.labels[order])
-    explorer = rx.SkipExplorer(BUILT["cifar_resnet20"], tests)
+    explorer = Undialled(built("cifar_resnet20"), tests)
     assert explorer.wait(60)
     held_out = explorer.lab.open("own", 0).held_out
     assert len(set(held_out.labels[:100].tolist())) == 10
-    right = BUILT["cifar_resnet20"].eval()(held_out.batch).argmax(1) == held_out.labels
+    right = built("cifar_resnet20")(held_out.batch).argmax(1) == held_out.labels
     assert right.double().mean() > 0.9
     explorer.close()
 
 
 def test_one_network_under_two_names_is_edited_once_at_a_time(digits):
-    model = BUILT["cifar_resnet20"]
-    explorer = rx.SkipExplorer({"one": model, "other": model}, digits, deleted=(2,))
+    model = built("cifar_resnet20")
+    some = dataclasses.replace(digits, images=digits.images[:60], labels=digits.labels[:60])
+    explorer = rx.SkipExplorer({"one": model, "other": model}, some, deleted=(2,))
     one, other = sides(explorer)
     assert one.error == other.error
     assert explorer.problem == ""
@@ -494,8 +509,8 @@ def test_without_labelled_images_answers_are_told_and_no_error():
 
 
 def test_twins_of_other_block_counts_keep_their_order(digits):
-    twins = {"short": rx.build("cifar_plain8", weights="digits"), "long": BUILT["cifar_resnet20"]}
-    explorer = rx.SkipExplorer(twins, digits, deleted=(2, 9))
+    twins = {"short": built("cifar_plain8"), "long": built("cifar_resnet20")}
+    explorer = Undialled(twins, digits, deleted=(2, 9))
     short, long = shown(explorer).panels[0][0].rows
     assert [len(short.blocks), len(long.blocks)] == [3, 9]
     assert {len(block.partners) for row in (short, long) for block in row.blocks} == {1}

@@ -553,6 +553,9 @@ class Encoded:
     local: list[str]
 
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})  # most of a page, so they are told from parts first
+
+
 def encode(view: View) -> Encoded:
     """Return a view, without what stands aside, in the form that the page takes."""
     return _encoded(replace(view, aside={}))
@@ -571,6 +574,8 @@ def _encoded(value: Any) -> Encoded:
 
 
 def _encode(value: Any, buffers: list[memoryview], local: set[str]) -> Any:
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, Now):
         local.add(value.field)
         return {"$now": value.field}
@@ -604,6 +609,8 @@ def _encode(value: Any, buffers: list[memoryview], local: set[str]) -> Any:
 
 def settled(value: Any, state: Any) -> Any:
     """Return what is shown at a state: every `Over` and `Now` replaced, also inside of other parts."""
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, Now):
         return getattr(state, value.field)
     if isinstance(value, Over):
