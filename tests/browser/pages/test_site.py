@@ -233,8 +233,9 @@ _FIND = """async (theme) => {
     for (const details of document.querySelectorAll('details')) details.open = true;
     const kinds = new Map();
     const within = (node) => node ? `${within(node.parentElement)}>${node.tagName}.${node.className}${node.getAttribute('style')}` : '';
-    for (const node of document.body.querySelectorAll('*')) kinds.set(within(node), [...(kinds.get(within(node)) ?? []), node]);
-    const few = [...kinds.values()].flatMap((nodes) => nodes.slice(0, 3)).filter((node) => node.tagName !== 'IFRAME');
+    const texts = [...document.body.querySelectorAll('*')].filter((node) => [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim()));
+    for (const node of texts) kinds.set(within(node), [...(kinds.get(within(node)) ?? []), node]);
+    const few = [...kinds.values()].flatMap((nodes) => nodes.slice(0, 3));
     const quick = { resultTypes: ['violations'], selectors: false };
     const colors = ['color-contrast', 'link-in-text-block'], others = { [colors[0]]: { enabled: false }, 'color-contrast-enhanced': { enabled: false } };
     const found = [await axe.run(few, { runOnly: colors, ...quick })];
