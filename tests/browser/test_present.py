@@ -32,7 +32,9 @@ def hall(tmp_path_factory):
 @pytest.fixture(scope="module")
 def settings(hall):
     """What a person has set, by file, now."""
-    return lambda: {file: file.read_text() for file in (hall.folder / "settings").rglob("*.*") if file.is_file()}
+    return lambda: {
+        file: file.read_text() for file in (hall.folder / "settings").rglob("*.*") if file.is_file()
+    }
 
 
 def test_a_notebook_in_a_lecture_hall(hall, browser_context, settings):

@@ -47,7 +47,9 @@ def visit(bare_page, address):
     pages, asked = [], []
     heard = {
         "request": lambda request: asked.append(request.url),
-        "response": lambda response: response.status < 400 or asked.append(f"{response.status} {response.url}"),
+        "response": lambda response: (
+            response.status < 400 or asked.append(f"{response.status} {response.url}")
+        ),
     }
 
     def visit(path, width=1280):
