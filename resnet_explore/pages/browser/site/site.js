@@ -33,10 +33,14 @@ function follow(frames) {
     if (seen && seen !== frames[0]) seen.scrollIntoView();
   };
   const hear = (frame, said) => {
-    const { name } = frame.dataset;
+    const { name } = frame.dataset, asked = shares[name], lost = frame.dataset.seen === undefined && asked !== undefined && asked !== said.address;
     if (said.height) frame.style.height = `${Math.ceil(said.height)}px`;
     if (said.address === undefined) return;
     frame.dataset.seen = said.address;
+    if (lost) {
+      go(frame, asked); // once more: a browser that had begun to load what stood there before goes on with that
+      return;
+    }
     if (shares[name] === undefined) first[name] ??= said.address;
     const share = said.address === first[name] ? undefined : said.address;
     if (share === shares[name]) return;
