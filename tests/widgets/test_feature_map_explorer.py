@@ -51,6 +51,14 @@ def explorer(twins):
     return twins
 
 
+@pytest.fixture
+def fresh():
+    """One to which no photo was brought."""
+    made = OfOneDepth()
+    yield made
+    made.close()
+
+
 def tiles(explorer, **changes):
     """Return the panel of tiles after a change."""
     return shown(explorer, **changes).panels[0][0]
@@ -213,26 +221,24 @@ def test_as_long_as_other_depths_are_measured_the_view_has_one(explorer):
 # --- images -------------------------------------------------------------------------------------------------
 
 
-def test_another_photo_and_an_upload(explorer):
-    before = values(tiles(explorer).sheets[0])
-    after = values(tiles(explorer, image="rocket").sheets[0])
+def test_another_photo_and_an_upload(fresh):
+    before = values(tiles(fresh).sheets[0])
+    after = values(tiles(fresh, image="rocket").sheets[0])
     assert not np.array_equal(before, after)
-    said = upload(explorer, "red.png", png_of(Image.new("RGB", (50, 30), "red")))
+    said = upload(fresh, "red.png", png_of(Image.new("RGB", (50, 30), "red")))
     assert (said.said, said.wrong) == ("red.png arrived.", False)
-    assert explorer.image == "upload-1"
-    conditions = shown(explorer).conditions
+    assert fresh.image == "upload-1"
+    conditions = shown(fresh).conditions
     assert [8] in map(numbers, conditions), "over how many images"
     assert any("red.png" in sentence for sentence in conditions)
-    said = upload(explorer, "page.html", b"<!doctype html><p>hello")
+    said = upload(fresh, "page.html", b"<!doctype html><p>hello")
     assert said.wrong
     assert said.said.startswith("page.html ")
-    assert explorer.image == "upload-1"
-    explorer.show_image(rx.sample_photos()["cat"].load(), "a cat")
-    assert "Picture: a cat." in shown(explorer).conditions
-    shown(explorer, image="rocket")
-    assert not any(part.said for part in explorer.page.ask if part.kind == "upload"), (
-        "that is of another photo"
-    )
+    assert fresh.image == "upload-1"
+    fresh.show_image(rx.sample_photos()["cat"].load(), "a cat")
+    assert "Picture: a cat." in shown(fresh).conditions
+    shown(fresh, image="rocket")
+    assert not any(part.said for part in fresh.page.ask if part.kind == "upload"), "that is of another photo"
 
 
 @pytest.mark.parametrize("size", [(4000, 3), (3, 4000)], ids=["wide", "tall"])
