@@ -1,6 +1,7 @@
 """Sweeps that resume, that nobody can mix up, on processes, threads, a cluster, and under torchrun."""
 
 import contextlib
+import functools
 import gc
 import json
 import multiprocessing
@@ -45,8 +46,13 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def longer(tmp_path_factory):
-    """The folder of the longer sweep, to compare with."""
-    return trained_alone(LONGER, tmp_path_factory.mktemp("longer") / "s")
+    """Return the folder of one kind of the longer sweep, to compare with."""
+
+    @functools.cache
+    def of(kind):
+        return trained_alone(replace(LONGER, kinds=(kind,)), tmp_path_factory.mktemp(kind) / "s")
+
+    return of
 
 
 @pytest.fixture
@@ -127,7 +133,7 @@ def test_kill_9_and_go_on_is_bit_equal(tmp_path, longer):
                 worker.kill()
     assert not folder.finished
     trained_alone(sweep, out)
-    assert_same_weights(sweep, out, longer)
+    assert_same_weights(sweep, out, longer("plain"))
 
 
 def script(folder, *lines):
@@ -469,7 +475,8 @@ def test_dask_workers_lose_and_double_nothing_and_stop_when_their_client_leaves(
     assert not table.duplicated(["run", "epoch"]).any()
     for run in LONGER.runs():
         assert [row["epoch"] for row in RunFolder(out / run.id).rows()] == [1, 2, 3, 4]
-    assert_same_weights(LONGER, out, longer)
+    for kind in LONGER.kinds:
+        assert_same_weights(replace(LONGER, kinds=(kind,)), out, longer(kind))
 
 
 def wait_until(happened, what, seconds=300):  # a busy machine takes a minute to start two workers
