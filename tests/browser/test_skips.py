@@ -12,20 +12,25 @@ SKIPS = f"{CARD} >> .rx-step >> nth=0"
 
 
 def drawn(notebook, what):
-    """Wait until something is drawn and all is computed."""
+    """Wait until something is drawn, and all that is computed for the picture is in it."""
     notebook.locator(f"{CARD} >> {what}").first.wait_for(timeout=60_000)
     settle(notebook)
     return notebook
 
 
 def settle(notebook):
-    """Wait until the kernel has computed all that is wanted, and the page has it."""
-    assert notebook.execute("print(explorer.wait(60))", timeout=90) == "True"
-    notebook.page.wait_for_timeout(300)
+    """Wait until the page shows the kernel's answer; the stops of the dials, which take longer, may come later."""
+    notebook.wait_printed("explorer._runner.complete", "True", timeout=60)
+    count = int(notebook.execute("explorer._publish(); print(explorer._count)"))
+    notebook.page.wait_for_function(
+        "(count) => Number(document.querySelector('.rx-page').dataset.view) >= count", arg=count, polling=50
+    )
 
 
-def state(notebook, field):
-    return notebook.execute(f"print(explorer.{field})")
+def becomes(notebook, field, value):
+    """Wait until the kernel has this value of a field, and the page what follows of it."""
+    notebook.wait_printed(f"explorer.{field}", value)
+    settle(notebook)
 
 
 def block(notebook, number, row=ROW):
@@ -41,7 +46,6 @@ def click(notebook, target, **how):
     notebook.page.mouse.down()
     notebook.page.mouse.up()
     notebook.page.keyboard.up("Shift")
-    settle(notebook)
 
 
 def errors(notebook):
@@ -61,38 +65,37 @@ def test_cut_move_turn_and_undo(open_notebook):
     assert plain > 80 > 20 > residual
 
     click(notebook, block(notebook, 5))  # back in
-    assert state(notebook, "deleted") == "()"
+    becomes(notebook, "deleted", "()")
     assert max(errors(notebook)) < 10
     click(notebook, block(notebook, 2))
+    becomes(notebook, "deleted", "(2,)")
     click(notebook, block(notebook, 4), shift=True)
-    assert state(notebook, "deleted") == "(2, 3, 4)"
+    becomes(notebook, "deleted", "(2, 3, 4)")
     notebook.page.get_by_role("button", name="Reset").first.click()
-    settle(notebook)
-    assert state(notebook, "deleted") == "()"
+    becomes(notebook, "deleted", "()")
 
     arc = notebook.locator(f"{ROW} >> .rx-cut-hit >> nth=1")
     place = block(notebook, 2).bounding_box()
     assert arc.count() == 1
     notebook.page.mouse.click(place["x"] + place["width"] / 2, place["y"] - 16)
-    settle(notebook)
-    assert state(notebook, "cut") == "(2,)"
+    becomes(notebook, "cut", "(2,)")
     assert errors(notebook)[1] > 30
     notebook.screenshot("06_skips-cut")
     notebook.page.get_by_role("button", name="Undo").first.click()
-    settle(notebook)
-    assert state(notebook, "cut") == "()"
+    becomes(notebook, "cut", "()")
 
     start, end = block(notebook, 8).bounding_box(), block(notebook, 9).bounding_box()
     notebook.page.mouse.move(start["x"] + 20, start["y"] + 8)
     notebook.page.mouse.down()
     notebook.page.mouse.move(end["x"] + 20, end["y"] + 8, steps=5)
     notebook.page.mouse.up()
-    settle(notebook)
-    assert state(notebook, "order") == "(1, 2, 3, 4, 5, 6, 7, 9, 8)"
+    becomes(notebook, "order", "(1, 2, 3, 4, 5, 6, 7, 9, 8)")
     assert block(notebook, 9).bounding_box()["x"] < block(notebook, 8).bounding_box()["x"]
     notebook.page.get_by_role("button", name="Reset").first.click()
-    settle(notebook)
+    becomes(notebook, "order", "()")
 
+    assert notebook.execute("print(explorer.wait(60))", timeout=90) == "True"  # all stops of the dials
+    settle(notebook)
     slider = notebook.locator(SKIPS)
     slider.focus()
     before = notebook.locator(HEADLINE).inner_text()
@@ -114,16 +117,14 @@ def test_keys_do_all_that_a_mouse_does(run_cell):
     keys.press("ArrowRight")
     keys.press("Enter")
     keys.press("x")
-    settle(notebook)
-    assert (state(notebook, "deleted"), state(notebook, "cut")) == ("(2,)", "(2,)")
+    becomes(notebook, "deleted", "(2,)")
+    becomes(notebook, "cut", "(2,)")
     keys.press("Shift+ArrowRight")
-    settle(notebook)
-    assert state(notebook, "order") == "(1, 3, 2, 4, 5, 6, 7, 8, 9)"
+    becomes(notebook, "order", "(1, 3, 2, 4, 5, 6, 7, 8, 9)")
     focused = notebook.page.evaluate("document.activeElement.getAttribute('aria-label')")
     assert focused.startswith("Block 2 ")
     keys.press("Delete")
-    settle(notebook)
-    assert state(notebook, "deleted") == "()"
+    becomes(notebook, "deleted", "()")
     assert not notebook.problems
 
 
