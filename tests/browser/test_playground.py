@@ -85,6 +85,7 @@ def test_networks_are_chosen_in_rows_of_menus(rerun):
 def test_the_notebook_makes_its_point_once_its_question_is_answered(open_notebook):
     notebook = open_notebook("notebooks/09_playground.ipynb")
     notebook.run_all()
+    notebook.wait_printed("explorer.wait(10)", "True", timeout=120)
     card = notebook.page.locator(".rx-page")
     card.get_by_role("radio", name=re.compile("^Neither")).check(timeout=60_000)
     button(card, "Show me").click()
