@@ -25,9 +25,11 @@ from tests.browser.explorers import NAMES, QUICK
 from tests.browser.lab import LabServer, NotebookPage, open_browser
 
 _CELL = """
-import logging, threading, traceback
+import dataclasses, logging, threading, traceback, unittest.mock
 import matplotlib.figure, torch  # their memory is no growth
 import resnet_explore as rx
+from resnet_explore.errors import ExploreError
+from resnet_explore.widgets.catalog import networks
 mistakes = []
 class Noted(logging.Handler):
     def emit(self, record):
@@ -35,7 +37,14 @@ class Noted(logging.Handler):
 for logger in (logging.getLogger(), get_ipython().kernel.log, logging.getLogger("Comm")):
     logger.addHandler(Noted(logging.ERROR))
 threading.excepthook = lambda given: mistakes.append("".join(traceback.format_exception(given.exc_value)))
-explorer = rx.{name}(**{arguments})
+def download(depth):
+    raise ExploreError("Nothing is downloaded here.")
+# The same menus and sliders, but what stands at their ends is soon computed, or refused.
+shallow = [
+    dataclasses.replace(each, depths=tuple(depth for depth in each.depths if depth <= 20)) for each in networks._shipped_twins()
+]
+with unittest.mock.patch.multiple(networks, _shipped_twins=lambda: shallow, _torchvision=download):
+    explorer = rx.{name}(**{arguments})
 opened_with = explorer.state
 explorer.observe(lambda change: "This failed" in change.new and mistakes.append(change.new), "_problem")
 explorer
@@ -221,14 +230,14 @@ def play(notebook: NotebookPage, name: str, actions: int, seed: int, patience: f
 
 def _settle(notebook: NotebookPage, patience: float) -> list[str]:
     """Wait for what is computed; what takes longer has to obey Stop."""
-    if notebook.execute(f"print(explorer.wait({patience}))", 2 * patience) == "True":
+    if notebook.execute(f"print(explorer.wait({patience}))", patience + 60) == "True":
         return []
     notebook.execute(
         "explorer._hear(explorer, {'act': 'stop'}, [])\nif hasattr(explorer, 'stop'): explorer.stop()"
     )
     if notebook.execute("print(explorer.wait(30))", 60) == "True":
         return []
-    return [f"what is computed can't be stopped: {notebook.execute('print(explorer._busy)')}"]
+    return [f"what is computed can't be stopped: {notebook.execute(_RUNNING)}"]
 
 
 def _differences(notebook: NotebookPage) -> list[str]:
@@ -261,8 +270,7 @@ def _sizes(notebook: NotebookPage) -> dict[str, float]:
     notebook.page.evaluate("window.jupyterapp.commands._holdKeyBindingPromises?.clear()")
     session = notebook.page.context.new_cdp_session(notebook.page)
     session.send("Performance.enable")
-    for _ in range(2):
-        session.send("HeapProfiler.collectGarbage")
+    session.send("HeapProfiler.collectGarbage")
     metrics = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
     session.detach()
     rss, threads = json.loads(notebook.execute(_RESOURCES))
@@ -275,6 +283,7 @@ def _sizes(notebook: NotebookPage) -> dict[str, float]:
     }
 
 
+_RUNNING = "print([task.job for task in explorer._runner._tasks.values() if task])"
 _RESOURCES = """
 import gc, json, psutil, threading
 gc.collect()

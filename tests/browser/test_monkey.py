@@ -12,4 +12,4 @@ ACTIONS = {"DegradationExplorer": 60}
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_breaks(run_cell, name):
-    print(play(run_cell(cell(name)), name, actions=ACTIONS.get(name, 35), seed=0, patience=5))
+    print(play(run_cell(cell(name)), name, actions=ACTIONS.get(name, 35), seed=0, patience=2))
