@@ -23,8 +23,9 @@ from PIL import Image
 
 from tests.browser.explorers import NAMES, QUICK
 from tests.browser.lab import LabServer, NotebookPage, open_browser
+from tests.browser.stills import NO_STILLS
 
-_CELL = """
+_CELL = """{no_stills}
 import dataclasses, logging, threading, traceback, unittest.mock
 import matplotlib.figure, torch  # their memory is no growth
 import resnet_explore as rx
@@ -179,7 +180,7 @@ class Monkey:
 
 def cell(name: str) -> str:
     """Return the code that shows an explorer, which begins with a question, and notes its mistakes."""
-    return _CELL.format(name=name, arguments={**QUICK.get(name, {}), "guess": True})
+    return _CELL.format(no_stills=NO_STILLS, name=name, arguments={**QUICK.get(name, {}), "guess": True})
 
 
 def play(notebook: NotebookPage, name: str, actions: int, seed: int, patience: float = 45) -> str:

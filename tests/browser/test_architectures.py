@@ -3,6 +3,7 @@
 import re
 
 from tests.browser import pictures
+from tests.browser.stills import NO_STILLS
 from tests.widgets.pages import numbers
 
 # How many convolutions stand at each height, from the top on, and into which boxes from above lines lead.
@@ -26,6 +27,7 @@ _LANES = """(picture) => {
 
 def test_boxes_open_and_the_table_sorts(open_notebook):
     notebook = open_notebook("notebooks/04_architectures.ipynb")
+    notebook.execute(NO_STILLS)
     notebook.run_all()
     pictures.assert_up_to_date("architectures", notebook)
     page = notebook.page

@@ -7,8 +7,9 @@ from PIL import Image
 
 from resnet_explore.widgets.degradation import captions
 from tests.browser import pictures
+from tests.browser.stills import NO_STILLS
 
-CELL = "import resnet_explore as rx\nexplorer = rx.DegradationExplorer()\nexplorer"
+CELL = f"{NO_STILLS}import resnet_explore as rx\nexplorer = rx.DegradationExplorer()\nexplorer"
 DEPTH = ".rx-slider:has(label:text-is('Depth')) input"
 STEP = ".rx-slider:has(label:text-is('Step')) input"
 _PATHS = """(node) => [...node.querySelectorAll('.rx-plot-line, .rx-plot-dots')].map((path) => path.getAttribute('d')).join()"""
@@ -48,6 +49,7 @@ def drawn(card, before=""):
 
 def test_a_click_on_a_point_chooses_its_depth_and_on_a_curve_nothing(open_notebook):
     notebook = open_notebook("notebooks/01_degradation.ipynb")
+    notebook.execute(NO_STILLS)
     notebook.run_all()
     notebook.show_first_code()
     notebook.skip_question()

@@ -3,6 +3,7 @@
 import re
 
 from tests.browser import pictures
+from tests.browser.stills import NO_STILLS
 from tests.widgets.pages import numbers
 
 PAGE, LINES = ".rx-page", "svg.rx-plot .rx-plot-line"
@@ -12,6 +13,7 @@ def test_gradient_switches_change_the_picture_and_say_so(open_notebook):
     notebook = open_notebook("notebooks/02_gradient_flow.ipynb")
     guesses = notebook.server.root / "notebooks" / "runs" / "guesses.jsonl"
     guesses.unlink(missing_ok=True)  # of other tests
+    notebook.execute(NO_STILLS)
     notebook.run_all(300)
     page = notebook.page
     card = page.locator(PAGE).first

@@ -5,6 +5,7 @@ import re
 import numpy as np
 
 from tests.browser import pictures
+from tests.browser.stills import NO_STILLS
 
 CARD = ".rx-page >> nth=0"
 FIRST = f"{CARD} >> .rx-surface >> nth=0"
@@ -31,6 +32,7 @@ def turned(notebook, before, back=False):
 
 def test_guess_turn_walk_and_read(open_notebook):
     notebook = open_notebook("notebooks/08_landscape.ipynb", height=1200)
+    notebook.execute(NO_STILLS)
     notebook.run_all()
     notebook.show_first_code()
     notebook.skip_question()

@@ -5,12 +5,14 @@ import re
 from playwright.sync_api import expect
 
 from tests.browser import pictures
+from tests.browser.stills import NO_STILLS
 
 STEPS = ("deeper", "addition", "training", "gradients", "ways")
 
 
 def test_the_lesson_from_its_first_picture_to_its_doors(open_notebook):
     notebook = open_notebook("notebooks/00_start.ipynb")
+    notebook.execute(NO_STILLS)
     notebook.run_all()
     card = {step: notebook.page.locator(".rx-page").nth(k) for k, step in enumerate(STEPS)}
     draw_and_compare(notebook, card["deeper"])

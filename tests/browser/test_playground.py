@@ -2,7 +2,9 @@
 
 import re
 
-CELL = """
+from tests.browser.stills import NO_STILLS
+
+CELL = f"""{NO_STILLS}
 import resnet_explore as rx
 explorer = rx.PlaygroundExplorer(networks=("plain-8", "residual-8"), steps=30, batch_size=8)
 explorer
@@ -84,6 +86,7 @@ def test_networks_are_chosen_in_rows_of_menus(rerun):
 
 def test_the_notebook_makes_its_point_once_its_question_is_answered(open_notebook):
     notebook = open_notebook("notebooks/09_playground.ipynb")
+    notebook.execute(NO_STILLS)
     notebook.run_all()
     notebook.wait_printed("explorer.wait(10)", "True", timeout=120)
     card = notebook.page.locator(".rx-page")

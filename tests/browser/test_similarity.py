@@ -1,6 +1,7 @@
 """Notebook 10 in a real JupyterLab: matrices scrubbed and read without the kernel, and two layers looked at."""
 
 from tests.browser import pictures
+from tests.browser.stills import NO_STILLS
 
 CARD = ".rx-page >> nth=0"
 DEPTH = f"{CARD} >> .rx-step >> nth=0"
@@ -12,6 +13,7 @@ def headline(notebook):
 
 def test_slide_point_and_look_at_two_layers(open_notebook):
     notebook = open_notebook("notebooks/10_similarity.ipynb", height=1600)
+    notebook.execute(NO_STILLS)
     notebook.run_all()
     notebook.show_first_code()
     notebook.skip_question()

@@ -3,11 +3,12 @@
 import re
 
 from tests.browser import pictures
+from tests.browser.stills import NO_STILLS
 
 CARD = ".rx-page >> nth=0"
 HEADLINE = f"{CARD} >> .rx-headline"
 ROW = f"{CARD} >> .rx-cut-row >> nth=1"  # the residual network's
-CUTTING = "import resnet_explore as rx\nexplorer = rx.SkipExplorer(deleted=())\nexplorer"
+CUTTING = f"{NO_STILLS}import resnet_explore as rx\nexplorer = rx.SkipExplorer(deleted=())\nexplorer"
 SKIPS = f"{CARD} >> .rx-step >> nth=0"
 
 
@@ -56,6 +57,7 @@ def errors(notebook):
 
 def test_cut_move_turn_and_undo(open_notebook):
     notebook = open_notebook("notebooks/06_skips.ipynb", height=1200)
+    notebook.execute(NO_STILLS)
     notebook.run_all()
     notebook.show_first_code()
     notebook.skip_question()
@@ -129,7 +131,7 @@ def test_keys_do_all_that_a_mouse_does(run_cell):
 
 
 def test_the_sum_is_read_number_by_number(run_cell):
-    code = "import resnet_explore as rx\nexplorer = rx.SkipExplorer(view='inside', deleted=(), block=2)\nexplorer"
+    code = f"{NO_STILLS}import resnet_explore as rx\nexplorer = rx.SkipExplorer(view='inside', deleted=(), block=2)\nexplorer"
     notebook = drawn(run_cell(code, height=1200), ".rx-heat")
     notebook.locator(f"{CARD} >> .rx-heat-grid").focus()
     notebook.page.keyboard.press("ArrowRight")

@@ -1,5 +1,7 @@
 """Notebook 07 in a real JupyterLab: three views move by the browser alone."""
 
+from tests.browser.stills import NO_STILLS
+
 CARD = ".rx-page >> nth=0"
 BLOCK = f"{CARD} >> .rx-step >> nth=0"
 
@@ -10,6 +12,7 @@ def headline(notebook):
 
 def test_guess_slide_and_ask_about_another_class(open_notebook):
     notebook = open_notebook("notebooks/07_stream.ipynb", height=1400)
+    notebook.execute(NO_STILLS)
     notebook.run_all()
     notebook.show_first_code()
     notebook.skip_question()

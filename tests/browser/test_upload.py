@@ -9,7 +9,11 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-CELL = """
+from tests.browser.stills import NO_STILLS
+
+CELL = (
+    NO_STILLS
+    + """
 from dataclasses import dataclass
 import hashlib, io
 from PIL import Image
@@ -42,6 +46,7 @@ class PhotoExplorer(Explorer):
 explorer = PhotoExplorer()
 explorer
 """
+)
 
 
 def jpeg():
