@@ -1,10 +1,12 @@
 """The exercises as a student meets them: nothing done yet, then a first answer."""
 
 import resnet_explore as rx
+from tests.browser.stills import NO_STILLS
 
 
-def test_the_notebook_runs_through_undone_and_takes_an_answer(usual_lab, open_notebook):
+def test_the_notebook_runs_through_undone_and_takes_an_answer(open_notebook):
     notebook = open_notebook("notebooks/exercises.ipynb")
+    notebook.execute(NO_STILLS)
     notebook.run_all()
     cards = notebook.page.locator(".rx-checked")
     cards.first.wait_for()
