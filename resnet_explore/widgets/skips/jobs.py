@@ -1,6 +1,5 @@
 """What is computed for an edit: errors and answers, the inside of blocks, gradients, maps."""
 
-import functools
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -154,10 +153,11 @@ class Turn(_OfImage):
         """Return the outcomes by the dial's value; of large images, those of the first hundred."""
         twins = self.twins
         tests, found = _first(twins.held_out), {}
+        known: dict[Any, Outcome] = {}
         for value in DIAL:
             self.lab.after_first()
             task.check()
-            found[value] = asked(self.lab, twins, self.edit.at(self.dial, value), self.image, tests)
+            found[value] = asked(self.lab, twins, self.edit.at(self.dial, value), self.image, tests, known)
         return found
 
 
@@ -172,9 +172,27 @@ def _some(tests: HeldOut, which: slice) -> HeldOut:
     return HeldOut(tests.batch[which], tests.labels[which], tests.about)
 
 
-def asked(lab: SkipLab, twins: OpenTwins, edit: Edit, image: str, tests: HeldOut | None) -> Outcomes:
-    """Return what each network makes of an edit; `image` is "" where no answer is wanted."""
-    ask, which = functools.partial(_outcome, lab, twins, edit, image, tests), range(len(twins.networks))
+def asked(
+    lab: SkipLab,
+    twins: OpenTwins,
+    edit: Edit,
+    image: str,
+    tests: HeldOut | None,
+    known: dict[Any, Outcome] | None = None,
+) -> Outcomes:
+    """Return what each network makes of an edit; `image` is "" where no answer is wanted.
+
+    known  answers so far to the same questions: to a plain network all stops of the skips are one edit
+    """
+    known = {} if known is None else known
+
+    def ask(k: int) -> Outcome:
+        made = k, repr(arguments(edit, twins.blocks[k]))
+        if made not in known:
+            known[made] = _outcome(lab, twins, edit, image, tests, k)
+        return known[made]
+
+    which = range(len(twins.networks))
     if not twins.apart:
         return tuple(map(ask, which))
     with ThreadPoolExecutor(len(which), THREADS) as threads:
