@@ -14,21 +14,23 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.slow import function, listed
 
 
-class BrowserTogether(LoadScopeScheduling):
-    """Hands out one test after the other, but those in the browser together: they share a JupyterLab.
+class SomeTogether(LoadScopeScheduling):
+    """Hands out one test after the other, but those together that share what is dear to make.
 
-    Pages without a kernel need none, and go to another process. `--dist loadgroup` is made for this;
+    In the browser that is a JupyterLab; pages without a kernel need none, and go to another process. Sweeps
+    share what they are compared with and a server of processes. `--dist loadgroup` is made for this;
     pytest-xdist 3.8 under pytest 9.2 silently doesn't group (its #1386).
     """
 
+    TOGETHER = ("tests/browser/pages/", "tests/browser/", "tests/test_sweep.py")
+
     def _split_scope(self, nodeid: str) -> str:
-        together = ("tests/browser/pages/", "tests/browser/")
-        return next((folder for folder in together if nodeid.startswith(folder)), nodeid)
+        return next((place for place in self.TOGETHER if nodeid.startswith(place)), nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BrowserTogether:
-    return BrowserTogether(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SomeTogether:
+    return SomeTogether(config, log)
 
 
 @pytest.fixture(autouse=True)
