@@ -39,14 +39,9 @@ def block(notebook, number, row=ROW):
     return notebook.locator(f"{row} >> [aria-label^='Block {number} '] >> .rx-cut-box")
 
 
-def click(notebook, target, **how):
-    box = target.bounding_box()
-    notebook.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    if how.get("shift"):
-        notebook.page.keyboard.down("Shift")
-    notebook.page.mouse.down()
-    notebook.page.mouse.up()
-    notebook.page.keyboard.up("Shift")
+def click(target, shift=False):
+    """Click the middle of a block, once it is at rest."""
+    target.click(modifiers=["Shift"] if shift else [])
 
 
 def errors(notebook):
@@ -66,12 +61,12 @@ def test_cut_move_turn_and_undo(open_notebook):
     plain, residual = errors(notebook)
     assert plain > 80 > 20 > residual
 
-    click(notebook, block(notebook, 5))  # back in
+    click(block(notebook, 5))  # back in
     becomes(notebook, "deleted", "()")
     assert max(errors(notebook)) < 10
-    click(notebook, block(notebook, 2))
+    click(block(notebook, 2))
     becomes(notebook, "deleted", "(2,)")
-    click(notebook, block(notebook, 4), shift=True)
+    click(block(notebook, 4), shift=True)
     becomes(notebook, "deleted", "(2, 3, 4)")
     notebook.page.get_by_role("button", name="Reset").first.click()
     becomes(notebook, "deleted", "()")

@@ -15,7 +15,7 @@ const USUAL_ROOM = 908; // pixels, before it is known how wide the page is
 export function cuts(page, props) {
   const rows = make("div", "rx-cuts-rows"), read = make("p", "rx-read"), more = make("p", "rx-facts");
   const node = make("div", props.uncut ? "rx-cuts rx-uncut" : "rx-cuts", {}, make("p", "rx-cuts-hint", { textContent: hint(props) }), rows, read, more);
-  let drawn = [], room = 0, shown = [];
+  let drawn = [], room = 0, shown = [], pressed = false;
 
   const say = (text = POINT) => { read.textContent = text; };
 
@@ -40,7 +40,7 @@ export function cuts(page, props) {
       const element = drawBlock(each, row.color, place, at, { out: asked && !each.stays, cut: cut.includes(number), asked, away: number !== place + 1 });
       const words = sentence(each, page.state);
       for (const [name, value] of Object.entries({ "aria-label": words, "aria-pressed": asked, tabindex: place ? -1 : 0 })) element.setAttribute(name, String(value));
-      pointing(element, row, each, at.pitch, acts);
+      pointing(element, row, each, at.pitch, acts, press);
       keys(element, row, each, nodes, acts);
       for (const name of ["pointerenter", "focus"]) element.addEventListener(name, () => say(words));
       element.addEventListener("pointerleave", () => say());
@@ -52,7 +52,14 @@ export function cuts(page, props) {
     return { nodes, parts: [make("p", `rx-subtitle rx-ink-${row.color}`, { textContent: row.title }), make("div", "rx-across", {}, picture)] };
   }
 
+  /** Blocks stay where they are while one is pressed: with its element the click would be lost. */
+  function press(down) {
+    pressed = down;
+    draw();
+  }
+
   function draw() {
+    if (pressed) return;
     const { deleted, cut = [] } = page.state, now = [props.rows, deleted, cut, order(), room];
     if (!now.every((value, k) => same(value, shown[k]))) drawAnew();
     shown = now;

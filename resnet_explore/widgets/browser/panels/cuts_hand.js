@@ -4,8 +4,12 @@ import { clamp } from "../dom.js";
 
 const DRAG = 6; // pixels from where a press is a drag
 
-/** Take a block out where it is pressed, and move it where it is dragged, if there is a `move`. `pitch` is from one block to the next, in pixels. */
-export function pointing(element, row, block, pitch, { takeOut, move, cutSkip }) {
+/** Take a block out where it is pressed, and move it where it is dragged, if there is a `move`.
+ *
+ * @param {number} pitch from one block to the next, in pixels
+ * @param {(down: boolean) => void} pressed hears when a press begins and ends
+ */
+export function pointing(element, row, block, pitch, { takeOut, move, cutSkip }, pressed) {
   let start = null, dragging = false;
 
   function end() {
@@ -17,7 +21,9 @@ export function pointing(element, row, block, pitch, { takeOut, move, cutSkip })
     if (event.button !== 0 || event.target.classList.contains("rx-cut-hit")) return;
     [start, dragging] = [event.clientX, false];
     element.setPointerCapture(event.pointerId);
+    pressed(true);
   });
+  element.addEventListener("lostpointercapture", () => pressed(false)); // after the press, however it ends
   element.addEventListener("pointermove", (event) => {
     if (start === null) return;
     const by = event.clientX - start;
