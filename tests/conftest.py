@@ -2,7 +2,7 @@
 
 import functools
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 # Before torch looks, here and in kernels, servers and commands that tests start.
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the tests are about processors and stand-ins
@@ -18,14 +18,19 @@ class SomeTogether(LoadScopeScheduling):
     """Hands out one test after the other, but those together that share what is dear to make.
 
     In the browser that is a JupyterLab; pages without a kernel need none, and go to another process. Sweeps
-    share what they are compared with and a server of processes. `--dist loadgroup` is made for this;
-    pytest-xdist 3.8 under pytest 9.2 silently doesn't group (its #1386).
+    share what they are compared with and a server of processes, which whoever else trains may use.
+    `--dist loadgroup` is made for this; pytest-xdist 3.8 under pytest 9.2 silently doesn't group (its #1386).
     """
 
-    TOGETHER = ("tests/browser/pages/", "tests/browser/", "tests/test_sweep.py")
+    TOGETHER: ClassVar = {
+        "tests/browser/pages/": "pages",
+        "tests/browser/": "lab",
+        "tests/test_sweep.py": "training",
+        "tests/widgets/test_degradation_explorer.py": "training",
+    }
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((place for place in self.TOGETHER if nodeid.startswith(place)), nodeid)
+        return next((name for place, name in self.TOGETHER.items() if nodeid.startswith(place)), nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
