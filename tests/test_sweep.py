@@ -24,6 +24,7 @@ from safetensors import SafetensorError
 import resnet_explore as rx
 from resnet_explore.training import executors, sweep as sweeping, trainer
 from resnet_explore.training.runs import RunFolder, load_tensors
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.training
 
@@ -477,13 +478,6 @@ def test_dask_workers_lose_and_double_nothing_and_stop_when_their_client_leaves(
         assert [row["epoch"] for row in RunFolder(out / run.id).rows()] == [1, 2, 3, 4]
     for kind in LONGER.kinds:
         assert_same_weights(replace(LONGER, kinds=(kind,)), out, longer(kind))
-
-
-def wait_until(happened, what, seconds=300):  # a busy machine takes a minute to start two workers
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, f"after {seconds} s not yet: {what}"
-        time.sleep(0.05)
 
 
 def test_a_scheduler_that_does_not_answer_is_one_sentence(tmp_path, monkeypatch):

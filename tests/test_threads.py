@@ -5,11 +5,14 @@ import threading
 import pytest
 import torch
 
+from resnet_explore.models import threads
 from resnet_explore.models.threads import at_most, one_thread, usual_threads
+from tests.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
 def three_threads():
+    wait_until(lambda: not threads._everywhere, "nothing is limited that other tests have left running")
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     yield

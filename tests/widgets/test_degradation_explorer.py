@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +39,7 @@ from resnet_explore.widgets.degradation.runs import Runs
 from resnet_explore.widgets.degradation.sources import YOUR_IMAGES
 from resnet_explore.widgets.degradation.state import DegradationState
 from tests.made_up import write_record
+from tests.waiting import wait_until
 from tests.widgets.pages import numbers, shown
 
 TINY = {"depths": (8, 14), "epochs": 2, "width": 2, "batch_size": 128}
@@ -490,13 +490,6 @@ def test_tables_say_how_many_seeds_are_behind_each_number(uneven, tmp_path):
 # --- training -----------------------------------------------------------------------------------------------
 
 
-def _until(true, seconds=300):
-    deadline = time.monotonic() + seconds  # it takes 10 s, but not on a busy machine
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 STOPPED = captions.outcome(False, 0, None, False, True, ())
 
 
@@ -514,7 +507,7 @@ def test_training_stops_and_goes_on_while_the_page_is_used(tmp_path):
     with pytest.raises(rx.ExploreError, match="stop it first"):
         explorer.start()
     explorer.runs = "own"
-    _until(lambda: len(explorer.table) > 0)
+    wait_until(lambda: len(explorer.table) > 0, "an epoch is trained")
     explorer._hear(None, {"act": "stop-training"}, [])
     page = shown(explorer)
     assert said(page) == STOPPED
@@ -556,7 +549,7 @@ def test_training_stops_and_goes_on_while_the_page_is_used(tmp_path):
 def test_a_cell_that_is_run_again_takes_over_what_the_first_one_trains(tmp_path):
     first, second = (digits(tmp_path, sweep=rx.Sweep(**LONG)) for _ in range(2))
     first.start()
-    _until(lambda: len(first.table) > 0)
+    wait_until(lambda: len(first.table) > 0, "an epoch is trained")
     second.start()
     sentence = said(shown(second))
     assert sentence == captions.outcome(True, 2, numbers(sentence)[1], resumed=True, begun=True, lost=())
