@@ -6,10 +6,10 @@ from tests.browser.explorers import NAMES
 from tests.browser.monkey import cell, play
 
 # More where trainings of minutes begin and stop, and a number is typed.
-ACTIONS = {"DegradationExplorer": 60}
+ACTIONS = {"DegradationExplorer": 50}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_breaks(run_cell, name):
-    print(play(run_cell(cell(name)), name, actions=ACTIONS.get(name, 35), seed=0, patience=2))
+    print(play(run_cell(cell(name)), name, actions=ACTIONS.get(name, 30), seed=0, patience=2))
