@@ -9,9 +9,9 @@ from tests.browser.bare import message, open_view
 STATE = {"deleted": [], "cut": [], "order": []}
 
 
-def view(errors):
+def view(errors, stays=""):
     blocks = [
-        DrawnBlock(k, f"layer1.{k}", "layer1", (4, 8, 6), "identity", "", (1, 2, 3), error)
+        DrawnBlock(k, f"layer1.{k}", "layer1", (4, 8, 6), "identity", stays, (1, 2, 3), error)
         for k, error in enumerate(errors, start=1)
     ]
     rows = (DrawnRow("Plain", "plain", blocks), DrawnRow("Residual", "residual", blocks))
@@ -55,3 +55,10 @@ def test_a_block_that_is_dragged_back_stays_and_later_news_are_drawn(page):
     boxes(page).nth(1).hover()
     assert "Without it alone, the error is 40.0 %." in page.locator(".rx-read").inner_text()
     assert page.evaluate("window.model.get('order')") == []
+
+
+def test_a_block_that_stays_is_named_by_the_words_that_stand_on_it(bare_page):
+    page = open_view(bare_page(), view([None], "it changes the shape"), {**STATE, "deleted": [1]})
+    block = page.locator(".rx-cut-block").first
+    assert block.locator("text").all_text_contents() == ["1", "stays"]
+    assert block.get_attribute("aria-label").startswith("Block 1 stays (layer1.1)")

@@ -108,7 +108,9 @@ def test_a_kernel_that_says_nothing_is_said_to_be_busy(page):
     assert page.get_by_role("button", name="Stop").is_hidden(), "there is nothing here to be stopped"
     page.evaluate("window.model.set('_busy', 'Measuring ...')")
     expect(busy).to_contain_text("Measuring ...")
-    expect(page.get_by_role("button", name="Stop")).to_be_visible()  # after a moment, as all that is said there
+    expect(
+        page.get_by_role("button", name="Stop")
+    ).to_be_visible()  # after a moment, as all that is said there
     page.evaluate("window.model.set('_busy', '')")
     page.get_by_label("Color").select_option("Red")
     expect(busy).to_be_hidden()

@@ -23,7 +23,8 @@ export function legend(blocks, { still, uncut }) {
 export function sentence({ number, name, shape, skip, stays, error }, { deleted, cut = [] }) {
   const done = [deleted.includes(number) && !stays ? "taken out" : "", cut.includes(number) && skip ? "skip cut" : ""].filter(Boolean).join(", ");
   const carries = cut.includes(number) ? "" : SKIP_WORDS[skip] ?? "";
+  const left = stays && deleted.includes(number) ? " stays" : ""; // as stands on it
   const more = [stays, carries].filter(Boolean).map((words) => `; ${words}`).join("");
   const without = error === null ? "" : ` Without it alone, the error is ${error.toFixed(1)} %.`;
-  return `Block ${number} (${name})${done ? `: ${done}` : ""}; gives ${shape.join("×")}${shape.length === 3 ? " (channels × height × width)" : ""}${more}.${without}`;
+  return `Block ${number}${left} (${name})${done ? `: ${done}` : ""}; gives ${shape.join("×")}${shape.length === 3 ? " (channels × height × width)" : ""}${more}.${without}`;
 }
