@@ -9,10 +9,11 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from PIL import Image
 
-from resnet_explore.figures.heatmaps import signed_overlay, under_map
+from resnet_explore.figures.heatmaps import overlaid
 from resnet_explore.figures.style import CARD, INK, MUTED, new_figure
 
 _TILE, _GAP, _LINE = 176, 14, 34  # pixels of a tile, between tiles, and of the line below each
+_OPACITY = 0.75
 
 
 def heatmap_sheet(
@@ -41,7 +42,8 @@ def heatmap_sheet(
     for i, (name, values) in enumerate([("photo", None), *maps.items()]):
         left, top = _GAP + i % columns * (_TILE + _GAP), i // columns * (_TILE + _LINE + _GAP)
         scale = 0.0 if values is None else float(np.abs(values).max(initial=0))
-        mosaic.paste(photo if values is None else _overlaid(photo, values, scale), (left, top))
+        tile = photo if values is None else overlaid(photo, values, scale, opacity=_OPACITY)
+        mosaic.paste(tile, (left, top))
         below = "the middle square" if values is None else f"{name}  ±{scale:.2g}"
         detail = "" if values is None else f"{values.shape[0]}×{values.shape[1]}"
         extra = (notes or {}).get(name, "")
@@ -62,12 +64,6 @@ def heatmap_sheet(
         _GAP / width, 8 / height, "\n".join(lines), va="bottom", fontsize=7.5, color=MUTED, linespacing=1.35
     )
     return figure
-
-
-def _overlaid(photo: Image.Image, values: np.ndarray, scale: float) -> Image.Image:
-    overlay = signed_overlay(values, scale, photo.size)
-    overlay.putalpha(overlay.getchannel("A").point(lambda a: round(a * 0.75)))
-    return Image.alpha_composite(under_map(photo), overlay).convert("RGB")
 
 
 def _color_bar(figure: Figure, width: int, height: int, foot: int, unit: str) -> None:

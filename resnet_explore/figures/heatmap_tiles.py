@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from resnet_explore.figures.heatmaps import PALETTES, SIGNS, signed_overlay, under_map
+from resnet_explore.figures.heatmaps import PALETTES, SIGNS, overlaid
 from resnet_explore.figures.style import COLORS, INK, MUTED
 
 
@@ -43,20 +43,11 @@ def draw_tiles(
     with Image.open(io.BytesIO(picture)) as opened:
         photo = opened.convert("RGB")
     for ax, tile in zip(places, tiles, strict=False):
-        ax.imshow(np.asarray(_overlaid(photo, tile.values, scale, palette, opacity)))
+        ax.imshow(np.asarray(overlaid(photo, tile.values, scale, palette, opacity)))
         ax.set_title(tile.title, loc="left", fontsize=8.5, color=COLORS.get(tile.color, INK), weight="bold")
     for ax in places:
         ax.set_axis_off()
     _color_bar(foot, scale, unit, meaning, palette)
-
-
-def _overlaid(
-    photo: Image.Image, values: np.ndarray, scale: float, palette: str, opacity: float
-) -> Image.Image:
-    overlay = signed_overlay(values, scale, photo.size, palette)
-    overlay.putalpha(overlay.getchannel("A").point(lambda alpha: round(alpha * opacity)))
-    under = under_map(photo) if opacity else photo.convert("RGBA")
-    return Image.alpha_composite(under, overlay).convert("RGB")
 
 
 def _color_bar(figure: Any, scale: float, unit: str, meaning: str, palette: str) -> None:

@@ -61,6 +61,16 @@ def under_map(photo: Image.Image) -> Image.Image:
     return pale.convert("RGBA")
 
 
+def overlaid(
+    photo: Image.Image, values: np.ndarray, scale: float, palette: str = "red and blue", opacity: float = 1.0
+) -> Image.Image:
+    """Return a map over a photo, RGB; with no opacity the photo in its colours."""
+    overlay = signed_overlay(values, scale, photo.size, palette)
+    overlay.putalpha(overlay.getchannel("A").point(lambda alpha: round(alpha * opacity)))
+    under = under_map(photo) if opacity else photo.convert("RGBA")
+    return Image.alpha_composite(under, overlay).convert("RGB")
+
+
 def photo_jpeg(picture: Image.Image, side: int) -> bytes:
     """Return a picture as JPEG whose longer side has `side` pixels."""
     buffer = io.BytesIO()

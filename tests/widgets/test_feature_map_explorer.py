@@ -54,9 +54,7 @@ def explorer(twins):
 @pytest.fixture
 def fresh():
     """One to which no photo was brought."""
-    made = OfOneDepth()
-    yield made
-    made.close()
+    return OfOneDepth()
 
 
 def tiles(explorer, **changes):
@@ -185,7 +183,6 @@ def test_all_depths_are_in_the_view_and_a_block_keeps_its_share_of_the_way():
     shown(explorer, depth=8, block=2)
     assert (explorer.depth, explorer.block) == (8, 2)
     assert explorer._view["count"] == count, "the browser has all of it"
-    explorer.close()
 
 
 def test_curves_go_through_all_blocks(explorer):
