@@ -32,11 +32,12 @@ export async function open(el, text) {
   model.on("change:_guessed", () => model.tellTitle()); // after the page has heard of it
   model.tellTitle();
   model.page.tools.offerCopy("Link", "leads to what you see", () => location.href);
-  const root = document.documentElement;
-  new ResizeObserver(() => tellAround({ height: root.getBoundingClientRect().height })).observe(root);
+  new ResizeObserver(() => tellAround({ height: height() })).observe(document.documentElement);
 }
 
-/** Tell the page around this one, if there is one, how high this is and what it shows. @param {{height?: number, address?: string}} said */
+const height = () => document.documentElement.getBoundingClientRect().height;
+
+/** Tell the page around this one, if there is one, how high this is, what it shows and what it opened with. @param {{height?: number, address?: string, opened?: string}} said */
 function tellAround(said) {
   if (window.parent !== window) window.parent.postMessage({ explorer: said }, "*"); // it may be anybody's
 }
@@ -86,6 +87,7 @@ class Baked {
     this.handlers = {};
     this.count = 0;
     this.start = { ...table.scenes[0].state };
+    this.opened = undefined; // the address of what was shown first
     this.state = { ...this.start }; // what is shown
     this.values = { _busy: "", _problem: "", _heard: 0, _said: {}, _guessed: {}, _counts: {}, ...this.state };
     this.take(table.scenes[0]);
@@ -190,9 +192,10 @@ class Baked {
   }
 
   tellAddress() {
-    const hash = this.address();
-    tellAround({ address: hash });
-    setAddress(hash);
+    const address = this.address();
+    this.opened ??= address;
+    tellAround({ address, opened: this.opened });
+    setAddress(address);
   }
 
   /** Who comes by a link has come to see what it leads to. */
@@ -216,8 +219,12 @@ class Baked {
     if (location.hash.length > 1) arrive();
     else {
       this.values._code = this.code();
-      tellAround({ address: "" });
+      this.tellAddress();
     }
     window.addEventListener("hashchange", arrive);
+    window.addEventListener("message", ({ source, data }) => {
+      if (source !== window.parent || data?.explorer !== "again") return;
+      tellAround({ height: height(), address: this.address(), opened: this.opened });
+    });
   }
 }

@@ -137,6 +137,27 @@ def test_an_untouched_story_keeps_a_plain_address(visit):
     page.wait_for_url(lambda url: url.endswith("degradation.html"))
 
 
+def test_a_story_hears_of_what_an_explorer_has_told_before_its_own_code_came(visit):
+    page, held = visit("404.html"), []
+    page.route("**/site.js", lambda route: held.append(route))
+    try:
+        page.goto(page.url.replace("404", "degradation"), wait_until="commit")
+        inside = explorer(page, "degradation")
+        inside.get_by_role("slider", name="Depth").press("ArrowLeft")
+        expect(inside.locator(".rx-headline")).to_contain_text("32 layers")
+        assert held, "a page that doesn't ask for its code can't be late with it"
+        low = page.locator("#degradation iframe").bounding_box()["height"]
+        for route in held:
+            route.continue_()
+        page.wait_for_url(lambda url: url.endswith("#depth=32"))
+        high = page.locator("#degradation iframe").bounding_box()["height"]
+        assert high != low
+        inside.get_by_role("slider", name="Depth").press("ArrowRight")
+        page.wait_for_url(lambda url: url.endswith("degradation.html"))
+    finally:
+        page.unroute("**/site.js")
+
+
 @pytest.mark.parametrize("wrong", ["depth=7", "view=sound&x.y=1", "=", "%E0%A4%A="])
 def test_an_address_that_makes_no_sense_gets_a_sentence_and_the_rest_works(visit, wrong):
     page = visit(f"degradation.html#{wrong}")
