@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
 import torch
@@ -10,6 +10,7 @@ from torch import nn
 
 from resnet_explore.analysis.wrapped import unwrapped
 from resnet_explore.errors import ExploreError
+from resnet_explore.models.chance import chance_kept
 
 
 class ModelState:
@@ -64,15 +65,6 @@ def left_as_found(model: nn.Module) -> Iterator[None]:
                 parameter.grad = grad
 
 
-@contextmanager
-def _apple_random_state_kept() -> Iterator[None]:
-    state = torch.mps.get_rng_state()
-    try:
-        yield
-    finally:
-        torch.mps.set_rng_state(state)
-
-
 _ALONE = threading.Lock()
 _MEASURED: "WeakKeyDictionary[nn.Module, threading.RLock]" = WeakKeyDictionary()
 
@@ -90,17 +82,13 @@ def measuring(model: nn.Module) -> Iterator[None]:
     Threads that measure the same model, as two explorers of it do, take turns: hooks of one would see the
     passes of the other, and one would put back what the other has changed. A part of a model that is
     measured by itself has a turn of its own.
-    The random state of the CPU and of the model's other devices is put back too: dropout in a measured
-    network draws numbers, and a training run that is looked at must go on as if it had not been. It is that
-    of the whole process, so that holds only as long as no other thread draws numbers.
+    The random state of the CPU and of the model's other devices is put back too, where passes of the model
+    may draw: dropout does, and a training run that is looked at must go on as if it had not been. It is that
+    of the whole process, so for such a model that holds only as long as no other thread draws numbers.
     """
-    cuda: list[int] = []
-    if torch.cuda.is_initialized():
-        cuda = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
     with (
         turn_of(model),
-        torch.random.fork_rng(devices=cuda),
-        _apple_random_state_kept() if torch.backends.mps.is_available() else nullcontext(),
+        chance_kept(model),
         torch.inference_mode(False),
         torch.enable_grad(),
         left_as_found(model),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from resnet_explore.errors import ExploreError, require_module
+from resnet_explore.models.chance import chance_kept
 from resnet_explore.models.dispatch import Shapes, uncompiled
 
 
@@ -94,7 +95,7 @@ def _run(
     watch = watcher(image, stand_ins.values())
     # The mode that is entered last hears first, so the watch hears of what the shapes answer.
     shapes = nullcontext() if device is None else Shapes()
-    with torch.random.fork_rng(devices=[]), torch.enable_grad(), uncompiled(), shapes, watch.watching(copied):
+    with chance_kept(model), torch.enable_grad(), uncompiled(), shapes, watch.watching(copied):
         functional_call(copied, state, (image,))
     return watch
 

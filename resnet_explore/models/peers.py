@@ -1,7 +1,8 @@
 """Networks to compare the family with: torchvision's, by torchvision's names."""
 
 import re
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,10 +42,19 @@ def open_network(name: str) -> tuple["nn.Module", tuple[int, ...]]:
     options: dict[str, Any] = {"weights_backbone": None} if kind in ("detection", "segmentation") else {}
     if theirs in ("googlenet", "inception_v3"):
         options = {"init_weights": False}  # they warn unless told
-    with torch.random.fork_rng(devices=[]), nullcontext() if kind == "detection" else torch.device("meta"):
-        torch.manual_seed(0)  # how much a detector computes depends on what it finds
+    with _seeded() if kind == "detection" else torch.device("meta"):
         network = get_model(str(theirs), weights=None, **options)
     return network, _clip(str(theirs)) if kind == "video" else _IMAGE
+
+
+@contextmanager
+def _seeded() -> Iterator[None]:
+    """Draw the same weights every time: how much a detector computes depends on what it finds."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        yield
 
 
 def _clip(name: str) -> tuple[int, ...]:

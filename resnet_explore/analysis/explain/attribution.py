@@ -24,6 +24,7 @@ from resnet_explore.analysis.explain.methods.pixels import PixelOptions
 from resnet_explore.analysis.explain.methods.registry import PIXELS, RELUS, MethodInfo, method_info
 from resnet_explore.analysis.explain.targets import Classes, Scored, Target, as_target
 from resnet_explore.errors import ExploreError, unknown
+from resnet_explore.models.chance import random_states_kept
 
 # Filters of warnings and random states are those of the whole process, also of what runs beside the page.
 _ALONE = threading.RLock()
@@ -80,7 +81,7 @@ def attribute(
         raise unknown("option", strange, PixelOptions.__dataclass_fields__)
     batch, chosen = as_images(model, images), PixelOptions(**options)
     _check(chosen, batch)
-    with measuring(model), _ALONE, _numpy_left_alone(), warnings.catch_warnings():
+    with measuring(model), _ALONE, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # captum warns that it hooks the (copied) model
         twin, functional = hookable(model, batch)
         with torch.no_grad():
@@ -115,14 +116,15 @@ def _explain(
     if classes is not None and not info.draws:
         return explain(twin, batch, classes, options)
     each = []
-    for i, image in enumerate(batch.split(1)):
-        torch.manual_seed(options.seed)
-        np.random.seed(options.seed)  # captum's GradientShap draws from it
-        if classes is None:
-            found = explain(Scored(twin, target.of_image(i)), image, None, options)
-        else:
-            found = explain(twin, image, int(classes[i]), options)
-        each.append(found.detach())
+    with random_states_kept(twin), _numpy_left_alone():
+        for i, image in enumerate(batch.split(1)):
+            torch.manual_seed(options.seed)
+            np.random.seed(options.seed)  # captum's GradientShap draws from it
+            if classes is None:
+                found = explain(Scored(twin, target.of_image(i)), image, None, options)
+            else:
+                found = explain(twin, image, int(classes[i]), options)
+            each.append(found.detach())
     return torch.cat(each)
 
 
