@@ -119,9 +119,17 @@ def page(browser_context):
 def test_notebook_7(lab_server, page):
     path = lab_server.write_notebook([CELL])
     page.goto(f"{lab_server.url}/notebooks/{path}?token={lab_server.token}")
-    page.locator(".jp-Cell .cm-content").first.click(timeout=60_000)
+    cell = page.locator(".jp-Cell").first
+    prompt = cell.locator(".jp-InputPrompt")
+    expect(prompt).to_have_text("[ ]:", timeout=60_000)
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60_000)
-    page.keyboard.press("Shift+Enter")
+
+    def begun() -> bool:
+        cell.locator(".cm-content").press("Shift+Enter")  # which Notebook may miss as long as it opens
+        page.wait_for_timeout(500)
+        return prompt.inner_text() != "[ ]:"
+
+    wait_until(page, begun)
     use(page)
     for session in lab_server.api("sessions"):
         if session["path"] == path:
