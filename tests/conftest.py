@@ -2,6 +2,8 @@
 
 import functools
 import os
+import sys
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 # Before torch looks, here and in kernels, servers and commands that tests start.
@@ -44,6 +46,26 @@ def no_apple_chip(monkeypatch: pytest.MonkeyPatch) -> None:
 
     # Cached as torch's own is: its compiler looks at what is wrapped.
     monkeypatch.setattr(torch.backends.mps, "is_available", functools.cache(lambda: False))
+
+
+@pytest.fixture(autouse=True)
+def closed_afterwards() -> Iterator[None]:
+    """What an explorer that a test has opened still computes would take the processor from the next tests."""
+    before = set(_explorers())
+    yield
+    for name, explorer in _explorers().items():
+        if name not in before:
+            explorer.close()
+
+
+def _explorers() -> dict[str, Any]:
+    """All explorers that are open, by their names."""
+    core = sys.modules.get("resnet_explore.widgets.core.explorer")
+    if core is None:
+        return {}
+    from ipywidgets.widgets.widget import _instances
+
+    return {name: widget for name, widget in _instances.items() if isinstance(widget, core.Explorer)}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,23 +3,11 @@
 import functools
 
 import pytest
-from ipywidgets.widgets.widget import _instances
 
 import resnet_explore as rx
-from resnet_explore.widgets.core.explorer import Explorer
 from resnet_explore.widgets.core.runner import Runner
 from resnet_explore.widgets.saliency import jobs
 from tests.widgets.pages import what_is_seen
-
-
-@pytest.fixture(autouse=True)
-def closed_afterwards():
-    """What an explorer that a test has opened still computes would take the processor from the next tests."""
-    before = set(_instances)
-    yield
-    for name in set(_instances) - before:
-        if isinstance(explorer := _instances.get(name), Explorer):
-            explorer.close()
 
 
 @pytest.fixture
