@@ -65,7 +65,7 @@ def _explorers() -> dict[str, Any]:
         return {}
     from ipywidgets.widgets.widget import _instances
 
-    return {name: widget for name, widget in _instances.items() if isinstance(widget, core.Explorer)}
+    return {name: widget for name, widget in list(_instances.items()) if isinstance(widget, core.Explorer)}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -76,19 +76,21 @@ def turn_of(model: nn.Module) -> "threading.RLock":
 
 
 @contextmanager
-def measuring(model: nn.Module) -> Iterator[None]:
+def measuring(model: nn.Module, chance: bool = False) -> Iterator[None]:
     """What our own forward and backward passes run in: `left_as_found`, with gradients on.
+
+    chance  whether something of the caller's runs there too that may draw random numbers
 
     Threads that measure the same model, as two explorers of it do, take turns: hooks of one would see the
     passes of the other, and one would put back what the other has changed. A part of a model that is
     measured by itself has a turn of its own.
-    The random state of the CPU and of the model's other devices is put back too, where passes of the model
-    may draw: dropout does, and a training run that is looked at must go on as if it had not been. It is that
+    The random states of the processor and of the model's GPUs are put back too, where passes of the model may
+    draw: dropout does, and a training run that is looked at must go on as if it had not been. They are those
     of the whole process, so for such a model that holds only as long as no other thread draws numbers.
     """
     with (
         turn_of(model),
-        chance_kept(model),
+        chance_kept(model, chance),
         torch.inference_mode(False),
         torch.enable_grad(),
         left_as_found(model),

@@ -8,6 +8,7 @@ from resnet_explore.exercises import blocks, counting, maps, seeing, without_ski
 from resnet_explore.exercises.answers import NotAnAnswerError, failed
 from resnet_explore.exercises.registry import EXERCISES, find_exercise
 from resnet_explore.exercises.result import CheckResult, ExerciseTable, Remark, result, wrong
+from resnet_explore.models.chance import seeded
 
 _ORDERED = sorted(EXERCISES.values(), key=lambda exercise: exercise.minutes)
 
@@ -41,9 +42,7 @@ def check(task: str | None = None, answer: Any = None) -> CheckResult | Exercise
         return CheckResult(exercise.title, False, hint=exercise.start, asks=exercise.asks)
     remarks: list[Remark] = []
     try:
-        # Not torch.manual_seed: it would seed the GPU's generators as well, which are not forked.
-        with torch.random.fork_rng(devices=()), torch.inference_mode(False), torch.enable_grad():
-            torch.default_generator.manual_seed(0)
+        with seeded(0), torch.inference_mode(False), torch.enable_grad():
             for remark in exercise.check(answer):
                 remarks.append(remark)
     except NotAnAnswerError as error:

@@ -1,4 +1,4 @@
-"""Random numbers in a pass: all of a process's threads draw them from one stream for each device."""
+"""Random numbers: all of a process's threads draw them from one stream for each device."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -17,33 +17,53 @@ _DRAWING = (
     nn.MultiheadAttention,
     nn.RNNBase,
 )
-_KNOWN = ("torch.nn.modules.", "resnet_explore.")  # what others have written may draw anything
+# Where nothing else draws; what others have written may.
+_KNOWN = ("torch.nn.modules.", "torchvision.models.resnet", "resnet_explore.")
 
 
 def may_draw(model: nn.Module) -> bool:
-    """Whether a pass may draw random numbers, in training or not."""
+    """Whether a pass, forward and back, may draw random numbers, in training or not."""
     return any(map(_may_draw, model.modules()))
 
 
 def _may_draw(module: nn.Module) -> bool:
-    if isinstance(module, Block) and module.survival < 1:
+    if isinstance(module, _DRAWING) or (isinstance(module, Block) and module.survival < 1):
         return True
-    known = type(module).__module__.startswith(_KNOWN) and not isinstance(module, _DRAWING)
-    return not known or bool(module._forward_hooks or module._forward_pre_hooks)
+    if (
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+    ):
+        return True
+    if "forward" in module.__dict__ or not type(module).__module__.startswith(_KNOWN):
+        return True
+    return any(p is not None and p._backward_hooks for p in module._parameters.values())
 
 
-def chance_kept(model: nn.Module) -> AbstractContextManager[None]:
+def chance_kept(model: nn.Module, more: bool = False) -> AbstractContextManager[None]:
     """Return a context that puts back how random numbers go on, where passes of `model` may draw some.
 
-    Where they don't, nothing is put back: that would also undo what another thread has drawn or seeded
+    more  whether what else runs there may draw, such as a loader of images
+
+    Where nothing draws, nothing is put back: that would also undo what another thread has drawn or seeded
     meanwhile, such as a cell of the notebook beside an explorer that measures.
     """
-    return random_states_kept(model) if may_draw(model) else nullcontext()
+    return random_states_kept(model) if more or may_draw(model) else nullcontext()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Let what the processor draws begin with a seed, and put back afterwards how it goes on."""
+    with torch.random.fork_rng(devices=[]):
+        # Not torch.manual_seed: it would seed the GPUs too, which are not put back.
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 @contextmanager
 def random_states_kept(model: nn.Module) -> Iterator[None]:
-    """Put back the random states of the processor and of the model's other devices on leaving."""
+    """Put back the random states of the processor and of the GPUs that hold the model on leaving."""
     cuda: list[int] = []
     if torch.cuda.is_initialized():
         cuda = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})

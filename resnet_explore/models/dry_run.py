@@ -95,7 +95,7 @@ def _run(
     watch = watcher(image, stand_ins.values())
     # The mode that is entered last hears first, so the watch hears of what the shapes answer.
     shapes = nullcontext() if device is None else Shapes()
-    with chance_kept(model), torch.enable_grad(), uncompiled(), shapes, watch.watching(copied):
+    with chance_kept(copied), torch.enable_grad(), uncompiled(), shapes, watch.watching(copied):
         functional_call(copied, state, (image,))
     return watch
 

@@ -1,8 +1,6 @@
 """Networks to compare the family with: torchvision's, by torchvision's names."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,23 +36,16 @@ def open_network(name: str) -> tuple["nn.Module", tuple[int, ...]]:
         return network, (config.in_channels, *size[1:])
     from torchvision.models import get_model
 
+    from resnet_explore.models.chance import seeded
+
     kind = kinds[str(theirs)]
     options: dict[str, Any] = {"weights_backbone": None} if kind in ("detection", "segmentation") else {}
     if theirs in ("googlenet", "inception_v3"):
         options = {"init_weights": False}  # they warn unless told
-    with _seeded() if kind == "detection" else torch.device("meta"):
+    # How much a detector computes depends on what it finds, so on its weights.
+    with seeded(0) if kind == "detection" else torch.device("meta"):
         network = get_model(str(theirs), weights=None, **options)
     return network, _clip(str(theirs)) if kind == "video" else _IMAGE
-
-
-@contextmanager
-def _seeded() -> Iterator[None]:
-    """Draw the same weights every time: how much a detector computes depends on what it finds."""
-    import torch
-
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
-        yield
 
 
 def _clip(name: str) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from resnet_explore.errors import ExploreError, unknown
 from resnet_explore.inputs.datasets import ImageSet
+from resnet_explore.models.chance import seeded
 from resnet_explore.models.config import ResNetConfig, count
 from resnet_explore.models.devices import layout_on
 from resnet_explore.models.memory import free_memory, in_words
@@ -265,8 +266,7 @@ class Race:
         if not (config.skip_dropout or config.stochastic_depth):
             yield
             return
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(self.seed * 1_000_003 + self.steps)
+        with seeded(self.seed * 1_000_003 + self.steps):
             yield
 
     def _threads(self) -> AbstractContextManager[None]:

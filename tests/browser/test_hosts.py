@@ -125,7 +125,7 @@ def test_notebook_7(lab_server, page):
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60_000)
 
     def begun() -> bool:
-        cell.locator(".cm-content").press("Shift+Enter")  # which Notebook may miss as long as it opens
+        cell.locator(".cm-content").press("Shift+Enter")  # which Notebook may miss while it opens
         page.wait_for_timeout(500)
         return prompt.inner_text() != "[ ]:"
 

@@ -142,7 +142,8 @@ def layer_statistics(
     found: dict[str, Channels] = {}
     kinds: dict[str, str] = {}
     count = 0
-    with measuring(model), torch.no_grad(), Capture(model, layers, keep=reduced, restore=False) as seen:
+    seen = Capture(model, layers, keep=reduced, restore=False)
+    with measuring(model, chance=not isinstance(images, Tensor)), torch.no_grad(), seen:
         model.train(mode == "train")
         for batch in _batches(model, images):
             run(model, batch)

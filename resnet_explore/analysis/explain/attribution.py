@@ -7,7 +7,7 @@ given a copy of the network in which neither happens, so the network itself is n
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from resnet_explore.analysis.explain.methods.pixels import PixelOptions
 from resnet_explore.analysis.explain.methods.registry import PIXELS, RELUS, MethodInfo, method_info
 from resnet_explore.analysis.explain.targets import Classes, Scored, Target, as_target
 from resnet_explore.errors import ExploreError, unknown
-from resnet_explore.models.chance import random_states_kept
+from resnet_explore.models.chance import may_draw, random_states_kept
 
 # Filters of warnings and random states are those of the whole process, also of what runs beside the page.
 _ALONE = threading.RLock()
@@ -92,7 +92,8 @@ def attribute(
             _reachable(method, info.changes, twin, functional)
         classes = target.indices(output, len(batch)) if isinstance(target, Classes) else None
         plain = classes if isinstance(output, Tensor) else None
-        values = _explain(info, twin, batch, target, plain, chosen).detach()
+        draws = info.draws or may_draw(model)  # the copy has hooks that hide whether it does
+        values = _explain(info, twin, batch, target, plain, chosen, draws).detach()
     if info.adds_up:
         _complete(method, values, twin, batch, target, scores, chosen)
     asked = torch.full((len(batch),), -1) if classes is None else classes
@@ -106,6 +107,7 @@ def _explain(
     target: Target,
     classes: Tensor | None,
     options: PixelOptions,
+    draws: bool,
 ) -> Tensor:
     """Call captum: with its own targets for `classes`, None where the network gives no bare logits for them.
 
@@ -116,15 +118,13 @@ def _explain(
     if classes is not None and not info.draws:
         return explain(twin, batch, classes, options)
     each = []
-    with random_states_kept(twin), _numpy_left_alone():
-        for i, image in enumerate(batch.split(1)):
-            torch.manual_seed(options.seed)
-            np.random.seed(options.seed)  # captum's GradientShap draws from it
+    for i, image in enumerate(batch.split(1)):
+        with _seeded(twin, options.seed) if draws else nullcontext():
             if classes is None:
                 found = explain(Scored(twin, target.of_image(i)), image, None, options)
             else:
                 found = explain(twin, image, int(classes[i]), options)
-            each.append(found.detach())
+        each.append(found.detach())
     return torch.cat(each)
 
 
@@ -179,9 +179,13 @@ def _complete(
 
 
 @contextmanager
-def _numpy_left_alone() -> Iterator[None]:
-    state = np.random.get_state()
+def _seeded(twin: nn.Module, seed: int) -> Iterator[None]:
+    """Let all that is drawn begin with a seed, and put back afterwards how it goes on."""
+    state = np.random.get_state()  # from which captum's GradientShap draws
     try:
-        yield
+        with random_states_kept(twin):
+            torch.manual_seed(seed)
+            np.random.seed(seed)
+            yield
     finally:
         np.random.set_state(state)

@@ -215,7 +215,7 @@ def gradient_flow(
     if not any(is_layer(module) for module in model.modules()):
         raise ExploreError("The model has no convolution or linear layer, so there is no gradient to follow.")
     # Inside cached(), a parametrized weight is computed once, so it can be differentiated after the pass.
-    with measuring(model), parametrize.cached():
+    with measuring(model, chance=loss is not None), parametrize.cached():
         model.train(mode == "train")
         given, roots = batch, []
         if not all(p.requires_grad for p in model.parameters()):

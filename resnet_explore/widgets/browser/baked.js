@@ -37,7 +37,10 @@ export async function open(el, text) {
 
 const height = () => document.documentElement.getBoundingClientRect().height;
 
-/** Tell the page around this one, if there is one, how high this is, what it shows and what it opened with. @param {{height?: number, address?: string, opened?: string}} said */
+/** Tell the page around this one, if there is one, how high this is, what it shows and what it opened with.
+ *
+ * @param {{height?: number, address?: string, opened?: string}} said
+ */
 function tellAround(said) {
   if (window.parent !== window) window.parent.postMessage({ explorer: said }, "*"); // it may be anybody's
 }

@@ -41,7 +41,7 @@ function follow(frames) {
       go(frame, asked); // once more: a browser that had begun to load what stood there before goes on with that
       return;
     }
-    if (shares[name] === undefined) first[name] ??= said.opened;
+    if (shares[name] === undefined) first[name] ??= said.opened ?? said.address; // an older file says only the one
     const share = said.address === first[name] ? undefined : said.address;
     if (share === shares[name]) return;
     shares[name] = share;
@@ -53,7 +53,7 @@ function follow(frames) {
     const frame = frames.find((each) => each.contentWindow === source);
     if (frame && data?.explorer) hear(frame, data.explorer);
   });
-  for (const frame of frames) frame.contentWindow.postMessage({ explorer: "again" }, "*"); // it may have loaded before this page
+  for (const frame of frames) frame.contentWindow.postMessage({ explorer: "again" }, "*"); // it may have spoken before this code came
   window.addEventListener("hashchange", () => location.hash.includes("=") && arrive());
   if (location.hash.includes("=")) arrive();
 }
