@@ -3,6 +3,7 @@
 import functools
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -11,9 +12,17 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the tests are about processors and st
 os.environ["OMP_NUM_THREADS"] = "1"  # or they would wait for one another
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.slow import function, listed
+from tests.waiting import wait_until
+
+# The same examples every time, however slow the machine; `--hypothesis-profile=default` looks for others.
+settings.register_profile(
+    "same", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("same")
 
 
 class SomeTogether(LoadScopeScheduling):
@@ -50,12 +59,20 @@ def no_apple_chip(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def closed_afterwards() -> Iterator[None]:
-    """What an explorer that a test has opened still computes would take the processor from the next tests."""
-    before = set(_explorers())
+    """What an explorer that a test has opened still computes must not go on beside the next tests.
+
+    It would take the processor from them, and random states and numbers of threads are those of the process.
+    """
+    explorers, threads = set(_explorers()), set(_computing())
     yield
     for name, explorer in _explorers().items():
-        if name not in before:
+        if name not in explorers:
             explorer.close()
+    wait_until(lambda: threads.issuperset(_computing()), "what explorers compute has ended")
+
+
+def _computing() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("resnet_explore")]
 
 
 def _explorers() -> dict[str, Any]:
