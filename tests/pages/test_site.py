@@ -293,6 +293,17 @@ def test_what_explorers_of_a_story_are_opened_with_is_baked_if_it_is_of_their_st
     explorer.close()
 
 
+def test_each_explorer_of_the_skips_opens_with_its_networks():
+    (story,) = (story for story in stories(ROOT / "notebooks") if story.name == "skips")
+    explorer = rx.SkipExplorer()
+    places = build_module._places(story, explorer)
+    assert places == {"networks": ["digits", "imagenette"]}
+    for shown in story.explorers:
+        fields = {name: value for name, value in shown.arguments.items() if name != "guess"}
+        assert explorer.worth_baking(explorer.settled_from(explorer.state, fields))
+    explorer.close()
+
+
 def test_the_live_page_leads_back(tmp_path, monkeypatch):
     def write_live(folder, runtime):
         folder.mkdir()

@@ -363,8 +363,12 @@ class _Site:
 def _places(story: Story, explorer: Explorer) -> dict[str, list[Any]]:
     """Return values that explorers of a story are opened with and that no control leads to, by field."""
     names = sorted({field.name for field in fields(explorer.State)} - set(explorer.bakes))
-    chosen = {name: [shown.arguments.get(name) for shown in story.explorers] for name in names}
-    return {name: values for name, values in chosen.items() if None not in values and len(values) > 1}
+    opened = {
+        name: [shown.arguments.get(name, getattr(explorer.state, name)) for shown in story.explorers]
+        for name in names
+    }
+    each = {name: [v for k, v in enumerate(values) if v not in values[:k]] for name, values in opened.items()}
+    return {name: values for name, values in each.items() if len(values) > 1}
 
 
 def _about_reference() -> str:

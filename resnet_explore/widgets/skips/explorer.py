@@ -76,8 +76,13 @@ class SkipExplorer(LookingExplorer):
         return edit.union(*(fields for view, fields in others.items() if view != state.view))
 
     def worth_baking(self, state: SkipState) -> bool:
-        """Two edits are only where they are made, in other tabs one block is out at most."""
+        """Two edits are only where they are made, in other tabs one block is out at most.
+
+        Of other networks than the first, such as those for photos, there is one block out and nothing else.
+        """
         out, cut = len(state.deleted), len(state.cut)
+        if state.networks != SkipState().networks:
+            return state.view == "edit" and out <= 1 and not cut
         if state.view == "edit":
             return out + cut <= 2
         return out <= 1 and not cut
