@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 LIST = Path(__file__).with_name("slow.txt")
-LIMIT = 0.7  # seconds
+LIMIT = 0.5  # seconds
 CHECKED = "not browser and not training"
 
 
