@@ -301,6 +301,10 @@ def test_each_explorer_of_the_skips_opens_with_its_networks():
     for shown in story.explorers:
         fields = {name: value for name, value in shown.arguments.items() if name != "guess"}
         assert explorer.worth_baking(explorer.settled_from(explorer.state, fields))
+    photos, two = rx.SkipExplorer(networks="imagenette"), {"networks": "imagenette", "deleted": (1, 2)}
+    assert photos.worth_baking(photos.settled_from(photos.state, two)), "of itself, all is there"
+    assert not explorer.worth_baking(photos.settled_from(photos.state, two))
+    photos.close()
     explorer.close()
 
 

@@ -78,10 +78,10 @@ class SkipExplorer(LookingExplorer):
     def worth_baking(self, state: SkipState) -> bool:
         """Two edits are only where they are made, in other tabs one block is out at most.
 
-        Of other networks than the first, such as those for photos, there is one block out and nothing else.
+        Of networks that are not shown now, as the photo twins on the site, one block is out and nothing else.
         """
         out, cut = len(state.deleted), len(state.cut)
-        if state.networks != SkipState().networks:
+        if state.networks != self.state.networks:
             return state.view == "edit" and out <= 1 and not cut
         if state.view == "edit":
             return out + cut <= 2
