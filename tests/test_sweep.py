@@ -354,7 +354,9 @@ def test_a_run_that_another_trains_is_waited_for(tmp_path, monkeypatch):
     real = sweeping.train_run
     monkeypatch.setattr(sweeping, "train_run", lambda run, *rest: trained.append(run.id) or real(run, *rest))
     rx.run_sweep(sweep, tmp_path / "s", stop=lambda: True)
-    folder = RunFolder(tmp_path / "s" / sweep.runs()[0].id)
+    place = tmp_path / "s" / sweep.runs()[0].id
+    shutil.rmtree(place, ignore_errors=True)  # it may have trained to its end before it was stopped
+    folder = RunFolder(place)
     with ThreadPoolExecutor(1) as pool, ThreadPoolExecutor(1) as caller:
         with folder.lock() as mine:
             assert mine
