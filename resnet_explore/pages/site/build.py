@@ -363,12 +363,16 @@ class _Site:
 def _places(story: Story, explorer: Explorer) -> dict[str, list[Any]]:
     """Return values that explorers of a story are opened with and that no control leads to, by field."""
     names = sorted({field.name for field in fields(explorer.State)} - set(explorer.bakes))
-    opened = {
-        name: [shown.arguments.get(name, getattr(explorer.state, name)) for shown in story.explorers]
-        for name in names
-    }
-    each = {name: [v for k, v in enumerate(values) if v not in values[:k]] for name, values in opened.items()}
-    return {name: values for name, values in each.items() if len(values) > 1}
+    places: dict[str, list[Any]] = {}
+    for name in names:
+        opened: list[Any] = []
+        for shown in story.explorers:
+            value = shown.arguments.get(name, getattr(explorer.state, name))
+            if value not in opened:
+                opened.append(value)
+        if len(opened) > 1:
+            places[name] = opened
+    return places
 
 
 def _about_reference() -> str:
